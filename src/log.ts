@@ -1,0 +1,454 @@
+/**
+ * What Ampere says while it runs: lines for standard error or for a file, never more than one line a
+ * message, whatever a stranger managed to put into it.
+ *
+ * @module
+ */
+
+/** How important a line is, in ascending order. */
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+const LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
+
+/** Bytes to where lines go; `Deno.stderr` and `Deno.FsFile` are such. */
+export interface LogWriter {
+  /** Writes some of the bytes and returns how many; throws if it cannot. */
+  writeSync(bytes: Uint8Array): number;
+}
+
+/** How a {@linkcode Log} is set up. */
+export interface LogOptions {
+  /** File to append to (created with mode 0640); standard error if it is left out. */
+  readonly file?: string | undefined;
+  /** The least level that is written; default `info`. */
+  readonly level?: LogLevel | undefined;
+  /** Whether lines on standard error begin with the local time, default `true`. A file always has it. */
+  readonly stamps?: boolean | undefined;
+  /** The clock, in milliseconds since 1970; default `Date.now`. */
+  readonly now?: (() => number) | undefined;
+  /** Where standard error goes; default `Deno.stderr`. */
+  readonly stderr?: LogWriter | undefined;
+}
+
+/** The log file cannot be opened; the message says why and what to do. */
+export class LogError extends Error {
+  /** Always `LogError`. */
+  override readonly name = "LogError";
+}
+
+/** Rights of a new log file: it names accounts and addresses, so it is not for everybody. */
+const FILE_MODE = 0o640;
+
+/** Longest message in a line, in UTF-16 units; a message that was received may hold 64 KiB. */
+export const MESSAGE_MAX = 8_192;
+
+/** Room for ` (N more in the last minute)` at the end of a message, in UTF-16 units. */
+const COUNT_MAX = 64;
+
+/** Longest text that {@linkcode escapeText} lets through unless told otherwise, in UTF-16 units. */
+export const ESCAPED_TEXT_MAX = 200;
+
+/** How long a cause is silent after a line of {@linkcode Log.limited}, in milliseconds. */
+export const LIMIT_WINDOW_MS = 60_000;
+
+/** Causes that {@linkcode Log.limited} tells apart; those beyond share one window. */
+export const LIMITED_CAUSES_MAX = 256;
+
+/** The cause that stands for all causes beyond {@linkcode LIMITED_CAUSES_MAX}. */
+const OTHER_CAUSES = "";
+
+/**
+ * Everything that must not reach a terminal or a log as it is: control characters (C0, DEL, C1),
+ * invisible format characters (bidi overrides and marks, zero-width characters, tags), line and
+ * paragraph separators, surrogates without a partner.
+ */
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u;
+
+const ELLIPSIS = "…";
+
+/** What is known of a cause whose window is open. */
+interface LimitedCause {
+  /** When the line was written that opened the window, in milliseconds since 1970. */
+  since: number;
+  /** Messages since then that were held back. */
+  held: number;
+  /** Level and text of the last message that was held back. */
+  level: LogLevel;
+  message: string;
+}
+
+/**
+ * Writes lines `YYYY-MM-DD HH:MM:SS level: message`.
+ *
+ * Writing is synchronous and never throws: lines that cannot be written (a full disk, a closed pipe)
+ * are dropped and counted; for a file this is said once on standard error; the first line that
+ * can be written again says how many are missing.
+ *
+ * @example
+ * ```ts ignore
+ * import { escapeText, Log } from "./log.ts";
+ *
+ * const log = new Log({ file: "/var/log/ampere.log" });
+ * log.info(`blocked 192.0.2.7, account "${escapeText(account)}"`);
+ * Deno.addSignalListener("SIGHUP", () => log.reopen());
+ * ```
+ */
+export class Log {
+  readonly #path: string | undefined;
+  readonly #least: number;
+  readonly #now: () => number;
+  readonly #stderr: Sink;
+  #file: { readonly handle: Deno.FsFile; readonly sink: Sink } | undefined;
+  readonly #causes = new Map<string, LimitedCause>();
+  /** When the first of the open windows ends, in milliseconds since 1970. */
+  #nextSweep = Infinity;
+
+  /**
+   * Opens the file, if one is named.
+   *
+   * @param options Where to and what is written.
+   * @throws {LogError} If the file cannot be opened.
+   */
+  constructor(options: LogOptions = {}) {
+    this.#path = options.file;
+    this.#least = LEVELS.indexOf(options.level ?? "info");
+    this.#now = options.now ?? Date.now;
+    this.#stderr = new Sink(options.stderr ?? Deno.stderr, options.stamps ?? true);
+    if (this.#path !== undefined) this.#file = openFile(this.#path);
+  }
+
+  /** Lines that could not be written and of which nothing has been said in the log yet. */
+  get lost(): number {
+    return (this.#file?.sink ?? this.#stderr).lost;
+  }
+
+  /**
+   * Whether lines of a level are written; for callers whose message costs time to make.
+   *
+   * @param level The level.
+   * @returns `true` if they are.
+   */
+  writes(level: LogLevel): boolean {
+    return LEVELS.indexOf(level) >= this.#least;
+  }
+
+  /**
+   * Writes what helps to follow the program at work.
+   *
+   * @param message What happens.
+   */
+  debug(message: string): void {
+    this.#write("debug", message);
+  }
+
+  /**
+   * Writes what an administrator wants to know.
+   *
+   * @param message What happened.
+   */
+  info(message: string): void {
+    this.#write("info", message);
+  }
+
+  /**
+   * Writes what an administrator should look at.
+   *
+   * @param message What is wrong, what to do.
+   */
+  warn(message: string): void {
+    this.#write("warn", message);
+  }
+
+  /**
+   * Writes what keeps Ampere from its work.
+   *
+   * @param message What is wrong, what to do.
+   */
+  error(message: string): void {
+    this.#write("error", message);
+  }
+
+  /**
+   * Writes a message at once, and then at most one a minute of the same cause. What is held back is
+   * counted: the next line of the cause ends in `(N more in the last minute)`. So that this line also
+   * comes when nothing of the cause happens any more, call {@linkcode sweep} now and then.
+   *
+   * At most {@linkcode LIMITED_CAUSES_MAX} causes are told apart at a time. Those beyond share one
+   * window, so that a stranger who can invent causes cannot fill memory or the disk.
+   *
+   * @param cause What the messages have in common; a constant, or a text of bounded variety.
+   * @param level The level of the message.
+   * @param message What happened.
+   */
+  limited(cause: string, level: LogLevel, message: string): void {
+    if (!this.writes(level)) return;
+    const now = this.#now();
+    if (now >= this.#nextSweep) this.#sweep(now);
+    let key = cause;
+    if (!this.#causes.has(key) && this.#causes.size >= LIMITED_CAUSES_MAX) key = OTHER_CAUSES;
+    const known = this.#causes.get(key);
+    // A clock that was set back must not silence a cause until it has caught up.
+    if (known !== undefined && now >= known.since) {
+      known.held++;
+      known.level = level;
+      known.message = cutText(message, MESSAGE_MAX);
+      return;
+    }
+    this.#causes.set(key, { since: now, held: 0, level, message: "" });
+    this.#nextSweep = Math.min(this.#nextSweep, now + LIMIT_WINDOW_MS);
+    this.#write(level, withCount(message, known?.held ?? 0));
+  }
+
+  /**
+   * Writes what {@linkcode limited} held back for a minute and forgets the causes that were silent.
+   * Cheap when there is nothing to do; the daemon calls it every few seconds.
+   */
+  sweep(): void {
+    const now = this.#now();
+    if (now >= this.#nextSweep) this.#sweep(now);
+  }
+
+  /**
+   * Opens the file anew by its name (after logrotate moved the old one away). If that fails the old
+   * one stays in use, and both the old one and standard error say so. Without a file nothing happens.
+   *
+   * @returns `false` if the file could not be opened.
+   */
+  reopen(): boolean {
+    const old = this.#file;
+    if (this.#path === undefined || old === undefined) return true;
+    try {
+      this.#file = openFile(this.#path);
+    } catch (error) {
+      if (!(error instanceof LogError)) throw error;
+      const message = `${error.message}; the file opened before stays in use`;
+      this.#write("error", message);
+      this.#stderr.write("error", message, this.#now());
+      return false;
+    }
+    this.#file.sink.inherit(old.sink);
+    closeQuietly(old.handle);
+    return true;
+  }
+
+  /**
+   * Writes what {@linkcode limited} still holds back and closes the file. Lines that come later go to
+   * standard error.
+   */
+  close(): void {
+    this.#sweep(Infinity);
+    if (this.#file === undefined) return;
+    closeQuietly(this.#file.handle);
+    this.#file = undefined;
+  }
+
+  #write(level: LogLevel, message: string): void {
+    if (!this.writes(level)) return;
+    const now = this.#now();
+    if (this.#file === undefined) {
+      this.#stderr.write(level, message, now);
+      return;
+    }
+    const reason = this.#file.sink.write(level, message, now);
+    if (reason === undefined) return;
+    this.#stderr.write(
+      "error",
+      `the log file ${this.#path} cannot be written (${reason}): lines are dropped until it can be ` +
+        "written again, Ampere goes on with its work; make room or mend the file",
+      now,
+    );
+  }
+
+  /** Ends the windows that are older than a minute at `now`. */
+  #sweep(now: number): void {
+    this.#nextSweep = Infinity;
+    const writtenAt = now === Infinity ? this.#now() : now;
+    for (const [key, cause] of this.#causes) {
+      if (now < cause.since) cause.since = now; // the clock was set back
+      if (now - cause.since >= LIMIT_WINDOW_MS) {
+        if (cause.held === 0) {
+          this.#causes.delete(key);
+          continue;
+        }
+        // The line stands for one of those held back, and opens a window of its own.
+        this.#write(cause.level, withCount(cause.message, cause.held - 1));
+        cause.since = writtenAt;
+        cause.held = 0;
+        cause.message = "";
+      }
+      this.#nextSweep = Math.min(this.#nextSweep, cause.since + LIMIT_WINDOW_MS);
+    }
+  }
+}
+
+/** One place where lines go, with the count of those that did not get there. */
+class Sink {
+  readonly #writer: LogWriter;
+  readonly #stamps: boolean;
+  readonly #encoder = new TextEncoder();
+  #lost = 0;
+  /** The last line was written in part, so that the next one has to begin a new line. */
+  #torn = false;
+
+  constructor(writer: LogWriter, stamps: boolean) {
+    this.#writer = writer;
+    this.#stamps = stamps;
+  }
+
+  get lost(): number {
+    return this.#lost;
+  }
+
+  /** Takes over the lines that another sink could not write. */
+  inherit(other: Sink): void {
+    this.#lost += other.#lost;
+  }
+
+  /**
+   * Writes a line, and before it how many are missing if some are.
+   *
+   * @returns The reason why it failed if the write before did not fail, else `undefined`.
+   */
+  write(level: LogLevel, message: string, now: number): string | undefined {
+    const stamp = this.#stamps ? `${formatLocalTime(now)} ` : "";
+    const lost = this.#lost;
+    try {
+      if (lost > 0) {
+        const lines = lost === 1 ? "1 line was lost" : `${lost} lines were lost`;
+        this.#put(`${stamp}warn: ${lines} here, because the log could not be written\n`);
+        this.#lost = 0;
+      }
+      this.#put(`${stamp}${level}: ${oneLine(message)}\n`);
+      return undefined;
+    } catch (error) {
+      this.#lost++;
+      if (lost > 0) return undefined;
+      return error instanceof Error ? oneLine(error.message) : "unknown reason";
+    }
+  }
+
+  #put(line: string): void {
+    let bytes = this.#encoder.encode(this.#torn ? `\n${line}` : line);
+    while (bytes.length > 0) {
+      const written = this.#writer.writeSync(bytes);
+      if (written <= 0) throw new Error("nothing was written");
+      bytes = bytes.subarray(written);
+      this.#torn = bytes.length > 0;
+    }
+  }
+}
+
+/**
+ * Makes any text safe between double quotes in one line of a log, so that it is plain where it ends
+ * and what it was: control characters, line separators, invisible format characters (bidi overrides
+ * among them) and lone surrogates become `\x1b`, `\u202e` or `\u{e0001}`; `\` and `"` get a `\` before
+ * them. What is longer than `maxLength` ends in `…`.
+ *
+ * @param text Any text, for example an account name that a stranger sent.
+ * @param maxLength Longest result in UTF-16 units, the ellipsis included; at least 1.
+ * @returns The text in one line, without quotes around it. Neither an escape nor a character of two
+ *   units is cut in the middle.
+ *
+ * @example
+ * ```ts
+ * import { escapeText } from "./log.ts";
+ *
+ * escapeText('a"b\r\nEvent: Shutdown'); // 'a\\"b\\x0d\\x0aEvent: Shutdown'
+ * ```
+ */
+export function escapeText(text: string, maxLength = ESCAPED_TEXT_MAX): string {
+  return build(text, maxLength, (character) => {
+    if (character === "\\" || character === '"') return `\\${character}`;
+    return UNSAFE.test(character) ? escapeOf(character) : character;
+  });
+}
+
+/**
+ * A point in time as people read it.
+ *
+ * @param epochMs Milliseconds since 1970.
+ * @returns `YYYY-MM-DD HH:MM:SS` in local time.
+ */
+export function formatLocalTime(epochMs: number): string {
+  const time = new Date(epochMs);
+  const two = (value: number) => String(value).padStart(2, "0");
+  const date = [
+    String(time.getFullYear()).padStart(4, "0"),
+    two(time.getMonth() + 1),
+    two(time.getDate()),
+  ].join("-");
+  return `${date} ${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
+}
+
+/** A message without anything that could begin a second line or steer a terminal. */
+function oneLine(message: string, maxLength = MESSAGE_MAX): string {
+  if (message.length <= maxLength && !UNSAFE.test(message)) return message;
+  return build(
+    message,
+    maxLength,
+    (character) => UNSAFE.test(character) ? escapeOf(character) : character,
+  );
+}
+
+/** Joins the pieces for each character of a text, with an ellipsis if they become too long. */
+function build(text: string, maxLength: number, pieceOf: (character: string) => string): string {
+  const limit = Math.max(1, maxLength);
+  let result = "";
+  let lengthForEllipsis = 0; // of the longest part that leaves room for the ellipsis
+  for (const character of text) {
+    result += pieceOf(character);
+    if (result.length > limit) return result.slice(0, lengthForEllipsis) + ELLIPSIS;
+    if (result.length + ELLIPSIS.length <= limit) lengthForEllipsis = result.length;
+  }
+  return result;
+}
+
+/** The visible escape of one character. */
+function escapeOf(character: string): string {
+  const hex = character.codePointAt(0)!.toString(16);
+  if (hex.length <= 2) return `\\x${hex.padStart(2, "0")}`;
+  return hex.length <= 4 ? `\\u${hex.padStart(4, "0")}` : `\\u{${hex}}`;
+}
+
+/** The beginning of a text, so that what is kept of it does not hold on to all of it. */
+function cutText(text: string, maxLength: number): string {
+  return text.length <= maxLength ? text : text.slice(0, maxLength);
+}
+
+/** A message with the number of those that it stands for; the number survives any length. */
+function withCount(message: string, more: number): string {
+  return more === 0
+    ? message
+    : `${oneLine(message, MESSAGE_MAX - COUNT_MAX)} (${more} more in the last minute)`;
+}
+
+function openFile(path: string): { handle: Deno.FsFile; sink: Sink } {
+  try {
+    const handle = Deno.openSync(path, { append: true, create: true, mode: FILE_MODE });
+    return { handle, sink: new Sink(handle, true) };
+  } catch (error) {
+    throw new LogError(`the log file ${path} cannot be opened: ${whyNotOpened(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function whyNotOpened(error: unknown): string {
+  if (error instanceof Deno.errors.NotCapable) {
+    return "this build of Ampere may not write there; compile it with " +
+      "`deno task compile -- --allow-path=DIRECTORY`, or use a file in /var/log";
+  }
+  if (error instanceof Deno.errors.NotFound) return "its directory does not exist; create it first";
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return "the user that Ampere runs as may not write it; check its owner and mode";
+  }
+  return error instanceof Error ? error.message : String(error);
+}
+
+function closeQuietly(handle: Deno.FsFile): void {
+  try {
+    handle.close();
+  } catch {
+    // The handle is given up either way, and there is nobody who could do more about it.
+  }
+}
