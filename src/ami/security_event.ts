@@ -1,0 +1,820 @@
+/**
+ * Reads Asterisk's security events by their exact grammar.
+ *
+ * Asterisk escapes nothing when it prints an event (`main/security_events.c`, `security_event_to_ami_blob`), so a stranger
+ * can put header lines, and whole messages, into an account name. What he can't do is to take away or to reorder the lines
+ * that Asterisk prints around his text. Hence an event is taken only when it has exactly the headers of its kind and
+ * service, in Asterisk's order, each once. Everything else that looks like an event is *tampered*.
+ *
+ * The header sequences are those of `main/security_events.c` (`sec_events`: first the required, then the optional
+ * elements) of Asterisk 12 to 22, which do not differ.
+ *
+ * @module
+ */
+
+import { parseAddress } from "../address.ts";
+import { latin1 } from "./framer.ts";
+
+/** The security events that Asterisk 12 to 22 know, by their names on AMI. */
+export type SecurityEventKind =
+  | "AuthMethodNotAllowed"
+  | "ChallengeResponseFailed"
+  | "ChallengeSent"
+  | "FailedACL"
+  | "InvalidAccountID"
+  | "InvalidPassword"
+  | "InvalidTransport"
+  | "LoadAverageLimit"
+  | "MemoryLimit"
+  | "RequestBadFormat"
+  | "RequestNotAllowed"
+  | "RequestNotSupported"
+  | "SessionLimit"
+  | "SuccessfulAuth"
+  | "UnexpectedAddress";
+
+/** The part of Asterisk that raised the event. */
+export type Service = "AMI" | "IAX2" | "PJSIP" | "SIP";
+
+/** The transport in RemoteAddress; empty when Asterisk left it out (three parts instead of four). */
+export type Transport = "" | "TCP" | "TLS" | "UDP" | "WS" | "WSS";
+
+/** Longest text of a stranger (account, ACL name) that is kept, in characters. */
+export const TEXT_CHARACTERS_MAX = 80;
+
+const NOTHING = new Uint8Array(0);
+
+/**
+ * One security event. The object is used again for later events: read what you need during the call that hands it over, or
+ * {@linkcode SecurityEvent.detach} it.
+ */
+export class SecurityEvent {
+  kind: SecurityEventKind = "ChallengeSent";
+  service: Service = "SIP";
+  transport: Transport = "";
+  /**
+   * The remote host: an IPv4 address as a signed 32-bit number, or an IPv6 address as canonical text. Two events have the
+   * same host if and only if this is equal; it is the cheapest key for a table.
+   */
+  host: number | string = 0;
+  /** SuccessfulAuth: the host proved a password (`UsingPassword: 1`). */
+  usingPassword = false;
+  /** Hash of SessionID: of the SIP Call-ID (PJSIP), of a pointer (SIP, AMI). */
+  session = 0;
+  /** Hash of Challenge; equal challenges have equal hashes. */
+  challenge = 0;
+  /** Hash of the challenge and the answer to it; the same wrong answer again has the same hash. */
+  answer = 0;
+  /** RemoteAddress port. */
+  port = 0;
+  /** AccountID is empty: for AMI, nobody has logged in. */
+  anonymous = false;
+
+  #bytes: Uint8Array = NOTHING;
+  #accountStart = 0;
+  #accountEnd = 0;
+  #detailStart = 0;
+  #detailEnd = 0;
+  #timeStart = 0;
+  #account: string | undefined;
+  #detail: string | undefined;
+  #time: string | undefined;
+
+  /** The remote host as canonical text, for example `203.0.113.5` or `2001:db8::1`. */
+  get address(): string {
+    const host = this.host;
+    return typeof host === "string" ? host : ipv4Text(host);
+  }
+
+  /** AccountID, one character a byte, cut to {@linkcode TEXT_CHARACTERS_MAX}; a stranger's text: escape it before printing. */
+  get account(): string {
+    return this.#account ??= this.#text(this.#accountStart, this.#accountEnd);
+  }
+
+  /** ACLName of a FailedACL, RequestType of a refused request, else empty; cut to {@linkcode TEXT_CHARACTERS_MAX}. */
+  get detail(): string {
+    return this.#detail ??= this.#text(this.#detailStart, this.#detailEnd);
+  }
+
+  /** EventTV: Asterisk's time of the event, `2026-11-22T08:09:09.918+0000`. */
+  get time(): string {
+    return this.#time ??= latin1(this.#bytes, this.#timeStart, this.#timeStart + TIME_BYTES);
+  }
+
+  /** Keeps what the event says when its bytes go away. */
+  detach(): void {
+    void this.account;
+    void this.detail;
+    void this.time;
+    this.#bytes = NOTHING;
+  }
+
+  /** Index of the first byte of the AccountID value in the buffer that was parsed. */
+  get accountStart(): number {
+    return this.#accountStart;
+  }
+
+  /** Called by the parser: begins anew on a buffer. */
+  begin(bytes: Uint8Array, timeStart: number): void {
+    this.#bytes = bytes;
+    this.#timeStart = timeStart;
+    this.#account = this.#detail = this.#time = undefined;
+    this.#detailStart = this.#detailEnd = 0;
+    this.usingPassword = false;
+    this.challenge = 0;
+    this.answer = 0;
+  }
+
+  /** Called by the parser: where the account is. */
+  setAccount(start: number, end: number): void {
+    this.#accountStart = start;
+    this.#accountEnd = end;
+    this.anonymous = start === end;
+  }
+
+  /** Called by the parser: where the ACL name or request type is. */
+  setDetail(start: number, end: number): void {
+    this.#detailStart = start;
+    this.#detailEnd = end;
+  }
+
+  #text(start: number, end: number): string {
+    return latin1(this.#bytes, start, Math.min(end, start + TEXT_CHARACTERS_MAX));
+  }
+}
+
+/**
+ * What a message is.
+ *
+ * - `security`: a security event, exactly as Asterisk prints it.
+ * - `doubled`: a security event complete to its end into which a stranger put header lines that it has already; the event
+ *   is filled from the lines that Asterisk printed (the last RemoteAddress). It may be charged to its sender, never obeyed.
+ * - `response`: an answer to an action (`Response: …`).
+ * - `other`: an event of another class, well-formed; of no concern here.
+ * - `tampered`: anything else.
+ */
+export type Verdict = "security" | "doubled" | "response" | "other" | "tampered";
+
+const CR = 0x0d;
+const LF = 0x0a;
+const SLASH = 0x2f;
+const ZERO = 0x30;
+/** Length of EventTV, `2026-11-22T08:09:09.918+0000`, in bytes. */
+const TIME_BYTES = 28;
+/** A header line of a general header (Timestamp, SystemName …) is at most this long, in bytes. */
+const GENERAL_BYTES_MAX = 1024;
+
+/** A text to be compared with bytes of a message, four at a time. */
+class Literal {
+  readonly text: string;
+  readonly length: number;
+  readonly #words: Int32Array;
+  readonly #rest: Uint8Array;
+
+  constructor(text: string) {
+    const bytes = new TextEncoder().encode(text);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.text = text;
+    this.length = bytes.length;
+    this.#words = Int32Array.from(
+      { length: bytes.length >> 2 },
+      (_, i) => view.getInt32(4 * i, true),
+    );
+    this.#rest = bytes.subarray(bytes.length & ~3);
+  }
+
+  /** Whether the bytes at `at` are this text; they must end before `end`. */
+  at(view: DataView, at: number, end: number): boolean {
+    if (at + this.length > end) return false;
+    const words = this.#words;
+    for (let i = 0; i < words.length; i++, at += 4) {
+      if (view.getInt32(at, true) !== words[i]) return false;
+    }
+    const rest = this.#rest;
+    for (let i = 0; i < rest.length; i++, at++) {
+      if (view.getUint8(at) !== rest[i]) return false;
+    }
+    return true;
+  }
+}
+
+// The framer hands on one buffer for ever, so that its view is made once.
+let viewed: Uint8Array = NOTHING;
+let view: DataView = new DataView(NOTHING.buffer);
+
+function viewOf(buffer: Uint8Array): DataView {
+  if (buffer !== viewed) {
+    viewed = buffer;
+    view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
+  }
+  return view;
+}
+
+/** What follows RemoteAddress: the header's name, and whether Asterisk may leave it out. */
+interface TailHeader {
+  readonly name: string;
+  readonly literal: Literal;
+  readonly optional: boolean;
+  readonly role: "answer" | "challenge" | "detail" | "ignored" | "password" | "account";
+}
+
+/** How an event of one kind goes on from Severity, for one service. */
+interface ServiceGrammar {
+  readonly service: Service;
+  /** First byte of the service's name: no two begin alike. */
+  readonly initial: number;
+  /** `CR LF Severity: … CR LF Service: … CR LF EventVersion: … CR LF` and, unless AccountID comes last, `AccountID: ` */
+  readonly middle: Literal;
+  /** What follows RemoteAddress; `undefined`: this service never raises the event. */
+  readonly tail: readonly TailHeader[] | undefined;
+}
+
+interface Grammar {
+  readonly kind: SecurityEventKind;
+  readonly name: Literal;
+  /** `Event: NAME CR LF Privilege: security,all CR LF` */
+  readonly head: Literal;
+  /** The same, and `EventTV: ` */
+  readonly plainHead: Literal;
+  /** Length of `CR LF Severity: … CR LF Service: `, in bytes. */
+  readonly toService: number;
+  readonly accountLast: boolean;
+  readonly services: readonly ServiceGrammar[];
+}
+
+function header(text: string): TailHeader {
+  const optional = text.endsWith("?");
+  const name = optional ? text.slice(0, -1) : text;
+  return { name, literal: new Literal(`${name}: `), optional, role: ROLES[name] ?? "ignored" };
+}
+
+const ROLES: Record<string, TailHeader["role"]> = {
+  AccountID: "account",
+  ACLName: "detail",
+  AuthMethod: "detail",
+  AttemptedTransport: "detail",
+  Challenge: "challenge",
+  ReceivedChallenge: "answer",
+  ReceivedHash: "answer",
+  RequestType: "detail",
+  Response: "answer",
+  UsingPassword: "password",
+};
+
+function grammar(
+  kind: SecurityEventKind,
+  tails: Partial<Record<Service, string>>,
+  options: { severity?: string; version?: number; accountLast?: boolean } = {},
+): Grammar {
+  const { severity = "Error", version = 1, accountLast = false } = options;
+  const severityLines = `\r\nSeverity: ${severity}\r\nService: `;
+  const head = `Event: ${kind}\r\nPrivilege: security,all\r\n`;
+  return {
+    kind,
+    name: new Literal(kind),
+    head: new Literal(head),
+    plainHead: new Literal(`${head}EventTV: `),
+    toService: severityLines.length,
+    accountLast,
+    services: SERVICES.map((service) => ({
+      service,
+      initial: service.charCodeAt(0),
+      middle: new Literal(
+        `${severityLines}${service}\r\nEventVersion: ${version}\r\n${
+          accountLast ? "" : "AccountID: "
+        }`,
+      ),
+      tail: tails[service]?.split(" ").filter((name) => name !== "").map(header),
+    })),
+  };
+}
+
+const SERVICES: readonly Service[] = ["PJSIP", "SIP", "AMI", "IAX2"];
+const INFORMATIONAL = { severity: "Informational" };
+/** IAX2 raises none of these up to Asterisk 22; should it begin to, it will use the elements of chan_sip. */
+const GRAMMARS: readonly Grammar[] = [
+  grammar("ChallengeSent", {
+    PJSIP: "Challenge Module?",
+    SIP: "Challenge Module?",
+    IAX2: "Challenge Module?",
+  }, INFORMATIONAL),
+  grammar("SuccessfulAuth", {
+    PJSIP: "UsingPassword Module?",
+    SIP: "UsingPassword Module?",
+    IAX2: "UsingPassword Module?",
+    AMI: "UsingPassword Module? SessionTV",
+  }, INFORMATIONAL),
+  grammar("ChallengeResponseFailed", {
+    PJSIP: "Challenge Response ExpectedResponse Module?",
+    SIP: "Challenge Response ExpectedResponse Module?",
+    IAX2: "Challenge Response ExpectedResponse Module?",
+    AMI: "Challenge Response ExpectedResponse Module? SessionTV",
+  }),
+  grammar("InvalidPassword", {
+    SIP: "Module? Challenge ReceivedChallenge ReceivedHash",
+    IAX2: "Module? Challenge? ReceivedChallenge? ReceivedHash?",
+    AMI: "Module? SessionTV",
+  }, { version: 2 }),
+  grammar("InvalidAccountID", {
+    PJSIP: "Module?",
+    SIP: "Module?",
+    IAX2: "Module?",
+    AMI: "Module? SessionTV",
+  }),
+  grammar("FailedACL", {
+    PJSIP: "Module? ACLName",
+    SIP: "Module? ACLName",
+    IAX2: "Module? ACLName?",
+    AMI: "Module? SessionTV",
+  }),
+  grammar("RequestNotSupported", {
+    PJSIP: "RequestType Module?",
+    SIP: "RequestType Module?",
+    IAX2: "RequestType Module?",
+    AMI: "RequestType Module? SessionTV",
+  }),
+  grammar("RequestNotAllowed", { AMI: "RequestType Module? SessionTV RequestParams?" }),
+  grammar("RequestBadFormat", {
+    AMI: "RequestType Module? SessionTV AccountID RequestParams?",
+  }, { accountLast: true }),
+  grammar("InvalidTransport", {
+    PJSIP: "AttemptedTransport Module?",
+    SIP: "AttemptedTransport Module?",
+  }),
+  grammar("SessionLimit", {
+    PJSIP: "Module?",
+    SIP: "Module?",
+    IAX2: "Module?",
+    AMI: "Module? SessionTV",
+  }),
+  grammar("MemoryLimit", {
+    PJSIP: "Module?",
+    SIP: "Module?",
+    IAX2: "Module?",
+    AMI: "Module? SessionTV",
+  }),
+  grammar("LoadAverageLimit", {
+    PJSIP: "Module?",
+    SIP: "Module?",
+    IAX2: "Module?",
+    AMI: "Module? SessionTV",
+  }),
+  grammar("AuthMethodNotAllowed", {
+    PJSIP: "AuthMethod Module?",
+    SIP: "AuthMethod Module?",
+    IAX2: "AuthMethod Module?",
+    AMI: "AuthMethod Module? SessionTV",
+  }),
+  grammar("UnexpectedAddress", {
+    PJSIP: "ExpectedAddress Module?",
+    SIP: "ExpectedAddress Module?",
+    IAX2: "ExpectedAddress Module?",
+    AMI: "ExpectedAddress Module? SessionTV",
+  }),
+];
+
+const EVENT = new Literal("Event: ");
+const RESPONSE = new Literal("Response: ");
+const PRIVILEGE = new Literal("Privilege: ");
+const SECURITY_ALL = new Literal("security,all\r\n");
+const EVENT_TV = new Literal("EventTV: ");
+const SESSION_ID = new Literal("SessionID: ");
+const LOCAL_ADDRESS = new Literal("LocalAddress: ");
+const REMOTE_ADDRESS = new Literal("RemoteAddress: ");
+/** General headers that Asterisk puts before EventTV, in its order (`manager.c`: timestampevents, debug, systemname). */
+const GENERAL = ["Timestamp", "SequenceNumber", "File", "Line", "Func", "SystemName"]
+  .map((name) => new Literal(`${name}: `));
+
+const TRANSPORTS: readonly { transport: Transport; literal: Literal }[] =
+  (["UDP", "TCP", "TLS", "WSS", "WS"] as const).map((transport) => ({
+    transport,
+    literal: new Literal(`${transport}/`),
+  }));
+
+// Seeds nobody outside knows, so that nobody can choose Call-IDs whose hashes are equal.
+const [SEED_A = 0, SEED_B = 0] = crypto.getRandomValues(new Int32Array(2));
+
+/**
+ * Tells what a message is, and reads it if it is a security event.
+ *
+ * @param buffer holds the message
+ * @param start index of its first byte
+ * @param end index behind the CR LF of its last line
+ * @param event is filled when the verdict is `security` or `doubled`; it keeps a reference to `buffer`
+ * @returns the verdict
+ *
+ * @example
+ * ```ts
+ * import { parseMessage, SecurityEvent } from "./security_event.ts";
+ *
+ * const bytes = new TextEncoder().encode("Event: Shutdown\r\nA: b\r\n");
+ * console.log(parseMessage(bytes, 0, bytes.length, new SecurityEvent())); // "tampered"
+ * ```
+ */
+export function parseMessage(
+  buffer: Uint8Array,
+  start: number,
+  end: number,
+  event: SecurityEvent,
+): Verdict {
+  const view = viewOf(buffer);
+  for (const g of GRAMMARS) {
+    if (!g.head.at(view, start, end)) continue;
+    if (parseExactly(g, view, buffer, start, end, event)) return "security";
+    return parseDoubled(g, buffer, start, end, event) ? "doubled" : "tampered";
+  }
+  if (EVENT.at(view, start, end)) return otherEvent(view, start, end);
+  if (!RESPONSE.at(view, start, end)) return "tampered";
+  return hasLine(view, start, end, REMOTE_ADDRESS) ? "tampered" : "response";
+}
+
+/** A well-formed event of another class: `Privilege` second, not of class security, and no line of a security event. */
+function otherEvent(view: DataView, start: number, end: number): Verdict {
+  const nameAt = start + EVENT.length;
+  const second = lineEnd(view, nameAt, end);
+  if (second < 0 || !PRIVILEGE.at(view, second, end)) return "tampered";
+  if (SECURITY_ALL.at(view, second + PRIVILEGE.length, end)) return "tampered";
+  if (GRAMMARS.some((g) => g.name.length === second - 2 - nameAt && g.name.at(view, nameAt, end))) {
+    return "tampered";
+  }
+  return hasLine(view, start, end, REMOTE_ADDRESS) ? "tampered" : "other";
+}
+
+/**
+ * Whether a message begins, up to its account name, exactly as Asterisk begins a security event. (What follows may be a
+ * stranger's.)
+ *
+ * @param buffer holds the message
+ * @param start index of its first byte
+ * @param end index behind the CR LF of its last line
+ */
+export function hasAuthenticHead(buffer: Uint8Array, start: number, end: number): boolean {
+  const view = viewOf(buffer);
+  const found = GRAMMARS.find((g) => g.head.at(view, start, end));
+  return found !== undefined && parseHead(found, view, buffer, start, end, new SecurityEvent()) > 0;
+}
+
+/** The grammar that {@linkcode parseHead} has found last. */
+let parsedService: ServiceGrammar;
+
+/** Reads up to the value of AccountID (or to SessionID where the account comes last); the index there, or -1. */
+function parseHead(
+  g: Grammar,
+  view: DataView,
+  buffer: Uint8Array,
+  start: number,
+  end: number,
+  event: SecurityEvent,
+): number {
+  let at = start + g.plainHead.length;
+  if (!g.plainHead.at(view, start, end)) {
+    at = skipGeneral(view, start + g.head.length, end);
+    if (at < 0 || !EVENT_TV.at(view, at, end)) return -1;
+    at += EVENT_TV.length;
+  }
+  if (!isTime(view, at, end)) return -1;
+  event.begin(buffer, at);
+  at += TIME_BYTES;
+  if (at + g.toService >= end) return -1;
+  const initial = view.getUint8(at + g.toService);
+  for (const candidate of g.services) {
+    if (candidate.initial !== initial) continue;
+    if (!candidate.middle.at(view, at, end)) return -1;
+    parsedService = candidate;
+    event.kind = g.kind;
+    event.service = candidate.service;
+    return at + candidate.middle.length;
+  }
+  return -1;
+}
+
+function parseExactly(
+  g: Grammar,
+  view: DataView,
+  buffer: Uint8Array,
+  start: number,
+  end: number,
+  event: SecurityEvent,
+): boolean {
+  let at = parseHead(g, view, buffer, start, end, event);
+  if (at < 0) return false;
+  const tail = parsedService.tail;
+  if (tail === undefined) return false;
+  if (!g.accountLast) {
+    const next = lineEnd(view, at, end);
+    if (next < 0) return false;
+    event.setAccount(at, next - 2);
+    at = next;
+  }
+
+  if (!SESSION_ID.at(view, at, end)) return false;
+  at += SESSION_ID.length;
+  let next = lineEnd(view, at, end);
+  if (next < 0 || next - 2 === at) return false;
+  event.session = hash(view, at, next - 2, 0);
+  at = next;
+
+  if (!LOCAL_ADDRESS.at(view, at, end)) return false;
+  at += LOCAL_ADDRESS.length;
+  if (!isFamily(view, at, end)) return false;
+  at = lineEnd(view, at, end);
+  if (at < 0) return false;
+
+  if (!REMOTE_ADDRESS.at(view, at, end)) return false;
+  at += REMOTE_ADDRESS.length;
+  next = lineEnd(view, at, end);
+  if (next < 0 || !parseRemoteAddress(view, at, next - 2, event)) return false;
+  at = next;
+
+  for (let i = 0; i < tail.length; i++) {
+    const expected = tail[i]!;
+    if (!expected.literal.at(view, at, end)) {
+      if (expected.optional) continue;
+      return false;
+    }
+    at += expected.literal.length;
+    next = lineEnd(view, at, end);
+    if (next < 0 || !takeTail(expected, view, at, next - 2, event)) return false;
+    at = next;
+  }
+  return at === end;
+}
+
+function takeTail(
+  expected: TailHeader,
+  view: DataView,
+  start: number,
+  end: number,
+  event: SecurityEvent,
+): boolean {
+  switch (expected.role) {
+    case "challenge":
+      event.challenge = event.answer = hash(view, start, end, 0);
+      return true;
+    case "answer":
+      event.answer = hash(view, start, end, event.answer);
+      return true;
+    case "password": {
+      const value = view.getUint8(start) - ZERO;
+      if (end - start !== 1 || (value !== 0 && value !== 1)) return false;
+      event.usingPassword = value === 1;
+      return true;
+    }
+    case "detail":
+      event.setDetail(start, end);
+      return true;
+    case "account":
+      event.setAccount(start, end);
+      return true;
+    case "ignored":
+      return true;
+  }
+}
+
+/**
+ * A block that is exact but for lines that a stranger put behind his account name, each doubling a header of the block.
+ * The lines that Asterisk printed are its first and its last, so without the stranger's it must be exact.
+ */
+function parseDoubled(
+  g: Grammar,
+  buffer: Uint8Array,
+  start: number,
+  end: number,
+  event: SecurityEvent,
+): boolean {
+  if (g.accountLast || g.kind === "SuccessfulAuth") return false;
+  const text = latin1(buffer, start, end);
+  const account = text.indexOf("\r\nAccountID: ");
+  const session = text.lastIndexOf("\r\nSessionID: ");
+  const accountEnd = text.indexOf("\r\n", account + 2);
+  if (account < 0 || session <= accountEnd) return false;
+  const cleaned = buffer.slice(start, end - (session - accountEnd));
+  cleaned.set(buffer.subarray(start + session, end), accountEnd);
+  if (!parseExactly(g, viewOf(cleaned), cleaned, 0, cleaned.length, event)) return false;
+  const names = new Set(headerNames(latin1(cleaned, 0, cleaned.length)));
+  return headerNames(text.slice(accountEnd + 2, session + 2)).every((name) => names.has(name));
+}
+
+/** The header names of complete lines; a line without `: ` gives an empty name. */
+function headerNames(text: string): string[] {
+  return text.split("\r\n").slice(0, -1).map((line) =>
+    line.slice(0, Math.max(0, line.indexOf(": ")))
+  );
+}
+
+/** Skips general headers, each at most once and in order; the index behind them, or -1 when one has no end. */
+function skipGeneral(view: DataView, start: number, end: number): number {
+  let at = start;
+  for (const literal of GENERAL) {
+    if (!literal.at(view, at, end)) continue;
+    const next = lineEnd(view, at, Math.min(end, at + GENERAL_BYTES_MAX));
+    if (next < 0) return -1;
+    at = next;
+  }
+  return at;
+}
+
+/**
+ * RemoteAddress: `FAMILY/TRANSPORT/ADDRESS/PORT` or `FAMILY/ADDRESS/PORT` (`main/security_events.c`,
+ * `add_json_object` of an address; the transport is left out when Asterisk does not know it).
+ */
+function parseRemoteAddress(
+  view: DataView,
+  start: number,
+  end: number,
+  event: SecurityEvent,
+): boolean {
+  if (!isFamily(view, start, end)) return false;
+  const ipv4 = view.getUint8(start + 3) === 0x34;
+  let at = start + 5;
+  event.transport = "";
+  if (at >= end) return false;
+  const first = view.getUint8(at);
+  if (first >= 0x54 && first <= 0x57) { // "T" to "W": every transport begins so, no address does
+    let known = false;
+    for (let i = 0; i < TRANSPORTS.length; i++) {
+      const { transport, literal } = TRANSPORTS[i]!;
+      if (literal.at(view, at, end)) {
+        event.transport = transport;
+        at += literal.length;
+        known = true;
+        break;
+      }
+    }
+    if (!known) return false;
+  }
+  let slash = end - 1;
+  let port = 0;
+  let scale = 1;
+  while (slash > at) {
+    const byte = view.getUint8(slash);
+    if (byte === SLASH) break;
+    const digit = byte - ZERO;
+    if (digit < 0 || digit > 9 || scale > 10_000) return false;
+    port += digit * scale;
+    scale *= 10;
+    slash--;
+  }
+  if (slash <= at || scale === 1 || port > 65_535) return false;
+  event.port = port;
+  return ipv4 ? parseIpv4(view, at, slash, event) : parseIpv6(view, at, slash, event);
+}
+
+function parseIpv4(view: DataView, start: number, end: number, event: SecurityEvent): boolean {
+  let value = 0;
+  let parts = 0;
+  let part = -1;
+  for (let i = start; i < end; i++) {
+    const byte = view.getUint8(i);
+    const digit = byte - ZERO;
+    if (digit >= 0 && digit <= 9) {
+      // A leading zero would make the text ambiguous (octal): Asterisk never prints one.
+      part = part < 0 ? digit : part === 0 ? 256 : part * 10 + digit;
+      if (part > 255) return false;
+    } else if (byte === 0x2e && part >= 0 && parts < 3) {
+      value = (value << 8) | part;
+      parts++;
+      part = -1;
+    } else {
+      return false;
+    }
+  }
+  if (parts !== 3 || part < 0) return false;
+  event.host = (value << 8) | part;
+  return true;
+}
+
+/** Longest IPv6 address with zone that is looked at, in bytes (INET6_ADDRSTRLEN 46, IF_NAMESIZE 16). */
+const IPV6_BYTES_MAX = 62;
+/** The IPv6 addresses seen last, by the hash of their text, so that the address of a busy host is parsed once. */
+const IPV6_CACHE_MAX = 4096;
+const ipv6Cache = new Map<number, { text: Literal; host: number | string }>();
+
+function parseIpv6(view: DataView, start: number, end: number, event: SecurityEvent): boolean {
+  if (end - start > IPV6_BYTES_MAX) return false;
+  const key = hash(view, start, end, 0);
+  const known = ipv6Cache.get(key);
+  if (known !== undefined && known.text.length === end - start && known.text.at(view, start, end)) {
+    event.host = known.host;
+    return true;
+  }
+  let text = "";
+  for (let i = start; i < end; i++) text += String.fromCharCode(view.getUint8(i));
+  const address = text.includes(":") ? parseAddress(text) : undefined;
+  if (address === undefined) return false;
+  // An IPv4-mapped address is the IPv4 host.
+  event.host = address.includes(":") ? address : ipv4Number(address);
+  if (ipv6Cache.size >= IPV6_CACHE_MAX) ipv6Cache.clear();
+  ipv6Cache.set(key, { text: new Literal(text), host: event.host });
+  return true;
+}
+
+/** The text of an IPv4 address that is kept as a signed 32-bit number. */
+export function ipv4Text(host: number): string {
+  return `${host >>> 24}.${(host >>> 16) & 255}.${(host >>> 8) & 255}.${host & 255}`;
+}
+
+/** The signed 32-bit number of an IPv4 address in canonical text. */
+export function ipv4Number(address: string): number {
+  return address.split(".").reduce((value, part) => (value << 8) | Number(part), 0);
+}
+
+/** `IPV4/` or `IPV6/` */
+function isFamily(view: DataView, at: number, end: number): boolean {
+  if (end - at <= 5 || view.getUint8(at + 4) !== SLASH) return false;
+  const word = view.getInt32(at, true);
+  return word === IPV4_WORD || word === IPV6_WORD;
+}
+
+/** The bytes of `IPV4` and `IPV6` as little-endian numbers. */
+const IPV4_WORD = 0x34565049;
+const IPV6_WORD = 0x36565049;
+
+/**
+ * `2026-11-22T08:09:09.918+0000` (`main/json.c`, `ast_json_timeval`; the offset as strftime's `%z`): seven groups of four
+ * bytes, in which digits stand where the pattern has a 0.
+ */
+function isTime(view: DataView, at: number, end: number): boolean {
+  if (end - at < TIME_BYTES) return false;
+  for (let i = 0; i < TIME_WORDS.length; i++) {
+    const { mask, expected, carry } = TIME_WORDS[i]!;
+    const word = view.getInt32(at + 4 * i, true);
+    // A digit has 3 in its upper half, and still has it with 6 added.
+    if ((word & mask) !== expected || ((word + carry) & mask) !== expected + (carry & mask)) {
+      return false;
+    }
+  }
+  const sign = view.getUint8(at + 23);
+  return sign === 0x2b || sign === 0x2d;
+}
+
+interface TimeWord {
+  readonly mask: number;
+  readonly expected: number;
+  readonly carry: number;
+}
+
+const TIME_WORDS: readonly TimeWord[] = ["0000", "-00-", "00T0", "0:00", ":00.", "000?", "0000"]
+  .map((pattern) => {
+    let mask = 0;
+    let expected = 0;
+    let carry = 0;
+    for (let i = 3; i >= 0; i--) {
+      const digit = pattern[i] === "0";
+      const sign = pattern[i] === "?";
+      mask = (mask << 8) | (digit ? 0xf0 : sign ? 0 : 0xff);
+      expected = (expected << 8) | (digit ? 0x30 : sign ? 0 : pattern.charCodeAt(i));
+      carry = (carry << 8) | (digit ? 0x06 : 0);
+    }
+    return { mask, expected, carry };
+  });
+
+/** Index behind the CR LF of the line at `at`, or -1. Looks for the LF in four bytes at a time. */
+function lineEnd(view: DataView, at: number, end: number): number {
+  let i = at + 1;
+  while (i + 4 <= end) {
+    const word = view.getInt32(i, true) ^ 0x0a0a0a0a;
+    // The usual test for a zero byte in a word.
+    if (((word - 0x01010101) & ~word & 0x80808080) === 0) {
+      i += 4;
+      continue;
+    }
+    for (const stop = i + 4; i < stop; i++) {
+      if (view.getUint8(i) === LF && view.getUint8(i - 1) === CR) return i + 1;
+    }
+  }
+  for (; i < end; i++) {
+    if (view.getUint8(i) === LF && view.getUint8(i - 1) === CR) return i + 1;
+  }
+  return -1;
+}
+
+/** Whether any line of the message begins with the literal. */
+function hasLine(view: DataView, start: number, end: number, literal: Literal): boolean {
+  for (let at = start; at >= 0 && at < end; at = lineEnd(view, at, end)) {
+    if (literal.at(view, at, end)) return true;
+  }
+  return false;
+}
+
+/** A 53-bit hash: two 32-bit ones over words of four bytes, with different multipliers, joined. */
+function hash(view: DataView, start: number, end: number, seed: number): number {
+  let a = SEED_A ^ seed ^ (end - start);
+  let b = SEED_B + seed | 0;
+  let i = start;
+  for (; i + 4 <= end; i += 4) {
+    const word = view.getInt32(i, true);
+    a = Math.imul(a ^ word, 0x9e3779b1);
+    a ^= a >>> 15;
+    b = Math.imul(b + word | 0, 0x85ebca6b);
+    b ^= b >>> 13;
+  }
+  for (; i < end; i++) {
+    const byte = view.getUint8(i);
+    a = Math.imul(a ^ byte, 0x01000193);
+    b = Math.imul(b, 31) + byte | 0;
+  }
+  a = Math.imul(a ^ (a >>> 16), 0x7feb352d);
+  b = Math.imul(b ^ (b >>> 15), 0x2c1b3c6d);
+  return (a >>> 0) * 0x200000 + (b >>> 11);
+}
