@@ -1,0 +1,70 @@
+/**
+ * Why a host was blocked, in words for people.
+ *
+ * @module
+ */
+
+import { escapeText } from "./log.ts";
+import type { Offence, Tally } from "./penalties.ts";
+
+/** Longest account name in a reason, in characters. */
+const ACCOUNT_CHARACTERS_MAX = 40;
+
+/**
+ * The reason of a block: what the host did, within what time, and to which account last.
+ *
+ * @param offence the offence
+ * @returns one line without control characters, for example
+ * `3 wrong passwords within 2 s, PJSIP over UDP, last account "100", 15 of 15 points`
+ */
+export function reasonOf(offence: Offence): string {
+  const { service, transport, account, points, limit, inGoodStanding } = offence;
+  const deeds = describeTally(offence.tally);
+  const span = Math.max(1, Math.ceil((offence.at - offence.firstAt) / 1000));
+  const from = offence.target === offence.address
+    ? ""
+    : ` by ${offence.address} and its neighbours`;
+  return [
+    `${deeds} within ${describeDuration(span)}${from}`,
+    transport === "" ? service : `${service} over ${transport}`,
+    `last account "${escapeText(account, ACCOUNT_CHARACTERS_MAX)}"`,
+    `${points} of ${limit} points${inGoodStanding ? " (it had logged in before)" : ""}`,
+  ].join(", ");
+}
+
+/**
+ * What a host was charged for: `2 wrong passwords and 1 unanswered challenge`.
+ *
+ * @param tally the attempts
+ */
+export function describeTally(tally: Readonly<Tally>): string {
+  const parts = [
+    counted(tally.wrongAnswers, "wrong password"),
+    counted(tally.unanswered, "unanswered challenge"),
+    counted(tally.refusals, "refused request"),
+    counted(tally.badRequests, "request without login"),
+  ].filter((part) => part !== "");
+  if (parts.length === 0) return "nothing";
+  return parts.length === 1 ? parts[0]! : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
+}
+
+function counted(count: number, what: string): string {
+  return count === 0 ? "" : `${count} ${what}${count === 1 ? "" : "s"}`;
+}
+
+/**
+ * A time span for people, in its two largest units: `90 s` is `1 min 30 s`.
+ *
+ * @param seconds the span, in seconds
+ */
+export function describeDuration(seconds: number): string {
+  let rest = Math.round(seconds);
+  const parts: string[] = [];
+  for (const [unit, size] of [["d", 86_400], ["h", 3_600], ["min", 60], ["s", 1]] as const) {
+    const count = Math.floor(rest / size);
+    rest -= count * size;
+    if (count > 0) parts.push(`${count} ${unit}`);
+    if (parts.length === 2) break;
+  }
+  return parts.length === 0 ? "0 s" : parts.join(" ");
+}
