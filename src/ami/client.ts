@@ -1,0 +1,426 @@
+/**
+ * The connection to Asterisk's Manager Interface: login, keep-alive, reconnect.
+ *
+ * @module
+ */
+
+import { type Clock, sleep, systemClock } from "../clock.ts";
+import { EventReader, type EventReaderHandlers } from "./event_reader.ts";
+import { latin1 } from "./framer.ts";
+
+/** How long the TCP connection may take, in milliseconds. */
+export const CONNECT_MS = 5_000;
+
+/** How long Asterisk may take to answer an action, in milliseconds. */
+export const ANSWER_MS = 10_000;
+
+/** After this long without a byte from Asterisk it is asked whether it is there, in milliseconds. */
+export const PING_AFTER_MS = 15_000;
+
+/** Shortest and longest time between two attempts to log in, in milliseconds. */
+export const RETRY_MS_MIN = 1_000;
+export const RETRY_MS_MAX = 60_000;
+
+/** Longest time between two looks whether the port is open again, in milliseconds: they cost nothing, and protection waits. */
+export const PORT_RETRY_MS_MAX = 1_500;
+
+/**
+ * How long the rest of a write of Asterisk may be under way, in milliseconds. Asterisk writes an event in one call
+ * (`manager.c`, `send_string`), so it arrives in one piece or the pieces follow each other within microseconds.
+ */
+export const SETTLE_MS = 10;
+
+/** Longest answer of the server that is shown to the administrator, in characters. */
+const MESSAGE_CHARACTERS_MAX = 120;
+
+/** The stream of bytes to and from a server; `Deno.TcpConn` is one. */
+export interface Connection {
+  read(into: Uint8Array): Promise<number | null>;
+  write(bytes: Uint8Array): Promise<number>;
+  close(): void;
+}
+
+/** Where to log in, and as whom. */
+export interface Login {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly pass: string;
+}
+
+/** What the {@linkcode AmiClient} tells, besides the events. */
+export interface AmiClientHandlers extends Omit<EventReaderHandlers, "response" | "banner"> {
+  /** All that one read brought has been handed on. */
+  batch?(): void;
+  /** Logged in: events arrive from now on. `banner` is Asterisk's first line. */
+  connected(banner: string): void;
+  /** The connection ended, or could not be made; told once for each cause in a row. */
+  disconnected(why: string): void;
+}
+
+/** Asterisk refused the user name or the password. */
+export class LoginRefusedError extends Error {
+  override readonly name = "LoginRefusedError";
+}
+
+/** Something ended the connection, in words for an administrator. */
+class ConnectionError extends Error {
+  override readonly name = "ConnectionError";
+  /** The port did not answer: looking again costs nothing. */
+  readonly portClosed: boolean;
+  constructor(message: string, portClosed = false) {
+    super(message);
+    this.portClosed = portClosed;
+  }
+}
+
+/** An answer that is waited for. */
+interface Awaited {
+  id: string;
+  done: (success: boolean, message: string) => void;
+  /** Ends the time limit. */
+  cancel: () => void;
+}
+
+/** Options of {@linkcode AmiClient}; for tests. */
+export interface AmiClientOptions {
+  clock?: Clock;
+  /** Opens the connection. */
+  connect?: (login: Login) => Promise<Connection>;
+  /** Also the first refusal of the login is tried again. */
+  persistent?: boolean;
+  /** A number in [0, 1), for jitter. */
+  random?: () => number;
+  /** Makes an id for an action that nobody outside can guess. */
+  actionId?: () => string;
+}
+
+/**
+ * A connection to AMI that is kept up.
+ *
+ * @example
+ * ```ts
+ * const client = new AmiClient({ host: "127.0.0.1", port: 5038, user: "ampere", pass: "secret" }, {
+ *   event: (event) => console.log(event.kind, event.address),
+ *   tampered: (what) => console.warn(what),
+ *   connected: (banner) => console.log(banner),
+ *   disconnected: (why) => console.warn(why),
+ * });
+ * await client.run(new AbortController().signal);
+ * ```
+ */
+export class AmiClient {
+  readonly #login: Login;
+  readonly #handlers: AmiClientHandlers;
+  readonly #clock: Clock;
+  readonly #open: (login: Login) => Promise<Connection>;
+  readonly #random: () => number;
+  readonly #actionId: () => string;
+  #connection: Connection | undefined;
+  #banner: string | undefined;
+  /** The answer that is waited for. */
+  #awaited: Awaited | undefined;
+  #loggedIn = false;
+  #everLoggedIn = false;
+  #connectedSince: number | undefined;
+  #lastCause = "";
+  #lastByteAt = 0;
+  #reads = 0;
+  #settling = false;
+
+  constructor(login: Login, handlers: AmiClientHandlers, options: AmiClientOptions = {}) {
+    this.#login = login;
+    this.#handlers = handlers;
+    this.#clock = options.clock ?? systemClock;
+    this.#open = options.connect ?? openTcp;
+    this.#everLoggedIn = options.persistent ?? false;
+    this.#random = options.random ?? Math.random;
+    this.#actionId = options.actionId ?? (() => crypto.randomUUID());
+  }
+
+  /** Clock value since which events arrive, in milliseconds; `undefined` when they do not. */
+  get connectedSince(): number | undefined {
+    return this.#connectedSince;
+  }
+
+  /**
+   * Connects and stays connected until the signal is given.
+   *
+   * @param signal ends it
+   * @throws {LoginRefusedError} when Asterisk refuses the login before any login has succeeded
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    let failingSince: number | undefined;
+    while (!signal.aborted) {
+      try {
+        await this.#connectOnce(signal, () => failingSince = undefined);
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error instanceof LoginRefusedError && !this.#everLoggedIn) throw error;
+        if (!(error instanceof ConnectionError) && !(error instanceof LoginRefusedError)) {
+          throw error;
+        }
+        if (this.#lastCause !== error.message) {
+          this.#lastCause = error.message;
+          this.#handlers.disconnected(error.message);
+        }
+        failingSince ??= this.#clock.now();
+        const most = error instanceof ConnectionError && error.portClosed
+          ? PORT_RETRY_MS_MAX
+          : RETRY_MS_MAX;
+        await sleep(this.#clock, this.#retryDelay(failingSince, most), signal);
+      }
+    }
+  }
+
+  /** A quarter of the time that it has failed already, so that nobody is away much longer than necessary; and jitter. */
+  #retryDelay(failingSince: number, most: number): number {
+    const delay = Math.max(RETRY_MS_MIN, (this.#clock.now() - failingSince) / 4);
+    return Math.min(most, delay * (1 + 0.25 * this.#random()));
+  }
+
+  async #connectOnce(signal: AbortSignal, loggedIn: () => void): Promise<void> {
+    const connection = await this.#connect(signal);
+    const ended = Promise.withResolvers<never>();
+    // A reader of its own: see #read.
+    const reader = new EventReader({
+      ...this.#handlers,
+      event: (event, verdict) => this.#handlers.event(event, verdict),
+      tampered: (what, buffer, start, end) => this.#handlers.tampered(what, buffer, start, end),
+      response: (buffer, start, end) => this.#answered(latin1(buffer, start, end)),
+      banner: (line) => this.#banner = line,
+    });
+    const stop = () => ended.reject(new ConnectionError("stopped"));
+    signal.addEventListener("abort", stop);
+    if (signal.aborted) stop();
+    this.#connection = connection;
+    this.#banner = undefined;
+    this.#loggedIn = false;
+    this.#lastByteAt = this.#clock.now();
+    const cancelWatch = this.#watch(ended.reject);
+    const reading = new AbortController();
+    try {
+      this.#sendLogin(ended.reject, loggedIn);
+      await Promise.race([
+        ended.promise,
+        this.#read(connection, reader, ended.reject, reading.signal),
+      ]);
+    } finally {
+      reading.abort();
+      cancelWatch();
+      signal.removeEventListener("abort", stop);
+      this.#awaited?.cancel();
+      this.#awaited = undefined;
+      this.#connection = undefined;
+      this.#connectedSince = undefined;
+      reader.end();
+      this.#handlers.batch?.();
+      connection.close();
+    }
+  }
+
+  /**
+   * Reads until the connection ends. A read that is under way when the connection is closed is not ended by Deno 2.8 and may
+   * still bring bytes; they go to a reader that nobody listens to any more.
+   */
+  async #read(
+    connection: Connection,
+    reader: EventReader,
+    end: (error: ConnectionError) => void,
+    stopped: AbortSignal,
+  ): Promise<never> {
+    for (;;) {
+      let count: number | null;
+      try {
+        count = await connection.read(reader.space());
+      } catch (error) {
+        throw new ConnectionError(`the connection to ${this.#where} broke: ${reasonOf(error)}`);
+      }
+      if (stopped.aborted) throw new ConnectionError("stopped");
+      if (count === null) {
+        throw new ConnectionError(
+          this.#loggedIn
+            ? "Asterisk closed the connection"
+            : "the server closed the connection before the login was answered",
+        );
+      }
+      this.#lastByteAt = this.#clock.now();
+      this.#reads++;
+      reader.commit(count);
+      this.#handlers.batch?.();
+      this.#checkBanner(end);
+      if (!this.#settling) this.#settle(reader, stopped);
+    }
+  }
+
+  get #where(): string {
+    return `${this.#login.host}:${this.#login.port}`;
+  }
+
+  async #connect(signal: AbortSignal): Promise<Connection> {
+    let late = false;
+    const opening = this.#open(this.#login).then((connection) => {
+      if (late || signal.aborted) connection.close();
+      return connection;
+    });
+    const timeout = sleep(this.#clock, CONNECT_MS, signal).then(() => {
+      late = true;
+      return undefined;
+    });
+    try {
+      const connection = await Promise.race([opening, timeout]);
+      if (connection !== undefined) return connection;
+      opening.catch(() => {});
+      throw new ConnectionError(
+        `no answer from ${this.#where}: is Asterisk running, and may this host reach it?`,
+        true,
+      );
+    } catch (error) {
+      if (error instanceof ConnectionError) throw error;
+      throw new ConnectionError(
+        `cannot connect to ${this.#where}: ${
+          reasonOf(error)
+        }. Is Asterisk running, with enabled = yes and this port in manager.conf?`,
+        true,
+      );
+    }
+  }
+
+  #sendLogin(
+    end: (error: Error) => void,
+    loggedIn: () => void,
+  ): void {
+    const { user, pass } = this.#login;
+    // Only the classes that matter, however much the user may read.
+    this.#send(
+      "Login",
+      { Username: user, Secret: pass, Events: "security,system" },
+      end,
+      (success, message) => {
+        if (!success) {
+          return end(
+            new LoginRefusedError(
+              `Asterisk at ${this.#where} refused the login of user "${user}": ${message}. ` +
+                `Compare user and pass with manager.conf, and its permit/deny lines with this host's address`,
+            ),
+          );
+        }
+        this.#loggedIn = true;
+        this.#everLoggedIn = true;
+        this.#connectedSince = this.#clock.now();
+        this.#lastCause = "";
+        loggedIn();
+        this.#handlers.connected(this.#banner ?? "");
+      },
+    );
+  }
+
+  /** Sends an action; `done` is called with its answer, `end` when there is none. */
+  #send(
+    action: string,
+    headers: Record<string, string>,
+    end: (error: ConnectionError) => void,
+    done: (success: boolean, message: string) => void,
+  ): void {
+    const id = this.#actionId();
+    const lines = [
+      `Action: ${action}`,
+      `ActionID: ${id}`,
+      ...Object.entries(headers).map(([k, v]) => `${k}: ${v}`),
+    ];
+    const cancel = this.#clock.after(ANSWER_MS, () => {
+      end(
+        new ConnectionError(`${this.#where} did not answer ${action} within ${ANSWER_MS / 1000} s`),
+      );
+    });
+    this.#awaited = { id, done, cancel };
+    const connection = this.#connection!;
+    writeAll(connection, new TextEncoder().encode(lines.join("\r\n") + "\r\n\r\n"))
+      .catch((error) =>
+        end(new ConnectionError(`the connection to ${this.#where} broke: ${reasonOf(error)}`))
+      );
+  }
+
+  /** An answer counts only with the id of our action, which no stranger can know. */
+  #answered(text: string): void {
+    const lines = text.split("\r\n");
+    const awaited = this.#awaited;
+    if (awaited === undefined || !lines.includes(`ActionID: ${awaited.id}`)) return;
+    this.#awaited = undefined;
+    awaited.cancel();
+    const message = lines.find((line) => line.startsWith("Message: "))?.slice("Message: ".length) ??
+      "no reason given";
+    awaited.done(lines[0] === "Response: Success", message.slice(0, MESSAGE_CHARACTERS_MAX));
+  }
+
+  #checkBanner(end: (error: ConnectionError) => void): void {
+    const banner = this.#banner;
+    if (banner === undefined || banner.startsWith("Asterisk Call Manager/")) return;
+    end(
+      new ConnectionError(
+        `${this.#where} is not an Asterisk Manager Interface: it begins with "${
+          banner.slice(0, 40)
+        }". Check host and port`,
+      ),
+    );
+  }
+
+  /** Asks a silent server whether it is there. */
+  #watch(end: (error: ConnectionError) => void): () => void {
+    let cancel = () => {};
+    const look = () => {
+      const silent = this.#clock.now() - this.#lastByteAt;
+      let next = PING_AFTER_MS - silent;
+      if (next <= 0) {
+        next = PING_AFTER_MS;
+        if (this.#loggedIn && this.#awaited === undefined) this.#send("Ping", {}, end, () => {});
+      }
+      cancel = this.#clock.after(next, look);
+    };
+    cancel = this.#clock.after(PING_AFTER_MS, look);
+    return () => cancel();
+  }
+
+  /** Sees to it that held events are handed on when nothing follows them. */
+  #settle(reader: EventReader, stopped: AbortSignal): void {
+    const held = reader.held;
+    if (held === "nothing") return;
+    this.#settling = true;
+    const reads = this.#reads;
+    const settle = () => {
+      this.#settling = false;
+      if (stopped.aborted) return;
+      // Bytes that came meanwhile have their own turn.
+      if (this.#reads !== reads) return this.#settle(reader, stopped);
+      reader.settle();
+      this.#handlers.batch?.();
+    };
+    if (held === "briefly") this.#clock.soon(settle);
+    else this.#clock.after(SETTLE_MS, settle);
+  }
+}
+
+async function openTcp(login: Login): Promise<Connection> {
+  const connection = await Deno.connect({ hostname: login.host, port: login.port });
+  connection.setNoDelay(true);
+  // So that the kernel, too, notices a peer that is gone.
+  connection.setKeepAlive(true);
+  return {
+    read: (into) => connection.read(into),
+    write: (bytes) => connection.write(bytes),
+    close: () => {
+      // The end is told to the peer at once: close() alone waits for a read that is under way.
+      connection.closeWrite().catch(() => {}).finally(() => connection.close());
+    },
+  };
+}
+
+async function writeAll(connection: Connection, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error
+    ? error.message.replace(/\(os error \d+\)/, "").trim() || error.name
+    : String(error);
+}
