@@ -1,0 +1,784 @@
+/**
+ * The block list of the daemon: in memory, written through to the database, and never stopped by it.
+ *
+ * While the database is busy, full, read-only, failing, damaged or gone, the list goes on in memory and owes the changes;
+ * {@linkcode DurableBlockList.retry} writes them when it can. What is promised: once the database can be written again it
+ * becomes equal to the list in memory, and no fault of the database reaches the caller.
+ *
+ * @module
+ */
+
+import { BlockList, type BlockListError, type Changes } from "./block_list.ts";
+import {
+  type Block,
+  boundedNew,
+  boundedTime,
+  hasEnded,
+  mergeBlock,
+  type NewBlock,
+  type PastBlock,
+} from "./block_list/block.ts";
+import { type DatabaseFault, faultOf, toBlockListError } from "./block_list/fault.ts";
+import { readImage } from "./block_list/image.ts";
+import { DatabaseLock, lockDatabase } from "./block_list/lock.ts";
+import { BARE_REASON, type Salvage, salvageImage } from "./block_list/salvage.ts";
+import { setAside } from "./block_list/set_aside.ts";
+
+/**
+ * How long a write of the daemon waits for another process, in milliseconds. The event loop stands still meanwhile, so
+ * this is short: a command that adds one block is done within a few; an import of thousands takes longer, and then the
+ * change is owed and written a moment later.
+ */
+export const DAEMON_BUSY_MS = 100;
+
+/** First time between two tries to write what is owed, in milliseconds; it doubles. */
+export const RETRY_FIRST_MS = 250;
+
+/** Longest time between two tries, in milliseconds. */
+export const RETRY_MAX_MS = 30_000;
+
+/** A database that another process holds is told of when it lasts longer than this, in milliseconds. */
+export const BUSY_TOLD_AFTER_MS = 2_000;
+
+/** Most changes in one transaction: a twentieth of a second. More are written by the next calls. */
+export const CHANGES_PER_WRITE_MAX = 5_000;
+
+/** Most hosts in good standing whose logins are owed; the oldest entries go first. */
+export const STANDING_OWED_MAX = 65_536;
+
+/** How a {@linkcode DurableBlockList} is opened. */
+export interface DurableOptions {
+  /** Called once for each kind of fault, until all is mended. The message says what happened and what to do. */
+  readonly onTrouble?: (message: string) => void;
+  /** Called when everything owed is written after a trouble that was told. */
+  readonly onMended?: (message: string) => void;
+  /** Clock value at the start, in milliseconds since 1970. */
+  readonly now?: number;
+  /**
+   * End of blocks of which a damaged database tells only the target, in milliseconds since 1970; `undefined`: never. The
+   * daemon gives `now + bantime`.
+   */
+  readonly bareUntil?: number | undefined;
+  /** How long a write waits for another process, in milliseconds; default {@linkcode DAEMON_BUSY_MS}. */
+  readonly busyTimeout?: number;
+}
+
+/** What was found at the start. */
+export interface StartReport {
+  /** Blocks that were read or saved. */
+  readonly blocks: number;
+  /** Rows that were no blocks and were left out. */
+  readonly skipped: number;
+  /** Set when the database was damaged: what was done, for the log. */
+  readonly salvaged: SalvageReport | undefined;
+}
+
+/** What became of a damaged database. */
+export interface SalvageReport {
+  /** Where the damaged file lies now; undefined if it could not be moved yet. */
+  readonly setAside: string | undefined;
+  /** Blocks that were saved, those included of which only the target is known. */
+  readonly blocks: number;
+  /** Those of which only the target is known. */
+  readonly bare: number;
+  /** Hosts in good standing that were saved. */
+  readonly standing: number;
+  /** All this in a sentence. */
+  readonly message: string;
+}
+
+/** What another process changed; see {@linkcode DurableBlockList.reload}. */
+export interface ListChange {
+  /** Targets that are blocked now and were not. */
+  readonly added: readonly string[];
+  /** Targets that are no longer blocked. */
+  readonly removed: readonly string[];
+  /** Targets whose block ends at another time. */
+  readonly changed: readonly string[];
+}
+
+/** Latest state of a target that the database does not have yet. */
+type Owed =
+  | { readonly kind: "put"; readonly block: Block }
+  | { readonly kind: "ended"; readonly past: PastBlock }
+  | { readonly kind: "gone" };
+
+interface Trouble {
+  fault: DatabaseFault;
+  readonly since: number;
+  readonly told: Set<DatabaseFault>;
+  delay: number;
+  nextTry: number;
+}
+
+/** Which files the open database consists of. */
+interface Identity {
+  readonly database: string;
+  readonly log: string | undefined;
+}
+
+/**
+ * The list that the daemon works with. All reading is from memory.
+ *
+ * @example
+ * ```ts
+ * import { DurableBlockList } from "./durable_block_list.ts";
+ * using list = DurableBlockList.open("/var/lib/ampere/ampere.db", { onTrouble: console.error });
+ * setInterval(() => {
+ *   list.retry();
+ *   console.log(list.removeEnded(), list.reload());
+ * }, 250);
+ * ```
+ */
+export class DurableBlockList implements Disposable {
+  /** Path of the database. */
+  readonly path: string;
+  readonly #options: DurableOptions;
+  readonly #lock: DatabaseLock;
+  readonly #blocks = new Map<string, Block>();
+  readonly #owed = new Map<string, Owed>();
+  readonly #owedStanding = new Map<string, number>();
+  #forgetStandingBefore = 0;
+  /** Open unless in trouble. */
+  #list: BlockList | undefined;
+  #identity: Identity | undefined;
+  #seenVersion: number | undefined;
+  #trouble: Trouble | undefined;
+  /** Earliest end among the blocks; no block ends before. */
+  #nextEnd = Infinity;
+  /** Changes that were found when the file was opened again, for the next {@linkcode DurableBlockList.reload}. */
+  readonly #foundAdded = new Set<string>();
+  #start: StartReport = { blocks: 0, skipped: 0, salvaged: undefined };
+  #standingAtStart = new Map<string, number>();
+
+  private constructor(path: string, lock: DatabaseLock, options: DurableOptions) {
+    this.path = path;
+    this.#lock = lock;
+    this.#options = options;
+  }
+
+  /**
+   * Opens the list and takes the lock of the daemon. A damaged file is set aside, what can be read of it is saved. A file
+   * that can be read but not written (full disk, read-only file system, busy) is a trouble, not an error.
+   *
+   * @param path path of the database
+   * @param options see {@linkcode DurableOptions}
+   * @returns the list; close it at the end
+   * @throws BlockListError `running` if another daemon has it; `foreign`, `newer`, `missing`, `denied`, which a person
+   *   must mend
+   */
+  static open(path: string, options: DurableOptions = {}): DurableBlockList {
+    const lock = lockForDaemon(path);
+    try {
+      const list = new DurableBlockList(path, lock, options);
+      list.#load(options.now ?? Date.now());
+      return list;
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
+  }
+
+  /** What was found at the start. */
+  get start(): StartReport {
+    return this.#start;
+  }
+
+  /** Number of blocks. */
+  get size(): number {
+    return this.#blocks.size;
+  }
+
+  /** Changes that the database does not have yet. */
+  get owed(): number {
+    return this.#owed.size + this.#owedStanding.size;
+  }
+
+  /** What is wrong with the database now; undefined when all is well. */
+  get trouble(): DatabaseFault | undefined {
+    return this.#trouble?.fault;
+  }
+
+  /**
+   * Whether a target is blocked.
+   *
+   * @param target canonical target
+   */
+  has(target: string): boolean {
+    return this.#blocks.has(target);
+  }
+
+  /**
+   * One block.
+   *
+   * @param target canonical target
+   */
+  get(target: string): Block | undefined {
+    return this.#blocks.get(target);
+  }
+
+  /** The targets of all blocks, in no order. */
+  targets(): string[] {
+    return [...this.#blocks.keys()];
+  }
+
+  /** All blocks, the oldest first. */
+  all(): Block[] {
+    return [...this.#blocks.values()].sort((a, b) =>
+      a.since - b.since || (a.target < b.target ? -1 : 1)
+    );
+  }
+
+  /**
+   * How often a target has been blocked, ended blocks included. While the database is in trouble, ended blocks may be
+   * missing in it.
+   *
+   * @param target canonical target
+   */
+  timesOf(target: string): number {
+    const known = this.#blocks.get(target)?.times;
+    if (known !== undefined) return known;
+    const owed = this.#owed.get(target);
+    if (owed !== undefined) return owed.kind === "ended" ? owed.past.times : 0;
+    try {
+      return this.#list?.timesOf(target) ?? 0;
+    } catch {
+      return 0;
+    }
+  }
+
+  /** Hosts that were in good standing when the list was opened: last login in milliseconds since 1970. */
+  standing(): ReadonlyMap<string, number> {
+    return this.#standingAtStart;
+  }
+
+  /**
+   * Adds blocks; see `BlockList.add`.
+   *
+   * @param blocks what to add
+   * @param now clock value in milliseconds since 1970
+   * @returns whether it is on the disk; if not it is owed
+   * @throws TypeError if a target is not an address or network
+   */
+  add(blocks: readonly NewBlock[], now: number = Date.now()): boolean {
+    for (const given of blocks) {
+      if (hasEnded(given, now)) continue;
+      const fresh = boundedNew(given);
+      const known = this.#blocks.get(fresh.target);
+      const past = known === undefined ? this.timesOf(fresh.target) : 0;
+      const { block, change } = mergeBlock(known, past, fresh, now);
+      if (change !== "same") this.#owePut(block);
+    }
+    return this.#write(now);
+  }
+
+  /**
+   * Removes blocks and forgets how often these targets were blocked.
+   *
+   * @param targets canonical targets
+   * @param now clock value in milliseconds since 1970
+   * @returns whether it is on the disk; if not it is owed
+   */
+  remove(targets: readonly string[], now: number = Date.now()): boolean {
+    for (const target of targets) {
+      if (this.#blocks.delete(target)) this.#owed.set(target, { kind: "gone" });
+    }
+    return this.#write(now);
+  }
+
+  /**
+   * Takes out the blocks whose end has come; they are remembered for `times`. Cheap when none has.
+   *
+   * @param now clock value in milliseconds since 1970
+   * @returns the blocks that ended
+   */
+  removeEnded(now: number = Date.now()): Block[] {
+    if (now < this.#nextEnd) return [];
+    const ended: Block[] = [];
+    this.#nextEnd = Infinity;
+    for (const block of this.#blocks.values()) {
+      if (hasEnded(block, now)) ended.push(block);
+      else this.#noteEnd(block);
+    }
+    for (const { target, times, until } of ended) {
+      this.#blocks.delete(target);
+      this.#owed.set(target, { kind: "ended", past: { target, times, ended: until ?? now } });
+    }
+    this.#write(now);
+    return ended;
+  }
+
+  /**
+   * Remembers hosts in good standing.
+   *
+   * @param entries hosts and their last login in milliseconds since 1970
+   * @param forgetBefore hosts whose last login is before this moment are forgotten
+   * @param now clock value in milliseconds since 1970
+   * @returns whether it is on the disk; if not it is owed
+   */
+  saveStanding(
+    entries: readonly (readonly [string, number])[],
+    forgetBefore: number,
+    now: number = Date.now(),
+  ): boolean {
+    this.#forgetStandingBefore = boundedTime(forgetBefore);
+    for (const [host, at] of entries) {
+      this.#owedStanding.delete(host);
+      this.#owedStanding.set(host, boundedTime(at));
+    }
+    for (const oldest of this.#owedStanding.keys()) {
+      if (this.#owedStanding.size <= STANDING_OWED_MAX) break;
+      this.#owedStanding.delete(oldest);
+    }
+    return this.#write(now);
+  }
+
+  /**
+   * Writes what is owed, if it is time to try again, and notices a database that was deleted or exchanged. The daemon's
+   * timer calls it a few times a second; when nothing is owed it costs 20 µs.
+   *
+   * @param now clock value in milliseconds since 1970
+   * @returns whether nothing is owed any more
+   */
+  retry(now: number = Date.now()): boolean {
+    if (this.#trouble === undefined && this.owed === 0 && !this.#wasMoved()) return true;
+    return this.#write(now);
+  }
+
+  /**
+   * Takes over what other processes changed in the database. Cheap when nothing was; otherwise it compares all targets
+   * (50,000: 40 ms).
+   *
+   * @returns the difference
+   */
+  reload(now: number = Date.now()): ListChange {
+    const change = {
+      added: [...this.#foundAdded],
+      removed: [] as string[],
+      changed: [] as string[],
+    };
+    this.#foundAdded.clear();
+    if (this.#list === undefined || this.#wasMoved()) return change;
+    try {
+      const version = this.#list.dataVersion();
+      if (version === this.#seenVersion) return change;
+      const ends = this.#list.ends();
+      for (const target of this.#blocks.keys()) {
+        if (!ends.has(target) && !this.#owed.has(target)) change.removed.push(target);
+      }
+      const news = this.#differing(ends);
+      // From here on nothing can fail: the change is taken over as a whole or not at all.
+      for (const target of change.removed) this.#blocks.delete(target);
+      for (const block of news) {
+        change[this.#blocks.has(block.target) ? "changed" : "added"].push(block.target);
+        this.#keep(block);
+      }
+      this.#seenVersion = version;
+    } catch (error) {
+      change.removed.length = 0;
+      this.#failed(error, now);
+    }
+    return change;
+  }
+
+  /**
+   * Writes what is owed, closes the database and gives the lock back.
+   *
+   * @param now clock value in milliseconds since 1970
+   * @returns how many changes could not be written and are lost with the process
+   */
+  close(now: number = Date.now()): number {
+    if (this.#wasMoved()) this.#try(now);
+    for (let before = Infinity; this.owed > 0 && this.owed < before;) {
+      before = this.owed;
+      this.#try(now);
+    }
+    this.#list?.close();
+    this.#list = undefined;
+    this.#lock.release();
+    return this.owed;
+  }
+
+  /** The same as {@linkcode DurableBlockList.close}. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  // Start
+
+  #load(now: number): void {
+    try {
+      this.#open();
+      const list = this.#opened();
+      list.check();
+      for (const block of list.unsorted()) this.#keep(block);
+      const skipped = list.skipped;
+      this.#standingAtStart = list.standing();
+      this.#seenVersion = list.dataVersion();
+      this.#start = { blocks: this.size, skipped, salvaged: undefined };
+    } catch (error) {
+      this.#loadDespite(error, now);
+    }
+  }
+
+  #loadDespite(error: unknown, now: number): void {
+    const problem = toBlockListError(error, this.path);
+    if (problem.fault === "corrupt") return this.#loadDamaged(problem, now);
+    if (!PASSING_FAULTS.has(problem.fault)) {
+      this.#closeList();
+      throw problem;
+    }
+    this.#closeList();
+    this.#blocks.clear();
+    const skipped = this.#loadSnapshot();
+    this.#start = { blocks: this.size, skipped, salvaged: undefined };
+    this.#failed(problem, now);
+  }
+
+  /** Reads a file that cannot be opened for writing now. What it holds is found again when it can be. */
+  #loadSnapshot(): number {
+    try {
+      using list = BlockList.open(this.path, { readOnly: true, busyTimeout: 0 });
+      for (const block of list.unsorted()) this.#keep(block);
+      const skipped = list.skipped;
+      this.#standingAtStart = list.standing();
+      return skipped;
+    } catch {
+      return 0;
+    }
+  }
+
+  #loadDamaged(problem: BlockListError, now: number): void {
+    this.#blocks.clear();
+    this.#nextEnd = Infinity;
+    this.#closeList();
+    const salvage = this.#salvage();
+    for (const block of salvage.blocks.values()) this.#keep(block);
+    for (const target of salvage.bare) {
+      this.#keep({
+        target,
+        since: boundedTime(now),
+        until: this.#options.bareUntil,
+        reason: BARE_REASON,
+        service: "",
+        transport: "",
+        account: "",
+        times: 1,
+      });
+    }
+    this.#standingAtStart = salvage.standing;
+    this.#oweEverything(salvage);
+    let place: string | undefined;
+    try {
+      place = setAside(this.path, now);
+      this.#writeAll(now);
+    } catch (error) {
+      this.#failed(error, now);
+    }
+    this.#start = {
+      blocks: this.size,
+      skipped: 0,
+      salvaged: salvageReport(problem, place, this.size, salvage),
+    };
+  }
+
+  // The database: open, closed, moved
+
+  #open(): void {
+    this.#list = BlockList.open(this.path, {
+      busyTimeout: this.#options.busyTimeout ?? DAEMON_BUSY_MS,
+    });
+    // The first read makes the write-ahead log, which belongs to the identity.
+    this.#seenVersion = this.#list.dataVersion();
+    this.#identity = identityOf(this.path);
+  }
+
+  #opened(): BlockList {
+    if (this.#list === undefined) throw new Error("the database is not open");
+    return this.#list;
+  }
+
+  #closeList(): void {
+    this.#list?.close();
+    this.#list = undefined;
+  }
+
+  /** Whether the open database is no longer the file at its path: deleted, renamed, replaced, or its log was. */
+  #wasMoved(): boolean {
+    if (this.#list === undefined || this.#identity === undefined) return false;
+    let found;
+    try {
+      found = identityOf(this.path);
+    } catch {
+      return false; // Not to be seen now; the next write tells.
+    }
+    return found?.database !== this.#identity.database || found.log !== this.#identity.log;
+  }
+
+  /** Sees to it that the file at the path is open, and equal to the list but for what is owed. */
+  #ensureOpen(now: number): void {
+    if (this.#wasMoved()) {
+      const fresh = identityOf(this.path) === undefined;
+      this.#tell(
+        "missing",
+        `database ${this.path} was ${fresh ? "deleted" : "replaced"} while it was in use; ` +
+          `writing the list in memory to it again (blocks: ${this.size})`,
+        now,
+      );
+      this.#leaveMoved();
+    }
+    if (this.#list !== undefined) return;
+    this.#open();
+    this.#merge(this.#opened());
+  }
+
+  /**
+   * Takes what only the old file knows, which can still be read though its name is gone, and closes it. Its write-ahead
+   * log must go: SQLite would lay it over the file that is there now.
+   */
+  #leaveMoved(): void {
+    const list = this.#opened();
+    try {
+      this.#owePast(list.history(), list.standing());
+    } catch {
+      // Only the memory of ended blocks and of good standing is lost with it.
+    }
+    this.#closeList();
+    if (this.#identity === undefined) return;
+    const { database, log } = this.#identity;
+    if (log === undefined || fileIdentity(this.path) === database) return;
+    if (fileIdentity(`${this.path}-wal`) !== log) return;
+    for (const part of ["-wal", "-shm"]) Deno.removeSync(this.path + part);
+  }
+
+  /** Joins memory with a file that was opened again: nothing that either of them blocks is lost. */
+  #merge(list: BlockList): void {
+    const ends = list.ends();
+    for (const block of this.#blocks.values()) {
+      if (!ends.has(block.target)) this.#owed.set(block.target, { kind: "put", block });
+    }
+    for (const block of this.#differing(ends)) {
+      if (!this.#blocks.has(block.target)) this.#foundAdded.add(block.target);
+      this.#keep(block);
+    }
+    this.#seenVersion = list.dataVersion();
+  }
+
+  /** Blocks of the file that memory does not have, or with another end, apart from those that are owed. */
+  #differing(ends: ReadonlyMap<string, number | undefined>): Block[] {
+    const list = this.#opened();
+    const targets = new Set<string>();
+    for (const [target, until] of ends) {
+      const known = this.#blocks.get(target);
+      if ((known === undefined || known.until !== until) && !this.#owed.has(target)) {
+        targets.add(target);
+      }
+    }
+    if (targets.size > SINGLE_READS_MAX) {
+      return list.unsorted().filter((block) => targets.has(block.target));
+    }
+    return [...targets].map((target) => list.get(target)).filter((block) => block !== undefined);
+  }
+
+  // What is owed
+
+  #keep(block: Block): void {
+    this.#blocks.set(block.target, block);
+    this.#noteEnd(block);
+  }
+
+  #noteEnd(block: Block): void {
+    if (block.until !== undefined && block.until < this.#nextEnd) this.#nextEnd = block.until;
+  }
+
+  #owePut(block: Block): void {
+    this.#keep(block);
+    this.#owed.set(block.target, { kind: "put", block });
+  }
+
+  #oweEverything(salvage: Salvage): void {
+    for (const block of this.#blocks.values()) this.#owed.set(block.target, { kind: "put", block });
+    this.#owePast(salvage.history.values(), salvage.standing);
+  }
+
+  #owePast(history: Iterable<PastBlock>, standing: ReadonlyMap<string, number>): void {
+    for (const past of history) {
+      if (this.#blocks.has(past.target) || this.#owed.has(past.target)) continue;
+      this.#owed.set(past.target, { kind: "ended", past });
+    }
+    for (const [host, at] of standing) {
+      if (this.#owedStanding.size >= STANDING_OWED_MAX) break;
+      if (!this.#owedStanding.has(host)) this.#owedStanding.set(host, at);
+    }
+  }
+
+  /** Tries to write, unless a trouble says to wait. */
+  #write(now: number): boolean {
+    if (this.#trouble !== undefined) {
+      const wait = this.#trouble.nextTry - now;
+      // A longer wait than the longest: the clock was set back.
+      if (wait > 0 && wait <= RETRY_MAX_MS) return false;
+    }
+    return this.#try(now);
+  }
+
+  #try(now: number): boolean {
+    try {
+      this.#ensureOpen(now);
+      this.#writeSome(now);
+    } catch (error) {
+      if (!this.#failed(error, now)) return false;
+    }
+    if (this.owed > 0) return false;
+    this.#mended();
+    return true;
+  }
+
+  #writeAll(now: number): void {
+    this.#ensureOpen(now);
+    while (this.owed > 0) this.#writeSome(now);
+  }
+
+  #writeSome(now: number): void {
+    if (this.owed === 0 && this.#trouble === undefined) return;
+    const batch = [...this.#owed].slice(0, CHANGES_PER_WRITE_MAX);
+    const changes: Changes = {
+      put: batch.flatMap(([, owed]) => owed.kind === "put" ? [owed.block] : []),
+      ended: batch.flatMap(([, owed]) => owed.kind === "ended" ? [owed.past] : []),
+      gone: batch.flatMap(([target, owed]) => owed.kind === "gone" ? [target] : []),
+      standing: [...this.#owedStanding],
+      forgetStandingBefore: this.#forgetStandingBefore,
+    };
+    this.#opened().save(changes, now);
+    for (const [target] of batch) this.#owed.delete(target);
+    this.#owedStanding.clear();
+  }
+
+  // Trouble
+
+  /**
+   * Takes a fault in. A damaged file is replaced at once.
+   *
+   * @returns whether it could be mended at once
+   */
+  #failed(error: unknown, now: number): boolean {
+    let problem = toBlockListError(error, this.path);
+    if (problem.fault === "corrupt" || this.#isOursOverwritten(problem)) {
+      this.#tell("corrupt", `${problem.message}; it is set aside and written anew`, now);
+      try {
+        this.#replaceDamaged(now);
+        return true;
+      } catch (again) {
+        problem = toBlockListError(again, this.path);
+      }
+    }
+    this.#tell(problem.fault, `${problem.message}; blocking goes on, ${problem.advice}`, now);
+    // Busy and full pass by themselves; after any other fault the connection may be of no use.
+    if (problem.fault !== "busy" && problem.fault !== "full") this.#closeList();
+    const trouble = this.#trouble;
+    if (trouble !== undefined) {
+      trouble.nextTry = now + trouble.delay;
+      trouble.delay = Math.min(trouble.delay * 2, RETRY_MAX_MS);
+    }
+    return false;
+  }
+
+  /** The very file that was in use has lost its SQLite header: it is ours all the same. */
+  #isOursOverwritten(problem: BlockListError): boolean {
+    if (problem.fault !== "foreign" || this.#identity === undefined) return false;
+    try {
+      return identityOf(this.path)?.database === this.#identity.database;
+    } catch {
+      return false;
+    }
+  }
+
+  #replaceDamaged(now: number): void {
+    this.#closeList();
+    this.#oweEverything(this.#salvage());
+    setAside(this.path, now);
+    this.#identity = undefined;
+    this.#writeAll(now);
+  }
+
+  #salvage(): Salvage {
+    try {
+      return salvageImage(readImage(this.path));
+    } catch {
+      return { blocks: new Map(), bare: [], history: new Map(), standing: new Map() };
+    }
+  }
+
+  #tell(fault: DatabaseFault, message: string, now: number): void {
+    this.#trouble ??= { fault, since: now, told: new Set(), delay: RETRY_FIRST_MS, nextTry: now };
+    this.#trouble.fault = fault;
+    const told = this.#trouble.told;
+    if (told.has(fault)) return;
+    if (fault === "busy" && now - this.#trouble.since < BUSY_TOLD_AFTER_MS) return;
+    told.add(fault);
+    this.#options.onTrouble?.(message);
+  }
+
+  #mended(): void {
+    const trouble = this.#trouble;
+    this.#trouble = undefined;
+    if (trouble === undefined || trouble.told.size === 0) return;
+    this.#options.onMended?.(
+      `database ${this.path} is in order again and holds the whole list (blocks: ${this.size})`,
+    );
+  }
+}
+
+/** Faults that may pass while the daemon runs; the others are for a person. */
+const PASSING_FAULTS: ReadonlySet<DatabaseFault> = new Set(["busy", "full", "readonly", "io"]);
+
+/** Up to so many differing blocks are read one by one. */
+const SINGLE_READS_MAX = 500;
+
+/** Takes the lock; a disk so full that not even the lock file can be made does not hinder the daemon. */
+function lockForDaemon(path: string): DatabaseLock {
+  try {
+    return lockDatabase(path);
+  } catch (error) {
+    if (PASSING_FAULTS.has(faultOf(error))) return new DatabaseLock(undefined);
+    throw error;
+  }
+}
+
+/** @throws the system's error if the files cannot be looked at; undefined: there is no file */
+function identityOf(path: string): Identity | undefined {
+  const database = fileIdentity(path);
+  return database === undefined ? undefined : { database, log: fileIdentity(`${path}-wal`) };
+}
+
+function fileIdentity(path: string): string | undefined {
+  try {
+    const { dev, ino } = Deno.statSync(path);
+    return `${dev}:${ino}`;
+  } catch (error) {
+    if (faultOf(error) === "missing") return undefined;
+    throw error;
+  }
+}
+
+function salvageReport(
+  problem: BlockListError,
+  place: string | undefined,
+  blocks: number,
+  salvage: Salvage,
+): SalvageReport {
+  const bare = salvage.bare.length;
+  const standing = salvage.standing.size;
+  const where = place === undefined
+    ? "it could not be set aside yet"
+    : `it was set aside as ${place}`;
+  const how = bare === 0 ? "" : ` (${bare} of them by address only)`;
+  return {
+    setAside: place,
+    blocks,
+    bare,
+    standing,
+    message: `${problem.message}; ${where}; saved from it: blocks ${blocks}${how}, hosts in good ` +
+      `standing ${standing}`,
+  };
+}

@@ -1,0 +1,111 @@
+/**
+ * A block list that is kept in memory only: for a dry run, which must not decide what is blocked at the next real start.
+ *
+ * @module
+ */
+
+import { type Block, boundedNew, hasEnded, mergeBlock, type NewBlock } from "./block_list/block.ts";
+
+/** Where the stored blocks are read from; `BlockList` is one. */
+export interface StoredBlocks {
+  all(): Block[];
+  standing(): ReadonlyMap<string, number>;
+  timesOf(target: string): number;
+  close(): void;
+}
+
+/**
+ * The list of a dry run: begins with what is stored, and forgets its changes.
+ *
+ * @example
+ * ```ts
+ * import { MemoryBlockList } from "./memory_block_list.ts";
+ *
+ * const list = new MemoryBlockList("(memory)");
+ * list.remove(["203.0.113.5"]);
+ * ```
+ */
+export class MemoryBlockList {
+  readonly path: string;
+  readonly owed = 0;
+  readonly trouble = undefined;
+  readonly #blocks = new Map<string, Block>();
+  readonly #times = new Map<string, number>();
+  readonly #stored: StoredBlocks | undefined;
+
+  /**
+   * @param path what it is called in messages
+   * @param stored what it begins with; it is closed with this list
+   */
+  constructor(path: string, stored?: StoredBlocks) {
+    this.path = path;
+    this.#stored = stored;
+    for (const block of stored?.all() ?? []) this.#blocks.set(block.target, block);
+  }
+
+  get size(): number {
+    return this.#blocks.size;
+  }
+
+  get(target: string): Block | undefined {
+    return this.#blocks.get(target);
+  }
+
+  all(): Block[] {
+    return [...this.#blocks.values()].sort((a, b) => a.since - b.since);
+  }
+
+  timesOf(target: string): number {
+    return this.#blocks.get(target)?.times ?? this.#times.get(target) ??
+      this.#stored?.timesOf(target) ?? 0;
+  }
+
+  standing(): ReadonlyMap<string, number> {
+    return this.#stored?.standing() ?? new Map();
+  }
+
+  add(blocks: readonly NewBlock[], now: number): true {
+    for (const fresh of blocks) {
+      if (hasEnded(fresh, now)) continue;
+      const { block } = mergeBlock(
+        this.#blocks.get(fresh.target),
+        this.timesOf(fresh.target),
+        boundedNew(fresh),
+        now,
+      );
+      this.#blocks.set(block.target, block);
+    }
+    return true;
+  }
+
+  remove(targets: readonly string[]): true {
+    for (const target of targets) this.#blocks.delete(target);
+    return true;
+  }
+
+  removeEnded(now: number): Block[] {
+    const ended = this.all().filter((block) => hasEnded(block, now));
+    for (const { target, times } of ended) {
+      this.#blocks.delete(target);
+      this.#times.set(target, times);
+    }
+    return ended;
+  }
+
+  saveStanding(): true {
+    return true;
+  }
+
+  retry(): true {
+    return true;
+  }
+
+  reload(): { added: string[]; removed: string[]; changed: string[] } {
+    return { added: [], removed: [], changed: [] };
+  }
+
+  close(): number {
+    this.#stored?.close();
+    return 0;
+  }
+}
