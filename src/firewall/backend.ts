@@ -1,0 +1,195 @@
+/**
+ * What the enforcer needs from a firewall: a few verbs, so that another one is soon written.
+ *
+ * A backend serves one family of addresses (IPv4 or IPv6). It runs one command at a time when it
+ * is told to, remembers as little as it can and retries nothing: that is the enforcer's work.
+ *
+ * @module
+ */
+
+import type { Family } from "../address.ts";
+
+/** A target that is to be blocked. */
+export interface Entry {
+  /** An address or network in canonical form. */
+  readonly target: string;
+  /** When the block ends, in milliseconds since 1970; `undefined` = never. */
+  readonly until: number | undefined;
+}
+
+/**
+ * Why the firewall did not do what it was told:
+ *
+ * - `"missing-program"`: the program is not installed (not in PATH)
+ * - `"denied"`: Deno's permissions do not allow to run it
+ * - `"no-rights"`: the user may not change the firewall
+ * - `"no-chain"`: the chain does not exist
+ * - `"no-set"`: the set does not exist
+ * - `"no-module"`: the kernel lacks a module
+ * - `"busy"`: another program holds the firewall's lock
+ * - `"timed-out"`: the program took too long and was killed
+ * - `"aborted"`: Ampere is ending
+ * - `"full"`: there is no room for more
+ * - `"refused"`: anything else, perhaps because of one of the targets
+ */
+export type FailureKind =
+  | "missing-program"
+  | "denied"
+  | "no-rights"
+  | "no-chain"
+  | "no-set"
+  | "no-module"
+  | "busy"
+  | "timed-out"
+  | "aborted"
+  | "full"
+  | "refused";
+
+/** A failure, with words for people. */
+export interface Failure {
+  /** Which family was meant. */
+  readonly family: Family;
+  /** The cause, for programs. */
+  readonly kind: FailureKind;
+  /** What happened, one sentence without a full stop. */
+  readonly message: string;
+  /** What mends it: a command or an instruction; empty if nobody knows. */
+  readonly advice: string;
+}
+
+/** The kinds that do not go away by waiting: a person has to do something. */
+const LASTING: ReadonlySet<FailureKind> = new Set([
+  "missing-program",
+  "denied",
+  "no-rights",
+  "no-chain",
+  "no-module",
+]);
+
+/**
+ * Whether a person must do something before the firewall can work. At start this is a reason to
+ * end the program, if it is about IPv4.
+ *
+ * @param failure The failure.
+ * @returns False for those that pass by themselves, like a lock that another program holds.
+ */
+export function isLasting(failure: Failure): boolean {
+  return LASTING.has(failure.kind);
+}
+
+/** What became of a command: how many of the given entries it dealt with, or why it failed. */
+export type Outcome =
+  | { readonly ok: true; readonly done: number }
+  | { readonly ok: false; readonly failure: Failure };
+
+/** What the kernel holds. */
+export interface Listing {
+  /** The targets that are blocked, each with the number of its rules (1, or it is there twice). */
+  readonly targets: ReadonlyMap<string, number>;
+  /** Rules in the chain that are not Ampere's, as text. */
+  readonly strangers: readonly string[];
+  /** False if what carries the targets is gone or wrong (the set, the rule that looks at it). */
+  readonly whole: boolean;
+  /** Stands for this state; see {@linkcode Backend.list}. */
+  readonly mark: string;
+}
+
+/**
+ * The answer to {@linkcode Backend.list}. `"silent"`: the program ended well but said nothing at
+ * all, which a real one never does, so that nothing can be concluded.
+ */
+export type ListOutcome =
+  | { readonly state: "listed"; readonly listing: Listing }
+  | { readonly state: "same" }
+  | { readonly state: "silent" }
+  | { readonly state: "failed"; readonly failure: Failure };
+
+/** A firewall for one family of addresses. */
+export interface Backend {
+  /** What it is called in the configuration. */
+  readonly name: string;
+  /** Which addresses it takes. */
+  readonly family: Family;
+  /** Whether the kernel ends a block by itself, so that a new `until` must be told to it. */
+  readonly timed: boolean;
+  /** Whether to begin with {@linkcode Backend.replace}, and not with a look at what is there. */
+  readonly replacesAtStart: boolean;
+  /** Most entries that are worth handing over at a time. */
+  readonly batchMax: number;
+
+  /**
+   * Makes the firewall hold nothing but the given entries.
+   *
+   * @param entries All that are to be blocked.
+   * @returns How many of them, from the first on, are now blocked. No others are; the rest is left
+   * to {@linkcode Backend.block}.
+   */
+  replace(entries: readonly Entry[]): Promise<Outcome>;
+
+  /**
+   * Blocks. The command is started before this returns its promise. With a timed backend an entry
+   * that is there already gets the new time.
+   *
+   * @param entries What to block, none of which is there yet.
+   * @returns How many of them, from the first on, are now blocked: as many as one command takes.
+   */
+  block(entries: readonly Entry[]): Promise<Outcome>;
+
+  /**
+   * Ends blocks. The command is started before this returns its promise.
+   *
+   * @param targets What to release, all of which are there.
+   * @returns How many of them, from the first on, are now free: as many as one command takes.
+   */
+  release(targets: readonly string[]): Promise<Outcome>;
+
+  /**
+   * Whether {@linkcode Backend.replace} is the better way to get rid of so many targets.
+   *
+   * @param removals How many are to go.
+   */
+  prefersReplace(removals: number): boolean;
+
+  /**
+   * Looks what the kernel holds.
+   *
+   * @param mark The mark of an earlier listing, if nothing has been changed since: the answer may
+   * then be `"same"`, which is much cheaper.
+   */
+  list(mark?: string): Promise<ListOutcome>;
+
+  /** Ends the use: a command that runs is killed. The rules stay. */
+  fin(): void;
+}
+
+/** Most characters of a canonical target: eight groups of four, and a prefix of three digits. */
+const TARGET_MAX_LENGTH = 43;
+
+/**
+ * The last check before a target goes to a command: the characters and the form of an address, so
+ * that no program can take it for an option, a list, a host name or a second line.
+ */
+const SAFE: Readonly<Record<Family, RegExp>> = {
+  4: /^(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}(?:\/(?:[12]?\d|3[01]))?$/,
+  6: /^(?=[^:]*:[^:]*:)[0-9a-f:]{2,39}(?:\/(?:[1-9]?\d|1[01]\d|12[0-7]))?$/,
+};
+
+/**
+ * Whether a target may be handed to a firewall program. Targets are canonical long before; this is
+ * the second door.
+ *
+ * @param target The canonical target.
+ * @param family Which family it must be of.
+ * @returns False for anything that does not look like an address or network of that family.
+ *
+ * @example
+ * ```ts
+ * import { isSafeTarget } from "./backend.ts";
+ *
+ * isSafeTarget("192.0.2.1", 4); // true
+ * isSafeTarget("192.0.2.1 -j ACCEPT", 4); // false
+ * ```
+ */
+export function isSafeTarget(target: string, family: Family): boolean {
+  return target.length <= TARGET_MAX_LENGTH && SAFE[family].test(target);
+}

@@ -1,0 +1,347 @@
+/**
+ * The firewall by ipset: the targets are in a set of the kernel, and one rule in the chain looks
+ * at it. A packet costs the same with any number of targets.
+ *
+ * @module
+ */
+
+import { setImmediate } from "node:timers/promises";
+import type { Family } from "../address.ts";
+import {
+  type Backend,
+  type Entry,
+  type Failure,
+  isSafeTarget,
+  type Listing,
+  type ListOutcome,
+  type Outcome,
+} from "./backend.ts";
+import {
+  Chain,
+  eachLine,
+  failureOf,
+  type IptablesOptions,
+  LINES_PER_TURN,
+  readTarget,
+  REJECT,
+  setName,
+  unsafeOutcome,
+} from "./iptables.ts";
+import { COMMAND_TIMEOUT_MS, type CommandResult } from "./command.ts";
+
+/** Most targets of a set. */
+export const SET_MAX_TARGETS = 1_000_000;
+
+/** Longest timeout that the kernel takes, in seconds (ipset(8)): 24.8 days. */
+export const KERNEL_TIMEOUT_MAX_SECONDS = 2_147_483;
+
+/**
+ * How much later than Ampere the kernel ends a block by itself, in seconds. As long as Ampere runs
+ * it is Ampere that does, so that its list and the set agree.
+ */
+export const KERNEL_GRACE_SECONDS = 5;
+
+/** Most entries handed over at a time; 20,000 take about 0.1 s. */
+const BATCH_MAX = 20_000;
+
+/** What ipset may take longer for each target, in milliseconds; measured: 0.004. */
+const TIMEOUT_PER_TARGET_MS = 0.05;
+
+/** Size of the hash table of a new set; the kernel doubles it as the set grows. */
+const HASH_SIZE = 4_096;
+
+/** The word of ipset for a family. */
+const FAMILY: Readonly<Record<Family, string>> = { 4: "inet", 6: "inet6" };
+
+/** A set of networks cannot hold all addresses at once: they are two halves in the kernel. */
+const EVERYTHING: Readonly<Record<Family, string>> = { 4: "0.0.0.0/0", 6: "::/0" };
+const HALVES: Readonly<Record<Family, readonly [string, string]>> = {
+  4: ["0.0.0.0/1", "128.0.0.0/1"],
+  6: ["::/1", "8000::/1"],
+};
+
+/** What an ipset backend is made of. */
+export interface IpsetOptions extends IptablesOptions {
+  /** The wall clock, milliseconds since 1970. @default {Date.now} */
+  readonly now?: () => number;
+}
+
+/**
+ * Blocks by a set (`hash:net`), named like the chain with a 4 or a 6 behind, and one rule:
+ * `-A CHAIN -m set --match-set CHAIN4 src -j REJECT --reject-with icmp-port-unreachable`.
+ *
+ * @example
+ * ```ts
+ * import { IpsetBackend } from "./ipset.ts";
+ *
+ * const backend = new IpsetBackend({ family: 4, chain: "ampere" });
+ * await backend.replace([{ target: "192.0.2.1", until: undefined }]);
+ * ```
+ */
+export class IpsetBackend implements Backend {
+  /** What it is called in the configuration. */
+  readonly name: string = "ipset";
+  /** Which addresses it takes. */
+  readonly family: Family;
+  /** The kernel ends a block by itself. */
+  readonly timed: boolean = true;
+  /** A new set is swapped in. */
+  readonly replacesAtStart: boolean = true;
+  /** Most entries that are worth handing over at a time. */
+  readonly batchMax: number = BATCH_MAX;
+  readonly #chain: Chain;
+  readonly #set: string;
+  readonly #now: () => number;
+  /** The targets that were blocked and are, or are held by, one of the two halves. */
+  readonly #wide = new Set<string>();
+
+  /**
+   * Makes it; nothing runs yet.
+   *
+   * @param options The family, the chain.
+   */
+  constructor(options: IpsetOptions) {
+    this.family = options.family;
+    this.#chain = new Chain(options);
+    this.#set = setName(options.chain, options.family);
+    this.#now = options.now ?? Date.now;
+  }
+
+  /** Makes the firewall hold nothing but the given entries; see {@linkcode Backend.replace}. */
+  async replace(entries: readonly Entry[]): Promise<Outcome> {
+    const unsafe = entries.find((entry) => !isSafeTarget(entry.target, this.family));
+    if (unsafe !== undefined) return unsafeOutcome(unsafe.target, this.family);
+    this.#wide.clear();
+    const filled = await this.#fill(entries);
+    if (!filled.ok) return this.#failed(filled);
+    const failure = await this.#putRule();
+    return failure === undefined ? { ok: true, done: entries.length } : { ok: false, failure };
+  }
+
+  /** Blocks; see {@linkcode Backend.block}. */
+  async block(entries: readonly Entry[]): Promise<Outcome> {
+    return await this.#restore(entries, (entry) => entry.target, (entry) => this.#addLines(entry));
+  }
+
+  /** Ends blocks; see {@linkcode Backend.release}. */
+  async release(targets: readonly string[]): Promise<Outcome> {
+    return await this.#restore(targets, (target) => target, (target) => this.#deleteLines(target));
+  }
+
+  /** Whether to make all anew is better; see {@linkcode Backend.prefersReplace}. */
+  prefersReplace(): boolean {
+    return false;
+  }
+
+  /** Looks what the kernel holds; see {@linkcode Backend.list}. */
+  async list(mark?: string): Promise<ListOutcome> {
+    const rules = await this.#chain.run(["-S"], { output: true });
+    if (!rules.ok) return { state: "failed", failure: this.#chain.failure(rules) };
+    if (rules.stdout.length === 0) return { state: "silent" };
+    const { strangers, whole } = await this.#readRules(rules.stdout);
+    if (mark !== undefined && whole && strangers.length === 0) {
+      const state = await this.#chain.runOther("ipset", ["list", "-t", this.#set], {
+        output: true,
+      });
+      if (state.ok && mark === markOf(state.stdout)) return { state: "same" };
+    }
+    const saved = await this.#chain.runOther("ipset", ["save", this.#set], {
+      output: true,
+      timeoutMs: timeoutMs(SET_MAX_TARGETS),
+    });
+    if (!saved.ok) {
+      const failure = this.#failure(saved);
+      if (failure.kind !== "no-set") return { state: "failed", failure };
+      const gone = { targets: new Map(), strangers, whole: false, mark: "" };
+      return { state: "listed", listing: gone };
+    }
+    if (saved.stdout.length === 0) return { state: "silent" };
+    return { state: "listed", listing: await this.#readSet(saved.stdout, strangers, whole) };
+  }
+
+  /** Kills a command that runs; see {@linkcode Backend.fin}. */
+  fin(): void {
+    this.#chain.fin();
+  }
+
+  /** Fills a new set and puts it in the place of the old one, without a moment in between. */
+  async #fill(entries: readonly Entry[]): Promise<CommandResult> {
+    const fresh = `${this.#set}-t`;
+    const create = (name: string) =>
+      `create ${name} hash:net family ${FAMILY[this.family]} hashsize ${HASH_SIZE} ` +
+      `maxelem ${SET_MAX_TARGETS} timeout 0\n`;
+    const swap = `swap ${fresh} ${this.#set}\ndestroy ${fresh}\n`;
+    // What an interrupted start may have left goes first.
+    const parts = [`destroy ${fresh}\n`, create(fresh)];
+    for (let at = 0; at < entries.length; at += LINES_PER_TURN) {
+      const some = entries.slice(at, at + LINES_PER_TURN);
+      parts.push(some.map((entry) => this.#addLines(entry, fresh)).join(""));
+      await setImmediate();
+    }
+    parts.push(create(this.#set), swap);
+    const filled = await this.#runRestore(parts.join(""), entries.length);
+    // A set of the same type but with other options cannot be created, but it can be swapped.
+    return filled.stderr.includes("already exists") ? await this.#runRestore(swap, 0) : filled;
+  }
+
+  /** Makes the rule that looks at the set the only one of the chain. */
+  async #putRule(): Promise<Failure | undefined> {
+    const rules = await this.#chain.run(["-S"], { output: true });
+    if (!rules.ok) return this.#chain.failure(rules);
+    const { strangers, whole } = await this.#readRules(rules.stdout);
+    if (whole && strangers.length === 0) return undefined;
+    if (strangers.length > 0) {
+      const emptied = await this.#chain.run(["-F"]);
+      if (!emptied.ok) return this.#chain.failure(emptied);
+    }
+    const added = await this.#chain.run(["-A", ...this.#rule()]);
+    if (added.ok) return undefined;
+    const failure = this.#chain.failure(added);
+    // The chain was there a moment ago: it is the match or the target that is not.
+    if (failure.kind !== "no-chain") return failure;
+    const message = `IPv${this.family}: the kernel cannot look at sets: ${added.stderr}`;
+    const advice = 'modprobe xt_set, or set "backend = iptables"';
+    return { ...failure, kind: "no-module", message, advice };
+  }
+
+  #rule(): string[] {
+    return ["-m", "set", "--match-set", this.#set, "src", ...REJECT[this.family]];
+  }
+
+  async #readRules(stdout: Uint8Array): Promise<{ strangers: string[]; whole: boolean }> {
+    const chain = this.#chain.name;
+    const own = `-A ${chain} ${this.#rule().join(" ")}`;
+    const strangers: string[] = [];
+    let whole = false;
+    await eachLine(stdout, (line) => {
+      if (line === `-N ${chain}`) return;
+      if (line === own && !whole) whole = true;
+      else strangers.push(line);
+    });
+    return { strangers, whole };
+  }
+
+  async #readSet(
+    stdout: Uint8Array,
+    strangers: readonly string[],
+    rule: boolean,
+  ): Promise<Listing> {
+    const targets = new Map<string, number>();
+    const prefix = `add ${this.#set} `;
+    let whole = rule;
+    await eachLine(stdout, (line) => {
+      if (line.startsWith("create ")) {
+        // Another kind of set under this name could not hold networks, or no times.
+        if (!line.includes(" hash:net ") || !line.includes(" timeout ")) whole = false;
+      } else if (line.startsWith(prefix)) {
+        const end = line.indexOf(" ", prefix.length);
+        const text = line.slice(prefix.length, end < 0 ? undefined : end);
+        const target = readTarget(text, this.family);
+        // "nomatch" makes an exception of an entry: nothing that Ampere does.
+        if (target === undefined || line.endsWith(" nomatch")) whole = false;
+        else targets.set(target, 1);
+      }
+    });
+    const mark = String(targets.size);
+    this.#foldHalves(targets);
+    return { targets, strangers, whole, mark };
+  }
+
+  /** Runs one `ipset restore` for as many as one command takes. */
+  async #restore<T>(
+    items: readonly T[],
+    targetOf: (item: T) => string,
+    linesOf: (item: T) => string,
+  ): Promise<Outcome> {
+    let text = "";
+    let done = 0;
+    for (const item of items) {
+      if (done === BATCH_MAX) break;
+      if (!isSafeTarget(targetOf(item), this.family)) {
+        if (done === 0) return unsafeOutcome(targetOf(item), this.family);
+        break;
+      }
+      text += linesOf(item);
+      done += 1;
+    }
+    const result = await this.#runRestore(text, done);
+    return result.ok ? { ok: true, done } : this.#failed(result);
+  }
+
+  /** `-exist`: to add what is there sets its time, to remove what is not there is no error. */
+  #runRestore(text: string, lines: number): Promise<CommandResult> {
+    return this.#chain.runOther("ipset", ["restore", "-exist"], {
+      stdin: text,
+      timeoutMs: timeoutMs(lines),
+    });
+  }
+
+  #addLines({ target, until }: Entry, set = this.#set): string {
+    const timeout = ` timeout ${this.#kernelTimeout(until)}\n`;
+    let text = "";
+    for (const part of this.#parts(target)) {
+      text += `add ${set} ${part}${timeout}`;
+    }
+    if (this.#isWide(target)) this.#wide.add(target);
+    return text;
+  }
+
+  #deleteLines(target: string): string {
+    this.#wide.delete(target);
+    let text = "";
+    for (const part of this.#parts(target)) {
+      // A half stays as long as something else wants it.
+      const held = this.#wide.has(part) ||
+        (this.#isWide(part) && this.#wide.has(EVERYTHING[this.family]));
+      if (!held) text += `del ${this.#set} ${part}\n`;
+    }
+    return text;
+  }
+
+  /** The seconds after which the kernel ends a block; 0 = never. */
+  #kernelTimeout(until: number | undefined): number {
+    if (until === undefined) return 0;
+    const left = Math.max(0, Math.ceil((until - this.#now()) / 1_000)) + KERNEL_GRACE_SECONDS;
+    return left > KERNEL_TIMEOUT_MAX_SECONDS ? 0 : left;
+  }
+
+  #parts(target: string): readonly string[] {
+    return target === EVERYTHING[this.family] ? HALVES[this.family] : [target];
+  }
+
+  #isWide(target: string): boolean {
+    return target === EVERYTHING[this.family] || HALVES[this.family].includes(target);
+  }
+
+  /** Makes one target of two halves that stand for all addresses. */
+  #foldHalves(targets: Map<string, number>): void {
+    const everything = EVERYTHING[this.family];
+    const halves = HALVES[this.family];
+    if (!this.#wide.has(everything) || !halves.every((half) => targets.has(half))) return;
+    for (const half of halves) if (!this.#wide.has(half)) targets.delete(half);
+    targets.set(everything, 1);
+  }
+
+  #failure(result: CommandResult): Failure {
+    const failure = failureOf(result, "ipset", this.family, this.#chain.name);
+    if (!/already exists|type does not match/.test(failure.message)) return failure;
+    return {
+      ...failure,
+      advice: `ipset destroy ${this.#set} (it was made by another program, with other options; ` +
+        "no rule may look at it then)",
+    };
+  }
+
+  #failed(result: CommandResult): Outcome {
+    return { ok: false, failure: this.#failure(result) };
+  }
+}
+
+function timeoutMs(targets: number): number {
+  return COMMAND_TIMEOUT_MS + targets * TIMEOUT_PER_TARGET_MS;
+}
+
+/** The mark of a set by its header (`ipset list -t`): the number of its entries. */
+function markOf(header: Uint8Array): string | undefined {
+  return /^Number of entries: (\d+)$/m.exec(new TextDecoder().decode(header))?.[1];
+}

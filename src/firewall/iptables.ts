@@ -1,0 +1,503 @@
+/**
+ * The firewall by iptables and ip6tables: one rule for each target in one chain, the same rule as
+ * Ampere has always made, thousands of them by one command.
+ *
+ * @module
+ */
+
+import { setImmediate } from "node:timers/promises";
+import { type Family, parseTarget } from "../address.ts";
+import {
+  type Backend,
+  type Entry,
+  type Failure,
+  type FailureKind,
+  isSafeTarget,
+  type Listing,
+  type ListOutcome,
+  type Outcome,
+} from "./backend.ts";
+import {
+  COMMAND_TIMEOUT_MS,
+  type CommandResult,
+  type Program,
+  run,
+  type Runner,
+  type RunOptions,
+} from "./command.ts";
+
+/**
+ * How long iptables may wait for the lock that another iptables holds, in seconds: less than
+ * {@linkcode COMMAND_TIMEOUT_MS}, so that it says so itself before it is killed.
+ */
+export const LOCK_WAIT_SECONDS = 4;
+
+/**
+ * Most bytes of one list of addresses. Linux takes at most 131,072 for one argument with its
+ * ending zero (MAX_ARG_STRLEN), and 128 KiB for all arguments and the environment even when the
+ * stack is limited to the least (execve(2)); with an 8 MiB stack it is 2 MiB.
+ */
+export const ADDRESSES_MAX_BYTES = 120_000;
+
+/**
+ * Most entries handed over at a time. The shortest address has 7 characters and a comma, so that
+ * this is no less than what fits in one command.
+ */
+const BATCH_MAX = ADDRESSES_MAX_BYTES / 8;
+
+/**
+ * How many rules may be compared by one command that deletes, so that it ends in about 0.5 s.
+ * `iptables -D` of nf_tables looks for each rule in the chain from its beginning, up to 1 µs for each
+ * rule that is there: 40 of 50,000 take 0.4 s (the first ones) to 2.2 s (the last). The legacy one
+ * needs a hundredth of that.
+ */
+const COMPARISONS_PER_COMMAND = 500_000;
+
+/**
+ * When all deletions together need more comparisons (1.5 s), it is quicker to empty the chain and to
+ * add the rest again: 20 µs for each rule.
+ */
+const COMPARISONS_WORTH_REPLACING = 1_500_000;
+
+/** What iptables may take longer for each rule of the chain, in milliseconds; measured: 0.01. */
+const TIMEOUT_PER_RULE_MS = 0.1;
+
+/** How many lines of a listing are read in one turn of the event loop; takes about 0.3 ms. */
+export const LINES_PER_TURN = 1_000;
+
+/** The program for a family. */
+export const IPTABLES: Readonly<Record<Family, Program>> = { 4: "iptables", 6: "ip6tables" };
+
+/** The end of a rule, for each family. */
+export const REJECT: Readonly<Record<Family, readonly string[]>> = {
+  4: ["-j", "REJECT", "--reject-with", "icmp-port-unreachable"],
+  6: ["-j", "REJECT", "--reject-with", "icmp6-port-unreachable"],
+};
+
+/** All addresses of a family; iptables lists a rule for them without `-s`. */
+const EVERYTHING: Readonly<Record<Family, string>> = { 4: "0.0.0.0/0", 6: "::/0" };
+
+/** The prefix that iptables writes after one address. */
+const FULL_PREFIX: Readonly<Record<Family, string>> = { 4: "/32", 6: "/128" };
+
+/** What an iptables backend is made of. */
+export interface IptablesOptions {
+  /** Which addresses. */
+  readonly family: Family;
+  /** The chain; it must exist. */
+  readonly chain: string;
+  /** Runs the commands. @default {run} */
+  readonly run?: Runner;
+}
+
+/**
+ * Blocks by one rule for each target:
+ * `-A CHAIN -s TARGET -j REJECT --reject-with icmp-port-unreachable`.
+ *
+ * @example
+ * ```ts
+ * import { IptablesBackend } from "./iptables.ts";
+ *
+ * const backend = new IptablesBackend({ family: 4, chain: "ampere" });
+ * await backend.block([{ target: "192.0.2.1", until: undefined }]);
+ * ```
+ */
+export class IptablesBackend implements Backend {
+  /** What it is called in the configuration. */
+  readonly name: string = "iptables";
+  /** Which addresses it takes. */
+  readonly family: Family;
+  /** A rule has no end. */
+  readonly timed: boolean = false;
+  /** What is there already may stay. */
+  readonly replacesAtStart: boolean = false;
+  /** Most entries that are worth handing over at a time. */
+  readonly batchMax: number = BATCH_MAX;
+  readonly #chain: Chain;
+  /** About how many rules the chain has. */
+  #rules = 0;
+  /** The chain looks at a set: that of the ipset backend, which was in use before. */
+  #leftover = false;
+
+  /**
+   * Makes it; nothing runs yet.
+   *
+   * @param options The family, the chain.
+   */
+  constructor(options: IptablesOptions) {
+    this.family = options.family;
+    this.#chain = new Chain(options);
+  }
+
+  /** Makes the firewall hold nothing but the given entries; see {@linkcode Backend.replace}. */
+  async replace(entries: readonly Entry[]): Promise<Outcome> {
+    const emptied = await this.#chain.run(["-F"], { timeoutMs: this.#timeoutMs() });
+    if (!emptied.ok) return this.#chain.failed(emptied);
+    this.#rules = 0;
+    const outcome = entries.length > 0 ? await this.block(entries) : { ok: true, done: 0 } as const;
+    if (this.#leftover) {
+      this.#leftover = false;
+      // Nothing looks at the set any more. If it stays, it does no harm.
+      await this.#chain.runOther("ipset", ["destroy", setName(this.#chain.name, this.family)]);
+    }
+    return outcome;
+  }
+
+  /** Blocks; see {@linkcode Backend.block}. */
+  async block(entries: readonly Entry[]): Promise<Outcome> {
+    const list = joinTargets(entries.map((entry) => entry.target), BATCH_MAX, this.family);
+    if (list.unsafe !== undefined) return unsafeOutcome(list.unsafe, this.family);
+    const result = await this.#chain.run(["-A", "-s", list.text, ...REJECT[this.family]], {
+      timeoutMs: this.#timeoutMs(),
+    });
+    if (!result.ok) return this.#changeFailed(result);
+    this.#rules += list.count;
+    return { ok: true, done: list.count };
+  }
+
+  /** Ends blocks; see {@linkcode Backend.release}. */
+  async release(targets: readonly string[]): Promise<Outcome> {
+    const most = Math.max(1, Math.floor(COMPARISONS_PER_COMMAND / Math.max(1, this.#rules)));
+    const list = joinTargets(targets, most, this.family);
+    if (list.unsafe !== undefined) return unsafeOutcome(list.unsafe, this.family);
+    const result = await this.#chain.run(["-D", "-s", list.text, ...REJECT[this.family]], {
+      timeoutMs: this.#timeoutMs(),
+    });
+    // All or nothing: when one of the rules is not there, iptables removes none of them.
+    if (!result.ok) return this.#changeFailed(result);
+    this.#rules -= list.count;
+    return { ok: true, done: list.count };
+  }
+
+  /** Whether to make all anew is better; see {@linkcode Backend.prefersReplace}. */
+  prefersReplace(removals: number): boolean {
+    return removals * this.#rules > COMPARISONS_WORTH_REPLACING;
+  }
+
+  /** Looks what the kernel holds; see {@linkcode Backend.list}. */
+  async list(mark?: string): Promise<ListOutcome> {
+    const result = await this.#chain.run(["-S"], { output: true, timeoutMs: this.#timeoutMs() });
+    if (!result.ok) return { state: "failed", failure: this.#chain.failure(result) };
+    if (result.stdout.length === 0) return { state: "silent" };
+    // Taken outside of this thread; much cheaper than to read the lines again.
+    const now = await digest(result.stdout);
+    if (mark === now) return { state: "same" };
+    const listing = await parseRules(result.stdout, this.#chain.name, this.family, now);
+    this.#rules = listing.strangers.length;
+    for (const times of listing.targets.values()) this.#rules += times;
+    const set = setName(this.#chain.name, this.family);
+    this.#leftover = listing.strangers.some((rule) => rule.includes(`--match-set ${set} `));
+    return { state: "listed", listing };
+  }
+
+  /** Kills a command that runs; see {@linkcode Backend.fin}. */
+  fin(): void {
+    this.#chain.fin();
+  }
+
+  /**
+   * "No chain/target/match by that name" may mean the chain, the target REJECT, or (legacy `-D`) the
+   * rule; only a listing tells for certain whether the chain is there.
+   */
+  #changeFailed(result: CommandResult): Outcome {
+    const failure = this.#chain.failure(result);
+    if (failure.kind !== "no-chain") return { ok: false, failure };
+    const message = `IPv${this.family}: ${IPTABLES[this.family]} failed: ${
+      firstLine(result.stderr)
+    }`;
+    const advice = `see that the chain is there (${failure.advice}) and that the kernel has the ` +
+      `target REJECT (modprobe ${this.family === 4 ? "ipt_REJECT" : "ip6t_REJECT"})`;
+    return { ok: false, failure: { ...failure, kind: "refused", message, advice } };
+  }
+
+  #timeoutMs(): number {
+    return COMMAND_TIMEOUT_MS + this.#rules * TIMEOUT_PER_RULE_MS;
+  }
+}
+
+/** One chain of one family: runs iptables on it and tells its failures. */
+export class Chain {
+  /** The name. */
+  readonly name: string;
+  readonly #family: Family;
+  readonly #run: Runner;
+  readonly #ending = new AbortController();
+
+  /**
+   * Makes it; nothing runs yet.
+   *
+   * @param options The family, the chain.
+   */
+  constructor(options: IptablesOptions) {
+    this.name = options.chain;
+    this.#family = options.family;
+    this.#run = options.run ?? run;
+  }
+
+  /**
+   * Runs iptables on the chain.
+   *
+   * @param args The command (`-A`, `-F`...), and what comes after the chain's name.
+   * @param options See {@linkcode run}.
+   */
+  run(args: readonly [string, ...string[]], options: RunOptions = {}): Promise<CommandResult> {
+    const [command, ...rest] = args;
+    const all = ["-w", String(LOCK_WAIT_SECONDS), command, this.name, ...rest];
+    return this.runOther(IPTABLES[this.#family], all, options);
+  }
+
+  /**
+   * Runs any firewall program, which ends when {@linkcode Chain.fin} is called.
+   *
+   * @param program The program.
+   * @param args All of its arguments.
+   * @param options See {@linkcode run}.
+   */
+  runOther(
+    program: Program,
+    args: readonly string[],
+    options: RunOptions = {},
+  ): Promise<CommandResult> {
+    return this.#run(program, args, { ...options, signal: this.#ending.signal });
+  }
+
+  /** The failure that a result of iptables stands for. */
+  failure(result: CommandResult): Failure {
+    return failureOf(result, IPTABLES[this.#family], this.#family, this.name);
+  }
+
+  /** The same as an outcome. */
+  failed(result: CommandResult): Outcome {
+    return { ok: false, failure: this.failure(result) };
+  }
+
+  /** Kills the command that runs, and starts no other. */
+  fin(): void {
+    this.#ending.abort();
+  }
+}
+
+/**
+ * The name of the set of a chain.
+ *
+ * @param chain The chain.
+ * @param family Which addresses.
+ */
+export function setName(chain: string, family: Family): string {
+  return `${chain}${family}`;
+}
+
+/** The outcome for a target that must not reach a command. */
+export function unsafeOutcome(target: string, family: Family): Outcome {
+  const message = `IPv${family}: ${JSON.stringify(target.slice(0, 60))} is no address or network ` +
+    "and was not handed to the firewall";
+  return { ok: false, failure: { family, kind: "refused", message, advice: "" } };
+}
+
+/** Joins as many targets as fit; stops before the first that must not reach a command. */
+function joinTargets(
+  targets: readonly string[],
+  most: number,
+  family: Family,
+): { text: string; count: number; unsafe: string | undefined } {
+  let length = -1;
+  let count = 0;
+  while (count < targets.length && count < most) {
+    const target = targets[count]!;
+    if (!isSafeTarget(target, family)) {
+      if (count === 0) return { text: "", count: 0, unsafe: target };
+      break;
+    }
+    length += 1 + target.length;
+    if (length > ADDRESSES_MAX_BYTES) break;
+    count += 1;
+  }
+  return { text: targets.slice(0, count).join(","), count, unsafe: undefined };
+}
+
+/** Reads the output of `iptables -S CHAIN`. */
+async function parseRules(
+  stdout: Uint8Array,
+  chain: string,
+  family: Family,
+  mark: string,
+): Promise<Listing> {
+  const targets = new Map<string, number>();
+  const strangers: string[] = [];
+  const source = `-A ${chain} -s `;
+  const reject = ` ${REJECT[family].join(" ")}`;
+  const everything = `-A ${chain}${reject}`;
+  await eachLine(stdout, (line) => {
+    if (line === `-N ${chain}`) return;
+    let target: string | undefined;
+    if (line.startsWith(source) && line.endsWith(reject)) {
+      target = readTarget(line.slice(source.length, -reject.length), family);
+    } else if (line === everything) {
+      target = EVERYTHING[family];
+    }
+    if (target === undefined) strangers.push(line);
+    else targets.set(target, (targets.get(target) ?? 0) + 1);
+  });
+  return { targets, strangers, whole: true, mark };
+}
+
+/**
+ * Visits the lines of a listing but the empty ones; other work gets its turn in between.
+ *
+ * @param bytes What a program wrote.
+ * @param visit Called for each line.
+ */
+export async function eachLine(bytes: Uint8Array, visit: (line: string) => void): Promise<void> {
+  const text = new TextDecoder().decode(bytes);
+  let read = 0;
+  for (let start = 0; start < text.length;) {
+    let end = text.indexOf("\n", start);
+    if (end < 0) end = text.length;
+    if (end > start) visit(text.slice(start, end));
+    start = end + 1;
+    if (++read % LINES_PER_TURN === 0) await setImmediate();
+  }
+}
+
+/**
+ * Makes a target of what a firewall program lists.
+ *
+ * @param text An address or network, as iptables or ipset writes it.
+ * @param family Which addresses the list is of.
+ * @returns The canonical target; `undefined` if it is none (a mask with holes, for example).
+ */
+export function readTarget(text: string, family: Family): string | undefined {
+  const full = FULL_PREFIX[family];
+  const target = text.endsWith(full) ? text.slice(0, -full.length) : text;
+  // The C library writes addresses as Ampere does, but for the ends in dots (::192.0.2.1).
+  if (isSafeTarget(target, family)) return target;
+  const canonical = parseTarget(target);
+  return canonical !== undefined && isSafeTarget(canonical, family) ? canonical : undefined;
+}
+
+async function digest(bytes: Uint8Array): Promise<string> {
+  const hash = await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>);
+  return new Uint8Array(hash).toHex();
+}
+
+/** What the programs say, and what it means; the first that is found counts. */
+const MEANINGS: readonly (readonly [RegExp, FailureKind])[] = [
+  [/holding the xtables lock|Resource temporarily unavailable|resource busy/i, "busy"],
+  [/can't open lock file/, "no-rights"],
+  [/Permission denied|Operation not permitted|must be root/i, "no-rights"],
+  [/missing kernel module|do you need to insmod|modprobe|Table does not exist/i, "no-module"],
+  [/Cannot open session to kernel|Kernel.*protocol version|ip_set.*not found/i, "no-module"],
+  // The second is what iptables 1.8.9 (nf_tables) says when `-S` is asked for a missing chain.
+  [/No chain\/target\/match by that name|chain `.*' in table `.*' is incompatible/i, "no-chain"],
+  [/Set .* doesn't exist|set with the given name does not exist/i, "no-set"],
+  [/is full, cannot add/i, "full"],
+];
+
+/**
+ * Makes a failure of the result of a command.
+ *
+ * @param result The result, which is not `ok`.
+ * @param program What was run.
+ * @param family For which addresses.
+ * @param chain The chain that was meant.
+ * @returns The failure with words for people.
+ */
+export function failureOf(
+  result: CommandResult,
+  program: Program,
+  family: Family,
+  chain: string,
+): Failure {
+  const kind = kindOf(result);
+  return {
+    family,
+    kind,
+    message: `IPv${family}: ${describe(kind, program, family, chain, result)}`,
+    advice: adviceFor(kind, program, family, chain, result),
+  };
+}
+
+function kindOf(result: CommandResult): FailureKind {
+  if (result.aborted) return "aborted";
+  if (result.missing) return "missing-program";
+  if (result.denied) return "denied";
+  if (result.timedOut) return "timed-out";
+  for (const [pattern, kind] of MEANINGS) if (pattern.test(result.stderr)) return kind;
+  return "refused";
+}
+
+/** What happened, with the program's own words where they may help. */
+function describe(
+  kind: FailureKind,
+  program: Program,
+  family: Family,
+  chain: string,
+  result: CommandResult,
+): string {
+  const said = firstLine(result.stderr);
+  switch (kind) {
+    case "missing-program":
+      return `${program} is not installed: ${said}`;
+    case "denied":
+      return `Ampere may not run ${program}: ${said}`;
+    case "no-rights":
+      return `${program} may not change the firewall: ${said}`;
+    case "no-chain":
+      return `there is no chain "${chain}" (${program}: ${said})`;
+    case "no-set":
+      return `there is no set "${setName(chain, family)}" (${program}: ${said})`;
+    case "no-module":
+      return `the kernel lacks a module for ${program}: ${said}`;
+    case "busy":
+      return `another program holds the lock of the firewall (${program}: ${said})`;
+    case "timed-out":
+      return `${program} did not end in time and was killed`;
+    case "aborted":
+      return `${program} was ended because Ampere ends`;
+    case "full":
+      return `the set "${setName(chain, family)}" is full (${program}: ${said})`;
+    case "refused":
+      return result.incomplete
+        ? `the output of ${program} was not read to its end`
+        : `${program} failed with code ${result.code ?? "(none)"}: ${said}`;
+  }
+}
+
+/** The command or the step that mends a failure. */
+function adviceFor(
+  kind: FailureKind,
+  program: Program,
+  family: Family,
+  chain: string,
+  result: CommandResult,
+): string {
+  const iptables = IPTABLES[family];
+  switch (kind) {
+    case "missing-program":
+      return program === "ipset"
+        ? 'install it (apt-get install ipset) and restart Ampere, or set "backend = iptables"'
+        : "install it (apt-get install iptables) and restart Ampere";
+    case "denied":
+      return `if ${program} was installed while Ampere was running, restart Ampere; otherwise ` +
+        "compile it with --allow-run=iptables,ip6tables,ipset";
+    case "no-rights":
+      return result.stderr.includes("lock file")
+        ? "make that file writable for Ampere (in a systemd unit: ReadWritePaths=/run)"
+        : "run Ampere as root, or with the capabilities CAP_NET_ADMIN and CAP_NET_RAW";
+    case "no-chain":
+      return `${iptables} -N ${chain} && ${iptables} -I INPUT -j ${chain}`;
+    case "no-module":
+      return program === "ipset"
+        ? 'modprobe ip_set_hash_net, or set "backend = iptables"'
+        : `modprobe ${family === 4 ? "ip_tables" : "ip6_tables"}`;
+    case "full":
+      return "end some blocks (ampere -d), or block networks instead of single addresses";
+    default:
+      return "";
+  }
+}
+
+function firstLine(text: string): string {
+  return text.split("\n").find((line) => line.trim() !== "" && !line.startsWith("#"))?.trim() ??
+    "it gave no reason";
+}
