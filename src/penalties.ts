@@ -87,14 +87,19 @@ export interface Offence {
   readonly target: string;
   /** The address of the last attempt. */
   readonly address: string;
+  /** Service of the last attempt. */
   readonly service: Service;
+  /** Transport of the last attempt. */
   readonly transport: Transport;
   /** The account of the last attempt, as the stranger wrote it: escape it before printing. */
   readonly account: string;
+  /** Points that it had in the end. */
   readonly points: number;
+  /** Points at which it is blocked. */
   readonly limit: number;
   /** The host had logged in with a password within the credit: block it for a short time only. */
   readonly inGoodStanding: boolean;
+  /** What it was charged for. */
   readonly tally: Tally;
   /** Clock value of the first attempt that counted, in milliseconds. */
   readonly firstAt: number;
@@ -118,18 +123,27 @@ export interface Tally {
 export interface Charge {
   /** Why the event was charged or not. */
   readonly what: string;
+  /** Points before the event. */
   readonly before: number;
+  /** Points after it. */
   readonly after: number;
+  /** Points at which a stranger is blocked. */
   readonly limit: number;
 }
 
 /** A host as the status shows it. */
 export interface HostStatus {
+  /** Address, or network of `ipv6Prefix`. */
   readonly host: string;
+  /** Points that it has. */
   readonly points: number;
+  /** Points at which it is blocked. */
   readonly limit: number;
+  /** What it was charged for. */
   readonly tally: Readonly<Tally>;
+  /** Attempts that wait for an answer. */
   readonly waiting: number;
+  /** Clock value of its last event, in milliseconds. */
   readonly lastAt: number;
 }
 
@@ -236,6 +250,8 @@ export class PenaltyTable {
   explain = false;
 
   /**
+   * An empty table.
+   *
    * @param policy the rules
    * @param onOffence is called when a host has reached its limit; the host's points are removed before the call
    */
@@ -269,6 +285,7 @@ export class PenaltyTable {
     return this.#charge;
   }
 
+  /** The rules in force. */
   get policy(): PenaltyPolicy {
     return this.#policy;
   }

@@ -225,7 +225,7 @@ Deno.test("the lock ends with close, is private, and follows a lock file that wa
     first.release();
     Deno.removeSync(`${path}.lock`);
     using second = lockDatabase(path);
-    assert.equal(Deno.readTextFileSync(`${path}.lock`), `${Deno.pid}\n`);
+    assert.match(failure(() => lockDatabase(path)).message, new RegExp(`process ${Deno.pid}\\)`));
     second.release();
     lockDatabase(path).release();
   });
@@ -255,13 +255,11 @@ Deno.test("the daemon's list needs the right to read and write its folder and no
   });
 });
 
-Deno.test("a lock holder that wrote nonsense is still a holder", async () => {
+Deno.test("a damaged lock file is made anew and hinders nobody", async () => {
   await withDatabase((path) => {
+    Deno.writeTextFileSync(`${path}.lock`, "\u001b[31mme".repeat(1_000));
     using _holder = lockDatabase(path);
-    Deno.writeTextFileSync(`${path}.lock`, "\u001b[31mme");
-    const error = failure(() => lockDatabase(path));
-    assert.equal(error.fault, "running");
-    assert(!error.message.includes("\u001b"));
+    assert.equal(failure(() => lockDatabase(path)).fault, "running");
   });
 });
 

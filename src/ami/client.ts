@@ -35,16 +35,23 @@ const MESSAGE_CHARACTERS_MAX = 120;
 
 /** The stream of bytes to and from a server; `Deno.TcpConn` is one. */
 export interface Connection {
+  /** Reads some bytes into the array; `null` at the end of the stream. */
   read(into: Uint8Array): Promise<number | null>;
+  /** Writes some of the bytes, and tells how many. */
   write(bytes: Uint8Array): Promise<number>;
+  /** Ends both directions. */
   close(): void;
 }
 
 /** Where to log in, and as whom. */
 export interface Login {
+  /** Name or address of the server. */
   readonly host: string;
+  /** TCP port, 5038 by default in Asterisk. */
   readonly port: number;
+  /** The manager user. */
   readonly user: string;
+  /** Its secret. */
   readonly pass: string;
 }
 
@@ -60,6 +67,7 @@ export interface AmiClientHandlers extends Omit<EventReaderHandlers, "response" 
 
 /** Asterisk refused the user name or the password. */
 export class LoginRefusedError extends Error {
+  /** Name of the error. */
   override readonly name = "LoginRefusedError";
 }
 
@@ -84,6 +92,7 @@ interface Awaited {
 
 /** Options of {@linkcode AmiClient}; for tests. */
 export interface AmiClientOptions {
+  /** Time and timers; default: the machine's. */
   clock?: Clock;
   /** Opens the connection. */
   connect?: (login: Login) => Promise<Connection>;
@@ -128,6 +137,13 @@ export class AmiClient {
   #reads = 0;
   #settling = false;
 
+  /**
+   * A client that is not connected yet; see {@linkcode AmiClient.run}.
+   *
+   * @param login where to log in, and as whom
+   * @param handlers take what Asterisk says
+   * @param options for tests
+   */
   constructor(login: Login, handlers: AmiClientHandlers, options: AmiClientOptions = {}) {
     this.#login = login;
     this.#handlers = handlers;

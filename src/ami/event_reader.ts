@@ -106,6 +106,11 @@ export class EventReader {
   readonly #held: HeldEvent[] = [];
   #slot = 0;
 
+  /**
+   * A reader at the beginning of a connection.
+   *
+   * @param handlers take what is read
+   */
   constructor(handlers: EventReaderHandlers) {
     this.#handlers = handlers;
     this.#framer = new Framer({

@@ -76,6 +76,11 @@ export class Framer {
   #skipped = 0;
   #draining = false;
 
+  /**
+   * A framer at the beginning of a connection.
+   *
+   * @param handlers take what is found
+   */
   constructor(handlers: FramerHandlers) {
     this.#handlers = handlers;
   }

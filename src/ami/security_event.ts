@@ -49,8 +49,11 @@ const NOTHING = new Uint8Array(0);
  * {@linkcode SecurityEvent.detach} it.
  */
 export class SecurityEvent {
+  /** What happened. */
   kind: SecurityEventKind = "ChallengeSent";
+  /** Where in Asterisk. */
   service: Service = "SIP";
+  /** How the host is connected. */
   transport: Transport = "";
   /**
    * The remote host: an IPv4 address as a signed 32-bit number, or an IPv6 address as canonical text. Two events have the

@@ -163,7 +163,7 @@ interface Words {
 const NOT_CAPABLE: Words = {
   message: "this program was built without the right to touch this path",
   advice: "set `database` to a path below /var/lib/ampere, or build the program so that it may " +
-    "read and write this folder (--allow-read and --allow-write)",
+    "read and write its folder: deno task compile -- --allow-path=DIRECTORY",
 };
 
 const WORDS: Readonly<Record<DatabaseFault, (path: string, folder: string) => Words>> = {

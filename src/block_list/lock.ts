@@ -4,31 +4,32 @@
  * @module
  */
 
+import { DatabaseSync } from "node:sqlite";
 import { BlockListError, faultOf, toBlockListError } from "./fault.ts";
 
-/** How often the lock file may be exchanged under our hands before that is an error. */
+/** How often the lock file may be exchanged under our hands, or be damaged, before that is an error. */
 const ATTEMPTS_MAX = 10;
 
-/** Longest text read from a lock file, in bytes: a process number has at most ten digits. */
-const PID_BYTES_MAX = 20;
+/** Rights of the lock file, as of the database: who may write it can keep the daemon from starting. */
+const FILE_MODE = 0o640;
 
 /** The right to be the daemon of a database; see {@linkcode lockDatabase}. */
 export class DatabaseLock implements Disposable {
-  #file: Deno.FsFile | undefined;
+  #db: DatabaseSync | undefined;
 
   /**
    * See {@linkcode lockDatabase}.
    *
-   * @param file the locked file; undefined on a read-only file system, where nothing can be locked
+   * @param db holds the lock; undefined on a read-only file system, where nothing can be locked
    */
-  constructor(file: Deno.FsFile | undefined) {
-    this.#file = file;
+  constructor(db: DatabaseSync | undefined) {
+    this.#db = db;
   }
 
   /** Gives the right back. The file stays: to delete it would take the lock from a process that just opened it. */
   release(): void {
-    this.#file?.close();
-    this.#file = undefined;
+    this.#db?.close();
+    this.#db = undefined;
   }
 
   /** The same as {@linkcode DatabaseLock.release}. */
@@ -38,11 +39,11 @@ export class DatabaseLock implements Disposable {
 }
 
 /**
- * Takes the right to be the only daemon of a database. It is an advisory lock (flock) on `DATABASE.lock`, which the
- * kernel gives back when the process ends, however it ends. Processes that only add, remove or list do not take it.
+ * Takes the right to be the only daemon of a database: SQLite's write lock on `DATABASE.lock`, an empty database of its own,
+ * which the kernel gives back when the process ends, however it ends. Processes that only add, remove or list do not take
+ * it. (Deno has file locks of its own, but only since 2.7; an executable may be built with an older runtime.)
  *
- * The lock is not on the database itself: closing any handle of that file would drop SQLite's own locks
- * (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+ * The lock is not on the database itself: that must stay writable for the others.
  *
  * @param path path of the database
  * @returns the lock; release it at the end
@@ -57,14 +58,34 @@ export class DatabaseLock implements Disposable {
 export function lockDatabase(path: string): DatabaseLock {
   const lockPath = `${path}.lock`;
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-    const file = openLockFile(lockPath, path);
-    if (file === undefined) return new DatabaseLock(undefined);
-    if (!file.tryLockSync(true)) throw alreadyRunning(file, path, lockPath);
-    if (isStillAt(file, lockPath)) {
-      writePid(file);
-      return new DatabaseLock(file);
+    let db: DatabaseSync | undefined;
+    try {
+      db = new DatabaseSync(lockPath, { timeout: 0 });
+      const file = identityOf(lockPath);
+      if (file !== undefined) Deno.chmodSync(lockPath, FILE_MODE);
+      // In memory: a full disk must not hinder the daemon.
+      db.exec("PRAGMA journal_mode = MEMORY");
+      writePid(db);
+      db.exec("BEGIN IMMEDIATE");
+      // It may have been deleted since it was opened; then others would find, and lock, another one.
+      if (identityOf(lockPath) === file) return new DatabaseLock(db);
+      db.close();
+    } catch (error) {
+      const holder = db === undefined ? undefined : pidIn(db);
+      if (db?.isOpen) db.close();
+      switch (faultOf(error)) {
+        case "busy":
+          throw alreadyRunning(holder, path, lockPath);
+        case "readonly":
+          return new DatabaseLock(undefined); // A second daemon could not write either.
+        case "foreign":
+        case "corrupt":
+          Deno.removeSync(lockPath); // It holds nothing but a process number.
+          break;
+        default:
+          throw toBlockListError(error, path);
+      }
     }
-    file.close();
   }
   throw new BlockListError(
     "other",
@@ -74,25 +95,29 @@ export function lockDatabase(path: string): DatabaseLock {
   );
 }
 
-function openLockFile(lockPath: string, path: string): Deno.FsFile | undefined {
+/** The number is only for the message of a second daemon: what hinders writing it does not matter, unless it is a lock. */
+function writePid(db: DatabaseSync): void {
   try {
-    return Deno.openSync(lockPath, { read: true, write: true, create: true, mode: 0o640 });
+    db.exec(`PRAGMA user_version = ${Deno.pid}`);
   } catch (error) {
-    if (faultOf(error) !== "readonly") throw toBlockListError(error, path);
-  }
-  try {
-    return Deno.openSync(lockPath);
-  } catch {
-    return undefined; // A read-only file system without lock file: a second daemon could not write either.
+    if (faultOf(error) === "busy") throw error;
   }
 }
 
-function alreadyRunning(file: Deno.FsFile, path: string, lockPath: string): BlockListError {
-  const bytes = new Uint8Array(PID_BYTES_MAX);
-  const length = file.readSync(bytes) ?? 0;
-  file.close();
-  const text = new TextDecoder().decode(bytes.subarray(0, length)).trim();
-  const holder = /^\d{1,10}$/.test(text) ? ` (process ${text})` : "";
+function pidIn(db: DatabaseSync): number | undefined {
+  try {
+    return Number(db.prepare("PRAGMA user_version").get()?.user_version) || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function alreadyRunning(
+  pid: number | undefined,
+  path: string,
+  lockPath: string,
+): BlockListError {
+  const holder = pid === undefined ? "" : ` (process ${pid})`;
   return new BlockListError(
     "running",
     path,
@@ -102,23 +127,12 @@ function alreadyRunning(file: Deno.FsFile, path: string, lockPath: string): Bloc
   );
 }
 
-/** Whether the locked file is the one that others will find: it may have been deleted since it was opened. */
-function isStillAt(file: Deno.FsFile, lockPath: string): boolean {
+/** Which file is at a path; undefined when there is none. */
+function identityOf(lockPath: string): string | undefined {
   try {
-    const mine = file.statSync();
-    const found = Deno.statSync(lockPath);
-    return mine.ino === found.ino && mine.dev === found.dev;
+    const { dev, ino } = Deno.statSync(lockPath);
+    return `${dev} ${ino}`;
   } catch {
-    return false;
-  }
-}
-
-/** The number is only for the message of a second daemon; a full disk must not hinder the first. */
-function writePid(file: Deno.FsFile): void {
-  try {
-    file.truncateSync();
-    file.writeSync(new TextEncoder().encode(`${Deno.pid}\n`));
-  } catch {
-    // The lock holds all the same.
+    return undefined;
   }
 }
