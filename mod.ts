@@ -1,0 +1,108 @@
+/**
+ * The parts of Ampere that another program can use: reading Asterisk's Manager Interface so that nobody can forge it, the
+ * penalty table, the block list, and the enforcer that keeps a firewall equal to it.
+ *
+ * @example Print who guesses passwords, from a recorded AMI stream
+ * ```ts
+ * import { AddressSet, EventReader, PenaltyTable } from "./mod.ts";
+ *
+ * const table = new PenaltyTable({
+ *   loyalty: 3,
+ *   patienceMs: 5_000,
+ *   creditMs: 7 * 86_400_000,
+ *   forgetMs: 86_400_000,
+ *   ipv6Prefix: 128,
+ *   exempt: new AddressSet(["192.0.2.0/24"]),
+ * }, (offence) => console.log(offence.target, offence.tally));
+ * const reader = new EventReader({
+ *   banner: () => {},
+ *   response: () => {},
+ *   tampered: (what) => console.warn(what),
+ *   event: (event, verdict) => table.take(event, performance.now(), verdict === "security"),
+ * });
+ * reader.push(new TextEncoder().encode("Asterisk Call Manager/7.0.3\r\n"));
+ * ```
+ *
+ * @module
+ */
+
+export * from "./src/address.ts";
+export * from "./src/clock.ts";
+export { Framer, type FramerHandlers, MESSAGE_BYTES_MAX } from "./src/ami/framer.ts";
+export {
+  parseMessage,
+  SecurityEvent,
+  type SecurityEventKind,
+  type Service,
+  type Transport,
+  type Verdict,
+} from "./src/ami/security_event.ts";
+export {
+  EventReader,
+  type EventReaderHandlers,
+  type Held,
+  type Tampered,
+} from "./src/ami/event_reader.ts";
+export {
+  AmiClient,
+  type AmiClientHandlers,
+  type AmiClientOptions,
+  type Connection,
+  type Login,
+  LoginRefusedError,
+} from "./src/ami/client.ts";
+export {
+  type Charge,
+  type HostStatus,
+  type Offence,
+  type PenaltyPolicy,
+  PenaltyTable,
+  type Tally,
+} from "./src/penalties.ts";
+export { banTime, type BanTimes } from "./src/ban_time.ts";
+export {
+  type Block,
+  BlockList,
+  BlockListError,
+  type Changes,
+  type DatabaseFault,
+  hasEnded,
+  type NewBlock,
+  type OpenOptions,
+  type PastBlock,
+} from "./src/block_list.ts";
+export {
+  DurableBlockList,
+  type DurableOptions,
+  type ListChange,
+  type SalvageReport,
+  type StartReport,
+} from "./src/durable_block_list.ts";
+export {
+  type Backend,
+  type Entry,
+  type Failure,
+  type FailureKind,
+  isLasting,
+  isSafeTarget,
+  type Listing,
+  type ListOutcome,
+  type Outcome,
+} from "./src/firewall/backend.ts";
+export {
+  type CommandResult,
+  type Program,
+  PROGRAMS,
+  run,
+  type Runner,
+  type RunOptions,
+} from "./src/firewall/command.ts";
+export { IptablesBackend, type IptablesOptions } from "./src/firewall/iptables.ts";
+export { IpsetBackend, type IpsetOptions } from "./src/firewall/ipset.ts";
+export {
+  Enforcer,
+  type EnforcerLog,
+  type EnforcerOptions,
+  type EnforcerStatus,
+  type FamilyStatus,
+} from "./src/firewall/enforcer.ts";
