@@ -25,18 +25,35 @@ const REASON_CHARACTERS_MAX = 200;
  * @returns the line without its end, without control characters
  */
 export function formatBlock(block: Block): string {
-  const until = block.until === undefined ? "for ever" : `until ${formatLocalTime(block.until)}`;
+  const until = block.until === undefined ? "for ever" : `until ${localTime(block.until)}`;
   const columns = [
     `${block.target.padStart(TARGET_WIDTH)}`,
-    `since ${formatLocalTime(block.since)}`,
+    `since ${localTime(block.since)}`,
     until,
   ];
   if (block.reason !== "") columns.push(plain(block.reason));
   return ` ${columns.join(" | ")}`;
 }
 
+let lastSecond = NaN;
+let lastText = "";
+
+/** As formatLocalTime; the blocks of a burst or an import have the same second. */
+function localTime(time: number): string {
+  const second = Math.floor(time / 1000);
+  if (second !== lastSecond) {
+    lastSecond = second;
+    lastText = formatLocalTime(time);
+  }
+  return lastText;
+}
+
+/** Printable ASCII. */
+const HARMLESS = /^[ -~]*$/;
+
 /** Control characters become visible; backslashes and quotes stay: the reason is escaped already. */
 function plain(reason: string): string {
+  if (reason.length <= REASON_CHARACTERS_MAX && HARMLESS.test(reason)) return reason;
   return escapeText(reason, 2 * REASON_CHARACTERS_MAX).replace(/\\(["\\])/g, "$1").slice(
     0,
     REASON_CHARACTERS_MAX,

@@ -195,7 +195,7 @@ export class BlockList implements Disposable {
    * @throws BlockListError if it could not be written
    */
   removeEnded(now: number): Block[] {
-    const where = `WHERE until IS NOT NULL AND until <= ${boundedTime(now)}`;
+    const where = `block WHERE until IS NOT NULL AND until <= ${boundedTime(now)}`;
     if (this.#guarded(() => this.#read(where)).length === 0) return [];
     return this.#transaction(() => {
       const ended = this.#read(where);
@@ -233,7 +233,10 @@ export class BlockList implements Disposable {
    * @throws BlockListError if the file cannot be read
    */
   all(): Block[] {
-    return this.unsorted().sort((a, b) => a.since - b.since || (a.target < b.target ? -1 : 1));
+    // SQLite sorts faster than JavaScript that has just been loaded. It keeps the order of a subquery in an aggregate,
+    // but does not promise to: a sorted array is sorted at once.
+    return this.#guarded(() => this.#read("(SELECT * FROM block ORDER BY since, target)"))
+      .sort((a, b) => a.since - b.since || (a.target < b.target ? -1 : 1));
   }
 
   /**
@@ -243,7 +246,7 @@ export class BlockList implements Disposable {
    * @throws BlockListError if the file cannot be read
    */
   unsorted(): Block[] {
-    return this.#guarded(() => this.#read(""));
+    return this.#guarded(() => this.#read("block"));
   }
 
   /**
@@ -473,9 +476,9 @@ export class BlockList implements Disposable {
    * Reads blocks as one JSON text for each column: five times as fast as a row at a time (50,000 blocks: 65 ms instead of
    * 250), and a number too large for JavaScript, an invalid UTF-8 byte or a BLOB in a damaged row spoils that row only.
    */
-  #read(where: string): Block[] {
+  #read(from: string): Block[] {
     const names = COLUMNS.map((name) => `json_group_array(${name}) AS ${name}`).join(", ");
-    const row = this.#run(`SELECT ${names} FROM block ${where}`).get();
+    const row = this.#run(`SELECT ${names} FROM ${from}`).get();
     const columns: unknown[][] = COLUMNS.map((name) => JSON.parse(String(row?.[name])));
     const reader = new BlockReader();
     const blocks: Block[] = [];
