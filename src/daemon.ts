@@ -1,0 +1,684 @@
+/**
+ * The daemon: joins the connection to Asterisk, the penalty table, the block list and the firewall.
+ *
+ * @module
+ */
+
+import { type AddressSet, overlaps } from "./address.ts";
+import { AmiClient, type AmiClientOptions, LoginRefusedError } from "./ami/client.ts";
+import type { Tampered } from "./ami/event_reader.ts";
+import { latin1 } from "./ami/framer.ts";
+import type { SecurityEvent } from "./ami/security_event.ts";
+import { banTime } from "./ban_time.ts";
+import type { Block, NewBlock } from "./block_list.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import { type Config, describeConfig, formatProblem, readConfig } from "./config.ts";
+import { Counters } from "./counters.ts";
+import { exemptAddresses } from "./exempt.ts";
+import { type Backend, type Entry, isLasting } from "./firewall/backend.ts";
+import { Enforcer } from "./firewall/enforcer.ts";
+import { escapeText, formatLocalTime, Log } from "./log.ts";
+import type { Notice } from "./notice.ts";
+import { type HostStatus, type Offence, type PenaltyPolicy, PenaltyTable } from "./penalties.ts";
+import { describeDuration, reasonOf } from "./reason.ts";
+import { VERSION } from "./version.ts";
+
+/** How often the daemon looks at its table, its list and its clock, in milliseconds. */
+export const TICK_MS = 250;
+
+/**
+ * When the process stood still for so long, in milliseconds, answers to challenges may wait unread in the socket: nothing
+ * is charged for a lapse of patience before they are read.
+ */
+const STALL_MS = 1_000;
+
+/** How often logins are written, and this machine's addresses looked up, in milliseconds. */
+const CHORES_MS = 10_000;
+
+/** A host that is blocked this long and still reaches Asterisk tells that the firewall is not in its way, in milliseconds. */
+const STILL_ARRIVES_MS = 10_000;
+
+/** So many times more hosts are looked at as are shown, because some of them may be blocked already. */
+const WORST_LOOKED_AT_FACTOR = 100;
+
+/** Most changes of other processes that are logged one by one. */
+const LOGGED_CHANGES_MAX = 20;
+
+/** Most characters of a message that are shown. */
+const EXCERPT_CHARACTERS_MAX = 160;
+
+/** The list that the daemon works with; `DurableBlockList` is one. */
+export interface DaemonList {
+  readonly path: string;
+  readonly size: number;
+  readonly owed: number;
+  readonly trouble: string | undefined;
+  get(target: string): Block | undefined;
+  all(): Block[];
+  timesOf(target: string): number;
+  standing(): ReadonlyMap<string, number>;
+  add(blocks: readonly NewBlock[], now: number): boolean;
+  remove(targets: readonly string[], now: number): boolean;
+  removeEnded(now: number): Block[];
+  saveStanding(
+    entries: readonly (readonly [string, number])[],
+    forgetBefore: number,
+    now: number,
+  ): boolean;
+  retry(now: number): boolean;
+  reload(
+    now: number,
+  ): { added: readonly string[]; removed: readonly string[]; changed: readonly string[] };
+  close(now: number): number;
+}
+
+/** What a {@linkcode Daemon} is made of. */
+export interface DaemonParts {
+  readonly config: Config;
+  readonly list: DaemonList;
+  readonly backends: readonly Backend[];
+  readonly log: Log;
+  /** Monotonic time, for intervals. */
+  readonly clock?: Clock;
+  /** Time of day, in milliseconds since 1970, for what is stored. */
+  readonly wallClock?: () => number;
+  readonly ami?: AmiClientOptions;
+  /** Who is never charged, given the trust list. */
+  readonly exempt?: (trust: readonly string[]) => AddressSet;
+  /** Log each message and what became of it. */
+  readonly verbose?: boolean;
+  /** The firewall and the list only pretend. */
+  readonly dryRun?: boolean;
+  /** Takes blocks, their ends, and the state of the connection; must not wait and not throw. */
+  readonly notify?: (notice: Notice) => void;
+}
+
+/**
+ * Follows Asterisk and keeps attackers out.
+ *
+ * @example
+ * ```ts ignore
+ * const daemon = new Daemon({ config, list, backends, log });
+ * const code = await daemon.run(signal);
+ * ```
+ */
+export class Daemon {
+  readonly counters = new Counters();
+  readonly startedAt: number;
+  readonly table: PenaltyTable;
+  readonly enforcer: Enforcer;
+  readonly #parts: DaemonParts;
+  readonly #list: DaemonList;
+  readonly #log: Log;
+  readonly #clock: Clock;
+  readonly #wallClock: () => number;
+  readonly #exempt: (trust: readonly string[]) => AddressSet;
+  readonly #offences: Offence[] = [];
+  #config: Config;
+  #client: AmiClient | undefined;
+  #relogin = new AbortController();
+  #lastTick = 0;
+  #lastChores = 0;
+  #saidStillArrives = 0;
+  /** Asterisk's events arrive; `undefined` until it was tried. */
+  #following: boolean | undefined;
+
+  constructor(parts: DaemonParts) {
+    this.#parts = parts;
+    this.#config = parts.config;
+    this.#list = parts.list;
+    this.#log = parts.log;
+    this.#clock = parts.clock ?? systemClock;
+    this.#wallClock = parts.wallClock ?? Date.now;
+    this.#exempt = parts.exempt ?? exemptAddresses;
+    this.startedAt = this.#wallClock();
+    this.table = new PenaltyTable(this.#policy(), (offence) => void this.#offences.push(offence));
+    this.table.explain = parts.verbose ?? false;
+    this.enforcer = new Enforcer({
+      backends: parts.backends,
+      log: parts.log,
+      verifyMs: parts.config.verify * 1000,
+      clock: this.#clock,
+      onApplied: (_targets, waitedMs) => {
+        for (const ms of waitedMs) this.counters.latency.observe(ms / 1000);
+      },
+    });
+  }
+
+  get config(): Config {
+    return this.#config;
+  }
+
+  get list(): DaemonList {
+    return this.#list;
+  }
+
+  /** Whether nothing is changed in the firewall. */
+  get dryRun(): boolean {
+    return this.#parts.dryRun ?? false;
+  }
+
+  /**
+   * The hosts with most points that are not blocked yet.
+   *
+   * @param count how many
+   * @returns hosts, with `lastAt` in milliseconds since 1970
+   */
+  worstHosts(count: number): HostStatus[] {
+    // A host that has just been blocked may be here again, with what was under way.
+    return this.table.worst(WORST_LOOKED_AT_FACTOR * count, this.#clock.now())
+      .filter(({ host }) => this.#list.get(host) === undefined)
+      .slice(0, count)
+      .map((host) => ({ ...host, lastAt: this.#toWallClock(host.lastAt) }));
+  }
+
+  /** Time of day since which Asterisk's events arrive, in milliseconds since 1970; `undefined` when they do not. */
+  get connectedSince(): number | undefined {
+    const since = this.#client?.connectedSince;
+    return since === undefined ? undefined : this.#toWallClock(since);
+  }
+
+  /**
+   * Runs until the signal is given.
+   *
+   * @param signal ends it; the rules stay
+   * @returns the exit code: 1 when it cannot work at all (it is logged why)
+   */
+  async run(signal: AbortSignal): Promise<number> {
+    const wall = this.#wallClock();
+    this.#list.removeEnded(wall);
+    this.#releaseTrusted();
+    this.table.restoreStanding(
+      [...this.#list.standing()].map(([host, at]) => [host, this.#fromWallClock(at)]),
+    );
+    this.#log.info(
+      `Ampere ${VERSION} follows Asterisk at ${this.#config.host}:${this.#config.port} and blocks in the chain ` +
+        `${this.#config.chain} (${this.#config.backend}); ${this.#list.size} blocks from ${this.#list.path}`,
+    );
+
+    const stop = new AbortController();
+    const end = () => stop.abort();
+    signal.addEventListener("abort", end);
+    if (signal.aborted) end();
+    let code = 0;
+    const fail = () => {
+      code = 1;
+      stop.abort();
+    };
+    const started = this.enforcer.start(this.#list.all().map(entryOf)).then((failures) => {
+      if (failures.some((failure) => failure.family === 4 && isLasting(failure))) fail();
+    });
+    const following = this.#follow(stop.signal).catch((error) => {
+      if (!(error instanceof LoginRefusedError)) throw error;
+      this.#log.error(error.message);
+      fail();
+    });
+    const cancelTick = this.#startTicking();
+    try {
+      await following;
+      await started;
+    } finally {
+      cancelTick();
+      signal.removeEventListener("abort", end);
+      await this.#finish(code === 0);
+    }
+    return code;
+  }
+
+  /**
+   * Takes over a new configuration.
+   *
+   * @param config the new one
+   */
+  reconfigure(config: Config): void {
+    const old = this.#config;
+    const fixed = (["chain", "backend", "database", "verify"] as const).filter((key) =>
+      old[key] !== config[key]
+    );
+    this.#config = {
+      ...config,
+      chain: old.chain,
+      backend: old.backend,
+      database: old.database,
+      verify: old.verify,
+    };
+    this.table.setPolicy(this.#policy());
+    this.#releaseTrusted();
+    this.#log.info("the configuration was read again");
+    if (fixed.length > 0) {
+      this.#log.warn(
+        `${
+          fixed.join(", ")
+        } changed: that takes effect at the next start (systemctl restart ampere)`,
+      );
+    }
+    const moved = (["host", "port", "user", "pass"] as const).some((key) =>
+      old[key] !== config[key]
+    );
+    if (moved) {
+      this.#log.info("the login to Asterisk changed: connecting again");
+      this.#relogin.abort();
+    }
+  }
+
+  /** One line about everything that matters. */
+  statusLine(): string {
+    const firewall = this.enforcer.status();
+    const since = this.connectedSince;
+    const { counters, table } = this;
+    return [
+      since === undefined
+        ? "not connected to Asterisk"
+        : `connected since ${formatLocalTime(since)}`,
+      `${counters.eventsTotal} security events`,
+      `${counters.tamperedTotal} tampered`,
+      `${table.size} hosts watched`,
+      `${table.standingSize} in good standing`,
+      `${this.#list.size} blocks`,
+      `${firewall.applied} in the firewall`,
+      `${firewall.queued + firewall.held} changes queued`,
+      `${firewall.failures} of ${firewall.commands} firewall commands failed`,
+      this.#list.owed === 0
+        ? "database in order"
+        : `${this.#list.owed} changes not yet in the database`,
+    ].join(", ");
+  }
+
+  // Following Asterisk
+
+  async #follow(signal: AbortSignal): Promise<void> {
+    let persistent = false;
+    while (!signal.aborted) {
+      this.#relogin = new AbortController();
+      const { host, port, user, pass } = this.#config;
+      this.#client = new AmiClient({ host, port, user, pass }, {
+        event: (event, verdict) => this.#take(event, verdict === "security"),
+        tampered: (what, buffer, start, end) => this.#tampered(what, buffer, start, end),
+        other: (buffer, start, end) => this.#other(buffer, start, end),
+        batch: () => this.#flush(),
+        connected: (banner) => {
+          this.counters.logins++;
+          this.#following = true;
+          this.#notify({ event: "ami-connected", time: this.#time() });
+          this.#log.info(
+            `logged in at ${host}:${port} as "${user}" (${banner}): following the security events`,
+          );
+        },
+        disconnected: (why) => {
+          // Told again for each further cause; lost it is only once.
+          if (this.#following !== false) {
+            this.counters.losses++;
+            this.#notify({ event: "ami-lost", time: this.#time(), reason: why });
+          }
+          this.#following = false;
+          this.#log.warn(`${why}. Blocks stay in force; trying again`);
+        },
+        ...(this.#parts.verbose
+          ? {
+            message: (verdict, buffer, start, end) =>
+              this.#debugMessage(verdict, buffer, start, end),
+          }
+          : {}),
+      }, { clock: this.#clock, ...this.#parts.ami, persistent });
+      await this.#client.run(AbortSignal.any([signal, this.#relogin.signal]));
+      persistent = true;
+    }
+  }
+
+  #take(event: SecurityEvent, obey: boolean): void {
+    this.counters.event(event.kind, event.service);
+    this.table.take(event, this.#clock.now(), obey);
+    if (!this.#parts.verbose) return;
+    const charge = this.table.lastCharge;
+    if (charge === undefined) return;
+    const points = charge.after === charge.before
+      ? `${charge.after}`
+      : `${charge.before} -> ${charge.after}`;
+    this.#log.debug(
+      `${event.kind} ${event.service}: ${charge.what}; points ${points} of ${charge.limit}`,
+    );
+  }
+
+  #tampered(what: Tampered, buffer: Uint8Array, start: number, end: number): void {
+    const count = (this.counters.tampered.get(what) ?? 0) + 1;
+    this.counters.tampered.set(what, count);
+    const excerpt = end > start
+      ? `: "${escapeText(latin1(buffer, start, end), EXCERPT_CHARACTERS_MAX)}"`
+      : "";
+    this.#log.limited(
+      `tampered ${what}`,
+      "warn",
+      `${TAMPERED[what]} (${count} since the start)${excerpt}`,
+    );
+  }
+
+  #other(buffer: Uint8Array, start: number, end: number): void {
+    const text = latin1(buffer, start, Math.min(end, start + EXCERPT_CHARACTERS_MAX));
+    if (!text.startsWith("Event: Shutdown\r\n")) return;
+    // Whoever can write line ends into an account name can write this too, as often as he likes.
+    this.#log.limited(
+      "shutdown",
+      "info",
+      text.includes("Restart: True")
+        ? "Asterisk says that it restarts"
+        : "Asterisk says that it shuts down",
+    );
+  }
+
+  #debugMessage(verdict: string, buffer: Uint8Array, start: number, end: number): void {
+    // The expected hash of an AMI login is as good as the password (`manager.c`, MD5 key).
+    const text = latin1(buffer, start, end).replace(
+      /^ExpectedResponse: .*$/m,
+      "ExpectedResponse: (not shown)",
+    );
+    this.#log.debug(`received (${verdict}): "${escapeText(text, 2_000)}"`);
+  }
+
+  // Blocking
+
+  /** Blocks those who have gone too far since the last call: one transaction, then one order to the firewall. */
+  #flush(): void {
+    if (this.#offences.length === 0) return;
+    const now = this.#wallClock();
+    const fresh = new Map<string, NewBlock>();
+    for (const offence of this.#offences.splice(0)) {
+      this.counters.offences++;
+      const known = this.#list.get(offence.target);
+      if (known !== undefined && (known.until === undefined || known.until > now)) {
+        this.#stillArrives(known, now);
+      } else {
+        fresh.set(offence.target, this.#blockOf(offence, now));
+      }
+    }
+    if (fresh.size === 0) return;
+    const blocks = [...fresh.values()];
+    const durable = this.#list.add(blocks, now);
+    this.enforcer.block(blocks.map(entryOf));
+    this.counters.added += blocks.length;
+    for (const block of blocks) {
+      this.#notifyBlock(block, now);
+      const until = block.until === undefined
+        ? "for ever"
+        : `until ${formatLocalTime(block.until)} (${describeDuration((block.until - now) / 1000)})`;
+      this.#log.info(
+        `${
+          this.dryRun ? "dry run: would block" : "blocked"
+        } ${block.target} ${until}: ${block.reason}${durable ? "" : " (not yet in the database)"}`,
+      );
+    }
+  }
+
+  #blockOf(offence: Offence, now: number): NewBlock {
+    const ban = banTime(this.#config, this.#list.timesOf(offence.target), offence.inGoodStanding);
+    return {
+      target: offence.target,
+      since: now,
+      until: ban === undefined ? undefined : now + ban,
+      reason: reasonOf(offence),
+      service: offence.service,
+      transport: offence.transport,
+      account: offence.account,
+    };
+  }
+
+  /** A blocked host went on: what was under way when it was blocked, or the firewall is not in its way. */
+  #stillArrives(block: Block, now: number): void {
+    if (now - block.since < STILL_ARRIVES_MS || now - this.#saidStillArrives < STILL_ARRIVES_MS) {
+      return;
+    }
+    this.#saidStillArrives = now;
+    this.#log.limited(
+      "still arrives",
+      "warn",
+      `${block.target} is blocked and still reaches Asterisk. Looking at the firewall; if this goes on, the chain ` +
+        `${this.#config.chain} is not asked: see iptables -S INPUT (is there a -j ${this.#config.chain}, before other ACCEPTs?)`,
+    );
+    void this.enforcer.verify();
+  }
+
+  // By the clock
+
+  #startTicking(): () => void {
+    this.#lastTick = this.#clock.now();
+    let cancel = () => {};
+    const tick = () => {
+      this.#tick();
+      cancel = this.#clock.after(TICK_MS, tick);
+    };
+    cancel = this.#clock.after(TICK_MS, tick);
+    return () => cancel();
+  }
+
+  #tick(): void {
+    const now = this.#clock.now();
+    const stalled = now - this.#lastTick > STALL_MS;
+    this.#lastTick = now;
+    if (!stalled) {
+      this.table.advance(now);
+      this.#flush();
+    }
+    const wall = this.#wallClock();
+    this.#list.retry(wall);
+    this.#takeOver(wall);
+    this.#endBlocks(wall);
+    if (now - this.#lastChores >= CHORES_MS) {
+      this.#lastChores = now;
+      this.#saveLogins(wall);
+      this.#refreshExempt();
+      this.#log.sweep();
+    }
+  }
+
+  /** Takes over what `ampere -a` and `ampere -d` changed. */
+  #takeOver(now: number): void {
+    const { added, removed, changed } = this.#list.reload(now);
+    if (added.length + removed.length + changed.length === 0) return;
+    const current = [...added, ...changed].flatMap((target) => this.#list.get(target) ?? []);
+    this.enforcer.block(current.map(entryOf));
+    this.enforcer.release(removed);
+    for (const target of removed.slice(0, LOGGED_CHANGES_MAX)) this.table.pardon(target, overlaps);
+    this.counters.removed += removed.length;
+    for (const block of current) this.#notifyBlock(block, now);
+    this.#notifyReleased(removed, "deleted by hand");
+    this.#logChanges("blocked", added, "added by hand");
+    this.#logChanges("released", removed, "deleted by hand");
+    this.#logChanges("changed the end of", changed, "by hand");
+  }
+
+  #logChanges(what: string, targets: readonly string[], why: string): void {
+    if (targets.length === 0) return;
+    const shown = targets.slice(0, LOGGED_CHANGES_MAX).join(", ");
+    const more = targets.length > LOGGED_CHANGES_MAX
+      ? ` and ${targets.length - LOGGED_CHANGES_MAX} more`
+      : "";
+    this.#log.info(`${what} ${shown}${more}: ${why}`);
+  }
+
+  #endBlocks(now: number): void {
+    const ended = this.#list.removeEnded(now).map((block) => block.target);
+    if (ended.length === 0) return;
+    this.enforcer.release(ended);
+    this.counters.removed += ended.length;
+    this.#notifyReleased(ended, "the time is over");
+    this.#logChanges("released", ended, "the time is over");
+  }
+
+  #saveLogins(now: number): void {
+    const logins = this.table.takeLogins();
+    if (logins.length === 0) return;
+    const saved = logins.map(([host, at]) => [host, this.#toWallClock(at)] as const);
+    this.#list.saveStanding(saved, now - this.#config.credit * 1000, now);
+  }
+
+  /** The machine may have got another address. */
+  #refreshExempt(): void {
+    const exempt = this.#exempt(this.#config.trust);
+    const known = this.table.policy.exempt.targets;
+    if (
+      exempt.targets.length === known.length &&
+      exempt.targets.every((target, i) => target === known[i])
+    ) return;
+    this.table.setPolicy({ ...this.table.policy, exempt });
+    this.#releaseTrusted();
+  }
+
+  /** Nobody who is trusted stays blocked. */
+  #releaseTrusted(): void {
+    const { exempt } = this.table.policy;
+    const trusted = this.#list.all().map((block) => block.target).filter((target) =>
+      exempt.overlaps(target)
+    );
+    if (trusted.length === 0) return;
+    this.#list.remove(trusted, this.#wallClock());
+    this.enforcer.release(trusted);
+    this.counters.removed += trusted.length;
+    this.#notifyReleased(trusted, "trusted now, or an address of this machine");
+    this.#logChanges("released", trusted, "trusted now, or an address of this machine");
+  }
+
+  // Reports
+
+  #notify(notice: Notice): void {
+    this.#parts.notify?.(notice);
+  }
+
+  #notifyBlock(block: NewBlock, now: number): void {
+    const { target, until, reason, service, transport, account } = block;
+    this.#notify({
+      event: "block",
+      time: this.#time(now),
+      target,
+      until: until === undefined ? null : this.#time(until),
+      reason,
+      service,
+      transport,
+      account,
+    });
+  }
+
+  #notifyReleased(targets: readonly string[], reason: string): void {
+    const time = this.#time();
+    for (const target of targets) this.#notify({ event: "unblock", time, target, reason });
+  }
+
+  #time(at: number = this.#wallClock()): string {
+    return new Date(at).toISOString();
+  }
+
+  async #finish(orderly: boolean): Promise<void> {
+    this.#flush();
+    this.#saveLogins(this.#wallClock());
+    const left = await this.enforcer.stop();
+    const lost = this.#list.close(this.#wallClock());
+    if (lost > 0) {
+      this.#log.error(`${lost} changes could not be written to ${this.#list.path} and are lost`);
+    }
+    if (orderly) {
+      this.#log.info(
+        this.dryRun
+          ? "ended; nothing was changed"
+          : `ended; ${this.#list.size} blocks stay in force` +
+            (left > 0 ? `, ${left} changes of the firewall follow at the next start` : ""),
+      );
+    }
+  }
+
+  #policy(): PenaltyPolicy {
+    const config = this.#config;
+    return {
+      loyalty: config.loyalty,
+      patienceMs: config.patience * 1000,
+      creditMs: config.credit * 1000,
+      forgetMs: config.forget * 1000,
+      ipv6Prefix: config.ipv6Prefix,
+      exempt: this.#exempt(config.trust),
+    };
+  }
+
+  #toWallClock(at: number): number {
+    return this.#wallClock() - (this.#clock.now() - at);
+  }
+
+  #fromWallClock(at: number): number {
+    return this.#clock.now() - Math.max(0, this.#wallClock() - at);
+  }
+}
+
+const TAMPERED: Record<Tampered, string> = {
+  malformed:
+    "tampered: a message is not formed as Asterisk forms it: somebody put line ends into an account name; nothing was obeyed",
+  "forged end":
+    "tampered: somebody wrote the end of an event, with another's address, into an account name; nothing was obeyed",
+  "cut off": "an event could not be checked because the connection ended; nothing was obeyed",
+  oversized: "tampered: a message was too long and was skipped",
+};
+
+function entryOf(block: { target: string; until: number | undefined }): Entry {
+  return { target: block.target, until: block.until };
+}
+
+/** How the daemon is started. */
+export interface DaemonInvocation {
+  readonly config: string | undefined;
+  readonly output: string | undefined;
+  readonly verbose: boolean;
+  readonly dryRun: boolean;
+}
+
+/**
+ * Runs the daemon as a program: opens the log and the database, obeys signals.
+ *
+ * @param config the configuration
+ * @param invocation the command line
+ * @returns the exit code
+ * @throws {BlockListError} when a person must mend the database first
+ * @throws {LogError} when the log file cannot be opened
+ */
+export async function runDaemon(config: Config, invocation: DaemonInvocation): Promise<number> {
+  const log = new Log({ file: invocation.output, level: invocation.verbose ? "debug" : "info" });
+  for (const [key, value] of describeConfig(config)) log.debug(`${key} = ${value}`);
+  if (invocation.dryRun) {
+    log.info("dry run: neither the firewall nor the database is changed, and no webhook is called");
+  }
+  const { openList, firewallBackends } = await import("./daemon_parts.ts");
+  const { Services } = await import("./services.ts");
+  const daemon: Daemon = new Daemon({
+    config,
+    list: openList(config, log, invocation.dryRun),
+    backends: firewallBackends(config, log, invocation.dryRun),
+    log,
+    verbose: invocation.verbose,
+    dryRun: invocation.dryRun,
+    notify: (notice) => services.notify(notice),
+  });
+  const services = new Services(daemon, log);
+  const stop = new AbortController();
+  const signals: [Deno.Signal, () => void][] = [
+    ["SIGTERM", () => stop.abort()],
+    ["SIGINT", () => stop.abort()],
+    ["SIGUSR1", () => log.info(daemon.statusLine())],
+    ["SIGHUP", () => {
+      log.reopen();
+      rereadConfig(daemon, invocation.config, log);
+      void services.apply();
+    }],
+  ];
+  for (const [signal, handler] of signals) Deno.addSignalListener(signal, handler);
+  try {
+    await services.apply();
+    return await daemon.run(stop.signal);
+  } finally {
+    await services.stop();
+    for (const [signal, handler] of signals) Deno.removeSignalListener(signal, handler);
+    log.close();
+  }
+}
+
+function rereadConfig(daemon: Daemon, path: string | undefined, log: Log): void {
+  const { config, problems, warnings } = readConfig(path);
+  for (const warning of warnings) log.warn(formatProblem(warning));
+  for (const problem of problems) log.error(formatProblem(problem));
+  if (config === undefined || problems.length > 0) {
+    log.error("the configuration was not read again; the old one stays in force");
+  } else daemon.reconfigure(config);
+}

@@ -1,0 +1,66 @@
+/**
+ * The list and the firewall that the daemon works with, as the configuration wants them.
+ *
+ * @module
+ */
+
+import { BlockList, BlockListError } from "./block_list.ts";
+import type { Config } from "./config.ts";
+import type { DaemonList } from "./daemon.ts";
+import { DurableBlockList } from "./durable_block_list.ts";
+import type { Backend } from "./firewall/backend.ts";
+import { run } from "./firewall/command.ts";
+import { dryRunner } from "./firewall/dry_run.ts";
+import { IpsetBackend } from "./firewall/ipset.ts";
+import { IptablesBackend } from "./firewall/iptables.ts";
+import type { Log } from "./log.ts";
+import { MemoryBlockList } from "./memory_block_list.ts";
+
+/**
+ * Opens the list.
+ *
+ * @param config where it is
+ * @param log takes what is to be said of it
+ * @param dryRun read it, but keep changes in memory
+ * @throws {BlockListError} when a person must mend something first
+ */
+export function openList(config: Config, log: Log, dryRun: boolean): DaemonList {
+  if (dryRun) return new MemoryBlockList(config.database, readStored(config.database));
+  const now = Date.now();
+  const list = DurableBlockList.open(config.database, {
+    now,
+    bareUntil: config.bantime === 0 ? undefined : now + config.bantime * 1000,
+    onTrouble: (message) => log.error(message),
+    onMended: (message) => log.info(message),
+  });
+  const { salvaged, skipped } = list.start;
+  if (salvaged !== undefined) log.error(salvaged.message);
+  if (skipped > 0) {
+    log.warn(`${skipped} rows of ${config.database} are no blocks and were left out`);
+  }
+  return list;
+}
+
+function readStored(path: string): BlockList | undefined {
+  try {
+    return BlockList.open(path, { readOnly: true });
+  } catch (error) {
+    if (error instanceof BlockListError && error.fault === "missing") return undefined;
+    throw error;
+  }
+}
+
+/**
+ * The firewall for both families.
+ *
+ * @param config which one
+ * @param log takes what a dry run would do
+ * @param dryRun run no command
+ */
+export function firewallBackends(config: Config, log: Log, dryRun: boolean): Backend[] {
+  const runner = dryRun ? dryRunner((command) => log.info(`dry run: would run ${command}`)) : run;
+  const Chosen = config.backend === "ipset" ? IpsetBackend : IptablesBackend;
+  return ([4, 6] as const).map((family) =>
+    new Chosen({ family, chain: config.chain, run: runner })
+  );
+}

@@ -1,0 +1,39 @@
+/**
+ * What the daemon reports to the outside while it runs; see `webhook.ts`.
+ *
+ * @module
+ */
+
+/** One thing that happened. Times are ISO 8601 in UTC. */
+export type Notice =
+  | {
+    readonly event: "block";
+    readonly time: string;
+    /** An address or network. */
+    readonly target: string;
+    /** The end of the block; `null` for ever. */
+    readonly until: string | null;
+    readonly reason: string;
+    readonly service: string;
+    readonly transport: string;
+    /** The last account that was tried, as the stranger wrote it. */
+    readonly account: string;
+  }
+  | {
+    readonly event: "unblock";
+    readonly time: string;
+    readonly target: string;
+    /** Why it ended: its time was over, a person deleted it, it is trusted now. */
+    readonly reason: string;
+  }
+  | {
+    /** Asterisk's events do not arrive (any more). */
+    readonly event: "ami-lost";
+    readonly time: string;
+    readonly reason: string;
+  }
+  | {
+    /** Asterisk's events arrive (again). */
+    readonly event: "ami-connected";
+    readonly time: string;
+  };

@@ -1,0 +1,153 @@
+/**
+ * What Ampere would have done with recorded events: the penalty table with the events' own times for its clock.
+ *
+ * @module
+ */
+
+import { type AddressSet, networkOf } from "../address.ts";
+import type { SecurityEvent } from "../ami/security_event.ts";
+import { banTime } from "../ban_time.ts";
+import type { Config } from "../config.ts";
+import { type Offence, PenaltyTable } from "../penalties.ts";
+import { reasonOf } from "../reason.ts";
+
+/** The daemon looks at its table so often, in milliseconds. */
+const TICK_MS = 250;
+
+/** A block that would have been made. */
+export interface WouldBlock {
+  readonly target: string;
+  /** In milliseconds since 1970. */
+  readonly at: number;
+  /** `undefined` for ever. */
+  readonly until: number | undefined;
+  readonly reason: string;
+  readonly service: string;
+  readonly transport: string;
+  readonly account: string;
+  /** How often it has been blocked, this time included. */
+  readonly times: number;
+  /** It had logged in with a password before. */
+  readonly inGoodStanding: boolean;
+  /** Events of it while it was blocked: those that would not have happened. */
+  eventsAfter: number;
+}
+
+/**
+ * One run of the rules.
+ *
+ * @example
+ * ```ts ignore
+ * const simulation = new Simulation(config, exemptAddresses(config.trust));
+ * simulation.take(event, Date.parse("2026-11-22T08:09:09Z"), true);
+ * simulation.finish();
+ * console.log(simulation.blocks.length);
+ * ```
+ */
+export class Simulation {
+  readonly blocks: WouldBlock[] = [];
+  readonly table: PenaltyTable;
+  readonly #config: Config;
+  readonly #standing = new Map<string, WouldBlock>();
+  #now = 0;
+  #advancedAt = 0;
+
+  /**
+   * @param config the rules
+   * @param exempt who is never charged
+   */
+  constructor(config: Config, exempt: AddressSet) {
+    this.#config = config;
+    this.table = new PenaltyTable({
+      loyalty: config.loyalty,
+      patienceMs: config.patience * 1000,
+      creditMs: config.credit * 1000,
+      forgetMs: config.forget * 1000,
+      ipv6Prefix: config.ipv6Prefix,
+      exempt,
+    }, (offence) => this.#block(offence));
+  }
+
+  /** The clock, in milliseconds since 1970. */
+  get now(): number {
+    return this.#now;
+  }
+
+  /**
+   * Takes an event.
+   *
+   * @param event the event
+   * @param at its time, in milliseconds since 1970; what is earlier than the one before counts as of that time
+   * @param obey false for an event that may be charged but not believed
+   * @returns whether it counted; false when the host was blocked already
+   */
+  take(event: SecurityEvent, at: number, obey: boolean): boolean {
+    this.#now = Math.max(this.#now, at);
+    this.#advance();
+    const block = this.#blockOf(event);
+    if (block !== undefined) {
+      block.eventsAfter++;
+      return false;
+    }
+    this.table.take(event, this.#now, obey);
+    return true;
+  }
+
+  /** The input has ended: what was left unanswered is charged. */
+  finish(): void {
+    for (;;) {
+      const next = this.table.nextDeadline;
+      if (next === undefined) return;
+      this.#now = Math.max(this.#now, next);
+      this.table.advance(this.#now);
+    }
+  }
+
+  /** Charges each lapse of patience at its own time. */
+  #advance(): void {
+    for (;;) {
+      const next = this.table.nextDeadline;
+      if (next === undefined || next > this.#now) break;
+      this.table.advance(next);
+    }
+    if (this.#now - this.#advancedAt < TICK_MS) return;
+    this.#advancedAt = this.#now;
+    this.table.advance(this.#now);
+  }
+
+  #block(offence: Offence): void {
+    const before = this.#standing.get(offence.target);
+    // What was waiting when the block was made may still lapse.
+    if (before !== undefined && isInForce(before, offence.at)) return;
+    const times = before?.times ?? 0;
+    const ban = banTime(this.#config, times, offence.inGoodStanding);
+    const block: WouldBlock = {
+      target: offence.target,
+      at: offence.at,
+      until: ban === undefined ? undefined : offence.at + ban,
+      reason: reasonOf(offence),
+      service: offence.service,
+      transport: offence.transport,
+      account: offence.account,
+      times: times + 1,
+      inGoodStanding: offence.inGoodStanding,
+      eventsAfter: 0,
+    };
+    this.#standing.set(offence.target, block);
+    this.blocks.push(block);
+  }
+
+  /** The block in force that an event's host is under. */
+  #blockOf(event: SecurityEvent): WouldBlock | undefined {
+    if (this.#standing.size === 0) return undefined;
+    let block = this.#standing.get(event.address);
+    if (block === undefined && this.#config.ipv6Prefix < 128 && typeof event.host === "string") {
+      block = this.#standing.get(networkOf(event.host, this.#config.ipv6Prefix));
+    }
+    return block !== undefined && isInForce(block, this.#now) ? block : undefined;
+  }
+}
+
+function isInForce(block: WouldBlock, now: number): boolean {
+  return block.until === undefined || block.until > now;
+}

@@ -1,0 +1,8 @@
+/**
+ * The version of Ampere.
+ *
+ * @module
+ */
+
+/** The version, as deno.json has it. */
+export const VERSION = "1.0.0";
