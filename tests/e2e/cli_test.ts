@@ -1,0 +1,512 @@
+/** The compiled program on a machine of its own, at its default paths, used as a person uses it. */
+
+import assert from "node:assert/strict";
+import { wrongAnswer } from "../asterisk_events.ts";
+import { sh, until } from "../namespace.ts";
+import { type AmiClientOfServer, AmiServer } from "./ami_server.ts";
+import { blockedIn, emptyFirewall, makeChain, must, onOwnMachine } from "./machine.ts";
+import { type Outcome, Program, runToEnd, type StartOptions } from "./program.ts";
+
+const CONFIG = "/etc/ampere/ampere.cfg";
+const DATABASE = "/var/lib/ampere/ampere.db";
+const LOG = "/var/log/ampere.log";
+
+/** Where Asterisk listens by default. */
+const AMI_PORT = 5038;
+
+/** The daemon takes over what another process changed within this time, in milliseconds. */
+const TAKEN_OVER_MS = 1_000;
+
+/** The daemon ends within this time, in milliseconds. */
+const ENDED_MS = 1_000;
+
+/** A configuration with all keys that version 0.2.3 knows, and no other. */
+const ORIGINAL_CONFIG = `# Ampere configuration
+
+host = 127.0.0.1
+port = 5038
+user = ampere
+pass = s3cret
+
+loyalty = 3
+chain = ampere
+
+trust = 0.0.0.0/32
+trust = 198.51.100.0/24
+`;
+
+/** What `ampere -l` of version 0.2.3 prints. */
+const ORIGINAL_LIST = `     203.0.113.5 | since 2014-05-01 12:00:00
+  203.0.113.0/28 | since 2013-11-30 23:59:59
+ 198.18.100.200 | since 2014-05-02 00:00:01
+`;
+
+onOwnMachine(import.meta.url, (executable) => {
+  /** Runs a command to its end. */
+  const ampere = (args: readonly string[], options?: StartOptions): Promise<Outcome> =>
+    runToEnd([executable, ...args], options);
+
+  /** Runs a command that must succeed; gives its output. */
+  const well = async (args: readonly string[], stdin?: string): Promise<string> => {
+    const { code, out, err } = await ampere(args, stdin === undefined ? {} : { stdin });
+    assert.equal(code, 0, `ampere ${args.join(" ")}: ${err}`);
+    return out;
+  };
+
+  const daemon = (...args: string[]): Program => new Program([executable, ...args]);
+
+  /** A test that begins on a machine as after the installation. */
+  const test = (name: string, body: () => Promise<void>): void => {
+    Deno.test(name, async () => {
+      await emptyFirewall();
+      await makeChain();
+      for (const folder of ["/etc/ampere", "/var/lib/ampere", "/var/log"]) {
+        await emptyFolder(folder);
+      }
+      await Deno.writeTextFile(CONFIG, ORIGINAL_CONFIG);
+      await body();
+    });
+  };
+
+  test("an original configuration: it blocks, lists, keeps its rules and restores them", async () => {
+    await using asterisk = new AmiServer({ port: AMI_PORT });
+    await using first = daemon("-o", LOG);
+    const client = await first.alive(asterisk.client());
+    assert.deepEqual(asterisk.logins, [{ user: "ampere", secret: "s3cret" }]);
+    await attack(client, "203.0.113.66");
+    await attack(client, "2001:db8:bad::66");
+    await attack(client, "198.51.100.7"); // trusted
+    await attack(client, "203.0.113.67");
+    await blocked("203.0.113.66", "2001:db8:bad::66", "203.0.113.67");
+    const list = await well(["-l"]);
+    assert.match(list, /^ {4}203\.0\.113\.66 \| since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d/m);
+    assert.equal(list.trim().split("\n").length, 3);
+    assert.match(
+      await Deno.readTextFile(LOG),
+      /blocked 203\.0\.113\.66 for ever: 3 wrong passwords/,
+    );
+    assert.equal(first.text, "", "with -o nothing is said on the terminal");
+
+    await endsSoon(first);
+    await blocked("203.0.113.66", "2001:db8:bad::66", "203.0.113.67");
+
+    // What happens at a restart of the machine: the rules are gone, the list is not.
+    await emptyFirewall();
+    await makeChain();
+    await using second = daemon("-o", LOG);
+    await second.alive(asterisk.client());
+    await blocked("203.0.113.66", "2001:db8:bad::66", "203.0.113.67");
+    await endsSoon(second);
+  });
+
+  test("-a, -d and -l while the daemon runs", async () => {
+    await using asterisk = new AmiServer({ port: AMI_PORT });
+    await using running = daemon();
+    await running.alive(asterisk.client());
+    await running.said(/logged in/);
+    assert.match(await well(["-a"], "203.0.113.5\n2001:DB8::/48\n10.1.2.3/8\n"), /3 added/);
+    await takenOver("10.0.0.0/8", "2001:db8::/48", "203.0.113.5");
+    assert.equal((await well(["--list"])).trim().split("\n").length, 3);
+    assert.match(await well(["--add"], "203.0.113.5\n"), /0 added, 1 blocked already/);
+    assert.match(await well(["--del"], "10.0.0.0/8\n2001:db8::/48\n"), /2 deleted/);
+    await takenOver("203.0.113.5");
+    assert.match(await well(["-d"], await well(["-l"])), /1 deleted/);
+    await takenOver();
+    assert.equal(await well(["-l"]), "");
+    await endsSoon(running);
+  });
+
+  test("thousands of addresses are added and deleted at once", async () => {
+    await using asterisk = new AmiServer({ port: AMI_PORT });
+    await using running = daemon();
+    await running.alive(asterisk.client());
+    const many = Array.from({ length: 5_000 }, (_, i) => `11.0.${i >> 8}.${i & 255}`);
+    assert.match(await well(["-a"], many.join("\n")), /5000 added/);
+    await until("all are in the kernel", async () => (await blockedIn()).size === many.length);
+    assert.match(await well(["-d"], many.slice(1).join("\n")), /4999 deleted/);
+    await until("one is left", async () => (await blockedIn()).size === 1);
+    await endsSoon(running);
+  });
+
+  test("ampere -l | ampere -a: the list of another machine is taken over with its dates", async () => {
+    await well(["-a"], `${ORIGINAL_LIST}2001:db8:bad::1\n`);
+    const before = await well(["-l"]);
+    const other = "/etc/ampere/other.cfg";
+    await Deno.writeTextFile(other, `${ORIGINAL_CONFIG}database = /var/lib/ampere/other.db\n`);
+    const pipe = `"$0" -l | "$0" -c ${other} -a`;
+    assert.match(await must("sh", "-c", pipe, executable), /4 added/);
+    assert.equal(await well(["-c", other, "-l"]), before);
+    assert.match(await must("sh", "-c", `"$0" -l | "$0" -a`, executable), /0 added, 4 blocked/);
+    assert.equal(await well(["-l"]), before);
+  });
+
+  test("the list of the original is taken over with its dates", async () => {
+    await well(["-a"], ORIGINAL_LIST);
+    const lines = (await well(["-l"])).trimEnd().split("\n").map((line) =>
+      line.split("|").slice(0, 2).map((column) => column.trim())
+    );
+    assert.deepEqual(lines, [
+      ["203.0.113.0/28", "since 2013-11-30 23:59:59"],
+      ["203.0.113.5", "since 2014-05-01 12:00:00"],
+      ["198.18.100.200", "since 2014-05-02 00:00:01"],
+    ]);
+    // A second opinion on what is stored.
+    const seconds = await must(
+      "sqlite3",
+      DATABASE,
+      "SELECT since FROM block ORDER BY since LIMIT 1",
+    );
+    assert.equal(Number(seconds), new Date(2013, 10, 30, 23, 59, 59).getTime());
+  });
+
+  test("bad lines are reported with their numbers, the good ones are done", async () => {
+    const input =
+      "203.0.113.1\n\n# comment\n203.0.113.256\n203.0.113.2 # why\n-j ACCEPT\n0.0.0.0/0\n" +
+      "127.0.0.1\n198.51.100.9\n203.0.113.3 | since 2014-02-30 00:00:00\n203.0.113.4";
+    const { code, out, err } = await ampere(["-a"], { stdin: input });
+    assert.equal(code, 1);
+    assert.match(out, /3 added/);
+    for (const line of [4, 6, 7, 8, 9, 10]) assert.match(err, new RegExp(`^line ${line}: `, "m"));
+    assert.equal(err.trim().split("\n").length, 6, err);
+    assert.match(err, /line 4: "203\.0\.113\.256" is not an address/);
+    assert.match(err, /line 9: 198\.51\.100\.9 is trusted/);
+    assert.deepEqual(await listed(), ["203.0.113.1", "203.0.113.2", "203.0.113.4"]);
+  });
+
+  test("removing what is not there is said", async () => {
+    await well(["-a"], "203.0.113.0/24\n203.0.114.1\n");
+    const { code, out, err } = await ampere(["-d"], {
+      stdin: "203.0.114.1\n192.0.2.1\n203.0.113.9\n",
+    });
+    assert.equal(code, 0);
+    assert.match(out, /1 deleted/);
+    assert.match(err, /line 2: 192\.0\.2\.1 is not blocked/);
+    assert.match(err, /line 3: 203\.0\.113\.9 is not blocked, but 203\.0\.113\.0\/24 is/);
+    assert.deepEqual(await listed(), ["203.0.113.0/24"]);
+  });
+
+  test("on a terminal -a and -d refuse: not in a pipeline", async () => {
+    for (const flag of ["-a", "-d"]) {
+      const { code, out } = await sh("script", "-qec", `${executable} ${flag}`, "/dev/null");
+      assert.equal(code, 1);
+      assert.match(out, /Not in a pipeline/);
+    }
+  });
+
+  test("wrong arguments: usage on standard error, code 2", async () => {
+    for (
+      const args of [["-x"], ["--nonsense"], ["-a", "-d"], ["-c"], ["203.0.113.5"], ["-l", "more"]]
+    ) {
+      const { code, out, err } = await ampere(args);
+      assert.equal(code, 2, `${args}: ${err}`);
+      assert.equal(out, "");
+      assert.match(err, /Usage: ampere/);
+    }
+  });
+
+  test("-h and -V, in any order and with anything beside them", async () => {
+    assert.match(await well(["-h"]), /^Usage: ampere/);
+    assert.match(await well(["-a", "--help"]), /^Usage: ampere/);
+    assert.match(await well(["--version"]), /^ampere \d+\.\d+\.\d+\n$/);
+    assert.match(await well(["-c", "/nonexistent", "-V"]), /^ampere \d/);
+  });
+
+  test("a wrong configuration: every problem with its line, code 1, the secret is not shown", async () => {
+    await Deno.writeTextFile(
+      CONFIG,
+      "pass = hidden-4711\ntrust = 10.0.0.0/33\nport = x\nloyality = 3\n",
+    );
+    for (const args of [[], ["-l"], ["-a"]]) {
+      const { code, err } = await ampere(args, { stdin: "" });
+      assert.equal(code, 1);
+      assert.match(err, /ampere\.cfg:2: trust: "10\.0\.0\.0\/33" is not an address or network/);
+      assert.match(err, /ampere\.cfg:3: port: /);
+      assert.match(err, /ampere\.cfg:4: .*did you mean "loyalty"/);
+      assert.doesNotMatch(err, /hidden-4711/);
+    }
+  });
+
+  test("without the default file the defaults apply, a named file must be there", async () => {
+    await Deno.remove(CONFIG);
+    const { code, err } = await ampere(["-l"]);
+    assert.equal(code, 0);
+    assert.match(err, /warning: .*\/etc\/ampere\/ampere\.cfg/);
+    const named = await ampere(["-l", "-c", "/etc/ampere/no.cfg"]);
+    assert.equal(named.code, 1);
+    assert.match(named.err, /\/etc\/ampere\/no\.cfg.*there is no such file/);
+  });
+
+  test("paths beyond its folders: a clear error that names the compile option", async () => {
+    const option = /deno task compile -- --allow-path=/;
+    const config = await ampere(["-c", "/root/ampere-e2e.cfg", "-l"]);
+    assert.equal(config.code, 1);
+    assert.match(config.err, /\/root\/ampere-e2e\.cfg/);
+    assert.match(config.err, option);
+
+    const log = await ampere(["-o", "/root/ampere-e2e.log"]);
+    assert.equal(log.code, 1);
+    assert.match(log.err, /\/root\/ampere-e2e\.log/);
+    assert.match(log.err, option);
+
+    await Deno.writeTextFile(CONFIG, `${ORIGINAL_CONFIG}database = /root/ampere-e2e.db\n`);
+    for (const args of [[], ["-a"], ["-l"]]) {
+      const database = await ampere(args, { stdin: "203.0.113.5\n" });
+      assert.equal(database.code, 1, `${args}: ${database.err}`);
+      assert.match(database.err, /\/root\/ampere-e2e\.db/);
+      assert.match(database.err, option);
+    }
+    for (const name of ["log", "db"]) {
+      await assert.rejects(Deno.stat(`/root/ampere-e2e.${name}`), Deno.errors.NotFound);
+    }
+  });
+
+  test("a missing chain: code 1, and the commands that mend it do", async () => {
+    await emptyFirewall();
+    await using _asterisk = new AmiServer({ port: AMI_PORT });
+    const { code, err } = await ampere([]);
+    assert.equal(code, 1);
+    assert.match(err, /there is no chain "ampere"/);
+    const mend = /iptables -N ampere && iptables -I INPUT -j ampere/.exec(err)?.[0];
+    assert.ok(mend, err);
+    await must("sh", "-c", mend);
+    await using running = daemon();
+    await running.said(/logged in/);
+    await endsSoon(running);
+  });
+
+  test("a missing IPv6 chain is a warning, and IPv4 goes on", async () => {
+    await emptyFirewall();
+    await makeChain("ampere", ["iptables"]);
+    await using asterisk = new AmiServer({ port: AMI_PORT });
+    await using running = daemon();
+    const client = await running.alive(asterisk.client());
+    await running.said(/warn: IPv6: there is no chain "ampere".*ip6tables -N ampere/);
+    await attack(client, "2001:db8:bad::66");
+    await attack(client, "203.0.113.66");
+    await blocked("203.0.113.66");
+    // When the chain comes, what waits for it is done.
+    await makeChain("ampere", ["ip6tables"]);
+    await blocked("203.0.113.66", "2001:db8:bad::66");
+    await endsSoon(running);
+  });
+
+  test("without iptables: code 1, and how to install it", async () => {
+    await Deno.mkdir("/run/empty", { recursive: true });
+    const { code, err } = await ampere([], { env: { PATH: "/run/empty" } });
+    assert.equal(code, 1);
+    assert.match(err, /iptables is not installed/);
+    assert.match(err, /apt-get install iptables/);
+  });
+
+  test("without the right to change the firewall: code 1, and which rights it takes", async () => {
+    const bare = ["setpriv", "--bounding-set=-net_admin,-net_raw", executable];
+    const { code, err } = await runToEnd(bare);
+    assert.equal(code, 1);
+    assert.match(err, /may not change the firewall/);
+    assert.match(err, /CAP_NET_ADMIN/);
+  });
+
+  test("the database of the original is refused, with the way to migrate, and stays as it is", async () => {
+    const berkeley = await Deno.readFile(new URL("../testdata/filter.db", import.meta.url));
+    await Deno.writeFile("/var/lib/ampere/filter.db", berkeley);
+    await Deno.writeTextFile(CONFIG, `${ORIGINAL_CONFIG}database = /var/lib/ampere/filter.db\n`);
+    for (const args of [[], ["-a"], ["-d"], ["-l"]]) {
+      const { code, err } = await ampere(args, { stdin: "203.0.113.5\n" });
+      assert.equal(code, 1, `${args}: ${err}`);
+      assert.match(err, /\/var\/lib\/ampere\/filter\.db/);
+      assert.match(err, /Berkeley/);
+      assert.match(err, /-l.*ampere -a|-l.*\| .*-a/s);
+    }
+    assert.deepEqual(await Deno.readFile("/var/lib/ampere/filter.db"), berkeley);
+  });
+
+  test("a second daemon on the same database is refused, -a and -l are not", async () => {
+    await using asterisk = new AmiServer({ port: AMI_PORT });
+    await using running = daemon();
+    await running.alive(asterisk.client());
+    const { code, err } = await ampere([]);
+    assert.equal(code, 1);
+    assert.match(err, /another Ampere/);
+    assert.match(await well(["-a"], "203.0.113.5\n"), /1 added/);
+    await blocked("203.0.113.5");
+    // The lock goes with the process, however it ends.
+    running.signal("SIGKILL");
+    await running.end();
+    await using next = daemon();
+    await next.alive(asterisk.client());
+    await endsSoon(next);
+  });
+
+  test("a login that is refused on the first connection: code 1, without the secret", async () => {
+    await using asterisk = new AmiServer({ port: AMI_PORT });
+    asterisk.accepts = false;
+    const { code, err } = await ampere([]);
+    assert.equal(code, 1);
+    assert.match(err, /refused the login of user "ampere": Authentication failed/);
+    assert.match(err, /manager\.conf/);
+    assert.doesNotMatch(err, /s3cret/);
+    assert.equal(asterisk.logins.length, 1);
+  });
+
+  test("protection resumes by itself after a restart of Asterisk, a refused login after a reload too", async () => {
+    let asterisk = new AmiServer({ port: AMI_PORT });
+    await using running = daemon();
+    const client = await running.alive(asterisk.client());
+    await attack(client, "203.0.113.1");
+    await blocked("203.0.113.1");
+    await asterisk.stop();
+    await running.said(/Asterisk closed the connection/);
+
+    asterisk = new AmiServer({ port: AMI_PORT });
+    asterisk.accepts = false;
+    await running.said(/refused the login/);
+    asterisk.accepts = true;
+    const again = await running.alive(asterisk.client());
+    await attack(again, "203.0.113.2");
+    await blocked("203.0.113.1", "203.0.113.2");
+    await endsSoon(running);
+    await asterisk.stop();
+  });
+
+  test("HUP opens the log again after a rotation and reads the configuration again", async () => {
+    await using asterisk = new AmiServer({ port: AMI_PORT });
+    await using running = daemon("-o", LOG);
+    const client = await running.alive(asterisk.client());
+    await attack(client, "203.0.113.1");
+    await attack(client, "203.0.113.2");
+    await blocked("203.0.113.1", "203.0.113.2");
+
+    await Deno.rename(LOG, `${LOG}.1`);
+    await Deno.writeTextFile(CONFIG, `${ORIGINAL_CONFIG}trust = 203.0.113.1\n`);
+    running.signal("SIGHUP");
+    await blocked("203.0.113.2");
+    assert.match(await Deno.readTextFile(LOG), /the configuration was read again/);
+    assert.match(await Deno.readTextFile(LOG), /released 203\.0\.113\.1: trusted now/);
+    assert.doesNotMatch(await Deno.readTextFile(`${LOG}.1`), /read again/);
+
+    await Deno.writeTextFile(CONFIG, ORIGINAL_CONFIG.replace("loyalty = 3", "loyalty = none"));
+    running.signal("SIGHUP");
+    await logged(/loyalty: .*none/);
+    await logged(/the old one stays in force/);
+    await attack(client, "203.0.113.1");
+    await attack(client, "203.0.113.3");
+    await blocked("203.0.113.2", "203.0.113.3");
+
+    // Another password: it logs in anew.
+    await Deno.writeTextFile(CONFIG, ORIGINAL_CONFIG.replace("s3cret", "n3w"));
+    running.signal("SIGHUP");
+    await running.alive(asterisk.client());
+    assert.equal(asterisk.logins.at(-1)?.secret, "n3w");
+    assert.doesNotMatch(await Deno.readTextFile(LOG), /s3cret|n3w/);
+    await endsSoon(running);
+  });
+
+  test("USR1 logs the state", async () => {
+    await using asterisk = new AmiServer({ port: AMI_PORT });
+    await using running = daemon();
+    const client = await running.alive(asterisk.client());
+    await attack(client, "203.0.113.1");
+    await blocked("203.0.113.1");
+    running.signal("SIGUSR1");
+    await running.said(/connected since .*3 security events.*1 blocks, 1 in the firewall/);
+    await endsSoon(running);
+  });
+
+  test("INT ends it as TERM does, also while Asterisk is away", async () => {
+    await using running = daemon();
+    await running.said(/cannot connect/);
+    await endsSoon(running, "SIGINT");
+  });
+
+  test("-v shows each message and what became of it, never the secret", async () => {
+    await using asterisk = new AmiServer({ port: AMI_PORT });
+    await using running = daemon("-v");
+    const client = await running.alive(asterisk.client());
+    await attack(client, "203.0.113.1");
+    await blocked("203.0.113.1");
+    await running.said(/ChallengeResponseFailed PJSIP.*points 10 -> 15 of 15/);
+    await running.said(/chain = ampere/);
+    assert.doesNotMatch(running.text, /s3cret/);
+    await endsSoon(running);
+  });
+
+  test("nothing but iptables, ip6tables and ipset is ever started", async () => {
+    await using asterisk = new AmiServer({ port: AMI_PORT });
+    const trace = "/run/trace";
+    await using running = new Program(
+      ["strace", "-f", "-qq", "-e", "trace=execve,execveat", "-o", trace, executable],
+    );
+    const client = await running.alive(asterisk.client());
+    await attack(client, "203.0.113.1");
+    await attack(client, "2001:db8:bad::1");
+    await blocked("203.0.113.1", "2001:db8:bad::1");
+    await well(["-d"], "203.0.113.1\n");
+    await blocked("2001:db8:bad::1");
+    const pid = (await Deno.readTextFile(trace)).split(/\s/)[0]!;
+    await must("kill", "-TERM", pid);
+    assert.equal((await running.end()).code, 0, running.text);
+    const started = [
+      ...(await Deno.readTextFile(trace)).matchAll(/execve(?:at)?\(.*"([^"]+)", \[/g),
+    ]
+      .map((found) => found[1]!);
+    assert.equal(started.shift(), executable);
+    assert.ok(started.length >= 5, started.join());
+    for (const program of started) assert.match(program, /^\/\S*\/(iptables|ip6tables|ipset)$/);
+  });
+
+  /** The targets of `ampere -l`, sorted. */
+  async function listed(): Promise<string[]> {
+    const lines = (await well(["-l"])).trim().split("\n");
+    return lines.map((line) => line.trim().split(" ")[0]!).sort();
+  }
+});
+
+/** Guesses three passwords. */
+async function attack(client: AmiClientOfServer, address: string): Promise<void> {
+  for (let i = 0; i < 3; i++) await client.send(wrongAnswer(address));
+}
+
+/**
+ * Waits until the kernel blocks these, and nobody else.
+ *
+ * @returns how long that took, in milliseconds
+ */
+async function blocked(...targets: string[]): Promise<number> {
+  const wanted = targets.sort().join(" ");
+  let seen = "";
+  const started = performance.now();
+  await until(`blocked are ${wanted || "nobody"}`, async () => {
+    seen = [...await blockedIn()].sort().join(" ");
+    return seen === wanted;
+  }).catch((error) => {
+    throw new Error(`${error.message}; blocked are ${seen}`);
+  });
+  return performance.now() - started;
+}
+
+/** The same, for what another process has changed: that may not take long. */
+async function takenOver(...targets: string[]): Promise<void> {
+  const took = await blocked(...targets);
+  assert.ok(took < TAKEN_OVER_MS, `the daemon took it over after ${took} ms`);
+}
+
+/** Waits for something in the log file. */
+async function logged(pattern: RegExp): Promise<void> {
+  await until(`the log has ${pattern}`, async () => pattern.test(await Deno.readTextFile(LOG)));
+}
+
+/** Ends a daemon in time, with code 0. */
+async function endsSoon(running: Program, signal: Deno.Signal = "SIGTERM"): Promise<void> {
+  const started = performance.now();
+  running.signal(signal);
+  const { code } = await running.end();
+  const took = performance.now() - started;
+  assert.equal(code, 0, running.text);
+  assert.ok(took < ENDED_MS, `the end took ${took} ms`);
+}
+
+async function emptyFolder(folder: string): Promise<void> {
+  for await (const { name } of Deno.readDir(folder)) {
+    await Deno.remove(`${folder}/${name}`, { recursive: true });
+  }
+}
