@@ -311,7 +311,9 @@ export class Daemon {
             this.#notify({ event: "ami-lost", time: this.#time(), reason: why });
           }
           this.#following = false;
-          this.#log.warn(`${why}. Blocks stay in force; trying again`);
+          this.#log.warn(
+            `${why}${/[.?!]$/.test(why) ? "" : "."} Blocks stay in force; trying again`,
+          );
         },
         ...(this.#parts.verbose
           ? {

@@ -194,7 +194,7 @@ interface Host {
   waiting: number;
   tally: Tally | undefined;
   lastAddress: HostKey;
-  rank: number;
+  list: RankList | undefined;
   /** No longer in the table: blocked, forgiven or forgotten. */
   gone: boolean;
   older: Host | undefined;
@@ -203,6 +203,7 @@ interface Host {
 
 /** Hosts of one rank, the one not seen for longest first. */
 interface RankList {
+  readonly rank: number;
   oldest: Host | undefined;
   newest: Host | undefined;
 }
@@ -628,7 +629,7 @@ export class PenaltyTable {
         waiting: 0,
         tally: undefined,
         lastAddress: event.host,
-        rank: -1,
+        list: undefined,
         gone: false,
         older: undefined,
         newer: undefined,
@@ -678,15 +679,18 @@ export class PenaltyTable {
     if (host.gone) return;
     // What an open attempt will cost counts already: a host that has just come is as guilty as those that came before it.
     const rank = host.points + (host.waiting > 0 ? CHALLENGE_POINTS : 0);
-    let list = this.#ranks.get(rank);
-    if (host.rank === rank && list?.newest === host) return;
-    this.#unlink(host);
-    list = this.#ranks.get(rank);
-    if (list === undefined) {
-      list = { oldest: undefined, newest: undefined };
-      this.#ranks.set(rank, list);
+    let list = host.list;
+    if (list === undefined || list.rank !== rank) {
+      list = this.#ranks.get(rank);
+      if (list === undefined) {
+        list = { rank, oldest: undefined, newest: undefined };
+        this.#ranks.set(rank, list);
+      }
+    } else if (list.newest === host) {
+      return;
     }
-    host.rank = rank;
+    this.#unlink(host);
+    host.list = list;
     host.older = list.newest;
     if (list.newest === undefined) list.oldest = host;
     else list.newest.newer = host;
@@ -695,23 +699,26 @@ export class PenaltyTable {
   }
 
   #unlink(host: Host): void {
-    const list = this.#ranks.get(host.rank);
+    const list = host.list;
     if (list === undefined) return;
     if (host.older === undefined) list.oldest = host.newer;
     else host.older.newer = host.newer;
     if (host.newer === undefined) list.newest = host.older;
     else host.newer.older = host.older;
-    if (list.oldest === undefined) this.#ranks.delete(host.rank);
-    host.older = host.newer = undefined;
-    host.rank = -1;
+    host.older = host.newer = host.list = undefined;
   }
 
+  /** Forgets the least guilty host. There is a list for each number of points that a host ever had: a few dozen. */
   #evict(): void {
-    const rank = Math.min(...this.#ranks.keys());
-    const host = this.#ranks.get(rank)?.oldest;
-    if (host === undefined) return;
+    let least: RankList | undefined;
+    for (const list of this.#ranks.values()) {
+      if (list.oldest !== undefined && (least === undefined || list.rank < least.rank)) {
+        least = list;
+      }
+    }
+    if (least?.oldest === undefined) return;
     this.#evicted++;
-    this.#remove(host);
+    this.#remove(least.oldest);
   }
 
   #tally(host: Host, now: number): Tally {
