@@ -9,6 +9,9 @@
 
 import { createServer, type Server, type Socket } from "node:net";
 
+/** Longest time that the end waits for connections to be gone, in milliseconds: nothing depends on it. */
+const STOP_MS = 200;
+
 /** Where a server listens. */
 export type ListenOn =
   | { readonly host: string; readonly port: number }
@@ -83,10 +86,15 @@ export class BoundedServer {
   }
 
   /** Closes everything. */
-  async stop(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const socket of this.#open) socket.destroy();
-    await closed;
+  stop(): Promise<void> {
+    return new Promise((resolve) => {
+      const limit = setTimeout(resolve, STOP_MS);
+      this.#server.close(() => {
+        clearTimeout(limit);
+        resolve();
+      });
+      for (const socket of this.#open) socket.destroy();
+    });
   }
 
   #take(socket: Socket): void {

@@ -254,10 +254,13 @@ async function write(connection: Deno.TcpConn, text: string): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
 }
 
+/** With Deno 2.8 a connection on which a read is under way stays open after close(); its end is sent before. */
 function close(connection: Deno.TcpConn): void {
-  try {
-    connection.close();
-  } catch {
-    // Closed by the other side's handler.
-  }
+  connection.closeWrite().catch(() => {}).finally(() => {
+    try {
+      connection.close();
+    } catch {
+      // It was closed already.
+    }
+  });
 }

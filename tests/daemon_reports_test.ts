@@ -1,0 +1,137 @@
+/** What the daemon tells the outside: notices, the hosts under suspicion, the status. */
+
+import assert from "node:assert/strict";
+import { AddressSet } from "../src/address.ts";
+import { type Config, DEFAULT_CONFIG } from "../src/config.ts";
+import { Daemon } from "../src/daemon.ts";
+import { Log } from "../src/log.ts";
+import { MemoryBlockList } from "../src/memory_block_list.ts";
+import type { Notice } from "../src/notice.ts";
+import { statusOf } from "../src/status.ts";
+import { wrongAnswer } from "./asterisk_events.ts";
+import { FakeAsterisk } from "./fake_asterisk.ts";
+import { until } from "./namespace.ts";
+
+const ADDRESS = "203.0.113.9";
+
+async function withDaemon(
+  changes: Partial<Config>,
+  run: (
+    daemon: Daemon,
+    asterisk: FakeAsterisk,
+    notices: Notice[],
+    lines: string[],
+  ) => Promise<void>,
+  dryRun = false,
+): Promise<void> {
+  await using asterisk = new FakeAsterisk({
+    users: [{ name: "ampere", secret: "ampere", read: ["security", "system"] }],
+  });
+  const notices: Notice[] = [];
+  const lines: string[] = [];
+  const stderr = {
+    writeSync: (bytes: Uint8Array) => {
+      lines.push(new TextDecoder().decode(bytes).trimEnd());
+      return bytes.length;
+    },
+  };
+  const daemon = new Daemon({
+    config: { ...DEFAULT_CONFIG, port: asterisk.port, ...changes },
+    list: new MemoryBlockList("(memory)"),
+    backends: [],
+    log: new Log({ stderr, stamps: false }),
+    exempt: (trust) => new AddressSet(trust),
+    notify: (notice) => void notices.push(notice),
+    dryRun,
+  });
+  const stop = new AbortController();
+  const running = daemon.run(stop.signal);
+  try {
+    await until("it is logged in", () => daemon.connectedSince !== undefined);
+    await run(daemon, asterisk, notices, lines);
+  } finally {
+    stop.abort();
+    assert.equal(await running, 0);
+  }
+}
+
+function events(notices: readonly Notice[]): string[] {
+  return notices.map((notice) =>
+    `${notice.event} ${"target" in notice ? notice.target : ""}`.trim()
+  );
+}
+
+Deno.test("daemon: a block, its end, and the loss of Asterisk are reported, each once", async () => {
+  await withDaemon({ bantime: 1 }, async (daemon, asterisk, notices) => {
+    for (let i = 0; i < 3; i++) await asterisk.send(wrongAnswer(ADDRESS));
+    await until("the host is blocked", () => daemon.list.size === 1);
+    const block = notices.find((notice) => notice.event === "block");
+    assert.equal(block?.target, ADDRESS);
+    assert.equal(Date.parse(block.until!) - Date.parse(block.time), 1_000);
+    assert.match(block.reason, /^3 wrong passwords within 1 s, PJSIP over UDP/);
+    await until("its time is over", () => daemon.list.size === 0);
+    asterisk.dropAll();
+    await until("it is back", () => daemon.counters.logins === 2);
+    assert.deepEqual(events(notices), [
+      "ami-connected",
+      `block ${ADDRESS}`,
+      `unblock ${ADDRESS}`,
+      "ami-lost",
+      "ami-connected",
+    ]);
+    assert.equal(daemon.counters.losses, 1);
+  });
+});
+
+Deno.test("daemon: the status shows who is under suspicion, and not who is blocked", async () => {
+  await withDaemon({}, async (daemon, asterisk) => {
+    for (let i = 0; i < 2; i++) await asterisk.send(wrongAnswer("198.51.100.7"));
+    for (let i = 0; i < 4; i++) await asterisk.send(wrongAnswer(ADDRESS));
+    await until("all is read", () => daemon.counters.eventsTotal >= 6);
+    await until("one is blocked", () => daemon.list.size === 1);
+    const now = Date.now();
+    const status = statusOf(daemon, now);
+    assert.deepEqual(status.hosts.worst.map(({ host, points }) => [host, points]), [[
+      "198.51.100.7",
+      10,
+    ]]);
+    assert.ok(Math.abs(Date.parse(status.hosts.worst[0]!.lastAt) - now) < 5_000);
+    assert.deepEqual(status.blocks.last.map(({ target }) => target), [ADDRESS]);
+    assert.ok(status.asterisk.connectedSince !== null);
+  });
+});
+
+Deno.test("daemon: a trusted host's block ends, and that is reported", async () => {
+  await withDaemon({}, async (daemon, asterisk, notices) => {
+    for (let i = 0; i < 3; i++) await asterisk.send(wrongAnswer(ADDRESS));
+    await until("the host is blocked", () => daemon.list.size === 1);
+    daemon.reconfigure({ ...daemon.config, trust: ["203.0.113.0/24"] });
+    assert.deepEqual(notices.at(-1), {
+      event: "unblock",
+      time: notices.at(-1)!.time,
+      target: ADDRESS,
+      reason: "trusted now, or an address of this machine",
+    });
+  });
+});
+
+Deno.test("daemon: in a dry run the log says what would be done", async () => {
+  await withDaemon({}, async (daemon, asterisk, _notices, lines) => {
+    for (let i = 0; i < 3; i++) await asterisk.send(wrongAnswer(ADDRESS));
+    await until("the host would be blocked", () => daemon.list.size === 1);
+    assert.ok(
+      lines.some((line) => line.startsWith(`info: dry run: would block ${ADDRESS} for ever: `)),
+      lines.join("\n"),
+    );
+  }, true);
+});
+
+Deno.test("daemon: a stranger who writes Shutdown cannot fill the log", async () => {
+  await withDaemon({}, async (daemon, asterisk, _notices, lines) => {
+    const shutdown =
+      "Event: Shutdown\r\nPrivilege: system,all\r\nShutdown: Cleanly\r\nRestart: False\r\n\r\n";
+    await asterisk.send(shutdown.repeat(100) + wrongAnswer(ADDRESS));
+    await until("all is read", () => daemon.counters.events.has("ChallengeResponseFailed PJSIP"));
+    assert.equal(lines.filter((line) => line.includes("shuts down")).length, 1);
+  });
+});
