@@ -21,6 +21,7 @@ import { escapeText, formatLocalTime, Log } from "./log.ts";
 import type { Notice } from "./notice.ts";
 import { type HostStatus, type Offence, type PenaltyPolicy, PenaltyTable } from "./penalties.ts";
 import { describeDuration, reasonOf } from "./reason.ts";
+import { counted } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
 /** How often the daemon looks at its table, its list and its clock, in milliseconds. */
@@ -193,7 +194,9 @@ export class Daemon {
     );
     this.#log.info(
       `Ampere ${VERSION} follows Asterisk at ${this.#config.host}:${this.#config.port} and blocks in the chain ` +
-        `${this.#config.chain} (${this.#config.backend}); ${this.#list.size} blocks from ${this.#list.path}`,
+        `${this.#config.chain} (${this.#config.backend}); ${
+          counted(this.#list.size, "block")
+        } from ${this.#list.path}`,
     );
 
     const stop = new AbortController();
@@ -579,7 +582,9 @@ export class Daemon {
       this.#log.info(
         this.dryRun
           ? "ended; nothing was changed"
-          : `ended; ${this.#list.size} blocks stay in force` +
+          : `ended; ${counted(this.#list.size, "block")} ${
+            this.#list.size === 1 ? "stays" : "stay"
+          } in force` +
             (left > 0 ? `, ${left} changes of the firewall follow at the next start` : ""),
       );
     }

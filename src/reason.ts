@@ -6,6 +6,7 @@
 
 import { escapeText } from "./log.ts";
 import type { Offence, Tally } from "./penalties.ts";
+import { counted } from "./terminal.ts";
 
 /** Longest account name in a reason, in characters. */
 const ACCOUNT_CHARACTERS_MAX = 40;
@@ -38,18 +39,16 @@ export function reasonOf(offence: Offence): string {
  * @param tally the attempts
  */
 export function describeTally(tally: Readonly<Tally>): string {
-  const parts = [
-    counted(tally.wrongAnswers, "wrong password"),
-    counted(tally.unanswered, "unanswered challenge"),
-    counted(tally.refusals, "refused request"),
-    counted(tally.badRequests, "request without login"),
-  ].filter((part) => part !== "");
+  const { wrongAnswers, unanswered, refusals, badRequests } = tally;
+  const parts: string[] = [];
+  if (wrongAnswers > 0) parts.push(counted(wrongAnswers, "wrong password"));
+  if (unanswered > 0) parts.push(counted(unanswered, "unanswered challenge"));
+  if (refusals > 0) parts.push(counted(refusals, "refused request"));
+  if (badRequests > 0) {
+    parts.push(counted(badRequests, "request without login", "requests without login"));
+  }
   if (parts.length === 0) return "nothing";
   return parts.length === 1 ? parts[0]! : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
-}
-
-function counted(count: number, what: string): string {
-  return count === 0 ? "" : `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 /**

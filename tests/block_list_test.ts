@@ -426,7 +426,10 @@ Deno.test("a program built without the right to touch the path says so", async (
         ],
       }).output();
       const text = new TextDecoder().decode(stdout);
-      assert.match(text, /^BlockListError denied .*built without the right.*deno task compile -- --allow-path=/s);
+      assert.match(
+        text,
+        /^BlockListError denied .*built without the right.*deno task compile -- --allow-path=/s,
+      );
       assert(text.includes(path));
     }
   });
