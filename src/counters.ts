@@ -41,8 +41,7 @@ export class Histogram {
 
 /** Counters; they only grow. */
 export class Counters {
-  /** Security events by `KIND SERVICE`. */
-  readonly events = new Map<string, number>();
+  readonly #events = new Map<string, Map<string, number>>();
   /** Messages that were not obeyed. */
   readonly tampered = new Map<Tampered, number>();
   /** Hosts that went too far, those included that were blocked already. */
@@ -58,10 +57,20 @@ export class Counters {
   /** From the decision to the rule in the kernel. */
   readonly latency = new Histogram();
 
-  /** Counts a security event. */
+  /** Counts a security event. There are many: no text is made for each. */
   event(kind: string, service: string): void {
-    const key = `${kind} ${service}`;
-    this.events.set(key, (this.events.get(key) ?? 0) + 1);
+    let services = this.#events.get(kind);
+    if (services === undefined) this.#events.set(kind, services = new Map());
+    services.set(service, (services.get(service) ?? 0) + 1);
+  }
+
+  /** Security events by `KIND SERVICE`. */
+  get events(): ReadonlyMap<string, number> {
+    const events = new Map<string, number>();
+    for (const [kind, services] of this.#events) {
+      for (const [service, count] of services) events.set(`${kind} ${service}`, count);
+    }
+    return events;
   }
 
   /** All security events. */

@@ -118,6 +118,8 @@ export class Daemon {
   #config: Config;
   #client: AmiClient | undefined;
   #relogin = new AbortController();
+  /** Clock value for the events of the read that is under way: asking the clock costs as much as taking an event. */
+  #readAt: number | undefined;
   #lastTick = 0;
   #lastChores = 0;
   #saidStillArrives = 0;
@@ -209,7 +211,9 @@ export class Daemon {
       stop.abort();
     };
     const started = this.enforcer.start(this.#list.all().map(entryOf)).then((failures) => {
-      if (failures.some((failure) => failure.family === 4 && isLasting(failure))) fail();
+      // The other family may have taken its time: IPv4 may work by now.
+      const works = this.enforcer.status().families.some((f) => f.family === 4 && !f.failing);
+      if (!works && failures.some((failure) => failure.family === 4 && isLasting(failure))) fail();
     });
     const following = this.#follow(stop.signal).catch((error) => {
       if (!(error instanceof LoginRefusedError)) throw error;
@@ -298,7 +302,10 @@ export class Daemon {
         event: (event, verdict) => this.#take(event, verdict === "security"),
         tampered: (what, buffer, start, end) => this.#tampered(what, buffer, start, end),
         other: (buffer, start, end) => this.#other(buffer, start, end),
-        batch: () => this.#flush(),
+        batch: () => {
+          this.#readAt = undefined;
+          this.#flush();
+        },
         connected: (banner) => {
           this.counters.logins++;
           this.#following = true;
@@ -332,7 +339,7 @@ export class Daemon {
 
   #take(event: SecurityEvent, obey: boolean): void {
     this.counters.event(event.kind, event.service);
-    this.table.take(event, this.#clock.now(), obey);
+    this.table.take(event, this.#readAt ??= this.#clock.now(), obey);
     if (!this.#parts.verbose) return;
     const charge = this.table.lastCharge;
     if (charge === undefined) return;

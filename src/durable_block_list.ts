@@ -411,10 +411,10 @@ export class DurableBlockList implements Disposable {
       this.#open();
       const list = this.#opened();
       list.check();
+      this.#seenVersion = list.dataVersion();
       for (const block of list.unsorted()) this.#keep(block);
       const skipped = list.skipped;
       this.#standingAtStart = list.standing();
-      this.#seenVersion = list.dataVersion();
       this.#start = { blocks: this.size, skipped, salvaged: undefined };
     } catch (error) {
       this.#loadDespite(error, now);
@@ -553,6 +553,7 @@ export class DurableBlockList implements Disposable {
 
   /** Joins memory with a file that was opened again: nothing that either of them blocks is lost. */
   #merge(list: BlockList): void {
+    const version = list.dataVersion();
     const ends = list.ends();
     for (const block of this.#blocks.values()) {
       if (!ends.has(block.target)) this.#owed.set(block.target, { kind: "put", block });
@@ -561,7 +562,7 @@ export class DurableBlockList implements Disposable {
       if (!this.#blocks.has(block.target)) this.#foundAdded.add(block.target);
       this.#keep(block);
     }
-    this.#seenVersion = list.dataVersion();
+    this.#seenVersion = version;
   }
 
   /** Blocks of the file that memory does not have, or with another end, apart from those that are owed. */

@@ -201,6 +201,9 @@ interface Host {
   newer: Host | undefined;
 }
 
+/** What a host begins with; never added to. */
+const NO_ATTEMPTS: Attempt[] = [];
+
 /** Hosts of one rank, the one not seen for longest first. */
 interface RankList {
   readonly rank: number;
@@ -625,7 +628,7 @@ export class PenaltyTable {
         points: 0,
         lastAt: now,
         firstAt: now,
-        attempts: [],
+        attempts: NO_ATTEMPTS,
         waiting: 0,
         tally: undefined,
         lastAddress: event.host,
@@ -668,7 +671,7 @@ export class PenaltyTable {
 
   #remove(host: Host): void {
     for (const attempt of host.attempts) this.#stopWaiting(attempt);
-    host.attempts = [];
+    host.attempts = NO_ATTEMPTS;
     host.gone = true;
     this.#unlink(host);
     this.#hosts.delete(host.key);
@@ -763,7 +766,9 @@ export class PenaltyTable {
       older: undefined,
       newer: undefined,
     };
-    attempts.push(attempt);
+    // Most hosts have one attempt: an array that is made with it takes a tenth of one that has grown.
+    if (attempts.length === 0) host.attempts = [attempt];
+    else attempts.push(attempt);
     if (attempts.length > ATTEMPTS_MAX) {
       const settled = attempts.findIndex((a) => !a.waiting && a !== attempt);
       const [oldest] = attempts.splice(Math.max(0, settled), 1);

@@ -146,10 +146,10 @@ export class Framer {
     const length = this.#length;
     let start = 0;
     if (this.#inBanner) {
-      const end = findLineEnd(buffer, 0, length);
-      if (end < 0 && length <= BANNER_BYTES_MAX) return;
+      const end = findLineEnd(buffer, 0, Math.min(length, BANNER_BYTES_MAX + 2));
+      if (end < 0 && length < BANNER_BYTES_MAX + 2) return;
       this.#inBanner = false;
-      const lineEnd = end < 0 ? BANNER_BYTES_MAX : Math.min(end, BANNER_BYTES_MAX);
+      const lineEnd = end < 0 ? BANNER_BYTES_MAX : end;
       this.#handlers.banner(latin1(buffer, 0, lineEnd));
       start = end < 0 ? lineEnd : end + 2;
       this.#searched = start;

@@ -94,6 +94,8 @@ export class IpsetBackend implements Backend {
   readonly #now: () => number;
   /** The targets that were blocked and are, or are held by, one of the two halves. */
   readonly #wide = new Set<string>();
+  /** About how many entries the set has: so much time a look may take. */
+  #entries = 0;
 
   /**
    * Makes it; nothing runs yet.
@@ -112,6 +114,7 @@ export class IpsetBackend implements Backend {
     const unsafe = entries.find((entry) => !isSafeTarget(entry.target, this.family));
     if (unsafe !== undefined) return unsafeOutcome(unsafe.target, this.family);
     this.#wide.clear();
+    this.#entries = entries.length;
     const filled = await this.#fill(entries);
     if (!filled.ok) return this.#failed(filled);
     const failure = await this.#putRule();
@@ -120,6 +123,7 @@ export class IpsetBackend implements Backend {
 
   /** Blocks; see {@linkcode Backend.block}. */
   async block(entries: readonly Entry[]): Promise<Outcome> {
+    this.#entries += entries.length;
     return await this.#restore(entries, (entry) => entry.target, (entry) => this.#addLines(entry));
   }
 
@@ -147,7 +151,7 @@ export class IpsetBackend implements Backend {
     }
     const saved = await this.#chain.runOther("ipset", ["save", this.#set], {
       output: true,
-      timeoutMs: timeoutMs(SET_MAX_TARGETS),
+      timeoutMs: timeoutMs(this.#entries),
     });
     if (!saved.ok) {
       const failure = this.#failure(saved);
@@ -156,7 +160,9 @@ export class IpsetBackend implements Backend {
       return { state: "listed", listing: gone };
     }
     if (saved.stdout.length === 0) return { state: "silent" };
-    return { state: "listed", listing: await this.#readSet(saved.stdout, strangers, whole) };
+    const listing = await this.#readSet(saved.stdout, strangers, whole);
+    this.#entries = listing.targets.size;
+    return { state: "listed", listing };
   }
 
   /** Kills a command that runs; see {@linkcode Backend.fin}. */
