@@ -1,0 +1,411 @@
+/**
+ * What is fuzzed, and what must hold for every input.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import { isIP } from "node:net";
+import {
+  contains,
+  familyOf,
+  networkOf,
+  overlaps,
+  parseAddress,
+  parseTarget,
+} from "../../src/address.ts";
+import { EventReader, type EventReaderHandlers } from "../../src/ami/event_reader.ts";
+import { Framer, latin1, MESSAGE_BYTES_MAX } from "../../src/ami/framer.ts";
+import { parseMessage, SecurityEvent, TEXT_CHARACTERS_MAX } from "../../src/ami/security_event.ts";
+import { SecurityLogReader } from "../../src/ami/security_log.ts";
+import { formatBlock, formatBlockJson, parseBlockLine } from "../../src/block_lines.ts";
+import { boundedNew } from "../../src/block_list/block.ts";
+import { describeConfig, formatProblem, parseConfig } from "../../src/config.ts";
+import { isSafeTarget } from "../../src/firewall/backend.ts";
+import { readTarget } from "../../src/firewall/iptables.ts";
+import { escapeText } from "../../src/log.ts";
+import type { Dice } from "../simulation/dice.ts";
+import {
+  ADDRESSES,
+  BLOCK_LINES,
+  CONFIGS,
+  LOG_LINES,
+  MESSAGES,
+  SPLINTERS,
+  STREAMS,
+} from "./corpus.ts";
+import { mutate } from "./mutate.ts";
+
+/** Something that takes input from outside. */
+export interface Target {
+  readonly name: string;
+  /** How many of a hundred inputs it gets. */
+  readonly share: number;
+  /** Makes an input; one character a byte. */
+  make(dice: Dice): string;
+  /**
+   * Tries it.
+   *
+   * @param input One character a byte.
+   * @param dice For what is free, such as where the input is cut.
+   * @throws If something does not hold.
+   */
+  check(input: string, dice: Dice): void;
+}
+
+// deno-lint-ignore no-control-regex
+const CONTROL = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/;
+
+/** An address that Ampere would block. */
+function assertBlockable(address: string): void {
+  assert.equal(parseAddress(address), address, `${address} is not canonical`);
+  assert.equal(parseTarget(address), address);
+  assert(isSafeTarget(address, familyOf(address)), `${address} is not safe`);
+}
+
+/** One byte for each character. */
+function bytesOf(text: string): Uint8Array {
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
+/** Compares long lists; the usual comparison only shows where they differ. */
+function assertSame(actual: readonly string[], expected: readonly string[], why: string): void {
+  if (actual.join("\0") !== expected.join("\0")) assert.deepEqual(actual, expected, why);
+}
+
+// Framer
+
+interface Framed {
+  /** The banner, the messages, and `(oversized)`. */
+  readonly parts: string[];
+  lastOffset: number;
+  readonly input: string;
+}
+
+let framed: Framed = { parts: [], lastOffset: -1, input: "" };
+/** One for all inputs, as there is one for many messages. */
+let framer = newFramer();
+
+function newFramer(): Framer {
+  return new Framer({
+    banner: (line) => void framed.parts.push(line),
+    message: (buffer, start, end, offset) => {
+      const message = latin1(buffer, start, end);
+      assert(end - start <= MESSAGE_BYTES_MAX);
+      assert(message.endsWith("\r\n") && !message.includes("\r\n\r\n"));
+      assert(offset > framed.lastOffset, "messages out of order");
+      framed.lastOffset = offset;
+      assert(framed.input.startsWith(message, offset), "not what was sent");
+      framed.parts.push(message);
+    },
+    oversized: (bytes) => {
+      assert(bytes > MESSAGE_BYTES_MAX);
+      framed.parts.push("(oversized)");
+    },
+    drained: () => {},
+  });
+}
+
+function frame(input: string, sizes: () => number): string[] {
+  framed = { parts: [], lastOffset: -1, input };
+  try {
+    const bytes = bytesOf(input);
+    for (let at = 0; at < bytes.length;) {
+      const size = Math.max(1, sizes());
+      framer.push(bytes.subarray(at, at + size));
+      assert(framer.space().length >= MESSAGE_BYTES_MAX, "no room for a message");
+      at += size;
+    }
+    framer.reset();
+  } catch (error) {
+    framer = newFramer();
+    throw error;
+  }
+  return framed.parts;
+}
+
+const framerTarget: Target = {
+  name: "framer",
+  share: 2,
+  make: (dice) => mutate(STREAMS, dice),
+  check(input, dice) {
+    const whole = frame(input, () => input.length);
+    assert(whole.length <= input.length / 4 + 2);
+    const most = dice.pick([40, 2_000, 70_000]);
+    assertSame(
+      frame(input, () => dice.int(1, most)),
+      whole,
+      "cut into pieces it is something else",
+    );
+  },
+};
+
+// One message
+
+const event = new SecurityEvent();
+
+function assertEvent(text: string, verdict: string): void {
+  const lines = text.slice(0, -2).split("\r\n");
+  const names = lines.map((line) => line.slice(0, line.indexOf(": ")));
+  const remote = lines.findLast((line) => line.startsWith("RemoteAddress: "))!.split("/");
+  assert.equal(lines[0], `Event: ${event.kind}`);
+  assert.equal(lines[1], "Privilege: security,all");
+  assert.equal(lines[names.indexOf("Service")], `Service: ${event.service}`);
+  // The address is the one that Asterisk printed behind a stranger's text.
+  assert.equal(parseAddress(remote.at(-2)!), event.address);
+  assert.equal(Number(remote.at(-1)), event.port);
+  if (verdict === "security") {
+    assert.equal(new Set(names).size, names.length, "a header twice");
+    if (event.usingPassword) assert(lines.includes("UsingPassword: 1"));
+  } else {
+    assert.equal(verdict, "doubled");
+    assert.notEqual(event.kind, "SuccessfulAuth", "a doubled login was believed");
+  }
+  assertBlockable(event.address);
+  assert(event.account.length <= TEXT_CHARACTERS_MAX && event.detail.length <= TEXT_CHARACTERS_MAX);
+  assert(Number.isSafeInteger(event.session) && Number.isSafeInteger(event.answer));
+  assert.match(event.time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d{4}$/);
+}
+
+const messageTarget: Target = {
+  name: "message",
+  share: 44,
+  make: (dice) => mutate(MESSAGES, dice),
+  check(input, dice) {
+    // As the framer hands it on: its last line has an end.
+    const text = input.endsWith("\r\n") ? input : `${input}\r\n`;
+    const start = dice.int(0, 9);
+    const buffer = bytesOf(`${"?".repeat(start)}${text}Event: X`);
+    const end = start + text.length;
+    const verdict = parseMessage(buffer, start, end, event);
+    if (verdict === "security" || verdict === "doubled") {
+      // A message that the framer hands on has no empty line.
+      if (!text.includes("\r\n\r\n")) assertEvent(text, verdict);
+      const { kind, host, session, answer } = event;
+      assert.equal(parseMessage(buffer, start, end, event), verdict);
+      assert.deepEqual([event.kind, event.host, event.session, event.answer], [
+        kind,
+        host,
+        session,
+        answer,
+      ]);
+    } else {
+      assert(["response", "other", "tampered"].includes(verdict));
+    }
+  },
+};
+
+// A stream
+
+function recorder(seen: () => string[]): EventReaderHandlers {
+  return {
+    event: (event, verdict) => {
+      assertBlockable(event.address);
+      assert(!(verdict === "doubled" && event.kind === "SuccessfulAuth"));
+      seen().push(
+        `${verdict} ${event.kind} ${event.service} ${event.address} ${event.account} ${event.detail} ` +
+          `${event.session} ${event.answer} ${event.usingPassword} ${event.time}`,
+      );
+    },
+    response: (buffer, start, end) => void seen().push(latin1(buffer, start, end)),
+    other: (buffer, start, end) => void seen().push(latin1(buffer, start, end)),
+    tampered: (what) => void seen().push(what),
+    banner: (line) => void seen().push(line),
+  };
+}
+
+let seenByReader: string[] = [];
+/** One for all inputs, as the client has one for a connection. */
+let reader = newReader();
+
+function newReader(): EventReader {
+  return new EventReader(recorder(() => seenByReader));
+}
+
+function readStream(input: string, sizes: () => number): string[] {
+  const seen: string[] = [];
+  seenByReader = seen;
+  try {
+    const bytes = bytesOf(input);
+    for (let at = 0; at < bytes.length;) {
+      const space = reader.space();
+      const count = Math.min(Math.max(1, sizes()), bytes.length - at, space.length);
+      space.set(bytes.subarray(at, at + count));
+      reader.commit(count);
+      at += count;
+    }
+    reader.end();
+    assert.equal(reader.held, "nothing", "held after the end");
+  } catch (error) {
+    reader = newReader();
+    throw error;
+  }
+  return seen;
+}
+
+const streamTarget: Target = {
+  name: "stream",
+  share: 4,
+  make: (dice) => mutate(STREAMS, dice).slice(0, dice.pick([2_000, 8_000, 140_000])),
+  check(input, dice) {
+    const whole = readStream(input, () => input.length);
+    const most = dice.pick([60, 3_000, 70_000]);
+    assertSame(
+      readStream(input, () => dice.int(1, most)),
+      whole,
+      "cut into pieces it is something else",
+    );
+  },
+};
+
+// The security log
+
+function readLog(input: string, sizes: () => number): string[] {
+  const seen: string[] = [];
+  const reader = new SecurityLogReader(recorder(() => seen));
+  const bytes = bytesOf(input);
+  for (let at = 0; at < bytes.length;) {
+    const size = Math.max(1, sizes());
+    reader.push(bytes.subarray(at, at + size));
+    at += size;
+  }
+  reader.end();
+  assert(reader.lines <= input.split("\n").length);
+  return seen;
+}
+
+const logTarget: Target = {
+  name: "security-log",
+  share: 4,
+  make(dice) {
+    const lines = Array.from({ length: dice.int(1, 4) }, () => mutate(LOG_LINES, dice));
+    return lines.join(dice.chance(0.9) ? "" : dice.pick(SPLINTERS));
+  },
+  check(input, dice) {
+    const whole = readLog(input, () => input.length);
+    const most = dice.pick([60, 3_000]);
+    if (input.length > 2_000) return;
+    assertSame(
+      readLog(input, () => dice.int(1, most)),
+      whole,
+      "cut into pieces it is something else",
+    );
+  },
+};
+
+// Text of people
+
+const configTarget: Target = {
+  name: "config",
+  share: 10,
+  make(dice) {
+    const text = mutate(CONFIGS, dice);
+    return dice.chance(0.1) ? `pass = "${SECRET}"\n${text}` : text;
+  },
+  check(input) {
+    const { config, problems, warnings } = parseConfig(input, "fuzz.cfg");
+    for (const problem of [...problems, ...warnings]) {
+      const line = formatProblem(problem);
+      assert(!CONTROL.test(line), `not one clean line: ${JSON.stringify(line)}`);
+      assert(!line.includes(SECRET), "the secret in a message");
+      assert(problem.line >= 0);
+    }
+    assert.equal(config === undefined, problems.length > 0);
+    if (config === undefined) return;
+    assert(config.port >= 1 && config.port <= 65_535 && Number.isInteger(config.port));
+    assert(config.loyalty >= 1 && config.loyalty <= 1_000 && Number.isInteger(config.loyalty));
+    assert(config.ipv6Prefix >= 32 && config.ipv6Prefix <= 128);
+    assert(config.patience >= 0 && config.patience <= 300);
+    assert(config.verify >= 5 && config.verify <= 86_400);
+    assert(config.bantimeFactor >= 1);
+    assert.match(config.chain, /^[^\s!-][^\s]{0,27}$/);
+    assert(config.trust.length <= 16);
+    for (const target of config.trust) assert.equal(parseTarget(target), target);
+    for (const [key, value] of describeConfig(config)) {
+      assert(!`${key} ${value}`.includes(SECRET), "the secret is shown");
+    }
+    assert.deepEqual(parseConfig(input, "fuzz.cfg").config, config);
+  },
+};
+
+const SECRET = "s3cr3t-of-the-fuzzer";
+
+const blockLineTarget: Target = {
+  name: "block-line",
+  share: 16,
+  make: (dice) => mutate(BLOCK_LINES, dice),
+  check(input) {
+    const now = 1_800_000_000_000;
+    const line = parseBlockLine(input, now);
+    if (line.kind === "bad") return assert(!CONTROL.test(line.message), line.message);
+    if (line.kind === "empty") return;
+    const { block } = line;
+    assert.equal(parseTarget(block.target), block.target);
+    assert(isSafeTarget(block.target, familyOf(block.target)));
+    const stored = { ...boundedNew(block), times: 1 };
+    assert(!CONTROL.test(formatBlock(stored)), "not one clean line");
+    const again = parseBlockLine(formatBlockJson(stored), now);
+    if (JSON.stringify(stored).length < 900) {
+      assert(again.kind === "block", "its own line is not read");
+      assert.deepEqual({ ...again.block, times: 1 }, stored);
+    }
+  },
+};
+
+const addressTarget: Target = {
+  name: "address",
+  share: 16,
+  make: (dice) => mutate(ADDRESSES, dice),
+  check(input) {
+    const address = parseAddress(input);
+    if (address !== undefined) {
+      assertBlockable(address);
+      assert.notEqual(isIP(input.replace(/%.*$/, "")), 0, "another reader does not know it");
+    } else if (isIP(input) === 4) {
+      assert.fail("another reader knows it");
+    }
+    const target = parseTarget(input);
+    if (target !== undefined) {
+      const family = familyOf(target);
+      assert.equal(parseTarget(target), target, "not canonical");
+      assert(isSafeTarget(target, family), "not safe");
+      assert.equal(readTarget(target, family), target);
+      assert(overlaps(target, target));
+      const first = target.replace(/\/.*$/, "");
+      assert(contains(target, first));
+      const prefix = Number(/\/(\d+)$/.exec(target)?.[1] ?? (family === 4 ? 32 : 128));
+      if (family === 6) assert.equal(networkOf(first, prefix), target);
+    }
+    for (const family of [4, 6] as const) {
+      if (isSafeTarget(input, family)) assert(/^[0-9a-f.:/]{2,43}$/.test(input));
+      const read = readTarget(input, family);
+      if (read !== undefined) assert(isSafeTarget(read, family));
+    }
+  },
+};
+
+const textTarget: Target = {
+  name: "text",
+  share: 4,
+  make: (dice) => mutate(MESSAGES, dice).slice(0, dice.int(0, 400)),
+  check(input, dice) {
+    const most = dice.int(1, 300);
+    const text = escapeText(input, most);
+    assert(!CONTROL.test(text) && text.length <= most);
+    assert(/^(?:[^"\\]|\\.)*$/u.test(text), `a quote or a backslash stands alone: ${text}`);
+  },
+};
+
+/** All of them. */
+export const TARGETS: readonly Target[] = [
+  framerTarget,
+  messageTarget,
+  streamTarget,
+  logTarget,
+  configTarget,
+  blockLineTarget,
+  addressTarget,
+  textTarget,
+];

@@ -1,0 +1,205 @@
+/**
+ * The database of the simulated machine: the rows in memory, any number of connections, and a disk that fails.
+ *
+ * {@linkcode DurableBlockList} is the real one; only what it opens is exchanged.
+ *
+ * @module
+ */
+
+import {
+  type Block,
+  BlockList,
+  BlockListError,
+  type Changes,
+  type DatabaseFault,
+  type NewBlock,
+  type OpenOptions,
+  type PastBlock,
+} from "../../src/block_list.ts";
+import { boundedNew, boundedTime, mergeBlock } from "../../src/block_list/block.ts";
+
+/** What is the matter with the disk. */
+export type DiskFault = Extract<DatabaseFault, "busy" | "full" | "readonly" | "io">;
+
+/** The content of one database, and its faults. */
+export class Disk {
+  readonly rows = new Map<string, Block>();
+  readonly history = new Map<string, PastBlock>();
+  readonly standing = new Map<string, number>();
+  /** Present fault; every access that it concerns fails. */
+  fault: DiskFault | undefined;
+  /** What another process does between two accesses of the daemon, after so many of them. */
+  between: { run: () => void; skip: number; fromOpening: boolean } | undefined;
+  #commits = 0;
+  readonly #path: string;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** Opens a connection, as `BlockList.open` does. */
+  open(options: OpenOptions = {}): BlockList {
+    if (this.between !== undefined) this.between.fromOpening = false;
+    if (options.readOnly) this.fail("read");
+    else this.fail("open");
+    return new DiskConnection(this) as unknown as BlockList;
+  }
+
+  /** The daemon is about to look at the disk. */
+  accessed(): void {
+    const { between } = this;
+    if (between === undefined || between.fromOpening || between.skip-- > 0) return;
+    this.between = undefined;
+    between.run();
+  }
+
+  /** How many changes were committed, but for those of one connection. */
+  version(own: number): number {
+    return this.#commits - own;
+  }
+
+  committed(): void {
+    this.#commits++;
+  }
+
+  /** What `ampere -a` does. */
+  addByHand(block: NewBlock, now: number): void {
+    this.fail("write");
+    const known = this.rows.get(block.target);
+    const past = this.history.get(block.target)?.times ?? 0;
+    this.put(mergeBlock(known, past, boundedNew(block), now).block);
+    this.committed();
+  }
+
+  /** What `ampere -d` does. */
+  deleteByHand(target: string): void {
+    this.fail("write");
+    this.rows.delete(target);
+    this.history.delete(target);
+    this.committed();
+  }
+
+  put(block: Block): void {
+    this.rows.set(block.target, block);
+    this.history.delete(block.target);
+  }
+
+  /** Fails if the present fault concerns the access. */
+  fail(access: "read" | "write" | "open"): void {
+    const fault = this.fault;
+    if (fault === undefined) return;
+    // With a write-ahead log a writer hinders no reader, and a full disk neither.
+    if (access === "read" && fault !== "io") return;
+    if (access === "open" && fault === "busy") return;
+    throw new BlockListError(fault, this.#path, `database ${this.#path}: ${fault}`, "wait");
+  }
+}
+
+/** One open connection; has what {@linkcode DurableBlockList} uses of a `BlockList`. */
+class DiskConnection {
+  readonly skipped = 0;
+  readonly #disk: Disk;
+  #own = 0;
+  #open = true;
+
+  constructor(disk: Disk) {
+    this.#disk = disk;
+  }
+
+  dataVersion(): number {
+    this.#begin();
+    this.#disk.fail("read");
+    return this.#disk.version(this.#own);
+  }
+
+  check(): void {
+    this.#begin();
+    this.#disk.fail("read");
+  }
+
+  unsorted(): Block[] {
+    this.#begin();
+    this.#disk.fail("read");
+    return [...this.#disk.rows.values()];
+  }
+
+  standing(): Map<string, number> {
+    this.#begin();
+    this.#disk.fail("read");
+    return new Map(this.#disk.standing);
+  }
+
+  history(): PastBlock[] {
+    this.#begin();
+    this.#disk.fail("read");
+    return [...this.#disk.history.values()];
+  }
+
+  ends(): Map<string, number | undefined> {
+    this.#begin();
+    this.#disk.fail("read");
+    return new Map([...this.#disk.rows.values()].map(({ target, until }) => [target, until]));
+  }
+
+  get(target: string): Block | undefined {
+    this.#begin();
+    this.#disk.fail("read");
+    return this.#disk.rows.get(target);
+  }
+
+  timesOf(target: string): number {
+    this.#begin();
+    this.#disk.fail("read");
+    return this.#disk.rows.get(target)?.times ?? this.#disk.history.get(target)?.times ?? 0;
+  }
+
+  save(changes: Changes): void {
+    this.#begin();
+    const disk = this.#disk;
+    disk.fail("write");
+    for (const block of changes.put) disk.put(block);
+    for (const target of changes.gone) {
+      disk.rows.delete(target);
+      disk.history.delete(target);
+    }
+    for (const past of changes.ended) {
+      disk.rows.delete(past.target);
+      const times = Math.max(past.times, disk.history.get(past.target)?.times ?? 0);
+      disk.history.set(past.target, { ...past, times });
+    }
+    if (changes.standing.length > 0) {
+      for (const [host, at] of changes.standing) {
+        disk.standing.set(host, Math.max(boundedTime(at), disk.standing.get(host) ?? 0));
+      }
+      for (const [host, at] of disk.standing) {
+        if (at < changes.forgetStandingBefore) disk.standing.delete(host);
+      }
+    }
+    disk.committed();
+    this.#own++;
+  }
+
+  close(): void {
+    this.#open = false;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #begin(): void {
+    if (!this.#open) throw new Error("the database is not open");
+    this.#disk.accessed();
+  }
+}
+
+/**
+ * Has `BlockList.open` open simulated databases, until the returned object is disposed.
+ *
+ * @param diskOf The disk at a path.
+ */
+export function withDisks(diskOf: (path: string) => Disk): Disposable {
+  const open = BlockList.open;
+  BlockList.open = (path, options) => diskOf(path).open(options);
+  return { [Symbol.dispose]: () => void (BlockList.open = open) };
+}

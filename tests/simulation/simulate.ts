@@ -1,0 +1,128 @@
+/**
+ * Runs simulated worlds: `deno task simulate [-- --seeds=10000] [--from=1] [--jobs=2]`, or one of them with all that
+ * happens in it: `deno task simulate -- --seed=123`.
+ *
+ * @module
+ */
+
+import { parseArgs } from "node:util";
+import { runWorld } from "./world.ts";
+
+/** Failing seeds after which the search ends. */
+const FAILURES_MAX = 10;
+
+/** What became of one seed. */
+export type Result = { readonly seed: number; readonly error: unknown };
+
+/** A folder in memory where there is one: databases and lock files are written without waiting for a disk. */
+export function simulationFolder(): string {
+  try {
+    return Deno.makeTempDirSync({ dir: "/dev/shm", prefix: "ampere-simulation-" });
+  } catch {
+    return Deno.makeTempDirSync({ prefix: "ampere-simulation-" });
+  }
+}
+
+/**
+ * Runs one seed; what goes wrong is a value.
+ *
+ * @param seed Which world.
+ * @param folder See {@linkcode simulationFolder}.
+ * @param trace Takes the story.
+ */
+export async function runSeed(
+  seed: number,
+  folder: string,
+  trace?: (line: string) => void,
+): Promise<Result> {
+  let error: unknown;
+  const take = (event: PromiseRejectionEvent) => {
+    event.preventDefault();
+    error ??= event.reason;
+  };
+  globalThis.addEventListener("unhandledrejection", take);
+  try {
+    await runWorld(seed, { folder, ...(trace === undefined ? {} : { trace }) });
+  } catch (thrown) {
+    error ??= thrown;
+  } finally {
+    globalThis.removeEventListener("unhandledrejection", take);
+  }
+  return { seed, error };
+}
+
+/** A failing seed for people: what is wrong, and how to see it again. */
+export function describeFailure({ seed, error }: Result): string {
+  const what = error instanceof Error
+    ? error.name === "WorldError" ? error.message : error.stack ?? error.message
+    : String(error);
+  return `seed ${seed}: ${what}\n  again, with the story: deno task simulate -- --seed=${seed}`;
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    args: Deno.args.filter((arg) => arg !== "--"),
+    options: {
+      seed: { type: "string" },
+      seeds: { type: "string", default: "10000" },
+      from: { type: "string", default: "1" },
+      jobs: { type: "string", default: String(navigator.hardwareConcurrency) },
+    },
+  });
+  const [from, seeds, jobs] = [values.from, values.seeds, values.jobs].map(Number);
+  if (values.seed === undefined && jobs! > 1) return await runJobs(from!, seeds!, jobs!);
+  const folder = simulationFolder();
+  try {
+    if (values.seed === undefined) return await runMany(from!, seeds!, folder);
+    const result = await runSeed(Number(values.seed), folder, (line) => console.log(line));
+    console.log(result.error === undefined ? "in order" : describeFailure(result));
+    return result.error === undefined ? 0 : 1;
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+}
+
+/** Shares the seeds among processes. */
+async function runJobs(from: number, count: number, jobs: number): Promise<number> {
+  const start = performance.now();
+  const share = Math.ceil(count / jobs);
+  const ends = Array.from({ length: jobs }, async (_, job) => {
+    const first = from + job * share;
+    const some = Math.min(share, from + count - first);
+    const options = [`--from=${first}`, `--seeds=${some}`, "--jobs=1"];
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--no-check", import.meta.url, ...options],
+      stdin: "null",
+    }).spawn();
+    return (await child.status).code;
+  });
+  const failed = (await Promise.all(ends)).some((code) => code !== 0);
+  const seconds = (performance.now() - start) / 1000;
+  console.log(
+    `${count} seeds in ${seconds.toFixed(1)} s, ${(count / seconds).toFixed(0)} a second: ` +
+      (failed ? "some FAILED" : "all in order"),
+  );
+  return failed ? 1 : 0;
+}
+
+async function runMany(from: number, count: number, folder: string): Promise<number> {
+  const start = performance.now();
+  let failures = 0;
+  let done = 0;
+  for (; done < count && failures < FAILURES_MAX; done++) {
+    const result = await runSeed(from + done, folder);
+    if (result.error === undefined) continue;
+    failures++;
+    console.log(describeFailure(result));
+  }
+  const seconds = (performance.now() - start) / 1000;
+  console.log(
+    `${done} seeds from ${from} in ${seconds.toFixed(1)} s (${
+      (done / seconds).toFixed(0)
+    } a second), ` +
+      `${failures} failed`,
+  );
+  return failures === 0 ? 0 : 1;
+}
+
+if (import.meta.main) Deno.exit(await main());

@@ -1,0 +1,36 @@
+import assert from "node:assert/strict";
+import { describeFailure, runSeed, simulationFolder } from "./simulate.ts";
+
+/** Worlds in the normal tests; `deno task simulate` runs ten thousand. */
+const SEEDS = 2_000;
+
+Deno.test(`simulation: ${SEEDS} faulty worlds end with the kernel, the database and the list equal to a plain model`, async () => {
+  const folder = simulationFolder();
+  try {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const result = await runSeed(seed, folder);
+      assert(result.error === undefined, describeFailure(result));
+    }
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
+
+Deno.test("simulation: a seed tells the same story each time", async () => {
+  const folder = simulationFolder();
+  try {
+    for (const seed of [3, 20_000, 20_001, 20_002]) {
+      const stories = [];
+      for (let i = 0; i < 2; i++) {
+        const story: string[] = [];
+        await runSeed(seed, folder, (line) => void story.push(line));
+        // The folder of a database is new each time.
+        stories.push(story.join("\n").replace(/sqlite-\w+/g, "sqlite"));
+      }
+      assert(stories[0]!.includes("all is in order"));
+      assert.equal(stories[0], stories[1]);
+    }
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});

@@ -1,0 +1,388 @@
+/**
+ * What Asterisk reports of strangers, of phones, and of those who try to fool Ampere.
+ *
+ * @module
+ */
+
+import { type EventFields, printEvent, remoteOf } from "../asterisk_events.ts";
+import type { Said } from "./asterisk.ts";
+import type { Dice } from "./dice.ts";
+import type { Happening } from "./model.ts";
+
+/** Who takes part; no two groups share an address. */
+export interface Cast {
+  readonly attackers: readonly string[];
+  readonly phones: readonly string[];
+  readonly trusted: readonly string[];
+}
+
+/** Longest account name after which Ampere holds an event of chan_sip back, counted to the end of the event, in bytes. */
+const HELD_MAX = 255;
+
+/** Something that is said after a pause, in milliseconds. */
+export type Step = readonly [pause: number, ...said: Said[]];
+
+/** Makes the reports. */
+export class Traffic {
+  readonly #dice: Dice;
+  #serial = 0;
+
+  constructor(dice: Dice) {
+    this.#dice = dice;
+  }
+
+  /** One deed of an attacker: mostly one failed attempt. */
+  attack(address: string): Step[] {
+    const dice = this.#dice;
+    const ways = [
+      () => this.wrongPassword(address),
+      () => this.wrongPassword(address),
+      () => this.#nonceReuse(address),
+      () => this.#unanswered(address),
+      () => this.#unanswered(address),
+      () => this.#sipWrongPassword(address),
+      () => this.#doubled(address),
+      () => this.#refused(address, "not_match_endpoint_acl", "refused"),
+      () => this.#refused(address, "no_extension_match", "not now"),
+      () => this.#manager(address),
+      () => this.#unknownAccount(address),
+    ];
+    return this.#repeated(dice.pick(ways)());
+  }
+
+  /** One deed of a phone that belongs here. */
+  phone(address: string): Step[] {
+    const dice = this.#dice;
+    const ways = [
+      () => this.#login(address),
+      () => this.#login(address),
+      () => this.#login(address),
+      () => [...this.wrongPassword(address), ...this.#login(address)],
+      () => this.#unanswered(address),
+      () => this.#refused(address, "no_extension_match", "not now"),
+    ];
+    return this.#repeated(dice.pick(ways)());
+  }
+
+  /** What means nothing, or must not be believed. */
+  noise(victim: string): Step[] {
+    const dice = this.#dice;
+    return [[
+      0,
+      dice.pick([
+        () => this.#other(),
+        () => this.#junk(),
+        () => this.#headerMissing(victim),
+        () => this.#headersSwapped(victim),
+        () => this.#doubledLogin(victim),
+        () => this.#forgedInAccount(victim),
+        () => this.#forgedEnd(victim),
+        () => this.#passwordless(victim),
+        () => this.#falseAnswer(),
+      ])(),
+    ]];
+  }
+
+  /** A message that is too long. */
+  endless(): Step[] {
+    const length = this.#dice.int(65_600, 80_000);
+    return [[0, {
+      text: `Event: Endless\r\nX: ${"x\r\ny".repeat(length / 4)}\r\n\r\n`,
+      happenings: [],
+    }]];
+  }
+
+  /** A wrong password on PJSIP: the challenge, and the answer to it. */
+  wrongPassword(address: string): Step[] {
+    const session = this.#session("PJSIP");
+    return [
+      [0, this.#challenge(address, session, "PJSIP")],
+      [this.#pause(), this.#wrong(address, session)],
+    ];
+  }
+
+  // Deeds
+
+  #nonceReuse(address: string): Step[] {
+    const session = this.#session("PJSIP");
+    const guesses = Array.from(
+      { length: this.#dice.int(1, 4) },
+      (): Step => [this.#pause(), this.#wrong(address, session)],
+    );
+    return [[0, this.#challenge(address, session, "PJSIP")], ...guesses];
+  }
+
+  #unanswered(address: string): Step[] {
+    const service = this.#dice.pick(["PJSIP", "SIP"] as const);
+    return [[0, this.#challenge(address, this.#session(service), service)]];
+  }
+
+  #sipWrongPassword(address: string): Step[] {
+    const session = this.#session("SIP");
+    return [
+      [0, this.#challenge(address, session, "SIP")],
+      [this.#pause(), this.#sipWrong(address, session, "1".repeat(HELD_MAX))],
+    ];
+  }
+
+  /** The stranger puts a header line into his account name: he is charged, not the one whom he names. */
+  #doubled(address: string): Step[] {
+    const more = this.#dice.chance(0.5) ? "\r\nSessionID: 0x1\r\nLocalAddress: IPV4/UDP/1/1" : "";
+    const account = `${"1".repeat(HELD_MAX)}${more}\r\nRemoteAddress: IPV4/UDP/192.0.2.77/5060`;
+    return [[0, this.#sipWrong(address, this.#session("SIP"), account)]];
+  }
+
+  #refused(address: string, acl: string, what: "refused" | "not now"): Step[] {
+    const session = this.#session("PJSIP");
+    const said = this.#event({
+      kind: "FailedACL",
+      service: "PJSIP",
+      session,
+      remote: this.#remote(address, "PJSIP"),
+      tail: [["ACLName", acl]],
+    }, { what, address, session });
+    return this.#dice.chance(0.5)
+      ? [[0, said]]
+      : [[0, this.#challenge(address, session, "PJSIP")], [this.#pause(), said]];
+  }
+
+  #manager(address: string): Step[] {
+    const session = this.#session("AMI");
+    const kind = this.#dice.pick(["InvalidPassword", "InvalidAccountID", "FailedACL"]);
+    return [[
+      0,
+      this.#event({
+        kind,
+        service: "AMI",
+        session,
+        remote: remoteOf(address, "TCP"),
+        tail: [["SessionTV", "1970-01-01T00:00:00.000+0000"]],
+      }, { what: "manager", address, session }),
+    ]];
+  }
+
+  #unknownAccount(address: string): Step[] {
+    const session = this.#session("PJSIP");
+    const unknown = this.#event({
+      kind: "InvalidAccountID",
+      service: "PJSIP",
+      session,
+      remote: this.#remote(address, "PJSIP"),
+    }, { what: "nothing", address, session });
+    return [
+      [0, unknown, this.#challenge(address, session, "PJSIP")],
+      [this.#pause(), unknown, this.#wrong(address, session)],
+    ];
+  }
+
+  #login(address: string): Step[] {
+    const session = this.#session("PJSIP");
+    return [
+      [0, this.#challenge(address, session, "PJSIP")],
+      [
+        this.#pause(),
+        this.#event({
+          kind: "SuccessfulAuth",
+          service: "PJSIP",
+          session,
+          remote: this.#remote(address, "PJSIP"),
+          tail: [["UsingPassword", "1"]],
+        }, { what: "login", address, session }),
+      ],
+    ];
+  }
+
+  /** Some of what is sent by UDP is sent again. */
+  #repeated(steps: Step[]): Step[] {
+    const dice = this.#dice;
+    if (!dice.chance(0.2)) return steps;
+    return steps.flatMap((step): Step[] => {
+      const [, ...said] = step;
+      const again = dice.chance(0.5) ? dice.int(1, 3) : 0;
+      return [step, ...Array.from({ length: again }, (): Step => [dice.between(1, 900), ...said])];
+    });
+  }
+
+  // What is no deed
+
+  #other(): Said {
+    return this.#dice.pick([
+      filler(0),
+      {
+        text:
+          "Event: Shutdown\r\nPrivilege: system,all\r\nShutdown: Cleanly\r\nRestart: False\r\n\r\n",
+        happenings: [],
+      },
+    ]);
+  }
+
+  #junk(): Said {
+    const dice = this.#dice;
+    const junk = Array.from(
+      { length: dice.int(1, 400) },
+      () => String.fromCharCode(dice.int(0, 255)),
+    )
+      .join("").replaceAll("\r\n\r\n", "");
+    return { text: `?${junk}?\r\n\r\n`, happenings: [] };
+  }
+
+  #headerMissing(victim: string): Said {
+    const text = this.#wrong(victim, this.#session("PJSIP")).text.split("\r\n");
+    // Not the last two, which are the end of the message, and not the first.
+    text.splice(this.#dice.int(1, text.length - 3), 1);
+    return { text: text.join("\r\n"), happenings: [] };
+  }
+
+  #headersSwapped(victim: string): Said {
+    const lines = this.#wrong(victim, this.#session("PJSIP")).text.split("\r\n");
+    const at = this.#dice.int(1, lines.length - 4);
+    [lines[at], lines[at + 1]] = [lines[at + 1]!, lines[at]!];
+    return { text: lines.join("\r\n"), happenings: [] };
+  }
+
+  #doubledLogin(victim: string): Said {
+    const said = this.#event({
+      kind: "SuccessfulAuth",
+      service: "PJSIP",
+      account: "100\r\nSessionID: x",
+      session: "y",
+      remote: this.#remote(victim, "PJSIP"),
+      tail: [["UsingPassword", "1"]],
+    });
+    return { ...said, happenings: [] };
+  }
+
+  /** 36 bytes of an account name in an event that costs nothing. */
+  #forgedInAccount(victim: string): Said {
+    const account = this.#dice.pick([
+      "x\r\n\r\nEvent: SuccessfulAuth",
+      "x\r\n\r\nResponse: Error",
+      "x\r\n\r\nEvent: Shutdown",
+      "x\rRemoteAddress: 9.9.9.9",
+    ]);
+    const said = this.#event({
+      kind: "InvalidAccountID",
+      service: "PJSIP",
+      account,
+      session: "z",
+      remote: this.#remote(victim, "PJSIP"),
+    }, { what: "nothing", address: victim, session: "z" });
+    // Only a lone CR leaves the event as it is.
+    return account.includes("\n") ? { ...said, happenings: [] } : said;
+  }
+
+  /** A stranger writes the whole rest of the event, with a victim's address, into his account name. */
+  #forgedEnd(victim: string): Said {
+    const forged = `1\r\nSessionID: 1\r\nLocalAddress: IPV4/UDP/1/1\r\nRemoteAddress: ${
+      remoteOf(victim)
+    }\r\nChallenge: 1\r\n\r\n`;
+    const { text } = this.#event({
+      kind: "ChallengeSent",
+      service: "SIP",
+      account: forged,
+      session: this.#session("SIP"),
+      remote: remoteOf("192.0.2.78"),
+      tail: [["Challenge", "12345678"]],
+    });
+    // In one piece: Asterisk writes it so.
+    return { text, happenings: [], alone: true };
+  }
+
+  #passwordless(victim: string): Said {
+    return this.#event({
+      kind: "SuccessfulAuth",
+      service: "SIP",
+      session: this.#session("SIP"),
+      remote: remoteOf(victim),
+      tail: [["UsingPassword", "0"]],
+    }, { what: "nothing", address: victim, session: "" });
+  }
+
+  #falseAnswer(): Said {
+    return {
+      text: "Response: Error\r\nActionID: 1\r\nMessage: Authentication failed\r\n\r\n",
+      happenings: [],
+    };
+  }
+
+  // Events
+
+  #challenge(address: string, session: string, service: "PJSIP" | "SIP"): Said {
+    const challenge = service === "PJSIP" ? "" : this.#unique();
+    const said = this.#event({
+      kind: "ChallengeSent",
+      service,
+      account: "1",
+      session,
+      remote: this.#remote(address, service),
+      tail: [["Challenge", challenge]],
+    }, { what: "challenge", address, session, challenge });
+    if (service === "PJSIP") return said;
+    // Ampere holds this one until something follows, or until it has been quiet for a moment.
+    if (this.#dice.chance(0.4)) return { ...said, alone: true };
+    return { ...said, text: said.text + filler(HELD_MAX).text, whole: said.text.length };
+  }
+
+  #wrong(address: string, session: string): Said {
+    const challenge = `1795335836/${this.#unique()}`;
+    const response = this.#unique().repeat(4);
+    return this.#event({
+      kind: "ChallengeResponseFailed",
+      service: "PJSIP",
+      session,
+      remote: this.#remote(address, "PJSIP"),
+      tail: [["Challenge", challenge], ["Response", response], ["ExpectedResponse", ""]],
+    }, { what: "wrong", address, session, answer: response });
+  }
+
+  /** With an account so long that the event is not held back. */
+  #sipWrong(address: string, session: string, account: string): Said {
+    const challenge = this.#unique();
+    const hash = this.#unique().repeat(4);
+    return this.#event({
+      kind: "InvalidPassword",
+      service: "SIP",
+      account,
+      session,
+      remote: this.#remote(address, "SIP"),
+      tail: [["Challenge", challenge], ["ReceivedChallenge", challenge], ["ReceivedHash", hash]],
+    }, { what: "wrong", address, session, answer: hash });
+  }
+
+  #event(fields: EventFields, happening?: Happening): Said {
+    return {
+      text: printEvent(fields),
+      happenings: happening === undefined ? [] : [happening],
+    };
+  }
+
+  #remote(address: string, service: "PJSIP" | "SIP"): string {
+    const transport = this.#dice.pick(["UDP", "TCP", "TLS"]);
+    // chan_sip prints the zone of a link-local address.
+    const zone = service === "SIP" && address.startsWith("fe80:") ? "%eth0" : "";
+    return remoteOf(address + zone, transport, this.#dice.int(1, 65_535));
+  }
+
+  #session(service: "AMI" | "PJSIP" | "SIP"): string {
+    return service === "PJSIP" ? `call-${this.#unique()}@x` : `0x7f19${this.#unique()}`;
+  }
+
+  #unique(): string {
+    return (++this.#serial).toString(16).padStart(8, "0");
+  }
+
+  #pause(): number {
+    const dice = this.#dice;
+    return dice.chance(0.1) ? dice.between(3_000, 8_000) : dice.between(0.5, 300);
+  }
+}
+
+/** An event of no concern, with at least so many bytes. */
+function filler(bytes: number): Said {
+  return {
+    text: `Event: PeerStatus\r\nPrivilege: system,all\r\nChannelType: SIP\r\nPeer: ${
+      "p".repeat(Math.max(3, bytes))
+    }\r\nPeerStatus: Registered\r\n\r\n`,
+    happenings: [],
+  };
+}

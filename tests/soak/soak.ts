@@ -1,0 +1,344 @@
+/**
+ * A long run of the real daemon against the real firewall programs, on a machine of its own (network, mount and process
+ * namespaces): a mixed feed, reconnects, flushes, SIGHUPs, `-a` and `-d`. In the end nothing may have grown.
+ *
+ * `deno task soak [-- --seconds=600] [--rate=20000] [--backend=iptables] [--compiled]`
+ *
+ * @module
+ */
+
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { BlockList } from "../../src/block_list.ts";
+import type { Status } from "../../src/status.ts";
+import { askStatus, statusSocketPath } from "../../src/status_socket.ts";
+import { compiledAmpere } from "../e2e/executable.ts";
+import { FAMILIES, makeChain, must } from "../e2e/machine.ts";
+import { Program, runToEnd } from "../e2e/program.ts";
+import { sh, until } from "../namespace.ts";
+import { Dice } from "../simulation/dice.ts";
+import type { FeederReport } from "./feeder.ts";
+
+const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
+const FEEDER = fileURLToPath(new URL("./feeder.ts", import.meta.url));
+const CONFIG_FILE = "/etc/ampere/ampere.cfg";
+const DATABASE = "/var/lib/ampere/ampere.db";
+
+/** How often is measured, in milliseconds. */
+const SAMPLE_MS = 1_000;
+
+/** How often something is done to the daemon, in milliseconds. */
+const DISTURB_MS = 1_500;
+
+/** Seconds between two reconnects. */
+const RECONNECT_SECONDS = 7;
+
+/** The part of the run in which everything may still grow. */
+const WARM_UP = 0.4;
+
+/** The feed must have been taken at this share of its rate at least: reconnects take their time. */
+const TAKEN_MIN = 0.85;
+
+/** What others block and release by hand. */
+const BY_HAND = ["100.64.0.0/16", "100.65.1.2", "2001:db8:ff::/48"];
+
+/** The folders of an installed Ampere, empty; the last command is not `exec`: the shell takes care of orphans. */
+const PREPARE = `
+  mount -t tmpfs none /run
+  mkdir /run/etc && cp -a /etc/. /run/etc && mount --bind /run/etc /etc
+  mount -t tmpfs none /var/lib
+  rm -rf /etc/ampere && mkdir /etc/ampere /var/lib/ampere
+  ip link set lo up
+  "$@"`;
+
+const UNSHARE = ["--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"];
+
+interface Options {
+  readonly seconds: number;
+  readonly rate: number;
+  readonly backend: string;
+  /** How the daemon is started, but for its options. */
+  readonly command: readonly string[];
+}
+
+/** What is measured, and by how much it may be larger in the late window than in the early one. */
+interface Measure {
+  readonly name: string;
+  readonly unit: string;
+  /** Share of the early value. */
+  readonly growth: number;
+  /** What is added to that. */
+  readonly slack: number;
+}
+
+const MEASURES = {
+  memory: { name: "memory (VmRSS)", unit: "MiB", growth: 0.1, slack: 32 },
+  files: { name: "file descriptors", unit: "", growth: 0, slack: 4 },
+  processes: { name: "child processes", unit: "", growth: 0, slack: 2 },
+  watched: { name: "hosts watched", unit: "", growth: 0.1, slack: 30 },
+  standing: { name: "hosts in good standing", unit: "", growth: 0.1, slack: 30 },
+  waiting: { name: "attempts waiting", unit: "", growth: 0.3, slack: 200 },
+  blocks: { name: "blocks", unit: "", growth: 0.1, slack: 30 },
+  applied: { name: "blocks in the firewall", unit: "", growth: 0.1, slack: 30 },
+  queued: { name: "changes queued", unit: "", growth: 0.5, slack: 100 },
+  held: { name: "changes refused", unit: "", growth: 0, slack: 0 },
+  owed: { name: "changes owed to the database", unit: "", growth: 0.5, slack: 20 },
+  database: { name: "database with its log", unit: "KiB", growth: 0.2, slack: 512 },
+} satisfies Record<string, Measure>;
+
+type MeasureName = keyof typeof MEASURES;
+type Sample = Readonly<Record<MeasureName, number>>;
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    args: Deno.args.filter((arg) => arg !== "--"),
+    options: {
+      seconds: { type: "string", default: "600" },
+      rate: { type: "string", default: "20000" },
+      backend: { type: "string", default: "iptables" },
+      compiled: { type: "boolean", default: false },
+      executable: { type: "string" },
+      inside: { type: "boolean", default: false },
+    },
+  });
+  const executable = values.compiled ? await compiledAmpere() : values.executable;
+  if (values.inside) {
+    return await soak({
+      seconds: Number(values.seconds),
+      rate: Number(values.rate),
+      backend: values.backend,
+      command: executable === undefined
+        ? [Deno.execPath(), "run", "-A", "--no-check", MAIN]
+        : [executable],
+    });
+  }
+  const options = ["--inside", `--seconds=${values.seconds}`, `--rate=${values.rate}`];
+  options.push(`--backend=${values.backend}`);
+  if (executable !== undefined) options.push(`--executable=${executable}`);
+  const self = [Deno.execPath(), "run", "-A", "--no-check", import.meta.url];
+  const child = new Deno.Command("unshare", {
+    args: [...UNSHARE, "sh", "-ec", PREPARE, "sh", ...self, ...options],
+    stdin: "null",
+  }).spawn();
+  return (await child.status).code;
+}
+
+async function soak(options: Options): Promise<number> {
+  await makeChain();
+  writeConfig(options, 0);
+  let report: FeederReport = { sent: 0, logins: 0 };
+  await using feeder = new Program(
+    [
+      Deno.execPath(),
+      "run",
+      "-A",
+      "--no-check",
+      FEEDER,
+      `--rate=${options.rate}`,
+      `--reconnect=${RECONNECT_SECONDS}`,
+    ],
+    {},
+    (line) => report = JSON.parse(line),
+  );
+  await until("the feeder speaks", () => feeder.lines.length > 0);
+  await using daemon = new Program([...options.command, "-c", CONFIG_FILE]);
+  await daemon.said(/logged in at/);
+
+  const start = performance.now();
+  const passed = () => (performance.now() - start) / 1000;
+  const samples: { at: number; sample: Sample }[] = [];
+  const disturbances = disturb(options, daemon, () => passed() < options.seconds - 3);
+  const first = { status: await status(), sent: report.sent, at: passed() };
+  while (passed() < options.seconds) {
+    await new Promise((resolve) => setTimeout(resolve, SAMPLE_MS));
+    samples.push({ at: passed(), sample: await measure(daemon) });
+  }
+  const last = { status: await status(), sent: report.sent, at: passed() };
+  const counts = await disturbances;
+  const memory = samples.map(({ sample }) => Math.round(sample.memory));
+  const step = Math.max(1, Math.floor(memory.length / 20));
+  console.log(`memory over time, MiB: ${memory.filter((_, i) => i % step === 0).join(" ")}`);
+
+  const seconds = last.at - first.at;
+  const taken = last.status.events.total - first.status.events.total;
+  const sent = last.sent - first.sent;
+  const warm = options.seconds * WARM_UP;
+  const middle = warm + (options.seconds - warm) / 2;
+  const early = samples.filter(({ at }) => at >= warm && at < middle).map(({ sample }) => sample);
+  const late = samples.filter(({ at }) => at >= middle).map(({ sample }) => sample);
+  const problems = compare(early, late);
+  console.log(
+    `${seconds.toFixed(0)} s: ${sent} events sent, ${taken} taken (${
+      Math.round(taken / seconds)
+    } a second), ` +
+      `${last.status.asterisk.logins} logins, ${last.status.blocks.added} blocks made, ` +
+      `${last.status.blocks.removed} ended, ${last.status.firewall.commands} firewall commands ` +
+      `(${last.status.firewall.failures} failed); disturbed by ${counts}`,
+  );
+  if (taken < TAKEN_MIN * options.rate * seconds) {
+    problems.push("the feed was not taken at its rate");
+  }
+  if (taken < 0.99 * sent - 2 * options.rate) problems.push("events were lost");
+
+  daemon.signal("SIGTERM");
+  feeder.signal("SIGTERM");
+  const { code } = await daemon.end();
+  if (code !== 0) problems.push(`the daemon ended with ${code}`);
+  const differs = await kernelDiffers(options);
+  if (differs !== undefined) problems.push(differs);
+  for (const problem of problems) console.log(`NOT IN ORDER: ${problem}`);
+  console.log(problems.length === 0 ? "flat" : daemon.lines.slice(-20).join("\n"));
+  return problems.length === 0 ? 0 : 1;
+}
+
+/** Blocks and memories are short, so that all tables turn over many times. */
+function writeConfig({ backend }: Options, loyalty: number): void {
+  Deno.writeTextFileSync(
+    CONFIG_FILE,
+    [
+      "host = 127.0.0.1",
+      "port = 5038",
+      `loyalty = ${3 + loyalty % 2}`,
+      `backend = ${backend}`,
+      "bantime = 5s",
+      "patience = 1s",
+      "forget = 5s",
+      "credit = 5s",
+      "verify = 5s",
+      `database = ${DATABASE}`,
+      "",
+    ].join("\n"),
+  );
+}
+
+async function status(): Promise<Status> {
+  return JSON.parse(await askStatus(statusSocketPath(DATABASE)));
+}
+
+/** Does to the daemon what happens to daemons; gives the counts in words. */
+async function disturb(
+  options: Options,
+  daemon: Program,
+  goesOn: () => boolean,
+): Promise<string> {
+  const dice = new Dice(1);
+  const counts = new Map<string, number>();
+  const deeds: Record<string, () => Promise<unknown>> = {
+    flushes: () => must(dice.pick(FAMILIES), "-w", "-F", "ampere"),
+    SIGHUPs: () => {
+      writeConfig(options, dice.int(0, 1));
+      return Promise.resolve(daemon.signal("SIGHUP"));
+    },
+    SIGUSR1s: () => Promise.resolve(daemon.signal("SIGUSR1")),
+    additions: () => runToEnd([...options.command, "-c", CONFIG_FILE, "-a", dice.pick(BY_HAND)]),
+    deletions: () => runToEnd([...options.command, "-c", CONFIG_FILE, "-d", dice.pick(BY_HAND)]),
+  };
+  while (goesOn() && !daemon.over) {
+    const [name, deed] = dice.pick(Object.entries(deeds));
+    await deed();
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+    await new Promise((resolve) => setTimeout(resolve, DISTURB_MS));
+  }
+  return [...counts].map(([name, count]) => `${count} ${name}`).join(", ");
+}
+
+async function measure(daemon: Program): Promise<Sample> {
+  const { hosts, blocks, firewall, database, pid } = await status();
+  return {
+    memory: residentMiB(pid),
+    files: [...Deno.readDirSync(`/proc/${pid}/fd`)].length,
+    processes: childrenOf(pid),
+    watched: hosts.watched,
+    standing: hosts.inGoodStanding,
+    waiting: hosts.attemptsWaiting,
+    blocks: blocks.count,
+    applied: firewall.applied,
+    queued: firewall.queued,
+    held: firewall.held,
+    owed: database.owed,
+    database: ["", "-wal", "-shm"].reduce((sum, end) => sum + sizeOf(DATABASE + end), 0) / 1024,
+    ...(daemon.over ? { memory: NaN } : {}),
+  };
+}
+
+function residentMiB(pid: number): number {
+  const text = Deno.readTextFileSync(`/proc/${pid}/status`);
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(text)?.[1]) / 1024;
+}
+
+/** Zombies count too. */
+function childrenOf(pid: number): number {
+  let count = 0;
+  for (const { name } of Deno.readDirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const stat = Deno.readTextFileSync(`/proc/${name}/stat`);
+      if (Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]) === pid) count++;
+    } catch {
+      // It has just ended.
+    }
+  }
+  return count;
+}
+
+function sizeOf(path: string): number {
+  try {
+    return Deno.statSync(path).size;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return 0;
+    throw error;
+  }
+}
+
+/** Prints the table; tells what has grown. */
+function compare(early: readonly Sample[], late: readonly Sample[]): string[] {
+  const problems: string[] = [];
+  const rows = (Object.entries(MEASURES) as [MeasureName, Measure][]).map(([key, measure]) => {
+    const [before, after] = [early, late].map((samples) => samples.map((sample) => sample[key]));
+    const [a, b] = [median(before!), median(after!)];
+    const isFlat = b <= a * (1 + measure.growth) + measure.slack;
+    if (!isFlat) problems.push(`${measure.name} grew from ${a.toFixed(1)} to ${b.toFixed(1)}`);
+    return {
+      measure: measure.unit === "" ? measure.name : `${measure.name}, ${measure.unit}`,
+      "early: median": rounded(a),
+      "early: max": rounded(Math.max(...before!)),
+      "late: median": rounded(b),
+      "late: max": rounded(Math.max(...after!)),
+      flat: isFlat ? "yes" : "NO",
+    };
+  });
+  console.table(rows);
+  return problems;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? NaN;
+}
+
+function rounded(value: number): number {
+  return Number(value.toFixed(1));
+}
+
+/** The rules stay when the daemon has ended: they must be those of the list. */
+async function kernelDiffers({ backend }: Options): Promise<string | undefined> {
+  // What `-l` shows would leave out what has ended since.
+  using list = BlockList.open(DATABASE, { readOnly: true });
+  const listed = list.targets().sort();
+  const found: string[] = [];
+  for (const [program, set] of [["iptables", "ampere4"], ["ip6tables", "ampere6"]] as const) {
+    const { out } = backend === "ipset"
+      ? await sh("ipset", "save", set)
+      : await sh(program, "-w", "-S", "ampere");
+    const pattern = backend === "ipset"
+      ? /^add \S+ (\S+)/gm
+      : /^-A ampere -s (\S+?)(?:\/32|\/128)? /gm;
+    for (const match of out.matchAll(pattern)) found.push(match[1]!);
+  }
+  found.sort();
+  return found.join() === listed.join()
+    ? undefined
+    : `the kernel blocks ${found.length} targets, the list has ${listed.length}`;
+}
+
+if (import.meta.main) Deno.exit(await main());
