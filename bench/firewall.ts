@@ -1,0 +1,71 @@
+/**
+ * The kernel's firewall in the namespace of the bench: made, emptied, counted, probed.
+ *
+ * @module
+ */
+
+import { type PacketProbe, sleepBlocking } from "./native.ts";
+import { type BackendName, CHAIN, must } from "./process.ts";
+
+/** Between two packets of a probe, in microseconds: the error of a measured time, and what it leaves of a core. */
+const PROBE_EVERY_US = 50;
+
+/** How long a rule may take to appear, in milliseconds. */
+const DEADLINE_MS = 60_000;
+
+/** Makes the chains, and every address of 10.0.0.0/8 one from which this machine may send. */
+export function makeFirewall(): void {
+  must("ip", ["link", "set", "lo", "up"]);
+  must("ip", ["route", "add", "local", "10.0.0.0/8", "dev", "lo"]);
+  for (const program of ["iptables", "ip6tables"]) {
+    must(program, ["-N", CHAIN]);
+    must(program, ["-I", "INPUT", "-j", CHAIN]);
+  }
+}
+
+/** Removes every rule of the chain, and the sets. */
+export function emptyFirewall(): void {
+  for (const program of ["iptables", "ip6tables"]) must(program, ["-F", CHAIN]);
+  for (const set of must("ipset", ["list", "-n"]).split("\n")) {
+    if (set !== "") must("ipset", ["destroy", set]);
+  }
+}
+
+/** How many hosts the kernel blocks, by its own list. */
+export function blockedCount(backend: BackendName): number {
+  if (backend === "ipset") {
+    const set = `${CHAIN}4`;
+    if (!must("ipset", ["list", "-n"]).split("\n").includes(set)) return 0;
+    return Number(/^Number of entries: (\d+)$/m.exec(must("ipset", ["list", "-t", set]))?.[1]);
+  }
+  return must("iptables", ["-S", CHAIN]).match(/^-A/gm)?.length ?? 0;
+}
+
+/** Puts one rule in the chain by a process of its own, as the original does. */
+export function blockByProcess(host: string): void {
+  must("iptables", ["-w", "-A", CHAIN, "-s", host, "-j", "REJECT"]);
+}
+
+/**
+ * Waits until packets of all these hosts are refused; blocks the event loop.
+ *
+ * @param probe sends the packets
+ * @param hosts whose packets
+ * @param everyUs time between two looks, in microseconds
+ * @returns the moment at which the last was seen to be refused, by `performance.now()`
+ */
+export function waitUntilBlocked(
+  probe: PacketProbe,
+  hosts: readonly string[],
+  everyUs = PROBE_EVERY_US,
+): number {
+  const end = performance.now() + DEADLINE_MS;
+  // The last ones are likely to be the last: mostly the others need one packet each.
+  for (let i = hosts.length - 1; i >= 0; i--) {
+    while (probe.passes(hosts[i]!)) {
+      if (performance.now() > end) throw new Error(`${hosts[i]} was not blocked in time`);
+      sleepBlocking(everyUs);
+    }
+  }
+  return performance.now();
+}

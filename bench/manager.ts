@@ -1,0 +1,84 @@
+/**
+ * The side of Asterisk: a manager interface that lets everybody in and sends what the bench wants sent.
+ *
+ * @module
+ */
+
+const BANNER = "Asterisk Call Manager/11.0.0\r\n";
+const ACTION_BYTES_MAX = 16 * 1024;
+
+/** A client that has logged in. */
+export class ManagerConnection {
+  /** Fulfilled when the client has closed the connection. */
+  readonly closed: Promise<void>;
+  readonly #connection: Deno.TcpConn;
+
+  private constructor(connection: Deno.TcpConn, closed: Promise<void>) {
+    this.#connection = connection;
+    this.closed = closed;
+  }
+
+  /** Answers the login, and every action after it. */
+  static async accept(connection: Deno.TcpConn): Promise<ManagerConnection> {
+    const loggedIn = Promise.withResolvers<void>();
+    await writeAll(connection, BANNER);
+    const answer = async () => {
+      const decoder = new TextDecoder();
+      const buffer = new Uint8Array(ACTION_BYTES_MAX);
+      let text = "";
+      for (;;) {
+        const count = await connection.read(buffer).catch(() => null);
+        if (count === null) return;
+        text += decoder.decode(buffer.subarray(0, count), { stream: true });
+        for (let end; (end = text.indexOf("\r\n\r\n")) >= 0; text = text.slice(end + 4)) {
+          const id = /ActionID: (.*)/.exec(text.slice(0, end))?.[1]?.trim();
+          await writeAll(
+            connection,
+            `Response: Success\r\nActionID: ${id}\r\nMessage: Authentication accepted\r\n\r\n`,
+          );
+          loggedIn.resolve();
+        }
+      }
+    };
+    const closed = answer().finally(() => loggedIn.reject(new Error("no login")));
+    await loggedIn.promise;
+    connection.setNoDelay(true);
+    return new ManagerConnection(connection, closed);
+  }
+
+  /** Sends text or bytes, all of it. */
+  async send(what: string | Uint8Array): Promise<void> {
+    await writeAll(this.#connection, what);
+  }
+
+  close(): void {
+    try {
+      this.#connection.close();
+    } catch {
+      // The client was faster.
+    }
+  }
+}
+
+/** The manager interface; a client at a time. */
+export class Manager implements Disposable {
+  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+
+  get port(): number {
+    return this.#listener.addr.port;
+  }
+
+  /** Waits for the next client and its login. */
+  async accept(): Promise<ManagerConnection> {
+    return await ManagerConnection.accept(await this.#listener.accept());
+  }
+
+  [Symbol.dispose](): void {
+    this.#listener.close();
+  }
+}
+
+async function writeAll(connection: Deno.TcpConn, what: string | Uint8Array): Promise<void> {
+  const bytes = typeof what === "string" ? new TextEncoder().encode(what) : what;
+  for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
+}

@@ -1,0 +1,183 @@
+/**
+ * Ampere as a process: how it is started, what it costs.
+ *
+ * @module
+ */
+
+import { CLOCK_TICK_SECONDS } from "./native.ts";
+import type { Manager, ManagerConnection } from "./manager.ts";
+
+/** The chain of all measurements. */
+export const CHAIN = "ampere";
+
+/** How long a program may take for what it is asked, in milliseconds. */
+const DEADLINE_MS = 30_000;
+
+/** The firewall backends. */
+export type BackendName = "iptables" | "ipset";
+
+/** How Ampere is started. */
+export interface AmpereOptions {
+  /** The program, and arguments that stand before all others. */
+  readonly command: readonly string[];
+  /** Folder for its configuration, database and log. */
+  readonly folder: string;
+  readonly backend?: BackendName;
+  /** Attempts that a host has; as many as possible: nobody is blocked. */
+  readonly loyalty?: number;
+  /** Whether its standard output is wanted. */
+  readonly output?: boolean;
+}
+
+/** A running Ampere, logged in. */
+export class Ampere {
+  readonly pid: number;
+  readonly connection: ManagerConnection;
+  readonly #child: Deno.ChildProcess;
+  readonly #log: string;
+
+  private constructor(child: Deno.ChildProcess, connection: ManagerConnection, log: string) {
+    this.pid = child.pid;
+    this.connection = connection;
+    this.#child = child;
+    this.#log = log;
+  }
+
+  /** Starts Ampere with what its folder holds, and waits for its login. */
+  static async start(manager: Manager, options: AmpereOptions): Promise<Ampere> {
+    const { command, folder, output = false } = options;
+    const log = `${folder}/ampere.log`;
+    const child = new Deno.Command(command[0]!, {
+      args: [...command.slice(1), "-c", writeConfig(options, manager.port), "-o", log],
+      stdin: "null",
+      stdout: output ? "piped" : "null",
+      stderr: "inherit",
+    }).spawn();
+    const died = child.status.then(() => {
+      throw new Error(`Ampere has ended: ${Deno.readTextFileSync(log).slice(-2000)}`);
+    });
+    died.catch(() => {});
+    return new Ampere(child, await Promise.race([manager.accept(), died]), log);
+  }
+
+  /** CPU time of the process, all its threads, in seconds. */
+  cpuSeconds(): number {
+    return cpuSeconds(this.pid);
+  }
+
+  /** Resident memory, in MiB. */
+  residentMiB(): number {
+    return residentMiB(this.pid);
+  }
+
+  /** What it has counted, by its own status line. */
+  async securityEvents(): Promise<number> {
+    const before = Deno.statSync(this.#log).size;
+    this.#child.kill("SIGUSR1");
+    return await until("the status line", () => {
+      const line = /(\d+) security events/.exec(Deno.readTextFileSync(this.#log).slice(before));
+      return line === null ? undefined : Number(line[1]);
+    }, 2);
+  }
+
+  /** How often its log says something. */
+  logged(pattern: RegExp): number {
+    return Deno.readTextFileSync(this.#log).match(pattern)?.length ?? 0;
+  }
+
+  /** What it writes to standard output until its end, if that is wanted. */
+  async output(): Promise<string> {
+    return await new Response(this.#child.stdout).text();
+  }
+
+  /** Ends it; the rules stay. */
+  async stop(): Promise<void> {
+    try {
+      this.#child.kill("SIGTERM");
+    } catch {
+      // It has ended.
+    }
+    await this.#child.status;
+    this.connection.close();
+  }
+}
+
+/** Writes a configuration, and gives its path. */
+export function writeConfig(options: Omit<AmpereOptions, "command">, port = 5038): string {
+  const path = `${options.folder}/ampere.cfg`;
+  Deno.writeTextFileSync(
+    path,
+    `port = ${port}\nuser = bench\npass = bench\nchain = ${CHAIN}\n` +
+      `loyalty = ${options.loyalty ?? 3}\nbackend = ${options.backend ?? "iptables"}\n` +
+      `database = ${options.folder}/ampere.db\n`,
+  );
+  return path;
+}
+
+/** CPU time of a process, all its threads, in seconds: utime and stime of proc(5). */
+export function cpuSeconds(pid: number): number {
+  const fields = Deno.readTextFileSync(`/proc/${pid}/stat`).replace(/^.*\) /, "").split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * CLOCK_TICK_SECONDS;
+}
+
+/** Resident memory of a process, in MiB. */
+export function residentMiB(pid: number): number {
+  const kib = /^VmRSS:\s+(\d+) kB$/m.exec(Deno.readTextFileSync(`/proc/${pid}/status`))?.[1];
+  return Number(kib) / 1024;
+}
+
+/**
+ * Waits for something.
+ *
+ * @param what for the message when it does not come
+ * @param look gives it, or `undefined` when it is not there yet
+ * @param everyMs how often to look, in milliseconds
+ */
+export async function until<T>(
+  what: string,
+  look: () => T | undefined | Promise<T | undefined>,
+  everyMs = 10,
+): Promise<T> {
+  const end = performance.now() + DEADLINE_MS;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined) return found;
+    if (performance.now() > end) {
+      throw new Error(`after ${DEADLINE_MS / 1000} s still not: ${what}`);
+    }
+    await pause(everyMs);
+  }
+}
+
+/** Lets time pass. */
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Runs a program that must succeed; gives its output. */
+export function must(program: string, args: readonly string[], stdin?: string): string {
+  if (stdin !== undefined) {
+    const script = 'file=$1; shift; exec "$@" < "$file"';
+    const file = Deno.makeTempFileSync();
+    Deno.writeTextFileSync(file, stdin);
+    try {
+      return must("sh", ["-c", script, "sh", file, program, ...args]);
+    } finally {
+      Deno.removeSync(file);
+    }
+  }
+  const { success, stdout, stderr } = new Deno.Command(program, {
+    args: [...args],
+    stdin: "null",
+  }).outputSync();
+  if (!success) {
+    throw new Error(`${program} ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
+  }
+  return new TextDecoder().decode(stdout);
+}
+
+/** Makes a folder whose list holds these hosts. */
+export function storeBlocks(executable: string, folder: string, hosts: readonly string[]): void {
+  Deno.mkdirSync(folder, { recursive: true });
+  must(executable, ["-c", writeConfig({ folder }), "-a"], hosts.join("\n") + "\n");
+}

@@ -1,0 +1,96 @@
+/**
+ * Restart with a full list, and how long the commands take.
+ *
+ * @module
+ */
+
+import { hostAddress } from "./feed.ts";
+import { blockedCount, emptyFirewall, waitUntilBlocked } from "./firewall.ts";
+import type { Manager } from "./manager.ts";
+import type { PacketProbe } from "./native.ts";
+import { Ampere, type AmpereOptions, CHAIN, must, writeConfig } from "./process.ts";
+
+/** Stored hosts whose packets are looked at; all others are counted afterwards. */
+const PROBED = 16;
+
+/** Between two looks while thousands of rules are made, in microseconds. */
+const PROBE_EVERY_US = 1_000;
+
+/** The hosts that {@linkcode fillChain} and the stored lists hold. */
+export function storedHosts(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => hostAddress(i));
+}
+
+/** Makes a chain with so many rules, by one command. */
+export function fillChain(rules: number): void {
+  const lines = storedHosts(rules).map((host) => `-A ${CHAIN} -s ${host}/32 -j REJECT\n`);
+  must("iptables-restore", ["-n"], `*filter\n${lines.join("")}COMMIT\n`);
+}
+
+/** Makes a set with so many hosts, and the rule that looks at it. */
+export function fillSet(hosts: number): void {
+  const set = `${CHAIN}4`;
+  const lines = storedHosts(hosts).map((host) => `add ${set} ${host}\n`);
+  must("ipset", ["restore"], `create ${set} hash:net maxelem 1000000 timeout 0\n${lines.join("")}`);
+  must("iptables", ["-A", CHAIN, "-m", "set", "--match-set", set, "src", "-j", "REJECT"]);
+}
+
+/**
+ * Starts Ampere with a full list.
+ *
+ * @param options its folder holds `stored` blocks
+ * @returns seconds from the start of the process until the kernel refuses all of them
+ */
+export async function measureRestart(
+  manager: Manager,
+  probe: PacketProbe,
+  options: AmpereOptions & { stored: number },
+): Promise<number> {
+  const { stored, backend = "iptables" } = options;
+  const hosts = storedHosts(stored);
+  const probed = Array.from(
+    { length: PROBED },
+    (_, i) => hosts[Math.floor((i + 1) * stored / PROBED) - 1]!,
+  );
+  for (const host of probed) probe.prepare(host);
+  const start = performance.now();
+  // Logging in comes first; the time counts from before the process.
+  const ampere = await Ampere.start(manager, options);
+  try {
+    const end = waitUntilBlocked(probe, probed, PROBE_EVERY_US);
+    const there = blockedCount(backend);
+    if (there !== stored) throw new Error(`${there} of ${stored} are in the kernel`);
+    return (end - start) / 1000;
+  } finally {
+    await ampere.stop();
+    probe.forget();
+    emptyFirewall();
+  }
+}
+
+/**
+ * Times of a command from start to end, all of its output read.
+ *
+ * @param times how often
+ * @returns milliseconds
+ */
+export function measureCommand(
+  executable: string,
+  args: readonly string[],
+  times: number,
+  lines = 0,
+): number[] {
+  return Array.from({ length: times }, () => {
+    const start = performance.now();
+    const output = must(executable, args);
+    const took = performance.now() - start;
+    const there = output.split("\n").length - 1;
+    if (lines > 0 && there !== lines) throw new Error(`${there} lines instead of ${lines}`);
+    return took;
+  });
+}
+
+/** The arguments that list the blocks of a folder. */
+export function listArguments(folder: string): string[] {
+  return ["-c", writeConfig({ folder }), "-l"];
+}
