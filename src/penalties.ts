@@ -483,7 +483,8 @@ export class PenaltyTable {
     const first = answers.push(event.answer) === 1;
     // The first answer completes what its challenge or refusal has cost already.
     const points = !first ? ATTEMPT_POINTS : remainder(attempt);
-    this.#tally(host, now).wrongAnswers++;
+    // The answer to a refusal is part of the refused attempt.
+    if (points > 0) this.#tally(host, now).wrongAnswers++;
     this.#add(host, points, event, now);
     this.#explain(
       first ? "a wrong answer" : "a further wrong answer",

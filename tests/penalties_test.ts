@@ -257,6 +257,12 @@ Deno.test("penalties: a refused request costs 5 in all, however many events it r
   bench.take(...one("b")).after(10_000);
   assert.equal(bench.points(), 10);
   assert.deepEqual(bench.take(...one("c")).blocked, [HOST]);
+  assert.deepEqual(bench.offences[0]!.tally, {
+    wrongAnswers: 0,
+    unanswered: 0,
+    refusals: 3,
+    badRequests: 0,
+  });
   assert.equal(new Bench(ORIGINAL).take(...one("a")).points(), 5);
 });
 
