@@ -467,6 +467,7 @@ async function runInside(folder: string, parts: readonly string[], write: boolea
   const after = rest?.split(END)[1];
   if (after === undefined) throw new Error(`${README} has no place for the results`);
   Deno.writeTextFileSync(README, `${before}${BEGIN}\n\n${text}\n${END}${after}`);
+  must(Deno.execPath(), ["fmt", "--quiet", README, SVG]);
 }
 
 /** Compiles, then runs this module again in namespaces. */
