@@ -320,6 +320,17 @@ export class BlockList implements Disposable {
   }
 
   /**
+   * Whether any ended block is remembered; without `bantime` none ever is. Saves a look for each target.
+   *
+   * @throws BlockListError if the file cannot be read
+   */
+  hasHistory(): boolean {
+    return this.#guarded(() => {
+      return this.#run("SELECT EXISTS (SELECT 1 FROM history) AS any").get()?.any === 1;
+    });
+  }
+
+  /**
    * A number that differs from the last one when another connection (another process) has committed a change since.
    * Own changes do not change it, and the numbers of two connections say nothing about each other
    * (https://www.sqlite.org/pragma.html#pragma_data_version): compare only what the same open list returned. It takes

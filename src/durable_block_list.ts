@@ -247,6 +247,16 @@ export class DurableBlockList implements Disposable {
     }
   }
 
+  /** Whether some target that is not blocked may have been blocked before. */
+  #anyPast(): boolean {
+    if (this.#owed.size > 0) return true;
+    try {
+      return this.#list?.hasHistory() ?? true;
+    } catch {
+      return true;
+    }
+  }
+
   /** Hosts that were in good standing when the list was opened: last login in milliseconds since 1970. */
   standing(): ReadonlyMap<string, number> {
     return this.#standingAtStart;
@@ -261,11 +271,12 @@ export class DurableBlockList implements Disposable {
    * @throws TypeError if a target is not an address or network
    */
   add(blocks: readonly NewBlock[], now: number = Date.now()): boolean {
+    const anyPast = blocks.length < 2 || this.#anyPast();
     for (const given of blocks) {
       if (hasEnded(given, now)) continue;
       const fresh = boundedNew(given);
       const known = this.#blocks.get(fresh.target);
-      const past = known === undefined ? this.timesOf(fresh.target) : 0;
+      const past = known === undefined && anyPast ? this.timesOf(fresh.target) : 0;
       const { block, change } = mergeBlock(known, past, fresh, now);
       if (change !== "same") this.#owePut(block);
     }

@@ -108,7 +108,8 @@ export function formatTable(
  * @param count a whole number
  */
 export function formatCount(count: number): string {
-  return count.toLocaleString("en-US");
+  // Not toLocaleString(): its first call loads the data of all languages, which takes 30 ms and 3 MB.
+  return String(count).replace(/\B(?=(?:\d{3})+$)/g, ",");
 }
 
 /**
