@@ -13,39 +13,10 @@ import {
 } from "../src/block_list.ts";
 import { NAME_MAX, TEXT_MAX, TIME_MAX } from "../src/block_list/block.ts";
 import { migrate, MIGRATIONS } from "../src/block_list/schema.ts";
-
-const NOW = 1_700_000_000_000;
+import { address, block, NOW, withDatabase } from "./database_samples.ts";
 
 /** The original's file: a Berkeley DB B-tree with three addresses. */
 const BERKELEY = new URL("testdata/filter.db", import.meta.url).pathname;
-
-/** Runs a test in a folder of its own, with the path of a database in it. */
-async function withDatabase(test: (path: string, folder: string) => unknown): Promise<void> {
-  const folder = Deno.makeTempDirSync({ prefix: "ampere-" });
-  try {
-    await test(`${folder}/ampere.db`, folder);
-  } finally {
-    Deno.removeSync(folder, { recursive: true });
-  }
-}
-
-function block(target: string, more: Partial<NewBlock> = {}): NewBlock {
-  return {
-    target,
-    since: NOW,
-    until: undefined,
-    reason: "3 attempts",
-    service: "PJSIP",
-    transport: "UDP",
-    account: "100",
-    ...more,
-  };
-}
-
-/** The n-th of 16 million different addresses. */
-function address(n: number): string {
-  return `20.${n >> 16 & 255}.${n >> 8 & 255}.${n & 255}`;
-}
 
 /** The error that a call throws, which must be a BlockListError. */
 function failure(call: () => unknown): BlockListError {

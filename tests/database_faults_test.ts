@@ -17,8 +17,8 @@ import {
   RETRY_MAX_MS,
   STANDING_OWED_MAX,
 } from "../src/durable_block_list.ts";
+import { address, block, NOW, withDatabase } from "./database_samples.ts";
 
-const NOW = 1_700_000_000_000;
 const PAGE = 4_096;
 const PROGRAM = new URL("database_process.ts", import.meta.url).pathname;
 const NOBODY = 65_534;
@@ -34,32 +34,6 @@ function succeeds(program: string, args: string[]): boolean {
   } catch {
     return false;
   }
-}
-
-async function withDatabase(test: (path: string, folder: string) => unknown): Promise<void> {
-  const folder = Deno.makeTempDirSync({ prefix: "ampere-" });
-  try {
-    await test(`${folder}/ampere.db`, folder);
-  } finally {
-    Deno.removeSync(folder, { recursive: true });
-  }
-}
-
-function block(target: string, more: Partial<NewBlock> = {}): NewBlock {
-  return {
-    target,
-    since: NOW,
-    until: undefined,
-    reason: "3 attempts",
-    service: "PJSIP",
-    transport: "UDP",
-    account: "100",
-    ...more,
-  };
-}
-
-function address(n: number): string {
-  return `20.${n >> 16 & 255}.${n >> 8 & 255}.${n & 255}`;
 }
 
 function blocks(count: number): NewBlock[] {
