@@ -132,6 +132,9 @@ Deno.test("security event: addresses", () => {
     "IPV6/UDP/::ffff:203.0.113.5/5": ["203.0.113.5", "UDP"],
     "IPV6/UDP/fe80::1%eth0/5": ["fe80::1", "UDP"],
     "IPV6/UDP/FE80::1/5": ["fe80::1", "UDP"],
+    "IPV6/WS/::1/5": ["::1", "WS"],
+    "IPV6/WSS/::/5": ["::", "WSS"],
+    "IPV6/TCP/1::/5": ["1::", "TCP"],
   };
   for (const [text, [address, transport]] of Object.entries(good)) {
     const { verdict, event } = parse(challengeSent("1.1.1.1", { remote: text }));

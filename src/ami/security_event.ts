@@ -91,7 +91,11 @@ export class SecurityEvent {
 
   /** AccountID, one character a byte, cut to {@linkcode TEXT_CHARACTERS_MAX}; a stranger's text: escape it before printing. */
   get account(): string {
-    return this.#account ??= this.#text(this.#accountStart, this.#accountEnd);
+    return this.#account ??= knownText(
+      this.#bytes,
+      this.#accountStart,
+      Math.min(this.#accountEnd, this.#accountStart + TEXT_CHARACTERS_MAX),
+    );
   }
 
   /** ACLName of a FailedACL, RequestType of a refused request, else empty; cut to {@linkcode TEXT_CHARACTERS_MAX}. */
@@ -146,6 +150,22 @@ export class SecurityEvent {
   }
 }
 
+/** Accounts that came last, by a few of their bytes: the same ones come again and again, and need not be made anew. */
+const TEXTS_KEPT = 1024;
+const texts: string[] = new Array(TEXTS_KEPT).fill("");
+
+/** The same as {@linkcode latin1}, mostly without making a text. */
+function knownText(bytes: Uint8Array, start: number, end: number): string {
+  const length = end - start;
+  if (length <= 0) return "";
+  const middle = bytes[start + (length >> 1)]!;
+  const place = (bytes[end - 1]! * 37 + middle * 11 + bytes[start]! * 5 + length) % TEXTS_KEPT;
+  const known = texts[place]!;
+  return isText(known, viewOf(bytes), start, end)
+    ? known
+    : texts[place] = latin1(bytes, start, end);
+}
+
 /**
  * What a message is.
  *
@@ -167,35 +187,55 @@ const TIME_BYTES = 28;
 /** A header line of a general header (Timestamp, SystemName …) is at most this long, in bytes. */
 const GENERAL_BYTES_MAX = 1024;
 
-/** A text to be compared with bytes of a message, four at a time. */
+/**
+ * A text to be compared with bytes of a message, eight at a time: read as floating-point numbers, because JavaScript has no
+ * other type of eight bytes that costs nothing. Two of them are equal if and only if their bytes are, unless the text's own
+ * is no number or zero; the constructor sees to that.
+ */
 class Literal {
   readonly text: string;
   readonly length: number;
-  readonly #words: Int32Array;
-  readonly #rest: Uint8Array;
+  readonly #words: Float64Array;
+  /** The last bytes, eight (or four of a short text), which overlap the words before unless they begin where those end. */
+  readonly #last: number;
 
   constructor(text: string) {
     const bytes = new TextEncoder().encode(text);
+    if (bytes.length < 4) throw new RangeError(`"${text}" is too short`);
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     this.text = text;
     this.length = bytes.length;
-    this.#words = Int32Array.from(
-      { length: bytes.length >> 2 },
-      (_, i) => view.getInt32(4 * i, true),
+    this.#words = Float64Array.from(
+      { length: (bytes.length - 1) >> 3 },
+      (_, i) => view.getFloat64(8 * i, true),
     );
-    this.#rest = bytes.subarray(bytes.length & ~3);
+    this.#last = bytes.length < 8
+      ? view.getInt32(bytes.length - 4, true)
+      : view.getFloat64(bytes.length - 8, true);
+    if (![...this.#words, this.#last].every((word) => Math.abs(word) > 0)) {
+      throw new RangeError(`"${text}" cannot be compared`);
+    }
   }
 
   /** Whether the bytes at `at` are this text; they must end before `end`. */
   at(view: DataView, at: number, end: number): boolean {
-    if (at + this.length > end) return false;
-    const words = this.#words;
-    for (let i = 0; i < words.length; i++, at += 4) {
-      if (view.getInt32(at, true) !== words[i]) return false;
+    const length = this.length;
+    if (at + length > end) return false;
+    if (length < 8) {
+      // Four bytes at the beginning, and four that reach to the end.
+      return view.getInt32(at + length - 4, true) === this.#last &&
+        (length === 4 || this.#beginsAt(view, at));
     }
-    const rest = this.#rest;
-    for (let i = 0; i < rest.length; i++, at++) {
-      if (view.getUint8(at) !== rest[i]) return false;
+    const words = this.#words;
+    for (let i = 0; i < words.length; i++) {
+      if (view.getFloat64(at + 8 * i, true) !== words[i]) return false;
+    }
+    return view.getFloat64(at + length - 8, true) === this.#last;
+  }
+
+  #beginsAt(view: DataView, at: number): boolean {
+    for (let i = 0; i < this.length - 4; i++) {
+      if (view.getUint8(at + i) !== this.text.charCodeAt(i)) return false;
     }
     return true;
   }
@@ -388,11 +428,31 @@ const REMOTE_ADDRESS = new Literal("RemoteAddress: ");
 const GENERAL = ["Timestamp", "SequenceNumber", "File", "Line", "Func", "SystemName"]
   .map((name) => new Literal(`${name}: `));
 
-const TRANSPORTS: readonly { transport: Transport; literal: Literal }[] =
-  (["UDP", "TCP", "TLS", "WSS", "WS"] as const).map((transport) => ({
-    transport,
-    literal: new Literal(`${transport}/`),
-  }));
+/** The first four bytes of a transport in RemoteAddress, as a little-endian number. */
+const UDP_WORD = wordOf("UDP/");
+const TCP_WORD = wordOf("TCP/");
+const TLS_WORD = wordOf("TLS/");
+const WSS_WORD = wordOf("WSS/");
+/** The same without the highest byte: `WS/` is shorter. */
+const WS_WORD = wordOf("WS/\0");
+
+/** Four characters as they are read from a message. */
+function wordOf(text: string): number {
+  return new DataView(new TextEncoder().encode(text).buffer).getInt32(0, true);
+}
+
+/** Where in a message the word is that tells the kinds of events apart: behind `Event: ` and nine letters. */
+const KIND_WORD_AT = "Event: ".length + 9;
+const GRAMMAR_BY_WORD: ReadonlyMap<number, Grammar> = new Map(
+  GRAMMARS.map((g) => [wordOf(g.head.text.slice(KIND_WORD_AT, KIND_WORD_AT + 4)), g]),
+);
+if (GRAMMAR_BY_WORD.size !== GRAMMARS.length) throw new Error("two kinds of events look alike");
+
+/** The grammar whose head a message may have; whether it has must be seen. */
+function grammarOf(view: DataView, start: number, end: number): Grammar | undefined {
+  if (start + KIND_WORD_AT + 4 > end) return undefined;
+  return GRAMMAR_BY_WORD.get(view.getInt32(start + KIND_WORD_AT, true));
+}
 
 // Seeds nobody outside knows, so that nobody can choose Call-IDs whose hashes are equal.
 const [SEED_A = 0, SEED_B = 0] = crypto.getRandomValues(new Int32Array(2));
@@ -421,10 +481,12 @@ export function parseMessage(
   event: SecurityEvent,
 ): Verdict {
   const view = viewOf(buffer);
-  for (const g of GRAMMARS) {
-    if (!g.head.at(view, start, end)) continue;
+  const g = grammarOf(view, start, end);
+  if (g !== undefined) {
     if (parseExactly(g, view, buffer, start, end, event)) return "security";
-    return parseDoubled(g, buffer, start, end, event) ? "doubled" : "tampered";
+    if (g.head.at(view, start, end)) {
+      return parseDoubled(g, buffer, start, end, event) ? "doubled" : "tampered";
+    }
   }
   if (EVENT.at(view, start, end)) return otherEvent(view, start, end);
   if (!RESPONSE.at(view, start, end)) return "tampered";
@@ -453,7 +515,7 @@ function otherEvent(view: DataView, start: number, end: number): Verdict {
  */
 export function hasAuthenticHead(buffer: Uint8Array, start: number, end: number): boolean {
   const view = viewOf(buffer);
-  const found = GRAMMARS.find((g) => g.head.at(view, start, end));
+  const found = grammarOf(view, start, end);
   return found !== undefined && parseHead(found, view, buffer, start, end, new SecurityEvent()) > 0;
 }
 
@@ -471,6 +533,7 @@ function parseHead(
 ): number {
   let at = start + g.plainHead.length;
   if (!g.plainHead.at(view, start, end)) {
+    if (!g.head.at(view, start, end)) return -1;
     at = skipGeneral(view, start + g.head.length, end);
     if (at < 0 || !EVENT_TV.at(view, at, end)) return -1;
     at += EVENT_TV.length;
@@ -634,17 +697,17 @@ function parseRemoteAddress(
   if (at >= end) return false;
   const first = view.getUint8(at);
   if (first >= 0x54 && first <= 0x57) { // "T" to "W": every transport begins so, no address does
-    let known = false;
-    for (let i = 0; i < TRANSPORTS.length; i++) {
-      const { transport, literal } = TRANSPORTS[i]!;
-      if (literal.at(view, at, end)) {
-        event.transport = transport;
-        at += literal.length;
-        known = true;
-        break;
-      }
-    }
-    if (!known) return false;
+    if (at + 4 > end) return false;
+    const word = view.getInt32(at, true);
+    at += 4;
+    if (word === UDP_WORD) event.transport = "UDP";
+    else if (word === TCP_WORD) event.transport = "TCP";
+    else if (word === TLS_WORD) event.transport = "TLS";
+    else if (word === WSS_WORD) event.transport = "WSS";
+    else if ((word & 0xffffff) === WS_WORD) {
+      event.transport = "WS";
+      at--;
+    } else return false;
   }
   let slash = end - 1;
   let port = 0;
@@ -691,13 +754,13 @@ function parseIpv4(view: DataView, start: number, end: number, event: SecurityEv
 const IPV6_BYTES_MAX = 62;
 /** The IPv6 addresses seen last, by the hash of their text, so that the address of a busy host is parsed once. */
 const IPV6_CACHE_MAX = 4096;
-const ipv6Cache = new Map<number, { text: Literal; host: number | string }>();
+const ipv6Cache = new Map<number, { text: string; host: number | string }>();
 
 function parseIpv6(view: DataView, start: number, end: number, event: SecurityEvent): boolean {
   if (end - start > IPV6_BYTES_MAX) return false;
   const key = hash(view, start, end, 0);
   const known = ipv6Cache.get(key);
-  if (known !== undefined && known.text.length === end - start && known.text.at(view, start, end)) {
+  if (known !== undefined && isText(known.text, view, start, end)) {
     event.host = known.host;
     return true;
   }
@@ -708,8 +771,16 @@ function parseIpv6(view: DataView, start: number, end: number, event: SecurityEv
   // An IPv4-mapped address is the IPv4 host.
   event.host = address.includes(":") ? address : ipv4Number(address);
   if (ipv6Cache.size >= IPV6_CACHE_MAX) ipv6Cache.clear();
-  ipv6Cache.set(key, { text: new Literal(text), host: event.host });
+  ipv6Cache.set(key, { text, host: event.host });
   return true;
+}
+
+/** Whether the bytes are this text, one character a byte. */
+function isText(text: string, view: DataView, start: number, end: number): boolean {
+  if (text.length !== end - start) return false;
+  let i = 0;
+  while (i < text.length && text.charCodeAt(i) === view.getUint8(start + i)) i++;
+  return i === text.length;
 }
 
 /** The text of an IPv4 address that is kept as a signed 32-bit number. */
