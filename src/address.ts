@@ -253,6 +253,19 @@ export class AddressSet {
   }
 
   /**
+   * The same for an IPv4 address that is a number, as events of a flood bring it: no text is made or read.
+   *
+   * @param address The four bytes as one number of 32 bits, signed or not.
+   * @returns `true` if it is one of the targets or in one of them.
+   */
+  hasIpv4(address: number): boolean {
+    const ranges = this.#ranges[4];
+    if (ranges.length === 0) return false;
+    const words = [address >>> 0];
+    return meets(ranges, words, words);
+  }
+
+  /**
    * Whether a target shares an address with this set, that is, contains a target of the set or is
    * contained in one.
    *

@@ -33,6 +33,12 @@ export const TICK_MS = 250;
  */
 const STALL_MS = 1_000;
 
+/** Most attempts that are charged in one turn of the event loop; takes about 2 ms. */
+const LAPSES_PER_TURN = 2_000;
+
+/** Most logins that are written at a time; takes about 3 ms. */
+const LOGINS_PER_TICK = 1_000;
+
 /** How often logins are written, and this machine's addresses looked up, in milliseconds. */
 const CHORES_MS = 10_000;
 
@@ -44,6 +50,10 @@ const WORST_LOOKED_AT_FACTOR = 100;
 
 /** Most changes of other processes that are logged one by one. */
 const LOGGED_CHANGES_MAX = 20;
+
+/** Where the name of an event begins, and its first byte: `Event: Shutdown`. */
+const SHUTDOWN_AT = "Event: ".length;
+const SHUTDOWN_BYTE = "S".charCodeAt(0);
 
 /** Most characters of a message that are shown. */
 const EXCERPT_CHARACTERS_MAX = 160;
@@ -121,7 +131,11 @@ export class Daemon {
   /** Clock value for the events of the read that is under way: asking the clock costs as much as taking an event. */
   #readAt: number | undefined;
   #lastTick = 0;
+  /** Attempts are being charged in several turns of the event loop. */
+  #advancing = false;
   #lastChores = 0;
+  /** There may be logins to be written. */
+  #loginsWait = false;
   #saidStillArrives = 0;
   /** Asterisk's events arrive; `undefined` until it was tried. */
   #following: boolean | undefined;
@@ -365,6 +379,8 @@ export class Daemon {
   }
 
   #other(buffer: Uint8Array, start: number, end: number): void {
+    // Most are of no concern: they are not made into text.
+    if (buffer[start + SHUTDOWN_AT] !== SHUTDOWN_BYTE) return;
     const text = latin1(buffer, start, Math.min(end, start + EXCERPT_CHARACTERS_MAX));
     if (!text.startsWith("Event: Shutdown\r\n")) return;
     // Whoever can write line ends into an account name can write this too, as often as he likes.
@@ -421,7 +437,10 @@ export class Daemon {
   }
 
   #blockOf(offence: Offence, now: number): NewBlock {
-    const ban = banTime(this.#config, this.#list.timesOf(offence.target), offence.inGoodStanding);
+    // How often it was blocked is looked up only if it matters: in a burst that is thousands of times.
+    const matters = this.#config.bantimeFactor > 1 || offence.inGoodStanding;
+    const times = matters ? this.#list.timesOf(offence.target) : 0;
+    const ban = banTime(this.#config, times, offence.inGoodStanding);
     return {
       target: offence.target,
       since: now,
@@ -458,27 +477,38 @@ export class Daemon {
       cancel = this.#clock.after(TICK_MS, tick);
     };
     cancel = this.#clock.after(TICK_MS, tick);
-    return () => cancel();
+    return () => {
+      this.#advancing = false;
+      cancel();
+    };
   }
 
   #tick(): void {
     const now = this.#clock.now();
     const stalled = now - this.#lastTick > STALL_MS;
     this.#lastTick = now;
-    if (!stalled) {
-      this.table.advance(now);
-      this.#flush();
-    }
+    if (!stalled && !this.#advancing) this.#advance(now);
     const wall = this.#wallClock();
     this.#list.retry(wall);
     this.#takeOver(wall);
     this.#endBlocks(wall);
     if (now - this.#lastChores >= CHORES_MS) {
       this.#lastChores = now;
-      this.#saveLogins(wall);
+      this.#loginsWait = true;
       this.#refreshExempt();
       this.#log.sweep();
     }
+    if (this.#loginsWait) this.#loginsWait = this.#saveLogins(wall, LOGINS_PER_TICK);
+  }
+
+  /** Charges the attempts whose patience has run out; those who read the socket get their turn in between. */
+  #advance(now: number): void {
+    this.#advancing = !this.table.advance(now, LAPSES_PER_TURN);
+    this.#flush();
+    if (!this.#advancing) return;
+    this.#clock.soon(() => {
+      if (this.#advancing) this.#advance(now);
+    });
   }
 
   /** Takes over what `ampere -a` and `ampere -d` changed. */
@@ -515,11 +545,13 @@ export class Daemon {
     this.#logChanges("released", ended, "the time is over");
   }
 
-  #saveLogins(now: number): void {
-    const logins = this.table.takeLogins();
-    if (logins.length === 0) return;
+  /** Whether there are more than that. */
+  #saveLogins(now: number, most = Infinity): boolean {
+    const logins = this.table.takeLogins(most);
+    if (logins.length === 0) return false;
     const saved = logins.map(([host, at]) => [host, this.#toWallClock(at)] as const);
     this.#list.saveStanding(saved, now - this.#config.credit * 1000, now);
+    return logins.length >= most;
   }
 
   /** The machine may have got another address. */

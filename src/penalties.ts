@@ -156,6 +156,12 @@ const LOGIN_ORDER_MS = 1_000;
 /** Hosts of which it is remembered whether they are exempt. */
 const EXEMPT_CACHE_MAX = 16_384;
 
+/** First number of the addresses 127.0.0.0/8. */
+const LOOPBACK_NETWORK = 127;
+
+/** Most attempts that are kept to be used again. */
+const FREE_ATTEMPTS_MAX = 65_536;
+
 type HostKey = number | string;
 
 interface Standing {
@@ -177,20 +183,30 @@ interface Attempt {
   /** Its login succeeded (only kept without credit). */
   succeeded: boolean;
   repeats: number;
-  answers: number[] | undefined;
+  /** Its wrong answers: how many different ones, the first, and the others if there are any. */
+  answered: number;
+  firstAnswer: number;
+  moreAnswers: number[] | undefined;
   transport: Transport;
   service: Service;
   account: string;
+  /** Neighbours among the attempts of all hosts that wait. */
   older: Attempt | undefined;
   newer: Attempt | undefined;
+  /** Neighbours among the attempts of its host. */
+  before: Attempt | undefined;
+  after: Attempt | undefined;
 }
 
 interface Host {
-  readonly key: HostKey;
+  key: HostKey;
   points: number;
   lastAt: number;
   firstAt: number;
-  attempts: Attempt[];
+  /** Its attempts, chained by `before` and `after`: an array for each would be most of what a forged host costs. */
+  first: Attempt | undefined;
+  last: Attempt | undefined;
+  attempts: number;
   waiting: number;
   tally: Tally | undefined;
   lastAddress: HostKey;
@@ -200,9 +216,6 @@ interface Host {
   older: Host | undefined;
   newer: Host | undefined;
 }
-
-/** What a host begins with; never added to. */
-const NO_ATTEMPTS: Attempt[] = [];
 
 /** Hosts of one rank, the one not seen for longest first. */
 interface RankList {
@@ -243,8 +256,15 @@ export class PenaltyTable {
   #logins = new Set<HostKey>();
   /** With `ipv6Prefix` below 128: how many hosts in good standing a prefix contains. */
   readonly #standingPrefixes = new Map<string, number>();
-  /** Whether the hosts seen last are exempt: to look through all networks for each event would cost most of its time. */
-  readonly #exempt = new Map<HostKey, boolean>();
+  /** Whether the IPv6 hosts seen last are exempt: to look through all networks for each event would cost most of its time. */
+  readonly #exempt = new Map<string, boolean>();
+  /**
+   * Objects that are not in use, chained by `older`. A flood of forged sources makes and forgets hosts as fast as they come:
+   * without this the heap grows to several times of what is in use before it is collected.
+   */
+  #freeHosts: Host | undefined;
+  #freeAttempts: Attempt | undefined;
+  #freeCount = 0;
   #oldestWaiting: Attempt | undefined;
   #newestWaiting: Attempt | undefined;
   #waiting = 0;
@@ -359,10 +379,14 @@ export class PenaltyTable {
    * Charges the attempts whose patience has run out, and forgets hosts that have been quiet.
    *
    * @param now clock value, in milliseconds
+   * @param most attempts to be charged; in a flood tens of thousands may be due at once
+   * @returns whether all that was due is charged
    */
-  advance(now: number): void {
+  advance(now: number, most = Infinity): boolean {
     const before = now - this.#policy.patienceMs;
+    let charged = 0;
     while (this.#oldestWaiting !== undefined && this.#oldestWaiting.openedAt <= before) {
+      if (charged++ >= most) return false;
       this.#lapse(this.#oldestWaiting, now);
     }
     const quietSince = now - this.#policy.forgetMs;
@@ -375,6 +399,7 @@ export class PenaltyTable {
       if (login.at >= now - this.#policy.creditMs) break;
       this.#removeStanding(key);
     }
+    return true;
   }
 
   /** Clock value at which the oldest open attempt is to be charged, in milliseconds; `undefined` when none is open. */
@@ -404,14 +429,17 @@ export class PenaltyTable {
 
   /**
    * The hosts whose last login is to be saved, with its clock value: each at most once in {@linkcode SAVE_LOGIN_MS}.
+   *
+   * @param most hosts; the others are given by the next calls
    */
-  takeLogins(): [address: string, at: number][] {
+  takeLogins(most = Infinity): [address: string, at: number][] {
     const logins: [string, number][] = [];
     for (const key of this.#logins) {
+      if (logins.length >= most) break;
       const login = this.#standing.get(key);
       if (login !== undefined) logins.push([keyText(key), login.at]);
+      this.#logins.delete(key);
     }
-    this.#logins.clear();
     return logins;
   }
 
@@ -474,13 +502,17 @@ export class PenaltyTable {
     const before = host.points;
     const attempt = this.#find(host, event.session, now) ?? this.#open(host, event, now);
     this.#stopWaiting(attempt);
-    const answers = attempt.answers ??= [];
-    if (answers.includes(event.answer)) {
+    if (hasAnswer(attempt, event.answer)) {
       this.#settleRank(host);
       return this.#explain("the same wrong answer again: not charged", event, before, host.points);
     }
-    if (answers.length >= ANSWERS_MAX) answers.shift();
-    const first = answers.push(event.answer) === 1;
+    const first = attempt.answered++ === 0;
+    if (first) attempt.firstAnswer = event.answer;
+    else {
+      const more = attempt.moreAnswers ??= [];
+      if (more.length >= ANSWERS_MAX) more.shift();
+      more.push(event.answer);
+    }
     // The first answer completes what its challenge or refusal has cost already.
     const points = !first ? ATTEMPT_POINTS : remainder(attempt);
     // The answer to a refusal is part of the refused attempt.
@@ -514,7 +546,7 @@ export class PenaltyTable {
         host.points,
       );
     }
-    if ((attempt.refused || attempt.answers !== undefined) && ++attempt.repeats <= REFUSALS_MAX) {
+    if ((attempt.refused || attempt.answered > 0) && ++attempt.repeats <= REFUSALS_MAX) {
       attempt.refused = true;
       this.#settleRank(host);
       return this.#explain("the same refusal again: not charged", event, before, host.points);
@@ -624,20 +656,7 @@ export class PenaltyTable {
     let host = this.#hosts.get(key);
     if (host === undefined) {
       if (this.#isExempt(event.host)) return undefined;
-      host = {
-        key,
-        points: 0,
-        lastAt: now,
-        firstAt: now,
-        attempts: NO_ATTEMPTS,
-        waiting: 0,
-        tally: undefined,
-        lastAddress: event.host,
-        list: undefined,
-        gone: false,
-        older: undefined,
-        newer: undefined,
-      };
+      host = this.#newHost(key, event.host, now);
       this.#hosts.set(key, host);
     } else if (now - host.lastAt > this.#policy.forgetMs) {
       this.#remove(host);
@@ -647,6 +666,37 @@ export class PenaltyTable {
     }
     host.lastAt = now;
     host.lastAddress = event.host;
+    return host;
+  }
+
+  #newHost(key: HostKey, address: HostKey, now: number): Host {
+    const host = this.#freeHosts;
+    if (host === undefined) {
+      return {
+        key,
+        points: 0,
+        lastAt: now,
+        firstAt: now,
+        first: undefined,
+        last: undefined,
+        attempts: 0,
+        waiting: 0,
+        tally: undefined,
+        lastAddress: address,
+        list: undefined,
+        gone: false,
+        older: undefined,
+        newer: undefined,
+      };
+    }
+    this.#freeHosts = host.older;
+    host.key = key;
+    host.points = 0;
+    host.lastAt = host.firstAt = now;
+    host.tally = undefined;
+    host.lastAddress = address;
+    host.gone = false;
+    host.older = undefined;
     return host;
   }
 
@@ -660,22 +710,27 @@ export class PenaltyTable {
   }
 
   #isExempt(address: HostKey): boolean {
+    if (typeof address === "number") {
+      return address >>> 24 === LOOPBACK_NETWORK || address === 0 ||
+        this.#policy.exempt.hasIpv4(address);
+    }
     const known = this.#exempt.get(address);
     if (known !== undefined) return known;
-    const text = keyText(address);
-    const exempt = isLoopback(text) || text === "0.0.0.0" || text === "::" ||
-      this.#policy.exempt.has(text);
+    const exempt = isLoopback(address) || address === "::" || this.#policy.exempt.has(address);
     if (this.#exempt.size >= EXEMPT_CACHE_MAX) this.#exempt.clear();
     this.#exempt.set(address, exempt);
     return exempt;
   }
 
+  /** Takes a host out of the table. What it says stays readable until the next host is made. */
   #remove(host: Host): void {
-    for (const attempt of host.attempts) this.#stopWaiting(attempt);
-    host.attempts = NO_ATTEMPTS;
+    if (host.gone) return;
+    while (host.first !== undefined) this.#release(host.first);
     host.gone = true;
     this.#unlink(host);
     this.#hosts.delete(host.key);
+    host.older = this.#freeHosts;
+    this.#freeHosts = host;
   }
 
   /** Puts a host behind all others of its rank, and makes room if there are too many hosts. */
@@ -733,9 +788,7 @@ export class PenaltyTable {
   // Attempts
 
   #find(host: Host, session: number, now: number): Attempt | undefined {
-    const attempts = host.attempts;
-    for (let i = attempts.length - 1; i >= 0; i--) {
-      const attempt = attempts[i]!;
+    for (let attempt = host.last; attempt !== undefined; attempt = attempt.before) {
       if (attempt.session !== session) continue;
       if (now - attempt.openedAt <= ATTEMPT_LIFE_MS || attempt.waiting) return attempt;
       return undefined;
@@ -744,38 +797,92 @@ export class PenaltyTable {
   }
 
   #open(host: Host, event: SecurityEvent, now: number): Attempt {
-    const attempts = host.attempts;
     while (
-      attempts.length > 0 && !attempts[0]!.waiting && now - attempts[0]!.openedAt > ATTEMPT_LIFE_MS
+      host.first !== undefined && !host.first.waiting &&
+      now - host.first.openedAt > ATTEMPT_LIFE_MS
     ) {
-      attempts.shift();
+      this.#release(host.first);
     }
-    const attempt: Attempt = {
-      session: event.session,
-      challenge: event.challenge,
-      host,
-      openedAt: now,
-      charged: 0,
-      waiting: false,
-      refused: false,
-      succeeded: false,
-      repeats: 0,
-      answers: undefined,
-      transport: event.transport,
-      service: event.service,
-      account: event.account,
-      older: undefined,
-      newer: undefined,
-    };
-    // Most hosts have one attempt: an array that is made with it takes a tenth of one that has grown.
-    if (attempts.length === 0) host.attempts = [attempt];
-    else attempts.push(attempt);
-    if (attempts.length > ATTEMPTS_MAX) {
-      const settled = attempts.findIndex((a) => !a.waiting && a !== attempt);
-      const [oldest] = attempts.splice(Math.max(0, settled), 1);
-      if (oldest!.waiting) this.#lapse(oldest!, now);
-    }
+    const attempt = this.#newAttempt(host, event, now);
+    attempt.before = host.last;
+    if (host.last === undefined) host.first = attempt;
+    else host.last.after = attempt;
+    host.last = attempt;
+    if (++host.attempts > ATTEMPTS_MAX) this.#makeRoom(host, attempt, now);
     return attempt;
+  }
+
+  /** Forgets the oldest attempt of a host that is settled, or else charges and forgets the oldest. */
+  #makeRoom(host: Host, newest: Attempt, now: number): void {
+    let oldest = host.first!;
+    for (let at = host.first; at !== undefined && at !== newest; at = at.after) {
+      if (at.waiting) continue;
+      oldest = at;
+      break;
+    }
+    if (oldest.waiting) this.#lapse(oldest, now);
+    // The charge may have been one too many: then all of them are released already.
+    if (!host.gone) this.#release(oldest);
+  }
+
+  #newAttempt(host: Host, event: SecurityEvent, now: number): Attempt {
+    const attempt = this.#freeAttempts;
+    if (attempt === undefined) {
+      return {
+        session: event.session,
+        challenge: event.challenge,
+        host,
+        openedAt: now,
+        charged: 0,
+        waiting: false,
+        refused: false,
+        succeeded: false,
+        repeats: 0,
+        answered: 0,
+        firstAnswer: 0,
+        moreAnswers: undefined,
+        transport: event.transport,
+        service: event.service,
+        account: event.account,
+        older: undefined,
+        newer: undefined,
+        before: undefined,
+        after: undefined,
+      };
+    }
+    this.#freeAttempts = attempt.older;
+    this.#freeCount--;
+    attempt.session = event.session;
+    attempt.challenge = event.challenge;
+    attempt.host = host;
+    attempt.openedAt = now;
+    attempt.charged = 0;
+    attempt.refused = false;
+    attempt.succeeded = false;
+    attempt.repeats = 0;
+    attempt.answered = 0;
+    attempt.transport = event.transport;
+    attempt.service = event.service;
+    attempt.account = event.account;
+    attempt.older = undefined;
+    return attempt;
+  }
+
+  /** Nobody asks for this attempt any more. What it says stays readable until the next one is opened. */
+  #release(attempt: Attempt): void {
+    this.#stopWaiting(attempt);
+    const host = attempt.host;
+    if (attempt.before === undefined) host.first = attempt.after;
+    else attempt.before.after = attempt.after;
+    if (attempt.after === undefined) host.last = attempt.before;
+    else attempt.after.before = attempt.before;
+    attempt.before = attempt.after = undefined;
+    host.attempts--;
+    attempt.moreAnswers = undefined;
+    if (this.#freeCount >= FREE_ATTEMPTS_MAX) return;
+    this.#freeCount++;
+    attempt.older = this.#freeAttempts;
+    this.#freeAttempts = attempt;
   }
 
   #wait(attempt: Attempt, now: number): void {
@@ -859,6 +966,12 @@ export class PenaltyTable {
 function remainder(attempt: Attempt): number {
   if (attempt.charged === REPEATED_CHALLENGE_POINTS) return 1;
   return Math.max(0, ATTEMPT_POINTS - attempt.charged);
+}
+
+/** Whether an attempt has brought this wrong answer already. */
+function hasAnswer(attempt: Attempt, answer: number): boolean {
+  if (attempt.answered === 0) return false;
+  return attempt.firstAnswer === answer || (attempt.moreAnswers?.includes(answer) ?? false);
 }
 
 /** The canonical text of a key: an address, or a network of `ipv6Prefix`. */

@@ -422,6 +422,11 @@ Deno.test("an AddressSet answers as the list of its targets does", () => {
         deepStrictEqual(set.targets, [...new Set(targets)]);
         for (const address of addresses) {
           strictEqual(set.has(address), targets.some((target) => contains(target, address)));
+          if (!address.includes(":")) {
+            const number = address.split(".").reduce((all, part) => all << 8 | Number(part), 0);
+            strictEqual(set.hasIpv4(number), set.has(address), address);
+            strictEqual(set.hasIpv4(number >>> 0), set.has(address), address);
+          }
         }
         for (const target of targets) ok(set.has(target.split("/")[0]!));
         for (const probe of probes) {

@@ -242,6 +242,50 @@ Deno.test("penalties: good standing is handed out to be saved once an hour, and 
   assert.equal(next.table.isInGoodStanding("2001:db8::1", next.now), false);
 });
 
+Deno.test("penalties: what is due may be charged and handed out in portions", () => {
+  const bench = new Bench();
+  const hosts = Array.from({ length: 10 }, (_, i) => `203.0.113.${i}`);
+  for (const host of hosts) {
+    bench.take(challengeSent(host), successfulAuth(`198.51.100.${host.at(-1)}`));
+  }
+  bench.now += 5 * SECOND;
+  const charged = () => hosts.filter((host) => bench.points(host) === 4).length;
+  assert.equal(bench.table.advance(bench.now, 4), false);
+  assert.equal(charged(), 4);
+  assert.equal(bench.table.advance(bench.now, 4), false);
+  assert.equal(bench.table.advance(bench.now, 4), true);
+  assert.equal(charged(), 10);
+  const saved = [4, 4, 4, 4].map((most) => bench.table.takeLogins(most).map(([host]) => host));
+  assert.deepEqual(saved.map((some) => some.length), [4, 4, 2, 0]);
+  assert.equal(new Set(saved.flat()).size, 10);
+});
+
+Deno.test("penalties: a host that comes after another has been forgotten has nothing of it", () => {
+  const bench = new Bench({ loyalty: 1 });
+  for (let round = 0; round < 3; round++) {
+    const host = `203.0.113.${round}`;
+    bench.take(challengeSent(host, session("a")), wrongAnswer(host, session("a")));
+    assert.deepEqual(bench.offences.splice(0).map(({ target }) => target), [host]);
+    // A new host, the same session: a new attempt, of which nothing is known.
+    const next = `203.0.113.10${round}`;
+    bench.take(challengeSent(next, { ...session("a"), account: `account ${round}` }));
+    assert.deepEqual(bench.table.worst(2, bench.now), [{
+      host: next,
+      points: 0,
+      limit: 5,
+      tally: { wrongAnswers: 0, unanswered: 0, refusals: 0, badRequests: 0 },
+      waiting: 1,
+      lastAt: bench.now,
+    }]);
+    bench.take(wrongAnswer(next, session("a")));
+    const [offence] = bench.offences.splice(0);
+    assert.equal(offence?.target, next);
+    assert.deepEqual(offence?.tally.wrongAnswers, 1);
+    assert.equal(bench.table.size, 0);
+    assert.equal(bench.table.waiting, 0);
+  }
+});
+
 Deno.test("penalties: a refused request costs 5 in all, however many events it raises", () => {
   const bench = new Bench();
   const one = (name: string) => [
