@@ -3,7 +3,7 @@
  * is made equal to, and any number of processes may work with it at the same time.
  *
  * What is promised: when a call that writes returns, its change is on the disk as a whole (one transaction,
- * `synchronous=FULL`); when it throws, nothing of it is.
+ * `synchronous=FULL`, unless the caller asks for `syncLater`); when it throws, nothing of it is.
  *
  * @module
  */
@@ -56,6 +56,12 @@ export interface OpenOptions {
   readonly readOnly?: boolean;
   /** How long a call waits while another process writes, in milliseconds; default {@linkcode COMMAND_BUSY_MS}. */
   readonly busyTimeout?: number;
+  /**
+   * A change is in the file when the call returns, and survives the death of the process, but not yet a power failure:
+   * the caller brings the write-ahead log onto the disk (see `BackgroundSync`), and the log into the database
+   * ({@linkcode BlockList.checkpoint}). Saves a millisecond for each change. @default {false}
+   */
+  readonly syncLater?: boolean;
 }
 
 /** Changes that {@linkcode BlockList.save} writes. Each target stands in one of the first three. */
@@ -130,7 +136,7 @@ export class BlockList implements Disposable {
     try {
       prepareFile(path, readOnly);
       db = new DatabaseSync(path, { readOnly, timeout: options.busyTimeout ?? COMMAND_BUSY_MS });
-      if (!readOnly) configure(db, path);
+      if (!readOnly) configure(db, path, options.syncLater ?? false);
       else if (readSchemaState(db, path).version === 0) {
         db.close();
         return new BlockList(path, emptyDatabase(path), true);
@@ -407,6 +413,16 @@ export class BlockList implements Disposable {
     );
   }
 
+  /**
+   * Brings what the write-ahead log holds into the database, as far as nobody is reading it; about 10 ms for 1,000
+   * changes. SQLite does that by itself unless `syncLater` was asked for.
+   *
+   * @throws BlockListError if it could not be written
+   */
+  checkpoint(): void {
+    this.#guarded(() => this.#run("PRAGMA wal_checkpoint(PASSIVE)").get());
+  }
+
   /** Closes the file. Closing again does nothing, and a fault while closing loses nothing: all was written before. */
   close(): void {
     if (!this.#db.isOpen) return;
@@ -603,12 +619,13 @@ function createFile(path: string): void {
   }
 }
 
-function configure(db: DatabaseSync, path: string): void {
+function configure(db: DatabaseSync, path: string, syncLater: boolean): void {
   // Whose file it is comes first: nothing may be written before.
   readSchemaState(db, path);
   const pragmas = [
     "journal_mode = WAL",
-    "synchronous = FULL", // a commit is on the disk when it returns, also after a power failure
+    // FULL: a commit is on the disk when it returns, also after a power failure.
+    ...(syncLater ? ["synchronous = NORMAL", "wal_autocheckpoint = 0"] : ["synchronous = FULL"]),
     "temp_store = MEMORY", // no right to write in /tmp is needed
     "secure_delete = ON", // removed blocks must not come back when a damaged file is salvaged
     "cell_size_check = ON",

@@ -29,6 +29,7 @@ export function openList(config: Config, log: Log, dryRun: boolean): DaemonList 
   const now = Date.now();
   const list = DurableBlockList.open(config.database, {
     now,
+    syncLater: true,
     bareUntil: config.bantime === 0 ? undefined : now + config.bantime * 1000,
     onTrouble: (message) => log.error(message),
     onMended: (message) => log.info(message),

@@ -18,6 +18,7 @@ import {
   type NewBlock,
   type PastBlock,
 } from "./block_list/block.ts";
+import { BackgroundSync } from "./block_list/background_sync.ts";
 import { type DatabaseFault, faultOf, toBlockListError } from "./block_list/fault.ts";
 import { readImage } from "./block_list/image.ts";
 import { DatabaseLock, lockDatabase } from "./block_list/lock.ts";
@@ -43,6 +44,9 @@ export const BUSY_TOLD_AFTER_MS = 2_000;
 /** Most changes in one transaction: a twentieth of a second. More are written by the next calls. */
 export const CHANGES_PER_WRITE_MAX = 5_000;
 
+/** After so many changes the write-ahead log is brought into the database, when there is time: 200 need about 1,000 pages. */
+const CHECKPOINT_CHANGES = 200;
+
 /** Most hosts in good standing whose logins are owed; the oldest entries go first. */
 export const STANDING_OWED_MAX = 65_536;
 
@@ -61,6 +65,11 @@ export interface DurableOptions {
   readonly bareUntil?: number | undefined;
   /** How long a write waits for another process, in milliseconds; default {@linkcode DAEMON_BUSY_MS}. */
   readonly busyTimeout?: number;
+  /**
+   * A change is in the file when a call returns, and on the disk a moment later, so that nobody waits for the disk.
+   * Only a power failure in that moment, which takes the kernel's rules too, loses it. @default {false}
+   */
+  readonly syncLater?: boolean;
 }
 
 /** What was found at the start. */
@@ -148,6 +157,10 @@ export class DurableBlockList implements Disposable {
   #nextEnd = Infinity;
   /** Changes that were found when the file was opened again, for the next {@linkcode DurableBlockList.reload}. */
   readonly #foundAdded = new Set<string>();
+  /** With `syncLater`, until the disk fails: from then on each change waits for it, so that a further fault is seen at once. */
+  #sync: BackgroundSync | undefined;
+  /** Changes that are only in the write-ahead log. */
+  #inLog = 0;
   #start: StartReport = { blocks: 0, skipped: 0, salvaged: undefined };
   #standingAtStart = new Map<string, number>();
 
@@ -155,6 +168,9 @@ export class DurableBlockList implements Disposable {
     this.path = path;
     this.#lock = lock;
     this.#options = options;
+    if (options.syncLater ?? false) {
+      this.#sync = new BackgroundSync(`${path}-wal`, (error) => this.#syncFailed(error));
+    }
   }
 
   /**
@@ -267,7 +283,7 @@ export class DurableBlockList implements Disposable {
    *
    * @param blocks what to add
    * @param now clock value in milliseconds since 1970
-   * @returns whether it is on the disk; if not it is owed
+   * @returns whether it is in the database; if not it is owed
    * @throws TypeError if a target is not an address or network
    */
   add(blocks: readonly NewBlock[], now: number = Date.now()): boolean {
@@ -288,7 +304,7 @@ export class DurableBlockList implements Disposable {
    *
    * @param targets canonical targets
    * @param now clock value in milliseconds since 1970
-   * @returns whether it is on the disk; if not it is owed
+   * @returns whether it is in the database; if not it is owed
    */
   remove(targets: readonly string[], now: number = Date.now()): boolean {
     for (const target of targets) {
@@ -325,7 +341,7 @@ export class DurableBlockList implements Disposable {
    * @param entries hosts and their last login in milliseconds since 1970
    * @param forgetBefore hosts whose last login is before this moment are forgotten
    * @param now clock value in milliseconds since 1970
-   * @returns whether it is on the disk; if not it is owed
+   * @returns whether it is in the database; if not it is owed
    */
   saveStanding(
     entries: readonly (readonly [string, number])[],
@@ -352,8 +368,22 @@ export class DurableBlockList implements Disposable {
    * @returns whether nothing is owed any more
    */
   retry(now: number = Date.now()): boolean {
-    if (this.#trouble === undefined && this.owed === 0 && !this.#wasMoved()) return true;
+    if (this.#trouble === undefined && this.owed === 0 && !this.#wasMoved()) {
+      this.#checkpoint(now);
+      return true;
+    }
     return this.#write(now);
+  }
+
+  /** Not after a change, but when the timer comes: nobody waits for it then. */
+  #checkpoint(now: number): void {
+    if (this.#sync === undefined || this.#inLog < CHECKPOINT_CHANGES) return;
+    this.#inLog = 0;
+    try {
+      this.#list?.checkpoint();
+    } catch (error) {
+      this.#failed(error, now);
+    }
   }
 
   /**
@@ -498,6 +528,7 @@ export class DurableBlockList implements Disposable {
   #open(): void {
     this.#list = BlockList.open(this.path, {
       busyTimeout: this.#options.busyTimeout ?? DAEMON_BUSY_MS,
+      syncLater: this.#sync !== undefined,
     });
     // The first read makes the write-ahead log, which belongs to the identity.
     this.#seenVersion = this.#list.dataVersion();
@@ -662,6 +693,8 @@ export class DurableBlockList implements Disposable {
       forgetStandingBefore: this.#forgetStandingBefore,
     };
     this.#opened().save(changes, now);
+    this.#inLog += batch.length + changes.standing.length;
+    this.#sync?.request();
     for (const [target] of batch) this.#owed.delete(target);
     this.#owedStanding.clear();
   }
@@ -693,6 +726,16 @@ export class DurableBlockList implements Disposable {
       trouble.delay = Math.min(trouble.delay * 2, RETRY_MAX_MS);
     }
     return false;
+  }
+
+  /** The disk did not take what was committed. Which of it, nobody knows: all is written again. */
+  #syncFailed(error: unknown): void {
+    this.#sync = undefined;
+    if (this.#list === undefined) return; // Closed or in trouble already.
+    for (const block of this.#blocks.values()) {
+      if (!this.#owed.has(block.target)) this.#owed.set(block.target, { kind: "put", block });
+    }
+    this.#failed(error, Date.now());
   }
 
   /** The very file that was in use has lost its SQLite header: it is ours all the same. */

@@ -633,6 +633,82 @@ for (
   });
 }
 
+Deno.test({
+  name:
+    "the disk does not take what was to reach it later: told, and all is written again (root and strace only)",
+  ignore: !canTrace,
+  fn: () =>
+    withDatabase(async (path) => {
+      await using daemon = new Helper();
+      await daemon.ask(`later ${path}`);
+      assert.equal(await daemon.ask("add 192.0.2.1"), true);
+      const endFault = await injectFault(daemon.pid, path, "fsync,fdatasync:error=EIO");
+      assert.equal(await daemon.ask("add 192.0.2.2 192.0.2.3"), true);
+      let failing = await daemon.ask("state");
+      while (failing.trouble === null) failing = await daemon.ask("state");
+      assert.deepEqual([failing.trouble, failing.owed, failing.size], ["io", 3, 3]);
+      assert.match(failing.troubles[0], /blocking goes on/);
+      // Now each change waits for the disk: that it still fails is seen at once, and said once.
+      await daemon.ask(`clock ${Date.now() + 1_000}`);
+      assert.equal(await daemon.ask("add 192.0.2.4"), false);
+      await endFault();
+      await daemon.ask(`clock ${Date.now() + 2 * RETRY_MAX_MS}`);
+      assert.equal(await daemon.ask("retry"), true);
+      const mended = await daemon.ask("state");
+      assert.deepEqual([mended.trouble, mended.troubles.length, mended.mends.length], [null, 1, 1]);
+      const targets = await daemon.ask(`stored ${path}`);
+      assert.deepEqual(targets.sort(), ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"]);
+    }),
+});
+
+Deno.test({
+  name: "what is to reach the disk later does so by itself (root and strace only)",
+  ignore: !canTrace,
+  fn: () =>
+    withDatabase(async (path, folder) => {
+      await using daemon = new Helper();
+      await daemon.ask(`later ${path}`);
+      const trace = `${folder}/trace`;
+      const tracer = new Deno.Command("strace", {
+        args: ["-f", "-p", `${daemon.pid}`, "-o", trace, "-P", `${path}-wal`, "-e", "fdatasync"],
+        stderr: "null",
+      }).spawn();
+      try {
+        while (!/fdatasync\(.*= 0$/m.test(traced(trace))) {
+          assert.equal(await daemon.ask("add 192.0.2.1"), true);
+          await daemon.ask("remove 192.0.2.1");
+        }
+      } finally {
+        tracer.kill("SIGINT");
+        await tracer.status;
+      }
+    }),
+});
+
+/** What strace has written so far. */
+function traced(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch {
+    return "";
+  }
+}
+
+Deno.test("the write-ahead log does not grow with each change that is to reach the disk later", () =>
+  withDatabase(async (path) => {
+    await using daemon = new Helper();
+    await daemon.ask(`later ${path}`);
+    for (let round = 0; round < 200; round++) {
+      const targets = Array.from({ length: 10 }, (_, i) => `10.0.${round}.${i}`);
+      assert.equal(await daemon.ask(`add ${targets.join(" ")}`), true);
+      assert.equal(await daemon.ask("retry"), true);
+    }
+    assert.equal((await daemon.ask(`stored ${path}`)).length, 2_000);
+    // 200 commits of at least five pages each.
+    const size = Deno.statSync(`${path}-wal`).size;
+    assert.ok(size < 250 * PAGE, `${size} bytes`);
+  }));
+
 // Deleted, replaced, renamed
 
 Deno.test("deleted while running: noticed by the timer, made anew from memory, with history and standing", async () => {

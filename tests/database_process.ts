@@ -3,6 +3,7 @@
  * with one line of JSON.
  *
  *     open PATH            the daemon's list           { blocks, salvaged } or { error, advice, fault }
+ *     later PATH           the same, and changes reach the disk later
  *     add TARGET...        at clock value `clock`      durable?
  *     remove TARGET...                                 durable?
  *     clock MS             sets the clock
@@ -49,15 +50,19 @@ function block(target: string) {
   };
 }
 
+function open(path: string, syncLater: boolean) {
+  list = DurableBlockList.open(path, {
+    now: clock,
+    syncLater,
+    onTrouble: (message) => troubles.push(message),
+    onMended: (message) => mends.push(message),
+  });
+  return list.start;
+}
+
 const verbs: Record<string, (rest: string, words: string[]) => unknown> = {
-  open(path) {
-    list = DurableBlockList.open(path, {
-      now: clock,
-      onTrouble: (message) => troubles.push(message),
-      onMended: (message) => mends.push(message),
-    });
-    return list.start;
-  },
+  open: (path) => open(path, false),
+  later: (path) => open(path, true),
   add: (_, targets) => opened().add(targets.map(block), clock),
   remove: (_, targets) => opened().remove(targets, clock),
   clock: (ms) => clock = Number(ms),
