@@ -64,6 +64,7 @@ export {
   type Block,
   BlockList,
   BlockListError,
+  type BriefBlock,
   type Changes,
   type DatabaseFault,
   hasEnded,

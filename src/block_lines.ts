@@ -5,7 +5,7 @@
  */
 
 import { parseTarget } from "./address.ts";
-import type { Block, NewBlock } from "./block_list.ts";
+import type { Block, BriefBlock, NewBlock } from "./block_list.ts";
 import { escapeText, formatLocalTime } from "./log.ts";
 
 /** Longest line that is read, in characters: an address, two dates and a reason fit several times. */
@@ -24,15 +24,11 @@ const REASON_CHARACTERS_MAX = 200;
  * @param block the block
  * @returns the line without its end, without control characters
  */
-export function formatBlock(block: Block): string {
+export function formatBlock(block: BriefBlock): string {
+  const since = localTime(block.since);
   const until = block.until === undefined ? "for ever" : `until ${localTime(block.until)}`;
-  const columns = [
-    `${block.target.padStart(TARGET_WIDTH)}`,
-    `since ${localTime(block.since)}`,
-    until,
-  ];
-  if (block.reason !== "") columns.push(plain(block.reason));
-  return ` ${columns.join(" | ")}`;
+  const reason = block.reason === "" ? "" : ` | ${plain(block.reason)}`;
+  return ` ${block.target.padStart(TARGET_WIDTH)} | since ${since} | ${until}${reason}`;
 }
 
 let lastSecond = NaN;

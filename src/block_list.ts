@@ -90,6 +90,20 @@ const COLUMNS = [
   "times",
 ] as const;
 
+/** What a person wants to see of a block; the first of {@linkcode COLUMNS}. */
+const BRIEF_COLUMNS = COLUMNS.slice(0, 4);
+
+/** A row of which nothing was read. */
+const UNREAD: readonly unknown[] = ["", 0, null, "", "", "", "", 1];
+
+/** What a person wants to see of a block. */
+export type BriefBlock = Pick<Block, "target" | "since" | "until" | "reason">;
+
+/** The oldest first. Rows come in the order of their making, which is almost this one. */
+function byAge(a: BriefBlock, b: BriefBlock): number {
+  return a.since - b.since || (a.target < b.target ? -1 : 1);
+}
+
 /**
  * The list in its file.
  *
@@ -239,10 +253,17 @@ export class BlockList implements Disposable {
    * @throws BlockListError if the file cannot be read
    */
   all(): Block[] {
-    // SQLite sorts faster than JavaScript that has just been loaded. It keeps the order of a subquery in an aggregate,
-    // but does not promise to: a sorted array is sorted at once.
-    return this.#guarded(() => this.#read("(SELECT * FROM block ORDER BY since, target)"))
-      .sort((a, b) => a.since - b.since || (a.target < b.target ? -1 : 1));
+    return this.#guarded(() => this.#read("block")).sort(byAge);
+  }
+
+  /**
+   * The same as {@linkcode BlockList.all} with no more than a person wants to see, which takes half of the time.
+   *
+   * @returns blocks, the oldest first
+   * @throws BlockListError if the file cannot be read
+   */
+  brief(): BriefBlock[] {
+    return this.#guarded(() => this.#read("block", BRIEF_COLUMNS)).sort(byAge);
   }
 
   /**
@@ -503,15 +524,17 @@ export class BlockList implements Disposable {
    * Reads blocks as one JSON text for each column: five times as fast as a row at a time (50,000 blocks: 65 ms instead of
    * 250), and a number too large for JavaScript, an invalid UTF-8 byte or a BLOB in a damaged row spoils that row only.
    */
-  #read(from: string): Block[] {
-    const names = COLUMNS.map((name) => `json_group_array(${name}) AS ${name}`).join(", ");
-    const row = this.#run(`SELECT ${names} FROM ${from}`).get();
-    const columns: unknown[][] = COLUMNS.map((name) => JSON.parse(String(row?.[name])));
+  #read(from: string, columns: readonly string[] = COLUMNS): Block[] {
+    const names = columns.map((name) => `json_group_array(${name}) AS ${name}`).join(", ");
+    const found = this.#run(`SELECT ${names} FROM ${from}`).get();
+    const values: unknown[][] = columns.map((name) => JSON.parse(String(found?.[name])));
     const reader = new BlockReader();
     const blocks: Block[] = [];
-    const count = columns[0]?.length ?? 0;
+    const row: unknown[] = [...UNREAD];
+    const count = values[0]?.length ?? 0;
     for (let index = 0; index < count; index++) {
-      const block = reader.read(columns.map((column) => column[index]));
+      for (let column = 0; column < values.length; column++) row[column] = values[column]![index];
+      const block = reader.read(row);
       if (block !== undefined) blocks.push(block);
     }
     this.#skipped = reader.skipped;

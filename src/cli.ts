@@ -7,7 +7,7 @@
  */
 
 import { parseArgs } from "node:util";
-import type { BlockList, NewBlock } from "./block_list.ts";
+import type { BlockList, BriefBlock, NewBlock } from "./block_list.ts";
 import type { Config } from "./config.ts";
 import { VERSION } from "./version.ts";
 
@@ -220,10 +220,12 @@ async function listBlocks(config: Config, json: boolean): Promise<number> {
     return EXIT.ok;
   }
   const now = Date.now();
-  const format = json ? formatBlockJson : formatBlock;
+  const inForce = ({ until }: BriefBlock) => until === undefined || until > now;
   let text = "";
-  for (const block of list.all()) {
-    if (block.until === undefined || block.until > now) text += format(block) + "\n";
+  if (json) {
+    for (const block of list.all()) if (inForce(block)) text += formatBlockJson(block) + "\n";
+  } else {
+    for (const block of list.brief()) if (inForce(block)) text += formatBlock(block) + "\n";
   }
   list.close();
   return print(text);
