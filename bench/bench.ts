@@ -15,7 +15,7 @@
 
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { compile, PROJECT } from "../tools/compile.ts";
+import { compile, PROJECT, V8_FLAGS } from "../tools/compile.ts";
 import {
   extrapolateProcesses,
   measureBurst,
@@ -165,7 +165,13 @@ class Bench {
       } events`,
     });
     const stops = await measureCollections(manager, {
-      command: [Deno.execPath(), "run", "-A", "--v8-flags=--trace-gc", join(PROJECT, "main.ts")],
+      command: [
+        Deno.execPath(),
+        "run",
+        "-A",
+        `--v8-flags=--trace-gc,${V8_FLAGS}`,
+        join(PROJECT, "main.ts"),
+      ],
       folder: this.folder(),
       feed,
       events: EVENTS_SIP,

@@ -11,13 +11,12 @@
  */
 
 import { type AddressSet, isLoopback, networkOf } from "./address.ts";
-import {
-  ipv4Number,
-  ipv4Text,
-  type SecurityEvent,
-  type Service,
-  type Transport,
-} from "./ami/security_event.ts";
+import type { SecurityEvent, Service, Transport } from "./ami/security_event.ts";
+import { GoodStanding } from "./penalties/good_standing.ts";
+import { type HostKey, keyOf, keyText } from "./penalties/host_key.ts";
+import { Records } from "./penalties/records.ts";
+
+export { SAVE_LOGIN_MS, STANDING_MAX } from "./penalties/good_standing.ts";
 
 /** Points of one failed attempt. */
 export const ATTEMPT_POINTS = 5;
@@ -33,9 +32,6 @@ export const STANDING_LIMIT_FACTOR = 10;
 
 /** Most hosts with penalties. The least guilty go first, among equals the one not seen for longest. */
 export const HOSTS_MAX = 65_536;
-
-/** Most hosts in good standing; the one that logged in longest ago goes first. */
-export const STANDING_MAX = 65_536;
 
 /** Most attempts of a host that are remembered; the oldest is charged when there are more. */
 export const ATTEMPTS_MAX = 50;
@@ -147,81 +143,79 @@ export interface HostStatus {
   readonly lastAt: number;
 }
 
-/** The login of a host is written to the database at most so often, in milliseconds. */
-export const SAVE_LOGIN_MS = 3_600_000;
-
-/** A host that logs in again within this time keeps its place in the order of logins, in milliseconds. */
-const LOGIN_ORDER_MS = 1_000;
-
 /** Hosts of which it is remembered whether they are exempt. */
 const EXEMPT_CACHE_MAX = 16_384;
 
 /** First number of the addresses 127.0.0.0/8. */
 const LOOPBACK_NETWORK = 127;
 
-/** Most attempts that are kept to be used again. */
-const FREE_ATTEMPTS_MAX = 65_536;
+/** No host, or no attempt. */
+const NONE = 0;
 
-type HostKey = number | string;
+// The times and numbers of a host's record. What is read of a host that is gone must not be the first number.
+/** Clock value of its last event. */
+const LAST_AT = 0;
+/** Clock value of the first attempt that was charged. */
+const FIRST_AT = 1;
+/** Its attempts, chained by BEFORE and AFTER. */
+const FIRST_ATTEMPT = 0;
+const LAST_ATTEMPT = 1;
+const ATTEMPTS = 2;
+/** Attempts that wait for an answer. */
+const WAITING = 3;
+const POINTS = 4;
+/** No longer in the table: blocked, forgiven or forgotten. */
+const GONE = 5;
+/** Neighbours among the hosts of its rank. */
+const OLDER_HOST = 6;
+const NEWER_HOST = 7;
+/** Which of the lists of ranks it is in, counted from 1; 0: in none. */
+const LIST = 8;
+/** Its tally, in the order of {@linkcode TALLY}. */
+const TALLY_AT = 9;
+const HOST_FIELDS = { times: 2, numbers: TALLY_AT + 4 };
 
-interface Standing {
-  /** Clock value of the last login with a password. */
-  at: number;
-  /** Clock value of the login that was handed out to be saved. */
-  savedAt: number;
-}
+const TALLY = ["wrongAnswers", "unanswered", "refusals", "badRequests"] as const;
+const WRONG_ANSWERS = TALLY_AT;
+const UNANSWERED = TALLY_AT + 1;
+const REFUSALS = TALLY_AT + 2;
+const BAD_REQUESTS = TALLY_AT + 3;
 
-interface Attempt {
-  session: number;
-  challenge: number;
-  host: Host;
-  openedAt: number;
-  /** Points charged for this attempt before its first wrong answer. */
-  charged: number;
-  waiting: boolean;
-  refused: boolean;
-  /** Its login succeeded (only kept without credit). */
-  succeeded: boolean;
-  repeats: number;
-  /** Its wrong answers: how many different ones, the first, and the others if there are any. */
-  answered: number;
-  firstAnswer: number;
-  moreAnswers: number[] | undefined;
-  transport: Transport;
-  service: Service;
-  account: string;
-  /** Neighbours among the attempts of all hosts that wait. */
-  older: Attempt | undefined;
-  newer: Attempt | undefined;
-  /** Neighbours among the attempts of its host. */
-  before: Attempt | undefined;
-  after: Attempt | undefined;
-}
+// The times and numbers of an attempt's record.
+/** Clock value of its first event. */
+const OPENED_AT = 0;
+/** Neighbours among the attempts of all hosts that wait. */
+const OLDER = 0;
+const NEWER = 1;
+/** Neighbours among the attempts of its host. */
+const BEFORE = 2;
+const AFTER = 3;
+const HOST = 4;
+const SESSION = 5;
+const CHALLENGE = 6;
+/** Points charged for it before its first wrong answer. */
+const CHARGED = 7;
+const IS_WAITING = 8;
+const REFUSED = 9;
+/** Its login succeeded (only kept without credit). */
+const SUCCEEDED = 10;
+const REPEATS = 11;
+/** How many different wrong answers it has brought, and the first of them; the others are in a map. */
+const ANSWERED = 12;
+const FIRST_ANSWER = 13;
+const SERVICE = 14;
+const TRANSPORT = 15;
+const ATTEMPT_FIELDS = { times: 1, numbers: 16 };
 
-interface Host {
-  key: HostKey;
-  points: number;
-  lastAt: number;
-  firstAt: number;
-  /** Its attempts, chained by `before` and `after`: an array for each would be most of what a forged host costs. */
-  first: Attempt | undefined;
-  last: Attempt | undefined;
-  attempts: number;
-  waiting: number;
-  tally: Tally | undefined;
-  lastAddress: HostKey;
-  list: RankList | undefined;
-  /** No longer in the table: blocked, forgiven or forgotten. */
-  gone: boolean;
-  older: Host | undefined;
-  newer: Host | undefined;
-}
+/** What the record of an attempt has numbers for. */
+const SERVICES: readonly Service[] = ["PJSIP", "SIP", "AMI", "IAX2"];
+const TRANSPORTS: readonly Transport[] = ["", "UDP", "TCP", "TLS", "WS", "WSS"];
 
 /** Hosts of one rank, the one not seen for longest first. */
 interface RankList {
   readonly rank: number;
-  oldest: Host | undefined;
-  newest: Host | undefined;
+  oldest: number;
+  newest: number;
 }
 
 /**
@@ -248,25 +242,25 @@ interface RankList {
 export class PenaltyTable {
   #policy: PenaltyPolicy;
   readonly #onOffence: (offence: Offence) => void;
-  readonly #hosts = new Map<HostKey, Host>();
-  readonly #ranks = new Map<number, RankList>();
-  /** Last login with a password, by address. The oldest login comes first. */
-  readonly #standing = new Map<HostKey, Standing>();
-  /** Hosts whose login is to be saved. */
-  #logins = new Set<HostKey>();
-  /** With `ipv6Prefix` below 128: how many hosts in good standing a prefix contains. */
-  readonly #standingPrefixes = new Map<string, number>();
+  /** The record of each host. */
+  readonly #byKey = new Map<HostKey, number>();
+  readonly #hosts = new Records(HOST_FIELDS);
+  /** Key and last address of each host, by its record. */
+  readonly #keys: HostKey[] = [0];
+  readonly #lastAddresses: HostKey[] = [0];
+  readonly #attempts = new Records(ATTEMPT_FIELDS);
+  /** Account of each attempt, by its record. */
+  readonly #accounts: string[] = [""];
+  /** Wrong answers of attempts beside the first, by record: only nonce reuse has them. */
+  readonly #moreAnswers = new Map<number, number[]>();
+  readonly #ranks: RankList[] = [];
+  /** Where in the ranks a rank is, counted from 1. */
+  readonly #rankLists = new Map<number, number>();
+  readonly #standing: GoodStanding;
   /** Whether the IPv6 hosts seen last are exempt: to look through all networks for each event would cost most of its time. */
   readonly #exempt = new Map<string, boolean>();
-  /**
-   * Objects that are not in use, chained by `older`. A flood of forged sources makes and forgets hosts as fast as they come:
-   * without this the heap grows to several times of what is in use before it is collected.
-   */
-  #freeHosts: Host | undefined;
-  #freeAttempts: Attempt | undefined;
-  #freeCount = 0;
-  #oldestWaiting: Attempt | undefined;
-  #newestWaiting: Attempt | undefined;
+  #oldestWaiting = NONE;
+  #newestWaiting = NONE;
   #waiting = 0;
   #evicted = 0;
   #charge: Charge | undefined;
@@ -282,11 +276,12 @@ export class PenaltyTable {
   constructor(policy: PenaltyPolicy, onOffence: (offence: Offence) => void) {
     this.#policy = policy;
     this.#onOffence = onOffence;
+    this.#standing = new GoodStanding(policy.ipv6Prefix);
   }
 
   /** Number of hosts with penalties or open attempts. */
   get size(): number {
-    return this.#hosts.size;
+    return this.#byKey.size;
   }
 
   /** Number of hosts in good standing. */
@@ -323,15 +318,13 @@ export class PenaltyTable {
     const prefixChanged = policy.ipv6Prefix !== this.#policy.ipv6Prefix;
     this.#policy = policy;
     this.#exempt.clear();
-    for (const host of [...this.#hosts.values()]) {
-      const text = keyText(host.key);
-      if ((prefixChanged && typeof host.key === "string") || policy.exempt.overlaps(text)) {
+    for (const [key, host] of [...this.#byKey]) {
+      const text = keyText(key);
+      if ((prefixChanged && typeof key === "string") || policy.exempt.overlaps(text)) {
         this.#remove(host);
       }
     }
-    if (!prefixChanged) return;
-    this.#standingPrefixes.clear();
-    for (const key of this.#standing.keys()) this.#countPrefix(key, 1);
+    if (prefixChanged) this.#standing.setIpv6Prefix(policy.ipv6Prefix);
   }
 
   /**
@@ -349,14 +342,14 @@ export class PenaltyTable {
       case "ChallengeResponseFailed":
       case "InvalidPassword":
         return event.service === "AMI"
-          ? this.#manager(event, now, "wrongAnswers")
+          ? this.#manager(event, now, WRONG_ANSWERS)
           : this.#answeredWrongly(event, now);
       case "FailedACL":
         return event.service === "AMI"
-          ? this.#manager(event, now, "refusals")
+          ? this.#manager(event, now, REFUSALS)
           : this.#refused(event, now);
       case "InvalidAccountID":
-        if (event.service === "AMI") return this.#manager(event, now, "wrongAnswers");
+        if (event.service === "AMI") return this.#manager(event, now, WRONG_ANSWERS);
         // PJSIP says this beside the challenge that the attempt gets all the same.
         if (event.service === "PJSIP") {
           return this.#explain("an unknown account: its challenge is charged", event);
@@ -367,7 +360,7 @@ export class PenaltyTable {
         if (!event.anonymous) {
           return this.#explain("a request of a logged-in manager user: never charged", event);
         }
-        return this.#manager(event, now, "badRequests");
+        return this.#manager(event, now, BAD_REQUESTS);
       case "SuccessfulAuth":
         return this.#succeeded(event, now, obey);
       default:
@@ -385,34 +378,33 @@ export class PenaltyTable {
   advance(now: number, most = Infinity): boolean {
     const before = now - this.#policy.patienceMs;
     let charged = 0;
-    while (this.#oldestWaiting !== undefined && this.#oldestWaiting.openedAt <= before) {
+    while (
+      this.#oldestWaiting !== NONE && this.#attempts.time(this.#oldestWaiting, OPENED_AT) <= before
+    ) {
       if (charged++ >= most) return false;
       this.#lapse(this.#oldestWaiting, now);
     }
     const quietSince = now - this.#policy.forgetMs;
-    for (const list of this.#ranks.values()) {
-      while (list.oldest !== undefined && list.oldest.lastAt < quietSince) {
+    for (const list of this.#ranks) {
+      while (list.oldest !== NONE && this.#hosts.time(list.oldest, LAST_AT) < quietSince) {
         this.#remove(list.oldest);
       }
     }
-    for (const [key, login] of this.#standing) {
-      if (login.at >= now - this.#policy.creditMs) break;
-      this.#removeStanding(key);
-    }
+    this.#standing.forgetBefore(now - this.#policy.creditMs);
     return true;
   }
 
   /** Clock value at which the oldest open attempt is to be charged, in milliseconds; `undefined` when none is open. */
   get nextDeadline(): number | undefined {
-    return this.#oldestWaiting === undefined
+    return this.#oldestWaiting === NONE
       ? undefined
-      : this.#oldestWaiting.openedAt + this.#policy.patienceMs;
+      : this.#attempts.time(this.#oldestWaiting, OPENED_AT) + this.#policy.patienceMs;
   }
 
   /** Drops the points and open attempts of hosts within a target, as a success would. */
   pardon(target: string, overlaps: (a: string, b: string) => boolean): void {
-    for (const host of [...this.#hosts.values()]) {
-      if (overlaps(target, keyText(host.key))) this.#remove(host);
+    for (const [key, host] of [...this.#byKey]) {
+      if (overlaps(target, keyText(key))) this.#remove(host);
     }
   }
 
@@ -422,9 +414,7 @@ export class PenaltyTable {
    * @param logins canonical addresses with the clock value of their last login, in milliseconds
    */
   restoreStanding(logins: Iterable<readonly [address: string, at: number]>): void {
-    for (const [address, at] of [...logins].sort((a, b) => a[1] - b[1])) {
-      this.#setStanding(keyOf(address), at, at);
-    }
+    this.#standing.restore(logins);
   }
 
   /**
@@ -433,14 +423,7 @@ export class PenaltyTable {
    * @param most hosts; the others are given by the next calls
    */
   takeLogins(most = Infinity): [address: string, at: number][] {
-    const logins: [string, number][] = [];
-    for (const key of this.#logins) {
-      if (logins.length >= most) break;
-      const login = this.#standing.get(key);
-      if (login !== undefined) logins.push([keyText(key), login.at]);
-      this.#logins.delete(key);
-    }
-    return logins;
+    return this.#standing.takeUnsaved(most);
   }
 
   /** Whether an address is in good standing at a clock value. */
@@ -455,17 +438,23 @@ export class PenaltyTable {
    * @param now clock value, in milliseconds
    */
   worst(count: number, now: number): HostStatus[] {
-    return [...this.#hosts.values()]
-      .filter((host) => host.points > 0 || host.waiting > 0)
-      .sort((a, b) => b.points - a.points || b.waiting - a.waiting || b.lastAt - a.lastAt)
+    const hosts = this.#hosts;
+    const by = (field: number) => (a: number, b: number) =>
+      hosts.get(b, field) - hosts.get(a, field);
+    const [byPoints, byWaiting] = [by(POINTS), by(WAITING)];
+    return [...this.#byKey.values()]
+      .filter((host) => hosts.get(host, POINTS) > 0 || hosts.get(host, WAITING) > 0)
+      .sort((a, b) =>
+        byPoints(a, b) || byWaiting(a, b) || hosts.time(b, LAST_AT) - hosts.time(a, LAST_AT)
+      )
       .slice(0, count)
       .map((host) => ({
-        host: keyText(host.key),
-        points: host.points,
-        limit: this.#limit(host.lastAddress, now),
-        tally: { ...(host.tally ?? newTally()) },
-        waiting: host.waiting,
-        lastAt: host.lastAt,
+        host: keyText(this.#keys[host]!),
+        points: hosts.get(host, POINTS),
+        limit: this.#limit(this.#lastAddresses[host]!, now),
+        tally: this.#tallyOf(host),
+        waiting: hosts.get(host, WAITING),
+        lastAt: hosts.time(host, LAST_AT),
       }));
   }
 
@@ -474,49 +463,50 @@ export class PenaltyTable {
       return this.#explain("a challenge to a host in good standing: not charged", event);
     }
     const host = this.#host(event, now);
-    if (host === undefined) return this.#explain("exempt", event);
-    const before = host.points;
+    if (host === NONE) return this.#explain("exempt", event);
+    const attempts = this.#attempts;
+    const before = this.#hosts.get(host, POINTS);
     const known = this.#find(host, event.session, now);
     const atOnce = this.#policy.patienceMs === 0;
-    if (known !== undefined && (!atOnce || known.refused)) {
+    if (known !== NONE && (!atOnce || attempts.get(known, REFUSED) === 1)) {
       // chan_sip sends a new challenge for each new request, and the same one again for a repeated request.
-      const repeated = event.challenge === known.challenge || known.refused || known.succeeded;
-      if (repeated && ++known.repeats <= RETRANSMISSIONS_MAX) {
+      const repeated = event.challenge === attempts.get(known, CHALLENGE) ||
+        attempts.get(known, REFUSED) === 1 || attempts.get(known, SUCCEEDED) === 1;
+      if (repeated && attempts.add(known, REPEATS, 1) <= RETRANSMISSIONS_MAX) {
         this.#settleRank(host);
-        return this.#explain("the same request again: not charged", event, before, host.points);
+        return this.#explain("the same request again: not charged", event, before);
       }
     }
     const attempt = this.#open(host, event, now);
     if (atOnce) {
       this.#chargeChallenge(attempt, now);
-      return this.#explain("a challenge", event, before, host.points);
+      return this.#explain("a challenge", event, before, this.#hosts.get(host, POINTS));
     }
     this.#wait(attempt, now);
     this.#settleRank(host);
-    this.#explain("a challenge: waiting for its answer", event, before, host.points);
+    this.#explain(
+      "a challenge: waiting for its answer",
+      event,
+      before,
+      this.#hosts.get(host, POINTS),
+    );
   }
 
   #answeredWrongly(event: SecurityEvent, now: number): void {
     const host = this.#host(event, now);
-    if (host === undefined) return this.#explain("exempt", event);
-    const before = host.points;
-    const attempt = this.#find(host, event.session, now) ?? this.#open(host, event, now);
+    if (host === NONE) return this.#explain("exempt", event);
+    const before = this.#hosts.get(host, POINTS);
+    const attempt = this.#findOrOpen(host, event, now);
     this.#stopWaiting(attempt);
-    if (hasAnswer(attempt, event.answer)) {
+    if (this.#hasAnswer(attempt, event.answer)) {
       this.#settleRank(host);
-      return this.#explain("the same wrong answer again: not charged", event, before, host.points);
+      return this.#explain("the same wrong answer again: not charged", event, before);
     }
-    const first = attempt.answered++ === 0;
-    if (first) attempt.firstAnswer = event.answer;
-    else {
-      const more = attempt.moreAnswers ??= [];
-      if (more.length >= ANSWERS_MAX) more.shift();
-      more.push(event.answer);
-    }
+    const first = this.#keepAnswer(attempt, event.answer);
     // The first answer completes what its challenge or refusal has cost already.
-    const points = !first ? ATTEMPT_POINTS : remainder(attempt);
+    const points = first ? this.#remainder(attempt) : ATTEMPT_POINTS;
     // The answer to a refusal is part of the refused attempt.
-    if (points > 0) this.#tally(host, now).wrongAnswers++;
+    if (points > 0) this.#count(host, WRONG_ANSWERS, now);
     this.#add(host, points, event, now);
     this.#explain(
       first ? "a wrong answer" : "a further wrong answer",
@@ -533,42 +523,39 @@ export class PenaltyTable {
       return this.#explain(`${event.detail} of a host in good standing: not charged`, event);
     }
     const host = this.#host(event, now);
-    if (host === undefined) return this.#explain("exempt", event);
-    const before = host.points;
-    const attempt = this.#find(host, event.session, now) ?? this.#open(host, event, now);
+    if (host === NONE) return this.#explain("exempt", event);
+    const attempts = this.#attempts;
+    const before = this.#hosts.get(host, POINTS);
+    const attempt = this.#findOrOpen(host, event, now);
     this.#stopWaiting(attempt);
-    if (benign && attempt.succeeded) {
+    if (benign && attempts.get(attempt, SUCCEEDED) === 1) {
       this.#settleRank(host);
-      return this.#explain(
-        `${event.detail} after a login: not charged`,
-        event,
-        before,
-        host.points,
-      );
+      return this.#explain(`${event.detail} after a login: not charged`, event, before);
     }
-    if ((attempt.refused || attempt.answered > 0) && ++attempt.repeats <= REFUSALS_MAX) {
-      attempt.refused = true;
+    const known = attempts.get(attempt, REFUSED) === 1 || attempts.get(attempt, ANSWERED) > 0;
+    if (known && attempts.add(attempt, REPEATS, 1) <= REFUSALS_MAX) {
+      attempts.set(attempt, REFUSED, 1);
       this.#settleRank(host);
-      return this.#explain("the same refusal again: not charged", event, before, host.points);
+      return this.#explain("the same refusal again: not charged", event, before);
     }
-    if (attempt.repeats > REFUSALS_MAX) {
-      attempt.repeats = 0;
-      attempt.charged = 0;
+    if (attempts.get(attempt, REPEATS) > REFUSALS_MAX) {
+      attempts.set(attempt, REPEATS, 0);
+      attempts.set(attempt, CHARGED, 0);
     }
-    attempt.refused = true;
-    const points = remainder(attempt);
-    attempt.charged += points;
-    this.#tally(host, now).refusals++;
+    attempts.set(attempt, REFUSED, 1);
+    const points = this.#remainder(attempt);
+    attempts.add(attempt, CHARGED, points);
+    this.#count(host, REFUSALS, now);
     this.#add(host, points, event, now);
     this.#explain("a refusal", event, before, before + points);
   }
 
   /** Each failed request to the manager interface is an attempt of its own: Asterisk closes the connection. */
-  #manager(event: SecurityEvent, now: number, what: keyof Tally): void {
+  #manager(event: SecurityEvent, now: number, what: number): void {
     const host = this.#host(event, now);
-    if (host === undefined) return this.#explain("exempt", event);
-    const before = host.points;
-    this.#tally(host, now)[what]++;
+    if (host === NONE) return this.#explain("exempt", event);
+    const before = this.#hosts.get(host, POINTS);
+    this.#count(host, what, now);
     this.#add(host, ATTEMPT_POINTS, event, now);
     this.#explain(
       "a failed request to the manager interface",
@@ -585,62 +572,77 @@ export class PenaltyTable {
       return this.#explain("a login without password: proves nothing", event);
     }
     if (this.#isExempt(event.host)) return this.#explain("exempt", event);
-    const key = this.#key(event.host);
-    const host = this.#hosts.get(key) ?? this.#hosts.get(event.host);
-    const before = host?.points ?? 0;
-    if (host !== undefined) this.#remove(host);
+    const host = this.#byKey.get(this.#key(event.host)) ?? this.#byKey.get(event.host) ?? NONE;
+    const before = host === NONE ? 0 : this.#hosts.get(host, POINTS);
+    if (host !== NONE) this.#remove(host);
     if (this.#policy.creditMs > 0) {
-      this.#login(event.host, now);
+      this.#standing.login(event.host, now);
     } else {
       // Without credit, what follows the login in its own session still belongs to it.
-      const fresh = this.#host(event, now)!;
-      this.#open(fresh, event, now).succeeded = true;
+      const fresh = this.#host(event, now);
+      this.#attempts.set(this.#open(fresh, event, now), SUCCEEDED, 1);
       this.#settleRank(fresh);
     }
     this.#explain("a login: all points are removed", event, before, 0);
   }
 
   /** The patience for an attempt has run out. */
-  #lapse(attempt: Attempt, now: number): void {
+  #lapse(attempt: number, now: number): void {
     this.#stopWaiting(attempt);
-    if (!this.#inGoodStanding(attempt.host.lastAddress, now)) this.#chargeChallenge(attempt, now);
+    const address = this.#lastAddresses[this.#attempts.get(attempt, HOST)]!;
+    if (!this.#inGoodStanding(address, now)) this.#chargeChallenge(attempt, now);
   }
 
-  #chargeChallenge(attempt: Attempt, now: number): void {
-    const host = attempt.host;
-    const repeated = host.points % ATTEMPT_POINTS === CHALLENGE_POINTS;
-    attempt.charged = repeated ? REPEATED_CHALLENGE_POINTS : CHALLENGE_POINTS;
-    this.#tally(host, now).unanswered++;
-    this.#add(host, attempt.charged, attempt, now);
+  #chargeChallenge(attempt: number, now: number): void {
+    const attempts = this.#attempts;
+    const host = attempts.get(attempt, HOST);
+    const repeated = this.#hosts.get(host, POINTS) % ATTEMPT_POINTS === CHALLENGE_POINTS;
+    const points = repeated ? REPEATED_CHALLENGE_POINTS : CHALLENGE_POINTS;
+    attempts.set(attempt, CHARGED, points);
+    this.#count(host, UNANSWERED, now);
+    this.#add(host, points, attempt, now);
   }
 
-  #add(
-    host: Host,
-    points: number,
-    from: { service: Service; transport: Transport; account: string },
-    now: number,
-  ): void {
-    if (host.gone) return;
-    host.points += points;
-    const limit = this.#limit(host.lastAddress, now);
-    if (host.points < limit) {
+  /**
+   * Adds points to a host, which may be one too many.
+   *
+   * @param from the event, or the attempt that was left unanswered
+   */
+  #add(host: number, points: number, from: SecurityEvent | number, now: number): void {
+    const hosts = this.#hosts;
+    if (hosts.get(host, GONE) === 1) return;
+    const sum = hosts.add(host, POINTS, points);
+    const address = this.#lastAddresses[host]!;
+    const limit = this.#limit(address, now);
+    if (sum < limit) {
       this.#settleRank(host);
       return;
     }
-    this.#remove(host);
-    this.#onOffence({
-      target: keyText(host.key),
-      address: keyText(host.lastAddress),
-      service: from.service,
-      transport: from.transport,
-      account: from.account,
-      points: host.points,
+    const by = typeof from === "number" ? this.#origin(from) : from;
+    const offence: Offence = {
+      target: keyText(this.#keys[host]!),
+      address: keyText(address),
+      service: by.service,
+      transport: by.transport,
+      account: by.account,
+      points: sum,
       limit,
-      inGoodStanding: this.#inGoodStanding(host.lastAddress, now),
-      tally: host.tally ?? newTally(),
-      firstAt: host.firstAt,
+      inGoodStanding: this.#inGoodStanding(address, now),
+      tally: this.#tallyOf(host),
+      firstAt: hosts.time(host, FIRST_AT),
       at: now,
-    });
+    };
+    this.#remove(host);
+    this.#onOffence(offence);
+  }
+
+  /** Where an attempt came from. */
+  #origin(attempt: number): Pick<Offence, "service" | "transport" | "account"> {
+    return {
+      service: SERVICES[this.#attempts.get(attempt, SERVICE)]!,
+      transport: TRANSPORTS[this.#attempts.get(attempt, TRANSPORT)]!,
+      account: this.#accounts[attempt]!,
+    };
   }
 
   #limit(address: HostKey, now: number): number {
@@ -648,55 +650,31 @@ export class PenaltyTable {
     return this.#inGoodStanding(address, now) ? limit * STANDING_LIMIT_FACTOR : limit;
   }
 
+  #inGoodStanding(address: HostKey, now: number): boolean {
+    const credit = this.#policy.creditMs;
+    return credit > 0 && this.#standing.has(address, now - credit);
+  }
+
   // Hosts
 
-  /** The host of an event, made if need be; `undefined` when it is never charged. */
-  #host(event: SecurityEvent, now: number): Host | undefined {
+  /** The host of an event, made if need be; none when it is never charged. */
+  #host(event: SecurityEvent, now: number): number {
     const key = this.#key(event.host);
-    let host = this.#hosts.get(key);
+    let host = this.#byKey.get(key);
     if (host === undefined) {
-      if (this.#isExempt(event.host)) return undefined;
-      host = this.#newHost(key, event.host, now);
-      this.#hosts.set(key, host);
-    } else if (now - host.lastAt > this.#policy.forgetMs) {
+      if (this.#isExempt(event.host)) return NONE;
+      host = this.#hosts.make();
+      this.#hosts.setTime(host, FIRST_AT, now);
+      this.#keys[host] = key;
+      this.#byKey.set(key, host);
+    } else if (now - this.#hosts.time(host, LAST_AT) > this.#policy.forgetMs) {
       this.#remove(host);
       return this.#host(event, now);
     } else if (key !== event.host && this.#isExempt(event.host)) {
-      return undefined;
+      return NONE;
     }
-    host.lastAt = now;
-    host.lastAddress = event.host;
-    return host;
-  }
-
-  #newHost(key: HostKey, address: HostKey, now: number): Host {
-    const host = this.#freeHosts;
-    if (host === undefined) {
-      return {
-        key,
-        points: 0,
-        lastAt: now,
-        firstAt: now,
-        first: undefined,
-        last: undefined,
-        attempts: 0,
-        waiting: 0,
-        tally: undefined,
-        lastAddress: address,
-        list: undefined,
-        gone: false,
-        older: undefined,
-        newer: undefined,
-      };
-    }
-    this.#freeHosts = host.older;
-    host.key = key;
-    host.points = 0;
-    host.lastAt = host.firstAt = now;
-    host.tally = undefined;
-    host.lastAddress = address;
-    host.gone = false;
-    host.older = undefined;
+    this.#hosts.setTime(host, LAST_AT, now);
+    this.#lastAddresses[host] = event.host;
     return host;
   }
 
@@ -705,7 +683,7 @@ export class PenaltyTable {
     const prefix = this.#policy.ipv6Prefix;
     if (prefix >= 128 || typeof address === "number") return address;
     const network = networkOf(address, prefix);
-    const shared = this.#standingPrefixes.has(network) || this.#policy.exempt.overlaps(network);
+    const shared = this.#standing.hasIn(network) || this.#policy.exempt.overlaps(network);
     return shared ? address : network;
   }
 
@@ -723,236 +701,222 @@ export class PenaltyTable {
   }
 
   /** Takes a host out of the table. What it says stays readable until the next host is made. */
-  #remove(host: Host): void {
-    if (host.gone) return;
-    while (host.first !== undefined) this.#release(host.first);
-    host.gone = true;
+  #remove(host: number): void {
+    const hosts = this.#hosts;
+    if (hosts.get(host, GONE) === 1) return;
+    for (let first; (first = hosts.get(host, FIRST_ATTEMPT)) !== NONE;) this.#release(first);
+    hosts.set(host, GONE, 1);
     this.#unlink(host);
-    this.#hosts.delete(host.key);
-    host.older = this.#freeHosts;
-    this.#freeHosts = host;
+    this.#byKey.delete(this.#keys[host]!);
+    hosts.free(host);
   }
 
   /** Puts a host behind all others of its rank, and makes room if there are too many hosts. */
-  #settleRank(host: Host): void {
-    if (host.gone) return;
+  #settleRank(host: number): void {
+    const hosts = this.#hosts;
+    if (hosts.get(host, GONE) === 1) return;
     // What an open attempt will cost counts already: a host that has just come is as guilty as those that came before it.
-    const rank = host.points + (host.waiting > 0 ? CHALLENGE_POINTS : 0);
-    let list = host.list;
-    if (list === undefined || list.rank !== rank) {
-      list = this.#ranks.get(rank);
-      if (list === undefined) {
-        list = { rank, oldest: undefined, newest: undefined };
-        this.#ranks.set(rank, list);
-      }
-    } else if (list.newest === host) {
-      return;
-    }
+    const rank = hosts.get(host, POINTS) + (hosts.get(host, WAITING) > 0 ? CHALLENGE_POINTS : 0);
+    let place = hosts.get(host, LIST);
+    if (place === 0 || this.#ranks[place - 1]!.rank !== rank) place = this.#listOf(rank);
+    else if (this.#ranks[place - 1]!.newest === host) return;
     this.#unlink(host);
-    host.list = list;
-    host.older = list.newest;
-    if (list.newest === undefined) list.oldest = host;
-    else list.newest.newer = host;
+    const list = this.#ranks[place - 1]!;
+    hosts.set(host, LIST, place);
+    hosts.set(host, OLDER_HOST, list.newest);
+    if (list.newest === NONE) list.oldest = host;
+    else hosts.set(list.newest, NEWER_HOST, host);
     list.newest = host;
-    if (this.#hosts.size > HOSTS_MAX) this.#evict();
+    if (this.#byKey.size > HOSTS_MAX) this.#evict();
   }
 
-  #unlink(host: Host): void {
-    const list = host.list;
-    if (list === undefined) return;
-    if (host.older === undefined) list.oldest = host.newer;
-    else host.older.newer = host.newer;
-    if (host.newer === undefined) list.newest = host.older;
-    else host.newer.older = host.older;
-    host.older = host.newer = host.list = undefined;
+  /** Where in the ranks the list of a rank is, counted from 1. */
+  #listOf(rank: number): number {
+    let place = this.#rankLists.get(rank);
+    if (place === undefined) {
+      place = this.#ranks.push({ rank, oldest: NONE, newest: NONE });
+      this.#rankLists.set(rank, place);
+    }
+    return place;
+  }
+
+  #unlink(host: number): void {
+    const hosts = this.#hosts;
+    const place = hosts.get(host, LIST);
+    if (place === 0) return;
+    const list = this.#ranks[place - 1]!;
+    const older = hosts.get(host, OLDER_HOST);
+    const newer = hosts.get(host, NEWER_HOST);
+    if (older === NONE) list.oldest = newer;
+    else hosts.set(older, NEWER_HOST, newer);
+    if (newer === NONE) list.newest = older;
+    else hosts.set(newer, OLDER_HOST, older);
+    hosts.set(host, OLDER_HOST, NONE);
+    hosts.set(host, NEWER_HOST, NONE);
+    hosts.set(host, LIST, 0);
   }
 
   /** Forgets the least guilty host. There is a list for each number of points that a host ever had: a few dozen. */
   #evict(): void {
     let least: RankList | undefined;
-    for (const list of this.#ranks.values()) {
-      if (list.oldest !== undefined && (least === undefined || list.rank < least.rank)) {
-        least = list;
-      }
+    for (const list of this.#ranks) {
+      if (list.oldest !== NONE && (least === undefined || list.rank < least.rank)) least = list;
     }
-    if (least?.oldest === undefined) return;
+    if (least === undefined) return;
     this.#evicted++;
     this.#remove(least.oldest);
   }
 
-  #tally(host: Host, now: number): Tally {
-    if (host.tally === undefined) host.firstAt = now;
-    return host.tally ??= newTally();
+  /** Counts what a host is charged for. */
+  #count(host: number, what: number, now: number): void {
+    const hosts = this.#hosts;
+    let counted = 0;
+    for (let field = TALLY_AT; field < TALLY_AT + TALLY.length; field++) {
+      counted += hosts.get(host, field);
+    }
+    if (counted === 0) hosts.setTime(host, FIRST_AT, now);
+    hosts.add(host, what, 1);
+  }
+
+  #tallyOf(host: number): Tally {
+    const tally: Tally = { wrongAnswers: 0, unanswered: 0, refusals: 0, badRequests: 0 };
+    TALLY.forEach((what, i) => tally[what] = this.#hosts.get(host, TALLY_AT + i));
+    return tally;
   }
 
   // Attempts
 
-  #find(host: Host, session: number, now: number): Attempt | undefined {
-    for (let attempt = host.last; attempt !== undefined; attempt = attempt.before) {
-      if (attempt.session !== session) continue;
-      if (now - attempt.openedAt <= ATTEMPT_LIFE_MS || attempt.waiting) return attempt;
-      return undefined;
+  #find(host: number, session: number, now: number): number {
+    const attempts = this.#attempts;
+    let attempt = this.#hosts.get(host, LAST_ATTEMPT);
+    for (; attempt !== NONE; attempt = attempts.get(attempt, BEFORE)) {
+      if (attempts.get(attempt, SESSION) !== session) continue;
+      const alive = now - attempts.time(attempt, OPENED_AT) <= ATTEMPT_LIFE_MS ||
+        attempts.get(attempt, IS_WAITING) === 1;
+      return alive ? attempt : NONE;
     }
-    return undefined;
+    return NONE;
   }
 
-  #open(host: Host, event: SecurityEvent, now: number): Attempt {
-    while (
-      host.first !== undefined && !host.first.waiting &&
-      now - host.first.openedAt > ATTEMPT_LIFE_MS
-    ) {
-      this.#release(host.first);
+  #findOrOpen(host: number, event: SecurityEvent, now: number): number {
+    const attempt = this.#find(host, event.session, now);
+    return attempt === NONE ? this.#open(host, event, now) : attempt;
+  }
+
+  #open(host: number, event: SecurityEvent, now: number): number {
+    const hosts = this.#hosts;
+    const attempts = this.#attempts;
+    for (let first; (first = hosts.get(host, FIRST_ATTEMPT)) !== NONE;) {
+      const alive = attempts.get(first, IS_WAITING) === 1 ||
+        now - attempts.time(first, OPENED_AT) <= ATTEMPT_LIFE_MS;
+      if (alive) break;
+      this.#release(first);
     }
-    const attempt = this.#newAttempt(host, event, now);
-    attempt.before = host.last;
-    if (host.last === undefined) host.first = attempt;
-    else host.last.after = attempt;
-    host.last = attempt;
-    if (++host.attempts > ATTEMPTS_MAX) this.#makeRoom(host, attempt, now);
+    const attempt = attempts.make();
+    attempts.setTime(attempt, OPENED_AT, now);
+    attempts.set(attempt, SESSION, event.session);
+    attempts.set(attempt, CHALLENGE, event.challenge);
+    attempts.set(attempt, HOST, host);
+    attempts.set(attempt, SERVICE, SERVICES.indexOf(event.service));
+    attempts.set(attempt, TRANSPORT, TRANSPORTS.indexOf(event.transport));
+    this.#accounts[attempt] = event.account;
+    const last = hosts.get(host, LAST_ATTEMPT);
+    attempts.set(attempt, BEFORE, last);
+    if (last === NONE) hosts.set(host, FIRST_ATTEMPT, attempt);
+    else attempts.set(last, AFTER, attempt);
+    hosts.set(host, LAST_ATTEMPT, attempt);
+    if (hosts.add(host, ATTEMPTS, 1) > ATTEMPTS_MAX) this.#makeRoom(host, attempt, now);
     return attempt;
   }
 
   /** Forgets the oldest attempt of a host that is settled, or else charges and forgets the oldest. */
-  #makeRoom(host: Host, newest: Attempt, now: number): void {
-    let oldest = host.first!;
-    for (let at = host.first; at !== undefined && at !== newest; at = at.after) {
-      if (at.waiting) continue;
+  #makeRoom(host: number, newest: number, now: number): void {
+    const attempts = this.#attempts;
+    let oldest = this.#hosts.get(host, FIRST_ATTEMPT);
+    for (let at = oldest; at !== NONE && at !== newest; at = attempts.get(at, AFTER)) {
+      if (attempts.get(at, IS_WAITING) === 1) continue;
       oldest = at;
       break;
     }
-    if (oldest.waiting) this.#lapse(oldest, now);
+    if (attempts.get(oldest, IS_WAITING) === 1) this.#lapse(oldest, now);
     // The charge may have been one too many: then all of them are released already.
-    if (!host.gone) this.#release(oldest);
-  }
-
-  #newAttempt(host: Host, event: SecurityEvent, now: number): Attempt {
-    const attempt = this.#freeAttempts;
-    if (attempt === undefined) {
-      return {
-        session: event.session,
-        challenge: event.challenge,
-        host,
-        openedAt: now,
-        charged: 0,
-        waiting: false,
-        refused: false,
-        succeeded: false,
-        repeats: 0,
-        answered: 0,
-        firstAnswer: 0,
-        moreAnswers: undefined,
-        transport: event.transport,
-        service: event.service,
-        account: event.account,
-        older: undefined,
-        newer: undefined,
-        before: undefined,
-        after: undefined,
-      };
-    }
-    this.#freeAttempts = attempt.older;
-    this.#freeCount--;
-    attempt.session = event.session;
-    attempt.challenge = event.challenge;
-    attempt.host = host;
-    attempt.openedAt = now;
-    attempt.charged = 0;
-    attempt.refused = false;
-    attempt.succeeded = false;
-    attempt.repeats = 0;
-    attempt.answered = 0;
-    attempt.transport = event.transport;
-    attempt.service = event.service;
-    attempt.account = event.account;
-    attempt.older = undefined;
-    return attempt;
+    if (this.#hosts.get(host, GONE) === 0) this.#release(oldest);
   }
 
   /** Nobody asks for this attempt any more. What it says stays readable until the next one is opened. */
-  #release(attempt: Attempt): void {
+  #release(attempt: number): void {
     this.#stopWaiting(attempt);
-    const host = attempt.host;
-    if (attempt.before === undefined) host.first = attempt.after;
-    else attempt.before.after = attempt.after;
-    if (attempt.after === undefined) host.last = attempt.before;
-    else attempt.after.before = attempt.before;
-    attempt.before = attempt.after = undefined;
-    host.attempts--;
-    attempt.moreAnswers = undefined;
-    if (this.#freeCount >= FREE_ATTEMPTS_MAX) return;
-    this.#freeCount++;
-    attempt.older = this.#freeAttempts;
-    this.#freeAttempts = attempt;
+    const hosts = this.#hosts;
+    const attempts = this.#attempts;
+    const host = attempts.get(attempt, HOST);
+    const before = attempts.get(attempt, BEFORE);
+    const after = attempts.get(attempt, AFTER);
+    if (before === NONE) hosts.set(host, FIRST_ATTEMPT, after);
+    else attempts.set(before, AFTER, after);
+    if (after === NONE) hosts.set(host, LAST_ATTEMPT, before);
+    else attempts.set(after, BEFORE, before);
+    hosts.add(host, ATTEMPTS, -1);
+    if (attempts.get(attempt, ANSWERED) > 1) this.#moreAnswers.delete(attempt);
+    attempts.free(attempt);
   }
 
-  #wait(attempt: Attempt, now: number): void {
+  #wait(attempt: number, now: number): void {
+    const attempts = this.#attempts;
+    const host = attempts.get(attempt, HOST);
     // The oldest attempt that had to make room may have been one too many.
-    if (attempt.host.gone) return;
-    attempt.waiting = true;
-    attempt.host.waiting++;
-    attempt.older = this.#newestWaiting;
-    if (this.#newestWaiting === undefined) this.#oldestWaiting = attempt;
-    else this.#newestWaiting.newer = attempt;
+    if (this.#hosts.get(host, GONE) === 1) return;
+    attempts.set(attempt, IS_WAITING, 1);
+    this.#hosts.add(host, WAITING, 1);
+    attempts.set(attempt, OLDER, this.#newestWaiting);
+    if (this.#newestWaiting === NONE) this.#oldestWaiting = attempt;
+    else attempts.set(this.#newestWaiting, NEWER, attempt);
     this.#newestWaiting = attempt;
-    if (++this.#waiting > WAITING_MAX) this.#lapse(this.#oldestWaiting!, now);
+    if (++this.#waiting > WAITING_MAX) this.#lapse(this.#oldestWaiting, now);
   }
 
-  #stopWaiting(attempt: Attempt): void {
-    if (!attempt.waiting) return;
-    attempt.waiting = false;
-    attempt.host.waiting--;
+  #stopWaiting(attempt: number): void {
+    const attempts = this.#attempts;
+    if (attempts.get(attempt, IS_WAITING) === 0) return;
+    attempts.set(attempt, IS_WAITING, 0);
+    this.#hosts.add(attempts.get(attempt, HOST), WAITING, -1);
     this.#waiting--;
-    if (attempt.older === undefined) this.#oldestWaiting = attempt.newer;
-    else attempt.older.newer = attempt.newer;
-    if (attempt.newer === undefined) this.#newestWaiting = attempt.older;
-    else attempt.newer.older = attempt.older;
-    attempt.older = attempt.newer = undefined;
+    const older = attempts.get(attempt, OLDER);
+    const newer = attempts.get(attempt, NEWER);
+    if (older === NONE) this.#oldestWaiting = newer;
+    else attempts.set(older, NEWER, newer);
+    if (newer === NONE) this.#newestWaiting = older;
+    else attempts.set(newer, OLDER, older);
+    attempts.set(attempt, OLDER, NONE);
+    attempts.set(attempt, NEWER, NONE);
   }
 
-  // Good standing
-
-  #inGoodStanding(address: HostKey, now: number): boolean {
-    const login = this.#standing.get(address);
-    return login !== undefined && now - login.at <= this.#policy.creditMs &&
-      this.#policy.creditMs > 0;
+  /** What the first wrong answer or refusal of an attempt adds to what it has cost: 5 in all, at least 1 after a challenge. */
+  #remainder(attempt: number): number {
+    const charged = this.#attempts.get(attempt, CHARGED);
+    return charged === REPEATED_CHALLENGE_POINTS ? 1 : Math.max(0, ATTEMPT_POINTS - charged);
   }
 
-  #login(address: HostKey, now: number): void {
-    let login = this.#standing.get(address);
-    if (login === undefined || now - login.at >= LOGIN_ORDER_MS) {
-      login = this.#setStanding(address, now, login?.savedAt ?? -Infinity);
+  /** Whether an attempt has brought this wrong answer already. */
+  #hasAnswer(attempt: number, answer: number): boolean {
+    const answered = this.#attempts.get(attempt, ANSWERED);
+    if (answered === 0) return false;
+    if (this.#attempts.get(attempt, FIRST_ANSWER) === answer) return true;
+    return answered > 1 && (this.#moreAnswers.get(attempt)?.includes(answer) ?? false);
+  }
+
+  /** Remembers a wrong answer; whether it is the first. */
+  #keepAnswer(attempt: number, answer: number): boolean {
+    if (this.#attempts.add(attempt, ANSWERED, 1) === 1) {
+      this.#attempts.set(attempt, FIRST_ANSWER, answer);
+      return true;
     }
-    login.at = now;
-    if (now - login.savedAt < SAVE_LOGIN_MS) return;
-    login.savedAt = now;
-    this.#logins.add(address);
-  }
-
-  #setStanding(address: HostKey, at: number, savedAt: number): Standing {
-    // Deleted and added again, so that the map is in the order of the logins.
-    this.#removeStanding(address);
-    const login = { at, savedAt };
-    this.#standing.set(address, login);
-    this.#countPrefix(address, 1);
-    if (this.#standing.size > STANDING_MAX) {
-      for (const oldest of this.#standing.keys()) {
-        this.#removeStanding(oldest);
-        break;
-      }
+    const more = this.#moreAnswers.get(attempt);
+    if (more === undefined) this.#moreAnswers.set(attempt, [answer]);
+    else {
+      if (more.length >= ANSWERS_MAX) more.shift();
+      more.push(answer);
     }
-    return login;
-  }
-
-  #removeStanding(address: HostKey): void {
-    if (this.#standing.delete(address)) this.#countPrefix(address, -1);
-  }
-
-  #countPrefix(address: HostKey, change: 1 | -1): void {
-    if (this.#policy.ipv6Prefix >= 128 || typeof address === "number") return;
-    const network = networkOf(address, this.#policy.ipv6Prefix);
-    const count = (this.#standingPrefixes.get(network) ?? 0) + change;
-    if (count > 0) this.#standingPrefixes.set(network, count);
-    else this.#standingPrefixes.delete(network);
+    return false;
   }
 
   #explain(what: string, event: SecurityEvent, before = 0, after = before): void {
@@ -960,30 +924,4 @@ export class PenaltyTable {
     const limit = ATTEMPT_POINTS * this.#policy.loyalty;
     this.#charge = { what: `${event.address}: ${what}`, before, after, limit };
   }
-}
-
-/** What the first wrong answer or refusal of an attempt adds to what it has cost: 5 in all, at least 1 after a challenge. */
-function remainder(attempt: Attempt): number {
-  if (attempt.charged === REPEATED_CHALLENGE_POINTS) return 1;
-  return Math.max(0, ATTEMPT_POINTS - attempt.charged);
-}
-
-/** Whether an attempt has brought this wrong answer already. */
-function hasAnswer(attempt: Attempt, answer: number): boolean {
-  if (attempt.answered === 0) return false;
-  return attempt.firstAnswer === answer || (attempt.moreAnswers?.includes(answer) ?? false);
-}
-
-/** The canonical text of a key: an address, or a network of `ipv6Prefix`. */
-function keyText(key: HostKey): string {
-  return typeof key === "number" ? ipv4Text(key) : key;
-}
-
-/** The key of a canonical address. */
-function keyOf(address: string): HostKey {
-  return address.includes(":") ? address : ipv4Number(address);
-}
-
-function newTally(): Tally {
-  return { wrongAnswers: 0, unanswered: 0, refusals: 0, badRequests: 0 };
 }

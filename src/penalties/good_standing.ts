@@ -1,0 +1,144 @@
+/**
+ * Hosts that have logged in with a password.
+ *
+ * @module
+ */
+
+import { networkOf } from "../address.ts";
+import { type HostKey, keyOf, keyText } from "./host_key.ts";
+import { Records } from "./records.ts";
+
+/** Most hosts in good standing; the one that logged in longest ago goes first. */
+export const STANDING_MAX = 65_536;
+
+/** The login of a host is written to the database at most so often, in milliseconds. */
+export const SAVE_LOGIN_MS = 3_600_000;
+
+/** A host that logs in again within this time keeps its place in the order of logins, in milliseconds. */
+const LOGIN_ORDER_MS = 1_000;
+
+// The times of a record.
+/** Clock value of the last login with a password. */
+const AT = 0;
+/** Clock value of the login that was handed out to be saved. */
+const SAVED_AT = 1;
+
+/** The last login of each host, and which of them are still to be saved. */
+export class GoodStanding {
+  readonly #records = new Records({ times: 2, numbers: 1 });
+  /** By address. The oldest login comes first. */
+  readonly #logins = new Map<HostKey, number>();
+  readonly #unsaved = new Set<HostKey>();
+  /** With an IPv6 prefix below 128: how many of the hosts each network contains. */
+  readonly #networks = new Map<string, number>();
+  #ipv6Prefix: number;
+
+  /**
+   * Nobody yet.
+   *
+   * @param ipv6Prefix length of the networks that {@linkcode GoodStanding.hasIn} is asked for
+   */
+  constructor(ipv6Prefix: number) {
+    this.#ipv6Prefix = ipv6Prefix;
+  }
+
+  /** Number of hosts. */
+  get size(): number {
+    return this.#logins.size;
+  }
+
+  /** Whether a host has logged in at `since` or later. */
+  has(address: HostKey, since: number): boolean {
+    const login = this.#logins.get(address);
+    return login !== undefined && this.#records.time(login, AT) >= since;
+  }
+
+  /** Whether a network of the IPv6 prefix contains a host that has logged in. */
+  hasIn(network: string): boolean {
+    return this.#networks.has(network);
+  }
+
+  /** A host logs in. */
+  login(address: HostKey, now: number): void {
+    let login = this.#logins.get(address);
+    if (login === undefined || now - this.#records.time(login, AT) >= LOGIN_ORDER_MS) {
+      const savedAt = login === undefined ? -Infinity : this.#records.time(login, SAVED_AT);
+      login = this.#set(address, now, savedAt);
+    }
+    this.#records.setTime(login, AT, now);
+    if (now - this.#records.time(login, SAVED_AT) < SAVE_LOGIN_MS) return;
+    this.#records.setTime(login, SAVED_AT, now);
+    this.#unsaved.add(address);
+  }
+
+  /** Takes logins over that were saved: canonical addresses with clock values. */
+  restore(logins: Iterable<readonly [address: string, at: number]>): void {
+    for (const [address, at] of [...logins].sort((a, b) => a[1] - b[1])) {
+      this.#set(keyOf(address), at, at);
+    }
+  }
+
+  /**
+   * The hosts whose last login is to be saved, with its clock value: each at most once in {@linkcode SAVE_LOGIN_MS}.
+   *
+   * @param most hosts; the others are given by the next calls
+   */
+  takeUnsaved(most: number): [address: string, at: number][] {
+    const logins: [string, number][] = [];
+    for (const key of this.#unsaved) {
+      if (logins.length >= most) break;
+      const login = this.#logins.get(key);
+      if (login !== undefined) logins.push([keyText(key), this.#records.time(login, AT)]);
+      this.#unsaved.delete(key);
+    }
+    return logins;
+  }
+
+  /** Forgets the hosts whose last login was before a clock value. */
+  forgetBefore(before: number): void {
+    for (const [key, login] of this.#logins) {
+      if (this.#records.time(login, AT) >= before) break;
+      this.#remove(key);
+    }
+  }
+
+  /** Changes the length of the networks. */
+  setIpv6Prefix(ipv6Prefix: number): void {
+    this.#ipv6Prefix = ipv6Prefix;
+    this.#networks.clear();
+    for (const key of this.#logins.keys()) this.#count(key, 1);
+  }
+
+  #set(address: HostKey, at: number, savedAt: number): number {
+    // Deleted and added again, so that the map is in the order of the logins.
+    this.#remove(address);
+    const login = this.#records.make();
+    this.#records.setTime(login, AT, at);
+    this.#records.setTime(login, SAVED_AT, savedAt);
+    this.#logins.set(address, login);
+    this.#count(address, 1);
+    if (this.#logins.size > STANDING_MAX) {
+      for (const oldest of this.#logins.keys()) {
+        this.#remove(oldest);
+        break;
+      }
+    }
+    return login;
+  }
+
+  #remove(address: HostKey): void {
+    const login = this.#logins.get(address);
+    if (login === undefined) return;
+    this.#logins.delete(address);
+    this.#records.free(login);
+    this.#count(address, -1);
+  }
+
+  #count(address: HostKey, change: 1 | -1): void {
+    if (this.#ipv6Prefix >= 128 || typeof address === "number") return;
+    const network = networkOf(address, this.#ipv6Prefix);
+    const count = (this.#networks.get(network) ?? 0) + change;
+    if (count > 0) this.#networks.set(network, count);
+    else this.#networks.delete(network);
+  }
+}
