@@ -173,7 +173,7 @@ const NEWER_HOST = 7;
 const LIST = 8;
 /** Its tally, in the order of {@linkcode TALLY}. */
 const TALLY_AT = 9;
-const HOST_FIELDS = { times: 2, numbers: TALLY_AT + 4 };
+const HOST_RECORDS = { times: 2, numbers: TALLY_AT + 4, room: HOSTS_MAX + 1 };
 
 const TALLY = ["wrongAnswers", "unanswered", "refusals", "badRequests"] as const;
 const WRONG_ANSWERS = TALLY_AT;
@@ -205,7 +205,8 @@ const ANSWERED = 12;
 const FIRST_ANSWER = 13;
 const SERVICE = 14;
 const TRANSPORT = 15;
-const ATTEMPT_FIELDS = { times: 1, numbers: 16 };
+/** Attempts that do not wait any more may need more room: up to {@linkcode ATTEMPTS_MAX} of each host. */
+const ATTEMPT_RECORDS = { times: 1, numbers: 16, room: WAITING_MAX };
 
 /** What the record of an attempt has numbers for. */
 const SERVICES: readonly Service[] = ["PJSIP", "SIP", "AMI", "IAX2"];
@@ -244,11 +245,11 @@ export class PenaltyTable {
   readonly #onOffence: (offence: Offence) => void;
   /** The record of each host. */
   readonly #byKey = new Map<HostKey, number>();
-  readonly #hosts = new Records(HOST_FIELDS);
+  readonly #hosts = new Records(HOST_RECORDS);
   /** Key and last address of each host, by its record. */
   readonly #keys: HostKey[] = [0];
   readonly #lastAddresses: HostKey[] = [0];
-  readonly #attempts = new Records(ATTEMPT_FIELDS);
+  readonly #attempts = new Records(ATTEMPT_RECORDS);
   /** Account of each attempt, by its record. */
   readonly #accounts: string[] = [""];
   /** Wrong answers of attempts beside the first, by record: only nonce reuse has them. */

@@ -25,7 +25,7 @@ const SAVED_AT = 1;
 
 /** The last login of each host, and which of them are still to be saved. */
 export class GoodStanding {
-  readonly #records = new Records({ times: 2, numbers: 1 });
+  readonly #records = new Records({ times: 2, numbers: 1, room: STANDING_MAX + 1 });
   /** By address. The oldest login comes first. */
   readonly #logins = new Map<HostKey, number>();
   readonly #unsaved = new Set<HostKey>();

@@ -7,18 +7,10 @@
  * @module
  */
 
-/** Records that there is room for in the beginning. */
-const FIRST_CAPACITY = 1_024;
-
-/** Bytes of a time. */
-const TIME_BYTES = Float64Array.BYTES_PER_ELEMENT;
-
-/** Bytes of a number. */
-const NUMBER_BYTES = Int32Array.BYTES_PER_ELEMENT;
-
 /**
  * Records of a fixed number of times (64-bit floating-point numbers) and numbers (signed, of 32 bits), which begin with
- * all zero. A record is known by a number from 1 on; 0 is none. It grows as needed, and never shrinks.
+ * all zero. A record is known by a number from 1 on; 0 is none. The memory is asked for at once, but the system gives it
+ * only when it is first written to.
  *
  * @example
  * ```ts
@@ -26,7 +18,7 @@ const NUMBER_BYTES = Int32Array.BYTES_PER_ELEMENT;
  *
  * const SEEN = 0; // the first time
  * const POINTS = 0; // the first number
- * const hosts = new Records({ times: 1, numbers: 1 });
+ * const hosts = new Records({ times: 1, numbers: 1, room: 65_536 });
  * const host = hosts.make();
  * hosts.setTime(host, SEEN, Date.now());
  * hosts.set(host, POINTS, hosts.get(host, POINTS) + 5);
@@ -38,7 +30,7 @@ export class Records {
   readonly #numbersEach: number;
   #times: Float64Array;
   #numbers: Int32Array;
-  #capacity = FIRST_CAPACITY;
+  #capacity: number;
   /** Records that were ever made, and the one that is none. */
   #made = 1;
   /** The record that was freed last; its first number is the one that was freed before. */
@@ -47,13 +39,17 @@ export class Records {
   /**
    * No record yet.
    *
-   * @param fields how many times and how many numbers (at least one) each has
+   * @param layout how many times and how many numbers (at least one) each has, and how many there is room for; should
+   *   there be more, all are moved to a larger place, which takes some milliseconds
    */
-  constructor(fields: { readonly times: number; readonly numbers: number }) {
-    this.#timesEach = fields.times;
-    this.#numbersEach = fields.numbers;
-    this.#times = new Float64Array(FIRST_CAPACITY * fields.times);
-    this.#numbers = new Int32Array(FIRST_CAPACITY * fields.numbers);
+  constructor(
+    layout: { readonly times: number; readonly numbers: number; readonly room: number },
+  ) {
+    this.#timesEach = layout.times;
+    this.#numbersEach = layout.numbers;
+    this.#capacity = layout.room + 1;
+    this.#times = new Float64Array(this.#capacity * layout.times);
+    this.#numbers = new Int32Array(this.#capacity * layout.numbers);
   }
 
   /** Makes a record of which all is zero. */
@@ -103,11 +99,6 @@ export class Records {
   /** Changes a time. */
   setTime(record: number, field: number, value: number): void {
     this.#times[record * this.#timesEach + field] = value;
-  }
-
-  /** Bytes that all records occupy. */
-  get bytes(): number {
-    return this.#capacity * (this.#timesEach * TIME_BYTES + this.#numbersEach * NUMBER_BYTES);
   }
 
   #grow(): void {
