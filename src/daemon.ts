@@ -66,6 +66,8 @@ export interface DaemonList {
   readonly trouble: string | undefined;
   get(target: string): Block | undefined;
   all(): Block[];
+  /** All blocks in no order, which is faster. */
+  values(): Iterable<Block>;
   timesOf(target: string): number;
   standing(): ReadonlyMap<string, number>;
   add(blocks: readonly NewBlock[], now: number): boolean;
@@ -224,7 +226,8 @@ export class Daemon {
       code = 1;
       stop.abort();
     };
-    const started = this.enforcer.start(this.#list.all().map(entryOf)).then((failures) => {
+    const entries = Array.from(this.#list.values(), entryOf);
+    const started = this.enforcer.start(entries).then((failures) => {
       // The other family may have taken its time: IPv4 may work by now.
       const works = this.enforcer.status().families.some((f) => f.family === 4 && !f.failing);
       if (!works && failures.some((failure) => failure.family === 4 && isLasting(failure))) fail();
@@ -569,9 +572,10 @@ export class Daemon {
   /** Nobody who is trusted stays blocked. */
   #releaseTrusted(): void {
     const { exempt } = this.table.policy;
-    const trusted = this.#list.all().map((block) => block.target).filter((target) =>
-      exempt.overlaps(target)
-    );
+    const trusted: string[] = [];
+    for (const { target } of this.#list.values()) {
+      if (exempt.overlaps(target)) trusted.push(target);
+    }
     if (trusted.length === 0) return;
     this.#list.remove(trusted, this.#wallClock());
     this.enforcer.release(trusted);
@@ -688,10 +692,13 @@ export async function runDaemon(config: Config, invocation: DaemonInvocation): P
   }
   const { openList, firewallBackends } = await import("./daemon_parts.ts");
   const { Services } = await import("./services.ts");
+  const backends = firewallBackends(config, log, invocation.dryRun);
+  // The firewall is asked what it holds while the list is read.
+  for (const backend of backends) backend.prepare?.();
   const daemon: Daemon = new Daemon({
     config,
     list: openList(config, log, invocation.dryRun),
-    backends: firewallBackends(config, log, invocation.dryRun),
+    backends,
     log,
     verbose: invocation.verbose,
     dryRun: invocation.dryRun,

@@ -233,6 +233,11 @@ export class DurableBlockList implements Disposable {
     return this.#blocks.get(target);
   }
 
+  /** All blocks, in no order. */
+  values(): Iterable<Block> {
+    return this.#blocks.values();
+  }
+
   /** The targets of all blocks, in no order. */
   targets(): string[] {
     return [...this.#blocks.keys()];

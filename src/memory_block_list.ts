@@ -51,6 +51,10 @@ export class MemoryBlockList {
     return this.#blocks.get(target);
   }
 
+  values(): Iterable<Block> {
+    return this.#blocks.values();
+  }
+
   all(): Block[] {
     return [...this.#blocks.values()].sort((a, b) => a.since - b.since);
   }

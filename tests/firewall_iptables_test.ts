@@ -99,6 +99,18 @@ function registerFor(kind: "nft" | "legacy"): void {
     assert.deepEqual([...(await listed(six)).targets.keys()].sort(), targets.toSorted());
   });
 
+  test("a look that is prepared is the first that is asked for, and only that", async () => {
+    const { runner, calls } = recording();
+    const backend = new IptablesBackend({ family: 4, chain: "ampere", run: runner });
+    backend.prepare();
+    assert.equal(calls.length, 1);
+    assert.deepEqual([...(await listed(backend)).targets], []);
+    assert.equal(calls.length, 1);
+    await backend.block(forEver(["192.0.2.1"]));
+    assert.deepEqual([...(await listed(backend)).targets], [["192.0.2.1", 1]]);
+    assert.equal(calls.length, 3);
+  });
+
   test("the whole address space is one rule, which is known again", async () => {
     for (const [family, target] of [[4, "0.0.0.0/0"], [6, "::/0"]] as const) {
       const backend = new IptablesBackend({ family, chain: "ampere" });

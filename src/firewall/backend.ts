@@ -150,6 +150,9 @@ export interface Backend {
    */
   prefersReplace(removals: number): boolean;
 
+  /** Begins with the first {@linkcode Backend.list} before anybody asks for it. */
+  prepare?(): void;
+
   /**
    * Looks what the kernel holds.
    *

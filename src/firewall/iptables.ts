@@ -116,6 +116,8 @@ export class IptablesBackend implements Backend {
   readonly #chain: Chain;
   /** About how many rules the chain has. */
   #rules = 0;
+  /** A look that was begun before it was asked for. */
+  #prepared: Promise<CommandResult> | undefined;
   /** The chain looks at a set: that of the ipset backend, which was in use before. */
   #leftover = false;
 
@@ -174,9 +176,16 @@ export class IptablesBackend implements Backend {
     return removals * this.#rules > COMPARISONS_WORTH_REPLACING;
   }
 
+  /** Begins to look; see {@linkcode Backend.prepare}. */
+  prepare(): void {
+    this.#prepared = this.#listRules();
+  }
+
   /** Looks what the kernel holds; see {@linkcode Backend.list}. */
   async list(mark?: string): Promise<ListOutcome> {
-    const result = await this.#chain.run(["-S"], { output: true, timeoutMs: this.#timeoutMs() });
+    const look = this.#prepared ?? this.#listRules();
+    this.#prepared = undefined;
+    const result = await look;
     if (!result.ok) return { state: "failed", failure: this.#chain.failure(result) };
     if (result.stdout.length === 0) return { state: "silent" };
     // Taken outside of this thread; much cheaper than to read the lines again.
@@ -208,6 +217,10 @@ export class IptablesBackend implements Backend {
     const advice = `see that the chain is there (${failure.advice}) and that the kernel has the ` +
       `target REJECT (modprobe ${this.family === 4 ? "ipt_REJECT" : "ip6t_REJECT"})`;
     return { ok: false, failure: { ...failure, kind: "refused", message, advice } };
+  }
+
+  #listRules(): Promise<CommandResult> {
+    return this.#chain.run(["-S"], { output: true, timeoutMs: this.#timeoutMs() });
   }
 
   #timeoutMs(): number {

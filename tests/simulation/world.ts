@@ -414,6 +414,7 @@ class World {
       },
       get: (target) => list.get(target),
       all: () => list.all(),
+      values: () => list.values(),
       timesOf: (target) => list.timesOf(target),
       standing: () => list.standing(),
       add: (blocks, now) => {
