@@ -158,10 +158,11 @@ export function askStatus(path: string): Promise<string> {
       if (text.length > ANSWER_CHARACTERS_MAX) socket.destroy(silent);
     });
     socket.on("error", (error: Error) => reject(whyNot(error, path)));
-    socket.on("close", () => {
+    socket.on("close", (hadError: boolean) => {
       clearTimeout(limit);
       if (text.endsWith("\n")) resolve(text);
-      else reject(silent);
+      // Some releases of Deno tell the end before the error that caused it, and the error knows more.
+      else if (!hadError) reject(silent);
     });
   });
 }

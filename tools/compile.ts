@@ -112,6 +112,8 @@ export const V8_FLAGS = "--heap-growing-percent=60,--max-semi-space-size=8";
  *
  * - Nothing foreign is inside: no npm package, no remote module. With `--cached-only` even the default
  *   list of hosts that a program may import from is left out of the executable.
+ * - `--quiet` goes into the executable: without it every command would begin with two words of Deno about
+ *   an ipset that is not installed and not needed.
  * - `--no-code-cache` is for security, not for size: with the cache the program would, beside its
  *   permissions, write and next time trust /tmp/deno-compile-ampere.cache, where any local user can put
  *   a file first. It costs nothing measurable at this size of program.
@@ -120,6 +122,7 @@ const BUILD_FLAGS = [
   "--no-npm",
   "--no-remote",
   "--cached-only",
+  "--quiet",
   "--no-code-cache",
   `--v8-flags=${V8_FLAGS}`,
 ] as const;

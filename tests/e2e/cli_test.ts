@@ -337,6 +337,54 @@ onOwnMachine(import.meta.url, (executable) => {
     await endsSoon(next);
   });
 
+  test("--status: nobody answers, the daemon answers, and another user is told to use sudo", async () => {
+    const absent = await ampere(["--status"]);
+    assert.equal(absent.code, 1);
+    assert.match(absent.err, /^ampere: no daemon answers at \/run\/ampere\/status-\S+\.sock /);
+    assert.match(absent.err, /systemctl start ampere/);
+
+    await using asterisk = new AmiServer({ port: AMI_PORT });
+    await using running = daemon();
+    await running.alive(asterisk.client());
+    await running.said(/logged in/);
+    assert.doesNotMatch(running.text, /--status will not work/);
+    assert.match(await well(["--status"]), /^Asterisk +connected to 127\.0\.0\.1:5038/m);
+
+    // The executable, where everybody reaches it.
+    await must(
+      "sh",
+      "-c",
+      'touch /run/ampere-for-all && mount --bind "$0" /run/ampere-for-all',
+      executable,
+    );
+    const other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    const asked = await runToEnd([...other, "/run/ampere-for-all", "--status"]);
+    assert.equal(asked.code, 1);
+    assert.match(asked.err, /only the user of the daemon may ask/);
+    assert.match(asked.err, /^ask as that user: sudo ampere --status$/m);
+    await endsSoon(running);
+    assert.equal((await ampere(["--status"])).code, 1);
+  });
+
+  test("without ipset nobody hears of it, unless the backend is ipset", async () => {
+    const folder = "/run/without-ipset";
+    await Deno.mkdir(folder, { recursive: true });
+    for (const program of ["iptables", "ip6tables"]) {
+      await must("sh", "-c", `ln -sf "$(command -v ${program})" ${folder}/${program}`);
+    }
+    const env = { PATH: folder };
+    for (const args of [["-V"], ["-l"]]) {
+      const { code, err } = await ampere(args, { env });
+      assert.equal(code, 0);
+      assert.doesNotMatch(err, /ipset/);
+    }
+    await Deno.writeTextFile(CONFIG, `${ORIGINAL_CONFIG}backend = ipset\n`);
+    const needed = await ampere([], { env });
+    assert.equal(needed.code, 1);
+    assert.match(needed.err, /ipset is not installed/);
+    assert.match(needed.err, /apt-get install ipset/);
+  });
+
   test("a login that is refused on the first connection: code 1, without the secret", async () => {
     await using asterisk = new AmiServer({ port: AMI_PORT });
     asterisk.accepts = false;
