@@ -21,7 +21,7 @@ import {
   type NewBlock,
   type PastBlock,
 } from "./block_list/block.ts";
-import { BlockListError, faultOf, toBlockListError } from "./block_list/fault.ts";
+import { BlockListError, faultOf, missingError, toBlockListError } from "./block_list/fault.ts";
 import { fileKind, readImage } from "./block_list/image.ts";
 import { openImage } from "./block_list/salvage.ts";
 import { migrate, readSchemaState } from "./block_list/schema.ts";
@@ -735,7 +735,7 @@ function unopenedError(path: string, cause: unknown): BlockListError | undefined
       );
     }
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return missingError(path, folder, cause);
+    if (error instanceof Deno.errors.NotFound) return missingError(path, cause);
   }
   return undefined;
 }
@@ -751,29 +751,4 @@ function unwritableError(path: string): BlockListError | undefined {
   } catch (error) {
     return faultOf(error) === "denied" ? undefined : toBlockListError(error, path);
   }
-}
-
-function missingError(path: string, folder: string, cause: unknown): BlockListError {
-  let folderExists = true;
-  try {
-    Deno.statSync(folder);
-  } catch {
-    folderExists = false;
-  }
-  if (folderExists) {
-    return new BlockListError(
-      "missing",
-      path,
-      `database ${path}: there is no such file`,
-      "the daemon or `ampere -a` creates it; if there should be one, correct `database` in ampere.cfg",
-      cause,
-    );
-  }
-  return new BlockListError(
-    "missing",
-    path,
-    `database ${path}: there is no folder ${folder}`,
-    `create it ("mkdir -p -m 750 ${folder}"), or correct \`database\` in ampere.cfg`,
-    cause,
-  );
 }

@@ -71,7 +71,9 @@ function* checkConfig(request: CheckRequest, reading: ConfigReading): Generator<
     yield problem(
       "config",
       formatProblem(found),
-      "correct that line; docs/configuration.md tells each key",
+      found.line === 0
+        ? ""
+        : "correct that line; man ampere and /usr/share/doc/ampere/docs/configuration.md tell each key",
     );
   }
   for (const found of reading.warnings) yield warning("config", formatProblem(found), "");

@@ -602,7 +602,7 @@ function whyNotRead(error: unknown): string {
       "`deno task compile -- --allow-path=DIRECTORY`";
   }
   if (error instanceof Deno.errors.PermissionDenied) {
-    return "the user that runs Ampere may not read it; check its owner and mode";
+    return "this user may not read it; use sudo (the packaged daemon is root, and reads it only if it belongs to root)";
   }
   return `cannot be read: ${error instanceof Error ? error.message : String(error)}`;
 }

@@ -440,7 +440,7 @@ function whyNotOpened(error: unknown): string {
   }
   if (error instanceof Deno.errors.NotFound) return "its directory does not exist; create it first";
   if (error instanceof Deno.errors.PermissionDenied) {
-    return "the user that Ampere runs as may not write it; check its owner and mode";
+    return "this user may not write it; use sudo (the packaged daemon is root, and writes it only if it belongs to root)";
   }
   return error instanceof Error ? error.message : String(error);
 }

@@ -256,7 +256,7 @@ Deno.test({
       if (daemon === undefined) return; // The checkout itself may not be read by others.
       assert.equal(daemon.fault, "denied");
       assert(daemon.error.includes(path));
-      assert.match(daemon.advice, /root.*right to read and write/);
+      assert.match(daemon.advice, /^use sudo;.*: chown root: \S+ \S+\*$/);
       const reader = await helper.ask(`list ${path}`);
       assert.equal(reader.fault, "denied");
       Deno.chmodSync(path, 0o644);

@@ -202,8 +202,9 @@ const WORDS: Readonly<Record<DatabaseFault, (path: string, folder: string) => Wo
   }),
   denied: (path, folder) => ({
     message: "it cannot be opened",
-    advice: `run as root, or give this user the right to read and write ${path} and its folder ` +
-      `${folder} (SQLite puts two more files beside it)`,
+    advice:
+      "use sudo; for the daemon let everything belong to the user that runs it, with the packaged unit root: " +
+      `chown root: ${folder} ${path}*`,
   }),
   running: () => ({
     message: "another Ampere works with it",
@@ -215,3 +216,36 @@ const WORDS: Readonly<Record<DatabaseFault, (path: string, folder: string) => Wo
       "if nothing else helps",
   }),
 };
+
+/**
+ * The error about a database that is not there.
+ *
+ * @param path path of the database
+ * @param cause what was thrown
+ * @returns whether the file is missing or its folder, and what to do
+ */
+export function missingError(path: string, cause: unknown): BlockListError {
+  const folder = dirname(path);
+  let folderExists = true;
+  try {
+    Deno.statSync(folder);
+  } catch {
+    folderExists = false;
+  }
+  if (folderExists) {
+    return new BlockListError(
+      "missing",
+      path,
+      `database ${path}: there is no such file`,
+      "the daemon or `ampere -a` creates it; if there should be one, correct `database` in ampere.cfg",
+      cause,
+    );
+  }
+  return new BlockListError(
+    "missing",
+    path,
+    `database ${path}: there is no folder ${folder}`,
+    `create it ("mkdir -p -m 750 ${folder}"), or correct \`database\` in ampere.cfg`,
+    cause,
+  );
+}

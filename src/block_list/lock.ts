@@ -4,8 +4,9 @@
  * @module
  */
 
+import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { BlockListError, faultOf, toBlockListError } from "./fault.ts";
+import { BlockListError, faultOf, missingError, toBlockListError } from "./fault.ts";
 
 /** How often the lock file may be exchanged under our hands, or be damaged, before that is an error. */
 const ATTEMPTS_MAX = 10;
@@ -83,7 +84,10 @@ export function lockDatabase(path: string): DatabaseLock {
           Deno.removeSync(lockPath); // It holds nothing but a process number.
           break;
         default:
-          throw toBlockListError(error, path);
+          // SQLite says of a missing folder only that it is unable to open the file.
+          throw isMissing(dirname(path))
+            ? missingError(path, error)
+            : toBlockListError(error, path);
       }
     }
   }
@@ -125,6 +129,15 @@ function alreadyRunning(
     "stop that one first, or give this one a `database` of its own; " +
       "-a, -l and -d work while a daemon runs",
   );
+}
+
+function isMissing(folder: string): boolean {
+  try {
+    Deno.statSync(folder);
+    return false;
+  } catch (error) {
+    return error instanceof Deno.errors.NotFound;
+  }
 }
 
 /** Which file is at a path; undefined when there is none. */

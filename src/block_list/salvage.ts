@@ -20,6 +20,9 @@ export const BARE_REASON = "saved from a damaged database";
 /** Most entries read from a damaged index, against endless loops in it. */
 const INDEX_ENTRIES_MAX = 3_000_000;
 
+/** Where a file may be made whatever became of the database's own folder; in memory on every usual system. */
+const COPY_FOLDER = "/run/ampere";
+
 /** What was saved. */
 export interface Salvage {
   /** Blocks with all their columns. */
@@ -213,6 +216,7 @@ export function openImage(image: Uint8Array<ArrayBuffer>): DatabaseSync & Dispos
   const bytes = image.slice();
   // A database in memory has no write-ahead log; bytes 18 and 19 say whether the file uses one.
   if (bytes[18] === 2) bytes.fill(1, 18, 20);
+  if (DatabaseSync.prototype.deserialize === undefined) return openCopy(bytes);
   const db = new DatabaseSync(":memory:");
   try {
     db.deserialize(bytes);
@@ -221,4 +225,19 @@ export function openImage(image: Uint8Array<ArrayBuffer>): DatabaseSync & Dispos
     throw error;
   }
   return db;
+}
+
+/**
+ * The same where SQLite cannot take bytes (Deno before 2.8, see tools/denort.ts): by way of a file that only this user may
+ * read, and that has no name any more when it is open.
+ */
+function openCopy(bytes: Uint8Array): DatabaseSync & Disposable {
+  Deno.mkdirSync(COPY_FOLDER, { recursive: true, mode: 0o700 });
+  const copy = Deno.makeTempFileSync({ dir: COPY_FOLDER, prefix: ".copy-" });
+  try {
+    Deno.writeFileSync(copy, bytes);
+    return new DatabaseSync(copy, { readOnly: true });
+  } finally {
+    Deno.removeSync(copy);
+  }
 }

@@ -366,6 +366,92 @@ onOwnMachine(import.meta.url, (executable) => {
     assert.equal((await ampere(["--status"])).code, 1);
   });
 
+  test("a read-only file system: the blocks stay, and a writable one gets what is owed", async () => {
+    await using asterisk = new AmiServer({ port: AMI_PORT });
+    await using first = daemon();
+    await attack(await first.alive(asterisk.client()), "203.0.113.66");
+    await blocked("203.0.113.66");
+    await endsSoon(first);
+    await must(
+      "sh",
+      "-c",
+      "cd /var/lib && mount -B ampere ampere && mount -o remount,bind,ro ampere",
+    );
+    try {
+      assert.match(await well(["-l"]), /203\.0\.113\.66 /);
+      const { code, out } = await ampere(["--check"]);
+      assert.equal(code, 1);
+      assert.match(
+        out,
+        /^problem +database +.*: it is read-only .*\n +mend: mount the file system/m,
+      );
+      await using second = daemon();
+      const client = await second.alive(asterisk.client());
+      await second.said(/error: database .*: it is read-only .*mount the file system .* writable/);
+      await attack(client, "203.0.113.67");
+      await blocked("203.0.113.66", "203.0.113.67");
+      await must("mount", "-o", "remount,bind,rw", "/var/lib/ampere");
+      await second.said(/is in order again and holds the whole list \(blocks: 2\)/);
+      await endsSoon(second);
+    } finally {
+      await must("umount", "/var/lib/ampere");
+    }
+    assert.deepEqual(await listed(), ["203.0.113.66", "203.0.113.67"]);
+  });
+
+  test("no folder for the database: code 1, and the command that makes it does", async () => {
+    await Deno.remove("/var/lib/ampere", { recursive: true });
+    const { code, err } = await ampere([]);
+    assert.equal(code, 1);
+    assert.match(err, /there is no folder \/var\/lib\/ampere$/m);
+    const mend = /create it \("([^"]+)"\)/.exec(err)?.[1];
+    assert.ok(mend, err);
+    await must("sh", "-c", mend);
+    await using asterisk = new AmiServer({ port: AMI_PORT });
+    await using running = daemon();
+    await running.alive(asterisk.client());
+    await endsSoon(running);
+  });
+
+  test("files of somebody else, and no power over them as in the unit: the command that mends it does", async () => {
+    const bounded = ["setpriv", "--bounding-set=-all,+net_admin,+net_raw", executable];
+    await well(["-a"], "203.0.113.5\n");
+    await must("chown", "-R", "65534", "/var/lib/ampere");
+    const { code, err } = await runToEnd(bounded);
+    assert.equal(code, 1);
+    assert.match(err, /database \/var\/lib\/ampere\/ampere\.db: it cannot be opened/);
+    const mend = /chown root: .*$/m.exec(err)?.[0];
+    assert.ok(mend, err);
+    await must("sh", "-c", mend);
+    await using asterisk = new AmiServer({ port: AMI_PORT });
+    await using running = new Program(bounded);
+    await running.alive(asterisk.client());
+    await blocked("203.0.113.5");
+    await endsSoon(running);
+  });
+
+  test("a metrics port that is taken: blocking goes on, and after a reload there are metrics", async () => {
+    const port = 9738;
+    await Deno.writeTextFile(CONFIG, `${ORIGINAL_CONFIG}metrics = 127.0.0.1:${port}\n`);
+    const taker = Deno.listen({ hostname: "127.0.0.1", port });
+    await using asterisk = new AmiServer({ port: AMI_PORT });
+    await using running = daemon();
+    const client = await running.alive(asterisk.client());
+    try {
+      const told = await running.said(/warn: no metrics: cannot listen on 127\.0\.0\.1:9738: /);
+      assert.match(told, /another program.*\(ss -ltnp\).*systemctl reload ampere$/);
+      await attack(client, "203.0.113.66");
+      await blocked("203.0.113.66");
+    } finally {
+      taker.close();
+    }
+    running.signal("SIGHUP"); // as systemctl reload does
+    await running.said(/metrics for Prometheus at http:\/\/127\.0\.0\.1:9738\/metrics/);
+    const answer = await fetch(`http://127.0.0.1:${port}/metrics`);
+    assert.match(await answer.text(), /^ampere_blocks 1$/m);
+    await endsSoon(running);
+  });
+
   test("without ipset nobody hears of it, unless the backend is ipset", async () => {
     const folder = "/run/without-ipset";
     await Deno.mkdir(folder, { recursive: true });
