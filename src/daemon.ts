@@ -465,7 +465,7 @@ export class Daemon {
       "still arrives",
       "warn",
       `${block.target} is blocked and still reaches Asterisk. Looking at the firewall; if this goes on, the chain ` +
-        `${this.#config.chain} is not asked: see iptables -S INPUT (is there a -j ${this.#config.chain}, before other ACCEPTs?)`,
+        `${this.#config.chain} is not asked, or too late: ampere --check shows the rule that is in its way`,
     );
     void this.enforcer.verify();
   }

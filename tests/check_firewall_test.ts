@@ -110,9 +110,13 @@ inNamespace(import.meta.url, () => {
 
   Deno.test("check firewall: only FORWARD asks", async () => {
     await reset("-N ampere", "-A FORWARD -j ampere");
-    const [found] = faults(await checkFirewall(CONFIG));
-    assert.equal(found!.level, "warning");
-    assert.match(found!.message, /FORWARD asks ampere, but INPUT does not/);
+    const found = faults(await checkFirewall(CONFIG));
+    assert.deepEqual(found.map(({ level }) => level), ["warning", "warning"]);
+    assert.match(found[0]!.message, /FORWARD asks ampere, but INPUT does not/);
+    await mendAll(found);
+    assert.deepEqual(faults(await checkFirewall(CONFIG)), []);
+    const { out } = await sh("iptables", "-S", "FORWARD");
+    assert.match(out, /-A FORWARD -j ampere/, "containers are guarded as before");
   });
 
   Deno.test("check firewall: rules of somebody else in the chain", async () => {
@@ -120,6 +124,34 @@ inNamespace(import.meta.url, () => {
     const found = faults(await checkFirewall(CONFIG));
     assert.equal(found.length, 2);
     assert.match(found[0]!.message, /1 rule in it is not Ampere's, such as "-A ampere -p tcp/);
+    await mendAll(found);
+    assert.deepEqual(faults(await checkFirewall(CONFIG)), []);
+  });
+
+  Deno.test("check firewall: several rules of somebody else are taken out, and Ampere's stay", async () => {
+    await reset(
+      "-N ampere",
+      "-I INPUT -j ampere",
+      "-A ampere -p tcp --dport 22 -j ACCEPT",
+      "-A ampere -m limit --limit 5/min -j LOG",
+    );
+    await sh("iptables", "-I", "ampere", "2", "-s", "203.0.113.5", "-j", "REJECT");
+    const found = faults(await checkFirewall(CONFIG));
+    assert.match(found[0]!.message, /2 rules in it are not Ampere's/);
+    await mendAll(found);
+    assert.deepEqual(faults(await checkFirewall(CONFIG)), []);
+    assert.match((await sh("iptables", "-S", "ampere")).out, /-s 203\.0\.113\.5\/32 -j REJECT/);
+  });
+
+  Deno.test("check firewall: a rule that a shell would not take as it is listed is not made a command", async () => {
+    await reset(
+      "-N ampere",
+      "-I INPUT -j ampere",
+      "-A ampere -m comment --comment '$(touch /run/executed)' -j ACCEPT",
+    );
+    const found = faults(await checkFirewall(CONFIG));
+    assert.match(found[0]!.mend, /^iptables -S ampere shows them \(/);
+    assert.match(found[1]!.mend, /^ip6tables -S ampere shows them \(/);
   });
 
   Deno.test("check firewall: the rules of a running daemon are counted", async () => {

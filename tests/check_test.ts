@@ -57,6 +57,14 @@ Deno.test("check: the filter that it recommends is well", async () => {
   assert.deepEqual(worst(findings), []);
 });
 
+Deno.test("check: the filter that it recommends is that of the documentation", async () => {
+  for (const file of ["README.md", "docs/threat-model.md"]) {
+    const text = await Deno.readTextFile(new URL(`../${file}`, import.meta.url));
+    const filters = text.match(/^ *eventfilter = .*$/gm)?.map((line) => line.trim());
+    assert.deepEqual(filters, [FILTER], file);
+  }
+});
+
 Deno.test("check: the anchored filter of the recordings is well", async () => {
   const filters = [
     "^Event: (ChallengeResponseFailed|ChallengeSent|SuccessfulAuth|InvalidPassword)",

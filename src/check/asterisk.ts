@@ -29,9 +29,9 @@ const ABOUT = "asterisk";
 /** How long an event may take to arrive after what raised it was answered, in milliseconds. Seen: 1. */
 export const EVENT_MS = 1_500;
 
-/** The events that Ampere needs, as a filter that nobody outside can get round. */
+/** The events that Ampere uses, as the filter of README.md that nobody outside can get round. */
 export const FILTER =
-  "eventfilter = ^Event: (SuccessfulAuth|ChallengeSent|ChallengeResponseFailed|InvalidPassword|FailedACL)";
+  "eventfilter = ^Event: (ChallengeResponseFailed|ChallengeSent|FailedACL|InvalidPassword|Shutdown|SuccessfulAuth)";
 
 const KINDS = [
   "SuccessfulAuth",
@@ -42,7 +42,7 @@ const KINDS = [
 ] as const;
 
 /** How the mend of manager.conf takes effect: filters are copied at login. */
-const THEN = "asterisk -rx 'manager reload', and restart Ampere";
+const THEN = "asterisk -rx 'manager reload' && systemctl restart ampere";
 
 /** What Asterisk says when `allowmultiplelogin = no` and the user is logged in already. */
 const IN_USE = "Login Already In Use";
@@ -141,7 +141,7 @@ function refused(config: Config, { message }: Answer): Finding {
     return warning(
       ABOUT,
       `${user} is logged in already (by Ampere?), and manager.conf has allowmultiplelogin = no: what arrives cannot be tried`,
-      "systemctl stop ampere, ampere --check, systemctl start ampere",
+      "systemctl stop ampere; ampere --check; systemctl start ampere",
     );
   }
   return problem(

@@ -22,6 +22,12 @@ import { findJump, isEstablished, type Jump, parseListing, type Rule } from "./f
 
 const ABOUT = "firewall";
 
+/** What a command does not last without. */
+const AT_BOOT = "(and the same where the rules are loaded at boot)";
+
+/** Most rules of others for which a command is told. */
+const STRANGERS_TOLD_MAX = 3;
+
 /** Longest rule that is shown, in characters. */
 const RULE_CHARACTERS_MAX = 120;
 
@@ -45,8 +51,8 @@ function asWarning(finding: Finding): Finding {
   return finding.level === "problem" ? { ...finding, level: "warning" } : finding;
 }
 
-function failed({ message, advice }: Failure): Finding {
-  return problem(ABOUT, message, advice);
+function failed({ kind, message, advice }: Failure): Finding {
+  return problem(ABOUT, message, kind === "no-chain" ? `${advice} ${AT_BOOT}` : advice);
 }
 
 async function checkIpset(config: Config, runner: Runner): Promise<Finding> {
@@ -100,9 +106,20 @@ async function checkContent(config: Config, family: Family, runner: Runner): Pro
     `${there}, but ${counted(strangers.length, "rule")} in it ${
       strangers.length === 1 ? "is" : "are"
     } not Ampere's, such as ${shown(strangers[0]!)}`,
-    `Ampere empties the chain when it starts: move the rule to another chain, or give Ampere one of its own ` +
-      `(key "chain")`,
+    takeOut(strangers, config, family),
   );
+}
+
+/** The commands that take the rules of others out, if a shell takes them as they are listed. */
+function takeOut(strangers: readonly string[], { chain }: Config, family: Family): string {
+  const iptables = IPTABLES[family];
+  const commands = strangers.map((rule) => `${iptables} ${rule.replace(/^-A /, "-D ")}`);
+  const isPlain = commands.every((command) => /^[\w ./:,=+-]+$/.test(command));
+  const first = isPlain && commands.length <= STRANGERS_TOLD_MAX
+    ? commands.join(" && ")
+    : `${iptables} -S ${chain} shows them`;
+  return `${first} (who needs such a rule puts it into another chain: out of this one Ampere takes all that is not its own, ` +
+    "at its start and while it runs)";
 }
 
 function checkJump(jump: Jump, config: Config, family: Family): Finding {
@@ -133,7 +150,7 @@ function moveToFront(jump: Jump, config: Config, family: Family): string {
   const { chain } = config;
   // A jump in a chain of ufw or the like is put back there by that program; another one in front does no harm.
   const remove = jump.chain === "INPUT" ? `${iptables} -D INPUT ${jump.text} && ` : "";
-  return `${remove}${iptables} -I INPUT -j ${chain} (and the same where the rules are loaded at boot)`;
+  return `${remove}${iptables} -I INPUT -j ${chain} ${AT_BOOT}`;
 }
 
 function more(rules: readonly Rule[]): string {
@@ -148,13 +165,14 @@ function withoutJump(forward: Jump | undefined, config: Config, family: Family):
       ABOUT,
       `IPv${family}: FORWARD asks ${chain}, but INPUT does not: blocked hosts are kept from what runs in containers ` +
         "behind this machine, not from the machine itself",
-      `if Asterisk does not run in a container: ${iptables} -I INPUT -j ${chain}`,
+      `${iptables} -I INPUT -j ${chain} (unless Asterisk runs in such a container; and the same where the rules are ` +
+        "loaded at boot)",
     );
   }
   return problem(
     ABOUT,
     `IPv${family}: INPUT does not ask ${chain}, so nobody is kept out`,
-    `${iptables} -I INPUT -j ${chain} (and the same where the rules are loaded at boot)`,
+    `${iptables} -I INPUT -j ${chain} ${AT_BOOT}`,
   );
 }
 
