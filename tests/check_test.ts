@@ -196,6 +196,14 @@ Deno.test("check: a server that is not AMI, and one that is not there", async ()
   const [absent] = await checkAsterisk(configFor(port), { own: OWN });
   assert.equal(absent!.level, "problem");
   assert.match(absent!.message, /cannot be reached: connection refused$/);
+  assert.match(absent!.mend, /^start Asterisk/);
+  // Longer than a label may be: no server of names is asked.
+  const [nameless] = await checkAsterisk({ ...DEFAULT_CONFIG, host: `${"x".repeat(64)}.invalid` });
+  assert.match(
+    nameless!.message,
+    /cannot be reached: its name (?:is not known|cannot be looked up)/,
+  );
+  assert.match(nameless!.mend, /^correct "host"/);
 });
 
 Deno.test("check: a server that speaks HTTP is told from AMI", async () => {

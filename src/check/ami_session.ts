@@ -178,11 +178,24 @@ function describe(error: Error): string {
   return typeof code === "string" ? WORDS[code] ?? code : error.message;
 }
 
+/** The host has no address; what is said about Asterisk does not apply then. */
+const NAME_UNKNOWN = "its name is not known";
+const NAME_UNKNOWN_NOW = "its name cannot be looked up at present";
+
+/**
+ * Whether an error of {@linkcode AmiSession.open} is about the name and not about what is at the address.
+ *
+ * @param error what was thrown
+ */
+export function isAboutName(error: SessionError): boolean {
+  return error.message === NAME_UNKNOWN || error.message === NAME_UNKNOWN_NOW;
+}
+
 const WORDS: Readonly<Record<string, string>> = {
   ECONNREFUSED: "connection refused",
   EHOSTUNREACH: "no route to it",
   ENETUNREACH: "no route to it",
-  ENOTFOUND: "its name is not known",
-  EAI_AGAIN: "its name cannot be looked up at present",
+  ENOTFOUND: NAME_UNKNOWN,
+  EAI_AGAIN: NAME_UNKNOWN_NOW,
   ETIMEDOUT: "no answer",
 };
