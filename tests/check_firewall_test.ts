@@ -170,6 +170,29 @@ inNamespace(import.meta.url, () => {
     assert.match(findings[0]!.message, /with 2 blocks/);
   });
 
+  Deno.test("README: rules saved as it says load without the set that Ampere makes later", async () => {
+    const readme = await Deno.readTextFile(new URL("../README.md", import.meta.url));
+    const expression = /^sed -i '([^']+)' \/etc\/iptables\/rules\.v\[46\]$/m.exec(readme)?.[1];
+    assert.ok(expression);
+    await reset("-N ampere", "-I INPUT -j ampere", "-A INPUT -p tcp --dport 22 -j ACCEPT");
+    const must = async (command: string) => {
+      const { code, err } = await sh("sh", "-c", command);
+      assert.equal(code, 0, `${command}: ${err}`);
+    };
+    await must("ipset create ampere4 hash:net");
+    await must("iptables -A ampere -m set --match-set ampere4 src -j REJECT");
+    await must("iptables-save -t filter > /run/rules.v4");
+    // The machine starts again.
+    await reset();
+    await must("ipset destroy ampere4");
+    const { code } = await sh("sh", "-c", "iptables-restore < /run/rules.v4");
+    assert.notEqual(code, 0, "what the README warns of");
+    await must(`sed -i '${expression}' /run/rules.v4 && iptables-restore < /run/rules.v4`);
+    const { out } = await sh("iptables", "-S");
+    assert.match(out, /^-A INPUT -j ampere\n-A INPUT -p tcp .*--dport 22 -j ACCEPT$/m);
+    await reset();
+  });
+
   Deno.test("check firewall: programs that are not there", async () => {
     await reset("-N ampere", "-I INPUT -j ampere");
     const path = Deno.env.get("PATH")!;
