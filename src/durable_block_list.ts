@@ -476,21 +476,27 @@ export class DurableBlockList implements Disposable {
     }
     this.#closeList();
     this.#blocks.clear();
-    const skipped = this.#loadSnapshot();
+    const skipped = this.#loadSnapshot(problem);
     this.#start = { blocks: this.size, skipped, salvaged: undefined };
     this.#failed(problem, now);
   }
 
-  /** Reads a file that cannot be opened for writing now. What it holds is found again when it can be. */
-  #loadSnapshot(): number {
+  /**
+   * Reads a file that cannot be opened for writing now.
+   *
+   * @throws the problem if it cannot be read either: to begin with an empty list would take every block out of the
+   *   firewall, where they stay if the daemon does not run
+   */
+  #loadSnapshot(problem: BlockListError): number {
     try {
       using list = BlockList.open(this.path, { readOnly: true, busyTimeout: 0 });
       for (const block of list.unsorted()) this.#keep(block);
       const skipped = list.skipped;
       this.#standingAtStart = list.standing();
       return skipped;
-    } catch {
-      return 0;
+    } catch (error) {
+      if (faultOf(error) === "missing") return 0; // There is nothing to lose.
+      throw problem;
     }
   }
 

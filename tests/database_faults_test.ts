@@ -634,6 +634,22 @@ for (
 }
 
 Deno.test({
+  name: "a list that cannot even be read is not an empty one: no start (root and strace only)",
+  ignore: !canTrace,
+  fn: () =>
+    withDatabase(async (path) => {
+      makeDatabase(path, 3);
+      await using daemon = new Helper();
+      await daemon.ask(`clock ${NOW}`);
+      const endFault = await injectFault(daemon.pid, path, "read,pread64:error=EIO");
+      const failed = await daemon.ask(`open ${path}`);
+      assert.deepEqual([failed.fault, failed.blocks], ["io", undefined]);
+      await endFault();
+      assert.equal((await daemon.ask(`open ${path}`)).blocks, 3);
+    }),
+});
+
+Deno.test({
   name:
     "the disk does not take what was to reach it later: told, and all is written again (root and strace only)",
   ignore: !canTrace,
