@@ -200,21 +200,20 @@ class Literal {
   readonly #last: number;
 
   constructor(text: string) {
-    const bytes = new TextEncoder().encode(text);
-    if (bytes.length < 4) throw new RangeError(`"${text}" is too short`);
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    const length = text.length;
+    const view = new DataView(new ArrayBuffer(length));
+    for (let i = 0; i < length; i++) view.setUint8(i, text.charCodeAt(i));
+    if (length < 4) throw new RangeError(`"${text}" is too short`);
     this.text = text;
-    this.length = bytes.length;
-    this.#words = Float64Array.from(
-      { length: (bytes.length - 1) >> 3 },
-      (_, i) => view.getFloat64(8 * i, true),
-    );
-    this.#last = bytes.length < 8
-      ? view.getInt32(bytes.length - 4, true)
-      : view.getFloat64(bytes.length - 8, true);
-    if (![...this.#words, this.#last].every((word) => Math.abs(word) > 0)) {
-      throw new RangeError(`"${text}" cannot be compared`);
+    this.length = length;
+    this.#words = new Float64Array((length - 1) >> 3);
+    this.#last = length < 8 ? view.getInt32(length - 4, true) : view.getFloat64(length - 8, true);
+    let comparable = Math.abs(this.#last) > 0;
+    for (let i = 0; i < this.#words.length; i++) {
+      this.#words[i] = view.getFloat64(8 * i, true);
+      if (!(Math.abs(this.#words[i]!) > 0)) comparable = false;
     }
+    if (!comparable) throw new RangeError(`"${text}" cannot be compared`);
   }
 
   /** Whether the bytes at `at` are this text; they must end before `end`. */
@@ -222,7 +221,7 @@ class Literal {
     const length = this.length;
     if (at + length > end) return false;
     if (length < 8) {
-      // Four bytes at the beginning, and four that reach to the end.
+      // The last four bytes, then those before them.
       return view.getInt32(at + length - 4, true) === this.#last &&
         (length === 4 || this.#beginsAt(view, at));
     }
