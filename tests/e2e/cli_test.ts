@@ -116,6 +116,24 @@ onOwnMachine(import.meta.url, (executable) => {
     await endsSoon(running);
   });
 
+  test("--status tells whether a daemon runs, and what it knows", async () => {
+    const absent = await ampere(["--status"]);
+    assert.equal(absent.code, 1);
+    assert.match(absent.err, /^ampere: no daemon answers at \/run\/ampere\/status-/);
+
+    await using asterisk = new AmiServer({ port: AMI_PORT });
+    await using running = daemon();
+    const client = await running.alive(asterisk.client());
+    await attack(client, "203.0.113.66");
+    await blocked("203.0.113.66");
+    assert.match(await well(["--status"]), /203\.0\.113\.66/);
+    const status = JSON.parse(await well(["--status", "--json"]));
+    assert.equal(status.pid, running.pid);
+    assert.equal(status.blocks.count, 1);
+    await endsSoon(running);
+    assert.equal((await ampere(["--status"])).code, 1);
+  });
+
   test("thousands of addresses are added and deleted at once", async () => {
     await using asterisk = new AmiServer({ port: AMI_PORT });
     await using running = daemon();
