@@ -77,7 +77,8 @@ export async function checkAsterisk(
         `AMI at ${where} cannot be reached: ${error.message}`,
         isAboutName(error)
           ? 'correct "host", or write the address in the place of the name'
-          : "start Asterisk; in manager.conf, section [general]: enabled = yes, and the same port and bindaddr as here",
+          : "start Asterisk; or, in manager.conf, section [general]: enabled = yes, and the same port and bindaddr as here; " +
+            "then: asterisk -rx 'manager reload'",
       ),
     ];
   }
@@ -151,7 +152,8 @@ function refused(config: Config, { message }: Answer): Finding {
     `the login of ${user} was refused: ${escapeText(message, 80)}`,
     `in manager.conf: a section [${
       escapeText(config.user)
-    }] with the same secret as "pass", read = security,system and a permit for this machine; then: asterisk -rx 'manager reload'`,
+    }] with the same secret as "pass", read = security,system and a permit for this machine (with a line acl: in acl.conf); then: ` +
+      "asterisk -rx 'module reload acl' && asterisk -rx 'manager reload'",
   );
 }
 
