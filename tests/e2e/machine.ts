@@ -33,7 +33,7 @@ function machineArgs(...command: string[]): string[] {
 }
 
 /** Why no machine can be made here, if so. */
-function obstacle(): string | undefined {
+function obstacleHere(): string | undefined {
   if (Deno.uid() !== 0) return "needs root";
   try {
     const { success, stderr } = new Deno.Command("unshare", {
@@ -53,15 +53,20 @@ function obstacle(): string | undefined {
  *
  * @param url `import.meta.url` of the test file
  * @param define registers the tests, given the path of the executable
+ * @param obstacle why the tests cannot run here, if there is a reason that only they know
  */
-export function onOwnMachine(url: string, define: (executable: string) => void): void {
+export function onOwnMachine(
+  url: string,
+  define: (executable: string) => void,
+  obstacle?: string,
+): void {
   const executable = Deno.env.get(INSIDE);
   if (executable !== undefined) return define(executable);
-  const why = obstacle();
-  const name = url.slice(url.lastIndexOf("/") + 1);
+  const why = obstacleHere() ?? obstacle;
+  const name = url.split("/").slice(-2).join("/");
   const left = why === undefined ? "" : ` (left out: ${why})`;
   Deno.test(
-    `e2e/${name} on a machine of its own${left}`,
+    `${name} on a machine of its own${left}`,
     { ignore: why !== undefined },
     async () => {
       const path = await compiledAmpere();

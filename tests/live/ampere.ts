@@ -1,0 +1,113 @@
+/**
+ * Ampere's executable on the test's machine, at its default paths.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import type { Status } from "../../src/status.ts";
+import { blockedIn, emptyFirewall, must } from "../e2e/machine.ts";
+import { type Outcome, Program, runToEnd } from "../e2e/program.ts";
+import { until } from "../namespace.ts";
+import { AMPERE_CFG, FIREWALL_COMMANDS } from "./readme.ts";
+
+const CONFIG = "/etc/ampere/ampere.cfg";
+
+/** Waiting for a check: its failing logins take two seconds, or ten when Asterisk does not answer. */
+const CHECK_MS = 40_000;
+
+/** What each configuration of the tests begins with: the secret of README.md, and nobody who is trusted. */
+export const CONFIGURATION = AMPERE_CFG.replace(/^trust = .*\n/gm, "");
+
+/** Makes this machine as it is after the installation by README.md. */
+export async function install(configuration: string = CONFIGURATION): Promise<void> {
+  await emptyFirewall();
+  await must("sh", "-ec", FIREWALL_COMMANDS);
+  for (const folder of ["/etc/ampere", "/var/lib/ampere"]) {
+    await Deno.remove(folder, { recursive: true });
+    await Deno.mkdir(folder, { mode: 0o750 });
+  }
+  await Deno.writeTextFile(CONFIG, configuration, { mode: 0o640 });
+}
+
+/** A daemon that runs. Disposing ends it. */
+export class Ampere implements AsyncDisposable {
+  readonly #executable: string;
+  readonly #program: Program;
+
+  private constructor(executable: string) {
+    this.#executable = executable;
+    this.#program = new Program([executable]);
+  }
+
+  /**
+   * Starts it on a fresh machine, and waits until it is logged in.
+   *
+   * @param executable what runs
+   * @param configuration ampere.cfg
+   */
+  static async start(executable: string, configuration: string = CONFIGURATION): Promise<Ampere> {
+    await install(configuration);
+    const ampere = new Ampere(executable);
+    await ampere.said(/logged in/);
+    return ampere;
+  }
+
+  /** What it has said. */
+  get text(): string {
+    return this.#program.text;
+  }
+
+  /** How many lines it has said. */
+  get lines(): number {
+    return this.#program.lines.length;
+  }
+
+  /** Waits for a line, behind the first `from` ones. */
+  said(pattern: RegExp, from = 0): Promise<string> {
+    return this.#program.said(pattern, from, 30_000);
+  }
+
+  /** What `ampere --status` knows. */
+  async status(): Promise<Status> {
+    const { code, out, err } = await runToEnd([this.#executable, "--status", "--json"]);
+    assert.equal(code, 0, err);
+    return JSON.parse(out);
+  }
+
+  /** The line of `ampere -l` about a host. */
+  async reason(host: string): Promise<string> {
+    const { code, out, err } = await runToEnd([this.#executable, "-l"]);
+    assert.equal(code, 0, err);
+    return out.split("\n").find((line) => line.trim().startsWith(`${host} |`)) ?? "";
+  }
+
+  /** Waits until the kernel blocks these, and nobody else. */
+  async blocks(...hosts: string[]): Promise<void> {
+    const wanted = hosts.toSorted().join(" ");
+    let seen = "";
+    try {
+      await until(`blocked are ${wanted || "nobody"}`, async () => {
+        seen = [...await blockedIn()].sort().join(" ");
+        return seen === wanted;
+      }, 15_000);
+    } catch (error) {
+      throw new Error(`${(error as Error).message}; blocked are ${seen || "nobody"}\n${this.text}`);
+    }
+  }
+
+  /** Ends it as systemd does. */
+  async ends(): Promise<void> {
+    this.#program.signal("SIGTERM");
+    assert.equal((await this.#program.end()).code, 0, this.text);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#program[Symbol.asyncDispose]();
+  }
+}
+
+/** Runs `ampere --check`. */
+export function check(executable: string): Promise<Outcome> {
+  return runToEnd([executable, "--check"], { deadlineMs: CHECK_MS });
+}

@@ -1,0 +1,12 @@
+import { SERVERS } from "../../tools/asterisk.ts";
+import { openNetworks, withAsterisk } from "./asterisk.ts";
+import { testBlocking } from "./blocking.ts";
+import { testChecking } from "./checking.ts";
+import { testRestarting } from "./restarting.ts";
+
+withAsterisk(import.meta.url, SERVERS.old, (executable, root) => {
+  Deno.test.beforeAll(openNetworks);
+  testBlocking(SERVERS.old, executable, root);
+  testRestarting(SERVERS.old, executable, root);
+  testChecking(SERVERS.old, executable, root);
+});

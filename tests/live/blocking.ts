@@ -1,0 +1,357 @@
+/**
+ * Who is blocked and who is not, when a real Asterisk says what real SIP requests made of it.
+ *
+ * In each test the hosts of all channel drivers act at the same time, and the last thing is that a host of each is blocked: what
+ * came before has been judged then, so that "nobody else" means something.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import type { Server } from "../../tools/asterisk.ts";
+import { until } from "../namespace.ts";
+import { Ampere, check, CONFIGURATION, install } from "./ampere.ts";
+import { Asterisk, hostOf } from "./asterisk.ts";
+import { isRefused } from "./packet.ts";
+import {
+  ACCOUNTS,
+  CHAN_SIP,
+  type Driver,
+  NUMBER,
+  passwordOf,
+  pbx,
+  PJSIP,
+  PJSIP_IPV6,
+  sipConf,
+} from "./pbx.ts";
+import { AMPERE_CFG, MANAGER_CONF } from "./readme.ts";
+import { SipAgent, type SipServer } from "./sip.ts";
+
+/** Attempts that a stranger has: the default of `loyalty`, which stays as it is. */
+export const LOYALTY = 3;
+
+/** The longest that a host may still get through after its last guess was answered, in milliseconds. */
+const BLOCKED_MS_MAX = 1_000;
+
+/** A configuration for tests that wait for unanswered challenges. */
+const IMPATIENT = `${CONFIGURATION}patience = 1\n`;
+
+/** A user without a filter: the most that Ampere may be sent. */
+export const UNFILTERED = MANAGER_CONF.replace(/^eventfilter.*\n/m, "");
+
+/**
+ * Registers the tests.
+ *
+ * @param server which Asterisk
+ * @param executable Ampere
+ * @param root Asterisk's file system
+ */
+export function testBlocking(server: Server, executable: string, root: string): void {
+  const drivers = [PJSIP, CHAN_SIP].filter(({ name }) => server.drivers.includes(name));
+  const test = (name: string, body: () => Promise<void>) =>
+    Deno.test(`Asterisk ${server.version}: ${name}`, body);
+  /** Does the same on all drivers at a time, and gives what came of each. */
+  const onEach = <T>(act: (driver: Driver) => Promise<T>): Promise<T[]> =>
+    Promise.all(drivers.map(act));
+
+  test("installed by the README, it is well, and blocks who guesses", async () => {
+    await using asterisk = await Asterisk.start(root, pbx(MANAGER_CONF));
+    assert.ok(
+      (await asterisk.version()).startsWith(`${server.version}.`),
+      await asterisk.version(),
+    );
+    await install(AMPERE_CFG);
+    const { code, out } = await check(executable);
+    assert.equal(code, 0, out);
+    assert.doesNotMatch(out, /^(?:warning|problem)/m);
+
+    await using ampere = await Ampere.start(executable, AMPERE_CFG);
+    const hosts = await onEach(async (driver) => {
+      // Who stops one guess earlier stays.
+      await guess(hostOf("stranger"), driver, LOYALTY - 1);
+      return await guessUntilBlocked(driver, hostOf("attacker"));
+    });
+    await ampere.blocks(...hosts);
+    for (const [i, host] of hosts.entries()) {
+      const service = drivers[i] === PJSIP ? "PJSIP" : "SIP";
+      assert.match(
+        await ampere.reason(host),
+        new RegExp(
+          `for ever \\| 3 wrong passwords within \\d s, ${service} over UDP, last account "100", 15 of 15 points`,
+        ),
+      );
+    }
+    await nothingTampered(ampere);
+    await ampere.ends();
+  });
+
+  test("a guesser is blocked over TCP and IPv6 too, and wherever his guesses stand", async () => {
+    await using _asterisk = await Asterisk.start(root, pbx(MANAGER_CONF));
+    await using ampere = await Ampere.start(executable);
+    const [overTcp, overIpv6, inOneSession] = [
+      hostOf("attacker"),
+      "2001:db8:bad::1",
+      hostOf("attacker"),
+    ];
+    await guess(overTcp, PJSIP, LOYALTY, "TCP");
+    await guess(overIpv6, PJSIP_IPV6, LOYALTY);
+    // All guesses in one registration, each answering the challenge to the one before.
+    using agent = await SipAgent.open(inOneSession, PJSIP);
+    for (let i = 0; i < LOYALTY; i++) {
+      assert.equal(await agent.register({ password: `guess${i}`, reuseNonce: true }), 401);
+    }
+    await ampere.blocks(overTcp, overIpv6, inOneSession);
+    await assert.rejects(SipAgent.open(overTcp, PJSIP, "100", "TCP"), /ECONNREFUSED/);
+    assert.ok(isRefused(overIpv6, PJSIP_IPV6.host, PJSIP_IPV6.port));
+    assert.match(await ampere.reason(overTcp), /PJSIP over TCP/);
+    await nothingTampered(ampere);
+  });
+
+  test("phones that belong here stay, whatever they do", async () => {
+    await using _asterisk = await Asterisk.start(root, pbx(MANAGER_CONF));
+    await using ampere = await Ampere.start(executable, IMPATIENT);
+    const strangers = await onEach(async (driver) => {
+      await Promise.all([
+        registerAgainAndAgain(hostOf("phone"), driver),
+        mistype(hostOf("phone"), driver),
+        startTogether(hostOf("phone"), driver),
+        keepAlive(hostOf("phone"), driver),
+        call(hostOf("phone"), driver),
+      ]);
+      return await leaveUnanswered(hostOf("stranger"), driver);
+    });
+    await ampere.blocks(...strangers);
+    const { hosts, events } = await ampere.status();
+    // Each of the five hosts of each driver has logged in, and none has points left.
+    assert.equal(hosts.inGoodStanding, 5 * drivers.length);
+    assert.deepEqual(hosts.worst.filter(({ points }) => points > 0), []);
+    assert.equal(events.tampered, 0);
+  });
+
+  test("scanners that never log in are blocked", async () => {
+    await using _asterisk = await Asterisk.start(root, pbx(MANAGER_CONF));
+    await using ampere = await Ampere.start(executable, IMPATIENT);
+    const scanners = await onEach(async (driver) => {
+      const [caller, searcher] = [hostOf("attacker"), hostOf("attacker")];
+      using calling = await SipAgent.open(caller, driver);
+      using searching = await SipAgent.open(searcher, driver);
+      for (let i = 0; i < LOYALTY; i++) {
+        // Calls without credentials: toll fraud begins so.
+        assert.equal(await calling.invite(`900${i}`), 401);
+        // Looks for accounts, with a guess for each.
+        const status = await searching.registerAnew({ account: `admin${i}`, password: "admin" });
+        assert.ok(status === 401 || status === 403, String(status));
+      }
+      return [caller, searcher];
+    });
+    await ampere.blocks(...scanners.flat());
+    for (const [caller, searcher] of scanners) {
+      assert.match(await ampere.reason(caller!), /3 unanswered challenges/);
+      assert.match(await ampere.reason(searcher!), /3 wrong passwords .* "(?:admin2|<unknown>)"/);
+    }
+    await nothingTampered(ampere);
+  });
+
+  test("every form of an event that manager.conf can ask for is understood", async () => {
+    const asterisk = pbx(
+      MANAGER_CONF.replace("[general]\n", "[general]\ntimestampevents = yes\ndebug = on\n")
+        .replace(/^eventfilter.*\n/m, ""),
+    );
+    await using _asterisk = await Asterisk.start(root, {
+      ...asterisk,
+      "asterisk.conf": "[options]\nsystemname = pbx-1\n",
+    });
+    await using ampere = await Ampere.start(executable);
+    const hosts = await onEach(async (driver) => {
+      await registerAgainAndAgain(hostOf("phone"), driver);
+      return await guessUntilBlocked(driver, hostOf("attacker"));
+    });
+    await ampere.blocks(...hosts);
+    await nothingTampered(ampere);
+  });
+
+  test("line ends in an account name harm nobody else, and do not help who sends them", async () => {
+    await using _asterisk = await Asterisk.start(root, pbx(UNFILTERED));
+    await using ampere = await Ampere.start(executable);
+    const victim = hostOf("phone");
+    const attackers = await onEach(async (driver) => {
+      using phone = await SipAgent.open(victim, driver);
+      assert.equal(await phone.register({ password: passwordOf("100") }), 200);
+      const forger = hostOf("attacker");
+      using agent = await SipAgent.open(forger, driver);
+      for (const account of forgedAccounts(driver, victim, forger)) {
+        // He may be blocked by then: most of it is charged to him.
+        if (isRefused(forger, driver.host, driver.port)) break;
+        await agent.registerAnew({ account: encode(account), password: "x" });
+      }
+      // Nothing of it has made Ampere deaf ...
+      const guesser = await guessUntilBlocked(driver, hostOf("attacker"));
+      // ... or forgives him what he does now.
+      if (!isRefused(forger, driver.host, driver.port)) await guess(forger, driver, LOYALTY);
+      return [forger, guesser];
+    });
+    await ampere.blocks(...attackers.flat());
+    assert.equal(await ampere.reason(victim), "");
+    const { events } = await ampere.status();
+    assert.ok((events.tamperedBy.malformed ?? 0) > 0, JSON.stringify(events));
+    if (drivers.includes(CHAN_SIP)) {
+      assert.ok((events.tamperedBy["forged end"] ?? 0) > 0, JSON.stringify(events));
+    }
+  });
+
+  if (!drivers.includes(CHAN_SIP)) return;
+
+  test("chan_sip with alwaysauthreject=no: who looks for accounts is blocked", async () => {
+    const manager = MANAGER_CONF.replace("|Shutdown|", "|InvalidAccountID|Shutdown|");
+    assert.notEqual(manager, MANAGER_CONF);
+    for (const conf of [manager, UNFILTERED]) {
+      await using _asterisk = await Asterisk.start(root, {
+        ...pbx(conf),
+        "sip.conf": sipConf("alwaysauthreject = no"),
+      });
+      await using ampere = await Ampere.start(executable);
+      const host = hostOf("attacker");
+      using agent = await SipAgent.open(host, CHAN_SIP);
+      for (let i = 0; i < LOYALTY; i++) {
+        const status = await agent.registerAnew({ account: `admin${i}`, password: "admin" });
+        assert.equal(status, 404, "Asterisk betrays that there is no such account");
+      }
+      await ampere.blocks(host);
+      await nothingTampered(ampere);
+    }
+  });
+}
+
+/** Guesses passwords of an account, as a device that begins anew each time. */
+export async function guess(
+  host: string,
+  server: SipServer,
+  times: number,
+  transport: "UDP" | "TCP" = "UDP",
+): Promise<void> {
+  using agent = await SipAgent.open(host, server, "100", transport);
+  for (let i = 0; i < times; i++) {
+    const status = await agent.registerAnew({ password: `guess${i}` });
+    assert.ok(status === 401 || status === 403, `guess ${i} of ${host}: ${status}`);
+  }
+}
+
+/** Guesses as often as a stranger may; packets pass before each guess, and are refused soon after the last. */
+export async function guessUntilBlocked(driver: Driver, host: string): Promise<string> {
+  const { name, host: to, port } = driver;
+  for (let i = 0; i < LOYALTY; i++) {
+    assert.ok(!isRefused(host, to, port), `${name}: ${host} gets through before guess ${i}`);
+    await guess(host, driver, 1);
+  }
+  const answered = performance.now();
+  await until(`${name}: packets of ${host} are refused`, () => isRefused(host, to, port));
+  const took = performance.now() - answered;
+  assert.ok(took < BLOCKED_MS_MAX, `${name}: ${host} was blocked after ${took} ms`);
+  return host;
+}
+
+/** No event of an Asterisk that nobody abuses may be refused. */
+export async function nothingTampered(ampere: Ampere): Promise<void> {
+  const { events } = await ampere.status();
+  assert.deepEqual([events.tampered, events.tamperedBy], [0, {}], ampere.text);
+}
+
+/** Refreshes its registration, with the nonce that it has and with a new one, and repeats what is answered late. */
+async function registerAgainAndAgain(host: string, driver: Driver): Promise<void> {
+  using phone = await SipAgent.open(host, driver);
+  const password = passwordOf("100");
+  for (const copies of [1, 2, 4]) {
+    assert.equal(await phone.register({ password, copies }), 200);
+    assert.equal(await phone.register({ password, copies, reuseNonce: true }), 200);
+    assert.equal(await phone.registerAnew({ password, copies }), 200);
+  }
+}
+
+/** Somebody types a password wrong, twice as a stranger and many times later, and then right. */
+async function mistype(host: string, driver: Driver): Promise<void> {
+  using phone = await SipAgent.open(host, driver, "101");
+  const password = passwordOf("101");
+  for (const times of [LOYALTY - 1, 1, 2 * LOYALTY]) {
+    for (let i = 0; i < times; i++) {
+      assert.notEqual(await phone.registerAnew({ password: `${password}${i}` }), 200);
+    }
+    assert.equal(await phone.registerAnew({ password }), 200);
+  }
+}
+
+/** Five phones behind one address start at the same time; what they send is sent twice. */
+export async function startTogether(host: string, driver: Driver): Promise<void> {
+  const phones = await Promise.all(
+    ACCOUNTS.map((account) => SipAgent.open(host, driver, account)),
+  );
+  try {
+    const answers = await Promise.all(
+      phones.map((phone, i) => phone.register({ password: passwordOf(ACCOUNTS[i]!), copies: 2 })),
+    );
+    assert.deepEqual(answers, ACCOUNTS.map(() => 200));
+  } finally {
+    for (const phone of phones) phone[Symbol.dispose]();
+  }
+}
+
+/** Registers, and then asks again and again without credentials whether the server is there. */
+async function keepAlive(host: string, driver: Driver): Promise<void> {
+  using phone = await SipAgent.open(host, driver, "102");
+  assert.equal(await phone.register({ password: passwordOf("102") }), 200);
+  for (let i = 0; i < 20; i++) {
+    const status = await phone.options();
+    assert.ok(status >= 200, String(status));
+  }
+}
+
+/** Registers, calls, and dials numbers that there are not. */
+async function call(host: string, driver: Driver): Promise<void> {
+  using phone = await SipAgent.open(host, driver, "103");
+  const password = passwordOf("103");
+  assert.equal(await phone.register({ password }), 200);
+  for (let i = 0; i < 2 * LOYALTY; i++) {
+    assert.equal(await phone.invite(`99${i}`, { password }), 404);
+  }
+  assert.equal(await phone.invite(NUMBER, { password }), 603);
+}
+
+/** Is challenged as often as a stranger may be, and never answers. */
+export async function leaveUnanswered(host: string, driver: Driver): Promise<string> {
+  using agent = await SipAgent.open(host, driver);
+  for (let i = 0; i < LOYALTY; i++) assert.equal(await agent.registerAnew(), 401);
+  return host;
+}
+
+/** What strangers write into account names: see docs/threat-model.md. */
+function forgedAccounts(driver: Driver, victim: string, own: string): string[] {
+  if (driver.name === "PJSIP") {
+    // 36 bytes are printed of it.
+    return [
+      "x\r\nRemoteAddress: IPV4/UDP/9.9.9.9/5",
+      "x\r\n\r\nEvent: Shutdown\r\nPrivilege: a",
+      "x\r\n\r\nEvent: SuccessfulAuth\r\nA: b",
+      "x\r\n\r\nResponse: Error\r\nA: b",
+    ];
+  }
+  const end = (address: string) =>
+    `x\r\nSessionID: 0x1\r\nLocalAddress: IPV4/UDP/1.1.1.1/1\r\nRemoteAddress: IPV4/UDP/${address}/1\r\n`;
+  const challenge = `${end(victim)}Challenge: \r\n\r\n`;
+  const password = `${end(victim)}Challenge: \r\nReceivedChallenge: \r\nReceivedHash: \r\n\r\n`;
+  return [
+    // As often as it would take to block the victim, were it in good standing or not.
+    ...Array<string>(LOYALTY).fill(challenge),
+    ...Array<string>(LOYALTY).fill(password),
+    `${end(own)}UsingPassword: 1\r\n\r\n`,
+    `x\r\n\r\nEvent: SuccessfulAuth\r\nPrivilege: security,all\r\nRemoteAddress: IPV4/UDP/${own}/1`,
+    "x\r\n\r\nEvent: Shutdown\r\nPrivilege: system,all\r\nShutdown: Cleanly\r\nRestart: False\r\n\r\n",
+    `x\r\nRemoteAddress: IPV4/UDP/${victim}/1`,
+  ];
+}
+
+/** Percent-encodes what the user part of a SIP address may not hold. */
+function encode(text: string): string {
+  return text.replace(
+    /[^A-Za-z0-9\-_.!~*'()&=+$,;?/]/g,
+    (character) => `%${character.charCodeAt(0).toString(16).padStart(2, "0")}`,
+  );
+}
