@@ -1,7 +1,9 @@
+/** Tests of `--check` for what can't be had from a real Asterisk; tests/live has the others. */
+
 import assert from "node:assert/strict";
 import { AddressSet } from "../src/address.ts";
 import { type Config, DEFAULT_CONFIG } from "../src/config.ts";
-import { checkAsterisk, FILTER } from "../src/check/asterisk.ts";
+import { checkAsterisk } from "../src/check/asterisk.ts";
 import { checkDatabase } from "../src/check/database.ts";
 import { findJump, isEstablished, parseListing } from "../src/check/firewall_path.ts";
 import { type Finding, formatFinding, problem } from "../src/check/finding.ts";
@@ -12,14 +14,6 @@ import { FakeAsterisk, type FakeAsteriskOptions, type User } from "./fake_asteri
 
 const OWN = new AddressSet(["127.0.0.0/8", "::1"]);
 const SECURITY = ["security", "system"];
-/** The filters of the original's manual. */
-const PLAIN_FILTERS = [
-  "SuccessfulAuth",
-  "ChallengeSent",
-  "ChallengeResponseFailed",
-  "InvalidPassword",
-]
-  .map((kind) => `Event: ${kind}`);
 
 function user(changes: Partial<User> = {}): User {
   return { name: "ampere", secret: "correct", read: SECURITY, ...changes };
@@ -51,73 +45,11 @@ Deno.test("check: an unfiltered user is well", async () => {
   assert.equal(actions.filter((action) => action.startsWith("Login")).length, 5);
 });
 
-Deno.test("check: the filter that it recommends is well", async () => {
-  const filter = FILTER.replace("eventfilter = ", "");
-  const { findings } = await findingsFor({ users: [user({ filters: [filter] })] });
-  assert.deepEqual(worst(findings), []);
-});
-
 Deno.test("check: the filter that it recommends is that of the documentation", async () => {
   for (const file of ["README.md", "docs/threat-model.md"]) {
     const text = await Deno.readTextFile(new URL(`../${file}`, import.meta.url));
     const filters = text.match(/^ *eventfilter = .*$/gm)?.map((line) => line.trim());
     assert.deepEqual(filters, [FILTER], file);
-  }
-});
-
-Deno.test("check: the anchored filter of the recordings is well", async () => {
-  const filters = [
-    "^Event: (ChallengeResponseFailed|ChallengeSent|SuccessfulAuth|InvalidPassword)",
-  ];
-  const { findings } = await findingsFor({ users: [user({ filters })] });
-  assert.deepEqual(worst(findings), []);
-});
-
-Deno.test("check: a filter that also lists InvalidAccountID is well", async () => {
-  const filters = [
-    ...PLAIN_FILTERS.map((filter) => `^${filter}`),
-    "^Event: InvalidAccountID",
-  ];
-  const { findings } = await findingsFor({ users: [user({ filters })] });
-  assert.deepEqual(worst(findings), []);
-});
-
-Deno.test("check: an unanchored filter is a warning, with the filter that mends it", async () => {
-  const { findings } = await findingsFor({ users: [user({ filters: PLAIN_FILTERS })] });
-  const [finding, ...rest] = worst(findings);
-  assert.deepEqual(rest, []);
-  assert.equal(finding?.level, "warning");
-  assert.match(finding.message, /not anchored/);
-  assert.ok(finding.mend.includes(FILTER));
-});
-
-Deno.test("check: each event that a filter hides is named", async () => {
-  const kinds = ["SuccessfulAuth", "ChallengeResponseFailed", "InvalidPassword"];
-  for (const hidden of kinds) {
-    for (
-      const filters of [
-        kinds.filter((kind) => kind !== hidden).map((kind) => `^Event: ${kind}`),
-        [`!Event: ${hidden}`],
-      ]
-    ) {
-      const { findings } = await findingsFor({ users: [user({ filters })] });
-      const [finding] = worst(findings);
-      assert.equal(finding?.level, "problem", `${hidden} hidden by ${filters}`);
-      assert.match(finding.message, new RegExp(`hides ${hidden} \\(`));
-      for (const other of kinds) {
-        if (other !== hidden) assert.ok(!finding.message.includes(`${other} (`));
-      }
-    }
-  }
-});
-
-Deno.test("check: a user who may not read security events is a problem", async () => {
-  for (const users of [[user({ read: ["system"] })], [user({ filters: ["^Event: Nothing"] })]]) {
-    const { findings } = await findingsFor({ users });
-    const [finding] = worst(findings);
-    assert.equal(finding?.level, "problem");
-    assert.match(finding.message, /no security event arrives/);
-    assert.match(finding.mend, /read = security,system/);
   }
 });
 
@@ -131,38 +63,12 @@ Deno.test("check: a wrong secret and an unknown user are problems, and nothing m
   }
 });
 
-Deno.test("check: with allowmultiplelogin = no it says what it cannot try, and accuses no filter", async () => {
-  const { findings } = await findingsFor({ allowMultipleLogin: false });
-  const [finding, ...rest] = worst(findings);
-  assert.deepEqual(rest, []);
-  assert.equal(finding?.level, "warning");
-  assert.match(finding.message, /allowmultiplelogin = no/);
-});
-
 Deno.test("check: logins that are not answered accuse no filter", async () => {
   const { findings } = await findingsFor({ sessionsMax: 1 });
   const [finding, ...rest] = worst(findings);
   assert.deepEqual(rest, []);
   assert.equal(finding?.level, "warning");
   assert.match(finding.message, /could not be tried: the connection was closed/);
-});
-
-Deno.test("check: with allowmultiplelogin = no and the daemon logged in it says so", async () => {
-  await using asterisk = new FakeAsterisk({ users: [user()], allowMultipleLogin: false });
-  const first = await Deno.connect({ port: asterisk.port });
-  await first.write(
-    new TextEncoder().encode("Action: Login\r\nUsername: ampere\r\nSecret: correct\r\n\r\n"),
-  );
-  const answer = new Uint8Array(4096);
-  for (let text = ""; !text.includes("accepted");) {
-    const count = await first.read(answer);
-    assert.notEqual(count, null);
-    text += new TextDecoder().decode(answer.subarray(0, count!));
-  }
-  const findings = await checkAsterisk(configFor(asterisk.port), { own: OWN });
-  first.close();
-  assert.deepEqual(findings.map(({ level }) => level), ["warning"]);
-  assert.match(findings[0]!.message, /logged in already/);
 });
 
 Deno.test("check: no login fails on purpose from an address that may be blocked", async () => {

@@ -2,11 +2,13 @@ import { SERVERS } from "../../tools/asterisk.ts";
 import { openNetworks, withAsterisk } from "./asterisk.ts";
 import { testBlocking } from "./blocking.ts";
 import { testChecking } from "./checking.ts";
+import { testImitation } from "./imitation.ts";
 import { testRestarting } from "./restarting.ts";
 
 withAsterisk(import.meta.url, SERVERS.current, (executable, root) => {
   Deno.test.beforeAll(openNetworks);
   testBlocking(SERVERS.current, executable, root);
   testRestarting(SERVERS.current, executable, root);
+  testImitation(SERVERS.current, root);
   testChecking(SERVERS.current, executable, root);
 });

@@ -163,6 +163,7 @@ export function testChecking(server: Server, executable: string, root: string): 
       for (const command of commandsOf(found.mend)) commands.add(command);
     }
     assert.deepEqual(wrong, []);
+    assert.deepEqual(mended.unanchored!.filters, GOOD.filters, "there is one filter to know");
     await asterisk.configure({
       "manager.conf": managerConf(mended),
       "acl.conf": `${ACL_CONF}${PERMIT}\n`,
