@@ -22,12 +22,23 @@ const COMMAND_MS = 20_000;
  * Networks of hosts that the tests play: any process here may send from any of their addresses, and the kernel brings the
  * packets to INPUT as if they came from outside.
  */
-const NETWORKS = ["192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"] as const;
+const NETWORKS = [
+  "192.0.2.0/24",
+  "198.18.0.0/24",
+  "198.51.100.0/24",
+  "203.0.113.0/24",
+  "2001:db8::/32",
+] as const;
 
 /** Who a host is, and the part of {@linkcode NETWORKS} that such hosts have. */
-const ROLES = { phone: "198.51.100.", attacker: "203.0.113.", stranger: "192.0.2." } as const;
+const ROLES = {
+  phone: "198.51.100.",
+  attacker: "203.0.113.",
+  stranger: "192.0.2.",
+  bot: "198.18.0.",
+} as const;
 
-const hosts = { phone: 0, attacker: 0, stranger: 0 };
+const hosts = { phone: 0, attacker: 0, stranger: 0, bot: 0 };
 
 /** An address that no other host of this machine has had. */
 export function hostOf(role: keyof typeof ROLES): string {

@@ -10,6 +10,12 @@ import type { SipServer } from "./sip.ts";
 /** The accounts, whose passwords are `pw` and the name. */
 export const ACCOUNTS = ["100", "101", "102", "103", "104"] as const;
 
+/** An account that may only be used in another network. */
+export const FENCED = "110";
+
+/** An account of which one phone at a time may be registered. */
+export const SINGLE = "111";
+
 /** The password of an account. */
 export function passwordOf(account: string): string {
   return `pw${account}`;
@@ -32,6 +38,9 @@ export const CHAN_SIP: Driver = { name: "chan_sip", host: HOST, port: 5062 };
 /** PJSIP over IPv6. */
 export const PJSIP_IPV6: SipServer = { host: "::1", port: 5060 };
 
+/** Lines of an account, for both drivers. */
+const FENCE = "deny = 0.0.0.0/0.0.0.0\npermit = 10.0.0.0/255.0.0.0";
+
 const PJSIP_CONF = `
 [udp]
 type = transport
@@ -48,7 +57,7 @@ type = transport
 protocol = udp
 bind = [::]:${PJSIP.port}
 ${
-  ACCOUNTS.map((account) => `
+  [...ACCOUNTS, FENCED, SINGLE].map((account) => `
 [${account}]
 type = endpoint
 context = phones
@@ -56,6 +65,7 @@ disallow = all
 allow = ulaw
 auth = ${account}
 aors = ${account}
+${account === FENCED ? FENCE : ""}
 
 [${account}]
 type = auth
@@ -65,7 +75,7 @@ password = ${passwordOf(account)}
 
 [${account}]
 type = aor
-max_contacts = 10
+max_contacts = ${account === SINGLE ? 1 : 10}
 `).join("")
 }`;
 
@@ -80,12 +90,13 @@ exten => ${NUMBER},1,Hangup()
  * @param general lines for its section [general]
  */
 export function sipConf(general = ""): string {
-  const accounts = ACCOUNTS.map((account) => `
+  const accounts = [...ACCOUNTS, FENCED].map((account) => `
 [${account}]
 type = friend
 host = dynamic
 context = phones
 secret = ${passwordOf(account)}
+${account === FENCED ? FENCE : ""}
 `);
   return `[general]\nudpbindaddr = 0.0.0.0:${CHAN_SIP.port}\ncontext = phones\n${general}\n${
     accounts.join("")

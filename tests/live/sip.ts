@@ -46,9 +46,13 @@ interface Challenge {
   readonly nonce: string;
   readonly opaque: string | undefined;
   readonly qop: boolean;
+  readonly algorithm: keyof typeof HASHES;
   /** How often it has been answered. */
   uses: number;
 }
+
+/** Algorithms of digests that phones know, and what Node calls them. */
+const HASHES = { "MD5": "md5", "SHA-256": "sha256" } as const;
 
 /** What carries messages. */
 interface Wire {
@@ -255,24 +259,30 @@ function acknowledge(invite: string, answer: string): string {
   ].join("\r\n");
 }
 
+/** The first challenge whose algorithm is known: a server puts the one that it likes best first (RFC 8760, section 2.4). */
 function challengeIn(answer: string): Challenge {
-  const lines = answer.split("\r\n").filter((line) =>
-    /^(?:WWW|Proxy)-Authenticate: *Digest /i.test(line) &&
-    /algorithm="?(?!md5)/i.test(line) === false
-  );
-  const line = lines[0];
-  if (line === undefined) throw new Error(`no challenge with MD5 in\n${answer}`);
-  const value = (name: string) => new RegExp(`[ ,]${name}="?([^",]*)"?`, "i").exec(line)?.[1];
-  return {
-    realm: value("realm") ?? "",
-    nonce: value("nonce") ?? "",
-    opaque: value("opaque"),
-    qop: value("qop") !== undefined,
-    uses: 0,
-  };
+  for (const line of answer.split("\r\n")) {
+    if (!/^(?:WWW|Proxy)-Authenticate: *Digest /i.test(line)) continue;
+    const value = (name: string) => new RegExp(`[ ,]${name}="?([^",]*)"?`, "i").exec(line)?.[1];
+    const algorithm = (value("algorithm") ?? "MD5").toUpperCase();
+    if (!isKnown(algorithm)) continue;
+    return {
+      realm: value("realm") ?? "",
+      nonce: value("nonce") ?? "",
+      opaque: value("opaque"),
+      qop: value("qop") !== undefined,
+      algorithm,
+      uses: 0,
+    };
+  }
+  throw new Error(`no challenge that could be answered in\n${answer}`);
 }
 
-/** The answer to a challenge (RFC 2617, section 3.2.2). */
+function isKnown(algorithm: string): algorithm is keyof typeof HASHES {
+  return algorithm in HASHES;
+}
+
+/** The answer to a challenge (RFC 7616, section 3.4.1). */
 function answerTo(
   challenge: Challenge,
   account: string,
@@ -280,12 +290,13 @@ function answerTo(
   method: string,
   uri: string,
 ): string {
-  const { realm, nonce, opaque, qop } = challenge;
+  const { realm, nonce, opaque, qop, algorithm } = challenge;
+  const hash = (text: string) => createHash(HASHES[algorithm]).update(text).digest("hex");
   const count = (++challenge.uses).toString(16).padStart(8, "0");
   const cnonce = token();
   const middle = qop ? `${nonce}:${count}:${cnonce}:auth` : nonce;
-  const response = md5(
-    `${md5(`${account}:${realm}:${password}`)}:${middle}:${md5(`${method}:${uri}`)}`,
+  const response = hash(
+    `${hash(`${account}:${realm}:${password}`)}:${middle}:${hash(`${method}:${uri}`)}`,
   );
   return [
     `Digest username="${account}"`,
@@ -293,14 +304,10 @@ function answerTo(
     `nonce="${nonce}"`,
     `uri="${uri}"`,
     `response="${response}"`,
-    "algorithm=MD5",
+    `algorithm=${algorithm}`,
     ...(opaque === undefined ? [] : [`opaque="${opaque}"`]),
     ...(qop ? ["qop=auth", `nc=${count}`, `cnonce="${cnonce}"`] : []),
   ].join(", ");
-}
-
-function md5(text: string): string {
-  return createHash("md5").update(text).digest("hex");
 }
 
 function token(): string {
