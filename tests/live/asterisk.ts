@@ -171,11 +171,6 @@ export class Asterisk implements AsyncDisposable {
     await this.#program!.end();
   }
 
-  /** What it has said on its console. */
-  get text(): string {
-    return this.#program?.text ?? "";
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#program?.[Symbol.asyncDispose]();
     await must("umount", "--recursive", this.#root);

@@ -28,8 +28,6 @@ interface User {
   readonly access: readonly string[];
   readonly read: string | undefined;
   readonly filters: readonly string[];
-  /** Further lines. */
-  readonly more: readonly string[];
 }
 
 const line = (key: string) => new RegExp(`^${key} = (.*)$`, "m").exec(SECTION)![1]!;
@@ -40,7 +38,6 @@ const GOOD: User = {
   access: SECTION.split("\n").filter((text) => /^(?:deny|permit) = /.test(text)),
   read: line("read"),
   filters: [`eventfilter = ${line("eventfilter")}`],
-  more: [],
 };
 
 /** A line that lets this machine in. */
@@ -235,14 +232,13 @@ function usersOf(mistakes: Readonly<Record<string, Mistake>>): Record<string, Us
 
 /** manager.conf with the `[general]` of README.md and a section for each user. */
 function managerConf(users: Readonly<Record<string, User>>): string {
-  const sections = Object.entries(users).map(([name, { secret, access, read, filters, more }]) =>
+  const sections = Object.entries(users).map(([name, { secret, access, read, filters }]) =>
     [
       `[${name}]`,
       `secret = ${secret}`,
       ...access,
       ...(read === undefined ? [] : [`read = ${read}`]),
       ...filters,
-      ...more,
       "",
     ].join("\n")
   );

@@ -120,7 +120,11 @@ export class SipAgent implements Disposable {
     return this.#authenticated("REGISTER", inUri(this.#server.host), `${token()}@phone`, request);
   }
 
-  /** Calls a number, and takes the answer for an answer. */
+  /**
+   * Calls a number. A challenge is answered if there is a password.
+   *
+   * @returns the status of the last answer
+   */
   invite(number: string, request: SipRequest = {}): Promise<number> {
     return this.#authenticated(
       "INVITE",
