@@ -70,16 +70,9 @@ export function withAsterisk(
 /** Lets this machine play the hosts of {@linkcode NETWORKS}. */
 export async function openNetworks(): Promise<void> {
   for (const network of NETWORKS) {
-    await must(
-      "ip",
-      network.includes(":") ? "-6" : "-4",
-      "route",
-      "add",
-      "local",
-      network,
-      "dev",
-      "lo",
-    );
+    const [family, here] = network.includes(":") ? ["-6", "::1"] : ["-4", "127.0.0.1"];
+    // Without src Asterisk would answer a host from that host's own address, which may be blocked by then.
+    await must("ip", family, "route", "add", "local", network, "dev", "lo", "src", here);
   }
   // Linux lets a socket bind to any IPv4 address with a local route; of IPv6 it has to be told.
   await Deno.writeTextFile("/proc/sys/net/ipv6/ip_nonlocal_bind", "1");
