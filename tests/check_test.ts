@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { AddressSet } from "../src/address.ts";
 import { type Config, DEFAULT_CONFIG } from "../src/config.ts";
-import { checkAsterisk } from "../src/check/asterisk.ts";
+import { checkAsterisk, FILTER } from "../src/check/asterisk.ts";
 import { checkDatabase } from "../src/check/database.ts";
 import { findJump, isEstablished, parseListing } from "../src/check/firewall_path.ts";
 import { type Finding, formatFinding, problem } from "../src/check/finding.ts";

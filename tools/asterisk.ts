@@ -19,7 +19,7 @@ import { parseArgs } from "node:util";
 export interface Server {
   /** The Debian release that has it, and the name of its folder. */
   readonly suite: string;
-  /** Major version of Asterisk. */
+  /** Major version of Asterisk, at least: Debian's sid moves on. */
   readonly version: number;
   /** The SIP channel drivers that it has. */
   readonly drivers: readonly ("PJSIP" | "chan_sip")[];

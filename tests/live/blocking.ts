@@ -62,7 +62,7 @@ export function testBlocking(server: Server, executable: string, root: string): 
   test("installed by the README, it is well, and blocks who guesses", async () => {
     await using asterisk = await Asterisk.start(root, pbx(MANAGER_CONF));
     assert.ok(
-      (await asterisk.version()).startsWith(`${server.version}.`),
+      Number.parseInt(await asterisk.version()) >= server.version,
       await asterisk.version(),
     );
     await install(AMPERE_CFG);
