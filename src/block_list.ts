@@ -93,9 +93,6 @@ const COLUMNS = [
 /** What a person wants to see of a block; the first of {@linkcode COLUMNS}. */
 const BRIEF_COLUMNS = COLUMNS.slice(0, 4);
 
-/** A row of which nothing was read. */
-const UNREAD: readonly unknown[] = ["", 0, null, "", "", "", "", 1];
-
 /** What a person wants to see of a block. */
 export type BriefBlock = Pick<Block, "target" | "since" | "until" | "reason">;
 
@@ -263,7 +260,17 @@ export class BlockList implements Disposable {
    * @throws BlockListError if the file cannot be read
    */
   brief(): BriefBlock[] {
-    return this.#guarded(() => this.#read("block", BRIEF_COLUMNS)).sort(byAge);
+    return this.#guarded(() => {
+      const [targets, sinces, untils, reasons] = this.#columns("block", BRIEF_COLUMNS);
+      const reader = new BlockReader();
+      const blocks: BriefBlock[] = [];
+      for (let row = 0; row < targets!.length; row++) {
+        const block = reader.readBrief(targets![row], sinces![row], untils![row], reasons![row]);
+        if (block !== undefined) blocks.push(block);
+      }
+      this.#skipped = reader.skipped;
+      return blocks;
+    }).sort(byAge);
   }
 
   /**
@@ -524,21 +531,25 @@ export class BlockList implements Disposable {
    * Reads blocks as one JSON text for each column: five times as fast as a row at a time (50,000 blocks: 65 ms instead of
    * 250), and a number too large for JavaScript, an invalid UTF-8 byte or a BLOB in a damaged row spoils that row only.
    */
-  #read(from: string, columns: readonly string[] = COLUMNS): Block[] {
-    const names = columns.map((name) => `json_group_array(${name}) AS ${name}`).join(", ");
-    const found = this.#run(`SELECT ${names} FROM ${from}`).get();
-    const values: unknown[][] = columns.map((name) => JSON.parse(String(found?.[name])));
+  #read(from: string): Block[] {
+    const columns = this.#columns(from, COLUMNS);
     const reader = new BlockReader();
     const blocks: Block[] = [];
-    const row: unknown[] = [...UNREAD];
-    const count = values[0]?.length ?? 0;
+    const row: unknown[] = new Array(columns.length);
+    const count = columns[0]?.length ?? 0;
     for (let index = 0; index < count; index++) {
-      for (let column = 0; column < values.length; column++) row[column] = values[column]![index];
+      for (let column = 0; column < columns.length; column++) row[column] = columns[column]![index];
       const block = reader.read(row);
       if (block !== undefined) blocks.push(block);
     }
     this.#skipped = reader.skipped;
     return blocks;
+  }
+
+  #columns(from: string, names: readonly string[]): unknown[][] {
+    const wanted = names.map((name) => `json_group_array(${name}) AS ${name}`).join(", ");
+    const found = this.#run(`SELECT ${wanted} FROM ${from}`).get();
+    return names.map((name) => JSON.parse(String(found?.[name])));
   }
 
   /** A prepared statement, kept for the next time. */

@@ -193,6 +193,32 @@ export class BlockReader {
     return undefined;
   }
 
+  /**
+   * Makes of a row what a person wants to see.
+   *
+   * @returns the same as {@linkcode BlockReader.read} without what was not asked for
+   */
+  readBrief(
+    target: unknown,
+    since: unknown,
+    until: unknown,
+    reason: unknown,
+  ): Pick<Block, "target" | "since" | "until" | "reason"> | undefined {
+    if (
+      typeof target === "string" && isCanonical(target) && typeof since === "number" &&
+      (typeof until === "number" || until === null) && typeof reason === "string"
+    ) {
+      return {
+        target,
+        since: boundedTime(since),
+        until: until === null ? undefined : boundedTime(until),
+        reason: this.#shared(reason, TEXT_MAX),
+      };
+    }
+    this.skipped++;
+    return undefined;
+  }
+
   /** One string for all equal ones: 50,000 blocks have a handful of services and reasons. */
   #shared(text: string, max: number): string {
     if (text === "") return text;
