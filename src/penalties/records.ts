@@ -7,10 +7,14 @@
  * @module
  */
 
+/** Records that a quiet table has room for. */
+const SMALL = 1_000;
+
 /**
  * Records of a fixed number of times (64-bit floating-point numbers) and numbers (signed, of 32 bits), which begin with
- * all zero. A record is known by a number from 1 on; 0 is none. The memory is asked for at once, but the system gives it
- * only when it is first written to.
+ * all zero. A record is known by a number from 1 on; 0 is none. It begins small. When there are more than
+ * 1,000, memory for all that are expected is asked for at once; the system gives it only when it is first
+ * written to.
  *
  * @example
  * ```ts
@@ -30,6 +34,7 @@ export class Records {
   readonly #numbersEach: number;
   #times: Float64Array;
   #numbers: Int32Array;
+  readonly #room: number;
   #capacity: number;
   /** Records that were ever made, and the one that is none. */
   #made = 1;
@@ -39,15 +44,16 @@ export class Records {
   /**
    * No record yet.
    *
-   * @param layout how many times and how many numbers (at least one) each has, and how many there is room for; should
-   *   there be more, all are moved to a larger place, which takes some milliseconds
+   * @param layout how many times and how many numbers (at least one) each has, and how many are expected; should there be
+   *   more, all are moved to a place twice as large, which takes some milliseconds
    */
   constructor(
     layout: { readonly times: number; readonly numbers: number; readonly room: number },
   ) {
     this.#timesEach = layout.times;
     this.#numbersEach = layout.numbers;
-    this.#capacity = layout.room + 1;
+    this.#room = layout.room + 1;
+    this.#capacity = Math.min(this.#room, SMALL);
     this.#times = new Float64Array(this.#capacity * layout.times);
     this.#numbers = new Int32Array(this.#capacity * layout.numbers);
   }
@@ -102,7 +108,7 @@ export class Records {
   }
 
   #grow(): void {
-    this.#capacity *= 2;
+    this.#capacity = this.#capacity < this.#room ? this.#room : this.#capacity * 2;
     const times = new Float64Array(this.#capacity * this.#timesEach);
     times.set(this.#times);
     this.#times = times;
