@@ -465,9 +465,8 @@ export class Keeper {
     if (!outcome.ok) this.#doubt(targets);
     if (verb === "block" && done === targets.length && this.#touched.size === 0) {
       // The usual case in short: nothing was ordered meanwhile, and all of it is done.
-      for (const target of targets) {
-        this.#fresh.delete(target);
-        this.#bulk.delete(target);
+      for (const queue of [this.#fresh, this.#bulk]) {
+        if (queue.size > 0) { for (const target of targets) queue.delete(target); }
       }
     } else {
       this.#land(targets);
@@ -484,6 +483,7 @@ export class Keeper {
 
   /** Tells which new blocks are in the kernel now. */
   #report(blocked: readonly string[]): void {
+    if (this.#fresh.size === 0) return;
     const targets: string[] = [];
     const waitedMs: number[] = [];
     const now = this.#clock.now();
@@ -597,12 +597,23 @@ export class Keeper {
   async #sort(): Promise<void> {
     let visited = 0;
     this.#mustSort = false;
+    if (this.#isBlank()) {
+      // The usual start in short: nothing is there and nothing waits, so all of it is to be done.
+      for (const target of this.#desired.keys()) this.#bulk.add(target);
+      return;
+    }
     for (const targets of [this.#applied, this.#desired]) {
       for (const target of targets.keys()) {
         if (++visited % COMPARED_PER_TURN === 0) await this.#yield();
         this.#reconcile(target);
       }
     }
+  }
+
+  /** Whether nothing is known to be there, nothing runs, and nothing is queued or held. */
+  #isBlank(): boolean {
+    return this.#applied.size === 0 && this.#flying !== "all" && this.#flying.size === 0 &&
+      this.#fresh.size === 0 && this.#removes.size === 0 && this.#held.size === 0;
   }
 
   /** The program says nothing: it is not a real one, and what was sent has to be believed. */
