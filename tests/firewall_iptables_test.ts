@@ -316,6 +316,7 @@ function registerFor(kind: "nft" | "legacy"): void {
     enforcer.block(forEver(["192.0.2.2"]));
     await until("the failure was logged", () => loud().length === 1);
     assert.match(loud()[0]!, /^error .*no chain "ampere".*iptables -N ampere && iptables -I INPUT/);
+    assert.deepEqual([enforcer.status().applied, enforcer.status().failing], [0, true]);
     enforcer.block(forEver(["192.0.2.3"]));
     await sh("iptables", "-N", "ampere");
     await until("all rules are there", async () => (await rulesOf("iptables")).length === 3);

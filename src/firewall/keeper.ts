@@ -290,7 +290,7 @@ export class Keeper {
     return {
       family: this.#family,
       desired: this.#desired.size,
-      applied: this.#applied.size,
+      applied: this.#isGone() ? 0 : this.#applied.size,
       queued: this.#queued(),
       held: this.#held.size,
       commands: this.#commands,
@@ -608,6 +608,12 @@ export class Keeper {
         this.#reconcile(target);
       }
     }
+  }
+
+  /** Whether what holds the blocks was last seen missing: what is known of them is what was there before. */
+  #isGone(): boolean {
+    const kind = this.#trouble?.failure.kind;
+    return kind === "no-chain" || kind === "no-set";
   }
 
   /** Whether nothing is known to be there, nothing runs, and nothing is queued or held. */
