@@ -44,8 +44,14 @@ export const BUSY_TOLD_AFTER_MS = 2_000;
 /** Most changes in one transaction: a twentieth of a second. More are written by the next calls. */
 export const CHANGES_PER_WRITE_MAX = 5_000;
 
-/** After so many changes the write-ahead log is brought into the database, when there is time: 200 need about 1,000 pages. */
-const CHECKPOINT_CHANGES = 200;
+/**
+ * When nothing has changed for so long, the write-ahead log is brought into the database, in milliseconds: that waits for
+ * the disk, for 1 ms or, seldom, a tenth of a second, and should not happen while attackers come one after the other.
+ */
+const CHECKPOINT_QUIET_MS = 2_000;
+
+/** After so many changes it is brought all the same: the log has about 20 MB then. */
+const CHECKPOINT_CHANGES_MAX = 1_000;
 
 /** Most hosts in good standing whose logins are owed; the oldest entries go first. */
 export const STANDING_OWED_MAX = 65_536;
@@ -161,6 +167,8 @@ export class DurableBlockList implements Disposable {
   #sync: BackgroundSync | undefined;
   /** Changes that are only in the write-ahead log. */
   #inLog = 0;
+  /** Clock value of the last change. */
+  #changedAt = 0;
   #start: StartReport = { blocks: 0, skipped: 0, salvaged: undefined };
   #standingAtStart = new Map<string, number>();
 
@@ -382,7 +390,9 @@ export class DurableBlockList implements Disposable {
 
   /** Not after a change, but when the timer comes: nobody waits for it then. */
   #checkpoint(now: number): void {
-    if (this.#sync === undefined || this.#inLog < CHECKPOINT_CHANGES) return;
+    if (this.#sync === undefined || this.#inLog === 0) return;
+    const quiet = Math.abs(now - this.#changedAt) >= CHECKPOINT_QUIET_MS;
+    if (!quiet && this.#inLog < CHECKPOINT_CHANGES_MAX) return;
     this.#inLog = 0;
     try {
       this.#list?.checkpoint();
@@ -705,6 +715,7 @@ export class DurableBlockList implements Disposable {
     };
     this.#opened().save(changes, now);
     this.#inLog += batch.length + changes.standing.length;
+    this.#changedAt = now;
     this.#sync?.request();
     for (const [target] of batch) this.#owed.delete(target);
     this.#owedStanding.clear();
