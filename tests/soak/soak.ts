@@ -27,6 +27,9 @@ const DATABASE = "/var/lib/ampere/ampere.db";
 /** How often is measured, in milliseconds. */
 const SAMPLE_MS = 1_000;
 
+/** After how many samples a line is printed. */
+const PROGRESS_SAMPLES = 60;
+
 /** How often something is done to the daemon, in milliseconds. */
 const DISTURB_MS = 1_500;
 
@@ -151,7 +154,14 @@ async function soak(options: Options): Promise<number> {
   const first = { status: await status(), sent: report.sent, at: passed() };
   while (passed() < options.seconds) {
     await new Promise((resolve) => setTimeout(resolve, SAMPLE_MS));
-    samples.push({ at: passed(), sample: await measure(daemon) });
+    const sample = await measure(daemon);
+    samples.push({ at: passed(), sample });
+    if (samples.length % PROGRESS_SAMPLES === 0) {
+      console.log(
+        `${passed().toFixed(0)} s: ${sample.blocks} blocks, ${sample.watched} hosts, ` +
+          `${sample.memory.toFixed(0)} MiB, status after ${slowestAnswerMs.toFixed(0)} ms at most`,
+      );
+    }
   }
   const last = { status: await status(), sent: report.sent, at: passed() };
   const counts = await disturbances;
@@ -211,8 +221,14 @@ function writeConfig({ backend }: Options, loyalty: number): void {
   );
 }
 
+/** The longest that the daemon took to tell its status, in milliseconds: how long it did nothing else. */
+let slowestAnswerMs = 0;
+
 async function status(): Promise<Status> {
-  return JSON.parse(await askStatus(statusSocketPath(DATABASE)));
+  const asked = performance.now();
+  const answer = await askStatus(statusSocketPath(DATABASE));
+  slowestAnswerMs = Math.max(slowestAnswerMs, performance.now() - asked);
+  return JSON.parse(answer);
 }
 
 /** Does to the daemon what happens to daemons; gives the counts in words. */
