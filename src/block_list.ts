@@ -16,6 +16,8 @@ import {
   BlockReader,
   boundedNew,
   boundedTime,
+  type BriefBlock,
+  byAge,
   hasEnded,
   mergeBlock,
   type NewBlock,
@@ -26,7 +28,13 @@ import { fileKind, readImage } from "./block_list/image.ts";
 import { openImage } from "./block_list/salvage.ts";
 import { migrate, readSchemaState } from "./block_list/schema.ts";
 
-export { type Block, hasEnded, type NewBlock, type PastBlock } from "./block_list/block.ts";
+export {
+  type Block,
+  type BriefBlock,
+  hasEnded,
+  type NewBlock,
+  type PastBlock,
+} from "./block_list/block.ts";
 export { BlockListError, type DatabaseFault } from "./block_list/fault.ts";
 
 /**
@@ -90,16 +98,8 @@ const COLUMNS = [
   "times",
 ] as const;
 
-/** What a person wants to see of a block; the first of {@linkcode COLUMNS}. */
+/** Those of a {@linkcode BriefBlock}: the first ones. */
 const BRIEF_COLUMNS = COLUMNS.slice(0, 4);
-
-/** What a person wants to see of a block. */
-export type BriefBlock = Pick<Block, "target" | "since" | "until" | "reason">;
-
-/** The oldest first. Rows come in the order of their making, which is almost this one. */
-function byAge(a: BriefBlock, b: BriefBlock): number {
-  return a.since - b.since || (a.target < b.target ? -1 : 1);
-}
 
 /**
  * The list in its file.
@@ -250,6 +250,7 @@ export class BlockList implements Disposable {
    * @throws BlockListError if the file cannot be read
    */
   all(): Block[] {
+    // Rows come in the order of their making, which is almost this one.
     return this.#guarded(() => this.#read("block")).sort(byAge);
   }
 

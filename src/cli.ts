@@ -7,7 +7,7 @@
  */
 
 import { parseArgs } from "node:util";
-import type { BlockList, BriefBlock, NewBlock } from "./block_list.ts";
+import type { BlockList, NewBlock } from "./block_list.ts";
 import type { Config } from "./config.ts";
 import { VERSION } from "./version.ts";
 
@@ -207,10 +207,11 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
 }
 
 async function listBlocks(config: Config, json: boolean): Promise<number> {
-  const [{ BlockList, BlockListError }, { formatBlock, formatBlockJson }] = await Promise.all([
+  const [blockList, { formatBlock, formatBlockJson }] = await Promise.all([
     import("./block_list.ts"),
     import("./block_lines.ts"),
   ]);
+  const { BlockList, BlockListError, hasEnded } = blockList;
   let list: BlockList;
   try {
     list = BlockList.open(config.database, { readOnly: true });
@@ -220,12 +221,13 @@ async function listBlocks(config: Config, json: boolean): Promise<number> {
     return EXIT.ok;
   }
   const now = Date.now();
-  const inForce = ({ until }: BriefBlock) => until === undefined || until > now;
   let text = "";
   if (json) {
-    for (const block of list.all()) if (inForce(block)) text += formatBlockJson(block) + "\n";
+    for (const block of list.all()) {
+      if (!hasEnded(block, now)) text += formatBlockJson(block) + "\n";
+    }
   } else {
-    for (const block of list.brief()) if (inForce(block)) text += formatBlock(block) + "\n";
+    for (const block of list.brief()) if (!hasEnded(block, now)) text += formatBlock(block) + "\n";
   }
   list.close();
   return print(text);
@@ -262,7 +264,7 @@ async function addBlocks(
   blocks: readonly (NewBlock & { line: number })[],
   now: number,
 ): Promise<number> {
-  const [{ BlockList }, { protectedBy }] = await Promise.all([
+  const [{ BlockList, hasEnded }, { protectedBy }] = await Promise.all([
     import("./block_list.ts"),
     import("./exempt.ts"),
   ]);
@@ -274,7 +276,7 @@ async function addBlocks(
     if (why !== undefined && ++refused <= COMPLAINTS_MAX) {
       complain(`line ${block.line}: ${block.target} ${why}`);
     }
-    if (why === undefined && block.until !== undefined && block.until <= now) {
+    if (why === undefined && hasEnded(block, now)) {
       ended++;
       return false;
     }

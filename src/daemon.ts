@@ -10,7 +10,7 @@ import type { Tampered } from "./ami/event_reader.ts";
 import { latin1 } from "./ami/framer.ts";
 import type { SecurityEvent } from "./ami/security_event.ts";
 import { banTime } from "./ban_time.ts";
-import type { Block, NewBlock } from "./block_list.ts";
+import { type Block, hasEnded, type NewBlock } from "./block_list/block.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type Config, describeConfig, formatProblem, readConfig } from "./config.ts";
 import { Counters } from "./counters.ts";
@@ -415,7 +415,7 @@ export class Daemon {
     for (const offence of this.#offences.splice(0)) {
       this.counters.offences++;
       const known = this.#list.get(offence.target);
-      if (known !== undefined && (known.until === undefined || known.until > now)) {
+      if (known !== undefined && !hasEnded(known, now)) {
         this.#stillArrives(known, now);
       } else {
         fresh.set(offence.target, this.#blockOf(offence, now));

@@ -13,6 +13,7 @@ import {
   type Block,
   boundedNew,
   boundedTime,
+  byAge,
   hasEnded,
   mergeBlock,
   type NewBlock,
@@ -253,9 +254,7 @@ export class DurableBlockList implements Disposable {
 
   /** All blocks, the oldest first. */
   all(): Block[] {
-    return [...this.#blocks.values()].sort((a, b) =>
-      a.since - b.since || (a.target < b.target ? -1 : 1)
-    );
+    return [...this.#blocks.values()].sort(byAge);
   }
 
   /**
@@ -660,8 +659,12 @@ export class DurableBlockList implements Disposable {
     this.#owed.set(block.target, { kind: "put", block });
   }
 
-  #oweEverything(salvage: Salvage): void {
+  #oweBlocks(): void {
     for (const block of this.#blocks.values()) this.#owed.set(block.target, { kind: "put", block });
+  }
+
+  #oweEverything(salvage: Salvage): void {
+    this.#oweBlocks();
     this.#owePast(salvage.history.values(), salvage.standing);
   }
 
@@ -754,9 +757,7 @@ export class DurableBlockList implements Disposable {
   #syncFailed(error: unknown): void {
     this.#sync = undefined;
     if (this.#list === undefined) return; // Closed or in trouble already.
-    for (const block of this.#blocks.values()) {
-      if (!this.#owed.has(block.target)) this.#owed.set(block.target, { kind: "put", block });
-    }
+    this.#oweBlocks();
     this.#failed(error, Date.now());
   }
 

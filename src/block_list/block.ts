@@ -41,6 +41,14 @@ export interface Block {
   readonly times: number;
 }
 
+/** What a person wants to see of a block. */
+export type BriefBlock = Pick<Block, "target" | "since" | "until" | "reason">;
+
+/** Compares for sorting: the oldest first, those of one moment by their targets. */
+export function byAge(a: BriefBlock, b: BriefBlock): number {
+  return a.since - b.since || (a.target < b.target ? -1 : 1);
+}
+
 /** A block to be added. Without `times` the list counts by itself. */
 export interface NewBlock extends Omit<Block, "times"> {
   /** How often the target has been blocked, this time included, if it is known from elsewhere (an import). */
@@ -163,7 +171,7 @@ export class BlockReader {
    * @returns the block, or undefined (and counted in `skipped`) when a value is not what it must be
    */
   read(row: readonly unknown[]): Block | undefined {
-    // By index: to take an array apart costs more than all the rest in code that runs but once.
+    // By index: to take an array apart goes through an iterator, and most of this runs before it is optimized.
     const target = row[0];
     const since = row[1];
     const until = row[2];
@@ -203,7 +211,7 @@ export class BlockReader {
     since: unknown,
     until: unknown,
     reason: unknown,
-  ): Pick<Block, "target" | "since" | "until" | "reason"> | undefined {
+  ): BriefBlock | undefined {
     if (
       typeof target === "string" && isCanonical(target) && typeof since === "number" &&
       (typeof until === "number" || until === null) && typeof reason === "string"

@@ -7,6 +7,7 @@
 import { type AddressSet, networkOf } from "../address.ts";
 import type { SecurityEvent } from "../ami/security_event.ts";
 import { banTime } from "../ban_time.ts";
+import { type Block, hasEnded } from "../block_list/block.ts";
 import type { Config } from "../config.ts";
 import { type Offence, PenaltyTable } from "../penalties.ts";
 import { reasonOf } from "../reason.ts";
@@ -15,18 +16,9 @@ import { reasonOf } from "../reason.ts";
 const TICK_MS = 250;
 
 /** A block that would have been made. */
-export interface WouldBlock {
-  readonly target: string;
+export interface WouldBlock extends Omit<Block, "since"> {
   /** In milliseconds since 1970. */
   readonly at: number;
-  /** `undefined` for ever. */
-  readonly until: number | undefined;
-  readonly reason: string;
-  readonly service: string;
-  readonly transport: string;
-  readonly account: string;
-  /** How often it has been blocked, this time included. */
-  readonly times: number;
   /** It had logged in with a password before. */
   readonly inGoodStanding: boolean;
   /** Events of it while it was blocked: those that would not have happened. */
@@ -118,7 +110,7 @@ export class Simulation {
   #block(offence: Offence): void {
     const before = this.#standing.get(offence.target);
     // What was waiting when the block was made may still lapse.
-    if (before !== undefined && isInForce(before, offence.at)) return;
+    if (before !== undefined && !hasEnded(before, offence.at)) return;
     const times = before?.times ?? 0;
     const ban = banTime(this.#config, times, offence.inGoodStanding);
     const block: WouldBlock = {
@@ -144,10 +136,6 @@ export class Simulation {
     if (block === undefined && this.#config.ipv6Prefix < 128 && typeof event.host === "string") {
       block = this.#standing.get(networkOf(event.host, this.#config.ipv6Prefix));
     }
-    return block !== undefined && isInForce(block, this.#now) ? block : undefined;
+    return block !== undefined && !hasEnded(block, this.#now) ? block : undefined;
   }
-}
-
-function isInForce(block: WouldBlock, now: number): boolean {
-  return block.until === undefined || block.until > now;
 }

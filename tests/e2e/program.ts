@@ -37,13 +37,7 @@ export class Program implements AsyncDisposable {
     options: StartOptions = {},
     hear: (line: string) => void = () => {},
   ) {
-    this.#child = new Deno.Command(command[0]!, {
-      args: command.slice(1),
-      env: options.env ?? {},
-      stdin: options.stdin === undefined ? "null" : "piped",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
+    this.#child = spawn(command, options);
     this.pid = this.#child.pid;
     const take = (line: string) => {
       this.lines.push(line);
@@ -168,13 +162,7 @@ export async function runToEnd(
   command: readonly string[],
   options: StartOptions = {},
 ): Promise<Outcome> {
-  const child = new Deno.Command(command[0]!, {
-    args: command.slice(1),
-    env: options.env ?? {},
-    stdin: options.stdin === undefined ? "null" : "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
+  const child = spawn(command, options);
   const timer = setTimeout(() => child.kill("SIGKILL"), options.deadlineMs ?? DEADLINE_MS);
   const [{ code, stdout, stderr }] = await Promise.all([
     child.output(),
@@ -183,6 +171,16 @@ export async function runToEnd(
   clearTimeout(timer);
   const decoder = new TextDecoder();
   return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
+}
+
+function spawn(command: readonly string[], options: StartOptions): Deno.ChildProcess {
+  return new Deno.Command(command[0]!, {
+    args: command.slice(1),
+    env: options.env ?? {},
+    stdin: options.stdin === undefined ? "null" : "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
 }
 
 async function feed(stream: WritableStream<Uint8Array>, text: string): Promise<void> {

@@ -9,13 +9,6 @@ import type { Said } from "./asterisk.ts";
 import type { Dice } from "./dice.ts";
 import type { Happening } from "./model.ts";
 
-/** Who takes part; no two groups share an address. */
-export interface Cast {
-  readonly attackers: readonly string[];
-  readonly phones: readonly string[];
-  readonly trusted: readonly string[];
-}
-
 /** Longest account name after which Ampere holds an event of chan_sip back, counted to the end of the event, in bytes. */
 const HELD_MAX = 255;
 
