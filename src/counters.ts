@@ -5,6 +5,7 @@
  */
 
 import type { Tampered } from "./ami/event_reader.ts";
+import { EVENT_TYPES } from "./ami/security_event.ts";
 
 /** Upper bounds of the histogram from an event's arrival to its rule in the kernel, in seconds. */
 export const LATENCY_BOUNDS = [
@@ -41,7 +42,7 @@ export class Histogram {
 
 /** Counters; they only grow. */
 export class Counters {
-  readonly #events = new Map<string, Map<string, number>>();
+  readonly #events: number[] = EVENT_TYPES.map(() => 0);
   /** Messages that were not obeyed. */
   readonly tampered = new Map<Tampered, number>();
   /** Hosts that went too far, those included that were blocked already. */
@@ -57,35 +58,34 @@ export class Counters {
   /** From the decision to the rule in the kernel. */
   readonly latency = new Histogram();
 
-  /** Counts a security event. There are many: no text is made for each. */
-  event(kind: string, service: string): void {
-    let services = this.#events.get(kind);
-    if (services === undefined) this.#events.set(kind, services = new Map());
-    services.set(service, (services.get(service) ?? 0) + 1);
+  /**
+   * Counts a security event.
+   *
+   * @param type its kind and service, an index of {@linkcode EVENT_TYPES}
+   */
+  event(type: number): void {
+    this.#events[type]!++;
   }
 
   /** Security events by `KIND SERVICE`. */
   get events(): ReadonlyMap<string, number> {
     const events = new Map<string, number>();
-    for (const [kind, services] of this.#events) {
-      for (const [service, count] of services) events.set(`${kind} ${service}`, count);
-    }
+    EVENT_TYPES.forEach(({ kind, service }, type) => {
+      const count = this.#events[type]!;
+      if (count > 0) events.set(`${kind} ${service}`, count);
+    });
     return events;
   }
 
   /** All security events. */
   get eventsTotal(): number {
-    return sumOf(this.events);
+    return this.#events.reduce((sum, count) => sum + count, 0);
   }
 
   /** All messages that were not obeyed. */
   get tamperedTotal(): number {
-    return sumOf(this.tampered);
+    let sum = 0;
+    for (const count of this.tampered.values()) sum += count;
+    return sum;
   }
-}
-
-function sumOf(counts: ReadonlyMap<string, number>): number {
-  let sum = 0;
-  for (const count of counts.values()) sum += count;
-  return sum;
 }

@@ -355,7 +355,7 @@ export class Daemon {
   }
 
   #take(event: SecurityEvent, obey: boolean): void {
-    this.counters.event(event.kind, event.service);
+    this.counters.event(event.type);
     this.table.take(event, this.#readAt ??= this.#clock.now(), obey);
     if (!this.#parts.verbose) return;
     const charge = this.table.lastCharge;

@@ -171,8 +171,10 @@ const OLDER_HOST = 6;
 const NEWER_HOST = 7;
 /** Which of the lists of ranks it is in, counted from 1; 0: in none. */
 const LIST = 8;
+/** It may be in good standing: it was when it came into the table. A login takes a host out of the table. */
+const MAY_STAND = 9;
 /** Its tally, in the order of {@linkcode TALLY}. */
-const TALLY_AT = 9;
+const TALLY_AT = 10;
 const HOST_RECORDS = { times: 2, numbers: TALLY_AT + 4, room: HOSTS_MAX + 1 };
 
 const TALLY = ["wrongAnswers", "unanswered", "refusals", "badRequests"] as const;
@@ -326,6 +328,7 @@ export class PenaltyTable {
       }
     }
     if (prefixChanged) this.#standing.setIpv6Prefix(policy.ipv6Prefix);
+    this.#doubtStanding();
   }
 
   /**
@@ -416,6 +419,7 @@ export class PenaltyTable {
    */
   restoreStanding(logins: Iterable<readonly [address: string, at: number]>): void {
     this.#standing.restore(logins);
+    this.#doubtStanding();
   }
 
   /**
@@ -452,7 +456,7 @@ export class PenaltyTable {
       .map((host) => ({
         host: keyText(this.#keys[host]!),
         points: hosts.get(host, POINTS),
-        limit: this.#limit(this.#lastAddresses[host]!, now),
+        limit: this.#limit(host, now),
         tally: this.#tallyOf(host),
         waiting: hosts.get(host, WAITING),
         lastAt: hosts.time(host, LAST_AT),
@@ -460,10 +464,15 @@ export class PenaltyTable {
   }
 
   #challenged(event: SecurityEvent, now: number): void {
-    if (this.#inGoodStanding(event.host, now)) {
+    const key = this.#key(event.host);
+    const present = this.#byKey.get(key) ?? NONE;
+    if (
+      (present === NONE || this.#hosts.get(present, MAY_STAND) === 1) &&
+      this.#inGoodStanding(event.host, now)
+    ) {
       return this.#explain("a challenge to a host in good standing: not charged", event);
     }
-    const host = this.#host(event, now);
+    const host = this.#hostAt(key, present, event, now);
     if (host === NONE) return this.#explain("exempt", event);
     const attempts = this.#attempts;
     const before = this.#hosts.get(host, POINTS);
@@ -573,7 +582,9 @@ export class PenaltyTable {
       return this.#explain("a login without password: proves nothing", event);
     }
     if (this.#isExempt(event.host)) return this.#explain("exempt", event);
-    const host = this.#byKey.get(this.#key(event.host)) ?? this.#byKey.get(event.host) ?? NONE;
+    const key = this.#key(event.host);
+    let host = this.#byKey.get(key) ?? NONE;
+    if (host === NONE && key !== event.host) host = this.#byKey.get(event.host) ?? NONE;
     const before = host === NONE ? 0 : this.#hosts.get(host, POINTS);
     if (host !== NONE) this.#remove(host);
     if (this.#policy.creditMs > 0) {
@@ -590,8 +601,9 @@ export class PenaltyTable {
   /** The patience for an attempt has run out. */
   #lapse(attempt: number, now: number): void {
     this.#stopWaiting(attempt);
-    const address = this.#lastAddresses[this.#attempts.get(attempt, HOST)]!;
-    if (!this.#inGoodStanding(address, now)) this.#chargeChallenge(attempt, now);
+    if (!this.#isStanding(this.#attempts.get(attempt, HOST), now)) {
+      this.#chargeChallenge(attempt, now);
+    }
   }
 
   #chargeChallenge(attempt: number, now: number): void {
@@ -613,12 +625,12 @@ export class PenaltyTable {
     const hosts = this.#hosts;
     if (hosts.get(host, GONE) === 1) return;
     const sum = hosts.add(host, POINTS, points);
-    const address = this.#lastAddresses[host]!;
-    const limit = this.#limit(address, now);
+    const limit = this.#limit(host, now);
     if (sum < limit) {
       this.#settleRank(host);
       return;
     }
+    const address = this.#lastAddresses[host]!;
     const by = typeof from === "number" ? this.#origin(from) : from;
     const offence: Offence = {
       target: keyText(this.#keys[host]!),
@@ -628,7 +640,7 @@ export class PenaltyTable {
       account: by.account,
       points: sum,
       limit,
-      inGoodStanding: this.#inGoodStanding(address, now),
+      inGoodStanding: this.#isStanding(host, now),
       tally: this.#tallyOf(host),
       firstAt: hosts.time(host, FIRST_AT),
       at: now,
@@ -646,9 +658,20 @@ export class PenaltyTable {
     };
   }
 
-  #limit(address: HostKey, now: number): number {
+  #limit(host: number, now: number): number {
     const limit = ATTEMPT_POINTS * this.#policy.loyalty;
-    return this.#inGoodStanding(address, now) ? limit * STANDING_LIMIT_FACTOR : limit;
+    return this.#isStanding(host, now) ? limit * STANDING_LIMIT_FACTOR : limit;
+  }
+
+  /** Whether a host of the table is in good standing. For almost all of them its record answers that. */
+  #isStanding(host: number, now: number): boolean {
+    return this.#hosts.get(host, MAY_STAND) === 1 &&
+      this.#inGoodStanding(this.#lastAddresses[host]!, now);
+  }
+
+  /** Any host of the table may be in good standing now, without a login. */
+  #doubtStanding(): void {
+    for (const host of this.#byKey.values()) this.#hosts.set(host, MAY_STAND, 1);
   }
 
   #inGoodStanding(address: HostKey, now: number): boolean {
@@ -661,16 +684,22 @@ export class PenaltyTable {
   /** The host of an event, made if need be; none when it is never charged. */
   #host(event: SecurityEvent, now: number): number {
     const key = this.#key(event.host);
-    let host = this.#byKey.get(key);
-    if (host === undefined) {
+    return this.#hostAt(key, this.#byKey.get(key) ?? NONE, event, now);
+  }
+
+  /** The same when its key, and its record if it is in the table, are known already. */
+  #hostAt(key: HostKey, present: number, event: SecurityEvent, now: number): number {
+    let host = present;
+    if (host === NONE) {
       if (this.#isExempt(event.host)) return NONE;
       host = this.#hosts.make();
+      if (this.#inGoodStanding(event.host, now)) this.#hosts.set(host, MAY_STAND, 1);
       this.#hosts.setTime(host, FIRST_AT, now);
       this.#keys[host] = key;
       this.#byKey.set(key, host);
     } else if (now - this.#hosts.time(host, LAST_AT) > this.#policy.forgetMs) {
       this.#remove(host);
-      return this.#host(event, now);
+      return this.#hostAt(key, NONE, event, now);
     } else if (key !== event.host && this.#isExempt(event.host)) {
       return NONE;
     }

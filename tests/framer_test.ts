@@ -143,3 +143,41 @@ function split(text: string): string[] {
     text = text.slice(end + 4);
   }
 }
+
+Deno.test("framer: what is recognized needs no search, and what comes in pieces is not looked at again", () => {
+  const stream = bytesOf(`x\r\n${"Event: A\r\nB: c\r\n\r\n".repeat(3)}Event: D\r\nE: f\r\n\r\n`);
+  const messages: string[] = [];
+  const asked: string[] = [];
+  const framer = new Framer({
+    banner: () => {},
+    recognize: (buffer, start, limit) => {
+      const text = latin1(buffer, start, limit);
+      asked.push(text);
+      const end = text.indexOf("\r\n\r\n");
+      return text.startsWith("Event: A") && end >= 0 ? start + end + 2 : -1;
+    },
+    message: (buffer, start, end) => void messages.push(latin1(buffer, start, end)),
+    oversized: () => assert.fail(),
+    drained: () => {},
+  });
+  // Whole messages, then one whose end comes byte by byte.
+  framer.push(stream.subarray(0, 3 + 18 + 10));
+  for (const byte of stream.subarray(3 + 18 + 10)) framer.push(new Uint8Array([byte]));
+  assert.deepEqual(messages, [...Array(3).fill("Event: A\r\nB: c\r\n"), "Event: D\r\nE: f\r\n"]);
+  // When their first bytes came, and not again with each further one.
+  assert.deepEqual(asked.map((text) => text.length).filter((length) => length > 4), [28, 10]);
+});
+
+Deno.test("framer: a recognized message that is too long is skipped all the same", () => {
+  const text = `Event: A\r\nB: ${"c".repeat(MESSAGE_BYTES_MAX)}\r\n`;
+  const seen: string[] = [];
+  const framer = new Framer({
+    banner: () => {},
+    recognize: (_buffer, start, limit) => start + text.length < limit ? start + text.length : -1,
+    message: () => void seen.push("message"),
+    oversized: (bytes) => void seen.push(`oversized ${bytes}`),
+    drained: () => {},
+  });
+  framer.push(bytesOf(`x\r\n${text}\r\n`));
+  assert.deepEqual(seen, [`oversized ${text.length}`]);
+});

@@ -1,5 +1,6 @@
 /** A daemon with known numbers, for the tests of what is shown of it. */
 
+import { eventType } from "../src/ami/security_event.ts";
 import { DEFAULT_CONFIG } from "../src/config.ts";
 import { Counters } from "../src/counters.ts";
 import type { StatusSource } from "../src/status.ts";
@@ -11,8 +12,8 @@ export function source(
 ): StatusSource {
   const { connected = true, trouble, failing = false } = options;
   const counters = new Counters();
-  for (let i = 0; i < 3; i++) counters.event("ChallengeSent", "PJSIP");
-  counters.event("InvalidPassword", "SIP");
+  for (let i = 0; i < 3; i++) counters.event(eventType("ChallengeSent", "PJSIP"));
+  counters.event(eventType("InvalidPassword", "SIP"));
   counters.tampered.set("forged end", 2);
   counters.offences = 3;
   counters.added = 2;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
+import { eventType } from "../src/ami/security_event.ts";
 import { DEFAULT_CONFIG } from "../src/config.ts";
 import { Counters } from "../src/counters.ts";
 import { Services } from "../src/services.ts";
@@ -312,8 +313,8 @@ Deno.test("terminal: a progress bar is drawn for long input on a terminal, and r
 
 Deno.test("services: a wrong counter would show: the status sums what the counters hold", () => {
   const counters = new Counters();
-  counters.event("ChallengeSent", "SIP");
-  counters.event("ChallengeSent", "SIP");
+  counters.event(eventType("ChallengeSent", "SIP"));
+  counters.event(eventType("ChallengeSent", "SIP"));
   const status = statusOf({ ...source(), counters, config: DEFAULT_CONFIG }, NOW);
   assert.deepEqual(status.events.byKind, { "ChallengeSent SIP": 2 });
   assert.equal(status.events.total, 2);

@@ -12,7 +12,13 @@
  */
 
 import { Framer } from "./framer.ts";
-import { hasAuthenticHead, parseMessage, SecurityEvent, type Verdict } from "./security_event.ts";
+import {
+  hasAuthenticHead,
+  parseAhead,
+  parseMessage,
+  SecurityEvent,
+  type Verdict,
+} from "./security_event.ts";
 
 /**
  * Most bytes of a stranger's text in an account name. chan_sip cuts the To header at 255 characters (`chan_sip.c`,
@@ -61,16 +67,17 @@ export type Held =
   /** Events that a stranger could have ended: wait until the rest of a write of Asterisk must have arrived. */
   | "long";
 
-interface HeldEvent {
-  event: SecurityEvent;
-  verdict: "security" | "doubled";
+/** An event, and while it is held back what is needed to check it. */
+class Slot {
+  readonly event = new SecurityEvent();
+  verdict: "security" | "doubled" = "security";
   /** The remainder of a cut event begins at this stream position at the latest. */
-  limit: number;
+  limit = 0;
   /** Where in the buffer the account name begins and the event ends, until {@linkcode Framer} moves the bytes. */
-  from: number;
-  to: number;
+  from = 0;
+  to = 0;
   /** A stranger's text would not have fitted into a SIP header. */
-  impossible: boolean;
+  impossible = false;
 }
 
 const EMPTY = new Uint8Array(0);
@@ -102,9 +109,11 @@ const SLOTS = 3;
 export class EventReader {
   readonly #handlers: EventReaderHandlers;
   readonly #framer: Framer;
-  readonly #slots = Array.from({ length: SLOTS }, () => new SecurityEvent());
-  readonly #held: HeldEvent[] = [];
+  readonly #slots = Array.from({ length: SLOTS }, () => new Slot());
+  readonly #held: Slot[] = [];
   #slot = 0;
+  /** The message that comes next is a security event and was read already. */
+  #recognized = false;
 
   /**
    * A reader at the beginning of a connection.
@@ -115,6 +124,11 @@ export class EventReader {
     this.#handlers = handlers;
     this.#framer = new Framer({
       banner: (line) => handlers.banner(line),
+      recognize: (buffer, start, limit) => {
+        const end = parseAhead(buffer, start, limit, this.#slots[this.#slot]!.event);
+        this.#recognized = end >= 0;
+        return end;
+      },
       message: (buffer, start, end, offset) => this.#message(buffer, start, end, offset),
       oversized: () => this.#oversized(),
       drained: (buffer) => this.#keepHeld(buffer),
@@ -158,8 +172,10 @@ export class EventReader {
   }
 
   #message(buffer: Uint8Array, start: number, end: number, offset: number): void {
-    const event = this.#slots[this.#slot]!;
-    const verdict = parseMessage(buffer, start, end, event);
+    const slot = this.#slots[this.#slot]!;
+    const event = slot.event;
+    const verdict = this.#recognized ? "security" : parseMessage(buffer, start, end, event);
+    this.#recognized = false;
     this.#handlers.message?.(verdict, buffer, start, end);
     if (this.#held.length > 0) this.#checkHeld(verdict, buffer, start, end, offset);
     switch (verdict) {
@@ -168,15 +184,12 @@ export class EventReader {
         if (showsRegisterName(event)) {
           const account = event.accountStart - (verdict === "doubled" ? 0 : start);
           if (end + 2 - start - account <= ACCOUNT_BYTES_MAX) {
-            const limit = offset + account + ACCOUNT_BYTES_MAX;
-            this.#hold({
-              event,
-              verdict,
-              limit,
-              from: start + account,
-              to: end,
-              impossible: false,
-            });
+            slot.verdict = verdict;
+            slot.limit = offset + account + ACCOUNT_BYTES_MAX;
+            slot.from = start + account;
+            slot.to = end;
+            slot.impossible = false;
+            this.#hold(slot);
             return;
           }
         }
@@ -193,9 +206,9 @@ export class EventReader {
     }
   }
 
-  #hold(held: HeldEvent): void {
+  #hold(held: Slot): void {
     this.#held.push(held);
-    this.#slot = (this.#slot + 1) % SLOTS;
+    this.#slot = this.#slot + 1 === SLOTS ? 0 : this.#slot + 1;
     // A held event ends before its limit, and no two security events fit before one limit.
     if (this.#held.length >= SLOTS) throw new Error("more events are held back than can be");
   }

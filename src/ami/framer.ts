@@ -39,6 +39,16 @@ export interface FramerHandlers {
    * @param offset position of `start` in the stream, in bytes since the connection began
    */
   message(buffer: Uint8Array, start: number, end: number, offset: number): void;
+  /**
+   * Looks at a message that has not been searched for its end, which costs more than to read most of them. Optional: it only
+   * saves time. What it recognizes is handed to {@linkcode FramerHandlers.message} at once.
+   *
+   * @param buffer holds the message, perhaps not all of it, and what follows it
+   * @param start index of its first byte
+   * @param limit index behind the last byte that is there
+   * @returns index behind the CR LF of its last line, if its first empty line follows there; -1 when it must be searched
+   */
+  recognize?(buffer: Uint8Array, start: number, limit: number): number;
   /** A message longer than {@linkcode MESSAGE_BYTES_MAX} was skipped up to its empty line; `bytes` is its length so far. */
   oversized(bytes: number): void;
   /** Every message that was complete has been handed on; after this call their bytes move. */
@@ -159,7 +169,13 @@ export class Framer {
         // Empty lines between messages carry nothing.
         while (start + 1 < length && buffer[start] === CR && buffer[start + 1] === LF) start += 2;
       }
-      const end = findMessageEnd(buffer, Math.max(start, this.#searched), length);
+      // Only once for each message, lest one that comes in many pieces is read again and again.
+      const recognized = this.#searched === start && this.#skipped === 0
+        ? this.#handlers.recognize?.(buffer, start, length) ?? -1
+        : -1;
+      const end = recognized >= 0
+        ? recognized - 2
+        : findMessageEnd(buffer, Math.max(start, this.#searched), length);
       if (end < 0) break;
       if (this.#skipped > 0) {
         this.#handlers.oversized(this.#skipped + end + 2 - start);
@@ -201,16 +217,16 @@ function findLineEnd(buffer: Uint8Array, from: number, to: number): number {
 
 /** Index of the first CR of the first CR LF CR LF in `[from, to)`, or -1. Looks at every fourth byte only, mostly. */
 function findMessageEnd(buffer: Uint8Array, from: number, to: number): number {
-  let i = from + 3;
-  while (i < to) {
+  let i = from + 3 | 0;
+  while (i < (to | 0)) {
     const byte = buffer[i]!;
     if (byte > CR) {
-      i += 4;
+      i = i + 4 | 0;
     } else if (byte === LF) {
       if (buffer[i - 1] === CR && buffer[i - 2] === LF && buffer[i - 3] === CR) return i - 3;
-      i += 2;
+      i = i + 2 | 0;
     } else {
-      i += 1;
+      i = i + 1 | 0;
     }
   }
   return -1;

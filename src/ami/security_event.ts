@@ -53,6 +53,8 @@ export class SecurityEvent {
   kind: SecurityEventKind = "ChallengeSent";
   /** Where in Asterisk. */
   service: Service = "SIP";
+  /** Kind and service as one number: an index of {@linkcode EVENT_TYPES}. */
+  type = 0;
   /** How the host is connected. */
   transport: Transport = "";
   /**
@@ -180,6 +182,9 @@ export type Verdict = "security" | "doubled" | "response" | "other" | "tampered"
 
 const CR = 0x0d;
 const LF = 0x0a;
+/** CR LF as a little-endian number. */
+const CR_LF = 0x0a0d;
+const DOT = 0x2e;
 const SLASH = 0x2f;
 const ZERO = 0x30;
 /** Length of EventTV, `2026-11-22T08:09:09.918+0000`, in bytes. */
@@ -226,10 +231,12 @@ class Literal {
         (length === 4 || this.#beginsAt(view, at));
     }
     const words = this.#words;
-    for (let i = 0; i < words.length; i++) {
-      if (view.getFloat64(at + 8 * i, true) !== words[i]) return false;
+    let from = at | 0;
+    for (let i = 0; i < words.length; i = i + 1 | 0) {
+      if (view.getFloat64(from, true) !== words[i]) return false;
+      from = from + 8 | 0;
     }
-    return view.getFloat64(at + length - 8, true) === this.#last;
+    return view.getFloat64(at + length - 8 | 0, true) === this.#last;
   }
 
   #beginsAt(view: DataView, at: number): boolean {
@@ -263,12 +270,32 @@ interface TailHeader {
 /** How an event of one kind goes on from Severity, for one service. */
 interface ServiceGrammar {
   readonly service: Service;
+  /** Index of {@linkcode EVENT_TYPES}. */
+  readonly type: number;
   /** First byte of the service's name: no two begin alike. */
   readonly initial: number;
   /** `CR LF Severity: … CR LF Service: … CR LF EventVersion: … CR LF` and, unless AccountID comes last, `AccountID: ` */
   readonly middle: Literal;
   /** What follows RemoteAddress; `undefined`: this service never raises the event. */
   readonly tail: readonly TailHeader[] | undefined;
+}
+
+/** A kind of event of one service. */
+export interface EventType {
+  /** What happened. */
+  readonly kind: SecurityEventKind;
+  /** Where in Asterisk. */
+  readonly service: Service;
+}
+
+const eventTypes: EventType[] = [];
+
+/** Every kind of event of every service: what {@linkcode SecurityEvent.type} is an index of. */
+export const EVENT_TYPES: readonly EventType[] = eventTypes;
+
+/** The index of a kind of event of a service. */
+export function eventType(kind: SecurityEventKind, service: Service): number {
+  return EVENT_TYPES.findIndex((type) => type.kind === kind && type.service === service);
 }
 
 interface Grammar {
@@ -320,6 +347,7 @@ function grammar(
     accountLast,
     services: SERVICES.map((service) => ({
       service,
+      type: eventTypes.push({ kind, service }) - 1,
       initial: service.charCodeAt(0),
       middle: new Literal(
         `${severityLines}${service}\r\nEventVersion: ${version}\r\n${
@@ -482,7 +510,7 @@ export function parseMessage(
   const view = viewOf(buffer);
   const g = grammarOf(view, start, end);
   if (g !== undefined) {
-    if (parseExactly(g, view, buffer, start, end, event)) return "security";
+    if (parseExactly(g, view, buffer, start, end, event) === end) return "security";
     if (g.head.at(view, start, end)) {
       return parseDoubled(g, buffer, start, end, event) ? "doubled" : "tampered";
     }
@@ -490,6 +518,30 @@ export function parseMessage(
   if (EVENT.at(view, start, end)) return otherEvent(view, start, end);
   if (!RESPONSE.at(view, start, end)) return "tampered";
   return hasLine(view, start, end, REMOTE_ADDRESS) ? "tampered" : "response";
+}
+
+/**
+ * Reads a security event whose end is not known yet, in one pass: most messages are such, and need not be searched for
+ * their end before.
+ *
+ * @param buffer holds the event, perhaps not all of it, and what follows it
+ * @param start index of its first byte
+ * @param limit index behind the last byte that is there
+ * @param event is filled when the event is whole; it keeps a reference to `buffer`
+ * @returns index behind the CR LF of its last line, when an empty line follows that and {@linkcode parseMessage} would say
+ *   `security`; -1 for everything else
+ */
+export function parseAhead(
+  buffer: Uint8Array,
+  start: number,
+  limit: number,
+  event: SecurityEvent,
+): number {
+  const view = viewOf(buffer);
+  const g = grammarOf(view, start, limit);
+  if (g === undefined) return -1;
+  const end = parseExactly(g, view, buffer, start, limit, event);
+  return end >= 0 && end + 2 <= limit && view.getInt16(end, true) === CR_LF ? end : -1;
 }
 
 /** A well-formed event of another class: `Privilege` second, not of class security, and no line of a security event. */
@@ -542,10 +594,13 @@ function parseHead(
   at += TIME_BYTES;
   if (at + g.toService >= end) return -1;
   const initial = view.getUint8(at + g.toService);
-  for (const candidate of g.services) {
+  const services = g.services;
+  for (let i = 0; i < services.length; i++) {
+    const candidate = services[i]!;
     if (candidate.initial !== initial) continue;
     if (!candidate.middle.at(view, at, end)) return -1;
     parsedService = candidate;
+    event.type = candidate.type;
     event.kind = g.kind;
     event.service = candidate.service;
     return at + candidate.middle.length;
@@ -553,6 +608,11 @@ function parseHead(
   return -1;
 }
 
+/**
+ * Reads an event as long as its lines are those of its kind.
+ *
+ * @returns index behind its last line, or -1
+ */
 function parseExactly(
   g: Grammar,
   view: DataView,
@@ -560,79 +620,86 @@ function parseExactly(
   start: number,
   end: number,
   event: SecurityEvent,
-): boolean {
+): number {
   let at = parseHead(g, view, buffer, start, end, event);
-  if (at < 0) return false;
+  if (at < 0) return -1;
   const tail = parsedService.tail;
-  if (tail === undefined) return false;
+  if (tail === undefined) return -1;
   if (!g.accountLast) {
     const next = lineEnd(view, at, end);
-    if (next < 0) return false;
+    if (next < 0) return -1;
     event.setAccount(at, next - 2);
     at = next;
   }
 
-  if (!SESSION_ID.at(view, at, end)) return false;
+  if (!SESSION_ID.at(view, at, end)) return -1;
   at += SESSION_ID.length;
-  let next = lineEnd(view, at, end);
-  if (next < 0 || next - 2 === at) return false;
-  event.session = hash(view, at, next - 2, 0);
+  let next = hashLine(view, at, end, 0);
+  if (next < 0 || next - 2 === at) return -1;
+  event.session = lineHash;
   at = next;
 
-  if (!LOCAL_ADDRESS.at(view, at, end)) return false;
+  if (!LOCAL_ADDRESS.at(view, at, end)) return -1;
   at += LOCAL_ADDRESS.length;
-  if (!isFamily(view, at, end)) return false;
+  if (!isFamily(view, at, end)) return -1;
   at = lineEnd(view, at, end);
-  if (at < 0) return false;
+  if (at < 0) return -1;
 
-  if (!REMOTE_ADDRESS.at(view, at, end)) return false;
-  at += REMOTE_ADDRESS.length;
-  next = lineEnd(view, at, end);
-  if (next < 0 || !parseRemoteAddress(view, at, next - 2, event)) return false;
-  at = next;
+  if (!REMOTE_ADDRESS.at(view, at, end)) return -1;
+  at = parseRemoteAddress(view, at + REMOTE_ADDRESS.length, end, event);
+  if (at < 0) return -1;
 
   for (let i = 0; i < tail.length; i++) {
     const expected = tail[i]!;
     if (!expected.literal.at(view, at, end)) {
       if (expected.optional) continue;
-      return false;
+      return -1;
     }
-    at += expected.literal.length;
-    next = lineEnd(view, at, end);
-    if (next < 0 || !takeTail(expected, view, at, next - 2, event)) return false;
+    next = takeTail(expected.role, view, at + expected.literal.length, end, event);
+    if (next < 0) return -1;
     at = next;
   }
-  return at === end;
+  return at;
 }
 
+/** Reads the value of a header behind RemoteAddress; the index behind its line, or -1. */
 function takeTail(
-  expected: TailHeader,
+  role: TailHeader["role"],
   view: DataView,
-  start: number,
+  at: number,
   end: number,
   event: SecurityEvent,
-): boolean {
-  switch (expected.role) {
-    case "challenge":
-      event.challenge = event.answer = hash(view, start, end, 0);
-      return true;
-    case "answer":
-      event.answer = hash(view, start, end, event.answer);
-      return true;
-    case "password": {
-      const value = view.getUint8(start) - ZERO;
-      if (end - start !== 1 || (value !== 0 && value !== 1)) return false;
-      event.usingPassword = value === 1;
-      return true;
+): number {
+  switch (role) {
+    case "challenge": {
+      const next = hashLine(view, at, end, 0);
+      event.challenge = event.answer = lineHash;
+      return next;
     }
-    case "detail":
-      event.setDetail(start, end);
-      return true;
-    case "account":
-      event.setAccount(start, end);
-      return true;
+    case "answer": {
+      const next = hashLine(view, at, end, event.answer);
+      event.answer = lineHash;
+      return next;
+    }
+    case "password": {
+      if (at + 3 > end || view.getInt16(at + 1, true) !== CR_LF) return -1;
+      const value = view.getUint8(at) - ZERO;
+      if (value !== 0 && value !== 1) return -1;
+      event.usingPassword = value === 1;
+      return at + 3;
+    }
+    case "detail": {
+      const next = lineEnd(view, at, end);
+      event.setDetail(at, next - 2);
+      return next;
+    }
+    case "account": {
+      const next = lineEnd(view, at, end);
+      event.setAccount(at, next - 2);
+      return next;
+    }
     case "ignored":
-      return true;
+      return lineEnd(view, at, end);
   }
 }
 
@@ -655,7 +722,8 @@ function parseDoubled(
   if (account < 0 || session <= accountEnd) return false;
   const cleaned = buffer.slice(start, end - (session - accountEnd));
   cleaned.set(buffer.subarray(start + session, end), accountEnd);
-  if (!parseExactly(g, viewOf(cleaned), cleaned, 0, cleaned.length, event)) return false;
+  const view = viewOf(cleaned);
+  if (parseExactly(g, view, cleaned, 0, cleaned.length, event) !== cleaned.length) return false;
   const names = new Set(headerNames(latin1(cleaned, 0, cleaned.length)));
   return headerNames(text.slice(accountEnd + 2, session + 2)).every((name) => names.has(name));
 }
@@ -682,22 +750,23 @@ function skipGeneral(view: DataView, start: number, end: number): number {
 /**
  * RemoteAddress: `FAMILY/TRANSPORT/ADDRESS/PORT` or `FAMILY/ADDRESS/PORT` (`main/security_events.c`,
  * `add_json_object` of an address; the transport is left out when Asterisk does not know it).
+ *
+ * @returns index behind its line, or -1
  */
 function parseRemoteAddress(
   view: DataView,
   start: number,
   end: number,
   event: SecurityEvent,
-): boolean {
-  if (!isFamily(view, start, end)) return false;
+): number {
+  if (!isFamily(view, start, end)) return -1;
   const ipv4 = view.getUint8(start + 3) === 0x34;
   let at = start + 5;
   event.transport = "";
-  if (at >= end) return false;
-  const first = view.getUint8(at);
+  if (at + 4 > end) return -1;
+  const word = view.getInt32(at, true);
+  const first = word & 0xff;
   if (first >= 0x54 && first <= 0x57) { // "T" to "W": every transport begins so, no address does
-    if (at + 4 > end) return false;
-    const word = view.getInt32(at, true);
     at += 4;
     if (word === UDP_WORD) event.transport = "UDP";
     else if (word === TCP_WORD) event.transport = "TCP";
@@ -706,47 +775,54 @@ function parseRemoteAddress(
     else if ((word & 0xffffff) === WS_WORD) {
       event.transport = "WS";
       at--;
-    } else return false;
+    } else return -1;
   }
-  let slash = end - 1;
-  let port = 0;
-  let scale = 1;
-  while (slash > at) {
-    const byte = view.getUint8(slash);
-    if (byte === SLASH) break;
-    const digit = byte - ZERO;
-    if (digit < 0 || digit > 9 || scale > 10_000) return false;
-    port += digit * scale;
-    scale *= 10;
-    slash--;
-  }
-  if (slash <= at || scale === 1 || port > 65_535) return false;
-  event.port = port;
-  return ipv4 ? parseIpv4(view, at, slash, event) : parseIpv6(view, at, slash, event);
+  at = ipv4 ? parseIpv4(view, at, end, event) : parseIpv6(view, at, end, event);
+  return at < 0 ? -1 : parsePort(view, at, end, event);
 }
 
-function parseIpv4(view: DataView, start: number, end: number, event: SecurityEvent): boolean {
+/** Most digits of a port. */
+const PORT_DIGITS_MAX = 5;
+
+/** Reads up to the CR LF; the index behind it, or -1. */
+function parsePort(view: DataView, start: number, end: number, event: SecurityEvent): number {
+  let port = 0;
+  let at = start | 0;
+  for (const last = Math.min(end - 1, start + PORT_DIGITS_MAX) | 0; at < last; at = at + 1 | 0) {
+    const digit = view.getUint8(at) - ZERO;
+    if (digit < 0 || digit > 9) break;
+    port = Math.imul(port, 10) + digit | 0;
+  }
+  if (at === start || port > 65_535) return -1;
+  event.port = port;
+  return at < (end - 1 | 0) && view.getInt16(at, true) === CR_LF ? at + 2 | 0 : -1;
+}
+
+/** Reads a dotted quad up to the slash behind it; the index behind that, or -1. */
+function parseIpv4(view: DataView, start: number, end: number, event: SecurityEvent): number {
   let value = 0;
   let parts = 0;
   let part = -1;
-  for (let i = start; i < end; i++) {
+  for (let i = start | 0, last = end | 0; i < last; i = i + 1 | 0) {
     const byte = view.getUint8(i);
     const digit = byte - ZERO;
     if (digit >= 0 && digit <= 9) {
       // A leading zero would make the text ambiguous (octal): Asterisk never prints one.
-      part = part < 0 ? digit : part === 0 ? 256 : part * 10 + digit;
-      if (part > 255) return false;
-    } else if (byte === 0x2e && part >= 0 && parts < 3) {
-      value = (value << 8) | part;
-      parts++;
-      part = -1;
+      part = part < 0 ? digit : part === 0 ? 256 : Math.imul(part, 10) + digit | 0;
+      if (part > 255) return -1;
+    } else if (part < 0) {
+      return -1;
     } else {
-      return false;
+      value = (value << 8) | part;
+      part = -1;
+      if (byte === SLASH) {
+        event.host = value;
+        return parts === 3 ? i + 1 : -1;
+      }
+      if (byte !== DOT || ++parts > 3) return -1;
     }
   }
-  if (parts !== 3 || part < 0) return false;
-  event.host = (value << 8) | part;
-  return true;
+  return -1;
 }
 
 /** Longest IPv6 address with zone that is looked at, in bytes (INET6_ADDRSTRLEN 46, IF_NAMESIZE 16). */
@@ -755,23 +831,31 @@ const IPV6_BYTES_MAX = 62;
 const IPV6_CACHE_MAX = 4096;
 const ipv6Cache = new Map<number, { text: string; host: number | string }>();
 
-function parseIpv6(view: DataView, start: number, end: number, event: SecurityEvent): boolean {
-  if (end - start > IPV6_BYTES_MAX) return false;
-  const key = hash(view, start, end, 0);
+/** Reads an IPv6 address up to the slash behind it; the index behind that, or -1. */
+function parseIpv6(view: DataView, start: number, limit: number, event: SecurityEvent): number {
+  const last = Math.min(limit, start + IPV6_BYTES_MAX + 1);
+  let end = start;
+  let key = SEED_A;
+  for (; end < last; end++) {
+    const byte = view.getUint8(end);
+    if (byte === SLASH) break;
+    key = Math.imul(key ^ byte, 0x01000193);
+  }
+  if (end === last) return -1;
   const known = ipv6Cache.get(key);
   if (known !== undefined && isText(known.text, view, start, end)) {
     event.host = known.host;
-    return true;
+    return end + 1;
   }
   let text = "";
   for (let i = start; i < end; i++) text += String.fromCharCode(view.getUint8(i));
   const address = text.includes(":") ? parseAddress(text) : undefined;
-  if (address === undefined) return false;
+  if (address === undefined) return -1;
   // An IPv4-mapped address is the IPv4 host.
   event.host = address.includes(":") ? address : ipv4Number(address);
   if (ipv6Cache.size >= IPV6_CACHE_MAX) ipv6Cache.clear();
   ipv6Cache.set(key, { text, host: event.host });
-  return true;
+  return end + 1;
 }
 
 /** Whether the bytes are this text, one character a byte. */
@@ -804,60 +888,45 @@ const IPV4_WORD = 0x34565049;
 const IPV6_WORD = 0x36565049;
 
 /**
- * `2026-11-22T08:09:09.918+0000` (`main/json.c`, `ast_json_timeval`; the offset as strftime's `%z`): seven groups of four
- * bytes, in which digits stand where the pattern has a 0.
+ * `2026-11-22T08:09:09.918+0000` (`main/json.c`, `ast_json_timeval`; the offset as strftime's `%z`), four bytes at a time.
  */
 function isTime(view: DataView, at: number, end: number): boolean {
   if (end - at < TIME_BYTES) return false;
-  for (let i = 0; i < TIME_WORDS.length; i++) {
-    const { mask, expected, carry } = TIME_WORDS[i]!;
-    const word = view.getInt32(at + 4 * i, true);
-    // A digit has 3 in its upper half, and still has it with 6 added.
-    if ((word & mask) !== expected || ((word + carry) & mask) !== expected + (carry & mask)) {
-      return false;
-    }
-  }
-  const sign = view.getUint8(at + 23);
-  return sign === 0x2b || sign === 0x2d;
+  const year = view.getInt32(at, true);
+  const month = view.getInt32(at + 4, true);
+  const day = view.getInt32(at + 8, true);
+  const hour = view.getInt32(at + 12, true);
+  const second = view.getInt32(at + 16, true);
+  const milliseconds = view.getInt32(at + 20, true);
+  const offset = view.getInt32(at + 24, true);
+  const sign = milliseconds >>> 24;
+  // Digits have 3 in their upper half, and still have it with 6 added. "-00-", "00T0", "0:00", ":00." and "000".
+  return (year & 0xf0f0f0f0) === 0x30303030 && (offset & 0xf0f0f0f0) === 0x30303030 &&
+    (month & 0xfff0f0ff | 0) === 0x2d30302d && (day & 0xf0fff0f0) === 0x30543030 &&
+    (hour & 0xf0f0fff0) === 0x30303a30 && (second & 0xfff0f0ff) === 0x2e30303a &&
+    (milliseconds & 0xf0f0f0) === 0x303030 && (sign === 0x2b || sign === 0x2d) &&
+    (year + 0x06060606 & 0xf0f0f0f0) === 0x30303030 &&
+    (offset + 0x06060606 & 0xf0f0f0f0) === 0x30303030 &&
+    (month + 0x00060600 & 0xf0f000) === 0x303000 &&
+    (day + 0x06000606 & 0xf0_00_f0_f0) === 0x30003030 &&
+    (hour + 0x06060006 & 0xf0f000f0) === 0x30300030 &&
+    (second + 0x00060600 & 0xf0f000) === 0x303000 &&
+    (milliseconds + 0x060606 & 0xf0f0f0) === 0x303030;
 }
 
-interface TimeWord {
-  readonly mask: number;
-  readonly expected: number;
-  readonly carry: number;
-}
-
-const TIME_WORDS: readonly TimeWord[] = ["0000", "-00-", "00T0", "0:00", ":00.", "000?", "0000"]
-  .map((pattern) => {
-    let mask = 0;
-    let expected = 0;
-    let carry = 0;
-    for (let i = 3; i >= 0; i--) {
-      const digit = pattern[i] === "0";
-      const sign = pattern[i] === "?";
-      mask = (mask << 8) | (digit ? 0xf0 : sign ? 0 : 0xff);
-      expected = (expected << 8) | (digit ? 0x30 : sign ? 0 : pattern.charCodeAt(i));
-      carry = (carry << 8) | (digit ? 0x06 : 0);
-    }
-    return { mask, expected, carry };
-  });
-
-/** Index behind the CR LF of the line at `at`, or -1. Looks for the LF in four bytes at a time. */
+/** Index behind the CR LF of the line at `at`, or -1. Looks for the CR in four bytes at a time. */
 function lineEnd(view: DataView, at: number, end: number): number {
-  let i = at + 1;
-  while (i + 4 <= end) {
-    const word = view.getInt32(i, true) ^ 0x0a0a0a0a;
+  let i = at | 0;
+  for (const last = end - 4 | 0; i <= last; i = i + 4 | 0) {
+    const word = view.getInt32(i, true) ^ 0x0d0d0d0d;
     // The usual test for a zero byte in a word.
-    if (((word - 0x01010101) & ~word & 0x80808080) === 0) {
-      i += 4;
-      continue;
-    }
-    for (const stop = i + 4; i < stop; i++) {
-      if (view.getUint8(i) === LF && view.getUint8(i - 1) === CR) return i + 1;
+    if (((word - 0x01010101) & ~word & 0x80808080) === 0) continue;
+    for (let byte = i; byte < (i + 4 | 0) && byte < (end - 1 | 0); byte = byte + 1 | 0) {
+      if (view.getInt16(byte, true) === CR_LF) return byte + 2 | 0;
     }
   }
-  for (; i < end; i++) {
-    if (view.getUint8(i) === LF && view.getUint8(i - 1) === CR) return i + 1;
+  for (const last = end - 2 | 0; i <= last; i = i + 1 | 0) {
+    if (view.getInt16(i, true) === CR_LF) return i + 2 | 0;
   }
   return -1;
 }
@@ -870,26 +939,46 @@ function hasLine(view: DataView, start: number, end: number, literal: Literal): 
   return false;
 }
 
+/** What {@linkcode hashLine} has found. */
+let lineHash = 0;
+
 /**
- * A 32-bit hash, seeded: a small integer, because V8 keeps larger numbers in objects of their own, several for each event.
+ * Reads a value and its hash in one pass: equal values have equal hashes, wherever they stand.
+ *
+ * The hash is seeded, and a small integer because V8 keeps larger numbers in objects of their own, several for each event.
  * At most 50 sessions of one host are compared, so that a chance match is one in a hundred million.
+ *
+ * @returns index behind the CR LF of the line, and in {@linkcode lineHash} the hash; or -1
  */
-function hash(view: DataView, start: number, end: number, seed: number): number {
-  let a = SEED_A ^ seed ^ (end - start);
+function hashLine(view: DataView, start: number, end: number, seed: number): number {
+  let a = SEED_A ^ seed;
   let b = SEED_B + seed | 0;
-  let i = start;
-  for (; i + 4 <= end; i += 4) {
+  let i = start | 0;
+  for (const last = end - 4 | 0; i <= last; i = i + 4 | 0) {
     const word = view.getInt32(i, true);
+    const other = word ^ 0x0d0d0d0d;
+    // The usual test for a zero byte in a word: there is a CR in it.
+    if (((other - 0x01010101) & ~other & 0x80808080) !== 0) break;
     a = Math.imul(a ^ word, 0x9e3779b1);
     a ^= a >>> 15;
     b = Math.imul(b + word | 0, 0x85ebca6b);
     b ^= b >>> 13;
   }
-  for (; i < end; i++) {
+  for (const last = end - 1 | 0; i < last; i = i + 1 | 0) {
     const byte = view.getUint8(i);
+    if (byte === CR && view.getUint8(i + 1 | 0) === LF) {
+      lineHash = mixed(a, b, i - start | 0);
+      return i + 2 | 0;
+    }
     a = Math.imul(a ^ byte, 0x01000193);
     b = Math.imul(b, 31) + byte | 0;
   }
+  return -1;
+}
+
+/** The last step of a hash. */
+function mixed(a: number, b: number, length: number): number {
+  a ^= length;
   a = Math.imul(a ^ (a >>> 16), 0x7feb352d);
   b = Math.imul(b ^ (b >>> 15), 0x2c1b3c6d);
   return a ^ b;

@@ -16,7 +16,12 @@ import {
 } from "../../src/address.ts";
 import { EventReader, type EventReaderHandlers } from "../../src/ami/event_reader.ts";
 import { Framer, latin1, MESSAGE_BYTES_MAX } from "../../src/ami/framer.ts";
-import { parseMessage, SecurityEvent, TEXT_CHARACTERS_MAX } from "../../src/ami/security_event.ts";
+import {
+  parseAhead,
+  parseMessage,
+  SecurityEvent,
+  TEXT_CHARACTERS_MAX,
+} from "../../src/ami/security_event.ts";
 import { SecurityLogReader } from "../../src/ami/security_log.ts";
 import { formatBlock, formatBlockJson, parseBlockLine } from "../../src/block_lines.ts";
 import { boundedNew } from "../../src/block_list/block.ts";
@@ -194,8 +199,21 @@ const messageTarget: Target = {
     } else {
       assert(["response", "other", "tampered"].includes(verdict));
     }
+    assertAhead(`${text}\r\nEvent: X`, start);
   },
 };
+
+/** What is read before its end is known is the same event, with the same end, or none. */
+function assertAhead(text: string, start: number): void {
+  const end = start + text.indexOf("\r\n\r\n") + 2;
+  const buffer = bytesOf("?".repeat(start) + text);
+  const facts = () => [event.kind, event.host, event.account, event.session, event.answer];
+  const ahead = parseAhead(buffer, start, buffer.length, event);
+  const early = ahead < 0 ? [] : facts();
+  const isEvent = parseMessage(buffer, start, end, event) === "security";
+  assert.equal(ahead, isEvent ? end : -1);
+  if (isEvent) assert.deepEqual(early, facts());
+}
 
 // A stream
 
