@@ -260,9 +260,15 @@ export class AddressSet {
    */
   hasIpv4(address: number): boolean {
     const ranges = this.#ranges[4];
-    if (ranges.length === 0) return false;
-    const words = [address >>> 0];
-    return meets(ranges, words, words);
+    const word = address >>> 0;
+    let low = 0;
+    let high = ranges.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (ranges[middle]!.first[0]! <= word) low = middle + 1;
+      else high = middle;
+    }
+    return low > 0 && ranges[low - 1]!.last[0]! >= word;
   }
 
   /**
@@ -274,6 +280,9 @@ export class AddressSet {
    * @throws {TypeError} If it is not a target.
    */
   overlaps(target: string): boolean {
+    // Most targets are such addresses, and at the start there are tens of thousands.
+    const word = readIpv4(target);
+    if (word !== undefined) return this.hasIpv4(word);
     const network = expectNetwork(target);
     const { first, last } = rangeOf(network);
     return meets(this.#ranges[network.family], first, last);

@@ -66,8 +66,10 @@ export interface DaemonList {
   readonly trouble: string | undefined;
   get(target: string): Block | undefined;
   all(): Block[];
-  /** All blocks in no order, which is faster. */
-  values(): Iterable<Block>;
+  /** What the firewall must know of all blocks, in no order. */
+  entries(): Iterable<Entry>;
+  /** Reads what was not needed for {@linkcode DaemonList.entries}. */
+  readRest?(now: number): void;
   timesOf(target: string): number;
   standing(): ReadonlyMap<string, number>;
   add(blocks: readonly NewBlock[], now: number): boolean;
@@ -226,8 +228,8 @@ export class Daemon {
       code = 1;
       stop.abort();
     };
-    const entries = Array.from(this.#list.values(), entryOf);
-    const started = this.enforcer.start(entries).then((failures) => {
+    const started = this.enforcer.start(this.#list.entries()).then((failures) => {
+      this.#list.readRest?.(this.#wallClock());
       // The other family may have taken its time: IPv4 may work by now.
       const works = this.enforcer.status().families.some((f) => f.family === 4 && !f.failing);
       if (!works && failures.some((failure) => failure.family === 4 && isLasting(failure))) fail();
@@ -573,7 +575,7 @@ export class Daemon {
   #releaseTrusted(): void {
     const { exempt } = this.table.policy;
     const trusted: string[] = [];
-    for (const { target } of this.#list.values()) {
+    for (const { target } of this.#list.entries()) {
       if (exempt.overlaps(target)) trusted.push(target);
     }
     if (trusted.length === 0) return;
@@ -690,8 +692,10 @@ export async function runDaemon(config: Config, invocation: DaemonInvocation): P
   if (invocation.dryRun) {
     log.info("dry run: neither the firewall nor the database is changed, and no webhook is called");
   }
-  const { openList, firewallBackends } = await import("./daemon_parts.ts");
-  const { Services } = await import("./services.ts");
+  const [{ openList, firewallBackends }, { Services }] = await Promise.all([
+    import("./daemon_parts.ts"),
+    import("./services.ts"),
+  ]);
   const backends = firewallBackends(config, log, invocation.dryRun);
   // The firewall is asked what it holds while the list is read.
   for (const backend of backends) backend.prepare?.();
@@ -718,8 +722,9 @@ export async function runDaemon(config: Config, invocation: DaemonInvocation): P
   ];
   for (const [signal, handler] of signals) Deno.addSignalListener(signal, handler);
   try {
-    await services.apply();
-    return await daemon.run(stop.signal);
+    // The firewall comes first.
+    const [code] = await Promise.all([daemon.run(stop.signal), services.apply()]);
+    return code;
   } finally {
     await services.stop();
     for (const [signal, handler] of signals) Deno.removeSignalListener(signal, handler);

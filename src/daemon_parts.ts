@@ -30,6 +30,7 @@ export function openList(config: Config, log: Log, dryRun: boolean): DaemonList 
   const list = DurableBlockList.open(config.database, {
     now,
     syncLater: true,
+    readLater: true,
     bareUntil: config.bantime === 0 ? undefined : now + config.bantime * 1000,
     onTrouble: (message) => log.error(message),
     onMended: (message) => log.info(message),

@@ -11,6 +11,7 @@
 import { BlockList, type BlockListError, type Changes } from "./block_list.ts";
 import {
   type Block,
+  type BlockEntry,
   boundedNew,
   boundedTime,
   byAge,
@@ -77,6 +78,11 @@ export interface DurableOptions {
    * Only a power failure in that moment, which takes the kernel's rules too, loses it. @default {false}
    */
   readonly syncLater?: boolean;
+  /**
+   * Only what the firewall must know is read at the start, {@linkcode DurableBlockList.entries}. The rest, which takes five
+   * times as long, is read when it is first asked for, or by {@linkcode DurableBlockList.readRest}. @default {false}
+   */
+  readonly readLater?: boolean;
 }
 
 /** What was found at the start. */
@@ -151,7 +157,9 @@ export class DurableBlockList implements Disposable {
   readonly path: string;
   readonly #options: DurableOptions;
   readonly #lock: DatabaseLock;
-  readonly #blocks = new Map<string, Block>();
+  readonly #byTarget = new Map<string, Block>();
+  /** With `readLater`, until the rest is read: what is blocked, and until when. */
+  #unread: readonly BlockEntry[] | undefined;
   readonly #owed = new Map<string, Owed>();
   readonly #owedStanding = new Map<string, number>();
   #forgetStandingBefore = 0;
@@ -211,7 +219,7 @@ export class DurableBlockList implements Disposable {
 
   /** Number of blocks. */
   get size(): number {
-    return this.#blocks.size;
+    return this.#unread?.length ?? this.#byTarget.size;
   }
 
   /** Changes that the database does not have yet. */
@@ -242,14 +250,14 @@ export class DurableBlockList implements Disposable {
     return this.#blocks.get(target);
   }
 
-  /** All blocks, in no order. */
-  values(): Iterable<Block> {
-    return this.#blocks.values();
+  /** What the firewall must know of all blocks, in no order. */
+  entries(): Iterable<BlockEntry> {
+    return this.#unread ?? this.#byTarget.values();
   }
 
   /** The targets of all blocks, in no order. */
   targets(): string[] {
-    return [...this.#blocks.keys()];
+    return Array.from(this.entries(), ({ target }) => target);
   }
 
   /** All blocks, the oldest first. */
@@ -337,7 +345,7 @@ export class DurableBlockList implements Disposable {
     this.#nextEnd = Infinity;
     for (const block of this.#blocks.values()) {
       if (hasEnded(block, now)) ended.push(block);
-      else this.#noteEnd(block);
+      else this.#noteEnd(block.until);
     }
     for (const { target, times, until } of ended) {
       this.#blocks.delete(target);
@@ -459,6 +467,35 @@ export class DurableBlockList implements Disposable {
     this.close();
   }
 
+  /**
+   * Reads what `readLater` has left out; after that, and without it, it does nothing. Should the file fail or have been
+   * changed in the meantime, what was blocked at the start is blocked all the same, and the change is left to
+   * {@linkcode DurableBlockList.reload}.
+   *
+   * @param now clock value in milliseconds since 1970
+   */
+  readRest(now: number = Date.now()): void {
+    const entries = this.#unread;
+    if (entries === undefined) return;
+    this.#unread = undefined;
+    let rows: Block[] = [];
+    let failure: unknown;
+    try {
+      rows = this.#list?.unsorted() ?? [];
+    } catch (error) {
+      failure = error;
+    }
+    const isSame = rows.length === entries.length &&
+      rows.every((row, i) => row.target === entries[i]!.target && row.until === entries[i]!.until);
+    const known = isSame ? undefined : new Map(rows.map((row) => [row.target, row]));
+    entries.forEach(({ target, until }, i) => {
+      const row = known === undefined ? rows[i] : known.get(target);
+      if (row === undefined) this.#keep(bareBlock(target, until, now));
+      else this.#keep(row.until === until ? row : { ...row, until });
+    });
+    if (failure !== undefined) this.#failed(failure, now);
+  }
+
   // Start
 
   #load(now: number): void {
@@ -467,7 +504,8 @@ export class DurableBlockList implements Disposable {
       const list = this.#opened();
       list.check();
       this.#seenVersion = list.dataVersion();
-      for (const block of list.unsorted()) this.#keep(block);
+      if (this.#options.readLater ?? false) this.#readTargets(list);
+      else for (const block of list.unsorted()) this.#keep(block);
       const skipped = list.skipped;
       this.#standingAtStart = list.standing();
       this.#start = { blocks: this.size, skipped, salvaged: undefined };
@@ -476,7 +514,19 @@ export class DurableBlockList implements Disposable {
     }
   }
 
+  #readTargets(list: BlockList): void {
+    this.#unread = list.entries();
+    for (const { until } of this.#unread) this.#noteEnd(until);
+  }
+
+  /** All blocks; those that were not read yet are read now. */
+  get #blocks(): Map<string, Block> {
+    this.readRest();
+    return this.#byTarget;
+  }
+
   #loadDespite(error: unknown, now: number): void {
+    this.#unread = undefined;
     const problem = toBlockListError(error, this.path);
     if (problem.fault === "corrupt") return this.#loadDamaged(problem, now);
     if (!PASSING_FAULTS.has(problem.fault)) {
@@ -516,16 +566,7 @@ export class DurableBlockList implements Disposable {
     const salvage = this.#salvage();
     for (const block of salvage.blocks.values()) this.#keep(block);
     for (const target of salvage.bare) {
-      this.#keep({
-        target,
-        since: boundedTime(now),
-        until: this.#options.bareUntil,
-        reason: BARE_REASON,
-        service: "",
-        transport: "",
-        account: "",
-        times: 1,
-      });
+      this.#keep(bareBlock(target, this.#options.bareUntil, now));
     }
     this.#standingAtStart = salvage.standing;
     this.#oweEverything(salvage);
@@ -646,12 +687,12 @@ export class DurableBlockList implements Disposable {
   // What is owed
 
   #keep(block: Block): void {
-    this.#blocks.set(block.target, block);
-    this.#noteEnd(block);
+    this.#byTarget.set(block.target, block);
+    this.#noteEnd(block.until);
   }
 
-  #noteEnd(block: Block): void {
-    if (block.until !== undefined && block.until < this.#nextEnd) this.#nextEnd = block.until;
+  #noteEnd(until: number | undefined): void {
+    if (until !== undefined && until < this.#nextEnd) this.#nextEnd = until;
   }
 
   #owePut(block: Block): void {
@@ -805,6 +846,20 @@ export class DurableBlockList implements Disposable {
       `database ${this.path} is in order again and holds the whole list (blocks: ${this.size})`,
     );
   }
+}
+
+/** A block of which only the target, and perhaps the end, is known. */
+function bareBlock(target: string, until: number | undefined, now: number): Block {
+  return {
+    target,
+    since: boundedTime(now),
+    until,
+    reason: BARE_REASON,
+    service: "",
+    transport: "",
+    account: "",
+    times: 1,
+  };
 }
 
 /** Faults that may pass while the daemon runs; the others are for a person. */

@@ -51,7 +51,7 @@ export class MemoryBlockList {
     return this.#blocks.get(target);
   }
 
-  values(): Iterable<Block> {
+  entries(): Iterable<Block> {
     return this.#blocks.values();
   }
 

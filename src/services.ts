@@ -38,7 +38,7 @@ export class Services {
   #metrics: { readonly server: BoundedServer; readonly config: Config["metrics"] } | undefined;
   #webhook: { readonly sender: Webhook; readonly url: string } | undefined;
   /** One change at a time. */
-  #changing: Promise<void> = Promise.resolve();
+  #changing: Promise<void>;
 
   /**
    * @param source the daemon
@@ -49,6 +49,8 @@ export class Services {
     this.#source = source;
     this.#log = log;
     this.#folder = folder;
+    // The daemon may have something to report before it comes to the others.
+    this.#changing = this.#applyWebhook();
   }
 
   /**

@@ -14,6 +14,7 @@ import {
   BUSY_TOLD_AFTER_MS,
   CHANGES_PER_WRITE_MAX,
   DurableBlockList,
+  type DurableOptions,
   RETRY_MAX_MS,
   STANDING_OWED_MAX,
 } from "../src/durable_block_list.ts";
@@ -59,10 +60,11 @@ function failure(call: () => unknown): BlockListError {
 }
 
 /** Opens the daemon's list and collects what it tells. */
-function openDurable(path: string, now = NOW) {
+function openDurable(path: string, now = NOW, options: DurableOptions = {}) {
   const troubles: string[] = [];
   const mends: string[] = [];
   const list = DurableBlockList.open(path, {
+    ...options,
     now,
     onTrouble: (message) => troubles.push(message),
     onMended: (message) => mends.push(message),
@@ -297,6 +299,87 @@ Deno.test("reload takes over what other processes add, remove and change", async
     assert.equal(list.reload().added.length, 2_000);
     assert.deepEqual(troubles, []);
     assert.equal(list.close(), 0);
+  });
+});
+
+const LATER = { readLater: true };
+
+Deno.test("targets and ends are there before the rest is read, and the rest is the same as ever", async () => {
+  await withDatabase((path) => {
+    const all = makeDatabase(path, 3_000);
+    const { list, troubles } = openDurable(path, NOW, LATER);
+    assert.equal(list.size, 3_000);
+    assert.deepEqual(
+      [...list.entries()],
+      all.map(({ target, until }) => ({ target, until })),
+    );
+    assert.equal(list.standing().size, 1);
+    // Asked for anything else it reads the rest by itself.
+    assert.deepEqual(list.get(all[7]!.target), all[7]);
+    assert.deepEqual(list.all(), all);
+    list.readRest(NOW);
+    assert.deepEqual(list.all(), all);
+    list.close();
+    using again = DurableBlockList.open(path, LATER);
+    again.readRest(NOW);
+    assert.deepEqual(again.all(), all);
+    assert.deepEqual(troubles, []);
+  });
+});
+
+Deno.test("what others change before the rest is read is told by reload, not swallowed", async () => {
+  await withDatabase((path) => {
+    makeDatabase(path, 10);
+    using other = BlockList.open(path);
+    other.add([block("192.0.2.1", { until: NOW + 9 }), block("192.0.2.2")], NOW);
+    using list = openDurable(path, NOW, LATER).list;
+    other.remove(["192.0.2.2", address(3)]);
+    other.add([block("192.0.2.1"), block("192.0.2.3", { reason: "new" })], NOW);
+    list.readRest(NOW);
+    assert.equal(list.size, 12);
+    assert.equal(list.get("192.0.2.1")?.until, NOW + 9);
+    assert.equal(list.get("192.0.2.3"), undefined);
+    const { added, removed, changed } = list.reload(NOW);
+    assert.deepEqual([added, removed.toSorted(), changed], [
+      ["192.0.2.3"],
+      ["192.0.2.2", address(3)].sort(),
+      ["192.0.2.1"],
+    ]);
+    assert.deepEqual(list.targets().sort(), other.targets().sort());
+    assert.equal(list.get("192.0.2.3")?.reason, "new");
+  });
+});
+
+Deno.test("blocks whose end comes, and blocks that are added, before the rest is read", async () => {
+  await withDatabase((path) => {
+    makeDatabase(path, 10);
+    using other = BlockList.open(path);
+    other.add([block("192.0.2.1", { until: NOW + 9, account: "root" })], NOW);
+    using ends = openDurable(path, NOW, LATER).list;
+    assert.deepEqual(ends.removeEnded(NOW + 8), []);
+    assert.deepEqual(ends.removeEnded(NOW + 9).map(({ account }) => account), ["root"]);
+    ends.close();
+    using adds = openDurable(path, NOW, LATER).list;
+    assert.equal(adds.add([block("192.0.2.4"), block(address(2), { since: NOW + 5 })], NOW), true);
+    assert.equal(adds.size, 11);
+    assert.equal(adds.get(address(2))?.since, NOW + 2);
+    assert.deepEqual(stored(path), adds.targets().sort());
+  });
+});
+
+Deno.test("the file is destroyed before the rest is read: every block stays, and is written anew", async () => {
+  await withDatabase((path, folder) => {
+    const all = makeDatabase(path, 40_000); // larger than SQLite's page cache of 2 MB
+    const { list, troubles } = openDurable(path, NOW, LATER);
+    overwrite(path, 4 * PAGE, noise(Deno.statSync(path).size - 8 * PAGE, 7));
+    list.readRest(NOW);
+    assert.deepEqual(list.targets().sort(), all.map(({ target }) => target).sort());
+    assert.match(troubles.join(), /damaged.*set aside and written anew/);
+    assert.equal(list.retry(NOW + RETRY_MAX_MS), true);
+    assert.deepEqual([list.owed, list.trouble], [0, undefined]);
+    assert.equal(setAsideFiles(folder).length, 1);
+    assert.equal(list.close(), 0);
+    assert.equal(stored(path).length, 40_000);
   });
 });
 

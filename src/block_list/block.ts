@@ -41,6 +41,9 @@ export interface Block {
   readonly times: number;
 }
 
+/** What the firewall must know of a block. */
+export type BlockEntry = Pick<Block, "target" | "until">;
+
 /** What a person wants to see of a block. */
 export type BriefBlock = Pick<Block, "target" | "since" | "until" | "reason">;
 
@@ -242,7 +245,12 @@ export class BlockReader {
 const CANONICAL_IPV4 =
   /^(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}$/;
 
-function isCanonical(target: string): boolean {
+/**
+ * Whether a text is a target as the list keeps it.
+ *
+ * @param target any text
+ */
+export function isCanonical(target: string): boolean {
   return CANONICAL_IPV4.test(target) || parseTarget(target) === target;
 }
 

@@ -57,8 +57,11 @@ export interface CommandResult {
 
 /** How a command is to be run. */
 export interface RunOptions {
-  /** What the program reads from its standard input; nothing by default. */
-  readonly stdin?: string | Uint8Array;
+  /**
+   * What the program reads from its standard input, a text or pieces of it; nothing by default. A piece is asked for when
+   * those before it are on their way.
+   */
+  readonly stdin?: Iterable<string>;
   /** Whether standard output is wanted. @default {false} */
   readonly output?: boolean;
   /** The limit of time in milliseconds. @default {COMMAND_TIMEOUT_MS} */
@@ -258,13 +261,15 @@ class Collector {
 /** Writes a program's input; a program that ends without reading it is no error here. */
 function feed(
   stream: WritableStream<Uint8Array>,
-  input: string | Uint8Array,
+  input: Iterable<string>,
 ): { done: Promise<void>; cancel: () => Promise<void> } {
   const writer = stream.getWriter();
   writer.closed.catch(() => {});
-  const bytes = typeof input === "string" ? new TextEncoder().encode(input) : input;
+  const encoder = new TextEncoder();
   const write = async () => {
-    await writer.write(bytes);
+    // Taken piece by piece, a text would be taken character by character.
+    const pieces = typeof input === "string" ? [input] : input;
+    for (const piece of pieces) await writer.write(encoder.encode(piece));
     await writer.close();
   };
   return {

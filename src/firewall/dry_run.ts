@@ -67,9 +67,8 @@ class DryChain {
   }
 }
 
-function lines(input: string | Uint8Array): string {
-  const text = typeof input === "string" ? input : new TextDecoder().decode(input);
-  return text.trim().replaceAll("\n", "; ");
+function lines(input: Iterable<string>): string {
+  return [...input].join("").trim().replaceAll("\n", "; ");
 }
 
 function answer(stdout: string): CommandResult {

@@ -37,6 +37,9 @@ export const SLOW_BATCH_MIN = 64;
 /** A backend may answer a look by "the same as before" at most so many times in a row. */
 export const SAME_IN_A_ROW = 9;
 
+/** A batch that was larger than one command takes is followed by one that is larger by so much than that command. */
+const BATCH_GROWTH = 1.1;
+
 /** How many targets are compared in one turn of the event loop; takes about 1 ms. */
 const COMPARED_PER_TURN = 5_000;
 
@@ -132,6 +135,11 @@ export class Keeper {
   /** What was ordered about that in the meantime. */
   readonly #touched = new Set<string>();
 
+  /** What was given at start, until the first command has it. */
+  #given: readonly Entry[] | undefined;
+  /** What was given at start and is not among what is wanted yet. */
+  #untaken: ArrayIterator<Entry> | undefined;
+
   #running = false;
   #started = false;
   #ended = false;
@@ -148,6 +156,8 @@ export class Keeper {
   #limit = Infinity;
   /** The same when everything is made anew. */
   #replaceLimit = Infinity;
+  /** About how many entries fit into one command. */
+  #fitting = Infinity;
   /** A target that was refused alone; the second time it is set aside. */
   #suspect: string | undefined;
   #mark: string | undefined;
@@ -207,9 +217,35 @@ export class Keeper {
 
   /** Gives what is to be blocked at start. */
   fill(entries: readonly Entry[]): void {
-    for (const { target, until } of entries) this.#desired.set(target, until);
-    if (this.#backend.replacesAtStart) this.#mustReplace = true;
+    if (!this.#backend.replacesAtStart) {
+      for (const { target, until } of entries) this.#desired.set(target, until);
+      this.#pump();
+      return;
+    }
+    // The command begins first: it takes longer, and in another process.
+    this.#given = entries;
+    this.#mustReplace = true;
     this.#pump();
+    this.#untaken = entries.values();
+    const take = () => {
+      if (this.#takeOver(COMPARED_PER_TURN)) this.#clock.soon(take);
+    };
+    take();
+  }
+
+  /** Takes over some of what was given at start; whether there is more. */
+  #takeOver(most: number): boolean {
+    if (this.#untaken === undefined) return false;
+    for (let i = 0; i < most; i++) {
+      const { done, value } = this.#untaken.next();
+      if (done) {
+        this.#untaken = undefined;
+        return false;
+      }
+      // What was ordered in the meantime counts more.
+      if (!this.#touched.has(value.target)) this.#desired.set(value.target, value.until);
+    }
+    return true;
   }
 
   /** See `Enforcer.block`. */
@@ -230,6 +266,7 @@ export class Keeper {
 
   /** See `Enforcer.setDesired`. */
   setDesired(entries: readonly Entry[]): void {
+    this.#takeOver(Infinity);
     const wanted = new Map(entries.map(({ target, until }) => [target, until]));
     for (const target of this.#desired.keys()) if (!wanted.has(target)) this.#forget(target);
     const changed: Entry[] = [];
@@ -301,7 +338,7 @@ export class Keeper {
   }
 
   #forget(target: string): void {
-    if (this.#desired.delete(target)) this.#reconcile(target);
+    if (this.#desired.delete(target) || this.#untaken !== undefined) this.#reconcile(target);
   }
 
   /** Compares what is wanted with what is there for one target, and queues the difference. */
@@ -387,6 +424,7 @@ export class Keeper {
       else await this.#change();
     } catch (error) {
       // A fault of the program; protection goes on all the same.
+      this.#takeOver(Infinity);
       this.#doubt(this.#flying === "all" ? this.#applied.keys() : this.#flying);
       this.#flying = new Set();
       this.#land([]);
@@ -421,7 +459,7 @@ export class Keeper {
       ? "block"
       : "release";
     this.#lastVerb = verb;
-    const most = Math.min(this.#limit, this.#backend.batchMax);
+    const most = Math.min(this.#limit, this.#backend.batchMax, this.#fitting);
     const batch = { verb, targets: this.#take(verb, most) } as const;
     const outcome = await this.#send(batch);
     if (outcome.ok) this.#limit *= 2;
@@ -446,14 +484,17 @@ export class Keeper {
     const entries = verb === "block"
       ? targets.map((target) => ({ target, until: this.#desired.get(target) }))
       : [];
-    this.#flying = new Set(targets);
     this.#mark = undefined;
     this.#commands += 1;
-    const outcome = verb === "block"
-      ? await this.#backend.block(entries)
-      : await this.#backend.release(targets);
+    const running = verb === "block"
+      ? this.#backend.block(entries)
+      : this.#backend.release(targets);
+    // The command has begun; nobody else has had a turn since.
+    this.#flying = new Set(targets);
+    const outcome = await running;
     this.#flying = new Set();
     const done = outcome.ok ? outcome.done : 0;
+    if (done > 0) this.#fitting = done < targets.length ? done * BATCH_GROWTH : Infinity;
     if (outcome.ok && !(done > 0 && done <= targets.length)) {
       throw new Error(`a backend dealt with ${done} of ${targets.length} entries`);
     }
@@ -463,10 +504,11 @@ export class Keeper {
     }
     if (verb === "block") this.#report(targets.slice(0, done));
     if (!outcome.ok) this.#doubt(targets);
-    if (verb === "block" && done === targets.length && this.#touched.size === 0) {
-      // The usual case in short: nothing was ordered meanwhile, and all of it is done.
+    if (verb === "block" && done > 0 && this.#touched.size === 0) {
+      // The usual case in short: nothing was ordered meanwhile, and what was not done stays where it is.
       for (const queue of [this.#fresh, this.#bulk]) {
-        if (queue.size > 0) { for (const target of targets) queue.delete(target); }
+        if (queue.size === 0) continue;
+        for (let i = 0; i < done; i++) queue.delete(targets[i]!);
       }
     } else {
       this.#land(targets);
@@ -521,19 +563,26 @@ export class Keeper {
     }
   }
 
-  /** Makes everything anew. */
-  async #replace(): Promise<void> {
+  #entriesToReplace(): Entry[] {
     const entries: Entry[] = [];
     for (const [target, until] of this.#desired) {
       if (entries.length >= this.#replaceLimit) break;
       if (!this.#held.has(target)) entries.push({ target, until });
     }
+    return entries;
+  }
+
+  /** Makes everything anew. */
+  async #replace(): Promise<void> {
+    const entries = this.#given ?? this.#entriesToReplace();
+    this.#given = undefined;
     this.#mustReplace = false;
     this.#extras = [];
     this.#flying = "all";
     this.#mark = undefined;
     this.#commands += 1;
     const outcome = await this.#backend.replace(entries);
+    this.#takeOver(Infinity);
     if (!outcome.ok) {
       this.#doubt(this.#applied.keys());
       this.#mustSort = true;

@@ -8,6 +8,7 @@
 
 import {
   type Block,
+  type BlockEntry,
   BlockList,
   BlockListError,
   type Changes,
@@ -135,10 +136,14 @@ class DiskConnection {
     return [...this.#disk.history.values()];
   }
 
-  ends(): Map<string, number | undefined> {
+  entries(): BlockEntry[] {
     this.#begin();
     this.#disk.fail("read");
-    return new Map([...this.#disk.rows.values()].map(({ target, until }) => [target, until]));
+    return [...this.#disk.rows.values()].map(({ target, until }) => ({ target, until }));
+  }
+
+  ends(): Map<string, number | undefined> {
+    return new Map(this.entries().map(({ target, until }) => [target, until]));
   }
 
   get(target: string): Block | undefined {

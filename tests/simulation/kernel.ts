@@ -220,8 +220,11 @@ export class Kernel {
         if (!set.entries.has(third) && set.entries.size >= set.max) {
           return "Hash is full, cannot add more elements";
         }
-        const seconds = Number(words[4]);
-        if (words[3] !== "timeout" || !(seconds >= 0)) throw new Error(words.join(" "));
+        // Without a time of its own an entry gets that of the set, which is none.
+        const seconds = words.length === 3 ? 0 : Number(words[4]);
+        if (words.length > 3 && (words[3] !== "timeout" || !(seconds >= 0))) {
+          throw new Error(words.join(" "));
+        }
         const until = seconds === 0 ? undefined : this.#now() + seconds * 1000;
         set.entries.set(third, { until });
         return undefined;

@@ -88,14 +88,15 @@ export class Programs {
   runnerFor(clock: ProcessClock): Runner {
     const running = new Set<string>();
     return (program, args, options = {}) => {
-      const { output = false, timeoutMs = 5_000, signal, stdin = "" } = options;
+      const { output = false, timeoutMs = 5_000, signal } = options;
       if (signal?.aborted) return Promise.resolve({ ...NOTHING, aborted: true });
-      this.#check(program, args, String(stdin));
+      const stdin = [...options.stdin ?? ""].join("");
+      this.#check(program, args, stdin);
       const family = program === "ip6tables" || /ampere6/.test(args.join(" ") + stdin) ? "6" : "4";
       if (running.has(family)) throw new Error(`two commands at a time for IPv${family}`);
       running.add(family);
       return new Promise((resolve) => {
-        const child = this.#begin(program, args, String(stdin));
+        const child = this.#begin(program, args, stdin);
         const cancels: (() => void)[] = [];
         let ended = false;
         const end = (result: CommandResult) => {

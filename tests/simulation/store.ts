@@ -58,7 +58,13 @@ function worked(run: () => void): boolean {
 }
 
 function openDurable(path: string, now: number, log: (message: string) => void): DurableBlockList {
-  return DurableBlockList.open(path, { now, busyTimeout: 0, onTrouble: log, onMended: log });
+  return DurableBlockList.open(path, {
+    now,
+    busyTimeout: 0,
+    readLater: true,
+    onTrouble: log,
+    onMended: log,
+  });
 }
 
 /** A database in memory, under the real list of the daemon. */

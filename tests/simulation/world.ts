@@ -414,7 +414,8 @@ class World {
       },
       get: (target) => list.get(target),
       all: () => list.all(),
-      values: () => list.values(),
+      entries: () => list.entries(),
+      readRest: (now) => list.readRest(now),
       timesOf: (target) => list.timesOf(target),
       standing: () => list.standing(),
       add: (blocks, now) => {
