@@ -25,10 +25,28 @@ const REASON_CHARACTERS_MAX = 200;
  * @returns the line without its end, without control characters
  */
 export function formatBlock(block: BriefBlock): string {
-  const since = localTime(block.since);
-  const until = block.until === undefined ? "for ever" : `until ${localTime(block.until)}`;
-  const reason = block.reason === "" ? "" : ` | ${plain(block.reason)}`;
-  return ` ${block.target.padStart(TARGET_WIDTH)} | since ${since} | ${until}${reason}`;
+  const { target, since, until, reason } = block;
+  const begin = `${PADDING[target.length] ?? ""} ${target} | since ${localTime(since)}`;
+  const end = until === undefined ? " | for ever" : ` | until ${localTime(until)}`;
+  return begin + end + reasonColumn(reason);
+}
+
+/** What stands before a target, by its length. */
+const PADDING = Array.from(
+  { length: TARGET_WIDTH },
+  (_, length) => " ".repeat(TARGET_WIDTH - length),
+);
+
+let lastReason = "";
+let lastColumn = "";
+
+/** The last column; blocks of a burst or an import have the same. */
+function reasonColumn(reason: string): string {
+  if (reason !== lastReason) {
+    lastReason = reason;
+    lastColumn = reason === "" ? "" : ` | ${plain(reason)}`;
+  }
+  return lastColumn;
 }
 
 let lastSecond = NaN;

@@ -261,23 +261,30 @@ export class BlockList implements Disposable {
   }
 
   /**
-   * The same as {@linkcode BlockList.all} with no more than a person wants to see, which takes half of the time.
+   * Visits all blocks, the oldest first, with no more than a person wants to see: a third of the time of
+   * {@linkcode BlockList.all}.
    *
-   * @returns blocks, the oldest first
+   * @param visit is called with each block; the object is used again for the next one
    * @throws BlockListError if the file cannot be read
    */
-  brief(): BriefBlock[] {
-    return this.#guarded(() => {
-      const [targets, sinces, untils, reasons] = this.#columns("block", BRIEF_COLUMNS);
-      const reader = new BlockReader();
-      const blocks: BriefBlock[] = [];
-      for (let row = 0; row < targets!.length; row++) {
-        const block = reader.readBrief(targets![row], sinces![row], untils![row], reasons![row]);
-        if (block !== undefined) blocks.push(block);
+  visit(visit: (block: BriefBlock) => void): void {
+    const columns = this.#guarded(() => this.#columns("block", BRIEF_COLUMNS)) as [
+      unknown[],
+      unknown[],
+      unknown[],
+      unknown[],
+    ];
+    const [targets, sinces, untils, reasons] = columns;
+    const order = orderByAge(targets, sinces);
+    const reader = new BlockReader();
+    const block = { target: "", since: 0, until: undefined, reason: "" };
+    for (let i = 0; i < targets.length; i++) {
+      const row = order === undefined ? i : order[i]!;
+      if (reader.readBrief(targets[row], sinces[row], untils[row], reasons[row], block)) {
+        visit(block);
       }
-      this.#skipped = reader.skipped;
-      return blocks;
-    }).sort(byAge);
+    }
+    this.#skipped = reader.skipped;
   }
 
   /**
@@ -763,6 +770,15 @@ function unopenedError(path: string, cause: unknown): BlockListError | undefined
     if (error instanceof Deno.errors.NotFound) return missingError(path, cause);
   }
   return undefined;
+}
+
+/** The rows in the order of {@linkcode byAge}; `undefined` if that is theirs already, as it is when nobody came back. */
+function orderByAge(targets: readonly unknown[], sinces: readonly unknown[]): number[] | undefined {
+  const compare = (a: number, b: number) =>
+    Number(sinces[a]) - Number(sinces[b]) || (String(targets[a]) < String(targets[b]) ? -1 : 1);
+  let row = 1;
+  while (row < targets.length && compare(row - 1, row) < 0) row++;
+  return row >= targets.length ? undefined : Array.from(targets.keys()).sort(compare);
 }
 
 /**

@@ -113,7 +113,7 @@ function isOpenToAll(file: string): boolean {
 async function checkDaemon(config: Config): Promise<Finding> {
   try {
     const status: Status = JSON.parse(
-      await askStatus(statusSocketPath(config.database, RUN_FOLDER)),
+      await askStatus(await statusSocketPath(config.database, RUN_FOLDER)),
     );
     const text = `the daemon has been running for ${
       describeDuration(status.uptimeSeconds)

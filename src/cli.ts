@@ -69,6 +69,9 @@ const TAKES: Record<"json" | "dry-run" | "verbose" | "output", readonly Command[
 /** Largest input of -a and -d, in bytes: about a million lines of -l. */
 export const INPUT_BYTES_MAX = 128 * 1024 * 1024;
 
+/** The list is printed in pieces of about so many characters, which is faster than in one. */
+const OUTPUT_CHARACTERS = 65_536;
+
 /** Most lines that are complained of one by one. */
 const COMPLAINTS_MAX = 100;
 
@@ -222,13 +225,15 @@ async function listBlocks(config: Config, json: boolean): Promise<number> {
   }
   const now = Date.now();
   let text = "";
+  const add = (line: string) => {
+    text += line + "\n";
+    if (text.length < OUTPUT_CHARACTERS) return;
+    print(text);
+    text = "";
+  };
   if (json) {
-    for (const block of list.all()) {
-      if (!hasEnded(block, now)) text += formatBlockJson(block) + "\n";
-    }
-  } else {
-    for (const block of list.brief()) if (!hasEnded(block, now)) text += formatBlock(block) + "\n";
-  }
+    for (const block of list.all()) if (!hasEnded(block, now)) add(formatBlockJson(block));
+  } else list.visit((block) => hasEnded(block, now) || add(formatBlock(block)));
   list.close();
   return print(text);
 }

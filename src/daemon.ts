@@ -722,7 +722,8 @@ export async function runDaemon(config: Config, invocation: DaemonInvocation): P
   ];
   for (const [signal, handler] of signals) Deno.addSignalListener(signal, handler);
   try {
-    // The firewall comes first.
+    // A webhook must be there before the first report; the others come after the firewall.
+    if (config.webhook !== undefined) await services.apply();
     const [code] = await Promise.all([daemon.run(stop.signal), services.apply()]);
     return code;
   } finally {

@@ -7,11 +7,10 @@
 import type { Config } from "./config.ts";
 import type { LogLevel } from "./log.ts";
 import type { BoundedServer } from "./bounded_server.ts";
-import { formatMetrics, serveMetrics } from "./metrics.ts";
 import type { Notice } from "./notice.ts";
 import { statusOf, type StatusSource } from "./status.ts";
 import { RUN_FOLDER, StatusError, StatusServer, statusSocketPath } from "./status_socket.ts";
-import { Webhook } from "./webhook.ts";
+import type { Webhook } from "./webhook.ts";
 
 /** Where services tell of themselves; `Log` is one. */
 export interface ServicesLog {
@@ -38,7 +37,7 @@ export class Services {
   #metrics: { readonly server: BoundedServer; readonly config: Config["metrics"] } | undefined;
   #webhook: { readonly sender: Webhook; readonly url: string } | undefined;
   /** One change at a time. */
-  #changing: Promise<void>;
+  #changing: Promise<void> = Promise.resolve();
 
   /**
    * @param source the daemon
@@ -49,8 +48,6 @@ export class Services {
     this.#source = source;
     this.#log = log;
     this.#folder = folder;
-    // The daemon may have something to report before it comes to the others.
-    this.#changing = this.#applyWebhook();
   }
 
   /**
@@ -88,7 +85,7 @@ export class Services {
   }
 
   async #openStatus(): Promise<StatusServer | undefined> {
-    const path = statusSocketPath(this.#source.list.path, this.#folder);
+    const path = await statusSocketPath(this.#source.list.path, this.#folder);
     try {
       return await StatusServer.open(
         path,
@@ -113,6 +110,8 @@ export class Services {
       ? `[${wanted.hostname}]:${wanted.port}`
       : `${wanted.hostname}:${wanted.port}`;
     try {
+      // Most do without: modules that are not there need no memory.
+      const { formatMetrics, serveMetrics } = await import("./metrics.ts");
       const server = await serveMetrics(
         wanted,
         () => formatMetrics(this.#source, this.#webhook?.sender),
@@ -132,9 +131,11 @@ export class Services {
     const url = this.#source.dryRun ? undefined : this.#source.config.webhook;
     if (url === this.#webhook?.url) return;
     const old = this.#webhook?.sender;
-    this.#webhook = url === undefined
-      ? undefined
-      : { sender: new Webhook({ url, log: this.#log }), url };
+    if (url === undefined) this.#webhook = undefined;
+    else {
+      const { Webhook } = await import("./webhook.ts");
+      this.#webhook = { sender: new Webhook({ url, log: this.#log }), url };
+    }
     await old?.stop();
   }
 }

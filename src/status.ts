@@ -329,7 +329,7 @@ export async function printStatus(
 ): Promise<number> {
   let answer: string;
   try {
-    answer = await askStatus(statusSocketPath(config.database, folder));
+    answer = await askStatus(await statusSocketPath(config.database, folder));
   } catch (error) {
     if (!(error instanceof StatusError)) throw error;
     complain(`ampere: ${error.message} (database ${config.database})`);

@@ -81,7 +81,7 @@ Deno.test("status: what the daemon says comes through the socket, for programs a
 Deno.test("status: the socket is for its own user only, in a folder for its own user only", async () => {
   await withFolder(async (parent) => {
     const folder = `${parent}/ampere`;
-    const path = statusSocketPath("/var/lib/ampere/ampere.db", folder);
+    const path = await statusSocketPath("/var/lib/ampere/ampere.db", folder);
     const server = await StatusServer.open(path, () => "{}\n");
     assert.equal(Deno.lstatSync(path).mode! & 0o7777, 0o600);
     assert.equal(Deno.lstatSync(folder).mode! & 0o7777, 0o700);
@@ -92,8 +92,11 @@ Deno.test("status: the socket is for its own user only, in a folder for its own 
 
 Deno.test("status: daemons with different databases do not meet; a second one with the same is refused", async () => {
   await withFolder(async (folder) => {
-    assert.notEqual(statusSocketPath("/a.db", folder), statusSocketPath("/b.db", folder));
-    const path = statusSocketPath("/a.db", folder);
+    assert.notEqual(
+      await statusSocketPath("/a.db", folder),
+      await statusSocketPath("/b.db", folder),
+    );
+    const path = await statusSocketPath("/a.db", folder);
     const first = await StatusServer.open(path, () => "first\n");
     await assert.rejects(StatusServer.open(path, () => "second\n"), StatusError);
     assert.equal(await askStatus(path), "first\n");
@@ -102,7 +105,7 @@ Deno.test("status: daemons with different databases do not meet; a second one wi
     const lines: string[] = [];
     const services = new Services(source(), logOf(lines), folder);
     const other = await StatusServer.open(
-      statusSocketPath(source().list.path, folder),
+      await statusSocketPath(source().list.path, folder),
       () => "other\n",
     );
     await services.apply();
@@ -118,7 +121,7 @@ Deno.test("status: daemons with different databases do not meet; a second one wi
 
 Deno.test("status: the socket of a daemon that was killed is told from a living one, and replaced", async () => {
   await withFolder(async (folder) => {
-    const path = statusSocketPath("/a.db", folder);
+    const path = await statusSocketPath("/a.db", folder);
     const child = new Deno.Command(Deno.execPath(), {
       args: [
         "eval",
@@ -169,7 +172,7 @@ Deno.test("status: a folder that cannot be made is told once, and the daemon goe
 
 Deno.test("status: those who ask and do not read, or only connect, hold nothing for long", async () => {
   await withFolder(async (folder) => {
-    const path = statusSocketPath("/a.db", folder);
+    const path = await statusSocketPath("/a.db", folder);
     const server = await StatusServer.open(path, () => "x".repeat(3_000_000) + "\n");
     const idle = Array.from({ length: 20 }, () => connect({ path }).on("error", () => {}));
     await Promise.all(

@@ -103,9 +103,11 @@ export function permissionFlags(allowPaths: readonly string[] = []): string[] {
 
 /**
  * How V8 collects garbage: the heap may grow by half before it does, not to four times, and what is young
- * has 8 MiB. Most of what there is in a flood of forged addresses dies young.
+ * has 8 MiB. Most of what there is in a flood of forged addresses dies young. And without the compiler in
+ * the middle (Maglev): what runs long enough to matter is compiled by the best one all the same, and 4 MB of
+ * code stay out of memory.
  */
-export const V8_FLAGS = "--heap-growing-percent=60,--max-semi-space-size=8";
+export const V8_FLAGS = "--heap-growing-percent=60,--max-semi-space-size=8,--no-maglev";
 
 /**
  * The other flags of `deno compile`.

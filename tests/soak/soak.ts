@@ -231,7 +231,7 @@ async function status(): Promise<Status> {
   const asked = performance.now();
   for (;;) {
     try {
-      const answer = await askStatus(statusSocketPath(DATABASE));
+      const answer = await askStatus(await statusSocketPath(DATABASE));
       slowestAnswerMs = Math.max(slowestAnswerMs, performance.now() - asked);
       return JSON.parse(answer);
     } catch (error) {
