@@ -26,8 +26,8 @@ const REASON_CHARACTERS_MAX = 200;
  */
 export function formatBlock(block: BriefBlock): string {
   const { target, since, until, reason } = block;
-  const begin = `${PADDING[target.length] ?? ""} ${target} | since ${localTime(since)}`;
-  const end = until === undefined ? " | for ever" : ` | until ${localTime(until)}`;
+  const begin = `${PADDING[target.length] ?? ""} ${target} | since ${formatLocalTime(since)}`;
+  const end = until === undefined ? " | for ever" : ` | until ${formatLocalTime(until)}`;
   return begin + end + reasonColumn(reason);
 }
 
@@ -47,19 +47,6 @@ function reasonColumn(reason: string): string {
     lastColumn = reason === "" ? "" : ` | ${plain(reason)}`;
   }
   return lastColumn;
-}
-
-let lastSecond = NaN;
-let lastText = "";
-
-/** As formatLocalTime; the blocks of a burst or an import have the same second. */
-function localTime(time: number): string {
-  const second = Math.floor(time / 1000);
-  if (second !== lastSecond) {
-    lastSecond = second;
-    lastText = formatLocalTime(time);
-  }
-  return lastText;
 }
 
 /** Printable ASCII. */

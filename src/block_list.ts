@@ -101,6 +101,20 @@ const COLUMNS = [
   "times",
 ] as const;
 
+/** Blocks that one statement writes when there are many: in half of the time of one each. */
+const ROWS_PER_INSERT = 50;
+
+/** The statements that write so many blocks. */
+const PUT: Readonly<Record<number, string>> = Object.fromEntries(
+  [1, ROWS_PER_INSERT].map((rows) => [
+    rows,
+    `INSERT INTO block (${COLUMNS.join()}) VALUES ${Array(rows).fill("(?, ?, ?, ?, ?, ?, ?, ?)")}
+     ON CONFLICT (target) DO UPDATE SET since = excluded.since, until = excluded.until,
+       reason = excluded.reason, service = excluded.service, transport = excluded.transport,
+       account = excluded.account, times = excluded.times`,
+  ]),
+);
+
 /** Those of a {@linkcode BlockEntry}. */
 const ENTRY_COLUMNS = ["target", "until"] as const;
 
@@ -185,15 +199,17 @@ export class BlockList implements Disposable {
   add(blocks: readonly NewBlock[], now: number = Date.now()): Block[] {
     return this.#transaction(() => {
       const added: Block[] = [];
+      const changed = new Map<string, Block>();
       for (const given of blocks) {
         if (hasEnded(given, now)) continue;
         const fresh = boundedNew(given);
-        const known = this.get(fresh.target);
+        const known = changed.get(fresh.target) ?? this.get(fresh.target);
         const past = known === undefined ? this.#pastTimes(fresh.target) : 0;
         const { block, change } = mergeBlock(known, past, fresh, now);
-        if (change !== "same") this.#put(block);
+        if (change !== "same") changed.set(block.target, block);
         if (change === "new") added.push(block);
       }
+      this.#put([...changed.values()]);
       return added;
     });
   }
@@ -239,7 +255,7 @@ export class BlockList implements Disposable {
    */
   save(changes: Changes, now: number = Date.now()): void {
     this.#transaction(() => {
-      for (const block of changes.put) this.#put(block);
+      this.#put(changes.put);
       for (const target of changes.gone) this.#forget(target);
       for (const past of changes.ended) this.#remember(past);
       if (changes.ended.length > 0) this.#pruneHistory(now);
@@ -489,23 +505,29 @@ export class BlockList implements Disposable {
     this.close();
   }
 
-  #put(block: Block): void {
-    this.#run(
-      `INSERT INTO block (${COLUMNS.join()}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-       ON CONFLICT (target) DO UPDATE SET since = excluded.since, until = excluded.until,
-         reason = excluded.reason, service = excluded.service, transport = excluded.transport,
-         account = excluded.account, times = excluded.times`,
-    ).run(
-      block.target,
-      block.since,
-      block.until ?? null,
-      block.reason,
-      block.service,
-      block.transport,
-      block.account,
-      block.times,
-    );
-    this.#run("DELETE FROM history WHERE target = ?").run(block.target);
+  /** Writes blocks, {@linkcode ROWS_PER_INSERT} by one statement as long as there are so many. */
+  #put(blocks: readonly Block[]): void {
+    for (let at = 0; at < blocks.length;) {
+      const rows = blocks.length - at >= ROWS_PER_INSERT ? ROWS_PER_INSERT : 1;
+      const values: (string | number | null)[] = [];
+      for (const block of blocks.slice(at, at + rows)) {
+        values.push(
+          block.target,
+          block.since,
+          block.until ?? null,
+          block.reason,
+          block.service,
+          block.transport,
+          block.account,
+          block.times,
+        );
+      }
+      this.#run(PUT[rows]!).run(...values);
+      at += rows;
+    }
+    if (!this.hasHistory()) return;
+    const forget = this.#run("DELETE FROM history WHERE target = ?");
+    for (const { target } of blocks) forget.run(target);
   }
 
   #forget(target: string): boolean {

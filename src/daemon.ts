@@ -428,17 +428,15 @@ export class Daemon {
     const durable = this.#list.add(blocks, now);
     this.enforcer.block(blocks.map(entryOf));
     this.counters.added += blocks.length;
-    for (const block of blocks) {
-      this.#notifyBlock(block, now);
+    for (const block of blocks) this.#notifyBlock(block, now);
+    this.#log.infoAll(blocks.map((block) => {
       const until = block.until === undefined
         ? "for ever"
         : `until ${formatLocalTime(block.until)} (${describeDuration((block.until - now) / 1000)})`;
-      this.#log.info(
-        `${
-          this.dryRun ? "dry run: would block" : "blocked"
-        } ${block.target} ${until}: ${block.reason}${durable ? "" : " (not yet in the database)"}`,
-      );
-    }
+      return `${
+        this.dryRun ? "dry run: would block" : "blocked"
+      } ${block.target} ${until}: ${block.reason}${durable ? "" : " (not yet in the database)"}`;
+    }));
   }
 
   #blockOf(offence: Offence, now: number): NewBlock {

@@ -749,11 +749,21 @@ export class DurableBlockList implements Disposable {
 
   #writeSome(now: number): void {
     if (this.owed === 0 && this.#trouble === undefined) return;
-    const batch = [...this.#owed].slice(0, CHANGES_PER_WRITE_MAX);
+    const put: Block[] = [];
+    const ended: PastBlock[] = [];
+    const gone: string[] = [];
+    const batch: string[] = [];
+    for (const [target, owed] of this.#owed) {
+      if (batch.length >= CHANGES_PER_WRITE_MAX) break;
+      batch.push(target);
+      if (owed.kind === "put") put.push(owed.block);
+      else if (owed.kind === "ended") ended.push(owed.past);
+      else gone.push(target);
+    }
     const changes: Changes = {
-      put: batch.flatMap(([, owed]) => owed.kind === "put" ? [owed.block] : []),
-      ended: batch.flatMap(([, owed]) => owed.kind === "ended" ? [owed.past] : []),
-      gone: batch.flatMap(([target, owed]) => owed.kind === "gone" ? [target] : []),
+      put,
+      ended,
+      gone,
       standing: [...this.#owedStanding],
       forgetStandingBefore: this.#forgetStandingBefore,
     };
@@ -761,7 +771,7 @@ export class DurableBlockList implements Disposable {
     this.#inLog += batch.length + changes.standing.length;
     this.#changedAt = now;
     this.#sync?.request();
-    for (const [target] of batch) this.#owed.delete(target);
+    for (const target of batch) this.#owed.delete(target);
     this.#owedStanding.clear();
   }
 

@@ -59,10 +59,10 @@ const OTHER_CAUSES = "";
 
 /**
  * Everything that must not reach a terminal or a log as it is: control characters (C0, DEL, C1),
- * invisible format characters (bidi overrides and marks, zero-width characters, tags), line and
- * paragraph separators, surrogates without a partner.
+ * invisible format characters (bidi overrides and marks, zero-width characters, tags, and what Unicode
+ * keeps for more of them), line and paragraph separators, surrogates without a partner.
  */
-const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u;
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Default_Ignorable_Code_Point}]/u;
 
 const ELLIPSIS = "…";
 
@@ -151,6 +151,15 @@ export class Log {
   }
 
   /**
+   * Writes several such lines at once, which takes a tenth of the time of one after the other.
+   *
+   * @param messages What happened.
+   */
+  infoAll(messages: readonly string[]): void {
+    this.#write("info", ...messages);
+  }
+
+  /**
    * Writes what an administrator should look at.
    *
    * @param message What is wrong, what to do.
@@ -223,7 +232,7 @@ export class Log {
       if (!(error instanceof LogError)) throw error;
       const message = `${error.message}; the file opened before stays in use`;
       this.#write("error", message);
-      this.#stderr.write("error", message, this.#now());
+      this.#stderr.write("error", [message], this.#now());
       return false;
     }
     this.#file.sink.inherit(old.sink);
@@ -242,19 +251,21 @@ export class Log {
     this.#file = undefined;
   }
 
-  #write(level: LogLevel, message: string): void {
+  #write(level: LogLevel, ...messages: readonly string[]): void {
     if (!this.writes(level)) return;
     const now = this.#now();
     if (this.#file === undefined) {
-      this.#stderr.write(level, message, now);
+      this.#stderr.write(level, messages, now);
       return;
     }
-    const reason = this.#file.sink.write(level, message, now);
+    const reason = this.#file.sink.write(level, messages, now);
     if (reason === undefined) return;
     this.#stderr.write(
       "error",
-      `the log file ${this.#path} cannot be written (${reason}): lines are dropped until it can be ` +
+      [
+        `the log file ${this.#path} cannot be written (${reason}): lines are dropped until it can be ` +
         "written again, Ampere goes on with its work; make room or mend the file",
+      ],
       now,
     );
   }
@@ -289,6 +300,8 @@ class Sink {
   #lost = 0;
   /** The last line was written in part, so that the next one has to begin a new line. */
   #torn = false;
+  /** Lines of the last write that failed whose end was not written. */
+  #unwritten = 0;
 
   constructor(writer: LogWriter, stamps: boolean) {
     this.#writer = writer;
@@ -305,11 +318,11 @@ class Sink {
   }
 
   /**
-   * Writes a line, and before it how many are missing if some are.
+   * Writes lines, and before them how many are missing if some are.
    *
    * @returns The reason why it failed if the write before did not fail, else `undefined`.
    */
-  write(level: LogLevel, message: string, now: number): string | undefined {
+  write(level: LogLevel, messages: readonly string[], now: number): string | undefined {
     const stamp = this.#stamps ? `${formatLocalTime(now)} ` : "";
     const lost = this.#lost;
     try {
@@ -318,22 +331,29 @@ class Sink {
         this.#put(`${stamp}warn: ${lines} here, because the log could not be written\n`);
         this.#lost = 0;
       }
-      this.#put(`${stamp}${level}: ${oneLine(message)}\n`);
+      let lines = "";
+      for (const message of messages) lines += `${stamp}${level}: ${oneLine(message)}\n`;
+      this.#put(lines);
       return undefined;
     } catch (error) {
-      this.#lost++;
+      this.#lost += Math.min(this.#unwritten, messages.length);
       if (lost > 0) return undefined;
       return error instanceof Error ? oneLine(error.message) : "unknown reason";
     }
   }
 
-  #put(line: string): void {
-    let bytes = this.#encoder.encode(this.#torn ? `\n${line}` : line);
-    while (bytes.length > 0) {
-      const written = this.#writer.writeSync(bytes);
-      if (written <= 0) throw new Error("nothing was written");
-      bytes = bytes.subarray(written);
-      this.#torn = bytes.length > 0;
+  #put(lines: string): void {
+    let bytes = this.#encoder.encode(this.#torn ? `\n${lines}` : lines);
+    try {
+      while (bytes.length > 0) {
+        const written = this.#writer.writeSync(bytes);
+        if (written <= 0) throw new Error("nothing was written");
+        this.#torn = bytes[written - 1] !== LINE_END;
+        bytes = bytes.subarray(written);
+      }
+    } catch (error) {
+      this.#unwritten = bytes.reduce((ends, byte) => byte === LINE_END ? ends + 1 : ends, 0);
+      throw error;
     }
   }
 }
@@ -357,6 +377,7 @@ class Sink {
  * ```
  */
 export function escapeText(text: string, maxLength = ESCAPED_TEXT_MAX): string {
+  if (text.length <= maxLength && HARMLESS.test(text)) return text;
   return build(text, maxLength, (character) => {
     if (character === "\\" || character === '"') return `\\${character}`;
     return UNSAFE.test(character) ? escapeOf(character) : character;
@@ -370,6 +391,19 @@ export function escapeText(text: string, maxLength = ESCAPED_TEXT_MAX): string {
  * @returns `YYYY-MM-DD HH:MM:SS` in local time.
  */
 export function formatLocalTime(epochMs: number): string {
+  const second = Math.floor(epochMs / 1000);
+  if (second !== formattedSecond) {
+    formattedSecond = second;
+    formattedTime = formatTime(epochMs);
+  }
+  return formattedTime;
+}
+
+/** What was asked for last: a burst of lines, or an import of blocks, has the same second. */
+let formattedSecond = NaN;
+let formattedTime = "";
+
+function formatTime(epochMs: number): string {
   const time = new Date(epochMs);
   const two = (value: number) => String(value).padStart(2, "0");
   const date = [
@@ -379,6 +413,12 @@ export function formatLocalTime(epochMs: number): string {
   ].join("-");
   return `${date} ${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
 }
+
+/** The byte at the end of a line. */
+const LINE_END = 0x0a;
+
+/** Printable ASCII without quotes and backslashes: most of what there is. */
+const HARMLESS = /^[ !#-[\]-~]*$/;
 
 /** A message without anything that could begin a second line or steer a terminal. */
 function oneLine(message: string, maxLength = MESSAGE_MAX): string {

@@ -351,3 +351,43 @@ Deno.test("client: over real TCP, cut off in the middle of an event and connecte
   listener.close();
   assert.deepEqual(said, ["203.0.113.5", "203.0.113.6"]);
 });
+
+Deno.test("client: while there is more to read and each read takes long, the end of a process is noticed", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  const reads = { all: 0, before: 3, most: 60, untilNoticed: Infinity };
+  let process: Promise<void> | undefined;
+  const done = Promise.withResolvers<void>();
+  const client = new AmiClient({ host: "127.0.0.1", port, user: "a", pass: "b" }, {
+    event: () => {},
+    tampered: () => {},
+    connected: () => {},
+    disconnected: () => {},
+    batch: () => {
+      if (++reads.all > reads.before) {
+        process ??= new Deno.Command("true").spawn().status.then(() => {
+          reads.untilNoticed = reads.all - reads.before;
+        });
+      }
+      for (const end = performance.now() + 20; performance.now() < end;);
+      if (reads.all === reads.most) done.resolve();
+    },
+  });
+  const stop = new AbortController();
+  const ended = client.run(stop.signal);
+  const connection = await listener.accept();
+  const flood = (async () => {
+    await connection.write(bytesOf(BANNER));
+    const bytes = bytesOf("Event: Reload\r\nPrivilege: system,all\r\n\r\n".repeat(25_000));
+    while (reads.all < reads.most) await connection.write(bytes);
+  })().catch(() => {});
+  await done.promise;
+  stop.abort();
+  await ended;
+  await process;
+  connection.close();
+  await flood;
+  listener.close();
+  // A few milliseconds; without the pauses it takes 13 reads of 20 ms each.
+  assert(reads.untilNoticed <= 8, `noticed after ${reads.untilNoticed} reads`);
+});

@@ -58,6 +58,7 @@ Deno.test("escapeText shows what cannot be seen and keeps the rest", () => {
     ["\x1b[31mred\x07", "\\x1b[31mred\\x07"],
     ["\0\t\x7f\x80\x9b", "\\x00\\x09\\x7f\\x80\\x9b"],
     ["\u2028\u2029", "\\u2028\\u2029"],
+    ["a\u2065b\u3164", "a\\u2065b\\u3164"],
     ["\u202a\u202b\u202c\u202d\u202e", "\\u202a\\u202b\\u202c\\u202d\\u202e"],
     ["\u2066\u2067\u2068\u2069", "\\u2066\\u2067\\u2068\\u2069"],
     ["\u200f\u200b\ufeff", "\\u200f\\u200b\\ufeff"],
@@ -408,6 +409,35 @@ Deno.test("a full device is said once, lines are counted and the next file tells
     ]);
     strictEqual(stderr.lines.length, 1);
   });
+});
+
+Deno.test("lines that are written at once are one write, and counted one by one when it fails", () => {
+  const writes: string[] = [];
+  let room = Infinity;
+  const stderr: LogWriter = {
+    writeSync(bytes) {
+      const some = bytes.subarray(0, room);
+      if (some.length === 0) throw new Error("no room");
+      room -= some.length;
+      writes.push(decoder.decode(some));
+      return some.length;
+    },
+  };
+  const { log } = memoryLog({ stderr });
+  log.infoAll(["a", "b\nc", "d"]);
+  deepStrictEqual(writes.splice(0), ["info: a\ninfo: b\\x0ac\ninfo: d\n"]);
+  log.infoAll([]);
+  deepStrictEqual(writes.splice(0), []);
+  // Room for the first line and the beginning of the second.
+  room = "info: a\ninf".length;
+  log.infoAll(["a", "b", "c"]);
+  strictEqual(log.lost, 2);
+  room = Infinity;
+  log.info("d");
+  strictEqual(
+    writes.join(""),
+    "info: a\ninf\nwarn: 2 lines were lost here, because the log could not be written\ninfo: d\n",
+  );
 });
 
 Deno.test({

@@ -30,6 +30,13 @@ export const PORT_RETRY_MS_MAX = 1_500;
  */
 export const SETTLE_MS = 10;
 
+/**
+ * When what one read brought took so long, in milliseconds, the next read waits a moment. As long as there is something to
+ * read, Deno's event loop (tokio, `event_interval`) asks the system only once in 61 turns what else has happened, for example
+ * whether a firewall command has ended, and turns in which many hosts are blocked are long.
+ */
+const LONG_TURN_MS = 4;
+
 /** Longest answer of the server that is shown to the administrator, in characters. */
 const MESSAGE_CHARACTERS_MAX = 120;
 
@@ -260,12 +267,13 @@ export class AmiClient {
             : "the server closed the connection before the login was answered",
         );
       }
-      this.#lastByteAt = this.#clock.now();
+      const readAt = this.#lastByteAt = this.#clock.now();
       this.#reads++;
       reader.commit(count);
       this.#handlers.batch?.();
       this.#checkBanner(end);
       if (!this.#settling) this.#settle(reader, stopped);
+      if (this.#clock.now() - readAt >= LONG_TURN_MS) await sleep(this.#clock, 0);
     }
   }
 

@@ -127,7 +127,7 @@ function laterEnd(a: number | undefined, b: number | undefined): number | undefi
  * @throws TypeError if the target is not an address or network: the caller checks input of people before
  */
 export function boundedNew(block: NewBlock): NewBlock {
-  const target = parseTarget(block.target);
+  const target = isCanonical(block.target) ? block.target : parseTarget(block.target);
   if (target === undefined) {
     throw new TypeError(`"${block.target.slice(0, 60)}" is not an address or network`);
   }
