@@ -24,11 +24,12 @@ import {
 } from "./blocking.ts";
 import { mixedFeed, sipFeed } from "./feed.ts";
 import { makeFirewall } from "./firewall.ts";
+import { additionsPerSecond, describeMachine } from "./machine.ts";
 import { Manager } from "./manager.ts";
 import { PacketProbe } from "./native.ts";
 import { measurePacket } from "./packets.ts";
 import { drawCharts, type Series } from "./plot.ts";
-import { must, storeBlocks } from "./process.ts";
+import { type BackendName, must, storeBlocks } from "./process.ts";
 import {
   measureCollections,
   measureEmptyProgram,
@@ -40,6 +41,7 @@ import {
 import {
   fillChain,
   listArguments,
+  measureBareRestore,
   measureCommand,
   measureRestart,
   storedHosts,
@@ -297,11 +299,16 @@ class Bench {
           ...(stored === 50_000
             ? { target: { kind: "at most" as const, value: bounds[backend] } }
             : {}),
-          beside: `${seconds(processes[i + 1]!)} with an iptables process for each (extrapolated)`,
+          beside: `${seconds(this.#bare(backend, stored))} of one ${backend} restore by itself; ` +
+            `${seconds(processes[i + 1]!)} with an iptables process for each (extrapolated)`,
         });
       }
       this.restartSeries.push({ name: backend, points });
     }
+  }
+
+  #bare(backend: BackendName, blocks: number): number {
+    return median(Array.from({ length: REPETITIONS }, () => measureBareRestore(backend, blocks)));
   }
 
   commands(): void {
@@ -421,34 +428,25 @@ async function makePrograms(folder: string, executable: string | undefined): Pro
   return runtime;
 }
 
-/** The machine and the versions, for people. */
-function describeMachine(runtime: string): string {
-  const cpu = /^model name\s*: (.*)$/m.exec(Deno.readTextFileSync("/proc/cpuinfo"))?.[1] ??
-    Deno.build.arch;
-  const memory = Math.round(Deno.systemMemoryInfo().total / 2 ** 30);
-  const firstLine = (program: string, ...args: string[]) =>
-    must(program, args).split("\n")[0]!.trim();
-  return [
-    `${navigator.hardwareConcurrency} cores of ${cpu.trim()}, ${memory} GiB`,
-    `Linux ${/^\d+\.\d+/.exec(Deno.osRelease())?.[0]}`,
-    `executables on ${runtime}`,
-    firstLine("iptables", "--version"),
-    firstLine("ipset", "--version"),
-    new Date().toISOString().slice(0, 10),
-  ].join("; ");
-}
-
 async function runInside(folder: string, parts: readonly string[], write: boolean, about: string) {
   makeFirewall();
   const bench = new Bench(folder);
   const load = Deno.loadavg()[0]!;
   const start = performance.now();
-  for (const part of PARTS) if (parts.includes(part)) await bench[part]();
+  const speeds = [additionsPerSecond()];
+  for (const part of PARTS) {
+    if (!parts.includes(part)) continue;
+    await bench[part]();
+    speeds.push(additionsPerSecond());
+  }
+  const speed = [Math.min(...speeds), Math.max(...speeds)].map((n) => (n / 1e9).toFixed(1));
   const took = Math.round((performance.now() - start) / 1000);
   const missed = bench.figures.filter((figure) => isMet(figure) === false).length;
   const text = `${formatTable(bench.figures)}\n\n${about}; load before it ${
     load.toFixed(1)
-  }; ${took} s; ${missed} targets missed\n`;
+  }; one core adds ${
+    speed.join(" to ")
+  } billion times a second; ${took} s; ${missed} targets missed\n`;
   console.log(text);
   if (!write) return;
   Deno.writeTextFileSync(
