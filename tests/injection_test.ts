@@ -6,6 +6,7 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { MESSAGE_BYTES_MAX } from "../src/ami/framer.ts";
 import { ACCOUNT_BYTES_MAX, EventReader, type Tampered } from "../src/ami/event_reader.ts";
 import {
   BANNER,
@@ -292,4 +293,18 @@ Deno.test("injection: the window covers every remainder that Asterisk can print"
   const behindAccount = honest.length - honest.indexOf("SessionID");
   const head = sipEvent("ChallengeSent", "").indexOf("SessionID");
   assert.ok(behindAccount + head > ACCOUNT_BYTES_MAX - 8, `${behindAccount} + ${head}`);
+});
+
+Deno.test("injection: behind an event that is too long nothing is taken for one that was read", () => {
+  const seen: string[] = [];
+  const reader = new EventReader({
+    event: (event) => void seen.push(event.address),
+    response: () => {},
+    tampered: (what) => void seen.push(what),
+    banner: () => {},
+  });
+  const long = wrongAnswer("203.0.113.5", { session: "x".repeat(MESSAGE_BYTES_MAX) });
+  // An empty line more, so that the next message is searched for its end at once.
+  reader.push(bytesOf(`x\r\n${long}\r\nEvent: junk\r\n\r\n${wrongAnswer("203.0.113.6")}`));
+  assert.deepEqual(seen, ["oversized", "malformed", "203.0.113.6"]);
 });

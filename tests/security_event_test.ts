@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { parseAddress } from "../src/address.ts";
 import {
   parseMessage,
   SecurityEvent,
@@ -40,6 +41,46 @@ Deno.test("security event: every field of a wrong answer", () => {
   assert.equal(event.port, 37275);
   assert.equal(event.account, "100");
   assert.equal(event.time, "2026-11-22T08:09:09.918+0000");
+});
+
+Deno.test("security event: the time is digits and signs where Asterisk prints them, and nothing else", () => {
+  const pattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d{4}$/;
+  const text = wrongAnswer("203.0.113.5");
+  const time = "2026-11-22T08:09:09.918+0000";
+  const at = text.indexOf(time);
+  for (let place = 0; place < time.length; place++) {
+    for (let byte = 0; byte < 256; byte++) {
+      const changed = time.slice(0, place) + String.fromCharCode(byte) + time.slice(place + 1);
+      const { verdict } = parse(text.slice(0, at) + changed + text.slice(at + time.length));
+      assert.equal(verdict === "security", pattern.test(changed), JSON.stringify(changed));
+    }
+  }
+});
+
+Deno.test("security event: a remote address, byte by byte", () => {
+  const pattern = /^IPV4\/(?:(?:UDP|TCP|TLS|WSS?)\/)?(?<address>[\d.]+)\/(?<port>\d{1,5})$/;
+  const seen = { good: 0, bad: 0 };
+  for (
+    const remote of ["IPV4/UDP/203.0.113.5/37275", "IPV4/WS/10.20.30.255/7", "IPV4/9.9.9.9/65535"]
+  ) {
+    const text = wrongAnswer("203.0.113.5", { remote });
+    const at = text.indexOf(remote);
+    for (let place = 0; place < remote.length; place++) {
+      for (let byte = 0; byte < 256; byte++) {
+        const changed = remote.slice(0, place) + String.fromCharCode(byte) +
+          remote.slice(place + 1);
+        const { verdict, event } = parse(
+          text.slice(0, at) + changed + text.slice(at + remote.length),
+        );
+        const { address = "", port = "" } = pattern.exec(changed)?.groups ?? {};
+        const isGood = parseAddress(address) === address && Number(port) <= 65_535;
+        assert.equal(verdict === "security", isGood, JSON.stringify(changed));
+        if (isGood) assert.deepEqual([event.address, event.port], [address, Number(port)]);
+        seen[isGood ? "good" : "bad"]++;
+      }
+    }
+  }
+  assert(seen.good > 200 && seen.bad > 10_000);
 });
 
 Deno.test("security event: each kind and service that Asterisk sends", () => {

@@ -237,6 +237,7 @@ export class EventReader {
   }
 
   #oversized(): void {
+    this.#recognized = false;
     // A remainder is short: what follows the held events is not their end.
     this.#release();
     this.#handlers.tampered("oversized", EMPTY, 0, 0);

@@ -908,7 +908,7 @@ function isTime(view: DataView, at: number, end: number): boolean {
     (year + 0x06060606 & 0xf0f0f0f0) === 0x30303030 &&
     (offset + 0x06060606 & 0xf0f0f0f0) === 0x30303030 &&
     (month + 0x00060600 & 0xf0f000) === 0x303000 &&
-    (day + 0x06000606 & 0xf0_00_f0_f0) === 0x30003030 &&
+    (day + 0x06000606 & 0xf000f0f0) === 0x30003030 &&
     (hour + 0x06060006 & 0xf0f000f0) === 0x30300030 &&
     (second + 0x00060600 & 0xf0f000) === 0x303000 &&
     (milliseconds + 0x060606 & 0xf0f0f0) === 0x303030;

@@ -156,7 +156,7 @@ export class Keeper {
   #limit = Infinity;
   /** The same when everything is made anew. */
   #replaceLimit = Infinity;
-  /** About how many entries fit into one command. */
+  /** About how many new blocks fit into one command. */
   #fitting = Infinity;
   /** A target that was refused alone; the second time it is set aside. */
   #suspect: string | undefined;
@@ -459,7 +459,8 @@ export class Keeper {
       ? "block"
       : "release";
     this.#lastVerb = verb;
-    const most = Math.min(this.#limit, this.#backend.batchMax, this.#fitting);
+    const fitting = verb === "block" ? this.#fitting : Infinity;
+    const most = Math.min(this.#limit, this.#backend.batchMax, fitting);
     const batch = { verb, targets: this.#take(verb, most) } as const;
     const outcome = await this.#send(batch);
     if (outcome.ok) this.#limit *= 2;
@@ -494,7 +495,9 @@ export class Keeper {
     const outcome = await running;
     this.#flying = new Set();
     const done = outcome.ok ? outcome.done : 0;
-    if (done > 0) this.#fitting = done < targets.length ? done * BATCH_GROWTH : Infinity;
+    if (done > 0 && verb === "block") {
+      this.#fitting = done < targets.length ? done * BATCH_GROWTH : Infinity;
+    }
     if (outcome.ok && !(done > 0 && done <= targets.length)) {
       throw new Error(`a backend dealt with ${done} of ${targets.length} entries`);
     }
