@@ -62,6 +62,7 @@ export {
 export { banTime, type BanTimes } from "./src/ban_time.ts";
 export {
   type Block,
+  type BlockEntry,
   BlockList,
   BlockListError,
   type BriefBlock,

@@ -720,9 +720,11 @@ export async function runDaemon(config: Config, invocation: DaemonInvocation): P
   ];
   for (const [signal, handler] of signals) Deno.addSignalListener(signal, handler);
   try {
-    // A webhook must be there before the first report; the others come after the firewall.
-    if (config.webhook !== undefined) await services.apply();
-    const [code] = await Promise.all([daemon.run(stop.signal), services.apply()]);
+    // The firewall comes first, but a webhook must be there before the first report.
+    const isEarly = config.webhook !== undefined;
+    if (isEarly) await services.apply();
+    const running = daemon.run(stop.signal);
+    const [code] = await Promise.all([running, isEarly ? undefined : services.apply()]);
     return code;
   } finally {
     await services.stop();

@@ -160,6 +160,8 @@ export class DurableBlockList implements Disposable {
   readonly #byTarget = new Map<string, Block>();
   /** With `readLater`, until the rest is read: what is blocked, and until when. */
   #unread: readonly BlockEntry[] | undefined;
+  /** Targets of which nothing more could be read. */
+  readonly #bare = new Set<string>();
   readonly #owed = new Map<string, Owed>();
   readonly #owedStanding = new Map<string, number>();
   #forgetStandingBefore = 0;
@@ -422,6 +424,8 @@ export class DurableBlockList implements Disposable {
     };
     this.#foundAdded.clear();
     if (this.#list === undefined || this.#wasMoved()) return change;
+    this.readRest();
+    if (this.#list === undefined) return change;
     try {
       const version = this.#list.dataVersion();
       if (version === this.#seenVersion) return change;
@@ -475,8 +479,14 @@ export class DurableBlockList implements Disposable {
    * @param now clock value in milliseconds since 1970
    */
   readRest(now: number = Date.now()): void {
+    const failure = this.#readDetails(now);
+    if (failure !== undefined) this.#failed(failure, now);
+  }
+
+  /** What cannot be read is kept with its target and its end, and completed when the file is opened again. */
+  #readDetails(now: number): unknown {
     const entries = this.#unread;
-    if (entries === undefined) return;
+    if (entries === undefined) return undefined;
     this.#unread = undefined;
     let rows: Block[] = [];
     let failure: unknown;
@@ -490,10 +500,12 @@ export class DurableBlockList implements Disposable {
     const known = isSame ? undefined : new Map(rows.map((row) => [row.target, row]));
     entries.forEach(({ target, until }, i) => {
       const row = known === undefined ? rows[i] : known.get(target);
-      if (row === undefined) this.#keep(bareBlock(target, until, now));
-      else this.#keep(row.until === until ? row : { ...row, until });
+      if (row === undefined) {
+        this.#bare.add(target);
+        this.#keep(bareBlock(target, until, now));
+      } else this.#keep(row.until === until ? row : { ...row, until });
     });
-    if (failure !== undefined) this.#failed(failure, now);
+    return failure;
   }
 
   // Start
@@ -602,6 +614,8 @@ export class DurableBlockList implements Disposable {
   }
 
   #closeList(): void {
+    // The last moment; should it fail, there is a fault already that is being dealt with.
+    this.#readDetails(Date.now());
     this.#list?.close();
     this.#list = undefined;
   }
@@ -640,6 +654,7 @@ export class DurableBlockList implements Disposable {
    * log must go: SQLite would lay it over the file that is there now.
    */
   #leaveMoved(): void {
+    this.#readDetails(Date.now());
     const list = this.#opened();
     try {
       this.#owePast(list.history(), list.standing());
@@ -656,6 +671,7 @@ export class DurableBlockList implements Disposable {
 
   /** Joins memory with a file that was opened again: nothing that either of them blocks is lost. */
   #merge(list: BlockList): void {
+    if (this.#bare.size > 0) this.#completeBare(list.unsorted());
     const version = list.dataVersion();
     const ends = list.ends();
     for (const block of this.#blocks.values()) {
@@ -666,6 +682,21 @@ export class DurableBlockList implements Disposable {
       this.#keep(block);
     }
     this.#seenVersion = version;
+  }
+
+  /** Takes what could not be read at the start from rows that can be read now. */
+  #completeBare(rows: Iterable<Block>): void {
+    for (const row of rows) {
+      const known = this.#bare.has(row.target) ? this.#byTarget.get(row.target) : undefined;
+      // It may have been blocked anew since.
+      if (known?.reason !== BARE_REASON) continue;
+      const block = { ...row, until: known.until };
+      this.#byTarget.set(row.target, block);
+      if (this.#owed.get(row.target)?.kind === "put") {
+        this.#owed.set(row.target, { kind: "put", block });
+      }
+      this.#bare.delete(row.target);
+    }
   }
 
   /** Blocks of the file that memory does not have, or with another end, apart from those that are owed. */
@@ -824,7 +855,9 @@ export class DurableBlockList implements Disposable {
 
   #replaceDamaged(now: number): void {
     this.#closeList();
-    this.#oweEverything(this.#salvage());
+    const salvage = this.#salvage();
+    this.#completeBare(salvage.blocks.values());
+    this.#oweEverything(salvage);
     setAside(this.path, now);
     this.#identity = undefined;
     this.#writeAll(now);

@@ -300,8 +300,6 @@ class Sink {
   #lost = 0;
   /** The last line was written in part, so that the next one has to begin a new line. */
   #torn = false;
-  /** Lines of the last write that failed whose end was not written. */
-  #unwritten = 0;
 
   constructor(writer: LogWriter, stamps: boolean) {
     this.#writer = writer;
@@ -325,6 +323,7 @@ class Sink {
   write(level: LogLevel, messages: readonly string[], now: number): string | undefined {
     const stamp = this.#stamps ? `${formatLocalTime(now)} ` : "";
     const lost = this.#lost;
+    let missing = messages.length;
     try {
       if (lost > 0) {
         const lines = lost === 1 ? "1 line was lost" : `${lost} lines were lost`;
@@ -333,17 +332,22 @@ class Sink {
       }
       let lines = "";
       for (const message of messages) lines += `${stamp}${level}: ${oneLine(message)}\n`;
-      this.#put(lines);
+      this.#put(lines, (left) => missing = Math.min(missing, left));
       return undefined;
     } catch (error) {
-      this.#lost += Math.min(this.#unwritten, messages.length);
+      this.#lost += missing;
       if (lost > 0) return undefined;
       return error instanceof Error ? oneLine(error.message) : "unknown reason";
     }
   }
 
-  #put(lines: string): void {
-    let bytes = this.#encoder.encode(this.#torn ? `\n${lines}` : lines);
+  /**
+   * Writes all of a text.
+   *
+   * @param onFailure is told how many ends of lines were not written, before the error is thrown
+   */
+  #put(text: string, onFailure: (left: number) => void = () => {}): void {
+    let bytes = this.#encoder.encode(this.#torn ? `\n${text}` : text);
     try {
       while (bytes.length > 0) {
         const written = this.#writer.writeSync(bytes);
@@ -352,7 +356,7 @@ class Sink {
         bytes = bytes.subarray(written);
       }
     } catch (error) {
-      this.#unwritten = bytes.reduce((ends, byte) => byte === LINE_END ? ends + 1 : ends, 0);
+      onFailure(bytes.reduce((ends, byte) => byte === LINE_END ? ends + 1 : ends, 0));
       throw error;
     }
   }

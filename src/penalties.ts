@@ -582,11 +582,10 @@ export class PenaltyTable {
       return this.#explain("a login without password: proves nothing", event);
     }
     if (this.#isExempt(event.host)) return this.#explain("exempt", event);
+    // It may be counted both with its network and, from when somebody there was in good standing, by itself.
     const key = this.#key(event.host);
-    let host = this.#byKey.get(key) ?? NONE;
-    if (host === NONE && key !== event.host) host = this.#byKey.get(event.host) ?? NONE;
-    const before = host === NONE ? 0 : this.#hosts.get(host, POINTS);
-    if (host !== NONE) this.#remove(host);
+    let before = this.#forgive(key);
+    if (key !== event.host) before = Math.max(before, this.#forgive(event.host));
     if (this.#policy.creditMs > 0) {
       this.#standing.login(event.host, now);
     } else {
@@ -728,6 +727,15 @@ export class PenaltyTable {
     if (this.#exempt.size >= EXEMPT_CACHE_MAX) this.#exempt.clear();
     this.#exempt.set(address, exempt);
     return exempt;
+  }
+
+  /** Takes a host out of the table, if it is there; the points that it had. */
+  #forgive(key: HostKey): number {
+    const host = this.#byKey.get(key);
+    if (host === undefined) return 0;
+    const points = this.#hosts.get(host, POINTS);
+    this.#remove(host);
+    return points;
   }
 
   /** Takes a host out of the table. What it says stays readable until the next host is made. */

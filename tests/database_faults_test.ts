@@ -367,6 +367,30 @@ Deno.test("blocks whose end comes, and blocks that are added, before the rest is
   });
 });
 
+Deno.test("deleted or replaced before the rest is read: the old file still tells it", async () => {
+  for (const replaced of [false, true]) {
+    await withDatabase((path, folder) => {
+      const all = makeDatabase(path, 50);
+      using list = openDurable(path, NOW, LATER).list;
+      for (const part of ["", "-wal", "-shm"]) Deno.removeSync(path + part);
+      if (replaced) {
+        using other = BlockList.open(`${folder}/other.db`);
+        other.add([block("192.0.2.1")], NOW);
+        other.close();
+        Deno.renameSync(`${folder}/other.db`, path);
+      }
+      assert.equal(list.retry(NOW + 1), true);
+      list.readRest(NOW + 1);
+      const kept = new Map(list.all().map((one) => [one.target, one]));
+      for (const one of all) assert.deepEqual(kept.get(one.target), one);
+      assert.equal(list.size, replaced ? 51 : 50);
+      list.close();
+      using again = BlockList.open(path);
+      for (const one of all) assert.deepEqual(again.get(one.target), one);
+    });
+  }
+});
+
 Deno.test("the file is destroyed before the rest is read: every block stays, and is written anew", async () => {
   await withDatabase((path, folder) => {
     const all = makeDatabase(path, 40_000); // larger than SQLite's page cache of 2 MB
@@ -715,6 +739,31 @@ for (
       }),
   });
 }
+
+Deno.test({
+  name:
+    "the disk fails before the rest is read: what is missing is completed when it is over (root and strace only)",
+  ignore: !canTrace,
+  fn: () =>
+    withDatabase(async (path) => {
+      makeDatabase(path, 40_000); // larger than SQLite's page cache of 2 MB
+      await using daemon = new Helper();
+      await daemon.ask(`clock ${NOW}`);
+      assert.equal((await daemon.ask(`first ${path}`)).blocks, 40_000);
+      const endFault = await injectFault(daemon.pid, path, "pread64:error=EIO");
+      const failing = await daemon.ask("rest");
+      assert.equal(failing.size, 40_000);
+      assert((await daemon.ask("state")).troubles.length > 0, "everything could be read");
+      await endFault();
+      await daemon.ask(`clock ${NOW + 2 * RETRY_MAX_MS}`);
+      for (let n = 3; !await daemon.ask("retry"); n++) {
+        assert(n < 20, "still not written");
+        await daemon.ask(`clock ${NOW + n * RETRY_MAX_MS}`);
+      }
+      assert.deepEqual(await daemon.ask("rest"), { size: 40_000, bare: 0 });
+      assert.equal((await daemon.ask("state")).trouble, null);
+    }),
+});
 
 Deno.test({
   name: "a list that cannot even be read is not an empty one: no start (root and strace only)",

@@ -4,6 +4,8 @@
  *
  *     open PATH            the daemon's list           { blocks, salvaged } or { error, advice, fault }
  *     later PATH           the same, and changes reach the disk later
+ *     first PATH           the same as open, but only targets and ends are read
+ *     rest                 reads the rest              { size, bare }: blocks, and those without their details
  *     add TARGET...        at clock value `clock`      durable?
  *     remove TARGET...                                 durable?
  *     clock MS             sets the clock
@@ -24,7 +26,8 @@
 import { DatabaseSync } from "node:sqlite";
 import { BlockList, BlockListError } from "../src/block_list.ts";
 import { lockDatabase } from "../src/block_list/lock.ts";
-import { DurableBlockList } from "../src/durable_block_list.ts";
+import { BARE_REASON } from "../src/block_list/salvage.ts";
+import { DurableBlockList, type DurableOptions } from "../src/durable_block_list.ts";
 
 let list: DurableBlockList | undefined;
 let holder: DatabaseSync | undefined;
@@ -50,10 +53,10 @@ function block(target: string) {
   };
 }
 
-function open(path: string, syncLater: boolean) {
+function open(path: string, options: DurableOptions = {}) {
   list = DurableBlockList.open(path, {
+    ...options,
     now: clock,
-    syncLater,
     onTrouble: (message) => troubles.push(message),
     onMended: (message) => mends.push(message),
   });
@@ -61,8 +64,14 @@ function open(path: string, syncLater: boolean) {
 }
 
 const verbs: Record<string, (rest: string, words: string[]) => unknown> = {
-  open: (path) => open(path, false),
-  later: (path) => open(path, true),
+  open: (path) => open(path),
+  later: (path) => open(path, { syncLater: true }),
+  first: (path) => open(path, { readLater: true }),
+  rest() {
+    opened().readRest(clock);
+    const bare = opened().all().filter(({ reason }) => reason === BARE_REASON);
+    return { size: opened().size, bare: bare.length };
+  },
   add: (_, targets) => opened().add(targets.map(block), clock),
   remove: (_, targets) => opened().remove(targets, clock),
   clock: (ms) => clock = Number(ms),

@@ -432,11 +432,14 @@ Deno.test("lines that are written at once are one write, and counted one by one 
   room = "info: a\ninf".length;
   log.infoAll(["a", "b", "c"]);
   strictEqual(log.lost, 2);
+  // Now not even what says that lines are missing can be written.
+  log.infoAll(["d", "e", "f"]);
+  strictEqual(log.lost, 5);
   room = Infinity;
-  log.info("d");
+  log.info("g");
   strictEqual(
     writes.join(""),
-    "info: a\ninf\nwarn: 2 lines were lost here, because the log could not be written\ninfo: d\n",
+    "info: a\ninf\nwarn: 5 lines were lost here, because the log could not be written\ninfo: g\n",
   );
 });
 

@@ -565,3 +565,23 @@ Deno.test("penalties: every recording by Asterisk's own clock: nobody is blocked
     }
   }
 });
+
+Deno.test("penalties: a login forgives a host under its own address and with its network", () => {
+  const bench = new Bench({ ipv6Prefix: 64, creditMs: 60 * 60 * SECOND });
+  const [a, b, c] = ["2001:db8::a", "2001:db8::b", "2001:db8::c"] as const;
+  // While a is in good standing its neighbours are counted by themselves.
+  bench.take(successfulAuth(a)).after(SECOND).take(wrongAnswer(b));
+  // Afterwards with the network, until b logs in.
+  bench.after(61 * 60 * SECOND).take(challengeSent(c)).after(SECOND).take(successfulAuth(b));
+  assert.equal(bench.points(b), 0);
+  for (let ping = 0; ping < 5; ping++) bench.after(20 * SECOND).take(challengeSent(b));
+  bench.after(20 * SECOND);
+  assert.deepEqual(bench.blocked, []);
+  // Its limit is that of good standing.
+  for (let i = 0; i < 29; i++) bench.take(wrongAnswer(b));
+  assert.deepEqual(bench.blocked, []);
+  bench.take(wrongAnswer(b));
+  assert.deepEqual(bench.offences.map(({ target, inGoodStanding }) => [target, inGoodStanding]), [
+    [b, true],
+  ]);
+});
