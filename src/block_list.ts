@@ -794,13 +794,17 @@ function unopenedError(path: string, cause: unknown): BlockListError | undefined
   return undefined;
 }
 
-/** The rows in the order of {@linkcode byAge}; `undefined` if that is theirs already, as it is when nobody came back. */
+/**
+ * The rows in the order of {@linkcode byAge}; `undefined` if that is theirs already, as it is when nobody came back. Rows that
+ * are no blocks may stand anywhere.
+ */
 function orderByAge(targets: readonly unknown[], sinces: readonly unknown[]): number[] | undefined {
+  const [target, since] = [targets as string[], sinces as number[]];
   const compare = (a: number, b: number) =>
-    Number(sinces[a]) - Number(sinces[b]) || (String(targets[a]) < String(targets[b]) ? -1 : 1);
+    since[a]! - since[b]! || (target[a]! < target[b]! ? -1 : 1);
   let row = 1;
-  while (row < targets.length && compare(row - 1, row) < 0) row++;
-  return row >= targets.length ? undefined : Array.from(targets.keys()).sort(compare);
+  while (row < target.length && compare(row - 1, row) < 0) row++;
+  return row >= target.length ? undefined : Array.from(target.keys()).sort(compare);
 }
 
 /**
