@@ -18,6 +18,12 @@ export type ListenOn =
   /** A Unix socket. */
   | { readonly path: string };
 
+/**
+ * How many connections may wait. Deno up to 2.6 takes it for how many there may ever be (`node:net` never counts down when
+ * one is closed): with the default of 511 the server falls silent after 513. How many there are at a time is bounded here.
+ */
+const BACKLOG = 1_000_000_000;
+
 /** What a {@linkcode BoundedServer} is made of. */
 export interface BoundedServerOptions {
   /** Most connections at a time; a further one is closed at once. */
@@ -65,7 +71,7 @@ export class BoundedServer {
     const server = bounded.#server;
     return new Promise((resolve, reject) => {
       server.once("error", reject);
-      server.listen(where, () => {
+      server.listen({ ...where, backlog: BACKLOG }, () => {
         server.removeListener("error", reject);
         // Not to be able to accept for a while (too many open files) must not end the program.
         server.on("error", () => {});

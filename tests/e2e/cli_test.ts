@@ -1,6 +1,7 @@
 /** The compiled program on a machine of its own, at its default paths, used as a person uses it. */
 
 import assert from "node:assert/strict";
+import { askStatus, statusSocketPath } from "../../src/status_socket.ts";
 import { wrongAnswer } from "../asterisk_events.ts";
 import { sh, until } from "../namespace.ts";
 import { type AmiClientOfServer, AmiServer } from "./ami_server.ts";
@@ -130,6 +131,9 @@ onOwnMachine(import.meta.url, (executable) => {
     const status = JSON.parse(await well(["--status", "--json"]));
     assert.equal(status.pid, running.pid);
     assert.equal(status.blocks.count, 1);
+    // As often as it is asked: a runtime that counts connections without end falls silent after 513.
+    const socket = await statusSocketPath(status.database.path);
+    for (let asked = 0; asked < 600; asked++) assert.match(await askStatus(socket), /"pid":/);
     await endsSoon(running);
     assert.equal((await ampere(["--status"])).code, 1);
   });
