@@ -260,15 +260,9 @@ export class AddressSet {
    */
   hasIpv4(address: number): boolean {
     const ranges = this.#ranges[4];
-    const word = address >>> 0;
-    let low = 0;
-    let high = ranges.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (ranges[middle]!.first[0]! <= word) low = middle + 1;
-      else high = middle;
-    }
-    return low > 0 && ranges[low - 1]!.last[0]! >= word;
+    if (ranges.length === 0) return false;
+    const words = [address >>> 0];
+    return meets(ranges, words, words);
   }
 
   /**

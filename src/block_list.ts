@@ -101,6 +101,12 @@ const COLUMNS = [
   "times",
 ] as const;
 
+/** Those of a {@linkcode BlockEntry}. */
+const ENTRY_COLUMNS = ["target", "until"] as const;
+
+/** Those of a {@linkcode BriefBlock}: the first ones. */
+const BRIEF_COLUMNS = COLUMNS.slice(0, 4);
+
 /** Blocks that one statement writes when there are many: in half of the time of one each. */
 const ROWS_PER_INSERT = 50;
 
@@ -114,12 +120,6 @@ const PUT: Readonly<Record<number, string>> = Object.fromEntries(
        account = excluded.account, times = excluded.times`,
   ]),
 );
-
-/** Those of a {@linkcode BlockEntry}. */
-const ENTRY_COLUMNS = ["target", "until"] as const;
-
-/** Those of a {@linkcode BriefBlock}: the first ones. */
-const BRIEF_COLUMNS = COLUMNS.slice(0, 4);
 
 /**
  * The list in its file.

@@ -233,7 +233,11 @@ async function listBlocks(config: Config, json: boolean): Promise<number> {
   };
   if (json) {
     for (const block of list.all()) if (!hasEnded(block, now)) add(formatBlockJson(block));
-  } else list.visit((block) => hasEnded(block, now) || add(formatBlock(block)));
+  } else {
+    list.visit((block) => {
+      if (!hasEnded(block, now)) add(formatBlock(block));
+    });
+  }
   list.close();
   return print(text);
 }

@@ -426,7 +426,7 @@ export class Daemon {
     if (fresh.size === 0) return;
     const blocks = [...fresh.values()];
     const durable = this.#list.add(blocks, now);
-    this.enforcer.block(blocks.map(entryOf));
+    this.enforcer.block(blocks);
     this.counters.added += blocks.length;
     for (const block of blocks) this.#notifyBlock(block, now);
     this.#log.infoAll(blocks.map((block) => {
@@ -519,7 +519,7 @@ export class Daemon {
     const { added, removed, changed } = this.#list.reload(now);
     if (added.length + removed.length + changed.length === 0) return;
     const current = [...added, ...changed].flatMap((target) => this.#list.get(target) ?? []);
-    this.enforcer.block(current.map(entryOf));
+    this.enforcer.block(current);
     this.enforcer.release(removed);
     for (const target of removed.slice(0, LOGGED_CHANGES_MAX)) this.table.pardon(target, overlaps);
     this.counters.removed += removed.length;
@@ -662,10 +662,6 @@ const TAMPERED: Record<Tampered, string> = {
   "cut off": "an event could not be checked because the connection ended; nothing was obeyed",
   oversized: "tampered: a message was too long and was skipped",
 };
-
-function entryOf(block: { target: string; until: number | undefined }): Entry {
-  return { target: block.target, until: block.until };
-}
 
 /** How the daemon is started. */
 export interface DaemonInvocation {

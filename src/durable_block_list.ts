@@ -654,6 +654,7 @@ export class DurableBlockList implements Disposable {
    * log must go: SQLite would lay it over the file that is there now.
    */
   #leaveMoved(): void {
+    // First of all: what follows asks for the blocks, and no fault of this file may be taken for one of the new file.
     this.#readDetails(Date.now());
     const list = this.#opened();
     try {

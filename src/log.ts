@@ -138,7 +138,7 @@ export class Log {
    * @param message What happens.
    */
   debug(message: string): void {
-    this.#write("debug", message);
+    this.#write("debug", [message]);
   }
 
   /**
@@ -147,7 +147,7 @@ export class Log {
    * @param message What happened.
    */
   info(message: string): void {
-    this.#write("info", message);
+    this.#write("info", [message]);
   }
 
   /**
@@ -156,7 +156,7 @@ export class Log {
    * @param messages What happened.
    */
   infoAll(messages: readonly string[]): void {
-    this.#write("info", ...messages);
+    this.#write("info", messages);
   }
 
   /**
@@ -165,7 +165,7 @@ export class Log {
    * @param message What is wrong, what to do.
    */
   warn(message: string): void {
-    this.#write("warn", message);
+    this.#write("warn", [message]);
   }
 
   /**
@@ -174,7 +174,7 @@ export class Log {
    * @param message What is wrong, what to do.
    */
   error(message: string): void {
-    this.#write("error", message);
+    this.#write("error", [message]);
   }
 
   /**
@@ -205,7 +205,7 @@ export class Log {
     }
     this.#causes.set(key, { since: now, held: 0, level, message: "" });
     this.#nextSweep = Math.min(this.#nextSweep, now + LIMIT_WINDOW_MS);
-    this.#write(level, withCount(message, known?.held ?? 0));
+    this.#write(level, [withCount(message, known?.held ?? 0)]);
   }
 
   /**
@@ -231,7 +231,7 @@ export class Log {
     } catch (error) {
       if (!(error instanceof LogError)) throw error;
       const message = `${error.message}; the file opened before stays in use`;
-      this.#write("error", message);
+      this.#write("error", [message]);
       this.#stderr.write("error", [message], this.#now());
       return false;
     }
@@ -251,7 +251,7 @@ export class Log {
     this.#file = undefined;
   }
 
-  #write(level: LogLevel, ...messages: readonly string[]): void {
+  #write(level: LogLevel, messages: readonly string[]): void {
     if (!this.writes(level)) return;
     const now = this.#now();
     if (this.#file === undefined) {
@@ -282,7 +282,7 @@ export class Log {
           continue;
         }
         // The line stands for one of those held back, and opens a window of its own.
-        this.#write(cause.level, withCount(cause.message, cause.held - 1));
+        this.#write(cause.level, [withCount(cause.message, cause.held - 1)]);
         cause.since = writtenAt;
         cause.held = 0;
         cause.message = "";

@@ -1,11 +1,16 @@
 /** A daemon with known numbers, for the tests of what is shown of it. */
 
-import { eventType } from "../src/ami/security_event.ts";
+import { EVENT_TYPES, type EventType } from "../src/ami/security_event.ts";
 import { DEFAULT_CONFIG } from "../src/config.ts";
 import { Counters } from "../src/counters.ts";
 import type { StatusSource } from "../src/status.ts";
 
 export const NOW = Date.UTC(2026, 10, 22, 8, 9, 9);
+
+/** The index of a kind of event of a service. */
+export function eventType(kind: EventType["kind"], service: EventType["service"]): number {
+  return EVENT_TYPES.findIndex((type) => type.kind === kind && type.service === service);
+}
 
 export function source(
   options: { connected?: boolean; trouble?: string; failing?: boolean } = {},

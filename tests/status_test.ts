@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
-import { eventType } from "../src/ami/security_event.ts";
 import { DEFAULT_CONFIG } from "../src/config.ts";
 import { Counters } from "../src/counters.ts";
 import { Services } from "../src/services.ts";
@@ -23,7 +22,7 @@ import {
   styleFor,
 } from "../src/terminal.ts";
 import { until } from "./namespace.ts";
-import { NOW, source } from "./status_source.ts";
+import { eventType, NOW, source } from "./status_source.ts";
 
 async function withFolder(run: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();

@@ -296,11 +296,6 @@ const eventTypes: EventType[] = [];
 /** Every kind of event of every service: what {@linkcode SecurityEvent.type} is an index of. */
 export const EVENT_TYPES: readonly EventType[] = eventTypes;
 
-/** The index of a kind of event of a service. */
-export function eventType(kind: SecurityEventKind, service: Service): number {
-  return EVENT_TYPES.findIndex((type) => type.kind === kind && type.service === service);
-}
-
 interface Grammar {
   readonly kind: SecurityEventKind;
   readonly name: Literal;
