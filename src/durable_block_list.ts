@@ -343,17 +343,44 @@ export class DurableBlockList implements Disposable {
    */
   removeEnded(now: number = Date.now()): Block[] {
     if (now < this.#nextEnd) return [];
+    const ended = this.#takeUnreadEnded(now) ?? this.#takeEnded(now);
+    for (const { target, times, until } of ended) {
+      this.#owed.set(target, { kind: "ended", past: { target, times, ended: until ?? now } });
+    }
+    this.#write(now);
+    return ended;
+  }
+
+  #takeEnded(now: number): Block[] {
     const ended: Block[] = [];
     this.#nextEnd = Infinity;
     for (const block of this.#blocks.values()) {
       if (hasEnded(block, now)) ended.push(block);
       else this.#noteEnd(block.until);
     }
-    for (const { target, times, until } of ended) {
-      this.#blocks.delete(target);
-      this.#owed.set(target, { kind: "ended", past: { target, times, ended: until ?? now } });
+    for (const { target } of ended) this.#byTarget.delete(target);
+    return ended;
+  }
+
+  /** The same before the rest is read; `undefined` if it must be read for that, because they are many or the file fails. */
+  #takeUnreadEnded(now: number): Block[] | undefined {
+    const [list, unread] = [this.#list, this.#unread];
+    if (list === undefined || unread === undefined) return undefined;
+    const left = unread.filter((entry) => !hasEnded(entry, now));
+    if (unread.length - left.length > SINGLE_READS_MAX) return undefined;
+    const ended: Block[] = [];
+    try {
+      for (const entry of unread) {
+        if (!hasEnded(entry, now)) continue;
+        const block = list.get(entry.target);
+        ended.push({ ...(block ?? bareBlock(entry.target, undefined, now)), until: entry.until });
+      }
+    } catch {
+      return undefined;
     }
-    this.#write(now);
+    this.#unread = left;
+    this.#nextEnd = Infinity;
+    for (const { until } of left) this.#noteEnd(until);
     return ended;
   }
 
@@ -424,11 +451,11 @@ export class DurableBlockList implements Disposable {
     };
     this.#foundAdded.clear();
     if (this.#list === undefined || this.#wasMoved()) return change;
-    this.readRest();
-    if (this.#list === undefined) return change;
     try {
       const version = this.#list.dataVersion();
       if (version === this.#seenVersion) return change;
+      const failure = this.#readDetails(now);
+      if (failure !== undefined) throw failure;
       const ends = this.#list.ends();
       for (const target of this.#blocks.keys()) {
         if (!ends.has(target) && !this.#owed.has(target)) change.removed.push(target);

@@ -367,6 +367,29 @@ Deno.test("blocks whose end comes, and blocks that are added, before the rest is
   });
 });
 
+Deno.test("blocks that ended while no daemon ran are the same whether the rest is read or not", async () => {
+  for (const count of [3, 600]) {
+    const outcomes: unknown[] = [];
+    for (const options of [{}, LATER]) {
+      await withDatabase((path) => {
+        makeDatabase(path, 1_000);
+        const ending = { until: NOW + 9, account: "root", times: 7 };
+        using other = BlockList.open(path);
+        other.add(blocks(count).map((_, n) => block(address(5_000 + n), ending)), NOW);
+        using list = openDurable(path, NOW, options).list;
+        const ended = list.removeEnded(NOW + 9);
+        assert.equal(ended.length, count);
+        assert.deepEqual(list.removeEnded(NOW + 9), []);
+        assert.equal(list.size, 1_000);
+        assert.equal(list.timesOf(ended[0]!.target), 7);
+        assert.deepEqual(stored(path), list.targets().sort());
+        outcomes.push([ended, list.all(), other.history()]);
+      });
+    }
+    assert.deepEqual(outcomes[0], outcomes[1]);
+  }
+});
+
 Deno.test("deleted or replaced before the rest is read: the old file still tells it", async () => {
   for (const replaced of [false, true]) {
     await withDatabase((path, folder) => {
@@ -396,6 +419,9 @@ Deno.test("the file is destroyed before the rest is read: every block stays, and
     const all = makeDatabase(path, 40_000); // larger than SQLite's page cache of 2 MB
     const { list, troubles } = openDurable(path, NOW, LATER);
     overwrite(path, 4 * PAGE, noise(Deno.statSync(path).size - 8 * PAGE, 7));
+    // Nobody changed it: it is not read for that.
+    assert.deepEqual(list.reload(NOW), { added: [], removed: [], changed: [] });
+    assert.deepEqual(troubles, []);
     list.readRest(NOW);
     assert.deepEqual(list.targets().sort(), all.map(({ target }) => target).sort());
     assert.match(troubles.join(), /damaged.*set aside and written anew/);
