@@ -174,6 +174,7 @@ export class DurableBlockList implements Disposable {
   #nextEnd = Infinity;
   /** Changes that were found when the file was opened again, for the next {@linkcode DurableBlockList.reload}. */
   readonly #foundAdded = new Set<string>();
+  readonly #foundChanged = new Set<string>();
   /** With `syncLater`, until the disk fails: from then on each change waits for it, so that a further fault is seen at once. */
   #sync: BackgroundSync | undefined;
   /** Changes that are only in the write-ahead log. */
@@ -447,9 +448,10 @@ export class DurableBlockList implements Disposable {
     const change = {
       added: [...this.#foundAdded],
       removed: [] as string[],
-      changed: [] as string[],
+      changed: [...this.#foundChanged],
     };
     this.#foundAdded.clear();
+    this.#foundChanged.clear();
     if (this.#list === undefined || this.#wasMoved()) return change;
     try {
       const version = this.#list.dataVersion();
@@ -706,7 +708,8 @@ export class DurableBlockList implements Disposable {
       if (!ends.has(block.target)) this.#owed.set(block.target, { kind: "put", block });
     }
     for (const block of this.#differing(ends)) {
-      if (!this.#blocks.has(block.target)) this.#foundAdded.add(block.target);
+      const found = this.#blocks.has(block.target) ? this.#foundChanged : this.#foundAdded;
+      found.add(block.target);
       this.#keep(block);
     }
     this.#seenVersion = version;

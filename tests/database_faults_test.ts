@@ -940,13 +940,20 @@ Deno.test("the write-ahead log deleted while running: the list is written again"
 Deno.test("replaced by another list: both are joined, reload tells what came", async () => {
   await withDatabase((path) => {
     makeDatabase(`${path}.backup`, 3);
+    {
+      using backup = BlockList.open(`${path}.backup`);
+      backup.add([block("192.0.2.3", { until: NOW + 9 })], NOW);
+    }
     const { list } = openDurable(path);
-    list.add([block("192.0.2.1"), block("192.0.2.2")], NOW);
+    list.add([block("192.0.2.1"), block("192.0.2.2"), block("192.0.2.3")], NOW);
     Deno.renameSync(`${path}.backup`, path);
     assert.equal(list.remove(["192.0.2.2"], NOW), true);
-    const expected = [...blocks(3).map((b) => b.target), "192.0.2.1"].sort();
+    const expected = [...blocks(3).map((b) => b.target), "192.0.2.1", "192.0.2.3"].sort();
     assert.deepEqual(list.targets().sort(), expected);
-    assert.deepEqual([...list.reload().added].sort(), blocks(3).map((b) => b.target).sort());
+    const { added, removed, changed } = list.reload();
+    assert.deepEqual([...added].sort(), blocks(3).map((b) => b.target).sort());
+    assert.deepEqual([removed, changed], [[], ["192.0.2.3"]]);
+    assert.deepEqual(list.reload(), { added: [], removed: [], changed: [] });
     assert.deepEqual(stored(path), expected);
     list.close();
   });
