@@ -68,6 +68,7 @@ export {
   type BriefBlock,
   type Changes,
   type DatabaseFault,
+  type EntryPage,
   hasEnded,
   type NewBlock,
   type OpenOptions,
@@ -76,6 +77,7 @@ export {
 export {
   DurableBlockList,
   type DurableOptions,
+  type EntryVisitor,
   type ListChange,
   type SalvageReport,
   type StartReport,
@@ -93,6 +95,7 @@ export {
 } from "./src/firewall/backend.ts";
 export {
   type CommandResult,
+  type Input,
   type Program,
   PROGRAMS,
   run,
@@ -107,4 +110,6 @@ export {
   type EnforcerOptions,
   type EnforcerStatus,
   type FamilyStatus,
+  type SortedEntries,
 } from "./src/firewall/enforcer.ts";
+export { Foresight, type ForesightOptions } from "./src/firewall/foresight.ts";

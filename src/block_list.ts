@@ -89,6 +89,14 @@ export interface Changes {
   readonly forgetStandingBefore: number;
 }
 
+/** Some entries; see {@linkcode BlockList.entryPages}. */
+export interface EntryPage {
+  /** In the order of the rows. */
+  readonly entries: readonly BlockEntry[];
+  /** None of them ends before, in milliseconds since 1970; `undefined`: none ever does. */
+  readonly firstEnd: number | undefined;
+}
+
 /** The columns of a block, in the order that {@linkcode BlockReader} reads them. */
 const COLUMNS = [
   "target",
@@ -103,6 +111,13 @@ const COLUMNS = [
 
 /** Those of a {@linkcode BlockEntry}. */
 const ENTRY_COLUMNS = ["target", "until"] as const;
+
+/** The lowest number that a row can have. */
+const ROW_MIN = -(2n ** 63n);
+
+/** So many of them after a row, in the order of the rows. */
+const ENTRY_PAGE = `SELECT json_group_array(target) AS target, json_group_array(until) AS until,
+  CAST(max(row) AS TEXT) AS last, CAST(min(until) AS REAL) AS ends FROM (SELECT rowid AS row, target, until FROM block WHERE rowid > ? ORDER BY rowid LIMIT ?)`;
 
 /** Those of a {@linkcode BriefBlock}: the first ones. */
 const BRIEF_COLUMNS = COLUMNS.slice(0, 4);
@@ -357,16 +372,38 @@ export class BlockList implements Disposable {
   entries(): BlockEntry[] {
     return this.#guarded(() => {
       const [targets, ends] = this.#columns("block", ENTRY_COLUMNS) as [unknown[], unknown[]];
-      const entries: BlockEntry[] = [];
-      for (let row = 0; row < targets.length; row++) {
-        const target = targets[row];
-        if (typeof target !== "string" || !isCanonical(target)) continue;
-        const end = ends[row];
-        entries.push({ target, until: typeof end === "number" ? boundedTime(end) : undefined });
-      }
+      const entries = toEntries(targets, ends);
       this.#skipped = targets.length - entries.length;
       return entries;
     });
+  }
+
+  /**
+   * The same as {@linkcode BlockList.entries} in pages, all of one moment whatever others change meanwhile. As long as not all were
+   * taken, nothing else may be done with the list.
+   *
+   * @param rows most rows of a page; of the first one a quarter, so that it comes soon
+   * @throws BlockListError if the file cannot be read
+   */
+  *entryPages(rows: number): Generator<EntryPage, void> {
+    this.#skipped = 0;
+    this.#guarded(() => this.#run("BEGIN").run());
+    try {
+      let most = Math.ceil(rows / 4);
+      for (let after = ROW_MIN, isLast = false; !isLast; most = rows) {
+        const page = this.#guarded(() => this.#run(ENTRY_PAGE).get(after, most));
+        const targets: unknown[] = JSON.parse(String(page?.target));
+        const entries = toEntries(targets, JSON.parse(String(page?.until)));
+        this.#skipped += targets.length - entries.length;
+        isLast = targets.length < most;
+        if (!isLast) after = this.#later(after, BigInt(String(page?.last)));
+        const ends = page?.ends;
+        const firstEnd = typeof ends === "number" ? boundedTime(ends) : undefined;
+        if (entries.length > 0) yield { entries, firstEnd };
+      }
+    } finally {
+      if (this.#db.isOpen && this.#db.isTransaction) this.#rollback();
+    }
   }
 
   /**
@@ -589,6 +626,13 @@ export class BlockList implements Disposable {
     return blocks;
   }
 
+  /** In a damaged file rows may stand in any order. */
+  #later(before: bigint, row: bigint): bigint {
+    if (row > before) return row;
+    const error = new Error(`database disk image is malformed: row ${row} comes after ${before}`);
+    throw toBlockListError(error, this.path);
+  }
+
   #columns(from: string, names: readonly string[]): unknown[][] {
     const wanted = names.map((name) => `json_group_array(${name}) AS ${name}`).join(", ");
     const found = this.#run(`SELECT ${wanted} FROM ${from}`).get();
@@ -636,6 +680,18 @@ export class BlockList implements Disposable {
       throw error instanceof TypeError ? error : toBlockListError(error, this.path);
     }
   }
+}
+
+/** What is no entry is left out. */
+function toEntries(targets: readonly unknown[], ends: readonly unknown[]): BlockEntry[] {
+  const entries: BlockEntry[] = [];
+  for (let row = 0; row < targets.length; row++) {
+    const target = targets[row];
+    if (typeof target !== "string" || !isCanonical(target)) continue;
+    const end = ends[row];
+    entries.push({ target, until: typeof end === "number" ? boundedTime(end) : undefined });
+  }
+  return entries;
 }
 
 /** How often each file is open here, by device and inode: see {@linkcode prepareFile}. */

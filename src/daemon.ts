@@ -16,7 +16,8 @@ import { type Config, describeConfig, formatProblem, readConfig } from "./config
 import { Counters } from "./counters.ts";
 import { exemptAddresses } from "./exempt.ts";
 import { type Backend, type Entry, isLasting } from "./firewall/backend.ts";
-import { Enforcer } from "./firewall/enforcer.ts";
+import { Enforcer, type SortedEntries } from "./firewall/enforcer.ts";
+import { Foresight } from "./firewall/foresight.ts";
 import { escapeText, formatLocalTime, Log } from "./log.ts";
 import type { Notice } from "./notice.ts";
 import { type HostStatus, type Offence, type PenaltyPolicy, PenaltyTable } from "./penalties.ts";
@@ -92,6 +93,8 @@ export interface DaemonParts {
   readonly config: Config;
   readonly list: DaemonList;
   readonly backends: readonly Backend[];
+  /** What the backends were told of the list already. */
+  readonly foresight?: Foresight;
   readonly log: Log;
   /** Monotonic time, for intervals. */
   readonly clock?: Clock;
@@ -207,8 +210,7 @@ export class Daemon {
    */
   async run(signal: AbortSignal): Promise<number> {
     const wall = this.#wallClock();
-    this.#list.removeEnded(wall);
-    this.#releaseTrusted();
+    const sorted = this.#removeUnwanted(wall);
     this.table.restoreStanding(
       [...this.#list.standing()].map(([host, at]) => [host, this.#fromWallClock(at)]),
     );
@@ -228,7 +230,7 @@ export class Daemon {
       code = 1;
       stop.abort();
     };
-    const started = this.enforcer.start(this.#list.entries()).then((failures) => {
+    const started = this.enforcer.start(this.#list.entries(), sorted).then((failures) => {
       this.#list.readRest?.(this.#wallClock());
       // The other family may have taken its time: IPv4 may work by now.
       const works = this.enforcer.status().families.some((f) => f.family === 4 && !f.failing);
@@ -560,28 +562,40 @@ export class Daemon {
   /** The machine may have got another address. */
   #refreshExempt(): void {
     const exempt = this.#exempt(this.#config.trust);
-    const known = this.table.policy.exempt.targets;
-    if (
-      exempt.targets.length === known.length &&
-      exempt.targets.every((target, i) => target === known[i])
-    ) return;
+    if (isSameSet(exempt, this.table.policy.exempt)) return;
     this.table.setPolicy({ ...this.table.policy, exempt });
     this.#releaseTrusted();
   }
 
+  /** At the start: removes stored blocks that are not to be in force, and gives the others if they are sorted already. */
+  #removeUnwanted(wall: number): SortedEntries | undefined {
+    const { foresight } = this.#parts;
+    const ended = this.#list.removeEnded(wall).length;
+    const sorted = foresight?.ended === ended &&
+        isSameSet(foresight.exempt, this.table.policy.exempt)
+      ? foresight.sorted
+      : undefined;
+    this.#releaseTrusted(sorted === undefined ? undefined : foresight?.trusted);
+    return sorted;
+  }
+
   /** Nobody who is trusted stays blocked. */
-  #releaseTrusted(): void {
-    const { exempt } = this.table.policy;
-    const trusted: string[] = [];
-    for (const { target } of this.#list.entries()) {
-      if (exempt.overlaps(target)) trusted.push(target);
-    }
+  #releaseTrusted(trusted: readonly string[] = this.#findTrusted()): void {
     if (trusted.length === 0) return;
     this.#list.remove(trusted, this.#wallClock());
     this.enforcer.release(trusted);
     this.counters.removed += trusted.length;
     this.#notifyReleased(trusted, "trusted now, or an address of this machine");
     this.#logChanges("released", trusted, "trusted now, or an address of this machine");
+  }
+
+  #findTrusted(): string[] {
+    const { exempt } = this.table.policy;
+    const trusted: string[] = [];
+    for (const { target } of this.#list.entries()) {
+      if (exempt.overlaps(target)) trusted.push(target);
+    }
+    return trusted;
   }
 
   // Reports
@@ -654,6 +668,11 @@ export class Daemon {
   }
 }
 
+function isSameSet(a: AddressSet, b: AddressSet): boolean {
+  return a.targets.length === b.targets.length &&
+    a.targets.every((target, i) => target === b.targets[i]);
+}
+
 const TAMPERED: Record<Tampered, string> = {
   malformed:
     "tampered: a message is not formed as Asterisk forms it: somebody put line ends into an account name; nothing was obeyed",
@@ -693,9 +712,19 @@ export async function runDaemon(config: Config, invocation: DaemonInvocation): P
   const backends = firewallBackends(config, log, invocation.dryRun);
   // The firewall is asked what it holds while the list is read.
   for (const backend of backends) backend.prepare?.();
+  const exempt = exemptAddresses(config.trust);
+  const foresight = new Foresight({ backends, exempt, now: Date.now(), log });
+  let list: DaemonList;
+  try {
+    list = await openList(config, log, invocation.dryRun, foresight);
+  } catch (error) {
+    for (const backend of backends) backend.fin();
+    throw error;
+  }
   const daemon: Daemon = new Daemon({
     config,
-    list: openList(config, log, invocation.dryRun),
+    list,
+    foresight,
     backends,
     log,
     verbose: invocation.verbose,
@@ -717,6 +746,7 @@ export async function runDaemon(config: Config, invocation: DaemonInvocation): P
   for (const [signal, handler] of signals) Deno.addSignalListener(signal, handler);
   try {
     // The firewall comes first, but a webhook must be there before the first report.
+    await foresight.pause();
     const isEarly = config.webhook !== undefined;
     if (isEarly) await services.apply();
     const running = daemon.run(stop.signal);

@@ -11,6 +11,7 @@ import { DurableBlockList } from "./durable_block_list.ts";
 import type { Backend } from "./firewall/backend.ts";
 import { run } from "./firewall/command.ts";
 import { dryRunner } from "./firewall/dry_run.ts";
+import type { Foresight } from "./firewall/foresight.ts";
 import { IpsetBackend } from "./firewall/ipset.ts";
 import { IptablesBackend } from "./firewall/iptables.ts";
 import type { Log } from "./log.ts";
@@ -22,19 +23,27 @@ import { MemoryBlockList } from "./memory_block_list.ts";
  * @param config where it is
  * @param log takes what is to be said of it
  * @param dryRun read it, but keep changes in memory
+ * @param foresight is told what is blocked while others are still being read
  * @throws {BlockListError} when a person must mend something first
  */
-export function openList(config: Config, log: Log, dryRun: boolean): DaemonList {
-  if (dryRun) return new MemoryBlockList(config.database, readStored(config.database));
+export async function openList(
+  config: Config,
+  log: Log,
+  dryRun: boolean,
+  foresight: Foresight,
+): Promise<DaemonList> {
+  if (dryRun) {
+    foresight.dismiss();
+    return new MemoryBlockList(config.database, readStored(config.database));
+  }
   const now = Date.now();
-  const list = DurableBlockList.open(config.database, {
+  const list = await DurableBlockList.openInTurns(config.database, {
     now,
     syncLater: true,
-    readLater: true,
     bareUntil: config.bantime === 0 ? undefined : now + config.bantime * 1000,
     onTrouble: (message) => log.error(message),
     onMended: (message) => log.info(message),
-  });
+  }, foresight);
   const { salvaged, skipped } = list.start;
   if (salvaged !== undefined) log.error(salvaged.message);
   if (skipped > 0) {

@@ -55,6 +55,9 @@ const CHECKPOINT_QUIET_MS = 2_000;
 /** After so many changes it is brought all the same: the log has about 20 MB then. */
 const CHECKPOINT_CHANGES_MAX = 1_000;
 
+/** Entries that are read in one turn of the event loop; takes about 2 ms. */
+const ENTRIES_PER_TURN = 2_000;
+
 /** Most hosts in good standing whose logins are owed; the oldest entries go first. */
 export const STANDING_OWED_MAX = 65_536;
 
@@ -83,6 +86,27 @@ export interface DurableOptions {
    * times as long, is read when it is first asked for, or by {@linkcode DurableBlockList.readRest}. @default {false}
    */
   readonly readLater?: boolean;
+}
+
+/** Is told what is blocked while it is being read; see {@linkcode DurableBlockList.openInTurns}. */
+export interface EntryVisitor {
+  /**
+   * It begins.
+   *
+   * @param expected about how many entries there are
+   */
+  begin(expected: number): void;
+  /**
+   * Takes some of {@linkcode DurableBlockList.entries}, each once.
+   *
+   * @param entries the next ones
+   * @returns when the next may come
+   */
+  take(entries: readonly BlockEntry[]): Promise<void> | undefined;
+  /** Is asked now and then when something has taken long. */
+  pause(): Promise<void>;
+  /** The file turned out to be damaged, or cannot be read on: the list may differ from what was told. */
+  dismiss(): void;
 }
 
 /** What was found at the start. */
@@ -208,6 +232,32 @@ export class DurableBlockList implements Disposable {
     try {
       const list = new DurableBlockList(path, lock, options);
       list.#load(options.now ?? Date.now());
+      return list;
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
+  }
+
+  /**
+   * The same with `readLater`, while others get their turn: what the firewall must know is told as it is read, so that it can
+   * prepare itself.
+   *
+   * @param path path of the database
+   * @param options see {@linkcode DurableOptions}
+   * @param visitor is told what is read
+   * @returns the list; close it at the end
+   * @throws BlockListError as {@linkcode DurableBlockList.open}
+   */
+  static async openInTurns(
+    path: string,
+    options: DurableOptions,
+    visitor: EntryVisitor,
+  ): Promise<DurableBlockList> {
+    const lock = lockForDaemon(path);
+    try {
+      const list = new DurableBlockList(path, lock, { ...options, readLater: true });
+      await list.#loadInTurns(options.now ?? Date.now(), visitor);
       return list;
     } catch (error) {
       lock.release();
@@ -545,19 +595,43 @@ export class DurableBlockList implements Disposable {
       const list = this.#opened();
       list.check();
       this.#seenVersion = list.dataVersion();
-      if (this.#options.readLater ?? false) this.#readTargets(list);
-      else for (const block of list.unsorted()) this.#keep(block);
-      const skipped = list.skipped;
-      this.#standingAtStart = list.standing();
-      this.#start = { blocks: this.size, skipped, salvaged: undefined };
+      if (this.#options.readLater ?? false) {
+        this.#unread = list.entries();
+        for (const { until } of this.#unread) this.#noteEnd(until);
+      } else for (const block of list.unsorted()) this.#keep(block);
+      this.#loaded(list.skipped);
     } catch (error) {
       this.#loadDespite(error, now);
     }
   }
 
-  #readTargets(list: BlockList): void {
-    this.#unread = list.entries();
-    for (const { until } of this.#unread) this.#noteEnd(until);
+  async #loadInTurns(now: number, visitor: EntryVisitor): Promise<void> {
+    try {
+      this.#open();
+      const list = this.#opened();
+      this.#seenVersion = list.dataVersion();
+      visitor.begin(list.count());
+      const pages: (readonly BlockEntry[])[] = [];
+      for (const { entries, firstEnd } of list.entryPages(ENTRIES_PER_TURN)) {
+        pages.push(entries);
+        this.#noteEnd(firstEnd);
+        await visitor.take(entries);
+      }
+      const { skipped } = list;
+      list.check();
+      await visitor.pause();
+      this.#unread = pages.flat();
+      this.#loaded(skipped);
+      await visitor.pause();
+    } catch (error) {
+      visitor.dismiss();
+      this.#loadDespite(error, now);
+    }
+  }
+
+  #loaded(skipped: number): void {
+    this.#standingAtStart = this.#opened().standing();
+    this.#start = { blocks: this.size, skipped, salvaged: undefined };
   }
 
   /** All blocks; those that were not read yet are read now. */

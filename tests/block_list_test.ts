@@ -239,6 +239,45 @@ Deno.test("dataVersion changes by the commits of others only", async () => {
   });
 });
 
+Deno.test("pages hold all entries of one moment, and tell the first end", async () => {
+  await withDatabase((path) => {
+    using list = BlockList.open(path);
+    using other = BlockList.open(path);
+    assert.deepEqual([...list.entryPages(10)], []);
+    const ends = [30, 20, undefined, 10].map((ms) => ms === undefined ? undefined : NOW + ms);
+    other.add(
+      Array.from({ length: 41 }, (_, n) => block(address(n), { until: ends[n >> 3 & 3] })),
+      NOW,
+    );
+    other.remove([address(3), address(40)]);
+    // Rows may have any number.
+    meddle(path, `UPDATE block SET rowid = -9000000000000000000 WHERE target = '${address(5)}'`);
+    meddle(path, `UPDATE block SET rowid = 9000000000000000000 WHERE target = '${address(6)}'`);
+    meddle(path, `UPDATE block SET until = 9000000000000000000 WHERE target = '${address(7)}'`);
+    const all = list.entries();
+    for (const rows of [1, 2, 8, 38, 39, 40, 1_000]) {
+      const pages = [...list.entryPages(rows)];
+      assert.deepEqual(pages.flatMap(({ entries }) => entries), all);
+      for (const [n, { entries, firstEnd }] of pages.entries()) {
+        assert.ok(entries.length <= (n === 0 ? Math.ceil(rows / 4) : rows));
+        const known = entries.flatMap(({ until }) => until ?? []);
+        assert.equal(firstEnd, known.length === 0 ? undefined : Math.min(...known));
+      }
+    }
+    const seen: string[] = [];
+    for (const { entries } of list.entryPages(4)) {
+      for (const { target } of entries) seen.push(target);
+      other.add([block("192.0.2.1")], NOW);
+      other.remove([address(30)]);
+    }
+    assert.deepEqual(seen, all.map(({ target }) => target));
+    // Who stops in the middle can go on with the list.
+    for (const _ of list.entryPages(4)) break;
+    list.add([block("192.0.2.2")], NOW);
+    assert.deepEqual(list.targets().sort(), other.targets().sort());
+  });
+});
+
 Deno.test("rows that are no blocks are skipped and counted, the others are read", async () => {
   await withDatabase((path) => {
     {
@@ -267,6 +306,11 @@ Deno.test("rows that are no blocks are skipped and counted, the others are read"
     assert.equal(list.get("192.0.2.4")?.since, TIME_MAX);
     assert.equal(list.get("192.0.2.4")?.account, "1\ufffd2");
     assert.equal(list.get("192.0.2.5")?.since, 0);
+    for (const rows of [1, 3, 100]) {
+      const entries = [...list.entryPages(rows)].flatMap((page) => page.entries);
+      assert.deepEqual(entries, list.entries());
+      assert.equal(list.skipped, 5);
+    }
     assert.deepEqual([...list.standing()], [["192.0.2.3", NOW], ["192.0.2.8", TIME_MAX]]);
   });
 });

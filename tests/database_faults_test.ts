@@ -15,6 +15,7 @@ import {
   CHANGES_PER_WRITE_MAX,
   DurableBlockList,
   type DurableOptions,
+  type EntryVisitor,
   RETRY_MAX_MS,
   STANDING_OWED_MAX,
 } from "../src/durable_block_list.ts";
@@ -430,6 +431,103 @@ Deno.test("the file is destroyed before the rest is read: every block stays, and
     assert.equal(setAsideFiles(folder).length, 1);
     assert.equal(list.close(), 0);
     assert.equal(stored(path).length, 40_000);
+  });
+});
+
+/** A visitor that writes down what it is told. */
+function listener(onPage: () => void = () => {}) {
+  const told: string[] = [];
+  const heard = { told, expected: -1, dismissed: 0, pauses: 0 };
+  const visitor: EntryVisitor = {
+    begin: (expected) => void (heard.expected = expected),
+    take: (entries) => {
+      for (const { target } of entries) told.push(target);
+      onPage();
+      return undefined;
+    },
+    pause: () => {
+      heard.pauses++;
+      return Promise.resolve();
+    },
+    dismiss: () => void heard.dismissed++,
+  };
+  return { heard, visitor };
+}
+
+Deno.test("opened in turns: the list is the same, and all of it was told", async () => {
+  for (const count of [0, 1, 500, 7_000]) {
+    await withDatabase(async (path) => {
+      const all = makeDatabase(path, count);
+      using other = BlockList.open(path);
+      other.add([block("192.0.2.1", { until: NOW + 9, account: "root" })], NOW);
+      const { heard, visitor } = listener();
+      using list = await DurableBlockList.openInTurns(path, { now: NOW }, visitor);
+      assert.deepEqual(heard.told, list.targets());
+      assert.deepEqual([heard.expected, heard.dismissed], [count + 1, 0]);
+      assert.deepEqual(list.start, { blocks: count + 1, skipped: 0, salvaged: undefined });
+      assert.equal(list.standing().size, 1);
+      assert.deepEqual(list.removeEnded(NOW + 8), []);
+      assert.deepEqual(list.removeEnded(NOW + 9).map(({ account }) => account), ["root"]);
+      assert.deepEqual(list.all(), all);
+    });
+  }
+});
+
+Deno.test("opened in turns: what others change meanwhile is told by reload", async () => {
+  await withDatabase(async (path) => {
+    makeDatabase(path, 5_000);
+    using other = BlockList.open(path);
+    const { heard, visitor } = listener(() => {
+      other.add([block("192.0.2.1")], NOW);
+      other.remove([address(4_990)]);
+    });
+    using list = await DurableBlockList.openInTurns(path, { now: NOW }, visitor);
+    assert.equal(list.size, 5_000);
+    assert.ok(heard.told.includes(address(4_990)) && !heard.told.includes("192.0.2.1"));
+    const { added, removed } = list.reload(NOW);
+    assert.deepEqual([added, removed], [["192.0.2.1"], [address(4_990)]]);
+    assert.deepEqual(list.targets().sort(), stored(path));
+  });
+});
+
+Deno.test("opened in turns: of a damaged file the same is saved, and who was told is told that it was wrong", async () => {
+  let damaged = 0;
+  for (let seed = 1; seed <= 40; seed++) {
+    await withDatabase(async (path, folder) => {
+      makeDatabase(path, 3_000);
+      const pages = Deno.statSync(path).size / PAGE;
+      overwrite(path, (1 + seed * 7 % (pages - 1)) * PAGE, noise(PAGE * (1 + seed % 3), seed));
+      Deno.copyFileSync(path, `${folder}/copy.db`);
+      const { heard, visitor } = listener();
+      using list = await DurableBlockList.openInTurns(path, { now: NOW }, visitor);
+      using expected = DurableBlockList.open(`${folder}/copy.db`, { now: NOW });
+      assert.deepEqual(list.targets().sort(), expected.targets().sort());
+      assert.deepEqual(list.all(), expected.all());
+      assert.equal(list.start.salvaged?.blocks, expected.start.salvaged?.blocks);
+      assert.deepEqual(heard.dismissed > 0, expected.start.salvaged !== undefined);
+      if (heard.dismissed === 0) assert.deepEqual(heard.told, list.targets());
+      else damaged++;
+      assert.deepEqual(stored(path), list.targets().sort());
+    });
+  }
+  assert.ok(damaged > 20, `${damaged} of 40 were damaged`);
+});
+
+Deno.test("opened in turns: what a person must mend is thrown, and the lock given back", async () => {
+  await withDatabase(async (path) => {
+    Deno.writeTextFileSync(path, "hello\n".repeat(2_000));
+    const { heard, visitor } = listener();
+    await assert.rejects(DurableBlockList.openInTurns(path, { now: NOW }, visitor), {
+      name: "BlockListError",
+      fault: "foreign",
+    });
+    assert.deepEqual([heard.told, heard.dismissed], [[], 1]);
+    Deno.removeSync(path);
+    using list = await DurableBlockList.openInTurns(path, { now: NOW }, visitor);
+    await assert.rejects(DurableBlockList.openInTurns(path, { now: NOW }, visitor), {
+      fault: "running",
+    });
+    assert.equal(list.size, 0);
   });
 });
 

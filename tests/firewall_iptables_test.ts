@@ -229,9 +229,24 @@ function registerFor(kind: "nft" | "legacy"): void {
         log: memoryLog().log,
         verifyMs: 3_600_000,
       });
-    const first = make(run);
+    const starting = recording();
+    const first = make(starting.runner);
     assert.deepEqual(await first.start(all), []);
+    assert.equal(first.status().applied, 50_100);
     assert.equal(await first.stop(), 0);
+    const verbs = starting.calls.map(([program, , , verb]) => `${program} ${verb}`);
+    // As few as the length of an argument allows, and nothing else.
+    assert.deepEqual(
+      verbs.toSorted(),
+      [
+        "ip6tables -A",
+        "ip6tables -S",
+        ...Array<string>(verbs.length - 3).fill("iptables -A"),
+        "iptables -S",
+      ].sort(),
+    );
+    const bytes = all.slice(0, 50_000).reduce((sum, { target }) => sum + target.length + 1, 0);
+    assert.ok(verbs.length - 3 <= Math.ceil(bytes / (ADDRESSES_MAX_BYTES - 20)), `${verbs.length}`);
     assert.equal((await rulesOf("iptables")).length, 50_000);
     assert.equal((await rulesOf("ip6tables")).length, 100);
     const { runner, calls } = recording();
@@ -240,6 +255,34 @@ function registerFor(kind: "nft" | "legacy"): void {
     assert.deepEqual(calls.map((call) => call.slice(3, 5)), [["-S", "ampere"], ["-S", "ampere"]]);
     assert.equal(second.status().applied, 50_100);
     await second.stop();
+  });
+
+  test("all is replaced by several commands, as long as nobody wants to come between", async () => {
+    const all = forEver(addresses(20_000));
+    const { runner, calls } = recording();
+    const backend = new IptablesBackend({ family: 4, chain: "ampere", run: runner });
+    await backend.block(forEver(["192.0.2.1"]));
+    assert.equal(done(await backend.replace(all)), 20_000);
+    const commands = calls.length;
+    assert.deepEqual([...new Set(calls.slice(1).map((call) => call[3]))], ["-F", "-A"]);
+    assert.equal((await rulesOf("iptables")).length, 20_000);
+    let asked = 0;
+    const some = done(await backend.replace(all, () => ++asked < 2));
+    assert.equal(asked, 2);
+    assert.ok(some > 10_000 && some < 20_000, String(some));
+    assert.equal(calls.length, commands + 3);
+    assert.deepEqual([...(await listed(backend)).targets.keys()].length, some);
+    // A command that fails in the middle: what was done before it counts.
+    let left = 2;
+    const failing: Runner = (program, args, options) =>
+      args.includes("-A") && left-- === 0
+        ? run(program, ["-w", "4", "-A", "nowhere", "-j", "nowhere"], options)
+        : run(program, args, options);
+    const other = new IptablesBackend({ family: 4, chain: "ampere", run: failing });
+    assert.equal(done(await other.replace(all)), some);
+    assert.equal((await rulesOf("iptables")).length, some);
+    left = 0;
+    assert.equal((await other.replace(all)).ok, false);
   });
 
   test("the enforcer removes a few of many, and nearly all of many", async () => {

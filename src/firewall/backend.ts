@@ -121,10 +121,11 @@ export interface Backend {
    * Makes the firewall hold nothing but the given entries.
    *
    * @param entries All that are to be blocked.
+   * @param goOn Asked before each further command for the rest of them, if they need several; false ends it.
    * @returns How many of them, from the first on, are now blocked. No others are; the rest is left
-   * to {@linkcode Backend.block}.
+   * to {@linkcode Backend.block}, which tells also what hindered it.
    */
-  replace(entries: readonly Entry[]): Promise<Outcome>;
+  replace(entries: readonly Entry[], goOn?: () => boolean): Promise<Outcome>;
 
   /**
    * Blocks. The command is started before this returns its promise. With a timed backend an entry
@@ -150,8 +151,18 @@ export interface Backend {
    */
   prefersReplace(removals: number): boolean;
 
-  /** Begins with the first {@linkcode Backend.list} before anybody asks for it. */
+  /** Begins with the first look at the chain before anybody asks for it. */
   prepare?(): void;
+
+  /**
+   * Told, before the first {@linkcode Backend.replace}, of entries that it will probably be about, while others are still
+   * being read. Nothing of it is in force before `replace` says what really is to be.
+   *
+   * @param entries Those that are known by now. The next time it is the same array, which has grown.
+   * @param from The first one that is new.
+   * @param expected About how many there will be in the end.
+   */
+  foresee?(entries: readonly Entry[], from: number, expected: number): void;
 
   /**
    * Looks what the kernel holds.

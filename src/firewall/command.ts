@@ -55,13 +55,16 @@ export interface CommandResult {
   readonly incomplete: boolean;
 }
 
+/** A text, or pieces of one, which may come late. */
+export type Input = Iterable<string> | AsyncIterable<string>;
+
 /** How a command is to be run. */
 export interface RunOptions {
   /**
    * What the program reads from its standard input, a text or pieces of it; nothing by default. A piece is asked for when
    * those before it are on their way.
    */
-  readonly stdin?: Iterable<string>;
+  readonly stdin?: Input;
   /** Whether standard output is wanted. @default {false} */
   readonly output?: boolean;
   /** The limit of time in milliseconds. @default {COMMAND_TIMEOUT_MS} */
@@ -261,7 +264,7 @@ class Collector {
 /** Writes a program's input; a program that ends without reading it is no error here. */
 function feed(
   stream: WritableStream<Uint8Array>,
-  input: Iterable<string>,
+  input: Input,
 ): { done: Promise<void>; cancel: () => Promise<void> } {
   const writer = stream.getWriter();
   writer.closed.catch(() => {});
@@ -269,7 +272,7 @@ function feed(
   const write = async () => {
     // Taken piece by piece, a text would be taken character by character.
     const pieces = typeof input === "string" ? [input] : input;
-    for (const piece of pieces) await writer.write(encoder.encode(piece));
+    for await (const piece of pieces) await writer.write(encoder.encode(piece));
     await writer.close();
   };
   return {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { CommandResult, Runner } from "./command.ts";
+import type { CommandResult, Input, Runner } from "./command.ts";
 
 /** Most characters of a command that are shown. */
 const COMMAND_CHARACTERS_MAX = 400;
@@ -25,18 +25,20 @@ const COMMAND_CHARACTERS_MAX = 400;
  */
 export function dryRunner(say: (command: string) => void): Runner {
   const chains = new Map<string, DryChain>();
-  return (program, args, options) => {
+  return async (program, args, options) => {
     const at = args.findIndex((arg) => /^-[SADF]$/.test(arg));
     const verb = args[at];
     const name = args[at + 1] ?? "";
     const chain = chains.get(program) ?? new DryChain(program === "iptables" ? "/32" : "/128");
     chains.set(program, chain);
-    if (verb === "-S") return Promise.resolve(answer(chain.print(name)));
+    if (verb === "-S") return answer(chain.print(name));
     if (verb !== undefined) chain.change(verb, args.slice(at + 2));
-    else if (args.includes("list")) return Promise.resolve(answer(""));
-    const input = options?.stdin === undefined ? "" : ` with the input: ${lines(options.stdin)}`;
+    else if (args.includes("list")) return answer("");
+    const input = options?.stdin === undefined
+      ? ""
+      : ` with the input: ${await lines(options.stdin)}`;
     say(`${program} ${args.join(" ")}${input}`.slice(0, COMMAND_CHARACTERS_MAX));
-    return Promise.resolve(answer(""));
+    return answer("");
   };
 }
 
@@ -67,8 +69,8 @@ class DryChain {
   }
 }
 
-function lines(input: Iterable<string>): string {
-  return [...input].join("").trim().replaceAll("\n", "; ");
+async function lines(input: Input): Promise<string> {
+  return (await Array.fromAsync(input)).join("").trim().replaceAll("\n", "; ");
 }
 
 function answer(stdout: string): CommandResult {

@@ -105,14 +105,17 @@ export class Enforcer {
    * Makes the firewall equal to the given list, and keeps it so from now on.
    *
    * @param entries All that is to be blocked.
+   * @param sorted The same, if it was sorted already.
    * @returns When the first attempt of each family has ended: the failures, at most one for a family,
    * logged already. The enforcer does not give up because of one; whether the program does is the
    * caller's decision (see {@linkcode isLasting}).
    */
-  async start(entries: Iterable<Entry>): Promise<Failure[]> {
+  async start(entries: Iterable<Entry>, sorted?: SortedEntries): Promise<Failure[]> {
     // The first look takes its time; the list is sorted meanwhile.
     const results = [...this.#keepers.values()].map((keeper) => keeper.start());
-    for (const [family, some] of this.#split(entries)) this.#keepers.get(family)?.fill(some);
+    for (const [family, some] of sorted ?? this.#split(entries)) {
+      this.#keepers.get(family)?.fill(some);
+    }
     this.#armVerify();
     return (await Promise.all(results)).filter((failure) => failure !== undefined);
   }
@@ -198,17 +201,12 @@ export class Enforcer {
     return left.reduce((total, changes) => total + changes, 0);
   }
 
-  /** Sorts entries by family; what must not reach a command is logged and left out. */
-  #split(entries: Iterable<Entry>): Map<Family, Entry[]> {
+  /** Sorts entries by family. */
+  #split(entries: Iterable<Entry>): SortedEntries {
     const lists = new Map<Family, Entry[]>([...this.#keepers.keys()].map((f) => [f, []]));
     for (const entry of entries) {
-      const family = familyOf(entry.target);
-      if (isSafeTarget(entry.target, family)) {
-        lists.get(family)?.push(entry);
-      } else {
-        const text = JSON.stringify(entry.target.slice(0, 60));
-        this.#log.error(`${text} is no address or network and cannot be blocked`);
-      }
+      const family = commandFamilyOf(entry.target, this.#log);
+      if (family !== undefined) lists.get(family)?.push(entry);
     }
     return lists;
   }
@@ -243,4 +241,23 @@ export class Enforcer {
         "ipset)",
     );
   }
+}
+
+/** Entries of each family. */
+export type SortedEntries = ReadonlyMap<Family, readonly Entry[]>;
+
+/**
+ * The family of the commands that a target belongs to.
+ *
+ * @param target What is to be blocked.
+ * @param log Is told of a target that must not reach a command.
+ * @returns `undefined` for such a one.
+ */
+export function commandFamilyOf(target: string, log: EnforcerLog): Family | undefined {
+  // Almost all are of the first kind.
+  if (isSafeTarget(target, 4)) return 4;
+  if (isSafeTarget(target, 6)) return 6;
+  const text = JSON.stringify(target.slice(0, 60));
+  log.error(`${text} is no address or network and cannot be blocked`);
+  return undefined;
 }

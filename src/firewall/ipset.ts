@@ -20,13 +20,13 @@ import {
   eachLine,
   failureOf,
   type IptablesOptions,
-  LINES_PER_TURN,
   readTarget,
   REJECT,
   setName,
   unsafeOutcome,
 } from "./iptables.ts";
-import { COMMAND_TIMEOUT_MS, type CommandResult } from "./command.ts";
+import { COMMAND_TIMEOUT_MS, type CommandResult, type Input } from "./command.ts";
+import { InputQueue } from "./input_queue.ts";
 
 /** Most targets of a set. */
 export const SET_MAX_TARGETS = 1_000_000;
@@ -39,6 +39,9 @@ export const KERNEL_TIMEOUT_MAX_SECONDS = 2_147_483;
  * it is Ampere that does, so that its list and the set agree.
  */
 export const KERNEL_GRACE_SECONDS = 5;
+
+/** So many lines are written at a time: as many as the pipe to the program takes at once (64 KiB). */
+const LINES_PER_PIECE = 2_000;
 
 /** Most entries handed over at a time; 20,000 take about 0.1 s. */
 const BATCH_MAX = 20_000;
@@ -62,6 +65,21 @@ const HALVES: Readonly<Record<Family, readonly [string, string]>> = {
   4: ["0.0.0.0/1", "128.0.0.0/1"],
   6: ["::/1", "8000::/1"],
 };
+
+/** Up to so many entries are taken out of a set that was filled too early; with more of them it is filled anew. */
+const CORRECTIONS_MAX = 1_000;
+
+/** A new set that a program fills. */
+interface Filling {
+  /** The lines for the program. */
+  readonly input: InputQueue;
+  /** The entries that it was given before it was known what is wanted. */
+  readonly given: readonly Entry[];
+  readonly result: Promise<CommandResult>;
+  /** A target that must not reach a command; nothing came after it. */
+  unsafe: string | undefined;
+  hasEnded: boolean;
+}
 
 /** What an ipset backend is made of. */
 export interface IpsetOptions extends IptablesOptions {
@@ -99,6 +117,8 @@ export class IpsetBackend implements Backend {
   readonly #wide = new Set<string>();
   /** About how many entries the set has: so much time a look may take. */
   #entries = 0;
+  /** A set that is being filled before it is asked for. */
+  #filling: Filling | undefined;
 
   /**
    * Makes it; nothing runs yet.
@@ -112,26 +132,42 @@ export class IpsetBackend implements Backend {
     this.#now = options.now ?? Date.now;
   }
 
+  /** Begins to fill a new set; see {@linkcode Backend.foresee}. */
+  foresee(entries: readonly Entry[], from: number, expected: number): void {
+    this.#filling ??= this.#beginFilling(expected, entries);
+    this.#filling.input.add(this.#pieces(this.#filling, entries, from, entries.length));
+  }
+
   /** Makes the firewall hold nothing but the given entries; see {@linkcode Backend.replace}. */
   async replace(entries: readonly Entry[]): Promise<Outcome> {
-    this.#wide.clear();
     this.#entries = entries.length;
-    const { filled, unsafe } = await this.#fill(entries);
+    const filling = this.#fill(entries);
+    // The chain is looked at meanwhile.
+    const [{ filled, unsafe }, rules] = await Promise.all([filling, this.#listRules()]);
     if (unsafe !== undefined) return unsafeOutcome(unsafe, this.family);
     if (!filled.ok) return this.#failed(filled);
-    const failure = await this.#putRule();
+    const failure = await this.#putRule(rules);
     return failure === undefined ? { ok: true, done: entries.length } : { ok: false, failure };
   }
 
   /** Blocks; see {@linkcode Backend.block}. */
   async block(entries: readonly Entry[]): Promise<Outcome> {
     this.#entries += entries.length;
-    return await this.#restore(entries, (entry) => entry.target, (entry) => this.#addLines(entry));
+    const add = `add ${this.#set} `;
+    return await this.#restore(
+      entries,
+      (entry) => entry.target,
+      (entry, lines) => this.#addLines(lines, add, entry, " timeout 0"),
+    );
   }
 
   /** Ends blocks; see {@linkcode Backend.release}. */
   async release(targets: readonly string[]): Promise<Outcome> {
-    return await this.#restore(targets, (target) => target, (target) => this.#deleteLines(target));
+    return await this.#restore(
+      targets,
+      (target) => target,
+      (target, lines) => this.#deleteLines(lines, target),
+    );
   }
 
   /** Whether to make all anew is better; see {@linkcode Backend.prefersReplace}. */
@@ -141,7 +177,7 @@ export class IpsetBackend implements Backend {
 
   /** Looks what the kernel holds; see {@linkcode Backend.list}. */
   async list(mark?: string): Promise<ListOutcome> {
-    const rules = await this.#chain.run(["-S"], { output: true });
+    const rules = await this.#listRules();
     if (!rules.ok) return { state: "failed", failure: this.#chain.failure(rules) };
     if (rules.stdout.length === 0) return { state: "silent" };
     const { strangers, whole } = await this.#readRules(rules.stdout);
@@ -179,36 +215,17 @@ export class IpsetBackend implements Backend {
   async #fill(
     entries: readonly Entry[],
   ): Promise<{ filled: CommandResult; unsafe: string | undefined }> {
-    const fresh = `${this.#set}-t`;
-    let hashSize = HASH_SIZE_MIN;
-    while (hashSize < entries.length && hashSize < HASH_SIZE_MAX) hashSize *= 2;
-    const create = (name: string) =>
-      `create ${name} hash:net family ${FAMILY[this.family]} hashsize ${hashSize} ` +
-      `maxelem ${SET_MAX_TARGETS} timeout 0\n`;
-    const swap = `swap ${fresh} ${this.#set}\ndestroy ${fresh}\n`;
-    let unsafe: string | undefined;
-    const { family } = this;
-    const set = this.#set;
-    const linesOf = (entry: Entry) => this.#addLines(entry, fresh, "");
-    // The program fills the set with the first lines while the next ones are made.
-    const pieces = function* () {
-      // What an interrupted start may have left goes first.
-      yield `destroy ${fresh}\n${create(fresh)}`;
-      for (let at = 0; at < entries.length; at += LINES_PER_TURN) {
-        let text = "";
-        for (let i = at; i < at + LINES_PER_TURN && i < entries.length; i++) {
-          const entry = entries[i]!;
-          if (!isSafeTarget(entry.target, family)) {
-            unsafe = entry.target;
-            return;
-          }
-          text += linesOf(entry);
-        }
-        yield text;
-      }
-      yield create(set) + swap;
-    };
-    const filled = await this.#runRestore(pieces(), entries.length);
+    const begun = this.#filling;
+    this.#filling = undefined;
+    const kept = begun === undefined ? undefined : await this.#correct(begun, entries);
+    const filling = kept === undefined ? this.#beginFilling(entries.length) : begun!;
+    filling.input.add(this.#pieces(filling, entries, kept ?? 0, entries.length));
+    // A set that is there already stays.
+    const swap = `swap ${this.#fresh} ${this.#set}\ndestroy ${this.#fresh}\n`;
+    filling.input.add([this.#createLine(this.#set, entries.length) + swap]);
+    filling.input.end();
+    const filled = await filling.result;
+    const { unsafe } = filling;
     if (unsafe !== undefined || !filled.stderr.includes("already exists")) {
       return { filled, unsafe };
     }
@@ -216,9 +233,91 @@ export class IpsetBackend implements Backend {
     return { filled: await this.#runRestore(swap, 0), unsafe };
   }
 
+  /** Starts the program that fills a new set, under another name. */
+  #beginFilling(expected: number, given: readonly Entry[] = []): Filling {
+    this.#wide.clear();
+    const input = new InputQueue();
+    // What an interrupted start may have left goes first.
+    input.add([`destroy ${this.#fresh}\n${this.#createLine(this.#fresh, expected)}`]);
+    const filling: Filling = {
+      input,
+      given,
+      result: this.#runRestore(input, expected),
+      unsafe: undefined,
+      hasEnded: false,
+    };
+    void filling.result.then(() => filling.hasEnded = true);
+    return filling;
+  }
+
+  /**
+   * Makes a set that was begun by {@linkcode IpsetBackend.foresee} hold only what is wanted.
+   *
+   * @returns how many of the entries it holds, from the first one on; `undefined` if too much of it would be wrong, or its
+   * program has failed: then it is over
+   */
+  async #correct(filling: Filling, entries: readonly Entry[]): Promise<number | undefined> {
+    const wrong: string[] = [];
+    let kept = 0;
+    // The usual case is the very same array.
+    if (filling.given === entries) kept = entries.length;
+    else {
+      for (const { target, until } of filling.given) {
+        const wanted = entries[kept];
+        if (wanted?.target === target && wanted.until === until) kept++;
+        else wrong.push(target);
+      }
+    }
+    const isTooMuch = wrong.length > CORRECTIONS_MAX ||
+      wrong.some((target) => this.#isWide(target));
+    if (filling.hasEnded || isTooMuch) {
+      filling.input.cut();
+      await filling.result;
+      return undefined;
+    }
+    filling.input.add(wrong.map((target) => `del ${this.#fresh} ${target}\n`));
+    return kept;
+  }
+
+  /** The lines that add some of the entries. The program fills the set with the first of them while the next ones are made. */
+  *#pieces(
+    filling: Filling,
+    entries: readonly Entry[],
+    from: number,
+    to: number,
+  ): Generator<string, void> {
+    const add = `add ${this.#fresh} `;
+    for (let at = from; at < to; at += LINES_PER_PIECE) {
+      const lines: string[] = [];
+      for (let i = at; i < at + LINES_PER_PIECE && i < to; i++) {
+        const entry = entries[i]!;
+        if (!isSafeTarget(entry.target, this.family)) {
+          filling.unsafe = entry.target;
+          filling.input.cut();
+          return;
+        }
+        // Nothing needs to be said of an entry without end where none was before.
+        this.#addLines(lines, "", entry, "");
+      }
+      // Most lines are a target as it is, and this copies it once.
+      yield `${add}${lines.join(`\n${add}`)}\n`;
+    }
+  }
+
+  /** The name of a set that is being filled. */
+  get #fresh(): string {
+    return `${this.#set}-t`;
+  }
+
+  #createLine(name: string, expected: number): string {
+    let hashSize = HASH_SIZE_MIN;
+    while (hashSize < expected && hashSize < HASH_SIZE_MAX) hashSize *= 2;
+    return `create ${name} hash:net family ${FAMILY[this.family]} hashsize ${hashSize} ` +
+      `maxelem ${SET_MAX_TARGETS} timeout 0\n`;
+  }
+
   /** Makes the rule that looks at the set the only one of the chain. */
-  async #putRule(): Promise<Failure | undefined> {
-    const rules = await this.#chain.run(["-S"], { output: true });
+  async #putRule(rules: CommandResult): Promise<Failure | undefined> {
     if (!rules.ok) return this.#chain.failure(rules);
     const { strangers, whole } = await this.#readRules(rules.stdout);
     if (whole && strangers.length === 0) return undefined;
@@ -234,6 +333,10 @@ export class IpsetBackend implements Backend {
     const message = `IPv${this.family}: the kernel cannot look at sets: ${added.stderr}`;
     const advice = 'modprobe xt_set, or set "backend = iptables"';
     return { ...failure, kind: "no-module", message, advice };
+  }
+
+  #listRules(): Promise<CommandResult> {
+    return this.#chain.run(["-S"], { output: true });
   }
 
   #rule(): string[] {
@@ -283,9 +386,9 @@ export class IpsetBackend implements Backend {
   async #restore<T>(
     items: readonly T[],
     targetOf: (item: T) => string,
-    linesOf: (item: T) => string,
+    addLines: (item: T, lines: string[]) => void,
   ): Promise<Outcome> {
-    let text = "";
+    const lines: string[] = [];
     let done = 0;
     for (const item of items) {
       if (done === BATCH_MAX) break;
@@ -293,44 +396,43 @@ export class IpsetBackend implements Backend {
         if (done === 0) return unsafeOutcome(targetOf(item), this.family);
         break;
       }
-      text += linesOf(item);
+      addLines(item, lines);
       done += 1;
     }
-    const result = await this.#runRestore(text, done);
+    // The last line ends too.
+    lines.push("");
+    const result = await this.#runRestore(lines.join("\n"), done);
     return result.ok ? { ok: true, done } : this.#failed(result);
   }
 
   /** `-exist`: to add what is there sets its time, to remove what is not there is no error. */
-  #runRestore(input: Iterable<string>, lines: number): Promise<CommandResult> {
+  #runRestore(input: Input, lines: number): Promise<CommandResult> {
     return this.#chain.runOther("ipset", ["restore", "-exist"], {
       stdin: input,
       timeoutMs: timeoutMs(lines),
     });
   }
 
-  /**
-   * The lines that add an entry.
-   *
-   * @param lasting what to say of an entry without end: nothing needs to be said where none was before
-   */
-  #addLines({ target, until }: Entry, set = this.#set, lasting = " timeout 0"): string {
+  /** Adds the lines that add an entry: almost always one. */
+  #addLines(lines: string[], add: string, { target, until }: Entry, lasting: string): void {
     const seconds = until === undefined ? 0 : this.#kernelTimeout(until);
     const end = seconds === 0 ? lasting : ` timeout ${seconds}`;
-    if (!this.#isWide(target)) return `add ${set} ${target}${end}\n`;
+    if (!this.#isWide(target)) {
+      lines.push(add + target + end);
+      return;
+    }
     this.#wide.add(target);
-    return this.#parts(target).map((part) => `add ${set} ${part}${end}\n`).join("");
+    for (const part of this.#parts(target)) lines.push(add + part + end);
   }
 
-  #deleteLines(target: string): string {
+  #deleteLines(lines: string[], target: string): void {
     this.#wide.delete(target);
-    let text = "";
     for (const part of this.#parts(target)) {
       // A half stays as long as something else wants it.
       const held = this.#wide.has(part) ||
         (this.#isWide(part) && this.#wide.has(EVERYTHING[this.family]));
-      if (!held) text += `del ${this.#set} ${part}\n`;
+      if (!held) lines.push(`del ${this.#set} ${part}`);
     }
-    return text;
   }
 
   /** The seconds after which the kernel ends a block; 0 = never. */

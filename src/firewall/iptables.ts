@@ -116,6 +116,8 @@ export class IptablesBackend implements Backend {
   readonly #chain: Chain;
   /** About how many rules the chain has. */
   #rules = 0;
+  /** Nothing was there at the last look, and nothing was made since. */
+  #isEmpty = false;
   /** A look that was begun before it was asked for. */
   #prepared: Promise<CommandResult> | undefined;
   /** The chain looks at a set: that of the ipset backend, which was in use before. */
@@ -132,11 +134,16 @@ export class IptablesBackend implements Backend {
   }
 
   /** Makes the firewall hold nothing but the given entries; see {@linkcode Backend.replace}. */
-  async replace(entries: readonly Entry[]): Promise<Outcome> {
-    const emptied = await this.#chain.run(["-F"], { timeoutMs: this.#timeoutMs() });
-    if (!emptied.ok) return this.#chain.failed(emptied);
+  async replace(
+    entries: readonly Entry[],
+    goOn: () => boolean = () => true,
+  ): Promise<Outcome> {
+    if (!this.#isEmpty) {
+      const emptied = await this.#chain.run(["-F"], { timeoutMs: this.#timeoutMs() });
+      if (!emptied.ok) return this.#chain.failed(emptied);
+    }
     this.#rules = 0;
-    const outcome = entries.length > 0 ? await this.block(entries) : { ok: true, done: 0 } as const;
+    const outcome = await this.#blockAll(entries, goOn);
     if (this.#leftover) {
       this.#leftover = false;
       // Nothing looks at the set any more. If it stays, it does no harm.
@@ -145,16 +152,40 @@ export class IptablesBackend implements Backend {
     return outcome;
   }
 
+  /** One command after the other; the next one's addresses are joined while it runs. */
+  async #blockAll(entries: readonly Entry[], goOn: () => boolean): Promise<Outcome> {
+    let done = 0;
+    for (let list = this.#join(entries, 0); done < entries.length && (done === 0 || goOn());) {
+      const running = this.#append(list);
+      const following = this.#join(entries, done + list.count);
+      const outcome = await running;
+      if (!outcome.ok) return done === 0 ? outcome : { ok: true, done };
+      done += outcome.done;
+      list = following;
+    }
+    return { ok: true, done };
+  }
+
   /** Blocks; see {@linkcode Backend.block}. */
   async block(entries: readonly Entry[]): Promise<Outcome> {
-    const list = joinTargets(entries.map((entry) => entry.target), BATCH_MAX, this.family);
+    return await this.#append(this.#join(entries, 0));
+  }
+
+  async #append(list: JoinedTargets): Promise<Outcome> {
     if (list.unsafe !== undefined) return unsafeOutcome(list.unsafe, this.family);
+    this.#isEmpty = false;
     const result = await this.#chain.run(["-A", "-s", list.text, ...REJECT[this.family]], {
       timeoutMs: this.#timeoutMs(),
     });
     if (!result.ok) return this.#changeFailed(result);
     this.#rules += list.count;
     return { ok: true, done: list.count };
+  }
+
+  /** As many as fit in one command, from one of them on. */
+  #join(entries: readonly Entry[], from: number): JoinedTargets {
+    const targets = entries.slice(from, from + BATCH_MAX).map((entry) => entry.target);
+    return joinTargets(targets, BATCH_MAX, this.family);
   }
 
   /** Ends blocks; see {@linkcode Backend.release}. */
@@ -194,6 +225,7 @@ export class IptablesBackend implements Backend {
     const listing = await parseRules(result.stdout, this.#chain.name, this.family, now);
     this.#rules = listing.strangers.length;
     for (const times of listing.targets.values()) this.#rules += times;
+    this.#isEmpty = this.#rules === 0;
     const set = setName(this.#chain.name, this.family);
     this.#leftover = listing.strangers.some((rule) => rule.includes(`--match-set ${set} `));
     return { state: "listed", listing };
@@ -307,12 +339,17 @@ export function unsafeOutcome(target: string, family: Family): Outcome {
   return { ok: false, failure: { family, kind: "refused", message, advice: "" } };
 }
 
+/** Targets in one argument. */
+interface JoinedTargets {
+  readonly text: string;
+  /** How many they are. */
+  readonly count: number;
+  /** The first one, if it must not reach a command. */
+  readonly unsafe: string | undefined;
+}
+
 /** Joins as many targets as fit; stops before the first that must not reach a command. */
-function joinTargets(
-  targets: readonly string[],
-  most: number,
-  family: Family,
-): { text: string; count: number; unsafe: string | undefined } {
+function joinTargets(targets: readonly string[], most: number, family: Family): JoinedTargets {
   let length = -1;
   let count = 0;
   while (count < targets.length && count < most) {

@@ -137,8 +137,8 @@ export class Keeper {
 
   /** What was given at start, until the first command has it. */
   #given: readonly Entry[] | undefined;
-  /** What was given at start and is not among what is wanted yet. */
-  #untaken: ArrayIterator<Entry> | undefined;
+  /** What was given at start and is not among what is wanted yet: that waits until the first command has ended. */
+  #untaken: { readonly entries: readonly Entry[]; next: number } | undefined;
 
   #running = false;
   #started = false;
@@ -217,39 +217,38 @@ export class Keeper {
 
   /** Gives what is to be blocked at start. */
   fill(entries: readonly Entry[]): void {
-    if (!this.#backend.replacesAtStart) {
-      for (const { target, until } of entries) this.#desired.set(target, until);
-      this.#pump();
-      return;
-    }
-    // The command begins first: it takes longer, and in another process.
     this.#given = entries;
+    this.#untaken = { entries, next: 0 };
+    if (!this.#backend.replacesAtStart) return;
     this.#mustReplace = true;
     this.#pump();
-    this.#untaken = entries.values();
-    const take = () => {
-      if (this.#takeOver(COMPARED_PER_TURN)) this.#clock.soon(take);
-    };
-    take();
   }
 
   /** Takes over some of what was given at start; whether there is more. */
   #takeOver(most: number): boolean {
-    if (this.#untaken === undefined) return false;
-    for (let i = 0; i < most; i++) {
-      const { done, value } = this.#untaken.next();
-      if (done) {
-        this.#untaken = undefined;
-        return false;
-      }
+    const untaken = this.#untaken;
+    if (untaken === undefined) return false;
+    const { entries, next } = untaken;
+    untaken.next = Math.min(next + most, entries.length);
+    for (let i = next; i < untaken.next; i++) {
+      const { target, until } = entries[i]!;
       // What was ordered in the meantime counts more.
-      if (!this.#touched.has(value.target)) this.#desired.set(value.target, value.until);
+      if (!this.#touched.has(target)) this.#desired.set(target, until);
     }
-    return true;
+    if (untaken.next === entries.length) this.#untaken = undefined;
+    return this.#untaken !== undefined;
+  }
+
+  /** Before something is ordered, unless the command that deals with what was given at start runs already. */
+  #takeGiven(): void {
+    if (this.#given === undefined) return;
+    this.#given = undefined;
+    this.#takeOver(Infinity);
   }
 
   /** See `Enforcer.block`. */
   block(entries: readonly Entry[]): void {
+    this.#takeGiven();
     const now = this.#clock.now();
     for (const { target, until } of entries) {
       this.#desired.set(target, until);
@@ -260,12 +259,14 @@ export class Keeper {
 
   /** See `Enforcer.release`. */
   release(targets: readonly string[]): void {
+    this.#takeGiven();
     for (const target of targets) this.#forget(target);
     this.#pump();
   }
 
   /** See `Enforcer.setDesired`. */
   setDesired(entries: readonly Entry[]): void {
+    this.#takeGiven();
     this.#takeOver(Infinity);
     const wanted = new Map(entries.map(({ target, until }) => [target, until]));
     for (const target of this.#desired.keys()) if (!wanted.has(target)) this.#forget(target);
@@ -326,7 +327,7 @@ export class Keeper {
   status(): FamilyStatus {
     return {
       family: this.#family,
-      desired: this.#desired.size,
+      desired: Math.max(this.#desired.size, this.#untaken?.entries.length ?? 0),
       applied: this.#isGone() ? 0 : this.#applied.size,
       queued: this.#queued(),
       held: this.#held.size,
@@ -584,8 +585,13 @@ export class Keeper {
     this.#flying = "all";
     this.#mark = undefined;
     this.#commands += 1;
-    const outcome = await this.#backend.replace(entries);
-    this.#takeOver(Infinity);
+    const outcome = await this.#backend.replace(entries, () => {
+      // What was ordered in the meantime comes first.
+      if (this.#touched.size > 0 || this.#ended) return false;
+      this.#commands += 1;
+      return true;
+    });
+    while (this.#takeOver(COMPARED_PER_TURN)) await this.#yield();
     if (!outcome.ok) {
       this.#doubt(this.#applied.keys());
       this.#mustSort = true;
@@ -627,6 +633,7 @@ export class Keeper {
     const answer = await this.#backend.list(mark);
     switch (answer.state) {
       case "failed":
+        this.#takeGiven();
         this.#failed(answer.failure, this.#retryDelay(), { looking: true });
         return;
       case "silent":
@@ -637,6 +644,7 @@ export class Keeper {
         break;
       case "listed":
         this.#sameInARow = 0;
+        if (answer.listing.targets.size > 0) this.#takeGiven();
         await this.#compare(answer.listing);
     }
     if (this.#mustSort) await this.#sort();
@@ -651,9 +659,11 @@ export class Keeper {
     this.#mustSort = false;
     if (this.#isBlank()) {
       // The usual start in short: nothing is there and nothing waits, so all of it is to be done.
-      for (const target of this.#desired.keys()) this.#bulk.add(target);
+      if (this.#given !== undefined && this.#given.length > 0) this.#mustReplace = true;
+      else for (const target of this.#desired.keys()) this.#bulk.add(target);
       return;
     }
+    this.#takeGiven();
     for (const targets of [this.#applied, this.#desired]) {
       for (const target of targets.keys()) {
         if (++visited % COMPARED_PER_TURN === 0) await this.#yield();

@@ -87,15 +87,22 @@ export class Programs {
    */
   runnerFor(clock: ProcessClock): Runner {
     const running = new Set<string>();
-    return (program, args, options = {}) => {
+    return async (program, args, options = {}) => {
       const { output = false, timeoutMs = 5_000, signal } = options;
-      if (signal?.aborted) return Promise.resolve({ ...NOTHING, aborted: true });
-      const stdin = [...options.stdin ?? ""].join("");
+      if (signal?.aborted) return { ...NOTHING, aborted: true };
+      const input = options.stdin ?? "";
+      // Only what comes late takes its time.
+      const stdin = typeof input === "string" || Symbol.iterator in input
+        ? [...input].join("")
+        : (await Array.fromAsync(input)).join("");
+      if (signal?.aborted) return { ...NOTHING, aborted: true };
       this.#check(program, args, stdin);
       const family = program === "ip6tables" || /ampere6/.test(args.join(" ") + stdin) ? "6" : "4";
-      if (running.has(family)) throw new Error(`two commands at a time for IPv${family}`);
-      running.add(family);
-      return new Promise((resolve) => {
+      // The chain may be looked at while a set is filled.
+      const kind = `${program === "ipset" ? "ipset" : "iptables"} of IPv${family}`;
+      if (running.has(kind)) throw new Error(`two commands at a time: ${kind}`);
+      running.add(kind);
+      return await new Promise((resolve) => {
         const child = this.#begin(program, args, stdin);
         const cancels: (() => void)[] = [];
         let ended = false;
@@ -104,7 +111,7 @@ export class Programs {
           ended = true;
           for (const cancel of cancels) cancel();
           signal?.removeEventListener("abort", abort);
-          running.delete(family);
+          running.delete(kind);
           resolve(result);
         };
         const abort = () => {
