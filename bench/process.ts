@@ -154,18 +154,26 @@ export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
+/** Has a text in a file as long as something runs. */
+export function withFile<T>(text: string, run: (file: string) => T): T {
+  const file = Deno.makeTempFileSync();
+  Deno.writeTextFileSync(file, text);
+  try {
+    return run(file);
+  } finally {
+    Deno.removeSync(file);
+  }
+}
+
+/** Runs a program that reads its standard input from a file, and throws when it fails. */
+export function mustRead(file: string, program: string, args: readonly string[]): string {
+  const script = 'file=$1; shift; exec "$@" < "$file"';
+  return must("sh", ["-c", script, "sh", file, program, ...args]);
+}
+
 /** Runs a program that must succeed; gives its output. */
 export function must(program: string, args: readonly string[], stdin?: string): string {
-  if (stdin !== undefined) {
-    const script = 'file=$1; shift; exec "$@" < "$file"';
-    const file = Deno.makeTempFileSync();
-    Deno.writeTextFileSync(file, stdin);
-    try {
-      return must("sh", ["-c", script, "sh", file, program, ...args]);
-    } finally {
-      Deno.removeSync(file);
-    }
-  }
+  if (stdin !== undefined) return withFile(stdin, (file) => mustRead(file, program, args));
   const { success, stdout, stderr } = new Deno.Command(program, {
     args: [...args],
     stdin: "null",

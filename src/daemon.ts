@@ -713,7 +713,7 @@ export async function runDaemon(config: Config, invocation: DaemonInvocation): P
   // The firewall is asked what it holds while the list is read.
   for (const backend of backends) backend.prepare?.();
   const exempt = exemptAddresses(config.trust);
-  const foresight = new Foresight({ backends, exempt, now: Date.now(), log });
+  const foresight = new Foresight({ backends, exempt, now: Date.now() });
   let list: DaemonList;
   try {
     list = await openList(config, log, invocation.dryRun, foresight);

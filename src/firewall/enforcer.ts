@@ -201,12 +201,17 @@ export class Enforcer {
     return left.reduce((total, changes) => total + changes, 0);
   }
 
-  /** Sorts entries by family. */
+  /** Sorts entries by family; what must not reach a command is logged and left out. */
   #split(entries: Iterable<Entry>): SortedEntries {
     const lists = new Map<Family, Entry[]>([...this.#keepers.keys()].map((f) => [f, []]));
     for (const entry of entries) {
-      const family = commandFamilyOf(entry.target, this.#log);
-      if (family !== undefined) lists.get(family)?.push(entry);
+      const family = familyOf(entry.target);
+      if (isSafeTarget(entry.target, family)) {
+        lists.get(family)?.push(entry);
+      } else {
+        const text = JSON.stringify(entry.target.slice(0, 60));
+        this.#log.error(`${text} is no address or network and cannot be blocked`);
+      }
     }
     return lists;
   }
@@ -245,19 +250,3 @@ export class Enforcer {
 
 /** Entries of each family. */
 export type SortedEntries = ReadonlyMap<Family, readonly Entry[]>;
-
-/**
- * The family of the commands that a target belongs to.
- *
- * @param target What is to be blocked.
- * @param log Is told of a target that must not reach a command.
- * @returns `undefined` for such a one.
- */
-export function commandFamilyOf(target: string, log: EnforcerLog): Family | undefined {
-  // Almost all are of the first kind.
-  if (isSafeTarget(target, 4)) return 4;
-  if (isSafeTarget(target, 6)) return 6;
-  const text = JSON.stringify(target.slice(0, 60));
-  log.error(`${text} is no address or network and cannot be blocked`);
-  return undefined;
-}

@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { AddressSet, Family } from "../address.ts";
+import { type AddressSet, type Family, familyOf } from "../address.ts";
 import { hasEnded } from "../block_list/block.ts";
 import { type Clock, sleep, systemClock } from "../clock.ts";
 import type { Backend, Entry } from "./backend.ts";
-import { commandFamilyOf, type EnforcerLog, type SortedEntries } from "./enforcer.ts";
+import type { SortedEntries } from "./enforcer.ts";
 
 /** What a {@linkcode Foresight} needs. */
 export interface ForesightOptions {
@@ -18,8 +18,6 @@ export interface ForesightOptions {
   readonly exempt: AddressSet;
   /** Clock value in milliseconds since 1970. */
   readonly now: number;
-  /** Takes what must not reach a command. */
-  readonly log: EnforcerLog;
   /** For pauses. @default {systemClock} */
   readonly clock?: Clock;
 }
@@ -30,7 +28,7 @@ export interface ForesightOptions {
  *
  * @example
  * ```ts ignore
- * const foresight = new Foresight({ backends, exempt, now: Date.now(), log });
+ * const foresight = new Foresight({ backends, exempt, now: Date.now() });
  * const list = await DurableBlockList.openInTurns(path, options, foresight);
  * ```
  */
@@ -42,7 +40,6 @@ export class Foresight {
   /** How many had ended. */
   ended = 0;
   readonly #now: number;
-  readonly #log: EnforcerLog;
   readonly #clock: Clock;
   readonly #backends: readonly Backend[];
   readonly #sorted: ReadonlyMap<Family, Entry[]>;
@@ -59,7 +56,6 @@ export class Foresight {
     const { backends, clock = systemClock } = options;
     this.exempt = options.exempt;
     this.#now = options.now;
-    this.#log = options.log;
     this.#clock = clock;
     this.#backends = backends;
     this.#sorted = new Map(backends.map(({ family }) => [family, []]));
@@ -87,15 +83,14 @@ export class Foresight {
    *
    * @param entries the next ones
    * @returns when the next may come
+   * @throws {TypeError} If a target is no address or network.
    */
   take(entries: readonly Entry[]): Promise<void> | undefined {
     const known = { 4: this.#sorted.get(4)?.length ?? 0, 6: this.#sorted.get(6)?.length ?? 0 };
     for (const entry of entries) {
-      const family = commandFamilyOf(entry.target, this.#log);
-      if (family === undefined) continue;
       if (hasEnded(entry, this.#now)) this.ended++;
       else if (this.exempt.overlaps(entry.target)) this.trusted.push(entry.target);
-      else this.#sorted.get(family)?.push(entry);
+      else this.#sorted.get(familyOf(entry.target))?.push(entry);
     }
     for (const family of [4, 6] as const) {
       const added = (this.#sorted.get(family)?.length ?? 0) - known[family];

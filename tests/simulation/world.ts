@@ -327,7 +327,6 @@ class World {
       backends,
       exempt: this.#exempt(this.#config.trust),
       now: wallClock(),
-      log,
       clock,
     });
     if (dice.chance(0.7)) this.#foresee(foresight, list);
