@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { isLasting, isSafeTarget, type Outcome } from "../src/firewall/backend.ts";
+import { type Entry, isLasting, isSafeTarget, type Outcome } from "../src/firewall/backend.ts";
 import { COMMAND_TIMEOUT_MS, type Program, run, type Runner } from "../src/firewall/command.ts";
 import { Enforcer } from "../src/firewall/enforcer.ts";
 import {
@@ -255,6 +255,67 @@ function registerFor(kind: "nft" | "legacy"): void {
     assert.deepEqual(calls.map((call) => call.slice(3, 5)), [["-S", "ampere"], ["-S", "ampere"]]);
     assert.equal(second.status().applied, 50_100);
     await second.stop();
+  });
+
+  test("what was foreseen is made early in an empty chain, and kept if it is what is wanted", async () => {
+    const all = forEver(addresses(30_000));
+    const begin = () => {
+      const { runner, calls } = recording();
+      const backend = new IptablesBackend({ family: 4, chain: "ampere", run: runner });
+      backend.prepare();
+      const foreseen: Entry[] = [];
+      for (let at = 0; at < 20_000; at += 2_500) {
+        foreseen.push(...all.slice(at, at + 2_500));
+        backend.foresee(foreseen);
+      }
+      return { backend, foreseen, verbs: () => calls.map((call) => call[3]) };
+    };
+    const empty = () => sh("iptables", "-F", "ampere");
+
+    const first = begin();
+    await until("two commands are full", async () => (await rulesOf("iptables")).length > 15_000);
+    assert.equal((await listed(first.backend)).targets.size, 0);
+    first.foreseen.push(...all.slice(20_000));
+    first.backend.foresee(first.foreseen);
+    assert.equal(done(await first.backend.replace(first.foreseen)), 30_000);
+    assert.equal((await rulesOf("iptables")).length, 30_000);
+    assert.deepEqual(first.verbs(), ["-S", "-A", "-A", "-A", "-A"]);
+    await first.backend.release([all[7]!.target]);
+    assert.equal((await listed(first.backend)).targets.size, 29_999);
+    await empty();
+
+    // Something else is wanted, or something else is done: what was made is taken out again.
+    const other = forEver(["192.0.2.1"]);
+    const acts: ((backend: IptablesBackend, foreseen: Entry[]) => Promise<unknown>)[] = [
+      async (backend) => assert.equal(done(await backend.replace(other)), 1),
+      async (backend) => assert.equal(done(await backend.block(other)), 1),
+    ];
+    for (const act of acts) {
+      const { backend, foreseen, verbs } = begin();
+      assert.equal((await listed(backend)).targets.size, 0);
+      await act(backend, foreseen);
+      assert.deepEqual(await rulesOf("iptables"), [rule("192.0.2.1/32")]);
+      assert.deepEqual(verbs().slice(-2), ["-F", "-A"]);
+      await empty();
+    }
+    const looks = begin();
+    await listed(looks.backend);
+    assert.equal((await listed(looks.backend)).targets.size, 0);
+    assert.deepEqual(await rulesOf("iptables"), []);
+
+    // In a chain that is not empty, or that was not looked at, nothing is begun.
+    await sh("iptables", ...rule("192.0.2.7").split(" "));
+    const busy = begin();
+    assert.deepEqual([...(await listed(busy.backend)).targets.keys()], ["192.0.2.7"]);
+    assert.equal(done(await busy.backend.block(other)), 1);
+    assert.deepEqual(
+      await rulesOf("iptables"),
+      [rule("192.0.2.1/32"), rule("192.0.2.7/32")].sort(),
+    );
+    assert.deepEqual(busy.verbs(), ["-S", "-A"]);
+    const blind = new IptablesBackend({ family: 4, chain: "ampere" });
+    blind.foresee(all);
+    assert.equal((await listed(blind)).targets.size, 2);
   });
 
   test("all is replaced by several commands, as long as nobody wants to come between", async () => {

@@ -156,7 +156,7 @@ export interface Backend {
 
   /**
    * Told, before the first {@linkcode Backend.replace}, of entries that it will probably be about, while others are still
-   * being read. Nothing of it is in force before `replace` says what really is to be.
+   * being read. They may be blocked at once if nothing is blocked yet; `replace` says what really is to be.
    *
    * @param entries Those that are known by now. The next time it is the same array, which has grown.
    * @param from The first one that is new.

@@ -24,7 +24,7 @@ export interface ForesightOptions {
 
 /**
  * Sorts the entries of a list, page by page, into what is to be blocked and what is not any more, and lets the firewall begin
- * with the former. Nothing is in force before `Enforcer.start`.
+ * with the former. What is in force in the end, `Enforcer.start` says.
  *
  * @example
  * ```ts ignore

@@ -86,6 +86,8 @@ export interface IptablesOptions {
   readonly family: Family;
   /** The chain; it must exist. */
   readonly chain: string;
+  /** Most entries of one command; as many as Linux allows by default. */
+  readonly batchMax?: number;
   /** Runs the commands. @default {run} */
   readonly run?: Runner;
 }
@@ -112,7 +114,7 @@ export class IptablesBackend implements Backend {
   /** What is there already may stay. */
   readonly replacesAtStart: boolean = false;
   /** Most entries that are worth handing over at a time. */
-  readonly batchMax: number = BATCH_MAX;
+  readonly batchMax: number;
   readonly #chain: Chain;
   /** About how many rules the chain has. */
   #rules = 0;
@@ -120,6 +122,8 @@ export class IptablesBackend implements Backend {
   #isEmpty = false;
   /** A look that was begun before it was asked for. */
   #prepared: Promise<CommandResult> | undefined;
+  /** Rules that are made before they are asked for. */
+  #early: EarlyRules | undefined;
   /** The chain looks at a set: that of the ipset backend, which was in use before. */
   #leftover = false;
 
@@ -130,7 +134,51 @@ export class IptablesBackend implements Backend {
    */
   constructor(options: IptablesOptions) {
     this.family = options.family;
+    this.batchMax = options.batchMax ?? BATCH_MAX;
     this.#chain = new Chain(options);
+  }
+
+  /** Begins to make rules in an empty chain, by commands that are full; see {@linkcode Backend.foresee}. */
+  foresee(entries: readonly Entry[]): void {
+    const early = this.#early ??= { entries, done: 0, state: "unknown", running: undefined };
+    early.running ??= this.#appendEarly(early).finally(() => early.running = undefined);
+  }
+
+  async #appendEarly(early: EarlyRules): Promise<void> {
+    if (early.state === "unknown") {
+      const look = await this.#prepared;
+      const isEmpty = look?.ok && decode(look.stdout).trim() === `-N ${this.#chain.name}`;
+      early.state = isEmpty ? "begun" : "refused";
+    }
+    while (this.#early === early && early.state === "begun") {
+      const list = this.#join(early.entries, early.done);
+      // More may come that has room in this one.
+      if (early.done + list.count >= early.entries.length) return;
+      const outcome = await this.#append(list);
+      if (outcome.ok) early.done += outcome.done;
+      else early.state = "failed";
+    }
+  }
+
+  /**
+   * Ends what was begun by {@linkcode IptablesBackend.foresee}: what it made is kept if it is the beginning of what is wanted,
+   * otherwise it is taken out again.
+   *
+   * @returns how many of the wanted entries are blocked, from the first one on
+   */
+  async #endEarly(wanted?: readonly Entry[]): Promise<number> {
+    const early = this.#early;
+    if (early === undefined) return 0;
+    this.#early = undefined;
+    await early.running;
+    if (early.state === "begun" && early.entries === wanted) return early.done;
+    // What a command did that failed, nobody knows.
+    if (early.done > 0 || early.state === "failed") this.#isEmpty = (await this.#flush()).ok;
+    return 0;
+  }
+
+  async #flush(): Promise<CommandResult> {
+    return await this.#chain.run(["-F"], { timeoutMs: this.#timeoutMs() });
   }
 
   /** Makes the firewall hold nothing but the given entries; see {@linkcode Backend.replace}. */
@@ -138,12 +186,13 @@ export class IptablesBackend implements Backend {
     entries: readonly Entry[],
     goOn: () => boolean = () => true,
   ): Promise<Outcome> {
-    if (!this.#isEmpty) {
-      const emptied = await this.#chain.run(["-F"], { timeoutMs: this.#timeoutMs() });
+    const done = await this.#endEarly(entries);
+    if (done === 0 && !this.#isEmpty) {
+      const emptied = await this.#flush();
       if (!emptied.ok) return this.#chain.failed(emptied);
     }
-    this.#rules = 0;
-    const outcome = await this.#blockAll(entries, goOn);
+    this.#rules = done;
+    const outcome = await this.#blockAll(entries, done, goOn);
     if (this.#leftover) {
       this.#leftover = false;
       // Nothing looks at the set any more. If it stays, it does no harm.
@@ -153,9 +202,13 @@ export class IptablesBackend implements Backend {
   }
 
   /** One command after the other; the next one's addresses are joined while it runs. */
-  async #blockAll(entries: readonly Entry[], goOn: () => boolean): Promise<Outcome> {
-    let done = 0;
-    for (let list = this.#join(entries, 0); done < entries.length && (done === 0 || goOn());) {
+  async #blockAll(
+    entries: readonly Entry[],
+    from: number,
+    goOn: () => boolean,
+  ): Promise<Outcome> {
+    let done = from;
+    for (let list = this.#join(entries, done); done < entries.length && (done === 0 || goOn());) {
       const running = this.#append(list);
       const following = this.#join(entries, done + list.count);
       const outcome = await running;
@@ -168,6 +221,7 @@ export class IptablesBackend implements Backend {
 
   /** Blocks; see {@linkcode Backend.block}. */
   async block(entries: readonly Entry[]): Promise<Outcome> {
+    if (this.#early !== undefined) await this.#endEarly();
     return await this.#append(this.#join(entries, 0));
   }
 
@@ -184,12 +238,13 @@ export class IptablesBackend implements Backend {
 
   /** As many as fit in one command, from one of them on. */
   #join(entries: readonly Entry[], from: number): JoinedTargets {
-    const targets = entries.slice(from, from + BATCH_MAX).map((entry) => entry.target);
-    return joinTargets(targets, BATCH_MAX, this.family);
+    const targets = entries.slice(from, from + this.batchMax).map((entry) => entry.target);
+    return joinTargets(targets, this.batchMax, this.family);
   }
 
   /** Ends blocks; see {@linkcode Backend.release}. */
   async release(targets: readonly string[]): Promise<Outcome> {
+    if (this.#early !== undefined) await this.#endEarly();
     const most = Math.max(1, Math.floor(COMPARISONS_PER_COMMAND / Math.max(1, this.#rules)));
     const list = joinTargets(targets, most, this.family);
     if (list.unsafe !== undefined) return unsafeOutcome(list.unsafe, this.family);
@@ -214,6 +269,7 @@ export class IptablesBackend implements Backend {
 
   /** Looks what the kernel holds; see {@linkcode Backend.list}. */
   async list(mark?: string): Promise<ListOutcome> {
+    if (this.#prepared === undefined && this.#early !== undefined) await this.#endEarly();
     const look = this.#prepared ?? this.#listRules();
     this.#prepared = undefined;
     const result = await look;
@@ -258,6 +314,17 @@ export class IptablesBackend implements Backend {
   #timeoutMs(): number {
     return COMMAND_TIMEOUT_MS + this.#rules * TIMEOUT_PER_RULE_MS;
   }
+}
+
+/** Rules that are made before they are asked for. */
+interface EarlyRules {
+  /** What is to be blocked; it grows. */
+  readonly entries: readonly Entry[];
+  /** How many of them are, from the first one on. */
+  done: number;
+  /** `refused`: the chain was not empty, or not to be seen, so that nothing was begun; `failed`: a command has. */
+  state: "unknown" | "begun" | "refused" | "failed";
+  running: Promise<void> | undefined;
 }
 
 /** One chain of one family: runs iptables on it and tells its failures. */
@@ -398,7 +465,7 @@ async function parseRules(
  * @param visit Called for each line.
  */
 export async function eachLine(bytes: Uint8Array, visit: (line: string) => void): Promise<void> {
-  const text = new TextDecoder().decode(bytes);
+  const text = decode(bytes);
   let read = 0;
   for (let start = 0; start < text.length;) {
     let end = text.indexOf("\n", start);
@@ -423,6 +490,10 @@ export function readTarget(text: string, family: Family): string | undefined {
   if (isSafeTarget(target, family)) return target;
   const canonical = parseTarget(target);
   return canonical !== undefined && isSafeTarget(canonical, family) ? canonical : undefined;
+}
+
+function decode(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
 }
 
 async function digest(bytes: Uint8Array): Promise<string> {

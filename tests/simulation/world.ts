@@ -10,6 +10,7 @@ import type { NewBlock } from "../../src/block_list.ts";
 import { type Config, DEFAULT_CONFIG, VERIFY_MAX } from "../../src/config.ts";
 import { Daemon, type DaemonList, TICK_MS } from "../../src/daemon.ts";
 import type { DurableBlockList } from "../../src/durable_block_list.ts";
+import type { Backend } from "../../src/firewall/backend.ts";
 import { Foresight } from "../../src/firewall/foresight.ts";
 import { IpsetBackend } from "../../src/firewall/ipset.ts";
 import { IptablesBackend } from "../../src/firewall/iptables.ts";
@@ -318,11 +319,13 @@ class World {
     const list = this.#store.open(wallClock(), (message) => log.error(message));
     const { chain, backend } = this.#config;
     const run = this.#programs.runnerFor(clock);
-    const backends = FAMILIES.map((family) =>
+    const batchMax = dice.pick([1, 2, 5, 15_000]);
+    const backends = FAMILIES.map((family): Backend =>
       backend === "ipset"
         ? new IpsetBackend({ family, chain, run, now: wallClock })
-        : new IptablesBackend({ family, chain, run })
+        : new IptablesBackend({ family, chain, run, batchMax })
     );
+    if (dice.chance(0.5)) { for (const backend of backends) backend.prepare?.(); }
     const foresight = new Foresight({
       backends,
       exempt: this.#exempt(this.#config.trust),
