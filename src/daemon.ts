@@ -570,13 +570,18 @@ export class Daemon {
   /** At the start: removes stored blocks that are not to be in force, and gives the others if they are sorted already. */
   #removeUnwanted(wall: number): SortedEntries | undefined {
     const { foresight } = this.#parts;
+    // Whoever was blocked anew meanwhile must not be taken for one whose block has ended.
+    const { added, removed, changed } = this.#list.reload(wall);
+    const isSame = added.length + removed.length + changed.length === 0;
     const ended = this.#list.removeEnded(wall).length;
-    const sorted = foresight?.ended === ended &&
+    const sorted = isSame && foresight?.ended === ended &&
         isSameSet(foresight.exempt, this.table.policy.exempt)
       ? foresight.sorted
       : undefined;
     this.#releaseTrusted(sorted === undefined ? undefined : foresight?.trusted);
-    return sorted;
+    let count = 0;
+    for (const entries of sorted?.values() ?? []) count += entries.length;
+    return count === this.#list.size ? sorted : undefined;
   }
 
   /** Nobody who is trusted stays blocked. */
@@ -710,8 +715,6 @@ export async function runDaemon(config: Config, invocation: DaemonInvocation): P
     import("./services.ts"),
   ]);
   const backends = firewallBackends(config, log, invocation.dryRun);
-  // The firewall is asked what it holds while the list is read.
-  for (const backend of backends) backend.prepare?.();
   const exempt = exemptAddresses(config.trust);
   const foresight = new Foresight({ backends, exempt, now: Date.now() });
   let list: DaemonList;

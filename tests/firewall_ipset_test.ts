@@ -328,6 +328,14 @@ inNamespace(import.meta.url, () => {
     }
   });
 
+  test("what was told twice, as a damaged list may, is not taken out once", async () => {
+    const all = forEver(addresses(300));
+    const backend = new IpsetBackend({ family: 4, chain: "ampere" });
+    backend.foresee([...all.slice(0, 200), ...all.slice(100)], 0, 300);
+    assert.deepEqual(await backend.replace(all), { ok: true, done: 300 });
+    assert.deepEqual(await targetsOf("ampere4"), all.map(({ target }) => target).sort());
+  });
+
   test("what was foreseen by a program that failed is made anew", async () => {
     let fails = true;
     const failing: Runner = (program, args, options) => {

@@ -318,6 +318,70 @@ function registerFor(kind: "nft" | "legacy"): void {
     assert.equal((await listed(blind)).targets.size, 2);
   });
 
+  test("a command of the start that does its work and is then killed doubles nothing", async () => {
+    const all = forEver(addresses(20_000));
+    for (const isEarly of [false, true]) {
+      let adds = 0;
+      const killing: Runner = async (program, args, options) => {
+        const result = await run(program, args, options);
+        const isKilled = args.includes("-A") && ++adds === 2;
+        return isKilled ? { ...result, ok: false, code: undefined, timedOut: true } : result;
+      };
+      const backend = new IptablesBackend({ family: 4, chain: "ampere", run: killing });
+      backend.prepare();
+      if (isEarly) backend.foresee(all);
+      const { log, loud } = memoryLog();
+      const enforcer = new Enforcer({ backends: [backend], log, verifyMs: 3_600_000 });
+      await enforcer.start(all, new Map([[4, all]]));
+      await enforcer.idle();
+      const rules = await rulesOf("iptables");
+      assert.deepEqual([rules.length, new Set(rules).size], [20_000, 20_000]);
+      if (!isEarly) assert.match(loud().join("\n"), /did not end in time and was killed/);
+      enforcer.release([all[0]!.target, all[19_999]!.target]);
+      await enforcer.idle();
+      assert.equal((await rulesOf("iptables")).length, 19_998);
+      await enforcer.stop();
+      await sh("iptables", "-F", "ampere");
+    }
+  });
+
+  test("early rules that cannot be taken out at once are taken out before anything else", async () => {
+    const all = forEver(addresses(20_000));
+    let isBusy = true;
+    const busy: Runner = async (program, args, options) => {
+      const result = await run(
+        program,
+        isBusy && args.includes("-F") ? ["-h", "-F"] : args,
+        options,
+      );
+      if (!isBusy || !args.includes("-F")) return result;
+      isBusy = false;
+      return {
+        ...result,
+        ok: false,
+        code: 4,
+        stderr: "Another app is currently holding the xtables lock",
+      };
+    };
+    const backend = new IptablesBackend({ family: 4, chain: "ampere", run: busy });
+    backend.prepare();
+    backend.foresee(all);
+    const { log } = memoryLog();
+    const enforcer = new Enforcer({
+      backends: [backend],
+      log,
+      verifyMs: 3_600_000,
+      random: () => 0,
+    });
+    const started = enforcer.start(all, new Map([[4, all]]));
+    enforcer.block(forEver(["192.0.2.1"]));
+    await started;
+    await until("all are there", () => enforcer.status().applied === 20_001);
+    const rules = await rulesOf("iptables");
+    assert.deepEqual([rules.length, new Set(rules).size], [20_001, 20_001]);
+    await enforcer.stop();
+  });
+
   test("all is replaced by several commands, as long as nobody wants to come between", async () => {
     const all = forEver(addresses(20_000));
     const { runner, calls } = recording();

@@ -77,9 +77,12 @@ export function isLasting(failure: Failure): boolean {
   return LASTING.has(failure.kind);
 }
 
-/** What became of a command: how many of the given entries it dealt with, or why it failed. */
+/**
+ * What became of a command: how many of the given entries it dealt with, or why it failed. With several commands it may be both:
+ * the first ones did `done` of them, and what the last one did is not known.
+ */
 export type Outcome =
-  | { readonly ok: true; readonly done: number }
+  | { readonly ok: true; readonly done: number; readonly failure?: Failure }
   | { readonly ok: false; readonly failure: Failure };
 
 /** What the kernel holds. */
@@ -123,7 +126,7 @@ export interface Backend {
    * @param entries All that are to be blocked.
    * @param goOn Asked before each further command for the rest of them, if they need several; false ends it.
    * @returns How many of them, from the first on, are now blocked. No others are; the rest is left
-   * to {@linkcode Backend.block}, which tells also what hindered it.
+   * to {@linkcode Backend.block}.
    */
   replace(entries: readonly Entry[], goOn?: () => boolean): Promise<Outcome>;
 

@@ -68,12 +68,14 @@ export class Foresight {
   }
 
   /**
-   * Before the first part of the list: the program that needs longest is started.
+   * Before the first part of the list, when no other daemon works with it any more: the chain is looked at, and the program
+   * that needs longest is started.
    *
    * @param expected about how many entries there are
    */
   begin(expected: number): void {
     this.#expected = expected;
+    for (const backend of this.#backends) backend.prepare?.();
     // Almost all are of this family.
     if (expected > 0) this.#foresee(4, 0, expected);
   }

@@ -268,8 +268,10 @@ export class IpsetBackend implements Backend {
         else wrong.push(target);
       }
     }
+    // A damaged list may tell a target twice: what takes one of them out must not take out the other.
+    const right = new Set(wrong.length > 0 ? entries.slice(0, kept).map((e) => e.target) : []);
     const isTooMuch = wrong.length > CORRECTIONS_MAX ||
-      wrong.some((target) => this.#isWide(target));
+      wrong.some((target) => right.has(target) || this.#isWide(target));
     if (filling.hasEnded || isTooMuch) {
       filling.input.cut();
       await filling.result;

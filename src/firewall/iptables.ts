@@ -140,7 +140,14 @@ export class IptablesBackend implements Backend {
 
   /** Begins to make rules in an empty chain, by commands that are full; see {@linkcode Backend.foresee}. */
   foresee(entries: readonly Entry[]): void {
-    const early = this.#early ??= { entries, done: 0, state: "unknown", running: undefined };
+    const early = this.#early ??= {
+      entries,
+      done: 0,
+      state: "unknown",
+      isOver: false,
+      running: undefined,
+    };
+    if (early.isOver) return;
     early.running ??= this.#appendEarly(early).finally(() => early.running = undefined);
   }
 
@@ -150,7 +157,7 @@ export class IptablesBackend implements Backend {
       const isEmpty = look?.ok && decode(look.stdout).trim() === `-N ${this.#chain.name}`;
       early.state = isEmpty ? "begun" : "refused";
     }
-    while (this.#early === early && early.state === "begun") {
+    while (!early.isOver && early.state === "begun") {
       const list = this.#join(early.entries, early.done);
       // More may come that has room in this one.
       if (early.done + list.count >= early.entries.length) return;
@@ -164,17 +171,28 @@ export class IptablesBackend implements Backend {
    * Ends what was begun by {@linkcode IptablesBackend.foresee}: what it made is kept if it is the beginning of what is wanted,
    * otherwise it is taken out again.
    *
-   * @returns how many of the wanted entries are blocked, from the first one on
+   * @returns how many of the wanted entries are blocked, from the first one on; a failure if something that is not wanted is
+   * still there
    */
-  async #endEarly(wanted?: readonly Entry[]): Promise<number> {
+  async #endEarly(wanted?: readonly Entry[]): Promise<Outcome> {
     const early = this.#early;
-    if (early === undefined) return 0;
-    this.#early = undefined;
+    if (early === undefined) return { ok: true, done: 0 };
+    early.isOver = true;
     await early.running;
-    if (early.state === "begun" && early.entries === wanted) return early.done;
+    if (early.state === "begun" && early.entries === wanted) {
+      this.#early = undefined;
+      return { ok: true, done: early.done };
+    }
     // What a command did that failed, nobody knows.
-    if (early.done > 0 || early.state === "failed") this.#isEmpty = (await this.#flush()).ok;
-    return 0;
+    if (early.done > 0 || early.state === "failed") {
+      early.state = "failed";
+      const emptied = await this.#flush();
+      if (!emptied.ok) return this.#chain.failed(emptied);
+      this.#rules = 0;
+      this.#isEmpty = true;
+    }
+    this.#early = undefined;
+    return { ok: true, done: 0 };
   }
 
   async #flush(): Promise<CommandResult> {
@@ -186,7 +204,9 @@ export class IptablesBackend implements Backend {
     entries: readonly Entry[],
     goOn: () => boolean = () => true,
   ): Promise<Outcome> {
-    const done = await this.#endEarly(entries);
+    const early = await this.#endEarly(entries);
+    if (!early.ok) return early;
+    const { done } = early;
     if (done === 0 && !this.#isEmpty) {
       const emptied = await this.#flush();
       if (!emptied.ok) return this.#chain.failed(emptied);
@@ -212,7 +232,7 @@ export class IptablesBackend implements Backend {
       const running = this.#append(list);
       const following = this.#join(entries, done + list.count);
       const outcome = await running;
-      if (!outcome.ok) return done === 0 ? outcome : { ok: true, done };
+      if (!outcome.ok) return done === 0 ? outcome : { ok: true, done, failure: outcome.failure };
       done += outcome.done;
       list = following;
     }
@@ -221,7 +241,8 @@ export class IptablesBackend implements Backend {
 
   /** Blocks; see {@linkcode Backend.block}. */
   async block(entries: readonly Entry[]): Promise<Outcome> {
-    if (this.#early !== undefined) await this.#endEarly();
+    const undone = this.#early === undefined ? undefined : await this.#endEarly();
+    if (undone?.ok === false) return undone;
     return await this.#append(this.#join(entries, 0));
   }
 
@@ -244,7 +265,8 @@ export class IptablesBackend implements Backend {
 
   /** Ends blocks; see {@linkcode Backend.release}. */
   async release(targets: readonly string[]): Promise<Outcome> {
-    if (this.#early !== undefined) await this.#endEarly();
+    const undone = this.#early === undefined ? undefined : await this.#endEarly();
+    if (undone?.ok === false) return undone;
     const most = Math.max(1, Math.floor(COMPARISONS_PER_COMMAND / Math.max(1, this.#rules)));
     const list = joinTargets(targets, most, this.family);
     if (list.unsafe !== undefined) return unsafeOutcome(list.unsafe, this.family);
@@ -269,7 +291,10 @@ export class IptablesBackend implements Backend {
 
   /** Looks what the kernel holds; see {@linkcode Backend.list}. */
   async list(mark?: string): Promise<ListOutcome> {
-    if (this.#prepared === undefined && this.#early !== undefined) await this.#endEarly();
+    if (this.#prepared === undefined && this.#early !== undefined) {
+      const undone = await this.#endEarly();
+      if (!undone.ok) return { state: "failed", failure: undone.failure };
+    }
     const look = this.#prepared ?? this.#listRules();
     this.#prepared = undefined;
     const result = await look;
@@ -324,6 +349,8 @@ interface EarlyRules {
   done: number;
   /** `refused`: the chain was not empty, or not to be seen, so that nothing was begun; `failed`: a command has. */
   state: "unknown" | "begun" | "refused" | "failed";
+  /** It has been asked for what is wanted: nothing more is begun. */
+  isOver: boolean;
   running: Promise<void> | undefined;
 }
 

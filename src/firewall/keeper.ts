@@ -614,6 +614,9 @@ export class Keeper {
     this.#report(entries.slice(0, outcome.done).map((entry) => entry.target));
     this.#land([...this.#desired.keys(), ...this.#held]);
     this.#succeeded();
+    // What a command did that failed, or with a target that was given twice, only a look can tell.
+    if (outcome.failure !== undefined) this.#failed(outcome.failure, this.#retryDelay());
+    else if (this.#applied.size < outcome.done) this.#mustLook = true;
   }
 
   /** With fewer entries it may go, and the culprit is then found among the rest. */
@@ -659,7 +662,10 @@ export class Keeper {
     this.#mustSort = false;
     if (this.#isBlank()) {
       // The usual start in short: nothing is there and nothing waits, so all of it is to be done.
-      if (this.#given !== undefined && this.#given.length > 0) this.#mustReplace = true;
+      const isGiven = this.#given !== undefined && this.#given.length > 0;
+      // When nothing is wanted in the end, something may have been foreseen, and be there by now.
+      const mayBeEarly = this.#desired.size === 0 && this.#backend.foresee !== undefined;
+      if (isGiven || mayBeEarly) this.#mustReplace = true;
       else for (const target of this.#desired.keys()) this.#bulk.add(target);
       return;
     }

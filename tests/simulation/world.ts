@@ -325,7 +325,6 @@ class World {
         ? new IpsetBackend({ family, chain, run, now: wallClock })
         : new IptablesBackend({ family, chain, run, batchMax })
     );
-    if (dice.chance(0.5)) { for (const backend of backends) backend.prepare?.(); }
     const foresight = new Foresight({
       backends,
       exempt: this.#exempt(this.#config.trust),
