@@ -103,7 +103,7 @@ export interface EntryVisitor {
    * @returns when the next may come
    */
   take(entries: readonly BlockEntry[]): Promise<void> | undefined;
-  /** Is asked now and then when something has taken long. */
+  /** Is asked when something has taken long. */
   pause(): Promise<void>;
   /** The file turned out to be damaged, or cannot be read on: the list may differ from what was told. */
   dismiss(): void;
@@ -240,7 +240,7 @@ export class DurableBlockList implements Disposable {
   }
 
   /**
-   * The same with `readLater`, while others get their turn: what the firewall must know is told as it is read, so that it can
+   * The same as with `readLater`, while others get their turn: what the firewall must know is told as it is read, so that it can
    * prepare itself.
    *
    * @param path path of the database
@@ -256,7 +256,7 @@ export class DurableBlockList implements Disposable {
   ): Promise<DurableBlockList> {
     const lock = lockForDaemon(path);
     try {
-      const list = new DurableBlockList(path, lock, { ...options, readLater: true });
+      const list = new DurableBlockList(path, lock, options);
       await list.#loadInTurns(options.now ?? Date.now(), visitor);
       return list;
     } catch (error) {
@@ -622,7 +622,6 @@ export class DurableBlockList implements Disposable {
       await visitor.pause();
       this.#unread = pages.flat();
       this.#loaded(skipped);
-      await visitor.pause();
     } catch (error) {
       visitor.dismiss();
       this.#loadDespite(error, now);
