@@ -177,6 +177,26 @@ export function isLoopback(address: string): boolean {
 }
 
 /**
+ * The IPv4 address in the last 32 bits of an IPv6 address, as NAT64 puts it there (RFC 6052).
+ *
+ * @param address A canonical IPv6 address.
+ * @returns The canonical IPv4 address.
+ * @throws {TypeError} If it is not an IPv6 address.
+ *
+ * @example
+ * ```ts
+ * import { ipv4In } from "./address.ts";
+ *
+ * ipv4In("64:ff9b::cb00:7107"); // "203.0.113.7"
+ * ```
+ */
+export function ipv4In(address: string): string {
+  const { family, words } = expectAddress(address);
+  if (family !== 6) throw new TypeError(`"${address}" is not an IPv6 address`);
+  return writeNetwork({ family: 4, words: [words[3]!], prefix: WIDTH[4] });
+}
+
+/**
  * The addresses of this machine's network interfaces, loopback included.
  *
  * @returns Canonical addresses, each once, in the order of the interfaces.

@@ -41,8 +41,14 @@ export interface Config {
   readonly bantimeFactor: number;
   /** Longest block that `bantimeFactor` may lead to; 0 means no bound. */
   readonly bantimeMax: number;
+  /** First block for wrong answers of a single session; 0 means as any other. */
+  readonly doubt: number;
+  /** How long after the first start unanswered challenges cost nothing. */
+  readonly learn: number;
   /** Bits of an IPv6 address that are counted and blocked as one host. */
   readonly ipv6Prefix: number;
+  /** Prefixes of NAT64 beside the well-known one: canonical networks of 96 bits. */
+  readonly nat64: readonly string[];
   /** How blocks are put into the kernel. */
   readonly backend: Backend;
   /** How often the firewall is compared with the block list. */
@@ -99,6 +105,12 @@ export const PROBLEMS_MAX = 100;
 
 /** Lines `trust`, as in the original. */
 export const TRUST_MAX = 16;
+
+/** Lines `nat64`. */
+export const NAT64_MAX = 8;
+
+/** Bits of a prefix of NAT64 whose last 32 bits are an IPv4 address (RFC 6052, section 2.2). */
+const NAT64_PREFIX = 96;
 
 /** Longest `user`, in bytes: Asterisk keeps it in `char username[80]` (main/manager.c), NUL included. */
 export const USER_BYTES_MAX = 79;
@@ -164,7 +176,10 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   bantime: 0,
   bantimeFactor: 1,
   bantimeMax: 0,
-  ipv6Prefix: 128,
+  doubt: 60,
+  learn: 3_600,
+  ipv6Prefix: 64,
+  nat64: Object.freeze([]),
   backend: "iptables",
   verify: 60,
   metrics: undefined,
@@ -257,7 +272,10 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
     "bantime_max",
     (value, { draft }) => readSeconds(value, 0, DURATION_MAX, (s) => draft.bantimeMax = s),
   ],
+  ["doubt", (value, { draft }) => readSeconds(value, 0, DURATION_MAX, (s) => draft.doubt = s)],
+  ["learn", (value, { draft }) => readSeconds(value, 0, DURATION_MAX, (s) => draft.learn = s)],
   ["ipv6_prefix", (value, { draft }) => readNumber(value, 32, 128, (n) => draft.ipv6Prefix = n)],
+  ["nat64", readNat64],
   ["backend", readBackend],
   [
     "verify",
@@ -270,8 +288,11 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
 /** Keys for which no value, like `off`, means that the function is not wanted. */
 const MAY_BE_EMPTY: ReadonlySet<string> = new Set(["metrics", "webhook"]);
 
-/** Keys that may stand several times. */
-const REPEATABLE: ReadonlySet<string> = new Set(["trust"]);
+/** Keys that may stand several times, and how often. */
+const REPEATABLE: ReadonlyMap<string, number> = new Map([
+  ["trust", TRUST_MAX],
+  ["nat64", NAT64_MAX],
+]);
 
 /**
  * Reads the text of a configuration file.
@@ -343,6 +364,7 @@ export function formatProblem({ file, line, key, message }: ConfigProblem): stri
 export function describeConfig(config: Config): [key: string, value: string][] {
   const { metrics, webhook } = config;
   const trust = config.trust.length === 0 ? ["(none)"] : config.trust;
+  const nat64 = config.nat64.length === 0 ? ["(none)"] : config.nat64;
   return [
     ["host", config.host],
     ["port", String(config.port)],
@@ -358,7 +380,10 @@ export function describeConfig(config: Config): [key: string, value: string][] {
     ["bantime", formatDuration(config.bantime)],
     ["bantime_factor", String(config.bantimeFactor)],
     ["bantime_max", formatDuration(config.bantimeMax)],
+    ["doubt", formatDuration(config.doubt)],
+    ["learn", formatDuration(config.learn)],
     ["ipv6_prefix", String(config.ipv6Prefix)],
+    ...nat64.map((prefix): [string, string] => ["nat64", prefix]),
     ["backend", config.backend],
     ["verify", formatDuration(config.verify)],
     ["metrics", metrics === undefined ? "off" : formatListenAddress(metrics)],
@@ -402,7 +427,7 @@ class Reader {
   readonly #draft: Draft = { ...DEFAULT_CONFIG };
   /** The line where a key stood first. */
   readonly #lineOf = new Map<string, number>();
-  #trustLines = 0;
+  readonly #linesOf = new Map<string, number>();
 
   constructor(file: string) {
     this.#file = file;
@@ -416,7 +441,11 @@ class Reader {
     const isRight = this.#problems.length === 0;
     return {
       config: isRight
-        ? Object.freeze({ ...this.#draft, trust: Object.freeze([...new Set(this.#draft.trust)]) })
+        ? Object.freeze({
+          ...this.#draft,
+          trust: Object.freeze([...new Set(this.#draft.trust)]),
+          nat64: Object.freeze([...new Set(this.#draft.nat64)]),
+        })
         : undefined,
       problems: bounded(this.#problems, "problems", this.#file),
       warnings: bounded(this.#warnings, "warnings", this.#file),
@@ -454,9 +483,12 @@ class Reader {
   #standsTooOften(key: string, line: number): boolean {
     const first = this.#lineOf.get(key);
     if (first === undefined) this.#lineOf.set(key, line);
-    if (REPEATABLE.has(key)) {
-      if (++this.#trustLines <= TRUST_MAX) return false;
-      this.#problem(line, key, `more than ${TRUST_MAX} lines; join addresses to networks`);
+    const most = REPEATABLE.get(key);
+    if (most !== undefined) {
+      const lines = (this.#linesOf.get(key) ?? 0) + 1;
+      this.#linesOf.set(key, lines);
+      if (lines <= most) return false;
+      this.#problem(line, key, `more than ${most} lines; join addresses to networks`);
       return true;
     }
     if (first === undefined) return false;
@@ -647,6 +679,17 @@ function readTrust(value: string, { draft, warn }: Context): string | undefined 
   } else if (hasHostBits(value, target)) {
     warn(`${shown(value)} is taken as the whole network ${target}`);
   }
+  return undefined;
+}
+
+function readNat64(value: string, { draft }: Context): string | undefined {
+  const target = parseTarget(value);
+  if (target === undefined || !target.includes(":") || !target.endsWith(`/${NAT64_PREFIX}`)) {
+    return `${
+      shown(value)
+    } is not an IPv6 network of ${NAT64_PREFIX} bits, such as 2001:db8:64::/96`;
+  }
+  draft.nat64 = [...draft.nat64, target];
   return undefined;
 }
 

@@ -47,6 +47,10 @@ export class Counters {
   readonly tampered = new Map<Tampered, number>();
   /** Hosts that went too far, those included that were blocked already. */
   offences = 0;
+  /** Attempts that still reached Asterisk after their host was blocked. */
+  lateAttempts = 0;
+  /** Failed attempts of hosts that are never blocked, by why they are not. */
+  readonly exemptFailures = new Map<string, number>();
   /** Blocks made by Ampere. */
   added = 0;
   /** Blocks that ended or were removed. */

@@ -4,12 +4,11 @@
  * @module
  */
 
-import { type AddressSet, overlaps } from "./address.ts";
+import { type AddressSet, isLoopback, overlaps } from "./address.ts";
 import { AmiClient, type AmiClientOptions, LoginRefusedError } from "./ami/client.ts";
 import type { Tampered } from "./ami/event_reader.ts";
 import { latin1 } from "./ami/framer.ts";
 import type { SecurityEvent } from "./ami/security_event.ts";
-import { banTime } from "./ban_time.ts";
 import { type Block, hasEnded, type NewBlock } from "./block_list/block.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type Config, describeConfig, formatProblem, readConfig } from "./config.ts";
@@ -20,8 +19,10 @@ import { Enforcer, type SortedEntries } from "./firewall/enforcer.ts";
 import { Foresight } from "./firewall/foresight.ts";
 import { escapeText, formatLocalTime, Log } from "./log.ts";
 import type { Notice } from "./notice.ts";
-import { type HostStatus, type Offence, type PenaltyPolicy, PenaltyTable } from "./penalties.ts";
-import { describeDuration, reasonOf } from "./reason.ts";
+import { type HostStatus, type Offence, PenaltyTable } from "./penalties.ts";
+import { blockOf, policyOf } from "./penalties/offence.ts";
+import { STRANGE_ACCOUNTS_MIN } from "./penalties/proxy_signs.ts";
+import { describeDuration } from "./reason.ts";
 import { counted } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
@@ -51,6 +52,14 @@ const WORST_LOOKED_AT_FACTOR = 100;
 
 /** Most changes of other processes that are logged one by one. */
 const LOGGED_CHANGES_MAX = 20;
+
+/** Most addresses that are never blocked of which failures are told, once each. */
+const LOGGED_EXEMPT_MAX = 1_024;
+
+/** What helps where an address hides who calls. */
+export const HIDDEN_REMEDY =
+  "let Asterisk see the callers' own addresses (host networking and userland-proxy off for containers, no SIP or " +
+  "WebSocket proxy on the way, or one that limits and filters by itself); to trust the address would only hide them";
 
 /** Where the name of an event begins, and its first byte: `Event: Shutdown`. */
 const SHUTDOWN_AT = "Event: ".length;
@@ -144,6 +153,8 @@ export class Daemon {
   /** There may be logins to be written. */
   #loginsWait = false;
   #saidStillArrives = 0;
+  /** Addresses that are never blocked of which failures were told. */
+  readonly #saidExempt = new Set<string>();
   /** Asterisk's events arrive; `undefined` until it was tried. */
   #following: boolean | undefined;
 
@@ -156,7 +167,10 @@ export class Daemon {
     this.#wallClock = parts.wallClock ?? Date.now;
     this.#exempt = parts.exempt ?? exemptAddresses;
     this.startedAt = this.#wallClock();
-    this.table = new PenaltyTable(this.#policy(), (offence) => void this.#offences.push(offence));
+    this.table = new PenaltyTable(
+      policyOf(this.#config, this.#exempt(this.#config.trust)),
+      (offence) => void this.#offences.push(offence),
+    );
     this.table.explain = parts.verbose ?? false;
     this.enforcer = new Enforcer({
       backends: parts.backends,
@@ -270,7 +284,7 @@ export class Daemon {
       database: old.database,
       verify: old.verify,
     };
-    this.table.setPolicy(this.#policy());
+    this.table.setPolicy(policyOf(this.#config, this.#exempt(this.#config.trust)));
     this.#releaseTrusted();
     this.#log.info("the configuration was read again");
     if (fixed.length > 0) {
@@ -416,13 +430,14 @@ export class Daemon {
     if (this.#offences.length === 0) return;
     const now = this.#wallClock();
     const fresh = new Map<string, NewBlock>();
+    const timesOf = (target: string) => this.#list.timesOf(target);
     for (const offence of this.#offences.splice(0)) {
       this.counters.offences++;
       const known = this.#list.get(offence.target);
       if (known !== undefined && !hasEnded(known, now)) {
         this.#stillArrives(known, now);
       } else {
-        fresh.set(offence.target, this.#blockOf(offence, now));
+        fresh.set(offence.target, blockOf(offence, this.#config, timesOf, now));
       }
     }
     if (fresh.size === 0) return;
@@ -439,22 +454,6 @@ export class Daemon {
         this.dryRun ? "dry run: would block" : "blocked"
       } ${block.target} ${until}: ${block.reason}${durable ? "" : " (not yet in the database)"}`;
     }));
-  }
-
-  #blockOf(offence: Offence, now: number): NewBlock {
-    // How often it was blocked is looked up only if it matters: in a burst that is thousands of times.
-    const matters = this.#config.bantimeFactor > 1 || offence.inGoodStanding;
-    const times = matters ? this.#list.timesOf(offence.target) : 0;
-    const ban = banTime(this.#config, times, offence.inGoodStanding);
-    return {
-      target: offence.target,
-      since: now,
-      until: ban === undefined ? undefined : now + ban,
-      reason: reasonOf(offence),
-      service: offence.service,
-      transport: offence.transport,
-      account: offence.account,
-    };
   }
 
   /** A blocked host went on: what was under way when it was blocked, or the firewall is not in its way. */
@@ -494,6 +493,7 @@ export class Daemon {
     this.#lastTick = now;
     if (!stalled && !this.#advancing) this.#advance(now);
     const wall = this.#wallClock();
+    this.#tellLate();
     this.#list.retry(wall);
     this.#takeOver(wall);
     this.#endBlocks(wall);
@@ -501,9 +501,58 @@ export class Daemon {
       this.#lastChores = now;
       this.#loginsWait = true;
       this.#refreshExempt();
+      this.#tellHidden();
       this.#log.sweep();
     }
     if (this.#loginsWait) this.#loginsWait = this.#saveLogins(wall, LOGINS_PER_TICK);
+  }
+
+  /** Tells how many attempts were under way when their hosts were blocked. */
+  #tellLate(): void {
+    const late = this.table.takeLate();
+    if (late.length === 0) return;
+    for (const [, attempts] of late) this.counters.lateAttempts += attempts;
+    this.#log.infoAll(
+      late.slice(0, LOGGED_CHANGES_MAX).map(([target, attempts]) =>
+        `${target} had ${
+          counted(attempts, "more failed attempt")
+        } under way when it was blocked; they were counted`
+      ),
+    );
+    if (late.length > LOGGED_CHANGES_MAX) {
+      this.#log.info(
+        `so had ${counted(late.length - LOGGED_CHANGES_MAX, "more host")}`,
+      );
+    }
+  }
+
+  /** Tells of failures whose sender can't be blocked, and of addresses that hide many senders. */
+  #tellHidden(): void {
+    for (const [address, failures] of this.table.takeExemptFailures()) {
+      const cause = this.#causeOf(address);
+      const known = this.counters.exemptFailures.get(cause) ?? 0;
+      this.counters.exemptFailures.set(cause, known + failures);
+      if (!this.#saidExempt.has(address) && this.#saidExempt.size < LOGGED_EXEMPT_MAX) {
+        this.#saidExempt.add(address);
+        this.#log.warn(
+          `${
+            counted(failures, "failed login")
+          } from ${address}, which is never blocked (${cause}). If nobody ` +
+            `there mistyped a password, something at that address passes on what strangers send: ${HIDDEN_REMEDY}`,
+        );
+      }
+    }
+    for (const { address, own, strange, unknown } of this.table.takeProxies()) {
+      this.#log.warn(
+        `${address} looks like a proxy or gateway that hides who calls: within an hour ${
+          counted(own, "account")
+        } logged in from it, and ${
+          strange >= STRANGE_ACCOUNTS_MIN
+            ? `${counted(strange, "other account")} failed`
+            : `${counted(unknown, "login")} to unknown accounts failed`
+        }. A block of it hits everybody behind it: ${HIDDEN_REMEDY}`,
+      );
+    }
   }
 
   /** Charges the attempts whose patience has run out; those who read the socket get their turn in between. */
@@ -557,6 +606,14 @@ export class Daemon {
     const saved = logins.map(([host, at]) => [host, this.#toWallClock(at)] as const);
     this.#list.saveStanding(saved, now - this.#config.credit * 1000, now);
     return logins.length >= most;
+  }
+
+  /** Why an address is never blocked. */
+  #causeOf(address: string): string {
+    if (isLoopback(address)) return "loopback";
+    return this.#config.trust.some((target) => overlaps(target, address))
+      ? "trusted"
+      : "own address";
   }
 
   /** The machine may have got another address. */
@@ -634,6 +691,7 @@ export class Daemon {
 
   async #finish(orderly: boolean): Promise<void> {
     this.#flush();
+    this.#tellHidden();
     this.#saveLogins(this.#wallClock());
     const left = await this.enforcer.stop();
     const lost = this.#list.close(this.#wallClock());
@@ -650,18 +708,6 @@ export class Daemon {
             (left > 0 ? `, ${left} changes of the firewall follow at the next start` : ""),
       );
     }
-  }
-
-  #policy(): PenaltyPolicy {
-    const config = this.#config;
-    return {
-      loyalty: config.loyalty,
-      patienceMs: config.patience * 1000,
-      creditMs: config.credit * 1000,
-      forgetMs: config.forget * 1000,
-      ipv6Prefix: config.ipv6Prefix,
-      exempt: this.#exempt(config.trust),
-    };
   }
 
   #toWallClock(at: number): number {

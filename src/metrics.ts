@@ -25,6 +25,16 @@ export const REQUEST_CHARACTERS_MAX = 8 * 1024;
 /** Why messages are not obeyed; all are shown, also those that never happened, so that rates can be computed. */
 const TAMPERED_REASONS = ["malformed", "forged end", "cut off", "oversized"] as const;
 
+/** Why hosts are never blocked; all are shown, for the same reason. */
+const EXEMPT_CAUSES = [
+  "trusted",
+  "loopback",
+  "own address",
+  "AMI server",
+  "default gateway",
+  "resolver",
+] as const;
+
 /** A metric with its values. */
 interface Metric {
   readonly name: string;
@@ -111,6 +121,21 @@ function aboutEvents({ counters, table }: StatusSource): Metric[] {
       ]),
     },
     counter("ampere_offences_total", "Times a host reached its limit.", counters.offences),
+    counter(
+      "ampere_late_attempts_total",
+      "Failed attempts that were under way when their host was blocked.",
+      counters.lateAttempts,
+    ),
+    {
+      name: "ampere_exempt_failures_total",
+      type: "counter",
+      help: "Failed attempts of hosts that are never blocked.",
+      samples: EXEMPT_CAUSES.map((cause) => [
+        { cause: cause.replaceAll(" ", "_") },
+        counters.exemptFailures.get(cause) ?? 0,
+      ]),
+    },
+    gauge("ampere_proxies", "Addresses that seem to hide many callers.", table.proxies),
     gauge("ampere_hosts_watched", "Hosts with penalties or open attempts.", table.size),
     gauge(
       "ampere_hosts_in_good_standing",

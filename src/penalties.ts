@@ -10,13 +10,22 @@
  * @module
  */
 
-import { type AddressSet, isLoopback, networkOf } from "./address.ts";
+import { type AddressSet, isLoopback } from "./address.ts";
 import type { SecurityEvent, Service, Transport } from "./ami/security_event.ts";
+import { ExemptFailures } from "./penalties/exempt_failures.ts";
+import { FailedAccounts, hashOf } from "./penalties/failed_accounts.ts";
+import { Forgiveness } from "./penalties/forgiveness.ts";
 import { GoodStanding } from "./penalties/good_standing.ts";
-import { type HostKey, keyOf, keyText } from "./penalties/host_key.ts";
+import { type HostKey, HostNetworks, keyOf, keyText } from "./penalties/host_key.ts";
+import { LateAttempts } from "./penalties/late_attempts.ts";
+import { NetworkFailures } from "./penalties/network_failures.ts";
+import { OffenceRows } from "./penalties/offence_rows.ts";
+import { ProxySigns } from "./penalties/proxy_signs.ts";
 import { Records } from "./penalties/records.ts";
 
 export { SAVE_LOGIN_MS, STANDING_MAX } from "./penalties/good_standing.ts";
+export { FORGIVEN_A_DAY } from "./penalties/forgiveness.ts";
+export type { ProxySign } from "./penalties/proxy_signs.ts";
 
 /** Points of one failed attempt. */
 export const ATTEMPT_POINTS = 5;
@@ -33,8 +42,11 @@ export const STANDING_LIMIT_FACTOR = 10;
 /** Most hosts with penalties. The least guilty go first, among equals the one not seen for longest. */
 export const HOSTS_MAX = 65_536;
 
-/** Most attempts of a host that are remembered; the oldest is charged when there are more. */
-export const ATTEMPTS_MAX = 50;
+/**
+ * Most attempts of a host that are remembered; the oldest is charged when there are more. A call centre of 200 phones
+ * behind one address sends 200 requests before the first answer when its power comes back.
+ */
+export const ATTEMPTS_MAX = 256;
 
 /** Most attempts of all hosts that wait for an answer; the oldest is charged when there are more. */
 export const WAITING_MAX = 262_144;
@@ -45,14 +57,30 @@ export const WAITING_MAX = 262_144;
  */
 export const ATTEMPT_LIFE_MS = 32_000;
 
-/** Retransmissions of one request within 64 × T1: after 0.5, 1, 2, 4, 4 … s (RFC 3261, section 17.1.2.2, Timer E). */
+/**
+ * Events of one attempt that cost nothing beside what the attempt itself costs: retransmissions of its requests within
+ * 64 × T1, after 0.5, 1, 2, 4, 4 … s (RFC 3261, section 17.1.2.2, Timer E), and what a refused request raises besides.
+ * Whoever chooses everything that Asterisk prints of them is charged at least once in 11 events.
+ */
 export const RETRANSMISSIONS_MAX = 10;
 
-/** One refused INVITE raises up to four FailedACL (two requests, an ACK to each), and each of them may be repeated. */
-const REFUSALS_MAX = 4 * RETRANSMISSIONS_MAX;
+/**
+ * Retransmissions come at T1 (0.5 s) and later (RFC 3261, section 17.1.2.1): of the same wrong answers within this time,
+ * in milliseconds, one costs nothing (a network may double a packet), a further one is a guess.
+ */
+export const RETRANSMISSION_MS_MIN = 400;
 
 /** Wrong answers of one session that are remembered to know a retransmission. */
 const ANSWERS_MAX = 64;
+
+/**
+ * Different answers to one challenge that a host in good standing may give at the cost of one attempt: baresip 1.0 answers
+ * fifteen times within some milliseconds and then rests. With a further one all of them are charged.
+ */
+export const BURST_ANSWERS_MAX = 15;
+
+/** Such a burst is taken for one attempt once in this time, in milliseconds: after it that phone rests for 30 s and more. */
+export const BURST_MS = 30_000;
 
 /** FailedACL names that tell of the dialled number or of a full registration, not of the host. */
 export const BENIGN_ACL_NAMES: ReadonlySet<string> = new Set([
@@ -73,6 +101,8 @@ export interface PenaltyPolicy {
   readonly forgetMs: number;
   /** IPv6 hosts are counted and blocked by prefixes of this length. */
   readonly ipv6Prefix: number;
+  /** Prefixes of NAT64 beside the well-known one, canonical networks of 96 bits: behind each address is an IPv4 host. */
+  readonly nat64?: readonly string[];
   /** Hosts that are never charged. Loopback never is. */
   readonly exempt: AddressSet;
 }
@@ -93,8 +123,12 @@ export interface Offence {
   readonly points: number;
   /** Points at which it is blocked. */
   readonly limit: number;
-  /** The host had logged in with a password within the credit: block it for a short time only. */
-  readonly inGoodStanding: boolean;
+  /** What the offence rests on, which decides how long the block may last. */
+  readonly grounds: Grounds;
+  /** How many short blocks of this kind came before in a row: of a single session, of good standing, or of a shared network. */
+  readonly row: number;
+  /** The limit was reached by attempts alone whose address can't be forged: TCP, or an answer to our own challenge. */
+  readonly proven: boolean;
   /** What it was charged for. */
   readonly tally: Tally;
   /** Clock value of the first attempt that counted, in milliseconds. */
@@ -102,6 +136,22 @@ export interface Offence {
   /** Clock value of the decision, in milliseconds. */
   readonly at: number;
 }
+
+/**
+ * What an offence rests on; the first that holds.
+ *
+ * - `good standing`: the host logged in with a password within the credit; it belongs here.
+ * - `shared network`: an IPv6 network that holds somebody in good standing, or trusted.
+ * - `unanswered`: without its unanswered challenges, which test no password, it would not have reached the limit.
+ * - `single session`: all its wrong answers came in one session. A phone with a wrong password does that.
+ * - `attempts`: several sessions.
+ */
+export type Grounds =
+  | "good standing"
+  | "shared network"
+  | "unanswered"
+  | "single session"
+  | "attempts";
 
 /** What a host was charged for, in attempts. */
 export interface Tally {
@@ -143,7 +193,7 @@ export interface HostStatus {
   readonly lastAt: number;
 }
 
-/** Hosts of which it is remembered whether they are exempt. */
+/** IPv6 hosts of which it is remembered whether they are exempt. */
 const EXEMPT_CACHE_MAX = 16_384;
 
 /** First number of the addresses 127.0.0.0/8. */
@@ -157,6 +207,8 @@ const NONE = 0;
 const LAST_AT = 0;
 /** Clock value of the first attempt that was charged. */
 const FIRST_AT = 1;
+/** Clock value of the last burst of answers that was taken for one attempt. */
+const BURST_AT = 2;
 /** Its attempts, chained by BEFORE and AFTER. */
 const FIRST_ATTEMPT = 0;
 const LAST_ATTEMPT = 1;
@@ -171,12 +223,21 @@ const OLDER_HOST = 6;
 const NEWER_HOST = 7;
 /** Which of the lists of ranks it is in, counted from 1; 0: in none. */
 const LIST = 8;
-/** It may be in good standing: it was when it came into the table. A login takes a host out of the table. */
+/** It may be in good standing: a look at the logins is needed. */
 const MAY_STAND = 9;
+/** Points of unanswered challenges, which test no password. */
+const SOFT = 10;
+/** Points of attempts whose address can't be forged. */
+const PROVEN = 11;
+/** In how many sessions it failed: none, one, or several (2). */
+const SESSIONS = 12;
+/** The session in which it failed first. */
+const FAILED_SESSION = 13;
 /** Its tally, in the order of {@linkcode TALLY}. */
-const TALLY_AT = 10;
-const HOST_RECORDS = { times: 2, numbers: TALLY_AT + 4, room: HOSTS_MAX + 1 };
+const TALLY_AT = 14;
+const HOST_RECORDS = { times: 3, numbers: TALLY_AT + 4, room: HOSTS_MAX + 1 };
 
+const NO_TALLY: Readonly<Tally> = { wrongAnswers: 0, unanswered: 0, refusals: 0, badRequests: 0 };
 const TALLY = ["wrongAnswers", "unanswered", "refusals", "badRequests"] as const;
 const WRONG_ANSWERS = TALLY_AT;
 const UNANSWERED = TALLY_AT + 1;
@@ -186,6 +247,8 @@ const BAD_REQUESTS = TALLY_AT + 3;
 // The times and numbers of an attempt's record.
 /** Clock value of its first event. */
 const OPENED_AT = 0;
+/** Clock value of the last repetition of a wrong answer that cost nothing. */
+const REPEATED_AT = 1;
 /** Neighbours among the attempts of all hosts that wait. */
 const OLDER = 0;
 const NEWER = 1;
@@ -201,14 +264,21 @@ const IS_WAITING = 8;
 const REFUSED = 9;
 /** Its login succeeded (only kept without credit). */
 const SUCCEEDED = 10;
-const REPEATS = 11;
+/** Events of it that cost nothing. */
+const FREE = 11;
 /** How many different wrong answers it has brought, and the first of them; the others are in a map. */
 const ANSWERED = 12;
 const FIRST_ANSWER = 13;
 const SERVICE = 14;
 const TRANSPORT = 15;
+/** Hash of the account that was refused. */
+const REFUSED_ACCOUNT = 16;
+/** What was charged for it were points of an unanswered challenge. */
+const SOFTLY = 17;
+/** Answers of a burst that were not charged. */
+const BURST = 18;
 /** Attempts that do not wait any more may need more room: up to {@linkcode ATTEMPTS_MAX} of each host. */
-const ATTEMPT_RECORDS = { times: 1, numbers: 16, room: WAITING_MAX };
+const ATTEMPT_RECORDS = { times: 2, numbers: 19, room: WAITING_MAX };
 
 /** What the record of an attempt has numbers for. */
 const SERVICES: readonly Service[] = ["PJSIP", "SIP", "AMI", "IAX2"];
@@ -248,9 +318,8 @@ export class PenaltyTable {
   /** The record of each host. */
   readonly #byKey = new Map<HostKey, number>();
   readonly #hosts = new Records(HOST_RECORDS);
-  /** Key and last address of each host, by its record. */
+  /** Key of each host, by its record. */
   readonly #keys: HostKey[] = [0];
-  readonly #lastAddresses: HostKey[] = [0];
   readonly #attempts = new Records(ATTEMPT_RECORDS);
   /** Account of each attempt, by its record. */
   readonly #accounts: string[] = [""];
@@ -259,7 +328,20 @@ export class PenaltyTable {
   readonly #ranks: RankList[] = [];
   /** Where in the ranks a rank is, counted from 1. */
   readonly #rankLists = new Map<number, number>();
+  #networks: HostNetworks;
   readonly #standing: GoodStanding;
+  readonly #accountsFailed = new FailedAccounts();
+  readonly #forgiveness = new Forgiveness(ATTEMPT_POINTS);
+  /** Blocks for a single session. */
+  readonly #doubts = new OffenceRows();
+  /** Blocks in good standing, and of shared networks. */
+  readonly #shortBlocks = new OffenceRows();
+  readonly #networkFailures = new NetworkFailures();
+  readonly #late = new LateAttempts();
+  readonly #proxies = new ProxySigns();
+  readonly #exemptFailures = new ExemptFailures();
+  /** Until then unanswered challenges cost nothing: who belongs here is not known yet. */
+  #learnsUntil = -Infinity;
   /** Whether the IPv6 hosts seen last are exempt: to look through all networks for each event would cost most of its time. */
   readonly #exempt = new Map<string, boolean>();
   #oldestWaiting = NONE;
@@ -279,7 +361,9 @@ export class PenaltyTable {
   constructor(policy: PenaltyPolicy, onOffence: (offence: Offence) => void) {
     this.#policy = policy;
     this.#onOffence = onOffence;
-    this.#standing = new GoodStanding(policy.ipv6Prefix);
+    this.#networks = new HostNetworks(policy.ipv6Prefix, policy.nat64 ?? []);
+    this.#networkFailures.setForget(policy.forgetMs);
+    this.#standing = new GoodStanding(this.#networks);
   }
 
   /** Number of hosts with penalties or open attempts. */
@@ -318,16 +402,20 @@ export class PenaltyTable {
    * @param policy the new rules
    */
   setPolicy(policy: PenaltyPolicy): void {
-    const prefixChanged = policy.ipv6Prefix !== this.#policy.ipv6Prefix;
+    const prefixChanged = policy.ipv6Prefix !== this.#policy.ipv6Prefix ||
+      String(policy.nat64 ?? []) !== String(this.#policy.nat64 ?? []);
     this.#policy = policy;
+    this.#networkFailures.setForget(policy.forgetMs);
     this.#exempt.clear();
     for (const [key, host] of [...this.#byKey]) {
       const text = keyText(key);
-      if ((prefixChanged && typeof key === "string") || policy.exempt.overlaps(text)) {
-        this.#remove(host);
-      }
+      if (policy.exempt.overlaps(text)) this.#remove(host);
     }
-    if (prefixChanged) this.#standing.setIpv6Prefix(policy.ipv6Prefix);
+    if (prefixChanged) {
+      this.#networks = new HostNetworks(policy.ipv6Prefix, policy.nat64 ?? []);
+      this.#standing.setNetworks(this.#networks);
+      this.#networkFailures.clear();
+    }
     this.#doubtStanding();
   }
 
@@ -355,10 +443,10 @@ export class PenaltyTable {
       case "InvalidAccountID":
         if (event.service === "AMI") return this.#manager(event, now, WRONG_ANSWERS);
         // PJSIP says this beside the challenge that the attempt gets all the same.
-        if (event.service === "PJSIP") {
-          return this.#explain("an unknown account: its challenge is charged", event);
-        }
+        if (event.service === "PJSIP") return this.#challenged(event, now);
         return this.#refused(event, now);
+      case "RefusedMessage":
+        return this.#failed(event, now, WRONG_ANSWERS, "a message that was refused");
       case "RequestNotAllowed":
       case "RequestBadFormat":
         if (!event.anonymous) {
@@ -395,7 +483,55 @@ export class PenaltyTable {
       }
     }
     this.#standing.forgetBefore(now - this.#policy.creditMs);
+    this.#late.expire(now);
     return true;
+  }
+
+  /**
+   * Nobody is known yet: until a clock value, challenges may stay unanswered at no cost, because phones that registered
+   * before may ping.
+   *
+   * @param until clock value, in milliseconds
+   */
+  learnUntil(until: number): void {
+    this.#learnsUntil = until;
+  }
+
+  /** The hosts whose attempts were under way when they were blocked, and how many these were; each is told once. */
+  takeLate(): [target: string, attempts: number][] {
+    return this.#late.takeExpired().map(([key, attempts]) => [keyText(key), attempts]);
+  }
+
+  /** The failures of hosts that are never charged, since the last call. */
+  takeExemptFailures(): [address: string, failures: number][] {
+    return this.#exemptFailures.take().map(([key, failures]) => [keyText(key), failures]);
+  }
+
+  /** Addresses that turned out to hide many callers, since the last call. */
+  takeProxies(): { address: string; own: number; strange: number; unknown: number }[] {
+    return this.#proxies.takeFound().map(({ host, ...sign }) => ({
+      address: keyText(host),
+      ...sign,
+    }));
+  }
+
+  /** Addresses that hide many callers, since the start. */
+  get proxies(): number {
+    return this.#proxies.count;
+  }
+
+  /**
+   * Who is in good standing in a network, and has not failed there.
+   *
+   * @param network an IPv6 network of `ipv6Prefix`
+   * @returns canonical addresses
+   */
+  innocentIn(network: string): string[] {
+    return this.#standing.addressesIn(network).filter((address) => {
+      const host = this.#byKey.get(address);
+      return (host === undefined || this.#hosts.get(host, POINTS) === 0) &&
+        !this.#shortBlocks.has(address);
+    });
   }
 
   /** Clock value at which the oldest open attempt is to be charged, in milliseconds; `undefined` when none is open. */
@@ -464,13 +600,17 @@ export class PenaltyTable {
   }
 
   #challenged(event: SecurityEvent, now: number): void {
-    const key = this.#key(event.host);
+    const key = event.host;
     const present = this.#byKey.get(key) ?? NONE;
     if (
       (present === NONE || this.#hosts.get(present, MAY_STAND) === 1) &&
       this.#inGoodStanding(event.host, now)
     ) {
       return this.#explain("a challenge to a host in good standing: not charged", event);
+    }
+    // A phone takes another address of its IPv6 network every day (RFC 8981, section 3.8).
+    if (this.#isNetworkStanding(key)) {
+      return this.#explain("a challenge to a network in good standing: not charged", event);
     }
     const host = this.#hostAt(key, present, event, now);
     if (host === NONE) return this.#explain("exempt", event);
@@ -480,12 +620,16 @@ export class PenaltyTable {
     const atOnce = this.#policy.patienceMs === 0;
     if (known !== NONE && (!atOnce || attempts.get(known, REFUSED) === 1)) {
       // chan_sip sends a new challenge for each new request, and the same one again for a repeated request.
-      const repeated = event.challenge === attempts.get(known, CHALLENGE) ||
+      const repeated = event.service === "PJSIP" ||
+        event.challenge === attempts.get(known, CHALLENGE) ||
         attempts.get(known, REFUSED) === 1 || attempts.get(known, SUCCEEDED) === 1;
-      if (repeated && attempts.add(known, REPEATS, 1) <= RETRANSMISSIONS_MAX) {
+      if (repeated && this.#isFree(known)) {
         this.#settleRank(host);
         return this.#explain("the same request again: not charged", event, before);
       }
+    }
+    if (atOnce && event.kind === "InvalidAccountID") {
+      return this.#explain("an unknown account: its challenge is charged", event, before);
     }
     const attempt = this.#open(host, event, now);
     if (atOnce) {
@@ -504,20 +648,34 @@ export class PenaltyTable {
 
   #answeredWrongly(event: SecurityEvent, now: number): void {
     const host = this.#host(event, now);
-    if (host === NONE) return this.#explain("exempt", event);
+    if (host === NONE) return this.#exemptFailed(event);
+    const attempts = this.#attempts;
     const before = this.#hosts.get(host, POINTS);
     const attempt = this.#findOrOpen(host, event, now);
     this.#stopWaiting(attempt);
-    if (this.#hasAnswer(attempt, event.answer)) {
+    if (this.#isRetransmission(attempt, event, now)) {
       this.#settleRank(host);
       return this.#explain("the same wrong answer again: not charged", event, before);
     }
     const first = this.#keepAnswer(attempt, event.answer);
-    // The first answer completes what its challenge or refusal has cost already.
-    const points = first ? this.#remainder(attempt) : ATTEMPT_POINTS;
-    // The answer to a refusal is part of the refused attempt.
-    if (points > 0) this.#count(host, WRONG_ANSWERS, now);
-    this.#add(host, points, event, now);
+    // The first answer to a refusal is part of the refused attempt.
+    if (first && attempts.get(attempt, REFUSED) === 1 && this.#isFree(attempt)) {
+      this.#settleRank(host);
+      return this.#explain("an answer to a refusal: not charged", event, before);
+    }
+    if (!first && this.#isInBurst(host, attempt, event, now)) {
+      this.#settleRank(host);
+      return this.#explain("one more answer of a burst: not charged", event, before);
+    }
+    // The first answer completes what its challenge has cost already.
+    const points = first && attempts.get(attempt, REFUSED) === 0
+      ? this.#remainder(attempt)
+      // Whoever goes on and on was not a phone: what was taken for its burst is charged now.
+      : ATTEMPT_POINTS * (1 + attempts.get(attempt, BURST));
+    attempts.set(attempt, BURST, 0);
+    if (first && attempts.get(attempt, REFUSED) === 0) this.#harden(host, attempt);
+    this.#count(host, WRONG_ANSWERS, now);
+    this.#fail(host, points, event, now, this.#sessionOf(event));
     this.#explain(
       first ? "a wrong answer" : "a further wrong answer",
       event,
@@ -533,46 +691,52 @@ export class PenaltyTable {
       return this.#explain(`${event.detail} of a host in good standing: not charged`, event);
     }
     const host = this.#host(event, now);
-    if (host === NONE) return this.#explain("exempt", event);
+    if (host === NONE) return this.#exemptFailed(event);
     const attempts = this.#attempts;
     const before = this.#hosts.get(host, POINTS);
     const attempt = this.#findOrOpen(host, event, now);
     this.#stopWaiting(attempt);
-    if (benign && attempts.get(attempt, SUCCEEDED) === 1) {
+    if (benign && attempts.get(attempt, SUCCEEDED) === 1 && this.#isFree(attempt)) {
       this.#settleRank(host);
       return this.#explain(`${event.detail} after a login: not charged`, event, before);
     }
-    const known = attempts.get(attempt, REFUSED) === 1 || attempts.get(attempt, ANSWERED) > 0;
-    if (known && attempts.add(attempt, REPEATS, 1) <= REFUSALS_MAX) {
-      attempts.set(attempt, REFUSED, 1);
+    const account = hashOf(event.account);
+    const again = attempts.get(attempt, REFUSED) === 1
+      ? attempts.get(attempt, REFUSED_ACCOUNT) === account
+      : attempts.get(attempt, ANSWERED) > 0;
+    const further = attempts.get(attempt, REFUSED) === 1;
+    attempts.set(attempt, REFUSED, 1);
+    attempts.set(attempt, REFUSED_ACCOUNT, account);
+    if (again && this.#isFree(attempt)) {
       this.#settleRank(host);
       return this.#explain("the same refusal again: not charged", event, before);
     }
-    if (attempts.get(attempt, REPEATS) > REFUSALS_MAX) {
-      attempts.set(attempt, REPEATS, 0);
-      attempts.set(attempt, CHARGED, 0);
-    }
-    attempts.set(attempt, REFUSED, 1);
-    const points = this.#remainder(attempt);
-    attempts.add(attempt, CHARGED, points);
+    const points = again || further ? ATTEMPT_POINTS : this.#remainder(attempt);
+    if (!further) this.#harden(host, attempt);
     this.#count(host, REFUSALS, now);
-    this.#add(host, points, event, now);
+    this.#fail(host, points, event, now, this.#sessionOf(event));
     this.#explain("a refusal", event, before, before + points);
   }
 
   /** Each failed request to the manager interface is an attempt of its own: Asterisk closes the connection. */
   #manager(event: SecurityEvent, now: number, what: number): void {
+    this.#failed(event, now, what, "a failed request to the manager interface");
+  }
+
+  /** An attempt of one event. */
+  #failed(event: SecurityEvent, now: number, what: number, why: string): void {
     const host = this.#host(event, now);
-    if (host === NONE) return this.#explain("exempt", event);
+    if (host === NONE) return this.#exemptFailed(event);
     const before = this.#hosts.get(host, POINTS);
     this.#count(host, what, now);
-    this.#add(host, ATTEMPT_POINTS, event, now);
-    this.#explain(
-      "a failed request to the manager interface",
-      event,
-      before,
-      before + ATTEMPT_POINTS,
-    );
+    // SessionID is the place of the session in Asterisk's memory, which the next session gets again.
+    this.#fail(host, ATTEMPT_POINTS, event, now, undefined);
+    this.#explain(why, event, before, before + ATTEMPT_POINTS);
+  }
+
+  #exemptFailed(event: SecurityEvent): void {
+    this.#exemptFailures.add(event.host);
+    this.#explain("exempt", event);
   }
 
   #succeeded(event: SecurityEvent, now: number, obey: boolean): void {
@@ -582,10 +746,13 @@ export class PenaltyTable {
       return this.#explain("a login without password: proves nothing", event);
     }
     if (this.#isExempt(event.host)) return this.#explain("exempt", event);
-    // It may be counted both with its network and, from when somebody there was in good standing, by itself.
-    const key = this.#key(event.host);
-    let before = this.#forgive(key);
-    if (key !== event.host) before = Math.max(before, this.#forgive(event.host));
+    const before = this.#forgive(event, now);
+    this.#doubts.end(event.host);
+    this.#shortBlocks.end(event.host);
+    const network = this.#networkOf(event.host);
+    // Whoever is new in a network shows that it is not only the guesser's.
+    if (network !== undefined && !this.#standing.knows(event.host)) this.#shortBlocks.end(network);
+    this.#proxies.succeeded(event.host, event.account);
     if (this.#policy.creditMs > 0) {
       this.#standing.login(event.host, now);
     } else {
@@ -594,25 +761,116 @@ export class PenaltyTable {
       this.#attempts.set(this.#open(fresh, event, now), SUCCEEDED, 1);
       this.#settleRank(fresh);
     }
-    this.#explain("a login: all points are removed", event, before, 0);
+    const host = this.#byKey.get(event.host);
+    const after = host === undefined ? 0 : this.#hosts.get(host, POINTS);
+    this.#explain(
+      after === 0
+        ? "a login: all points are removed"
+        : "a login: the points of its account are removed",
+      event,
+      before,
+      after,
+    );
   }
 
   /** The patience for an attempt has run out. */
   #lapse(attempt: number, now: number): void {
     this.#stopWaiting(attempt);
-    if (!this.#isStanding(this.#attempts.get(attempt, HOST), now)) {
-      this.#chargeChallenge(attempt, now);
-    }
+    const host = this.#attempts.get(attempt, HOST);
+    if (this.#isStanding(host, now) || this.#isNetworkStanding(this.#keys[host]!)) return;
+    this.#chargeChallenge(attempt, now);
   }
 
   #chargeChallenge(attempt: number, now: number): void {
+    if (now < this.#learnsUntil) return;
     const attempts = this.#attempts;
     const host = attempts.get(attempt, HOST);
     const repeated = this.#hosts.get(host, POINTS) % ATTEMPT_POINTS === CHALLENGE_POINTS;
     const points = repeated ? REPEATED_CHALLENGE_POINTS : CHALLENGE_POINTS;
     attempts.set(attempt, CHARGED, points);
+    attempts.set(attempt, SOFTLY, 1);
+    this.#hosts.add(host, SOFT, points);
     this.#count(host, UNANSWERED, now);
     this.#add(host, points, attempt, now);
+  }
+
+  /** What was charged as an unanswered challenge has become an attempt. */
+  #harden(host: number, attempt: number): void {
+    const attempts = this.#attempts;
+    if (attempts.get(attempt, SOFTLY) === 0) return;
+    attempts.set(attempt, SOFTLY, 0);
+    this.#hosts.add(host, SOFT, -CHALLENGE_POINTS);
+  }
+
+  /**
+   * A host has failed: what it costs is on its account, in its session.
+   *
+   * @param session in which; undefined for one of its own
+   */
+  #fail(
+    host: number,
+    points: number,
+    event: SecurityEvent,
+    now: number,
+    session: number | undefined,
+  ): void {
+    const hosts = this.#hosts;
+    const key = this.#keys[host]!;
+    this.#late.count(key);
+    // What its challenge has cost counts from now on as failed.
+    const cost = points < ATTEMPT_POINTS ? ATTEMPT_POINTS : points;
+    this.#accountsFailed.add(host, event.account, cost);
+    if (provesAddress(event)) hosts.add(host, PROVEN, cost);
+    const sessions = hosts.get(host, SESSIONS);
+    if (sessions === 0) {
+      hosts.set(host, SESSIONS, 1);
+      // No session is 0: then the next one differs from it.
+      hosts.set(host, FAILED_SESSION, session ?? 0);
+    } else if (session === undefined || hosts.get(host, FAILED_SESSION) !== session) {
+      hosts.set(host, SESSIONS, 2);
+    }
+    const standing = this.#isStanding(host, now);
+    if (standing) this.#proxies.failed(key, event.account, now);
+    const network = this.#networkOf(key);
+    if (network !== undefined) {
+      this.#networkFailures.add(network, key as string, cost, standing, now);
+    }
+    this.#add(host, points, event, now);
+    if (network !== undefined) this.#judgeNetwork(network, host, event, now);
+  }
+
+  /** The hosts of an IPv6 network may be one guesser: whether they have gone too far together. */
+  #judgeNetwork(network: string, host: number, event: SecurityEvent, now: number): void {
+    const limit = ATTEMPT_POINTS * this.#policy.loyalty;
+    const shared = this.#standing.hasIn(network) || this.#policy.exempt.overlaps(network);
+    const alone = this.#hosts.get(host, GONE) === 1;
+    const standingLimit = limit * STANDING_LIMIT_FACTOR;
+    const { verdict, points } = this.#networkFailures.judge(network, limit, standingLimit, shared);
+    // Its last host may have gone too far by itself: then it is blocked already.
+    if (verdict === "nothing" || (verdict === "host" && alone)) return;
+    const target = verdict === "host" ? event.address : network;
+    const grounds = shared ? "shared network" : "attempts";
+    this.#late.blocked(target === network ? network : event.host, now);
+    this.#onOffence({
+      target,
+      address: event.address,
+      service: event.service,
+      transport: event.transport,
+      account: event.account,
+      points,
+      limit,
+      grounds,
+      row: this.#rowOf(network, grounds, now),
+      proven: provesAddress(event),
+      tally: { ...NO_TALLY, wrongAnswers: Math.ceil(points / ATTEMPT_POINTS) },
+      firstAt: this.#hosts.time(host, FIRST_AT),
+      at: now,
+    });
+    // A host that is blocked begins anew; in a network it keeps its points, by which it is not innocent there.
+    if (verdict === "host" && !alone) {
+      this.#shortBlocks.next(event.host, now, this.#policy.creditMs);
+      this.#remove(host);
+    }
   }
 
   /**
@@ -629,23 +887,43 @@ export class PenaltyTable {
       this.#settleRank(host);
       return;
     }
-    const address = this.#lastAddresses[host]!;
+    const key = this.#keys[host]!;
     const by = typeof from === "number" ? this.#origin(from) : from;
+    const grounds = this.#groundsOf(host, limit, now);
     const offence: Offence = {
-      target: keyText(this.#keys[host]!),
-      address: keyText(address),
+      target: keyText(key),
+      address: keyText(key),
       service: by.service,
       transport: by.transport,
       account: by.account,
       points: sum,
       limit,
-      inGoodStanding: this.#isStanding(host, now),
+      grounds,
+      row: this.#rowOf(key, grounds, now),
+      proven: hosts.get(host, PROVEN) >= limit,
       tally: this.#tallyOf(host),
       firstAt: hosts.time(host, FIRST_AT),
       at: now,
     };
     this.#remove(host);
+    this.#late.blocked(key, now);
     this.#onOffence(offence);
+  }
+
+  #groundsOf(host: number, limit: number, now: number): Grounds {
+    const hosts = this.#hosts;
+    if (this.#isStanding(host, now)) return "good standing";
+    if (hosts.get(host, POINTS) - hosts.get(host, SOFT) < limit) return "unanswered";
+    return hosts.get(host, SESSIONS) === 1 ? "single session" : "attempts";
+  }
+
+  #rowOf(key: HostKey, grounds: Grounds, now: number): number {
+    const { forgetMs, creditMs } = this.#policy;
+    if (grounds === "single session") return this.#doubts.next(key, now, forgetMs);
+    if (grounds === "good standing" || grounds === "shared network") {
+      return this.#shortBlocks.next(key, now, Math.max(creditMs, forgetMs));
+    }
+    return 0;
   }
 
   /** Where an attempt came from. */
@@ -665,7 +943,13 @@ export class PenaltyTable {
   /** Whether a host of the table is in good standing. For almost all of them its record answers that. */
   #isStanding(host: number, now: number): boolean {
     return this.#hosts.get(host, MAY_STAND) === 1 &&
-      this.#inGoodStanding(this.#lastAddresses[host]!, now);
+      this.#inGoodStanding(this.#keys[host]!, now);
+  }
+
+  /** Whether an IPv6 host has a neighbour that logged in: it may be the same phone under another address. */
+  #isNetworkStanding(address: HostKey): boolean {
+    const network = this.#networkOf(address);
+    return network !== undefined && this.#standing.hasIn(network);
   }
 
   /** Any host of the table may be in good standing now, without a login. */
@@ -682,7 +966,7 @@ export class PenaltyTable {
 
   /** The host of an event, made if need be; none when it is never charged. */
   #host(event: SecurityEvent, now: number): number {
-    const key = this.#key(event.host);
+    const key = event.host;
     return this.#hostAt(key, this.#byKey.get(key) ?? NONE, event, now);
   }
 
@@ -699,21 +983,16 @@ export class PenaltyTable {
     } else if (now - this.#hosts.time(host, LAST_AT) > this.#policy.forgetMs) {
       this.#remove(host);
       return this.#hostAt(key, NONE, event, now);
-    } else if (key !== event.host && this.#isExempt(event.host)) {
-      return NONE;
     }
     this.#hosts.setTime(host, LAST_AT, now);
-    this.#lastAddresses[host] = event.host;
     return host;
   }
 
-  /** The key under which an address is counted: its prefix, unless that holds somebody who must not suffer for it. */
-  #key(address: HostKey): HostKey {
-    const prefix = this.#policy.ipv6Prefix;
-    if (prefix >= 128 || typeof address === "number") return address;
-    const network = networkOf(address, prefix);
-    const shared = this.#standing.hasIn(network) || this.#policy.exempt.overlaps(network);
-    return shared ? address : network;
+  /** The IPv6 network with which an address is counted; none where each address is a host. */
+  #networkOf(address: HostKey): string | undefined {
+    if (typeof address === "number") return undefined;
+    const network = this.#networks.of(address);
+    return network === address ? undefined : network;
   }
 
   #isExempt(address: HostKey): boolean {
@@ -723,19 +1002,66 @@ export class PenaltyTable {
     }
     const known = this.#exempt.get(address);
     if (known !== undefined) return known;
-    const exempt = isLoopback(address) || address === "::" || this.#policy.exempt.has(address);
+    const behind = this.#networks.ipv4Of(address);
+    const exempt = isLoopback(address) || address === "::" || this.#policy.exempt.has(address) ||
+      (behind !== undefined && this.#policy.exempt.has(behind));
     if (this.#exempt.size >= EXEMPT_CACHE_MAX) this.#exempt.clear();
     this.#exempt.set(address, exempt);
     return exempt;
   }
 
-  /** Takes a host out of the table, if it is there; the points that it had. */
-  #forgive(key: HostKey): number {
-    const host = this.#byKey.get(key);
+  /**
+   * A login from a host forgives its unanswered challenges, its failures on that account, and so many others as are
+   * forgiven in a day.
+   *
+   * @returns the points that it had
+   */
+  #forgive(event: SecurityEvent, now: number): number {
+    const host = this.#byKey.get(event.host);
     if (host === undefined) return 0;
-    const points = this.#hosts.get(host, POINTS);
-    this.#remove(host);
-    return points;
+    const hosts = this.#hosts;
+    const before = hosts.get(host, POINTS);
+    const failed = before - hosts.get(host, SOFT);
+    // chan_sip prints the dialled number for the account of a call: it proves nothing about the failures on that.
+    const own = event.service === "SIP" ? 0 : this.#accountsFailed.forgive(host, event.account);
+    const network = this.#networkOf(event.host);
+    const payer = network ?? event.host;
+    const left = this.#policy.creditMs > 0 ? this.#forgiveness.left(payer, now) : 0;
+    const others = this.#accountsFailed.forgiveAny(host, Math.max(0, Math.min(failed - own, left)));
+    this.#forgiveness.use(payer, others, now);
+    const rest = Math.max(0, failed - own - others);
+    if (network !== undefined) {
+      this.#networkFailures.forgive(network, event.address, own + others, rest);
+    }
+    if (rest === 0) {
+      this.#remove(host);
+      return before;
+    }
+    for (let at = hosts.get(host, FIRST_ATTEMPT); at !== NONE;) {
+      this.#stopWaiting(at);
+      this.#attempts.set(at, CHARGED, 0);
+      this.#attempts.set(at, SOFTLY, 0);
+      at = this.#attempts.get(at, AFTER);
+    }
+    hosts.set(host, POINTS, rest);
+    hosts.set(host, SOFT, 0);
+    hosts.set(host, PROVEN, Math.min(rest, hosts.get(host, PROVEN)));
+    hosts.set(host, MAY_STAND, 1);
+    this.#forgiveTally(host, Math.floor((own + others) / ATTEMPT_POINTS));
+    this.#settleRank(host);
+    return before;
+  }
+
+  /** Attempts that were forgiven are not told of later. */
+  #forgiveTally(host: number, attempts: number): void {
+    const hosts = this.#hosts;
+    hosts.set(host, UNANSWERED, 0);
+    let left = attempts;
+    for (const field of [WRONG_ANSWERS, REFUSALS, BAD_REQUESTS]) {
+      const part = Math.min(left, hosts.get(host, field));
+      hosts.add(host, field, -part);
+      left -= part;
+    }
   }
 
   /** Takes a host out of the table. What it says stays readable until the next host is made. */
@@ -745,6 +1071,7 @@ export class PenaltyTable {
     for (let first; (first = hosts.get(host, FIRST_ATTEMPT)) !== NONE;) this.#release(first);
     hosts.set(host, GONE, 1);
     this.#unlink(host);
+    this.#accountsFailed.remove(host);
     this.#byKey.delete(this.#keys[host]!);
     hosts.free(host);
   }
@@ -817,7 +1144,7 @@ export class PenaltyTable {
   }
 
   #tallyOf(host: number): Tally {
-    const tally: Tally = { wrongAnswers: 0, unanswered: 0, refusals: 0, badRequests: 0 };
+    const tally: Tally = { ...NO_TALLY };
     TALLY.forEach((what, i) => tally[what] = this.#hosts.get(host, TALLY_AT + i));
     return tally;
   }
@@ -934,6 +1261,51 @@ export class PenaltyTable {
     return charged === REPEATED_CHALLENGE_POINTS ? 1 : Math.max(0, ATTEMPT_POINTS - charged);
   }
 
+  /** Whether one more event of an attempt costs nothing. */
+  #isFree(attempt: number): boolean {
+    if (this.#attempts.get(attempt, FREE) >= RETRANSMISSIONS_MAX) return false;
+    this.#attempts.add(attempt, FREE, 1);
+    return true;
+  }
+
+  /**
+   * Whether a wrong answer is the retransmission of one that was charged. What Asterisk prints of two answers may look
+   * alike although they differ, and a client has a say in that: so only what can be a retransmission is taken for one.
+   */
+  #isRetransmission(attempt: number, event: SecurityEvent, now: number): boolean {
+    const attempts = this.#attempts;
+    if (!event.hasAnswer || !this.#hasAnswer(attempt, event.answer)) return false;
+    // TCP and what stands on it never retransmits (RFC 3261, section 17.1.2.2).
+    if (event.transport !== "UDP" && event.transport !== "") return false;
+    const last = attempts.time(attempt, REPEATED_AT);
+    if (last > 0 && now - last < RETRANSMISSION_MS_MIN) return false;
+    if (!this.#isFree(attempt)) return false;
+    attempts.setTime(attempt, REPEATED_AT, now);
+    return true;
+  }
+
+  /** Whether a further wrong answer of a host in good standing is part of a burst that counts as one attempt. */
+  #isInBurst(host: number, attempt: number, event: SecurityEvent, now: number): boolean {
+    if (!event.hasAnswer || !this.#isStanding(host, now)) return false;
+    const hosts = this.#hosts;
+    const burst = this.#attempts.get(attempt, BURST);
+    if (burst === 0) {
+      const last = hosts.time(host, BURST_AT);
+      if (last > 0 && now - last < BURST_MS) return false;
+      if (this.#attempts.get(attempt, ANSWERED) !== 2) return false;
+      hosts.setTime(host, BURST_AT, now);
+    }
+    // The first one is charged.
+    if (burst >= BURST_ANSWERS_MAX - 1) return false;
+    this.#attempts.add(attempt, BURST, 1);
+    return true;
+  }
+
+  /** What tells the session of a failure from others: chan_sip may use a SessionID again, but not with the same challenge. */
+  #sessionOf(event: SecurityEvent): number {
+    return event.service === "SIP" ? event.session ^ event.challenge : event.session;
+  }
+
   /** Whether an attempt has brought this wrong answer already. */
   #hasAnswer(attempt: number, answer: number): boolean {
     const answered = this.#attempts.get(attempt, ANSWERED);
@@ -962,4 +1334,13 @@ export class PenaltyTable {
     const limit = ATTEMPT_POINTS * this.#policy.loyalty;
     this.#charge = { what: `${event.address}: ${what}`, before, after, limit };
   }
+}
+
+/**
+ * Whether an event shows that its host has its address: a connection had to be answered from there. chan_sip can be made
+ * to print another address whatever the transport, while its answers reach the sender.
+ */
+function provesAddress(event: SecurityEvent): boolean {
+  return event.transport !== "UDP" && event.transport !== "" && event.service !== "SIP" &&
+    event.kind !== "RefusedMessage";
 }

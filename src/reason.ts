@@ -5,7 +5,7 @@
  */
 
 import { escapeText } from "./log.ts";
-import type { Offence, Tally } from "./penalties.ts";
+import type { Grounds, Offence, Tally } from "./penalties.ts";
 import { counted } from "./terminal.ts";
 
 /** Longest account name in a reason, in characters. */
@@ -19,7 +19,7 @@ const ACCOUNT_CHARACTERS_MAX = 40;
  * `3 wrong passwords within 2 s, PJSIP over UDP, last account "100", 15 of 15 points`
  */
 export function reasonOf(offence: Offence): string {
-  const { service, transport, account, points, limit, inGoodStanding } = offence;
+  const { service, transport, account, points, limit, grounds } = offence;
   const deeds = describeTally(offence.tally);
   const span = Math.max(1, Math.ceil((offence.at - offence.firstAt) / 1000));
   const from = offence.target === offence.address
@@ -29,9 +29,18 @@ export function reasonOf(offence: Offence): string {
     `${deeds} within ${describeDuration(span)}${from}`,
     transport === "" ? service : `${service} over ${transport}`,
     `last account "${escapeText(account, ACCOUNT_CHARACTERS_MAX)}"`,
-    `${points} of ${limit} points${inGoodStanding ? " (it had logged in before)" : ""}`,
+    `${points} of ${limit} points${GROUNDS[grounds]}`,
   ].join(", ");
 }
+
+/** Why a block is shorter than others. */
+const GROUNDS: Record<Grounds, string> = {
+  "good standing": " (it had logged in before)",
+  "shared network": " (somebody else in this network belongs here)",
+  "unanswered": " (in doubt: not without unanswered challenges)",
+  "single session": " (in doubt: all in one session, as a phone with a wrong password does)",
+  "attempts": "",
+};
 
 /**
  * What a host was charged for: `2 wrong passwords and 1 unanswered challenge`.

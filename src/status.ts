@@ -38,6 +38,7 @@ export interface StatusSource {
     readonly standingSize: number;
     readonly waiting: number;
     readonly evicted: number;
+    readonly proxies: number;
   };
   readonly list: {
     readonly path: string;
@@ -73,12 +74,18 @@ export interface Status {
     readonly tampered: number;
     readonly tamperedBy: Readonly<Record<string, number>>;
     readonly offences: number;
+    /** Attempts that still reached Asterisk after their host was blocked. */
+    readonly late: number;
+    /** Failed attempts of hosts that are never blocked, by why they are not. */
+    readonly exemptFailures: Readonly<Record<string, number>>;
   };
   readonly hosts: {
     readonly watched: number;
     readonly inGoodStanding: number;
     readonly attemptsWaiting: number;
     readonly evicted: number;
+    /** Addresses that seem to hide many callers. */
+    readonly proxies: number;
     readonly worst: readonly WatchedHost[];
   };
   readonly blocks: {
@@ -155,12 +162,15 @@ export function statusOf(source: StatusSource, now: number): Status {
       tampered: counters.tamperedTotal,
       tamperedBy: Object.fromEntries(counters.tampered),
       offences: counters.offences,
+      late: counters.lateAttempts,
+      exemptFailures: Object.fromEntries(counters.exemptFailures),
     },
     hosts: {
       watched: table.size,
       inGoodStanding: table.standingSize,
       attemptsWaiting: table.waiting,
       evicted: table.evicted,
+      proxies: table.proxies,
       worst: source.worstHosts(WORST_HOSTS_MAX).map(watchedHost),
     },
     blocks: {
@@ -226,6 +236,7 @@ export function formatStatus(status: Status, now: number, style: Style): string 
       "Hosts",
       `${counted(hosts.watched, "host")} watched, ${hosts.inGoodStanding} in good standing`,
     ],
+    ...hiddenRows(events, hosts, style),
     [
       "Blocks",
       `${
@@ -251,6 +262,33 @@ function asteriskLine(asterisk: Status["asterisk"], now: number, style: Style): 
   }
   const since = (now - Date.parse(asterisk.connectedSince)) / 1000;
   return `${style.good("connected")} to ${where} for ${describeDuration(since)}${losses}`;
+}
+
+/** What can't be helped by blocking: told only if there is any. */
+function hiddenRows(events: Status["events"], hosts: Status["hosts"], style: Style): string[][] {
+  const rows: string[][] = [];
+  const causes = Object.entries(events.exemptFailures);
+  if (causes.length > 0) {
+    const parts = causes.map(([cause, count]) => `${count} ${cause}`);
+    rows.push(["", style.doubtful("failed logins of hosts never blocked: ") + parts.join(", ")]);
+  }
+  if (hosts.proxies > 0) {
+    rows.push([
+      "",
+      style.doubtful(
+        `${counted(hosts.proxies, "address", "addresses")} that ${
+          hosts.proxies === 1 ? "hides" : "hide"
+        } who calls`,
+      ) + " (see the log for what helps)",
+    ]);
+  }
+  if (events.late > 0) {
+    rows.push([
+      "",
+      `${counted(events.late, "failed attempt")} under way when their hosts were blocked`,
+    ]);
+  }
+  return rows;
 }
 
 function tamperedWords(events: Status["events"], style: Style): string {

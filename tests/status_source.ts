@@ -48,7 +48,7 @@ export function source(
     startedAt: NOW - 3_600_000,
     connectedSince: connected ? NOW - 60_000 : undefined,
     dryRun: false,
-    table: { size: 4, standingSize: 2, waiting: 2, evicted: 0 },
+    table: { size: 4, standingSize: 2, waiting: 2, evicted: 0, proxies: 0 },
     list: {
       path: DEFAULT_CONFIG.database,
       size: 2,

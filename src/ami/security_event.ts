@@ -26,6 +26,7 @@ export type SecurityEventKind =
   | "InvalidTransport"
   | "LoadAverageLimit"
   | "MemoryLimit"
+  | "RefusedMessage"
   | "RequestBadFormat"
   | "RequestNotAllowed"
   | "RequestNotSupported"
@@ -70,6 +71,8 @@ export class SecurityEvent {
   challenge = 0;
   /** Hash of the challenge and the answer to it; the same wrong answer again has the same hash. */
   answer = 0;
+  /** Whether the answer to the challenge is not empty. */
+  hasAnswer = false;
   /** RemoteAddress port. */
   port = 0;
   /** AccountID is empty: for AMI, nobody has logged in. */
@@ -132,6 +135,7 @@ export class SecurityEvent {
     this.usingPassword = false;
     this.challenge = 0;
     this.answer = 0;
+    this.hasAnswer = false;
   }
 
   /** Called by the parser: where the account is. */
@@ -677,6 +681,7 @@ function takeTail(
     case "answer": {
       const next = hashLine(view, at, end, event.answer);
       event.answer = lineHash;
+      event.hasAnswer = next - 2 > at;
       return next;
     }
     case "password": {

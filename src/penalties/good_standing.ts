@@ -4,8 +4,7 @@
  * @module
  */
 
-import { networkOf } from "../address.ts";
-import { type HostKey, keyOf, keyText } from "./host_key.ts";
+import { type HostKey, type HostNetworks, keyOf, keyText } from "./host_key.ts";
 import { Records } from "./records.ts";
 
 /** Most hosts in good standing; the one that logged in longest ago goes first. */
@@ -29,17 +28,17 @@ export class GoodStanding {
   /** By address. The oldest login comes first. */
   readonly #logins = new Map<HostKey, number>();
   readonly #unsaved = new Set<HostKey>();
-  /** With an IPv6 prefix below 128: how many of the hosts each network contains. */
-  readonly #networks = new Map<string, number>();
-  #ipv6Prefix: number;
+  /** How many of the hosts each IPv6 network contains. */
+  readonly #inNetworks = new Map<string, number>();
+  #networks: HostNetworks;
 
   /**
    * Nobody yet.
    *
-   * @param ipv6Prefix length of the networks that {@linkcode GoodStanding.hasIn} is asked for
+   * @param networks how IPv6 hosts are counted
    */
-  constructor(ipv6Prefix: number) {
-    this.#ipv6Prefix = ipv6Prefix;
+  constructor(networks: HostNetworks) {
+    this.#networks = networks;
   }
 
   /** Number of hosts. */
@@ -53,9 +52,23 @@ export class GoodStanding {
     return login !== undefined && this.#records.time(login, AT) >= since;
   }
 
-  /** Whether a network of the IPv6 prefix contains a host that has logged in. */
+  /** Whether a host has logged in and is not forgotten yet. */
+  knows(address: HostKey): boolean {
+    return this.#logins.has(address);
+  }
+
+  /** Whether the network under which an IPv6 address is counted contains a host that has logged in. */
   hasIn(network: string): boolean {
-    return this.#networks.has(network);
+    return this.#inNetworks.size > 0 && this.#inNetworks.has(network);
+  }
+
+  /** The hosts in an IPv6 network that have logged in: looks at all hosts. */
+  addressesIn(network: string): string[] {
+    const addresses: string[] = [];
+    for (const key of this.#logins.keys()) {
+      if (typeof key === "string" && this.#networks.of(key) === network) addresses.push(key);
+    }
+    return addresses;
   }
 
   /** A host logs in. */
@@ -102,10 +115,10 @@ export class GoodStanding {
     }
   }
 
-  /** Changes the length of the networks. */
-  setIpv6Prefix(ipv6Prefix: number): void {
-    this.#ipv6Prefix = ipv6Prefix;
-    this.#networks.clear();
+  /** Changes how IPv6 hosts are counted. */
+  setNetworks(networks: HostNetworks): void {
+    this.#networks = networks;
+    this.#inNetworks.clear();
     for (const key of this.#logins.keys()) this.#count(key, 1);
   }
 
@@ -135,10 +148,11 @@ export class GoodStanding {
   }
 
   #count(address: HostKey, change: 1 | -1): void {
-    if (this.#ipv6Prefix >= 128 || typeof address === "number") return;
-    const network = networkOf(address, this.#ipv6Prefix);
-    const count = (this.#networks.get(network) ?? 0) + change;
-    if (count > 0) this.#networks.set(network, count);
-    else this.#networks.delete(network);
+    if (typeof address === "number") return;
+    const network = this.#networks.of(address);
+    if (network === address) return;
+    const count = (this.#inNetworks.get(network) ?? 0) + change;
+    if (count > 0) this.#inNetworks.set(network, count);
+    else this.#inNetworks.delete(network);
   }
 }

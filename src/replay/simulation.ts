@@ -4,13 +4,13 @@
  * @module
  */
 
-import { type AddressSet, networkOf } from "../address.ts";
+import type { AddressSet } from "../address.ts";
 import type { SecurityEvent } from "../ami/security_event.ts";
-import { banTime } from "../ban_time.ts";
 import { type Block, hasEnded } from "../block_list/block.ts";
 import type { Config } from "../config.ts";
-import { type Offence, PenaltyTable } from "../penalties.ts";
-import { reasonOf } from "../reason.ts";
+import { type Grounds, type Offence, PenaltyTable } from "../penalties.ts";
+import { HostNetworks } from "../penalties/host_key.ts";
+import { blockOf, policyOf } from "../penalties/offence.ts";
 
 /** The daemon looks at its table so often, in milliseconds. */
 const TICK_MS = 250;
@@ -19,8 +19,8 @@ const TICK_MS = 250;
 export interface WouldBlock extends Omit<Block, "since"> {
   /** In milliseconds since 1970. */
   readonly at: number;
-  /** It had logged in with a password before. */
-  readonly inGoodStanding: boolean;
+  /** What it rests on. */
+  readonly grounds: Grounds;
   /** Events of it while it was blocked: those that would not have happened. */
   eventsAfter: number;
 }
@@ -40,6 +40,7 @@ export class Simulation {
   readonly blocks: WouldBlock[] = [];
   readonly table: PenaltyTable;
   readonly #config: Config;
+  readonly #networks: HostNetworks;
   readonly #standing = new Map<string, WouldBlock>();
   #now = 0;
   #advancedAt = 0;
@@ -50,14 +51,8 @@ export class Simulation {
    */
   constructor(config: Config, exempt: AddressSet) {
     this.#config = config;
-    this.table = new PenaltyTable({
-      loyalty: config.loyalty,
-      patienceMs: config.patience * 1000,
-      creditMs: config.credit * 1000,
-      forgetMs: config.forget * 1000,
-      ipv6Prefix: config.ipv6Prefix,
-      exempt,
-    }, (offence) => this.#block(offence));
+    this.#networks = new HostNetworks(config.ipv6Prefix, config.nat64);
+    this.table = new PenaltyTable(policyOf(config, exempt), (offence) => this.#block(offence));
   }
 
   /** The clock, in milliseconds since 1970. */
@@ -74,6 +69,8 @@ export class Simulation {
    * @returns whether it counted; false when the host was blocked already
    */
   take(event: SecurityEvent, at: number, obey: boolean): boolean {
+    // Who belongs here is not known at the beginning of a recording, as at the first start.
+    if (this.#now === 0) this.table.learnUntil(at + this.#config.learn * 1000);
     this.#now = Math.max(this.#now, at);
     this.#advance();
     const block = this.#blockOf(event);
@@ -112,17 +109,12 @@ export class Simulation {
     // What was waiting when the block was made may still lapse.
     if (before !== undefined && !hasEnded(before, offence.at)) return;
     const times = before?.times ?? 0;
-    const ban = banTime(this.#config, times, offence.inGoodStanding);
+    const { since, ...made } = blockOf(offence, this.#config, () => times, offence.at);
     const block: WouldBlock = {
-      target: offence.target,
-      at: offence.at,
-      until: ban === undefined ? undefined : offence.at + ban,
-      reason: reasonOf(offence),
-      service: offence.service,
-      transport: offence.transport,
-      account: offence.account,
+      ...made,
+      at: since,
       times: times + 1,
-      inGoodStanding: offence.inGoodStanding,
+      grounds: offence.grounds,
       eventsAfter: 0,
     };
     this.#standing.set(offence.target, block);
@@ -133,8 +125,10 @@ export class Simulation {
   #blockOf(event: SecurityEvent): WouldBlock | undefined {
     if (this.#standing.size === 0) return undefined;
     let block = this.#standing.get(event.address);
-    if (block === undefined && this.#config.ipv6Prefix < 128 && typeof event.host === "string") {
-      block = this.#standing.get(networkOf(event.host, this.#config.ipv6Prefix));
+    if (block === undefined && typeof event.host === "string") {
+      // Who logged in is let through a block of its network.
+      if (this.table.isInGoodStanding(event.host, this.#now)) return undefined;
+      block = this.#standing.get(this.#networks.of(event.host));
     }
     return block !== undefined && !hasEnded(block, this.#now) ? block : undefined;
   }

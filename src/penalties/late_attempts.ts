@@ -1,0 +1,54 @@
+/**
+ * Attempts that still reach Asterisk while a block is on its way into the kernel, or were under way already.
+ *
+ * @module
+ */
+
+import type { HostKey } from "./host_key.ts";
+
+/** How long after a block attempts are counted as late, in milliseconds. */
+export const LATE_MS = 2_000;
+
+/** Most hosts that are counted at a time; the one that was blocked first goes first, uncounted. */
+export const LATE_HOSTS_MAX = 65_536;
+
+/** Counts the failures of hosts that have just been blocked. */
+export class LateAttempts {
+  readonly #counts = new Map<HostKey, { readonly at: number; attempts: number }>();
+  #expired: [HostKey, number][] = [];
+
+  /** A host is blocked. */
+  blocked(host: HostKey, now: number): void {
+    if (this.#counts.has(host)) return;
+    this.#counts.set(host, { at: now, attempts: 0 });
+    if (this.#counts.size <= LATE_HOSTS_MAX) return;
+    for (const oldest of this.#counts.keys()) {
+      this.#counts.delete(oldest);
+      break;
+    }
+  }
+
+  /** A host has failed. */
+  count(host: HostKey): void {
+    if (this.#counts.size === 0) return;
+    const late = this.#counts.get(host);
+    if (late !== undefined) late.attempts++;
+  }
+
+  /** What came later than {@linkcode LATE_MS} is not late any more. */
+  expire(now: number): void {
+    for (const [host, { at, attempts }] of this.#counts) {
+      if (now - at < LATE_MS) break;
+      this.#counts.delete(host);
+      if (attempts > 0) this.#expired.push([host, attempts]);
+    }
+  }
+
+  /** The hosts that had late attempts, with their number; each is given once. */
+  takeExpired(): [HostKey, number][] {
+    if (this.#expired.length === 0) return this.#expired;
+    const expired = this.#expired;
+    this.#expired = [];
+    return expired;
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * What the hosts of one IPv6 network have failed together: whoever owns a network may take another address for each attempt.
+ *
+ * @module
+ */
+
+/** From so many different hosts on, failures are those of their network. */
+export const NETWORK_HOSTS_MIN = 3;
+
+/** The same where somebody in the network belongs: so many may mistype in an office. */
+export const SHARED_NETWORK_HOSTS_MIN = 8;
+
+/**
+ * A network in which somebody belongs is not blocked, but each host in it that fails; after so many of these blocks the
+ * network is, without those who belong there.
+ */
+export const NETWORK_BLOCKS_MAX = 8;
+
+/** Most networks that are counted; the one that failed longest ago goes first. */
+export const NETWORKS_MAX = 65_536;
+
+/** Who is to be blocked for the failures of a network. */
+export interface NetworkVerdict {
+  /** Nobody, the host that failed last, or its network. */
+  readonly verdict: "nothing" | "host" | "network";
+  /** Points of the network. */
+  readonly points: number;
+}
+
+interface Counted {
+  /** Points of hosts that never logged in. */
+  strange: number;
+  /** Points of hosts in good standing. */
+  own: number;
+  /** The first hosts that failed and never logged in. */
+  readonly hosts: Set<string>;
+  blocks: number;
+  at: number;
+}
+
+/**
+ * Counts failures by network.
+ *
+ * @example
+ * ```ts
+ * import { NetworkFailures } from "./network_failures.ts";
+ *
+ * const failures = new NetworkFailures();
+ * for (const i of [1, 2]) failures.add("2001:db8::/64", `2001:db8::${i}`, 5, false, 0);
+ * failures.add("2001:db8::/64", "2001:db8::3", 5, false, 0);
+ * console.log(failures.judge("2001:db8::/64", 15, 150, false).verdict); // network
+ * ```
+ */
+export class NetworkFailures {
+  /** The network that failed longest ago comes first. */
+  readonly #networks = new Map<string, Counted>();
+  #forgetMs: number;
+
+  /**
+   * @param forgetMs after this time without a failure a network is forgotten, in milliseconds
+   */
+  constructor(forgetMs = Infinity) {
+    this.#forgetMs = forgetMs;
+  }
+
+  /** Changes after what time a network is forgotten, in milliseconds. */
+  setForget(forgetMs: number): void {
+    this.#forgetMs = forgetMs;
+  }
+
+  /** Forgets all. */
+  clear(): void {
+    this.#networks.clear();
+  }
+
+  /**
+   * A host of a network fails.
+   *
+   * @param network whose
+   * @param host its address
+   * @param points what it costs
+   * @param standing the host is in good standing
+   * @param now clock value, in milliseconds
+   */
+  add(network: string, host: string, points: number, standing: boolean, now: number): void {
+    let counted = this.#networks.get(network);
+    this.#networks.delete(network);
+    if (counted === undefined || now - counted.at > this.#forgetMs) {
+      counted = { strange: 0, own: 0, hosts: new Set(), blocks: 0, at: now };
+    }
+    this.#networks.set(network, counted);
+    counted.at = now;
+    if (standing) counted.own += points;
+    else {
+      counted.strange += points;
+      if (counted.hosts.size < SHARED_NETWORK_HOSTS_MIN) counted.hosts.add(host);
+    }
+    if (this.#networks.size <= NETWORKS_MAX) return;
+    for (const oldest of this.#networks.keys()) {
+      this.#networks.delete(oldest);
+      break;
+    }
+  }
+
+  /**
+   * Whether the failures of a network are too many, beside those of the host that failed last.
+   *
+   * @param network whose
+   * @param limit points of strangers at which they are
+   * @param standingLimit points of hosts in good standing at which they are
+   * @param shared somebody in the network must not suffer for it
+   */
+  judge(network: string, limit: number, standingLimit: number, shared: boolean): NetworkVerdict {
+    const counted = this.#networks.get(network);
+    if (counted === undefined) return { verdict: "nothing", points: 0 };
+    const hostsMin = shared ? SHARED_NETWORK_HOSTS_MIN : NETWORK_HOSTS_MIN;
+    const strange = counted.hosts.size >= hostsMin && counted.strange >= limit;
+    const points = strange ? counted.strange : counted.own;
+    if (!strange && counted.own < standingLimit) return { verdict: "nothing", points };
+    if (!shared) {
+      this.#networks.delete(network);
+      return { verdict: "network", points };
+    }
+    if (++counted.blocks <= NETWORK_BLOCKS_MAX) return { verdict: "host", points };
+    counted.blocks = 0;
+    return { verdict: "network", points };
+  }
+
+  /** Points of a host are forgiven; it is not counted as one that fails when it has none left. */
+  forgive(network: string, host: string, points: number, left: number): void {
+    const counted = this.#networks.get(network);
+    if (counted === undefined) return;
+    // Which of both they were counted under depends on when it logged in.
+    const strange = Math.min(points, counted.strange);
+    counted.strange -= strange;
+    counted.own = Math.max(0, counted.own - (points - strange));
+    if (left === 0) counted.hosts.delete(host);
+    if (counted.strange === 0 && counted.own === 0) this.#networks.delete(network);
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * How many blocks of the same kind a host has had one after the other.
+ *
+ * @module
+ */
+
+import type { HostKey } from "./host_key.ts";
+
+/** Most hosts of which that is known; the one that was blocked longest ago goes first. */
+export const ROWS_MAX = 65_536;
+
+/**
+ * Rows of short blocks: each next one is longer, until a login or time ends the row.
+ *
+ * @example
+ * ```ts
+ * import { OffenceRows } from "./offence_rows.ts";
+ *
+ * const rows = new OffenceRows();
+ * console.log(rows.next(1, 0, 86_400_000), rows.next(1, 60_000, 86_400_000)); // 0 1
+ * ```
+ */
+export class OffenceRows {
+  /** The one that was blocked longest ago comes first. */
+  readonly #rows = new Map<HostKey, { count: number; at: number }>();
+
+  /** Number of hosts. */
+  get size(): number {
+    return this.#rows.size;
+  }
+
+  /**
+   * A host is blocked.
+   *
+   * @param host who
+   * @param now clock value, in milliseconds
+   * @param forgetMs a block that lies further back does not count, in milliseconds
+   * @returns how many blocks of this row came before
+   */
+  next(host: HostKey, now: number, forgetMs: number): number {
+    const row = this.#rows.get(host);
+    const before = row !== undefined && now - row.at <= forgetMs ? row.count : 0;
+    // Deleted and added again, so that the map is in the order of the blocks.
+    this.#rows.delete(host);
+    this.#rows.set(host, { count: before + 1, at: now });
+    if (this.#rows.size > ROWS_MAX) {
+      for (const oldest of this.#rows.keys()) {
+        this.#rows.delete(oldest);
+        break;
+      }
+    }
+    return before;
+  }
+
+  /** Whether a host was blocked and has not logged in since. */
+  has(host: HostKey): boolean {
+    return this.#rows.has(host);
+  }
+
+  /** A login ends the row of a host. */
+  end(host: HostKey): void {
+    if (this.#rows.size > 0) this.#rows.delete(host);
+  }
+}
