@@ -61,6 +61,17 @@ export async function resolveHost(host: string): Promise<string[]> {
 }
 
 /**
+ * What is known of the addresses of a host without looking it up.
+ *
+ * @param host a name, or an address
+ * @returns the canonical address; none for a name
+ */
+export function literalPeers(host: string): string[] {
+  const address = parseAddress(host);
+  return address === undefined ? [] : [address];
+}
+
+/**
  * Connects to the first address of a host that answers. They are tried in their order, the next one when one has refused or is
  * silent for {@linkcode NEXT_ADDRESS_MS}: `localhost` is `::1` and `127.0.0.1`, and Asterisk mostly listens at one of them.
  *
