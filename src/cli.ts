@@ -9,6 +9,8 @@
 import { parseArgs } from "node:util";
 import type { BlockList, NewBlock } from "./block_list.ts";
 import type { Config } from "./config.ts";
+import type { ExemptSet } from "./exempt.ts";
+import type { Status } from "./status.ts";
 import { VERSION } from "./version.ts";
 
 /** Exit codes. */
@@ -277,7 +279,7 @@ async function addBlocks(
     import("./block_list.ts"),
     import("./exempt.ts"),
   ]);
-  const whyNot = protectedBy(config.trust);
+  const whyNot = protectedBy(await exemptNow(config));
   let refused = 0;
   let ended = 0;
   const accepted = blocks.filter((block) => {
@@ -300,6 +302,29 @@ async function addBlocks(
       (ended > 0 ? `, ${ended} left out because their time is over` : "") + "\n",
   );
   return refused;
+}
+
+/**
+ * Who must not be blocked: what this process sees, and what the daemon, if it runs, knows besides (the gateways, and the
+ * addresses of an AMI server that has a name).
+ */
+async function exemptNow(config: Config): Promise<ExemptSet> {
+  const [{ exemptAddresses, ExemptSet }, { literalPeers }, socket] = await Promise.all([
+    import("./exempt.ts"),
+    import("./ami/dial.ts"),
+    import("./status_socket.ts"),
+  ]);
+  const seen = exemptAddresses(config.trust, literalPeers(config.host));
+  try {
+    const path = await socket.statusSocketPath(config.database, socket.RUN_FOLDER);
+    const status: Status = JSON.parse(await socket.askStatus(path));
+    // A daemon that was not started again after an update may not tell it yet.
+    const known = (status.neverBlocked ?? []).filter(({ cause }) => cause !== "trusted");
+    return new ExemptSet([...seen.entries, ...known]);
+  } catch (error) {
+    if (!(error instanceof socket.StatusError)) throw error;
+    return seen;
+  }
 }
 
 /** Removes what is there, in one transaction, and says what is not. */

@@ -8,6 +8,7 @@
 import { contains } from "./address.ts";
 import type { SecurityEvent } from "./ami/security_event.ts";
 import type { Config } from "./config.ts";
+import { literalPeers } from "./ami/dial.ts";
 import { exemptAddresses } from "./exempt.ts";
 import { formatLocalTime } from "./log.ts";
 import { describeDuration } from "./reason.ts";
@@ -80,7 +81,7 @@ export class Replay {
    * @param explain is told what became of each event
    */
   constructor(config: Config, explain?: (line: string) => void) {
-    const exempt = exemptAddresses(config.trust);
+    const exempt = exemptAddresses(config.trust, literalPeers(config.host));
     this.#main = new Simulation(config, exempt);
     this.#main.table.explain = explain !== undefined;
     this.#explain = explain;
