@@ -15,7 +15,13 @@ import {
   parseTarget,
 } from "../../src/address.ts";
 import { EventReader, type EventReaderHandlers } from "../../src/ami/event_reader.ts";
-import { Framer, latin1, MESSAGE_BYTES_MAX } from "../../src/ami/framer.ts";
+import {
+  Framer,
+  latin1,
+  MESSAGE_BYTES_MAX,
+  READ_BYTES_MIN,
+  REMOTE_BYTES_MAX,
+} from "../../src/ami/framer.ts";
 import {
   parseAhead,
   parseMessage,
@@ -105,8 +111,15 @@ function newFramer(): Framer {
       assert(framed.input.startsWith(message, offset), "not what was sent");
       framed.parts.push(message);
     },
-    oversized: (bytes) => {
+    oversized: ({ bytes, head, remote, offset }) => {
       assert(bytes > MESSAGE_BYTES_MAX);
+      assert(framed.input.startsWith(latin1(head, 0, head.length), offset), "not its beginning");
+      const message = framed.input.slice(offset, offset + bytes);
+      const at = message.lastIndexOf("\r\nRemoteAddress: ");
+      assert.equal(
+        remote && latin1(remote, 0, remote.length),
+        at < 0 ? undefined : message.slice(at + 2, at + 2 + REMOTE_BYTES_MAX),
+      );
       framed.parts.push("(oversized)");
     },
     drained: () => {},
@@ -120,7 +133,7 @@ function frame(input: string, sizes: () => number): string[] {
     for (let at = 0; at < bytes.length;) {
       const size = Math.max(1, sizes());
       framer.push(bytes.subarray(at, at + size));
-      assert(framer.space().length >= MESSAGE_BYTES_MAX, "no room for a message");
+      assert(framer.space().length >= READ_BYTES_MIN, "no room for a read");
       at += size;
     }
     framer.reset();
@@ -266,7 +279,7 @@ function readStream(input: string, sizes: () => number): string[] {
 const streamTarget: Target = {
   name: "stream",
   share: 4,
-  make: (dice) => mutate(STREAMS, dice).slice(0, dice.pick([2_000, 8_000, 140_000])),
+  make: (dice) => mutate(STREAMS, dice).slice(0, dice.pick([2_000, 8_000, 280_000])),
   check(input, dice) {
     const whole = readStream(input, () => input.length);
     const most = dice.pick([60, 3_000, 70_000]);
