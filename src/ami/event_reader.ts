@@ -360,12 +360,15 @@ export class EventReader {
   }
 }
 
-/** An event into which a stranger can write line ends; others are malformed because this Ampere does not know them. */
+/**
+ * An event into which a stranger can write line ends; others are malformed because this Ampere does not know them. No
+ * Asterisk to come has chan_sip, so that none of its events is of an unknown form.
+ */
 function cutBy({ kind, service, time }: Head, accountOffset: number): Cut | undefined {
   if (service === "PJSIP" && kind === "InvalidAccountID") {
     return { service, time, limit: accountOffset + PJSIP_ACCOUNT_BYTES_MAX, ended: false };
   }
-  return canShowRegisterName(service, kind)
+  return service === "SIP" && COSTLY.has(kind)
     ? { service, time, limit: accountOffset + ACCOUNT_BYTES_MAX, ended: false }
     : undefined;
 }
@@ -377,12 +380,9 @@ function sessionOf(offset: number): number {
 
 /** Whether the AccountID is text of a stranger that chan_sip has decoded (`sip/security_events.c`, REGISTER). */
 function showsRegisterName(event: SecurityEvent): boolean {
-  return canShowRegisterName(event.service, event.kind);
-}
-
-function canShowRegisterName(service: Service, kind: SecurityEventKind): boolean {
-  return service === "SIP" &&
-    (kind === "ChallengeSent" || kind === "InvalidPassword" || kind === "InvalidAccountID");
+  return event.service === "SIP" &&
+    (event.kind === "ChallengeSent" || event.kind === "InvalidPassword" ||
+      event.kind === "InvalidAccountID");
 }
 
 /** Characters that a stranger needs at least to write these bytes, and the empty line behind them, into a SIP URI. */
