@@ -279,11 +279,14 @@ Deno.test("security log: a line end in an account name cannot make somebody else
     assert.ok(events.every((event) => !event.includes("9.9.9.9")), `${events}`);
     assert.ok(tampered.length > 0);
   }
-  // A cut line alone is nothing either.
-  assert.deepEqual(readLog(line("x\n")).events, []);
+  // A cut line alone is nothing but a wrong answer of its sender.
+  assert.deepEqual(readLog(line("x\n")).events, ["doubled RefusedMessage SIP 203.0.113.5 "]);
   // The next true event is read again.
   const after = readLog(line(`x${end}\n`) + SIP_LINE);
-  assert.deepEqual(after.events, ["security InvalidPassword SIP 203.0.113.5 ACCOUNT"]);
+  assert.deepEqual(after.events, [
+    "doubled RefusedMessage SIP 203.0.113.5 ",
+    "security InvalidPassword SIP 203.0.113.5 ACCOUNT",
+  ]);
 });
 
 Deno.test("security log: a line without end is skipped in bounded memory", () => {
