@@ -5,7 +5,10 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { AddressSet } from "../src/address.ts";
 import { DEFAULT_CONFIG } from "../src/config.ts";
+import { PenaltyTable } from "../src/penalties.ts";
+import { policyOf } from "../src/penalties/offence.ts";
 import { Replay } from "../src/replay.ts";
 import { RecordingReader } from "../src/replay/recording.ts";
 
@@ -112,6 +115,26 @@ Deno.test("phones: a phone whose network was dead is in good standing, and owes 
   }
 });
 
+Deno.test("phones: what is under way when a phone is blocked does not make its next block longer", () => {
+  const rows: number[] = [];
+  const table = new PenaltyTable(
+    policyOf(DEFAULT_CONFIG, new AddressSet([])),
+    ({ grounds, row }) => {
+      assert.equal(grounds, "single session");
+      rows.push(row);
+    },
+  );
+  const reader = new RecordingReader({
+    // All of it arrives, as it does before the kernel knows of the block.
+    event: (event) => table.take(event, Date.parse(isoOf(event.time)), true),
+    tampered: assert.fail,
+  });
+  // Three bursts of fifteen answers, each worth five offences.
+  reader.push(bytesOf("baresip-16-pjsip-tls-wrong-for-ever.ami"));
+  reader.end();
+  assert.deepEqual(rows, [0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2]);
+});
+
 Deno.test("phones: without the time for doubt a phone's burst of answers would be its end", () => {
   // Over TLS nobody can forge it: a block that is no doubt is for ever.
   const { blocks } = replay(bytesOf("baresip-16-pjsip-tls-wrong-for-ever.ami"), { doubt: 0 });
@@ -139,4 +162,9 @@ function replay(bytes: Uint8Array, change: Partial<typeof DEFAULT_CONFIG> = {}) 
     )
   );
   return { ...replayed, judged: inTime };
+}
+
+/** EventTV with a colon in its offset. */
+function isoOf(eventTime: string): string {
+  return eventTime.replace(/(\d\d)$/, ":$1");
 }
