@@ -740,10 +740,14 @@ export async function runDaemon(config: Config, invocation: DaemonInvocation): P
   if (invocation.dryRun) {
     log.info("dry run: neither the firewall nor the database is changed, and no webhook is called");
   }
-  const [{ openList, firewallBackends }, { Services }] = await Promise.all([
+  const [{ openList, firewallBackends, lockChain, RUN_FOLDER }, { Services }] = await Promise.all([
     import("./daemon_parts.ts"),
     import("./services.ts"),
   ]);
+  // In a dry run nothing is filled.
+  using _lock = invocation.dryRun
+    ? undefined
+    : lockChain(config.chain, RUN_FOLDER, (message) => log.warn(message));
   const backends = firewallBackends(config, log, invocation.dryRun);
   const exempt = exemptNow(config.trust, literalPeers(config.host));
   const foresight = new Foresight({ backends, exempt, now: Date.now() });
