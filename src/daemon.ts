@@ -736,6 +736,15 @@ export interface DaemonInvocation {
  */
 export async function runDaemon(config: Config, invocation: DaemonInvocation): Promise<number> {
   const log = new Log({ file: invocation.output, level: invocation.verbose ? "debug" : "info" });
+  try {
+    return await runLogged(config, invocation, log);
+  } finally {
+    await log.drain();
+    log.close();
+  }
+}
+
+async function runLogged(config: Config, invocation: DaemonInvocation, log: Log): Promise<number> {
   for (const [key, value] of describeConfig(config)) log.debug(`${key} = ${value}`);
   if (invocation.dryRun) {
     log.info("dry run: neither the firewall nor the database is changed, and no webhook is called");
@@ -792,7 +801,6 @@ export async function runDaemon(config: Config, invocation: DaemonInvocation): P
   } finally {
     await services.stop();
     for (const [signal, handler] of signals) Deno.removeSignalListener(signal, handler);
-    log.close();
   }
 }
 

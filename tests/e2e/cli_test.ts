@@ -577,6 +577,21 @@ onOwnMachine(import.meta.url, (executable) => {
     await endsSoon(running);
   });
 
+  test("a log that nobody reads hinders neither the start nor the work", async () => {
+    await using asterisk = new AmiServer({ port: AMI_PORT });
+    await must("mkfifo", "/var/log/fifo");
+    await using running = daemon("-o", "/var/log/fifo");
+    const client = await running.alive(asterisk.client());
+    await attack(client, "203.0.113.7");
+    await blocked("203.0.113.7");
+    await using reader = new Program(["cat", "/var/log/fifo"]);
+    await reader.said(/info: blocked 203\.0\.113\.7 for ever/);
+    assert.match(reader.lines[0]!, /info: Ampere .* follows Asterisk/);
+    await endsSoon(running);
+    await reader.end();
+    assert.match(reader.lines.at(-1)!, /info: ended; 1 block stays in force/);
+  });
+
   test("USR1 logs the state", async () => {
     await using asterisk = new AmiServer({ port: AMI_PORT });
     await using running = daemon();
