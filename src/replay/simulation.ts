@@ -74,7 +74,8 @@ export class Simulation {
    * @returns whether it counted; false when the host was blocked already
    */
   take(event: SecurityEvent, at: number, obey: boolean): boolean {
-    this.#now = Math.max(this.#now, at);
+    // A time that is no number leaves the clock where it is.
+    if (at > this.#now) this.#now = at;
     this.#advance();
     const block = this.#blockOf(event);
     if (block !== undefined) {
