@@ -419,8 +419,9 @@ export class Daemon {
 
   #debugMessage(verdict: string, buffer: Uint8Array, start: number, end: number): void {
     // The expected hash of an AMI login is as good as the password (`manager.c`, MD5 key).
+    // All such lines: a stranger may have written one in front of the true one.
     const text = latin1(buffer, start, end).replace(
-      /^ExpectedResponse: .*$/m,
+      /^ExpectedResponse: .*$/gm,
       "ExpectedResponse: (not shown)",
     );
     this.#log.debug(`received (${verdict}): "${escapeText(text, 2_000)}"`);
