@@ -463,8 +463,9 @@ export class Daemon {
 
   #debugMessage(verdict: string, buffer: Uint8Array, start: number, end: number): void {
     // The expected hash of an AMI login is as good as the password (`manager.c`, MD5 key).
+    // All such lines: a stranger may have written one in front of the true one.
     const text = latin1(buffer, start, end).replace(
-      /^ExpectedResponse: .*$/m,
+      /^ExpectedResponse: .*$/gm,
       "ExpectedResponse: (not shown)",
     );
     this.#log.debug(`received (${verdict}): "${escapeText(text, 2_000)}"`);
@@ -814,14 +815,27 @@ export interface DaemonInvocation {
  */
 export async function runDaemon(config: Config, invocation: DaemonInvocation): Promise<number> {
   const log = new Log({ file: invocation.output, level: invocation.verbose ? "debug" : "info" });
+  try {
+    return await runLogged(config, invocation, log);
+  } finally {
+    await log.drain();
+    log.close();
+  }
+}
+
+async function runLogged(config: Config, invocation: DaemonInvocation, log: Log): Promise<number> {
   for (const [key, value] of describeConfig(config)) log.debug(`${key} = ${value}`);
   if (invocation.dryRun) {
     log.info("dry run: neither the firewall nor the database is changed, and no webhook is called");
   }
-  const [{ openList, firewallBackends }, { Services }] = await Promise.all([
+  const [{ openList, firewallBackends, lockChain, RUN_FOLDER }, { Services }] = await Promise.all([
     import("./daemon_parts.ts"),
     import("./services.ts"),
   ]);
+  // In a dry run nothing is filled.
+  using _lock = invocation.dryRun
+    ? undefined
+    : lockChain(config.chain, RUN_FOLDER, (message) => log.warn(message));
   const backends = firewallBackends(config, log, invocation.dryRun);
   const exempt = exemptNow(config.trust, literalPeers(config.host));
   const foresight = new Foresight({ backends, exempt, now: Date.now() });
@@ -868,7 +882,6 @@ export async function runDaemon(config: Config, invocation: DaemonInvocation): P
   } finally {
     await services.stop();
     for (const [signal, handler] of signals) Deno.removeSignalListener(signal, handler);
-    log.close();
   }
 }
 

@@ -196,10 +196,8 @@ Deno.test("daemon: with a new list silence costs nothing, with one of yesterday 
       { patience: 1 },
       async (daemon, asterisk, _notices, lines) => {
         await asterisk.send(challengeSent(ADDRESS));
-        await until(
-          "the patience is over",
-          () => daemon.counters.eventsTotal > 0 && daemon.table.waiting === 0,
-        );
+        await until("it is read", () => daemon.table.waiting === 1);
+        await until("the patience is over", () => daemon.table.waiting === 0);
         assert.equal(daemon.worstHosts(1)[0]?.points ?? 0, points);
         assert.equal(
           lines.some((line) => line.includes("the list of blocks is new")),
