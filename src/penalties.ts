@@ -819,7 +819,7 @@ export class PenaltyTable {
     this.#late.count(key);
     // What its challenge has cost counts from now on as failed.
     const cost = points < ATTEMPT_POINTS ? ATTEMPT_POINTS : points;
-    this.#accountsFailed.add(host, event.account, cost);
+    this.#accountsFailed.add(host, event.service, event.account, cost);
     if (provesAddress(event)) hosts.add(host, PROVEN, cost);
     const sessions = hosts.get(host, SESSIONS);
     if (sessions === 0) {
@@ -1023,7 +1023,9 @@ export class PenaltyTable {
     const before = hosts.get(host, POINTS);
     const failed = before - hosts.get(host, SOFT);
     // chan_sip prints the dialled number for the account of a call: it proves nothing about the failures on that.
-    const own = event.service === "SIP" ? 0 : this.#accountsFailed.forgive(host, event.account);
+    const own = event.service === "SIP"
+      ? 0
+      : this.#accountsFailed.forgive(host, event.service, event.account);
     const network = this.#networkOf(event.host);
     const payer = network ?? event.host;
     const left = this.#policy.creditMs > 0 ? this.#forgiveness.left(payer, now) : 0;

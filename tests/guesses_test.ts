@@ -384,3 +384,26 @@ Deno.test("guesses: a burst of fifteen answers is one attempt of a host in good 
   assert.equal(burst(burst(standing(), 15).after(30 * SECOND), 15).points(), 10);
   assert.deepEqual(burst(new TableBench(), 3).blocked, [HOST], "a stranger's answers are attempts");
 });
+
+Deno.test("guesses: a login at one service forgives nothing that failed at another under the same name", () => {
+  const failures = [
+    () => wrongAnswer(HOST, { service: "SIP", account: "own" }),
+    () =>
+      printEvent({
+        kind: "InvalidPassword",
+        service: "AMI",
+        account: "own",
+        session: "0x1",
+        remote: remoteOf(HOST, "TCP"),
+        tail: [["SessionTV", "1970-01-01T00:00:00.000+0000"]],
+      }),
+  ];
+  for (const failure of failures) {
+    const bench = new TableBench();
+    let guesses = 0;
+    for (; guesses < 1_000 && bench.blocked.length === 0; guesses++) {
+      bench.take(failure(), successfulAuth(HOST, { account: "own" })).after(SECOND);
+    }
+    assert.ok(guesses <= FORGIVEN_A_DAY + 31, `${guesses} guesses`);
+  }
+});

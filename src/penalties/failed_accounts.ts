@@ -4,13 +4,15 @@
  * @module
  */
 
+import type { Service } from "../ami/security_event.ts";
+
 /** Accounts of one host that are told apart; what further ones cost is counted together, and no login is theirs. */
 export const ACCOUNTS_MAX = 64;
 
 /** Where the points of further accounts are counted. */
 const FURTHER = 0;
 
-/** Points by host (its record) and account (a hash of its name). */
+/** Points by host (its record) and account (a hash of its service and name). */
 export class FailedAccounts {
   /** Hosts that failed on one account only, which almost all do: account and points, by record. */
   readonly #account: number[] = [];
@@ -18,9 +20,9 @@ export class FailedAccounts {
   /** Points by account of the hosts that failed on several. */
   readonly #several = new Map<number, Map<number, number>>();
 
-  /** A host fails on an account. */
-  add(host: number, account: string, points: number): void {
-    const hash = hashOf(account);
+  /** A host fails on an account. What one service calls an account may be a dialled number, or somebody else, to another. */
+  add(host: number, service: Service, account: string, points: number): void {
+    const hash = hashOf(`${service} ${account}`);
     const several = this.#several.get(host);
     if (several !== undefined) {
       const known = several.has(hash) || several.size < ACCOUNTS_MAX ? hash : FURTHER;
@@ -37,8 +39,8 @@ export class FailedAccounts {
   }
 
   /** Takes the points of one account away; how many these were. */
-  forgive(host: number, account: string): number {
-    const hash = hashOf(account);
+  forgive(host: number, service: Service, account: string): number {
+    const hash = hashOf(`${service} ${account}`);
     const several = this.#several.get(host);
     if (several !== undefined) {
       const points = several.get(hash) ?? 0;
