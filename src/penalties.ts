@@ -833,19 +833,31 @@ export class PenaltyTable {
     if (standing) this.#proxies.failed(key, event.account, now);
     const network = this.#networkOf(key);
     if (network !== undefined) {
-      this.#networkFailures.add(network, key as string, cost, standing, now);
+      const how = { standing, proven: provesAddress(event) };
+      this.#networkFailures.add(network, key as string, cost, how, now);
     }
     this.#add(host, points, event, now);
-    if (network !== undefined) this.#judgeNetwork(network, host, event, now);
+    if (network !== undefined) this.#judgeNetwork(network, host, standing, event, now);
   }
 
   /** The hosts of an IPv6 network may be one guesser: whether they have gone too far together. */
-  #judgeNetwork(network: string, host: number, event: SecurityEvent, now: number): void {
+  #judgeNetwork(
+    network: string,
+    host: number,
+    standing: boolean,
+    event: SecurityEvent,
+    now: number,
+  ): void {
     const limit = ATTEMPT_POINTS * this.#policy.loyalty;
     const shared = this.#standing.hasIn(network) || this.#policy.exempt.overlaps(network);
     const alone = this.#hosts.get(host, GONE) === 1;
-    const standingLimit = limit * STANDING_LIMIT_FACTOR;
-    const { verdict, points } = this.#networkFailures.judge(network, limit, standingLimit, shared);
+    const limits = { strange: limit, own: limit * STANDING_LIMIT_FACTOR };
+    const { verdict, points, proven } = this.#networkFailures.judge(
+      network,
+      limits,
+      shared,
+      standing,
+    );
     // Its last host may have gone too far by itself: then it is blocked already.
     if (verdict === "nothing" || (verdict === "host" && alone)) return;
     const target = verdict === "host" ? event.address : network;
@@ -861,7 +873,7 @@ export class PenaltyTable {
       limit,
       grounds,
       row: this.#rowOf(network, grounds, now),
-      proven: provesAddress(event),
+      proven,
       tally: { ...NO_TALLY, wrongAnswers: Math.ceil(points / ATTEMPT_POINTS) },
       firstAt: this.#hosts.time(host, FIRST_AT),
       at: now,

@@ -407,3 +407,27 @@ Deno.test("guesses: a login at one service forgives nothing that failed at anoth
     assert.ok(guesses <= FORGIVEN_A_DAY + 31, `${guesses} guesses`);
   }
 });
+
+Deno.test("guesses: a network is proven guilty by what can't be forged alone", () => {
+  const blocks = (transports: string[]) => {
+    const bench = new TableBench({ ipv6Prefix: 64 });
+    transports.forEach((transport, i) => {
+      const address = `2001:db8:0:1::${i + 1}`;
+      bench.take(wrongAnswer(address, { remote: remoteOf(address, transport) }));
+    });
+    return bench.offences.map(({ target, proven }) => [target, proven]);
+  };
+  const network = "2001:db8:0:1::/64";
+  assert.deepEqual(blocks(["UDP", "UDP", "TLS"]), [[network, false]], "one mistyped, two forged");
+  assert.deepEqual(blocks(["TLS", "TLS", "TLS"]), [[network, true]]);
+});
+
+Deno.test("guesses: who belongs in a network pays for nothing that strangers did there, or in its name", () => {
+  const bench = new TableBench({ ipv6Prefix: 64 }).take(successfulAuth("2001:db8:0:1::beef"));
+  for (let i = 1; i <= 8 + NETWORK_BLOCKS_MAX / 2; i++) {
+    bench.take(wrongAnswer(`2001:db8:0:1::${i}`));
+  }
+  assert.ok(bench.blocked.length > 0);
+  bench.take(wrongAnswer("2001:db8:0:1::beef"));
+  assert.ok(!bench.blocked.includes("2001:db8:0:1::beef"));
+});
