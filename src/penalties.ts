@@ -629,6 +629,7 @@ export class PenaltyTable {
       }
     }
     if (atOnce && event.kind === "InvalidAccountID") {
+      this.#settleRank(host);
       return this.#explain("an unknown account: its challenge is charged", event, before);
     }
     const attempt = this.#open(host, event, now);
@@ -817,6 +818,8 @@ export class PenaltyTable {
     const hosts = this.#hosts;
     const key = this.#keys[host]!;
     this.#late.count(key);
+    // To make room for this attempt an older one was charged, which was one too many.
+    if (hosts.get(host, GONE) === 1) return;
     // What its challenge has cost counts from now on as failed.
     const cost = points < ATTEMPT_POINTS ? ATTEMPT_POINTS : points;
     this.#accountsFailed.add(host, event.service, event.account, cost);
@@ -1059,7 +1062,9 @@ export class PenaltyTable {
     }
     hosts.set(host, POINTS, rest);
     hosts.set(host, SOFT, 0);
-    hosts.set(host, PROVEN, Math.min(rest, hosts.get(host, PROVEN)));
+    // Which of its failures these were is not known: those are taken for the proven ones, so that what a forger did
+    // never counts as proven.
+    hosts.set(host, PROVEN, Math.max(0, hosts.get(host, PROVEN) - own - others));
     hosts.set(host, MAY_STAND, 1);
     this.#forgiveTally(host, Math.floor((own + others) / ATTEMPT_POINTS));
     this.#settleRank(host);

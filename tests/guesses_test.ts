@@ -4,8 +4,10 @@ import assert from "node:assert/strict";
 import { AddressSet } from "../src/address.ts";
 import {
   ATTEMPT_POINTS,
+  ATTEMPTS_MAX,
   BENIGN_ACL_NAMES,
   FORGIVEN_A_DAY,
+  HOSTS_MAX,
   RETRANSMISSIONS_MAX,
 } from "../src/penalties.ts";
 import { NETWORK_BLOCKS_MAX, SHARED_NETWORK_HOSTS_MIN } from "../src/penalties/network_failures.ts";
@@ -430,4 +432,47 @@ Deno.test("guesses: who belongs in a network pays for nothing that strangers did
   assert.ok(bench.blocked.length > 0);
   bench.take(wrongAnswer("2001:db8:0:1::beef"));
   assert.ok(!bench.blocked.includes("2001:db8:0:1::beef"));
+});
+
+Deno.test("guesses: what is forgiven was the proven part of what a host did", () => {
+  const standing = new TableBench({ loyalty: 1 }).take(successfulAuth(HOST, { account: "own" }));
+  // A phone that fails once at each registration over TLS, and somebody who forges its address meanwhile.
+  for (let i = 0; i < 100 && standing.blocked.length === 0; i++) {
+    standing.take(wrongAnswer(HOST, { account: "x" }));
+    const over = { account: "own", remote: remoteOf(HOST, "TLS") };
+    standing.take(wrongAnswer(HOST, over));
+    if (standing.blocked.length === 0) standing.take(successfulAuth(HOST, over));
+    standing.after(SECOND);
+  }
+  assert.deepEqual(standing.offences.map(({ grounds, proven }) => [grounds, proven]), [[
+    "good standing",
+    false,
+  ]]);
+});
+
+Deno.test("guesses: at patience = 0 unknown accounts without a challenge are hosts like others", () => {
+  const bench = new TableBench({ patienceMs: 0 });
+  for (let i = 0; i < HOSTS_MAX + 10; i++) {
+    const address = `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`;
+    bench.take(printEvent({
+      kind: "InvalidAccountID",
+      service: "PJSIP",
+      session: "a",
+      remote: remoteOf(address),
+    }));
+  }
+  assert.equal(bench.table.size, HOSTS_MAX);
+  bench.after(DAY + SECOND);
+  assert.equal(bench.table.size, 0);
+});
+
+Deno.test("guesses: an attempt for which room was made by a block leaves nothing to whoever comes next", () => {
+  const bench = new TableBench({ loyalty: 2, creditMs: 0 });
+  for (let i = 0; i < ATTEMPTS_MAX; i++) bench.take(challengeSent(HOST));
+  // To make room the oldest challenge costs 4, and the next one 10 more.
+  bench.take(challengeSent(HOST), wrongAnswer(HOST, { account: "own" }));
+  assert.deepEqual(bench.blocked, [HOST]);
+  const next = "203.0.113.6";
+  bench.take(wrongAnswer(next, { account: "boss" }), successfulAuth(next, { account: "own" }));
+  assert.equal(bench.points(next), 5, "not forgiven: it never failed on its own account");
 });
