@@ -632,6 +632,7 @@ export class PenaltyTable {
       }
     }
     if (atOnce && event.kind === "InvalidAccountID") {
+      this.#settleRank(host);
       return this.#explain("an unknown account: its challenge is charged", event, before);
     }
     const attempt = this.#open(host, event, now);
@@ -817,9 +818,12 @@ export class PenaltyTable {
     const hosts = this.#hosts;
     const key = this.#keys[host]!;
     this.#late.count(key);
+    // To make room for this attempt an older one was charged, which was one too many.
+    if (hosts.get(host, GONE) === 1) return;
     // What its challenge has cost counts from now on as failed.
     const cost = points < ATTEMPT_POINTS ? ATTEMPT_POINTS : points;
-    this.#accountsFailed.add(host, event.account, cost, provesAddress(event));
+    const { service, account } = event;
+    this.#accountsFailed.add(host, service, account, cost, provesAddress(event));
     const before = hosts.get(host, FAILED_SESSION);
     if (before === NO_SESSION) hosts.set(host, FAILED_SESSION, session);
     else if (before !== session || session === OWN_SESSION) {
@@ -829,19 +833,31 @@ export class PenaltyTable {
     if (standing) this.#proxies.failed(key, event.account, now);
     const network = this.#networkOf(key);
     if (network !== undefined) {
-      this.#networkFailures.add(network, key as string, cost, standing, now);
+      const how = { standing, proven: provesAddress(event) };
+      this.#networkFailures.add(network, key as string, cost, how, now);
     }
     this.#add(host, points, event, now);
-    if (network !== undefined) this.#judgeNetwork(network, host, event, now);
+    if (network !== undefined) this.#judgeNetwork(network, host, standing, event, now);
   }
 
   /** The hosts of an IPv6 network may be one guesser: whether they have gone too far together. */
-  #judgeNetwork(network: string, host: number, event: SecurityEvent, now: number): void {
+  #judgeNetwork(
+    network: string,
+    host: number,
+    standing: boolean,
+    event: SecurityEvent,
+    now: number,
+  ): void {
     const limit = ATTEMPT_POINTS * this.#policy.loyalty;
     const shared = this.#standing.hasIn(network) || this.#policy.exempt.overlaps(network);
     const alone = this.#hosts.get(host, GONE) === 1;
-    const standingLimit = limit * STANDING_LIMIT_FACTOR;
-    const { verdict, points } = this.#networkFailures.judge(network, limit, standingLimit, shared);
+    const limits = { strange: limit, own: limit * STANDING_LIMIT_FACTOR };
+    const { verdict, points, proven } = this.#networkFailures.judge(
+      network,
+      limits,
+      shared,
+      standing,
+    );
     // Its last host may have gone too far by itself: then it is blocked already.
     if (verdict === "nothing" || (verdict === "host" && alone)) return;
     const target = verdict === "host" ? event.address : network;
@@ -857,7 +873,7 @@ export class PenaltyTable {
       limit,
       grounds,
       row: this.#rowOf(network, grounds, now),
-      proven: provesAddress(event),
+      proven,
       tally: { ...NO_TALLY, wrongAnswers: Math.ceil(points / ATTEMPT_POINTS) },
       firstAt: this.#hosts.time(host, FIRST_AT),
       at: now,
@@ -1024,7 +1040,9 @@ export class PenaltyTable {
     }
     const failed = before - hosts.get(host, SOFT);
     // chan_sip prints the dialled number for the account of a call: it proves nothing about the failures on that.
-    const own = event.service === "SIP" ? 0 : this.#accountsFailed.forgive(host, event.account);
+    const own = event.service === "SIP"
+      ? 0
+      : this.#accountsFailed.forgive(host, event.service, event.account);
     const network = this.#networkOf(event.host);
     const payer = network ?? event.host;
     const left = this.#policy.creditMs > 0 ? this.#forgiveness.left(payer, now) : 0;
@@ -1045,7 +1063,7 @@ export class PenaltyTable {
     }
     hosts.set(host, POINTS, rest);
     hosts.set(host, SOFT, 0);
-    this.#accountsFailed.limitProven(host, rest);
+    this.#accountsFailed.forgiveProven(host, own + others);
     hosts.set(host, MAY_STAND, 1);
     this.#forgiveTally(host, Math.floor((own + others) / ATTEMPT_POINTS));
     this.#settleRank(host);

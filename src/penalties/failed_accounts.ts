@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { Service } from "../ami/security_event.ts";
+
 /** Accounts of one host that are told apart; what further ones cost is counted together, and no login is theirs. */
 export const ACCOUNTS_MAX = 64;
 
@@ -12,6 +14,9 @@ const FURTHER = "\0further";
 
 /** Hosts that there is room for at first. */
 const SMALL = 1_024;
+
+/** Under what all failures of chan_sip are counted: no login forgives them by their account. C texts hold no NUL. */
+const ANY_OF_CHAN_SIP = "\0SIP";
 
 /** Points by host (its record) and account. */
 export class FailedAccounts {
@@ -23,10 +28,15 @@ export class FailedAccounts {
   /** Points by account of the hosts that failed on several. */
   readonly #several = new Map<number, Map<string, number>>();
 
-  /** A host fails on an account; whether its address can't be forged. */
-  add(host: number, account: string, points: number, proven: boolean): void {
+  /**
+   * A host fails on an account. What one service calls an account may be somebody else to another.
+   *
+   * @param proven its address can't be forged
+   */
+  add(host: number, service: Service, name: string, points: number, proven: boolean): void {
     if (host >= this.#points.length) this.#grow(host);
     if (proven) this.#proven[host]! += points;
+    const account = accountOf(service, name);
     const several = this.#several.get(host);
     if (several !== undefined) {
       const known = several.has(account) || several.size < ACCOUNTS_MAX ? account : FURTHER;
@@ -43,7 +53,8 @@ export class FailedAccounts {
   }
 
   /** Takes the points of one account away; how many these were. */
-  forgive(host: number, account: string): number {
+  forgive(host: number, service: Service, name: string): number {
+    const account = accountOf(service, name);
     const several = this.#several.get(host);
     if (several !== undefined) {
       const points = several.get(account) ?? 0;
@@ -80,9 +91,12 @@ export class FailedAccounts {
     return this.#proven[host] ?? 0;
   }
 
-  /** A host has not more points than these. */
-  limitProven(host: number, points: number): void {
-    if (this.provenOf(host) > points) this.#proven[host] = points;
+  /**
+   * Points were forgiven. Which of its failures these were is not known: they are taken for the proven ones, so that what
+   * a forger did never counts as proven.
+   */
+  forgiveProven(host: number, points: number): void {
+    this.#proven[host] = Math.max(0, this.provenOf(host) - points);
   }
 
   /** The host has left the table: its record may be another's soon. */
@@ -113,4 +127,9 @@ export function hashOf(account: string): number {
     hash = Math.imul(hash ^ account.charCodeAt(i), 0x01000193);
   }
   return hash === 0 ? 1 : hash;
+}
+
+function accountOf(service: Service, name: string): string {
+  if (service === "PJSIP") return name;
+  return service === "SIP" ? ANY_OF_CHAN_SIP : `\0${service} ${name}`;
 }
