@@ -481,9 +481,10 @@ export class Daemon {
     const now = this.#wallClock();
     const fresh = new Map<string, NewBlock>();
     let anyPast: boolean | undefined;
-    const timesOf = (target: string) =>
-      this.#list.get(target)?.times ??
-        ((anyPast ??= this.#list.anyPast()) ? this.#list.timesOf(target) : 0);
+    const timesOf = (target: string) => {
+      anyPast ??= this.#list.anyPast();
+      return anyPast ? this.#list.timesOf(target) : this.#list.get(target)?.times ?? 0;
+    };
     for (const offence of this.#offences.splice(0)) {
       this.counters.offences++;
       const known = this.#list.get(offence.target);
