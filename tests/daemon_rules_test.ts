@@ -127,7 +127,7 @@ async function withAsterisk(
 }
 
 Deno.test("daemon: -v does not show the hash that Asterisk expected, which is as good as the password", async () => {
-  await withAsterisk({ verbose: true }, async (daemon, asterisk, lines) => {
+  await withAsterisk({ verbose: true }, async (_daemon, asterisk, lines) => {
     const hash = "d4b6de15c25c11a8107855eb62db3bc6";
     const failed = (account: string) =>
       wrongAnswer(ADDRESS, {
