@@ -8,7 +8,14 @@ import { DEFAULT_CONFIG } from "../src/config.ts";
 import { Daemon, type DaemonParts } from "../src/daemon.ts";
 import { Log } from "../src/log.ts";
 import { MemoryBlockList } from "../src/memory_block_list.ts";
-import { BANNER, bytesOf, challengeSent, successfulAuth, wrongAnswer } from "./asterisk_events.ts";
+import {
+  BANNER,
+  bytesOf,
+  challengeSent,
+  remoteOf,
+  successfulAuth,
+  wrongAnswer,
+} from "./asterisk_events.ts";
 import { FakeAsterisk } from "./fake_asterisk.ts";
 import { FakeClock, settled } from "./fake_clock.ts";
 import { until } from "./namespace.ts";
@@ -152,7 +159,9 @@ Deno.test("daemon: a new ipv6_prefix also holds for those who are in good standi
     daemon.reconfigure({ ...daemon.config, ipv6Prefix: 64 });
     const guessers = ["2001:db8:1::2", "2001:db8:2::2"];
     for (let i = 0; i < 12; i++) {
-      for (const guesser of guessers) await asterisk.send(wrongAnswer(guesser));
+      for (const guesser of guessers) {
+        await asterisk.send(wrongAnswer(guesser, { remote: remoteOf(guesser, "TCP") }));
+      }
     }
     await until("the other network is blocked", () => daemon.list.size > 0);
     await until("all is read", () => daemon.counters.eventsTotal >= 25);
