@@ -157,9 +157,10 @@ Deno.test("daemon: a new ipv6_prefix also holds for those who are in good standi
     await asterisk.send(successfulAuth("2001:db8:1::1"));
     await until("it is in good standing", () => daemon.table.standingSize === 1);
     daemon.reconfigure({ ...daemon.config, ipv6Prefix: 64 });
-    const guessers = ["2001:db8:1::2", "2001:db8:2::2"];
+    // In each network several, who prove their addresses by answering over TCP.
     for (let i = 0; i < 12; i++) {
-      for (const guesser of guessers) {
+      for (const network of ["2001:db8:1::", "2001:db8:2::"]) {
+        const guesser = `${network}${2 + i % 4}`;
         await asterisk.send(wrongAnswer(guesser, { remote: remoteOf(guesser, "TCP") }));
       }
     }
