@@ -84,7 +84,7 @@ onOwnMachine(import.meta.url, (executable) => {
     assert.equal(list.trim().split("\n").length, 3);
     assert.match(
       await Deno.readTextFile(LOG),
-      /blocked 203\.0\.113\.66 for ever: 3 wrong passwords/,
+      /blocked 203\.0\.113\.66 until [\d-]+ [\d:]+ \(1 h\): 3 wrong passwords/,
     );
     assert.equal(first.text, "", "with -o nothing is said on the terminal");
 
