@@ -135,3 +135,15 @@ Deno.test("daemon: a stranger who writes Shutdown cannot fill the log", async ()
     assert.equal(lines.filter((line) => line.includes("shuts down")).length, 1);
   });
 });
+
+Deno.test("daemon: a phone that answers fifteen times at once is blocked for a minute, not for its haste", async () => {
+  await withDaemon({}, async (daemon, asterisk, notices) => {
+    const session = "call-of-the-phone";
+    const answers = Array.from({ length: 15 }, () => wrongAnswer(ADDRESS, { session }));
+    await asterisk.send(answers.join(""));
+    await until("the host is blocked", () => daemon.list.size === 1);
+    const block = notices.find((notice) => notice.event === "block");
+    assert.equal(Date.parse(block!.until!) - Date.parse(block!.time), 60_000);
+    assert.match(block!.reason, /^3 wrong passwords .* \(in doubt/);
+  });
+});

@@ -475,3 +475,15 @@ Deno.test("guesses: an attempt for which room was made by a block leaves nothing
   bench.take(wrongAnswer(next, { account: "boss" }), successfulAuth(next, { account: "own" }));
   assert.equal(bench.points(next), 5, "not forgiven: it never failed on its own account");
 });
+
+Deno.test("guesses: what is under way when a host is blocked makes neither this block longer nor the next", () => {
+  const bench = new TableBench();
+  for (const session of ["a", "b", "c"]) {
+    for (let i = 0; i < 15; i++) bench.take(answer(session, "1/c", unique()));
+    bench.after(MINUTE);
+  }
+  assert.deepEqual(
+    bench.offences.map(({ grounds, row }) => [grounds, row]),
+    [0, 1, 2].flatMap((row) => Array.from({ length: 5 }, () => ["single session", row])),
+  );
+});
