@@ -490,7 +490,8 @@ export class Daemon {
       const known = this.#list.get(offence.target);
       if (known !== undefined && !hasEnded(known, now)) {
         this.#stillArrives(known, now);
-      } else {
+      } else if (!fresh.has(offence.target)) {
+        // What came behind the first was under way.
         fresh.set(offence.target, blockOf(offence, this.#config, timesOf, now));
       }
     }

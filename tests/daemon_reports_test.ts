@@ -142,6 +142,18 @@ Deno.test("daemon: a stranger who writes Shutdown cannot fill the log", async ()
   });
 });
 
+Deno.test("daemon: a phone that answers fifteen times at once is blocked for a minute, not for its haste", async () => {
+  await withDaemon({}, async (daemon, asterisk, notices) => {
+    const session = "call-of-the-phone";
+    const answers = Array.from({ length: 15 }, () => wrongAnswer(ADDRESS, { session }));
+    await asterisk.send(answers.join(""));
+    await until("the host is blocked", () => daemon.list.size === 1);
+    const block = notices.find((notice) => notice.event === "block");
+    assert.equal(Date.parse(block!.until!) - Date.parse(block!.time), 60_000);
+    assert.match(block!.reason, /^3 wrong passwords .* \(in doubt/);
+  });
+});
+
 Deno.test("daemon: attempts under way when a host was blocked are counted and told", async () => {
   await withDaemon({}, async (daemon, asterisk, _notices, lines) => {
     await asterisk.send(Array.from({ length: 10 }, () => wrongAnswer(ADDRESS)).join(""));
