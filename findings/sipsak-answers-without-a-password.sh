@@ -3,7 +3,8 @@
 #
 # Version:     sipsak 0.9.8.1-1 of Debian 12 (bookworm)
 # Expectation: "sipsak -s sip:host", the usual way to see whether a server is there, has no user name and no password, so that
-#              a challenge (401) is its result: the server is there.
+#              a challenge (401) is its result: the server is there. (RFC 3261, section 22.2, allows one more try without a
+#              password, as "anonymous".)
 # Behaviour:   it answers the challenge all the same, with an empty user name (or the user of the URI and "@") and the hash of
 #              an empty password, and says "authorization failed" then. On the server that is a wrong password at each ping.
 #              With a password ("-a") but without "-u" the user name is "100@", so that the right password fails too.
