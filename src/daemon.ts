@@ -10,6 +10,7 @@ import { literalPeers } from "./ami/dial.ts";
 import type { Tampered } from "./ami/event_reader.ts";
 import { latin1 } from "./ami/framer.ts";
 import type { SecurityEvent } from "./ami/security_event.ts";
+import { birthOf } from "./block_list/birth.ts";
 import { type Block, hasEnded, type NewBlock } from "./block_list/block.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type Config, describeConfig, formatProblem, readConfig } from "./config.ts";
@@ -113,6 +114,11 @@ export interface DaemonParts {
   /** What the backends were told of the list already. */
   readonly foresight?: Foresight;
   readonly log: Log;
+  /**
+   * When the list was made, in milliseconds since 1970: for `learn` after that it is not known who belongs here.
+   * `undefined`: long ago.
+   */
+  readonly bornAt?: number | undefined;
   /** Monotonic time, for intervals. */
   readonly clock?: Clock;
   /** Time of day, in milliseconds since 1970, for what is stored. */
@@ -252,6 +258,7 @@ export class Daemon {
         } from ${this.#list.path}`,
     );
 
+    this.#learn(wall);
     const stop = new AbortController();
     const end = () => stop.abort();
     signal.addEventListener("abort", end);
@@ -342,6 +349,23 @@ export class Daemon {
         ? "database in order"
         : `${this.#list.owed} changes not yet in the database`,
     ].join(", ");
+  }
+
+  /** Nobody is known to a new list: phones that registered before may ping, which costs others something. */
+  #learn(wall: number): void {
+    const learnMs = this.#config.learn * 1000;
+    const { bornAt } = this.#parts;
+    if (bornAt === undefined) return;
+    // A clock that was set back would make the rest longer than all of it.
+    const left = Math.min(learnMs, bornAt + learnMs - wall);
+    if (left <= 0) return;
+    this.table.learnUntil(this.#clock.now() + left);
+    this.#log.info(
+      `the list of blocks is new: until ${
+        formatLocalTime(wall + left)
+      } unanswered challenges cost nothing, so that phones that ` +
+        "registered before now become known; wrong passwords count from the first moment",
+    );
   }
 
   // Following Asterisk
@@ -439,8 +463,9 @@ export class Daemon {
 
   #debugMessage(verdict: string, buffer: Uint8Array, start: number, end: number): void {
     // The expected hash of an AMI login is as good as the password (`manager.c`, MD5 key).
+    // All such lines: a stranger may have written one in front of the true one.
     const text = latin1(buffer, start, end).replace(
-      /^ExpectedResponse: .*$/m,
+      /^ExpectedResponse: .*$/gm,
       "ExpectedResponse: (not shown)",
     );
     this.#log.debug(`received (${verdict}): "${escapeText(text, 2_000)}"`);
@@ -790,14 +815,27 @@ export interface DaemonInvocation {
  */
 export async function runDaemon(config: Config, invocation: DaemonInvocation): Promise<number> {
   const log = new Log({ file: invocation.output, level: invocation.verbose ? "debug" : "info" });
+  try {
+    return await runLogged(config, invocation, log);
+  } finally {
+    await log.drain();
+    log.close();
+  }
+}
+
+async function runLogged(config: Config, invocation: DaemonInvocation, log: Log): Promise<number> {
   for (const [key, value] of describeConfig(config)) log.debug(`${key} = ${value}`);
   if (invocation.dryRun) {
     log.info("dry run: neither the firewall nor the database is changed, and no webhook is called");
   }
-  const [{ openList, firewallBackends }, { Services }] = await Promise.all([
+  const [{ openList, firewallBackends, lockChain, RUN_FOLDER }, { Services }] = await Promise.all([
     import("./daemon_parts.ts"),
     import("./services.ts"),
   ]);
+  // In a dry run nothing is filled.
+  using _lock = invocation.dryRun
+    ? undefined
+    : lockChain(config.chain, RUN_FOLDER, (message) => log.warn(message));
   const backends = firewallBackends(config, log, invocation.dryRun);
   const exempt = exemptNow(config.trust, literalPeers(config.host));
   const foresight = new Foresight({ backends, exempt, now: Date.now() });
@@ -811,6 +849,8 @@ export async function runDaemon(config: Config, invocation: DaemonInvocation): P
   const daemon: Daemon = new Daemon({
     config,
     list,
+    // A dry run without a list is as new as one.
+    bornAt: birthOf(config.database) ?? (invocation.dryRun ? Date.now() : undefined),
     foresight,
     backends,
     log,
@@ -842,7 +882,6 @@ export async function runDaemon(config: Config, invocation: DaemonInvocation): P
   } finally {
     await services.stop();
     for (const [signal, handler] of signals) Deno.removeSignalListener(signal, handler);
-    log.close();
   }
 }
 

@@ -19,7 +19,7 @@ function frame(chunks: Iterable<Uint8Array>): Seen & { framer: Framer } {
       seen.messages.push(latin1(buffer, start, end));
       seen.offsets.push(offset);
     },
-    oversized: (bytes) => void seen.oversized.push(bytes),
+    oversized: (skipped) => void seen.oversized.push(skipped.bytes),
     drained: () => {},
   });
   for (const chunk of chunks) framer.push(chunk);
@@ -65,7 +65,9 @@ Deno.test("framer: the longest message passes, a longer one is skipped to its em
   const stream = bytesOf(
     `banner\r\n${longest}\r\n${longer}\r\nB: c\r\n\r\n${longer.repeat(6)}\r\nC: d\r\n\r\n`,
   );
-  for (const size of [1, 2, 3, 997, 65_535, 65_536, 65_537, 65_540, 200_000, stream.length]) {
+  for (
+    const size of [1, 2, 3, 997, 65_536, 131_071, 131_072, 131_073, 131_076, 200_000, stream.length]
+  ) {
     const { messages, oversized } = frame(cut(stream, [size]));
     assert.deepEqual(messages.map((m) => m.length), [longest.length, 6, 6], `pieces of ${size}`);
     assert.deepEqual(oversized, [longer.length, 6 * longer.length], `pieces of ${size}`);
@@ -175,7 +177,7 @@ Deno.test("framer: a recognized message that is too long is skipped all the same
     banner: () => {},
     recognize: (_buffer, start, limit) => start + text.length < limit ? start + text.length : -1,
     message: () => void seen.push("message"),
-    oversized: (bytes) => void seen.push(`oversized ${bytes}`),
+    oversized: ({ bytes }) => void seen.push(`oversized ${bytes}`),
     drained: () => {},
   });
   framer.push(bytesOf(`x\r\n${text}\r\n`));

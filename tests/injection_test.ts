@@ -7,7 +7,13 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { MESSAGE_BYTES_MAX } from "../src/ami/framer.ts";
-import { ACCOUNT_BYTES_MAX, EventReader, type Tampered } from "../src/ami/event_reader.ts";
+import { EVENT_TYPES } from "../src/ami/security_event.ts";
+import {
+  ACCOUNT_BYTES_MAX,
+  ACCOUNT_ENCODED_MAX,
+  EventReader,
+  type Tampered,
+} from "../src/ami/event_reader.ts";
 import {
   BANNER,
   bytesOf,
@@ -87,7 +93,7 @@ function sipEvent(kind: string, account: string): string {
   });
 }
 
-Deno.test("injection: an event whose end a stranger wrote is dropped, in any pieces, whatever comes before and behind", () => {
+Deno.test("injection: an event whose end a stranger wrote is charged to its true sender, in any pieces, whatever comes before and behind", () => {
   for (const [kind, end] of Object.entries(ENDS)) {
     assert.ok(
       encodedLength(end) <= SIP_ENCODED_MAX,
@@ -110,7 +116,11 @@ Deno.test("injection: an event whose end a stranger wrote is dropped, in any pie
         const { events, tampered } = read(stream, sizes);
         assert.deepEqual(
           events,
-          [`security InvalidPassword ${OTHER} before`, `security InvalidPassword ${OTHER} behind`],
+          [
+            `security InvalidPassword ${OTHER} before`,
+            `doubled RefusedMessage ${ATTACKER} `,
+            `security InvalidPassword ${OTHER} behind`,
+          ],
           `${kind} + ${JSON.stringify(rest)}`,
         );
         assert.ok(tampered.includes("forged end"));
@@ -137,7 +147,7 @@ Deno.test("injection: a forged end at the end of a piece waits for what follows"
   assert.deepEqual(events, [], "a message is under way: it may be the true end");
   reader.push(bytesOf(forged.slice(cut + 5)));
   reader.settle();
-  assert.deepEqual(events, []);
+  assert.deepEqual(events, [ATTACKER]);
 });
 
 Deno.test("injection: an honest event waits at most for a settle, and one too long to be forged in a header only briefly", () => {
@@ -306,5 +316,169 @@ Deno.test("injection: behind an event that is too long nothing is taken for one 
   const long = wrongAnswer("203.0.113.5", { session: "x".repeat(MESSAGE_BYTES_MAX) });
   // An empty line more, so that the next message is searched for its end at once.
   reader.push(bytesOf(`x\r\n${long}\r\nEvent: junk\r\n\r\n${wrongAnswer("203.0.113.6")}`));
-  assert.deepEqual(seen, ["oversized", "malformed", "203.0.113.6"]);
+  assert.deepEqual(seen, ["oversized", "203.0.113.5", "malformed", "203.0.113.6"]);
+});
+
+/** The beginnings of events, as short as they can be. */
+const HEADS = [
+  "MemoryLimit SIP",
+  "SessionLimit SIP",
+  "InvalidAccountID SIP",
+  "InvalidAccountID PJSIP",
+  "FailedACL AMI",
+  "ChallengeSent SIP",
+  "SuccessfulAuth SIP",
+].map((name) => {
+  const [kind, service] = name.split(" ");
+  const severity = kind === "ChallengeSent" || kind === "SuccessfulAuth"
+    ? "Informational"
+    : "Error";
+  return `Event: ${kind}\r\nPrivilege: security,all\r\nEventTV: 2026-11-22T08:09:09.918+0000\r\n` +
+    `Severity: ${severity}\r\nService: ${service}\r\nEventVersion: 1\r\nAccountID: `;
+});
+
+/** The shortest ends that name somebody, with texts that cost as little as the barrier assumes. */
+const SHORT_END = `\r\nSessionID: \r\nLocalAddress: IPV4/\r\nRemoteAddress: IPV4/${VICTIM}/1\r\n`;
+
+/** What a stranger needs at least to write a text: what else must be encoded is not relied on. */
+function leastLength(text: string): number {
+  return text.length + 2 * (text.match(/[\r\n:]/g)?.length ?? 0);
+}
+
+Deno.test("injection: there is no room for both an end that names somebody and the head of another event", () => {
+  const head = Math.min(...HEADS.map(leastLength));
+  assert.ok(leastLength(SHORT_END.replace(VICTIM, "1.1.1.1")) + head > ACCOUNT_ENCODED_MAX);
+});
+
+Deno.test("injection: whatever a stranger writes, nobody but the true sender is charged, and they always are", () => {
+  const text = fc.array(
+    fc.oneof(
+      { weight: 8, arbitrary: fragment },
+      { weight: 2, arbitrary: fc.constantFrom(...HEADS) },
+      {
+        weight: 3,
+        arbitrary: fc.constantFrom(SHORT_END, `${SHORT_END}\r\n`, `${SHORT_END}Z: \r\n\r\n`),
+      },
+    ),
+    { maxLength: 12 },
+  );
+  const kinds = fc.constantFrom("ChallengeSent", "InvalidPassword", "InvalidAccountID", "PJSIP");
+  const between = fc.constantFrom(
+    "",
+    "Response: Success\r\nActionID: 1\r\nPing: Pong\r\n\r\n",
+    "Event: PeerStatus\r\nPrivilege: system,all\r\nChannelType: SIP\r\n\r\n",
+    wrongAnswer(OTHER, { service: "SIP", session: "honest" }),
+    challengeSent(OTHER, { session: "honest" }),
+    successfulAuth(OTHER, { session: "honest" }),
+  );
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(kinds, fc.oneof(text, lines), between), { minLength: 1, maxLength: 5 }),
+      sizes,
+      (attacks, pieces) => {
+        let stream = "";
+        let honest = 0;
+        for (const [i, [kind, fragments, behind]] of attacks.entries()) {
+          const printed = kind === "PJSIP"
+            ? printEvent({
+              kind: "InvalidAccountID",
+              service: "PJSIP",
+              account: fit(fragments, (text) => text.length <= PJSIP_DECODED_MAX),
+              remote: `IPV4/UDP/${ATTACKER}/5`,
+            })
+            : sipEvent(kind, fit(fragments, (text) => leastLength(text) <= ACCOUNT_ENCODED_MAX));
+          stream += printed.replaceAll(ATTACKER, `203.0.113.${i}`) + behind;
+          if (behind.includes(OTHER)) honest++;
+        }
+        const { events } = read(stream, pieces);
+        const charged = new Set<string>();
+        for (const event of events) {
+          const [verdict, kind, address] = event.split(" ");
+          if (address === OTHER) {
+            honest--;
+            assert.equal(verdict, "security", event);
+            continue;
+          }
+          assert.match(address!, /^203\.0\.113\./, event);
+          assert.match(kind!, /^(ChallengeSent|Invalid.*|RefusedMessage)$/);
+          charged.add(address!);
+        }
+        assert.equal(charged.size, attacks.length, "somebody was not charged");
+        assert.equal(honest, 0, "an honest event was lost");
+      },
+    ),
+    { numRuns: 20_000 },
+  );
+});
+
+Deno.test("injection: an event too long to be kept is charged to its true sender, in any pieces", () => {
+  for (const length of [65_200, 131_000, 200_000, 700_000]) {
+    for (const victim of ["", `RemoteAddress: IPV4/UDP/${VICTIM}/1`]) {
+      const session = victim + "s".repeat(length - victim.length);
+      const stream = wrongAnswer(OTHER) +
+        wrongAnswer(ATTACKER, { session }) +
+        wrongAnswer(ATTACKER, {
+          tail: [["Challenge", `1/${session}`], ["Response", session], ["ExpectedResponse", ""]],
+        }) + successfulAuth(ATTACKER, { session: session.repeat(3) }) + wrongAnswer(OTHER);
+      for (
+        const pieces of [[stream.length], [1, 70_000], [64, 65_536], [1_460], [17, 333, 4_096]]
+      ) {
+        const { events } = read(stream, pieces);
+        assert.deepEqual(
+          events.map((event) => event.split(" ")[2]),
+          [OTHER, ATTACKER, ATTACKER, OTHER],
+          `${length} in pieces of ${pieces}`,
+        );
+        const kinds = new Set(events.map((event) => event.split(" ")[1]));
+        assert.equal(kinds.has("RefusedMessage"), length > 65_200);
+      }
+    }
+  }
+});
+
+Deno.test("injection: a message of a form that is not known charges nobody", () => {
+  // A later Asterisk may print a header more: no phone may pay for that.
+  for (const print of [challengeSent, wrongAnswer, successfulAuth]) {
+    for (const service of ["PJSIP", "SIP"] as const) {
+      const text = print(OTHER, { service });
+      const lines = text.slice(0, -4).split("\r\n");
+      for (let i = 2; i <= lines.length; i++) {
+        if (i === 7) continue; // Between AccountID and SessionID only a stranger can write.
+        const changed = lines.toSpliced(i, 0, "New: header").join("\r\n") + "\r\n\r\n";
+        if (lines[i]?.startsWith("SessionID")) continue;
+        const { events } = read(changed + changed + successfulAuth(OTHER));
+        assert.deepEqual(events.map((event) => event.split(" ")[1]), ["SuccessfulAuth"], changed);
+      }
+    }
+  }
+});
+
+Deno.test("injection: a refused message is a wrong answer, and each one an attempt of its own", () => {
+  const sessions = new Set<number>();
+  const reader = new EventReader({
+    banner: () => {},
+    response: () => {},
+    event: (event, verdict) => {
+      assert.deepEqual(
+        [verdict, event.kind, event.service, event.transport, event.account, event.detail],
+        ["doubled", "RefusedMessage", "PJSIP", "TLS", "", ""],
+      );
+      assert.deepEqual(EVENT_TYPES[event.type], { kind: "RefusedMessage", service: "PJSIP" });
+      assert.equal(event.time, "2026-11-22T08:09:09.918+0000");
+      assert.equal(event.provesPath, false);
+      assert.equal(event.hasAnswer, false);
+      sessions.add(event.session);
+    },
+    tampered: () => {},
+  });
+  reader.push(bytesOf(BANNER));
+  for (let i = 0; i < 3; i++) {
+    reader.push(bytesOf(printEvent({
+      kind: "InvalidAccountID",
+      service: "PJSIP",
+      account: "x\r\nA: b",
+      remote: `IPV4/TLS/${ATTACKER}/5061`,
+    })));
+  }
+  assert.equal(sessions.size, 3);
 });

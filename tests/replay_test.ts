@@ -279,11 +279,14 @@ Deno.test("security log: a line end in an account name cannot make somebody else
     assert.ok(events.every((event) => !event.includes("9.9.9.9")), `${events}`);
     assert.ok(tampered.length > 0);
   }
-  // A cut line alone is nothing either.
-  assert.deepEqual(readLog(line("x\n")).events, []);
+  // A cut line alone is nothing but a wrong answer of its sender.
+  assert.deepEqual(readLog(line("x\n")).events, ["doubled RefusedMessage SIP 203.0.113.5 "]);
   // The next true event is read again.
   const after = readLog(line(`x${end}\n`) + SIP_LINE);
-  assert.deepEqual(after.events, ["security InvalidPassword SIP 203.0.113.5 ACCOUNT"]);
+  assert.deepEqual(after.events, [
+    "doubled RefusedMessage SIP 203.0.113.5 ",
+    "security InvalidPassword SIP 203.0.113.5 ACCOUNT",
+  ]);
 });
 
 Deno.test("security log: a line without end is skipped in bounded memory", () => {
@@ -345,6 +348,37 @@ Deno.test("replay: files in the order of their times; a missing one does not hid
     assert.match(missing.err, /^ampere: there is no file .*none$/m);
     assert.match(missing.out, /1 host would have been blocked/);
     assert.equal((await cli([`${folder}/none`])).out, "");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("replay: an event with a time that does not exist is told and left out, and stops no clock", async () => {
+  const folder = await Deno.makeTempDir();
+  const at = (second: number) => `2026-11-22T08:00:0${second}.000+0000`;
+  const wrong = (time: string, address = "203.0.113.9") => wrongAnswer(address, { time });
+  const impossible = "2026-13-41T08:00:00.000+0000";
+  const stream = wrong(at(1)) + wrong(impossible, "203.0.113.10").repeat(7) + wrong(at(2)) +
+    wrong(at(3));
+  try {
+    for (const first of ["", wrong(impossible)]) {
+      await Deno.writeFile(`${folder}/a.ami`, bytesOf(first + stream));
+      const { code, out, err } = await cli([`${folder}/a.ami`]);
+      assert.equal(code, 0);
+      assert.equal(err.trim().split("\n").length, 5, err);
+      assert.match(
+        err,
+        /^warning: .*a\.ami: security event \d \(EventTV "2026-13-41T08:00:00\.000\+0000", /,
+      );
+      assert.match(out, /1 host would have been blocked/);
+      assert.match(out, /3 security events of 1 host from 2026-11-22/);
+      assert.match(
+        out,
+        new RegExp(`${first === "" ? 7 : 8} messages tampered with: \\d malformed`),
+      );
+      assert.doesNotMatch(out, /NaN/);
+      assert.doesNotMatch((await cli([`${folder}/a.ami`], true)).out, /NaN/);
+    }
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

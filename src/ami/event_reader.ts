@@ -8,15 +8,24 @@
  * a block without a head. So an event that a stranger could have ended is held back until what follows it shows that it was
  * not cut: see {@linkcode EventReader}.
  *
+ * What is refused must not be cheaper than what is obeyed, or a guesser would have all their guesses refused. Asterisk prints
+ * the sender's address behind all that they wrote, so of the pieces into which they have cut an event the last one names its
+ * true sender, and they are charged: see {@linkcode EventReaderHandlers.event}. Who is named by another piece is not.
+ *
  * @module
  */
 
-import { Framer } from "./framer.ts";
+import { Framer, type Skipped } from "./framer.ts";
 import {
-  hasAuthenticHead,
+  type Head,
   parseAhead,
   parseMessage,
+  readHead,
+  readRemote,
+  readSender,
   SecurityEvent,
+  type SecurityEventKind,
+  type Service,
   type Verdict,
 } from "./security_event.ts";
 
@@ -32,9 +41,27 @@ export const ACCOUNT_BYTES_MAX = 255;
  */
 export const ACCOUNT_ENCODED_MAX = ACCOUNT_BYTES_MAX - 8;
 
+/**
+ * Most bytes of a stranger's text in an account name of PJSIP, which cuts it at 36 characters (`res_pjsip`, account id of
+ * InvalidAccountID), and the empty line that it may end with. The end of an event that names somebody needs more.
+ */
+const PJSIP_ACCOUNT_BYTES_MAX = 40;
+
+/** Kinds of events that cost their sender something. Who is too long for such an event is charged. */
+const COSTLY: ReadonlySet<SecurityEventKind> = new Set([
+  "ChallengeSent",
+  "ChallengeResponseFailed",
+  "InvalidPassword",
+  "InvalidAccountID",
+  "FailedACL",
+]);
+
 /** What the {@linkcode EventReader} calls. Bytes and events are valid only during the call. */
 export interface EventReaderHandlers {
-  /** A security event that may be believed; `doubled` ones may be charged but not obeyed. */
+  /**
+   * A security event that may be believed; `doubled` ones may be charged but not obeyed. Among these are the
+   * `RefusedMessage`s: of a message that was refused nothing but its sender is believed.
+   */
   event(event: SecurityEvent, verdict: "security" | "doubled"): void;
   /** An answer to an action: its lines, one character a byte. */
   response(buffer: Uint8Array, start: number, end: number): void;
@@ -55,6 +82,8 @@ export interface EventReaderHandlers {
  * - `forged end`: an event whose true end follows it: a stranger wrote the end that it came with.
  * - `cut off`: an event that a stranger could have ended, and the connection ended before it could be checked.
  * - `oversized`: a message too long to be kept.
+ *
+ * Whoever can be known to have sent it is charged all the same: a `RefusedMessage` follows.
  */
 export type Tampered = "malformed" | "forged end" | "cut off" | "oversized";
 
@@ -66,6 +95,16 @@ export type Held =
   | "briefly"
   /** Events that a stranger could have ended: wait until the rest of a write of Asterisk must have arrived. */
   | "long";
+
+/** An event into whose account name a stranger has written line ends, as long as its true end has not come. */
+interface Cut {
+  readonly service: Service;
+  readonly time: string;
+  /** Its last piece begins at this stream position at the latest. */
+  readonly limit: number;
+  /** A piece has ended nearly as Asterisk ends an event: a head behind it is not a stranger's. */
+  readonly ended: boolean;
+}
 
 /** An event, and while it is held back what is needed to check it. */
 class Slot {
@@ -112,6 +151,7 @@ export class EventReader {
   readonly #slots = Array.from({ length: SLOTS }, () => new Slot());
   readonly #held: Slot[] = [];
   #slot = 0;
+  #cut: Cut | undefined;
   /** The message that comes next is a security event and was read already. */
   #recognized = false;
 
@@ -130,7 +170,7 @@ export class EventReader {
         return end;
       },
       message: (buffer, start, end, offset) => this.#message(buffer, start, end, offset),
-      oversized: () => this.#oversized(),
+      oversized: (skipped) => this.#oversized(skipped),
       drained: (buffer) => this.#keepHeld(buffer),
     });
   }
@@ -166,8 +206,11 @@ export class EventReader {
     for (const held of this.#held.splice(0)) {
       if (held.impossible && this.#framer.pending === 0) {
         this.#handlers.event(held.event, held.verdict);
-      } else this.#handlers.tampered("cut off", EMPTY, 0, 0);
+      } else if (held.event.kind !== "RefusedMessage") {
+        this.#handlers.tampered("cut off", EMPTY, 0, 0);
+      }
     }
+    this.#cut = undefined;
     this.#framer.reset();
   }
 
@@ -177,19 +220,30 @@ export class EventReader {
     const verdict = this.#recognized ? "security" : parseMessage(buffer, start, end, event);
     this.#recognized = false;
     this.#handlers.message?.(verdict, buffer, start, end);
-    if (this.#held.length > 0) this.#checkHeld(verdict, buffer, start, end, offset);
+    const head = verdict === "tampered" ? readHead(buffer, start, end) : undefined;
+    if (this.#held.length > 0) {
+      const isRemainder = verdict === "tampered" && head === undefined;
+      this.#checkHeld(isRemainder, offset, offset + end + 2 - start);
+    }
+    const cut = this.#cut;
+    if (cut !== undefined && offset > cut.limit) this.#cut = undefined;
     switch (verdict) {
       case "security":
       case "doubled":
+        if (this.#cut !== undefined) {
+          this.#cut = undefined;
+          // Its head is not Asterisk's: the event before has not ended yet.
+          if (!cut!.ended) {
+            event.refuse(cut!.service, sessionOf(offset), cut!.time);
+            this.#handlers.event(event, "doubled");
+            return;
+          }
+        }
         if (showsRegisterName(event)) {
           const account = event.accountStart - (verdict === "doubled" ? 0 : start);
           if (end + 2 - start - account <= ACCOUNT_BYTES_MAX) {
             slot.verdict = verdict;
-            slot.limit = offset + account + ACCOUNT_BYTES_MAX;
-            slot.from = start + account;
-            slot.to = end;
-            slot.impossible = false;
-            this.#hold(slot);
+            this.#hold(slot, offset + account + ACCOUNT_BYTES_MAX, start + account, end);
             return;
           }
         }
@@ -203,10 +257,51 @@ export class EventReader {
         return;
       case "tampered":
         this.#handlers.tampered("malformed", buffer, start, end);
+        this.#refuse(head, slot, buffer, start, end, offset);
     }
   }
 
-  #hold(held: Slot): void {
+  /**
+   * Charges the true sender of a malformed message: that is who its end names, if it is the last piece of an event that
+   * Asterisk has begun. A stranger can make an end or a head (up to the account name), but has no room for both.
+   */
+  #refuse(
+    head: Head | undefined,
+    slot: Slot,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+    offset: number,
+  ): void {
+    let cut = this.#cut;
+    if (head !== undefined && (cut === undefined || cut.ended)) {
+      cut = cutBy(head, offset + head.accountAt - start);
+    }
+    this.#cut = undefined;
+    if (cut === undefined) return;
+    const { service, time, limit } = cut;
+    const event = slot.event;
+    const ending = readSender(buffer, start, end, event);
+    if (ending !== "sender") {
+      this.#cut = { ...cut, ended: cut.ended || ending === "unknown" };
+      return;
+    }
+    event.refuse(service, sessionOf(offset), time);
+    if (service === "PJSIP" || offset + end + 2 - start > limit) {
+      this.#handlers.event(event, "doubled");
+      return;
+    }
+    slot.verdict = "doubled";
+    // How much a stranger had to write for it is known only if all of it is in one piece.
+    if (head === undefined) this.#hold(slot, limit, 0, 0);
+    else this.#hold(slot, limit, head.accountAt, end);
+  }
+
+  #hold(held: Slot, limit: number, from: number, to: number): void {
+    held.limit = limit;
+    held.from = from;
+    held.to = to;
+    held.impossible = false;
     this.#held.push(held);
     this.#slot = this.#slot + 1 === SLOTS ? 0 : this.#slot + 1;
     // A held event ends before its limit, and no two security events fit before one limit.
@@ -214,20 +309,15 @@ export class EventReader {
   }
 
   /** A further message is complete: it may be the true end of a held event, or lie beyond where that could begin. */
-  #checkHeld(
-    verdict: Verdict,
-    buffer: Uint8Array,
-    start: number,
-    end: number,
-    offset: number,
-  ): void {
-    const remainder = verdict === "tampered" && !hasAuthenticHead(buffer, start, end);
+  #checkHeld(isRemainder: boolean, from: number, to: number): void {
     while (this.#held.length > 0) {
       const held = this.#held[0]!;
-      if (remainder && offset <= held.limit) {
+      if (isRemainder && from <= held.limit) {
         this.#held.shift();
-        this.#handlers.tampered("forged end", EMPTY, 0, 0);
-      } else if (offset + end + 2 - start > held.limit) {
+        const { kind, service, time } = held.event;
+        this.#cut = { service, time, limit: held.limit, ended: true };
+        if (kind !== "RefusedMessage") this.#handlers.tampered("forged end", EMPTY, 0, 0);
+      } else if (to > held.limit) {
         this.#held.shift();
         this.#handlers.event(held.event, held.verdict);
       } else {
@@ -236,11 +326,23 @@ export class EventReader {
     }
   }
 
-  #oversized(): void {
+  /** No stranger's text has room for the end of such a message: it names its true sender. */
+  #oversized({ bytes, head: first, remote, offset }: Skipped): void {
     this.#recognized = false;
-    // A remainder is short: what follows the held events is not their end.
-    this.#release();
+    const head = readHead(first, 0, first.length);
+    this.#checkHeld(head === undefined, offset, offset + bytes + 2);
     this.#handlers.tampered("oversized", EMPTY, 0, 0);
+    let cut = this.#cut;
+    this.#cut = undefined;
+    if (cut !== undefined && (offset > cut.limit || cut.ended && head !== undefined)) {
+      cut = undefined;
+    }
+    const event = this.#slots[this.#slot]!.event;
+    if (remote === undefined || !readRemote(remote, event)) return;
+    if (cut === undefined && (head === undefined || !COSTLY.has(head.kind))) return;
+    const { service, time } = cut ?? head!;
+    event.refuse(service, sessionOf(offset), time);
+    this.#handlers.event(event, "doubled");
   }
 
   /** The bytes of events that stay held are about to move: takes from them what is needed later. */
@@ -256,6 +358,24 @@ export class EventReader {
   #release(): void {
     for (const held of this.#held.splice(0)) this.#handlers.event(held.event, held.verdict);
   }
+}
+
+/**
+ * An event into which a stranger can write line ends; others are malformed because this Ampere does not know them. No
+ * Asterisk to come has chan_sip, so that none of its events is of an unknown form.
+ */
+function cutBy({ kind, service, time }: Head, accountOffset: number): Cut | undefined {
+  if (service === "PJSIP" && kind === "InvalidAccountID") {
+    return { service, time, limit: accountOffset + PJSIP_ACCOUNT_BYTES_MAX, ended: false };
+  }
+  return service === "SIP" && COSTLY.has(kind)
+    ? { service, time, limit: accountOffset + ACCOUNT_BYTES_MAX, ended: false }
+    : undefined;
+}
+
+/** Tells refused messages apart, by where in the stream they begin. */
+function sessionOf(offset: number): number {
+  return Math.imul(offset | 0, 0x9e3779b1);
 }
 
 /** Whether the AccountID is text of a stranger that chan_sip has decoded (`sip/security_events.c`, REGISTER). */

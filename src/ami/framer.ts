@@ -12,16 +12,40 @@ const CR = 0x0d;
 const LF = 0x0a;
 
 /**
- * Longest message that is handed on, in bytes. The longest that Asterisk was seen to send is 4 KiB (a Call-ID of 3,500
- * bytes), and a SIP packet over UDP bounds it at 64 KiB.
+ * Longest message that is handed on, in bytes. An event shows several texts of the request that raised it, so that it may be
+ * longer than a SIP packet (64 KiB). Of what is longer still, the beginning and the sender are handed on.
  */
-export const MESSAGE_BYTES_MAX = 64 * 1024;
+export const MESSAGE_BYTES_MAX = 128 * 1024;
 
 /** Longest banner line, in bytes. Asterisk's has 28. */
 export const BANNER_BYTES_MAX = 256;
 
+/** Least room for a read, in bytes. */
+export const READ_BYTES_MIN = 64 * 1024;
+
 /** Size of the read buffer, in bytes: room for the longest message and a large read behind it. */
-export const BUFFER_BYTES = 4 * MESSAGE_BYTES_MAX;
+export const BUFFER_BYTES = 2 * MESSAGE_BYTES_MAX;
+
+/** How much of the beginning of a skipped message is kept, in bytes: the head of a security event, with general headers. */
+export const SKIPPED_HEAD_BYTES_MAX = 4 * 1024;
+
+/** How much is kept from the last RemoteAddress of a skipped message on, in bytes: longer than any such line. */
+export const REMOTE_BYTES_MAX = 160;
+
+/** What stays in the buffer of a message that is being skipped, in bytes: its last RemoteAddress may have come in part. */
+const SKIPPED_TAIL_BYTES = 2 * REMOTE_BYTES_MAX;
+
+/** A message that was too long to be kept. */
+export interface Skipped {
+  /** Its length, the empty line not included. */
+  readonly bytes: number;
+  /** Its beginning, at most {@linkcode SKIPPED_HEAD_BYTES_MAX}. */
+  readonly head: Uint8Array;
+  /** Its last line that begins with `RemoteAddress: `, and what follows it, at most {@linkcode REMOTE_BYTES_MAX} in all. */
+  readonly remote: Uint8Array | undefined;
+  /** Where in the stream it began. */
+  readonly offset: number;
+}
 
 /** What the {@linkcode Framer} calls; the bytes are valid only during the call. */
 export interface FramerHandlers {
@@ -49,8 +73,8 @@ export interface FramerHandlers {
    * @returns index behind the CR LF of its last line, if its first empty line follows there; -1 when it must be searched
    */
   recognize?(buffer: Uint8Array, start: number, limit: number): number;
-  /** A message longer than {@linkcode MESSAGE_BYTES_MAX} was skipped up to its empty line; `bytes` is its length so far. */
-  oversized(bytes: number): void;
+  /** A message longer than {@linkcode MESSAGE_BYTES_MAX} was skipped up to its empty line. */
+  oversized(skipped: Skipped): void;
   /** Every message that was complete has been handed on; after this call their bytes move. */
   drained(buffer: Uint8Array): void;
 }
@@ -66,7 +90,7 @@ export interface FramerHandlers {
  * const framer = new Framer({
  *   banner: (line) => console.log(line),
  *   message: (buffer, start, end) => console.log(new TextDecoder().decode(buffer.subarray(start, end))),
- *   oversized: (bytes) => console.warn(`skipped ${bytes} bytes`),
+ *   oversized: (skipped) => console.warn(`skipped ${skipped.bytes} bytes`),
  *   drained: () => {},
  * });
  * framer.push(new TextEncoder().encode("Asterisk Call Manager/7.0.3\r\nResponse: Success\r\n\r\n"));
@@ -84,6 +108,10 @@ export class Framer {
   #inBanner = true;
   /** Length of the message that is being skipped, 0 when none is. */
   #skipped = 0;
+  /** Of the message that is being skipped. */
+  #skippedHead: Uint8Array = NOTHING;
+  #skippedRemote: Uint8Array | undefined;
+  #skippedOffset = 0;
   #draining = false;
 
   /**
@@ -100,7 +128,7 @@ export class Framer {
     return this.#length + this.#skipped;
   }
 
-  /** The free part of the buffer, at least {@linkcode MESSAGE_BYTES_MAX} bytes; to be filled from its beginning. */
+  /** The free part of the buffer, at least {@linkcode READ_BYTES_MIN} bytes; to be filled from its beginning. */
   space(): Uint8Array {
     return this.#buffer.subarray(this.#length);
   }
@@ -148,6 +176,7 @@ export class Framer {
     this.#offset = 0;
     this.#searched = 0;
     this.#skipped = 0;
+    this.#skippedRemote = undefined;
     this.#inBanner = true;
   }
 
@@ -178,10 +207,22 @@ export class Framer {
         : findMessageEnd(buffer, Math.max(start, this.#searched), length);
       if (end < 0) break;
       if (this.#skipped > 0) {
-        this.#handlers.oversized(this.#skipped + end + 2 - start);
+        const skipped: Skipped = {
+          bytes: this.#skipped + end + 2 - start,
+          head: this.#skippedHead,
+          remote: lastRemote(buffer, start, end + 2) ?? this.#skippedRemote,
+          offset: this.#skippedOffset,
+        };
         this.#skipped = 0;
+        this.#skippedRemote = undefined;
+        this.#handlers.oversized(skipped);
       } else if (end + 2 - start > MESSAGE_BYTES_MAX) {
-        this.#handlers.oversized(end + 2 - start);
+        this.#handlers.oversized({
+          bytes: end + 2 - start,
+          head: buffer.slice(start, start + SKIPPED_HEAD_BYTES_MAX),
+          remote: lastRemote(buffer, start, end + 2),
+          offset: this.#offset + start,
+        });
       } else {
         this.#handlers.message(buffer, start, end + 2, this.#offset + start);
       }
@@ -192,8 +233,13 @@ export class Framer {
     let rest = length - start;
     // One byte more may be here when only the LF of the empty line is missing.
     if (rest > MESSAGE_BYTES_MAX + 1 || this.#skipped > 0) {
-      // The end of message may be split over this read and the next: three bytes of it may be here already.
-      const keep = Math.min(rest, 3);
+      if (this.#skipped === 0) {
+        this.#skippedHead = buffer.slice(start, start + SKIPPED_HEAD_BYTES_MAX);
+        this.#skippedOffset = this.#offset + start;
+      }
+      this.#skippedRemote = lastRemote(buffer, start, length) ?? this.#skippedRemote;
+      // The end of message may be split over this read and the next, and so may its last RemoteAddress.
+      const keep = Math.min(rest, SKIPPED_TAIL_BYTES);
       this.#skipped += rest - keep;
       start = length - keep;
       rest = keep;
@@ -230,6 +276,25 @@ function findMessageEnd(buffer: Uint8Array, from: number, to: number): number {
     }
   }
   return -1;
+}
+
+const NOTHING = new Uint8Array(0);
+const REMOTE_LINE = "\r\nRemoteAddress: ";
+
+/** Index of the last RemoteAddress at the beginning of a line but the first in `[from, to)`, or -1. */
+export function findLastRemote(buffer: Uint8Array, from: number, to: number): number {
+  for (let at = to - REMOTE_LINE.length; at >= from; at--) {
+    if (buffer[at] !== CR) continue;
+    let i = 1;
+    while (i < REMOTE_LINE.length && buffer[at + i] === REMOTE_LINE.charCodeAt(i)) i++;
+    if (i === REMOTE_LINE.length) return at + 2;
+  }
+  return -1;
+}
+
+function lastRemote(buffer: Uint8Array, from: number, to: number): Uint8Array | undefined {
+  const at = findLastRemote(buffer, from, to);
+  return at < 0 ? undefined : buffer.slice(at, Math.min(to, at + REMOTE_BYTES_MAX));
 }
 
 /** The bytes as text, one character a byte. */

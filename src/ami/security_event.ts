@@ -13,9 +13,12 @@
  */
 
 import { parseAddress } from "../address.ts";
-import { latin1 } from "./framer.ts";
+import { findLastRemote, latin1 } from "./framer.ts";
 
-/** The security events that Asterisk 12 to 22 know, by their names on AMI. */
+/**
+ * The security events that Asterisk 12 to 22 know, by their names on AMI, and `RefusedMessage`: what was not believed, but
+ * shows who raised it. That is a wrong answer of theirs, and proves nothing else.
+ */
 export type SecurityEventKind =
   | "AuthMethodNotAllowed"
   | "ChallengeResponseFailed"
@@ -88,6 +91,15 @@ export class SecurityEvent {
   #detail: string | undefined;
   #time: string | undefined;
 
+  /**
+   * Whether the host had to answer from its address: it can't be forged. A connection shows that, but not with chan_sip,
+   * which can be made to print another address than the one that its answers reach, whatever the transport.
+   */
+  get provesPath(): boolean {
+    return this.transport !== "UDP" && this.transport !== "" && this.service !== "SIP" &&
+      this.kind !== "RefusedMessage";
+  }
+
   /** The remote host as canonical text, for example `203.0.113.5` or `2001:db8::1`. */
   get address(): string {
     const host = this.host;
@@ -136,6 +148,25 @@ export class SecurityEvent {
     this.challenge = 0;
     this.answer = 0;
     this.hasAnswer = false;
+  }
+
+  /**
+   * Called by the reader: nothing but who sent it is believed.
+   *
+   * @param service the part of Asterisk that raised it
+   * @param session tells it from other messages
+   * @param time EventTV
+   */
+  refuse(service: Service, session: number, time: string): void {
+    this.begin(NOTHING, 0);
+    this.kind = "RefusedMessage";
+    this.service = service;
+    this.type = EVENT_TYPES.findIndex((type) =>
+      type.kind === this.kind && type.service === this.service
+    );
+    this.session = session;
+    this.setAccount(0, 0);
+    this.#time = time;
   }
 
   /** Called by the parser: where the account is. */
@@ -445,6 +476,13 @@ const GRAMMARS: readonly Grammar[] = [
   }),
 ];
 
+for (const service of SERVICES) eventTypes.push({ kind: "RefusedMessage", service });
+
+/** Everything that Asterisk prints behind the RemoteAddress of an event that a stranger may have written into. */
+const TAILS: readonly (readonly TailHeader[])[] = GRAMMARS
+  .filter((g) => !g.accountLast)
+  .flatMap((g) => g.services.flatMap(({ tail }) => tail === undefined ? [] : [tail]));
+
 const EVENT = new Literal("Event: ");
 const RESPONSE = new Literal("Response: ");
 const PRIVILEGE = new Literal("Privilege: ");
@@ -558,18 +596,99 @@ function otherEvent(view: DataView, start: number, end: number): Verdict {
   return hasLine(view, start, end, REMOTE_ADDRESS) ? "tampered" : "other";
 }
 
+/** The beginning of a message, as far as its account name. */
+export interface Head {
+  /** What Asterisk says has happened, unless a stranger wrote it. */
+  readonly kind: SecurityEventKind;
+  /** Where in Asterisk. */
+  readonly service: Service;
+  /** Index of the first byte of the account name. */
+  readonly accountAt: number;
+  /** EventTV. */
+  readonly time: string;
+}
+
 /**
- * Whether a message begins, up to its account name, exactly as Asterisk begins a security event. (What follows may be a
- * stranger's.)
+ * Reads the beginning of a message.
+ *
+ * @param buffer holds the message
+ * @param start index of its first byte
+ * @param end index behind the last byte that is there
+ * @returns `undefined` when it does not begin, up to its account name, exactly as Asterisk begins a security event
+ */
+export function readHead(buffer: Uint8Array, start: number, end: number): Head | undefined {
+  const view = viewOf(buffer);
+  const found = grammarOf(view, start, end);
+  if (found === undefined) return undefined;
+  const event = new SecurityEvent();
+  const accountAt = parseHead(found, view, buffer, start, end, event);
+  if (accountAt < 0) return undefined;
+  return { kind: event.kind, service: event.service, accountAt, time: event.time };
+}
+
+/**
+ * Reads who sent a message, from its end: SessionID, LocalAddress, RemoteAddress and what follows it in an event of any
+ * kind. If a stranger has not written the end of the message, they are its true sender, whatever stands before.
  *
  * @param buffer holds the message
  * @param start index of its first byte
  * @param end index behind the CR LF of its last line
+ * @param event gets the address when it is there
+ * @returns `sender`; `unknown` when it ends in another way behind these three lines; `none` when they are not all there
  */
-export function hasAuthenticHead(buffer: Uint8Array, start: number, end: number): boolean {
+export function readSender(
+  buffer: Uint8Array,
+  start: number,
+  end: number,
+  event: SecurityEvent,
+): "sender" | "unknown" | "none" {
   const view = viewOf(buffer);
-  const found = grammarOf(view, start, end);
-  return found !== undefined && parseHead(found, view, buffer, start, end, new SecurityEvent()) > 0;
+  const remote = findLastRemote(buffer, start, end);
+  if (remote < 0) return "none";
+  const local = lineBefore(view, remote, start);
+  if (local < 0 || !LOCAL_ADDRESS.at(view, local, end)) return "none";
+  const session = lineBefore(view, local, start);
+  if (session < 0 || !SESSION_ID.at(view, session, end)) return "none";
+  const behind = parseRemoteAddress(view, remote + REMOTE_ADDRESS.length, end, event);
+  return behind >= 0 && TAILS.some((tail) => skipTail(tail, view, behind, end) === end)
+    ? "sender"
+    : "unknown";
+}
+
+/**
+ * Reads the address of one line.
+ *
+ * @param line `RemoteAddress: ` and what follows it
+ * @param event gets the address
+ * @returns whether it is one
+ */
+export function readRemote(line: Uint8Array, event: SecurityEvent): boolean {
+  const view = new DataView(line.buffer, line.byteOffset, line.length);
+  return parseRemoteAddress(view, REMOTE_ADDRESS.length, line.length, event) >= 0;
+}
+
+/** Index of the line that ends at `at`, or -1 when none does behind `start`. */
+function lineBefore(view: DataView, at: number, start: number): number {
+  if (at - 2 < start) return -1;
+  let i = at - 2;
+  while (i - 2 >= start && view.getInt16(i - 2, true) !== CR_LF) i--;
+  return i - 2 >= start ? i : start;
+}
+
+/** Skips the lines behind RemoteAddress; the index behind them, or -1. */
+function skipTail(
+  tail: readonly TailHeader[],
+  view: DataView,
+  start: number,
+  end: number,
+): number {
+  let at = start;
+  for (const expected of tail) {
+    if (expected.literal.at(view, at, end)) at = lineEnd(view, at, end);
+    else if (!expected.optional) return -1;
+    if (at < 0) return -1;
+  }
+  return at;
 }
 
 /** The grammar that {@linkcode parseHead} has found last. */
@@ -637,7 +756,7 @@ function parseExactly(
   if (!SESSION_ID.at(view, at, end)) return -1;
   at += SESSION_ID.length;
   let next = hashLine(view, at, end, 0);
-  if (next < 0 || next - 2 === at) return -1;
+  if (next < 0) return -1;
   event.session = lineHash;
   at = next;
 

@@ -12,8 +12,8 @@
 import { EventReader, type EventReaderHandlers } from "./event_reader.ts";
 import { latin1, MESSAGE_BYTES_MAX } from "./framer.ts";
 
-/** Longest line that is looked at, in bytes: as long as the longest message of AMI. */
-export const LINE_BYTES_MAX = MESSAGE_BYTES_MAX;
+/** Longest line that is looked at, in bytes: also of an event that is too long the sender is read. */
+export const LINE_BYTES_MAX = 4 * MESSAGE_BYTES_MAX;
 
 const LF = 0x0a;
 
@@ -116,7 +116,8 @@ function rewrite(line: string): string | undefined {
   const prefix = PREFIX.exec(line);
   if (prefix === null) {
     // Not an event of its own: the reader must see it, because it may betray that the line before was cut.
-    return REMAINDER.test(line) ? `${line}\r\n\r\n` : undefined;
+    if (!REMAINDER.test(line)) return undefined;
+    return `${line.replace(/"$/, "").replace(BORDER, "\r\n$1: ")}\r\n\r\n`;
   }
   // A line that does not end in a quote was cut by a stranger's line end.
   const cut = !line.endsWith('"');

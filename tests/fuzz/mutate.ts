@@ -8,7 +8,7 @@ import type { Dice } from "../simulation/dice.ts";
 import { SPLINTERS } from "./corpus.ts";
 
 /** Longest input, in characters: longer than anything that is taken. */
-export const INPUT_MAX = 140_000;
+export const INPUT_MAX = 280_000;
 
 /** Of so many inputs one is huge. */
 const HUGE_ONE_IN = 400;
@@ -90,7 +90,7 @@ function huge(text: string, dice: Dice): string {
     "A: b\r\n",
     ...SPLINTERS,
   ]);
-  const length = dice.pick([300, 5_000, 65_530, 70_000]);
+  const length = dice.pick([300, 5_000, 65_530, 70_000, 131_000, 200_000]);
   const filling = piece.repeat(Math.ceil(length / piece.length)).replaceAll("\r\n\r\n", "\r\n");
   return text.slice(0, at) + filling + text.slice(at);
 }

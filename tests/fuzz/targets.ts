@@ -15,7 +15,13 @@ import {
   parseTarget,
 } from "../../src/address.ts";
 import { EventReader, type EventReaderHandlers } from "../../src/ami/event_reader.ts";
-import { Framer, latin1, MESSAGE_BYTES_MAX } from "../../src/ami/framer.ts";
+import {
+  Framer,
+  latin1,
+  MESSAGE_BYTES_MAX,
+  READ_BYTES_MIN,
+  REMOTE_BYTES_MAX,
+} from "../../src/ami/framer.ts";
 import {
   parseAhead,
   parseMessage,
@@ -29,7 +35,10 @@ import { describeConfig, formatProblem, parseConfig } from "../../src/config.ts"
 import { isSafeTarget } from "../../src/firewall/backend.ts";
 import { readTarget } from "../../src/firewall/iptables.ts";
 import { escapeText } from "../../src/log.ts";
+import { CHALLENGE_POINTS } from "../../src/penalties.ts";
+import { type EventFields, printEvent } from "../asterisk_events.ts";
 import type { Dice } from "../simulation/dice.ts";
+import { TableBench } from "../table_bench.ts";
 import {
   ADDRESSES,
   BLOCK_LINES,
@@ -105,8 +114,15 @@ function newFramer(): Framer {
       assert(framed.input.startsWith(message, offset), "not what was sent");
       framed.parts.push(message);
     },
-    oversized: (bytes) => {
+    oversized: ({ bytes, head, remote, offset }) => {
       assert(bytes > MESSAGE_BYTES_MAX);
+      assert(framed.input.startsWith(latin1(head, 0, head.length), offset), "not its beginning");
+      const message = framed.input.slice(offset, offset + bytes);
+      const at = message.lastIndexOf("\r\nRemoteAddress: ");
+      assert.equal(
+        remote && latin1(remote, 0, remote.length),
+        at < 0 ? undefined : message.slice(at + 2, at + 2 + REMOTE_BYTES_MAX),
+      );
       framed.parts.push("(oversized)");
     },
     drained: () => {},
@@ -120,7 +136,7 @@ function frame(input: string, sizes: () => number): string[] {
     for (let at = 0; at < bytes.length;) {
       const size = Math.max(1, sizes());
       framer.push(bytes.subarray(at, at + size));
-      assert(framer.space().length >= MESSAGE_BYTES_MAX, "no room for a message");
+      assert(framer.space().length >= READ_BYTES_MIN, "no room for a read");
       at += size;
     }
     framer.reset();
@@ -176,7 +192,7 @@ function assertEvent(text: string, verdict: string): void {
 
 const messageTarget: Target = {
   name: "message",
-  share: 44,
+  share: 43,
   make: (dice) => mutate(MESSAGES, dice),
   check(input, dice) {
     // As the framer hands it on: its last line has an end.
@@ -266,7 +282,7 @@ function readStream(input: string, sizes: () => number): string[] {
 const streamTarget: Target = {
   name: "stream",
   share: 4,
-  make: (dice) => mutate(STREAMS, dice).slice(0, dice.pick([2_000, 8_000, 140_000])),
+  make: (dice) => mutate(STREAMS, dice).slice(0, dice.pick([2_000, 8_000, 280_000])),
   check(input, dice) {
     const whole = readStream(input, () => input.length);
     const most = dice.pick([60, 3_000, 70_000]);
@@ -416,6 +432,111 @@ const textTarget: Target = {
   },
 };
 
+// A guesser who chooses everything that Asterisk prints of them, but for their address
+
+/** Of so many failures of a host at least one is charged, whatever they look like. */
+const FAILURES_FOR_ONE_CHARGE = 16;
+
+const GUESSER = "203.0.113.5";
+/** Times between two guesses, in milliseconds: about the bounds of what may be a retransmission. */
+const GUESS_GAPS = [0, 0, 1, 100, 399, 400, 500, 4_000, 5_000, 31_000, 32_001, 3_600_000] as const;
+const GUESSES = [
+  "PJSIP ChallengeResponseFailed",
+  "PJSIP InvalidAccountID",
+  "PJSIP FailedACL",
+  "SIP InvalidPassword",
+  "SIP InvalidAccountID",
+  "SIP FailedACL",
+  "SIP ChallengeResponseFailed",
+  "AMI InvalidPassword",
+  "AMI InvalidAccountID",
+  "AMI ChallengeResponseFailed",
+] as const;
+/** What they write: little, so that guesses look alike; and what makes an event refused. */
+const GUESS_TEXTS = [
+  "",
+  "a",
+  "b",
+  "c",
+  "\\r\\nA: b",
+  "\\r\\n\\r\\n",
+  "RemoteAddress: IPV4/9.9.9.9/1",
+];
+
+const guesserTarget: Target = {
+  name: "guesser",
+  share: 1,
+  // One guess a line: the time before it, kind, transport, SessionID, Challenge, answer, account.
+  make(dice) {
+    // Some vary only a part of it, at a steady pace.
+    const habit = dice.pick([0, 0.5, 0.9, 1]);
+    const choose = () => [
+      dice.pick(GUESS_GAPS),
+      dice.pick(GUESSES),
+      dice.pick(["UDP", "TCP", "TLS", "WS", "WSS"]),
+      dice.pick(["", "s", "t", "u"]),
+      dice.pick(["", "1/a", "1/b"]),
+      dice.pick(["", "x", "y", "z"]),
+      dice.pick(GUESS_TEXTS),
+    ];
+    const usual = choose();
+    return Array.from(
+      { length: dice.int(FAILURES_FOR_ONE_CHARGE, 400) },
+      () => choose().map((part, i) => dice.chance(habit) ? usual[i]! : part).join("|"),
+    ).join("\n");
+  },
+  check(input) {
+    const bench = new TableBench({ loyalty: 1_000 });
+    const guesses = input.split("\n");
+    for (const guess of guesses) {
+      const [gap = "", what = "", transport, session = "", challenge = "", answer = "", text = ""] =
+        guess.split("|");
+      bench.after(Number(gap));
+      const [service = "", kind = ""] = what.split(" ");
+      const lineEnds = service === "SIP" || what === "PJSIP InvalidAccountID";
+      bench.take(printEvent({
+        kind,
+        service: service as EventFields["service"],
+        account: lineEnds ? text.replaceAll("\\r\\n", "\r\n") : text,
+        session,
+        remote: `IPV4/${transport}/${GUESSER}/5060`,
+        tail: tailOf(service, kind, challenge, answer),
+      }));
+    }
+    bench.after(60_000);
+    assert.deepEqual(bench.blocked, []);
+    const hosts = bench.table.worst(10, bench.now);
+    assert.deepEqual(hosts.map(({ host }) => host), [GUESSER], "somebody else was charged");
+    const { points, tally } = hosts[0]!;
+    const charged = Object.values(tally).reduce((sum, count) => sum + count, 0);
+    const least = Math.floor(guesses.length / FAILURES_FOR_ONE_CHARGE);
+    assert(charged >= least, `${charged} of ${guesses.length} guesses were charged`);
+    assert(points >= CHALLENGE_POINTS * least, `${guesses.length} guesses cost ${points} points`);
+  },
+};
+
+function tailOf(
+  service: string,
+  kind: string,
+  challenge: string,
+  answer: string,
+): [string, string][] {
+  const time: [string, string][] = service === "AMI"
+    ? [["SessionTV", "1970-01-01T00:00:00.000+0000"]]
+    : [];
+  switch (kind) {
+    case "FailedACL":
+      return [["ACLName", answer], ...time];
+    case "ChallengeResponseFailed":
+      return [["Challenge", challenge], ["Response", answer], ["ExpectedResponse", ""], ...time];
+    case "InvalidPassword":
+      if (service === "AMI") return time;
+      return [["Challenge", challenge], ["ReceivedChallenge", challenge], ["ReceivedHash", answer]];
+    default:
+      return time;
+  }
+}
+
 /** All of them. */
 export const TARGETS: readonly Target[] = [
   framerTarget,
@@ -426,4 +547,5 @@ export const TARGETS: readonly Target[] = [
   blockLineTarget,
   addressTarget,
   textTarget,
+  guesserTarget,
 ];
