@@ -90,6 +90,8 @@ export interface DaemonList {
   /** Reads what was not needed for {@linkcode DaemonList.entries}. */
   readRest?(now: number): void;
   timesOf(target: string): number;
+  /** Whether some target that is not blocked may have been blocked before: saves a look for each. */
+  anyPast(): boolean;
   standing(): ReadonlyMap<string, number>;
   add(blocks: readonly NewBlock[], now: number): boolean;
   remove(targets: readonly string[], now: number): boolean;
@@ -478,7 +480,10 @@ export class Daemon {
     if (this.#offences.length === 0) return;
     const now = this.#wallClock();
     const fresh = new Map<string, NewBlock>();
-    const timesOf = (target: string) => this.#list.timesOf(target);
+    let anyPast: boolean | undefined;
+    const timesOf = (target: string) =>
+      this.#list.get(target)?.times ??
+        ((anyPast ??= this.#list.anyPast()) ? this.#list.timesOf(target) : 0);
     for (const offence of this.#offences.splice(0)) {
       this.counters.offences++;
       const known = this.#list.get(offence.target);

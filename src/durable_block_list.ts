@@ -336,8 +336,8 @@ export class DurableBlockList implements Disposable {
     }
   }
 
-  /** Whether some target that is not blocked may have been blocked before. */
-  #anyPast(): boolean {
+  /** Whether some target that is not blocked may have been blocked before: saves a look for each. */
+  anyPast(): boolean {
     if (this.#owed.size > 0) return true;
     try {
       return this.#list?.hasHistory() ?? true;
@@ -360,7 +360,7 @@ export class DurableBlockList implements Disposable {
    * @throws TypeError if a target is not an address or network
    */
   add(blocks: readonly NewBlock[], now: number = Date.now()): boolean {
-    const anyPast = blocks.length < 2 || this.#anyPast();
+    const anyPast = blocks.length < 2 || this.anyPast();
     for (const given of blocks) {
       if (hasEnded(given, now)) continue;
       const fresh = boundedNew(given);

@@ -59,6 +59,10 @@ export class MemoryBlockList {
     return [...this.#blocks.values()].sort((a, b) => a.since - b.since);
   }
 
+  anyPast(): boolean {
+    return this.#stored !== undefined || this.#times.size > 0;
+  }
+
   timesOf(target: string): number {
     return this.#blocks.get(target)?.times ?? this.#times.get(target) ??
       this.#stored?.timesOf(target) ?? 0;

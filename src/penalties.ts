@@ -283,6 +283,22 @@ const ATTEMPT_RECORDS = { times: 1, numbers: 16, room: WAITING_MAX };
 const SERVICES: readonly Service[] = ["PJSIP", "SIP", "AMI", "IAX2"];
 const TRANSPORTS: readonly Transport[] = ["", "UDP", "TCP", "TLS", "WS", "WSS"];
 
+/** What is needed of an event to open an attempt. */
+type Challenged = Pick<
+  SecurityEvent,
+  "host" | "session" | "service" | "transport" | "account" | "challenge" | "address"
+>;
+
+/** An InvalidAccountID of PJSIP. */
+interface UnknownAccount extends Challenged {
+  waits: boolean;
+  at: number;
+  host: HostKey;
+  session: number;
+  transport: Transport;
+  account: string;
+}
+
 /** Hosts of one rank, the one not seen for longest first. */
 interface RankList {
   readonly rank: number;
@@ -343,6 +359,20 @@ export class PenaltyTable {
   readonly #late = new LateAttempts();
   readonly #proxies = new ProxySigns();
   readonly #exemptFailures = new ExemptFailures();
+  /** The last unknown account, of which nothing more was said yet. */
+  readonly #unknownAccount: UnknownAccount = {
+    waits: false,
+    at: 0,
+    host: 0,
+    session: 0,
+    service: "PJSIP",
+    transport: "",
+    account: "",
+    challenge: 0,
+    get address(): string {
+      return keyText(this.host);
+    },
+  };
   /** Until then unanswered challenges cost nothing: who belongs here is not known yet. */
   #learnsUntil = -Infinity;
   /** Whether the IPv6 hosts seen last are exempt: to look through all networks for each event would cost most of its time. */
@@ -431,6 +461,7 @@ export class PenaltyTable {
    */
   take(event: SecurityEvent, now: number, obey = true): void {
     this.#charge = undefined;
+    if (this.#unknownAccount.waits) this.#meetUnknown(event);
     switch (event.kind) {
       case "ChallengeSent":
         return this.#challenged(event, now);
@@ -445,8 +476,7 @@ export class PenaltyTable {
           : this.#refused(event, now);
       case "InvalidAccountID":
         if (event.service === "AMI") return this.#manager(event, now, WRONG_ANSWERS);
-        // PJSIP says this beside the challenge that the attempt gets all the same.
-        if (event.service === "PJSIP") return this.#challenged(event, now);
+        if (event.service === "PJSIP") return this.#unknown(event, now);
         return this.#refused(event, now);
       case "RefusedMessage":
         return this.#failed(event, now, WRONG_ANSWERS, "a message that was refused");
@@ -471,6 +501,7 @@ export class PenaltyTable {
    * @returns whether all that was due is charged
    */
   advance(now: number, most = Infinity): boolean {
+    if (this.#unknownAccount.waits) this.#meetUnknown();
     const before = now - this.#policy.patienceMs;
     let charged = 0;
     while (
@@ -602,7 +633,29 @@ export class PenaltyTable {
       }));
   }
 
-  #challenged(event: SecurityEvent, now: number): void {
+  /**
+   * PJSIP says that an account is unknown, and in the same breath challenges or refuses it all the same: then that costs
+   * what it costs. Only if it does not, this counts as a challenge; so it is kept until the next event.
+   */
+  #unknown(event: SecurityEvent, now: number): void {
+    const kept = this.#unknownAccount;
+    kept.waits = true;
+    kept.at = now;
+    kept.host = event.host;
+    kept.session = event.session;
+    kept.transport = event.transport;
+    kept.account = event.account;
+    this.#explain("an unknown account: its challenge is charged", event);
+  }
+
+  #meetUnknown(event?: SecurityEvent): void {
+    const kept = this.#unknownAccount;
+    kept.waits = false;
+    const same = event !== undefined && event.session === kept.session && event.host === kept.host;
+    if (!same) this.#challenged(kept, kept.at);
+  }
+
+  #challenged(event: Challenged, now: number): void {
     const key = event.host;
     const present = this.#byKey.get(key) ?? NONE;
     if (
@@ -630,10 +683,6 @@ export class PenaltyTable {
         this.#settleRank(host);
         return this.#explain("the same request again: not charged", event, before);
       }
-    }
-    if (atOnce && event.kind === "InvalidAccountID") {
-      this.#settleRank(host);
-      return this.#explain("an unknown account: its challenge is charged", event, before);
     }
     const attempt = this.#open(host, event, now);
     if (atOnce) {
@@ -984,7 +1033,7 @@ export class PenaltyTable {
   }
 
   /** The same when its key, and its record if it is in the table, are known already. */
-  #hostAt(key: HostKey, present: number, event: SecurityEvent, now: number): number {
+  #hostAt(key: HostKey, present: number, event: Challenged, now: number): number {
     let host = present;
     if (host === NONE) {
       if (this.#isExempt(event.host)) return NONE;
@@ -1192,7 +1241,7 @@ export class PenaltyTable {
     return attempt === NONE ? this.#open(host, event, now) : attempt;
   }
 
-  #open(host: number, event: SecurityEvent, now: number): number {
+  #open(host: number, event: Challenged, now: number): number {
     const hosts = this.#hosts;
     const attempts = this.#attempts;
     for (let first; (first = hosts.get(host, FIRST_ATTEMPT)) !== NONE;) {
@@ -1358,7 +1407,7 @@ export class PenaltyTable {
     return false;
   }
 
-  #explain(what: string, event: SecurityEvent, before = 0, after = before): void {
+  #explain(what: string, event: Challenged, before = 0, after = before): void {
     if (!this.explain) return;
     const limit = ATTEMPT_POINTS * this.#policy.loyalty;
     this.#charge = { what: `${event.address}: ${what}`, before, after, limit };

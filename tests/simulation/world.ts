@@ -449,6 +449,7 @@ class World {
       entries: () => list.entries(),
       readRest: (now) => list.readRest(now),
       timesOf: (target) => list.timesOf(target),
+      anyPast: () => list.anyPast(),
       standing: () => list.standing(),
       add: (blocks, now) => {
         const saved = note(list.add(blocks, now), blocks.map((block) => block.target));
