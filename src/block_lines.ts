@@ -17,18 +17,33 @@ const TARGET_WIDTH = 15;
 /** Longest reason on a line, in characters. */
 const REASON_CHARACTERS_MAX = 200;
 
+/** How long before a time its offset from UTC is looked at for a clock that was set back, in milliseconds: more than a day. */
+const SET_BACK_MS = 26 * 3_600_000;
+
 /**
  * One line of `ampere -l`: the columns of Ampere 0.2.3 (` %15s | since YYYY-MM-DD HH:MM:SS`, local time), then the end and
- * the reason.
+ * the reason. Of the hour that comes twice when summer time ends, a time of the second one has its offset from UTC behind it
+ * (`+0100`), so that it is read as what it is.
  *
  * @param block the block
  * @returns the line without its end, without control characters
  */
 export function formatBlock(block: BriefBlock): string {
   const { target, since, until, reason } = block;
-  const begin = `${PADDING[target.length] ?? ""} ${target} | since ${formatLocalTime(since)}`;
-  const end = until === undefined ? " | for ever" : ` | until ${formatLocalTime(until)}`;
+  const begin = `${PADDING[target.length] ?? ""} ${target} | since ${formatTime(since)}`;
+  const end = until === undefined ? " | for ever" : ` | until ${formatTime(until)}`;
   return begin + end + reasonColumn(reason);
+}
+
+function formatTime(ms: number): string {
+  const text = formatLocalTime(ms);
+  const west = new Date(ms).getTimezoneOffset();
+  if (west <= new Date(ms - SET_BACK_MS).getTimezoneOffset()) return text;
+  // The clock was set back not long ago: perhaps these digits were there before.
+  if (parseLocalTime(text) === Math.floor(ms / 1000) * 1000) return text;
+  const two = (minutes: number) => String(minutes).padStart(2, "0");
+  const size = Math.abs(west);
+  return `${text} ${west > 0 ? "-" : "+"}${two(Math.floor(size / 60))}${two(size % 60)}`;
 }
 
 /** What stands before a target, by its length. */
@@ -85,8 +100,12 @@ export type InputLine =
   | { readonly kind: "empty" }
   | { readonly kind: "bad"; readonly message: string };
 
-const COLUMNS =
-  /^(\S+)\s*\|\s*since\s+(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\s*(?:\|\s*(for ever|until\s+(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d))\s*(?:\|\s*(.*))?)?$/;
+const TIME = String.raw`(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: [+-]\d{4})?)`;
+
+const COLUMNS = new RegExp(
+  String
+    .raw`^(\S+)\s*\|\s*since\s+${TIME}\s*(?:\|\s*(for ever|until\s+${TIME})\s*(?:\|\s*(.*))?)?$`,
+);
 
 /**
  * Reads one line: an address, a CIDR, or a line of `ampere -l` (of this version, with `--json`, or of the original). Empty
@@ -163,8 +182,17 @@ function parseJson(text: string, now: number): InputLine {
   return blockOf(string("target"), { since, until, reason, service, transport, account });
 }
 
-/** `YYYY-MM-DD HH:MM:SS` in local time, in milliseconds since 1970; `undefined` for a date that does not exist. */
+/**
+ * `YYYY-MM-DD HH:MM:SS` in local time, or with ` +HHMM` behind it, in milliseconds since 1970; `undefined` for a date that does
+ * not exist.
+ */
 function parseLocalTime(text: string): number | undefined {
+  const [, date, hours, offset] = /^(\S+) (\S+) ([+-]\d{4})$/.exec(text) ?? [];
+  if (offset !== undefined) {
+    if (parseLocalTime(`${date} ${hours}`) === undefined) return undefined;
+    const time = Date.parse(`${date}T${hours}${offset.slice(0, 3)}:${offset.slice(3)}`);
+    return Number.isNaN(time) ? undefined : time;
+  }
   const [year, month, day, hour, minute, second] = text.split(/\D/).map(Number) as [
     number,
     number,

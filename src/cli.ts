@@ -9,6 +9,8 @@
 import { parseArgs } from "node:util";
 import type { BlockList, NewBlock } from "./block_list.ts";
 import type { Config } from "./config.ts";
+import type { ExemptSet } from "./exempt.ts";
+import type { Status } from "./status.ts";
 import { VERSION } from "./version.ts";
 
 /** Exit codes. */
@@ -74,6 +76,9 @@ const OUTPUT_CHARACTERS = 65_536;
 
 /** Most lines that are complained of one by one. */
 const COMPLAINTS_MAX = 100;
+
+/** Most hosts that are named for a line of -d which is a network around them. */
+const RELATED_MAX = 10;
 
 /** What the command line asks for. */
 export interface Invocation {
@@ -260,11 +265,11 @@ async function changeBlocks(config: Config, command: "add" | "del"): Promise<num
       complain(`line ${index + 1}: ${parsed.message}`);
     }
   }
-  bad += command === "add"
-    ? await addBlocks(config, blocks, now)
-    : await removeBlocks(config, blocks);
+  let idle = 0;
+  if (command === "add") bad += await addBlocks(config, blocks, now);
+  else idle = await removeBlocks(config, blocks);
   if (bad > COMPLAINTS_MAX) complain(`${bad - COMPLAINTS_MAX} more lines are wrong`);
-  return bad > 0 ? EXIT.problem : EXIT.ok;
+  return bad + idle > 0 ? EXIT.problem : EXIT.ok;
 }
 
 /** Adds what may be added, in one transaction; the number of lines that were refused. */
@@ -277,7 +282,7 @@ async function addBlocks(
     import("./block_list.ts"),
     import("./exempt.ts"),
   ]);
-  const whyNot = protectedBy(config.trust);
+  const whyNot = protectedBy(await exemptNow(config));
   let refused = 0;
   let ended = 0;
   const accepted = blocks.filter((block) => {
@@ -302,32 +307,76 @@ async function addBlocks(
   return refused;
 }
 
-/** Removes what is there, in one transaction, and says what is not. */
+/**
+ * Who must not be blocked: what this process sees, and what the daemon, if it runs, knows besides (the gateways, and the
+ * addresses of an AMI server that has a name).
+ */
+async function exemptNow(config: Config): Promise<ExemptSet> {
+  const [{ exemptAddresses, ExemptSet }, { literalPeers }, socket] = await Promise.all([
+    import("./exempt.ts"),
+    import("./ami/dial.ts"),
+    import("./status_socket.ts"),
+  ]);
+  const seen = exemptAddresses(config.trust, literalPeers(config.host));
+  try {
+    const path = await socket.statusSocketPath(config.database, socket.RUN_FOLDER);
+    const status: Status = JSON.parse(await socket.askStatus(path));
+    // A daemon that was not started again after an update may not tell it yet.
+    const known = (status.neverBlocked ?? []).filter(({ cause }) => cause !== "trusted");
+    return new ExemptSet([...seen.entries, ...known]);
+  } catch (error) {
+    if (!(error instanceof socket.StatusError)) throw error;
+    return seen;
+  }
+}
+
+/** Removes what is there, in one transaction, and says what is not; the number of lines that let nobody in. */
 async function removeBlocks(
   config: Config,
   blocks: readonly (NewBlock & { line: number })[],
 ): Promise<number> {
-  const [{ BlockList }, { overlaps }] = await Promise.all([
-    import("./block_list.ts"),
-    import("./address.ts"),
-  ]);
+  const { BlockList } = await import("./block_list.ts");
   const list = BlockList.open(config.database);
   const removed = new Set(list.remove(blocks.map((block) => block.target)));
-  const networks = list.targets().filter((target) => target.includes("/"));
-  list.close();
   const absent = blocks.filter((block) => !removed.has(block.target));
-  for (const { line, target } of absent.slice(0, COMPLAINTS_MAX)) {
-    const network = networks.find((candidate) => overlaps(candidate, target));
+  const shown = absent.slice(0, COMPLAINTS_MAX);
+  const related = await relatedTargets(
+    shown.map(({ target }) => target),
+    shown.length > 0 ? list.targets() : [],
+  );
+  list.close();
+  for (const { line, target } of shown) {
+    const others = related.get(target) ?? [];
+    const names = others.slice(0, RELATED_MAX).join(", ");
+    const more = others.length > RELATED_MAX ? ` and ${others.length - RELATED_MAX} more` : "";
     complain(
       `line ${line}: ${target} is not blocked` +
-        (network === undefined ? "" : `, but ${network} is: delete that`),
+        (others.length === 0
+          ? ""
+          : others.length === 1
+          ? `, but ${names} is: delete that`
+          : `, but ${names}${more} are: delete those`),
     );
   }
   if (absent.length > COMPLAINTS_MAX) {
     complain(`${absent.length - COMPLAINTS_MAX} more were not blocked`);
   }
   print(`${removed.size} deleted\n`);
-  return 0;
+  return absent.length;
+}
+
+/** What is blocked that contains one of some targets, or is in one of them; by target. */
+async function relatedTargets(
+  targets: readonly string[],
+  blocked: readonly string[],
+): Promise<Map<string, string[]>> {
+  const { AddressSet, overlaps } = await import("./address.ts");
+  const any = new AddressSet(targets);
+  const related = blocked.filter((candidate) => any.overlaps(candidate)).sort();
+  return new Map(targets.map((target) => [
+    target,
+    related.filter((candidate) => overlaps(candidate, target)),
+  ]));
 }
 
 /** All of standard input, as text. */

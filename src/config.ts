@@ -364,7 +364,7 @@ export function formatProblem({ file, line, key, message }: ConfigProblem): stri
 export function describeConfig(config: Config): [key: string, value: string][] {
   const { metrics, webhook } = config;
   const trust = config.trust.length === 0 ? ["(none)"] : config.trust;
-  const nat64 = config.nat64.length === 0 ? ["(none)"] : config.nat64;
+  const nat64 = config.nat64.length === 0 ? ["off"] : config.nat64;
   return [
     ["host", config.host],
     ["port", String(config.port)],
@@ -683,6 +683,7 @@ function readTrust(value: string, { draft, warn }: Context): string | undefined 
 }
 
 function readNat64(value: string, { draft }: Context): string | undefined {
+  if (isOff(value)) return undefined;
   const target = parseTarget(value);
   if (target === undefined || !target.includes(":") || !target.endsWith(`/${NAT64_PREFIX}`)) {
     return `${

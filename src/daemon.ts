@@ -4,22 +4,31 @@
  * @module
  */
 
-import { type AddressSet, isLoopback, overlaps } from "./address.ts";
+import { type AddressSet, overlaps } from "./address.ts";
 import { AmiClient, type AmiClientOptions, LoginRefusedError } from "./ami/client.ts";
+import { literalPeers } from "./ami/dial.ts";
 import type { Tampered } from "./ami/event_reader.ts";
 import { latin1 } from "./ami/framer.ts";
 import type { SecurityEvent } from "./ami/security_event.ts";
+import { birthOf } from "./block_list/birth.ts";
 import { type Block, hasEnded, type NewBlock } from "./block_list/block.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type Config, describeConfig, formatProblem, readConfig } from "./config.ts";
 import { Counters } from "./counters.ts";
-import { exemptAddresses } from "./exempt.ts";
+import {
+  type Cause,
+  exemptAddresses,
+  ExemptSet,
+  type ExemptTarget,
+  RELEASED_BECAUSE,
+} from "./exempt.ts";
 import { type Backend, type Entry, isLasting } from "./firewall/backend.ts";
 import { Enforcer, type SortedEntries } from "./firewall/enforcer.ts";
 import { Foresight } from "./firewall/foresight.ts";
 import { escapeText, formatLocalTime, Log } from "./log.ts";
+import { defaultGateways } from "./neighbours.ts";
 import type { Notice } from "./notice.ts";
-import { type HostStatus, type Offence, PenaltyTable } from "./penalties.ts";
+import { type HostStatus, type Offence, type PenaltyPolicy, PenaltyTable } from "./penalties.ts";
 import { blockOf, policyOf } from "./penalties/offence.ts";
 import { STRANGE_ACCOUNTS_MIN } from "./penalties/proxy_signs.ts";
 import { describeDuration } from "./reason.ts";
@@ -105,13 +114,18 @@ export interface DaemonParts {
   /** What the backends were told of the list already. */
   readonly foresight?: Foresight;
   readonly log: Log;
+  /**
+   * When the list was made, in milliseconds since 1970: for `learn` after that it is not known who belongs here.
+   * `undefined`: long ago.
+   */
+  readonly bornAt?: number | undefined;
   /** Monotonic time, for intervals. */
   readonly clock?: Clock;
   /** Time of day, in milliseconds since 1970, for what is stored. */
   readonly wallClock?: () => number;
   readonly ami?: AmiClientOptions;
-  /** Who is never charged, given the trust list. */
-  readonly exempt?: (trust: readonly string[]) => AddressSet;
+  /** Who is never charged, given the trust list and the addresses of the AMI server. */
+  readonly exempt?: (trust: readonly string[], peers: readonly string[]) => AddressSet;
   /** Log each message and what became of it. */
   readonly verbose?: boolean;
   /** The firewall and the list only pretend. */
@@ -139,9 +153,11 @@ export class Daemon {
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #wallClock: () => number;
-  readonly #exempt: (trust: readonly string[]) => AddressSet;
+  readonly #exempt: (trust: readonly string[], peers: readonly string[]) => AddressSet;
   readonly #offences: Offence[] = [];
   #config: Config;
+  /** Canonical addresses of the AMI server, as far as they are known. */
+  #peers: readonly string[];
   #client: AmiClient | undefined;
   #relogin = new AbortController();
   /** Clock value for the events of the read that is under way: asking the clock costs as much as taking an event. */
@@ -165,10 +181,11 @@ export class Daemon {
     this.#log = parts.log;
     this.#clock = parts.clock ?? systemClock;
     this.#wallClock = parts.wallClock ?? Date.now;
-    this.#exempt = parts.exempt ?? exemptAddresses;
+    this.#exempt = parts.exempt ?? exemptNow;
+    this.#peers = literalPeers(parts.config.host);
     this.startedAt = this.#wallClock();
     this.table = new PenaltyTable(
-      policyOf(this.#config, this.#exempt(this.#config.trust)),
+      this.#policy(),
       (offence) => void this.#offences.push(offence),
     );
     this.table.explain = parts.verbose ?? false;
@@ -194,6 +211,12 @@ export class Daemon {
   /** Whether nothing is changed in the firewall. */
   get dryRun(): boolean {
     return this.#parts.dryRun ?? false;
+  }
+
+  /** Who is never blocked, and why. */
+  get neverBlocked(): readonly ExemptTarget[] {
+    const { exempt } = this.table.policy;
+    return exempt instanceof ExemptSet ? exempt.entries : [];
   }
 
   /**
@@ -235,6 +258,7 @@ export class Daemon {
         } from ${this.#list.path}`,
     );
 
+    this.#learn(wall);
     const stop = new AbortController();
     const end = () => stop.abort();
     signal.addEventListener("abort", end);
@@ -284,7 +308,8 @@ export class Daemon {
       database: old.database,
       verify: old.verify,
     };
-    this.table.setPolicy(policyOf(this.#config, this.#exempt(this.#config.trust)));
+    if (old.host !== config.host) this.#peers = literalPeers(config.host);
+    this.table.setPolicy(this.#policy());
     this.#releaseTrusted();
     this.#log.info("the configuration was read again");
     if (fixed.length > 0) {
@@ -326,6 +351,23 @@ export class Daemon {
     ].join(", ");
   }
 
+  /** Nobody is known to a new list: phones that registered before may ping, which costs others something. */
+  #learn(wall: number): void {
+    const learnMs = this.#config.learn * 1000;
+    const { bornAt } = this.#parts;
+    if (bornAt === undefined) return;
+    // A clock that was set back would make the rest longer than all of it.
+    const left = Math.min(learnMs, bornAt + learnMs - wall);
+    if (left <= 0) return;
+    this.table.learnUntil(this.#clock.now() + left);
+    this.#log.info(
+      `the list of blocks is new: until ${
+        formatLocalTime(wall + left)
+      } unanswered challenges cost nothing, so that phones that ` +
+        "registered before now become known; wrong passwords count from the first moment",
+    );
+  }
+
   // Following Asterisk
 
   async #follow(signal: AbortSignal): Promise<void> {
@@ -348,6 +390,11 @@ export class Daemon {
           this.#log.info(
             `logged in at ${host}:${port} as "${user}" (${banner}): following the security events`,
           );
+        },
+        peers: (addresses) => {
+          // Sorted: a resolver that gives them in turns changes nothing.
+          this.#peers = [...addresses].sort();
+          this.#refreshExempt();
         },
         disconnected: (why) => {
           // Told again for each further cause; lost it is only once.
@@ -416,8 +463,9 @@ export class Daemon {
 
   #debugMessage(verdict: string, buffer: Uint8Array, start: number, end: number): void {
     // The expected hash of an AMI login is as good as the password (`manager.c`, MD5 key).
+    // All such lines: a stranger may have written one in front of the true one.
     const text = latin1(buffer, start, end).replace(
-      /^ExpectedResponse: .*$/m,
+      /^ExpectedResponse: .*$/gm,
       "ExpectedResponse: (not shown)",
     );
     this.#log.debug(`received (${verdict}): "${escapeText(text, 2_000)}"`);
@@ -609,16 +657,14 @@ export class Daemon {
   }
 
   /** Why an address is never blocked. */
-  #causeOf(address: string): string {
-    if (isLoopback(address)) return "loopback";
-    return this.#config.trust.some((target) => overlaps(target, address))
-      ? "trusted"
-      : "own address";
+  #causeOf(address: string): Cause {
+    const { exempt } = this.table.policy;
+    return (exempt instanceof ExemptSet ? exempt.causeOf(address) : undefined) ?? "trusted";
   }
 
-  /** The machine may have got another address. */
+  /** The machine may have got another address, gateway or resolver, and the AMI server too. */
   #refreshExempt(): void {
-    const exempt = this.#exempt(this.#config.trust);
+    const exempt = this.#exempt(this.#config.trust, this.#peers);
     if (isSameSet(exempt, this.table.policy.exempt)) return;
     this.table.setPolicy({ ...this.table.policy, exempt });
     this.#releaseTrusted();
@@ -641,14 +687,22 @@ export class Daemon {
     return count === this.#list.size ? sorted : undefined;
   }
 
-  /** Nobody who is trusted stays blocked. */
+  /** Nobody who is exempt stays blocked. */
   #releaseTrusted(trusted: readonly string[] = this.#findTrusted()): void {
     if (trusted.length === 0) return;
     this.#list.remove(trusted, this.#wallClock());
     this.enforcer.release(trusted);
     this.counters.removed += trusted.length;
-    this.#notifyReleased(trusted, "trusted now, or an address of this machine");
-    this.#logChanges("released", trusted, "trusted now, or an address of this machine");
+    for (const [why, targets] of Map.groupBy(trusted, (target) => this.#whyExempt(target))) {
+      this.#notifyReleased(targets, why);
+      this.#logChanges("released", targets, why);
+    }
+  }
+
+  #whyExempt(target: string): string {
+    const { exempt } = this.table.policy;
+    const cause = exempt instanceof ExemptSet ? exempt.causeOf(target) : undefined;
+    return RELEASED_BECAUSE[cause ?? "trusted"];
   }
 
   #findTrusted(): string[] {
@@ -710,6 +764,10 @@ export class Daemon {
     }
   }
 
+  #policy(): PenaltyPolicy {
+    return policyOf(this.#config, this.#exempt(this.#config.trust, this.#peers));
+  }
+
   #toWallClock(at: number): number {
     return this.#wallClock() - (this.#clock.now() - at);
   }
@@ -717,6 +775,11 @@ export class Daemon {
   #fromWallClock(at: number): number {
     return this.#clock.now() - Math.max(0, this.#wallClock() - at);
   }
+}
+
+/** Standard input of the daemon may be the table of routes; other commands read something else there. */
+function exemptNow(trust: readonly string[], peers: readonly string[]): ExemptSet {
+  return exemptAddresses(trust, peers, defaultGateways());
 }
 
 function isSameSet(a: AddressSet, b: AddressSet): boolean {
@@ -752,16 +815,29 @@ export interface DaemonInvocation {
  */
 export async function runDaemon(config: Config, invocation: DaemonInvocation): Promise<number> {
   const log = new Log({ file: invocation.output, level: invocation.verbose ? "debug" : "info" });
+  try {
+    return await runLogged(config, invocation, log);
+  } finally {
+    await log.drain();
+    log.close();
+  }
+}
+
+async function runLogged(config: Config, invocation: DaemonInvocation, log: Log): Promise<number> {
   for (const [key, value] of describeConfig(config)) log.debug(`${key} = ${value}`);
   if (invocation.dryRun) {
     log.info("dry run: neither the firewall nor the database is changed, and no webhook is called");
   }
-  const [{ openList, firewallBackends }, { Services }] = await Promise.all([
+  const [{ openList, firewallBackends, lockChain, RUN_FOLDER }, { Services }] = await Promise.all([
     import("./daemon_parts.ts"),
     import("./services.ts"),
   ]);
+  // In a dry run nothing is filled.
+  using _lock = invocation.dryRun
+    ? undefined
+    : lockChain(config.chain, RUN_FOLDER, (message) => log.warn(message));
   const backends = firewallBackends(config, log, invocation.dryRun);
-  const exempt = exemptAddresses(config.trust);
+  const exempt = exemptNow(config.trust, literalPeers(config.host));
   const foresight = new Foresight({ backends, exempt, now: Date.now() });
   let list: DaemonList;
   try {
@@ -773,6 +849,8 @@ export async function runDaemon(config: Config, invocation: DaemonInvocation): P
   const daemon: Daemon = new Daemon({
     config,
     list,
+    // A dry run without a list is as new as one.
+    bornAt: birthOf(config.database) ?? (invocation.dryRun ? Date.now() : undefined),
     foresight,
     backends,
     log,
@@ -804,7 +882,6 @@ export async function runDaemon(config: Config, invocation: DaemonInvocation): P
   } finally {
     await services.stop();
     for (const [signal, handler] of signals) Deno.removeSignalListener(signal, handler);
-    log.close();
   }
 }
 

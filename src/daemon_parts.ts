@@ -4,6 +4,9 @@
  * @module
  */
 
+export { lockChain } from "./chain_lock.ts";
+export { RUN_FOLDER } from "./status_socket.ts";
+
 import { BlockList, BlockListError } from "./block_list.ts";
 import type { Config } from "./config.ts";
 import type { DaemonList } from "./daemon.ts";

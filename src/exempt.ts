@@ -1,41 +1,130 @@
 /**
- * Who is never blocked: trusted hosts, loopback, and this machine's own addresses.
+ * Who is never blocked: trusted hosts, loopback, this machine's own addresses, and those without whom the machine or Ampere
+ * itself would be cut off: the AMI server, the default gateways, the resolvers.
  *
  * @module
  */
 
 import { AddressSet, overlaps, ownAddresses } from "./address.ts";
+import { resolvers } from "./neighbours.ts";
 
 const LOOPBACK = ["127.0.0.0/8", "::1"];
+
+/** Why somebody is never blocked: the most important cause first. */
+export const CAUSES = [
+  "trusted",
+  "loopback",
+  "own address",
+  "AMI server",
+  "default gateway",
+  "resolver",
+] as const;
+
+/** One of the {@linkcode CAUSES}. */
+export type Cause = typeof CAUSES[number];
+
+/** A target that is never blocked. */
+export interface ExemptTarget {
+  /** A canonical target. */
+  readonly target: string;
+  readonly cause: Cause;
+}
+
+/** Targets that are never blocked, each with its cause. */
+export class ExemptSet extends AddressSet {
+  /** In the order of importance. */
+  readonly entries: readonly ExemptTarget[];
+
+  /**
+   * Makes a set.
+   *
+   * @param entries canonical targets, the most important cause first
+   */
+  constructor(entries: readonly ExemptTarget[]) {
+    super(entries.map(({ target }) => target));
+    this.entries = entries;
+  }
+
+  /**
+   * Tells why somebody is never blocked.
+   *
+   * @param target a canonical target
+   * @returns the first cause; `undefined` when it may be blocked
+   */
+  causeOf(target: string): Cause | undefined {
+    return this.find(target)?.cause;
+  }
+
+  /**
+   * Finds what shares an address with a target.
+   *
+   * @param target a canonical target
+   * @returns the most important entry; `undefined` when the target may be blocked
+   */
+  find(target: string): ExemptTarget | undefined {
+    return this.entries.find((entry) => overlaps(entry.target, target));
+  }
+}
 
 /**
  * The addresses that are never charged.
  *
  * @param trust canonical targets of the configuration
- * @returns trusted, loopback and own addresses
+ * @param peers canonical addresses of the AMI server, see `literalPeers`
+ * @param gateways canonical addresses of the default gateways, see `defaultGateways`
  */
-export function exemptAddresses(trust: readonly string[]): AddressSet {
-  return new AddressSet([...trust, ...LOOPBACK, ...ownAddresses()]);
+export function exemptAddresses(
+  trust: readonly string[],
+  peers: readonly string[] = [],
+  gateways: readonly string[] = [],
+): ExemptSet {
+  const because = (cause: Cause, targets: readonly string[]) =>
+    targets.map((target) => ({ target, cause }));
+  return new ExemptSet([
+    ...because("trusted", trust),
+    ...because("loopback", LOOPBACK),
+    ...because("own address", ownAddresses()),
+    ...because("AMI server", peers),
+    ...because("default gateway", gateways),
+    ...because("resolver", resolvers()),
+  ]);
 }
+
+/** What is said of a stored block that ends for such a cause. */
+export const RELEASED_BECAUSE: Readonly<Record<Cause, string>> = {
+  "trusted": "trusted now",
+  "loopback": "loopback is never blocked",
+  "own address": "an address of this machine",
+  "AMI server": "an address of the AMI server (host in ampere.cfg), without which nothing is seen",
+  "default gateway": "the default gateway of this machine",
+  "resolver": "a resolver of this machine (/etc/resolv.conf)",
+};
 
 /**
  * Tells why a target must not be blocked by hand.
  *
- * @param trust canonical targets of the configuration
+ * @param exempt who is never blocked
  * @returns a function that gives the reason for a canonical target, `undefined` when it may be blocked
  */
-export function protectedBy(trust: readonly string[]): (target: string) => string | undefined {
-  const own = ownAddresses();
+export function protectedBy(exempt: ExemptSet): (target: string) => string | undefined {
   return (target) => {
     if (target.endsWith("/0")) return "is everybody: this would lock you out";
-    const trusted = trust.find((entry) => overlaps(entry, target));
-    if (trusted !== undefined) {
-      return `is trusted (trust = ${trusted}): remove it from the configuration first`;
+    const found = exempt.find(target);
+    if (found === undefined) return undefined;
+    const what = found.target === target ? "is" : `contains ${found.target},`;
+    switch (found.cause) {
+      case "trusted":
+        return `is trusted (trust = ${found.target}): remove it from the configuration first`;
+      case "loopback":
+        return "contains this machine itself (loopback)";
+      case "own address":
+        return `contains ${found.target}, an address of this machine`;
+      case "AMI server":
+        return `${what} the AMI server (host in ampere.cfg): Ampere would no longer hear of anything`;
+      case "default gateway":
+        return `${what} the default gateway of this machine`;
+      case "resolver":
+        return `${what} a resolver of this machine (/etc/resolv.conf): names would no longer be known`;
     }
-    if (LOOPBACK.some((entry) => overlaps(entry, target))) {
-      return "contains this machine itself (loopback)";
-    }
-    const mine = own.find((entry) => overlaps(entry, target));
-    return mine === undefined ? undefined : `contains ${mine}, an address of this machine`;
   };
 }

@@ -5,6 +5,9 @@
  * @module
  */
 
+import { fstatSync } from "node:fs";
+import { LogQueue } from "./log_queue.ts";
+
 /** How important a line is, in ascending order. */
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
@@ -35,6 +38,9 @@ export class LogError extends Error {
   /** Always `LogError`. */
   override readonly name = "LogError";
 }
+
+/** How long the end of the program waits for what is on its way to a reader, in milliseconds. */
+export const DRAIN_MS = 1_000;
 
 /** Rights of a new log file: it names accounts and addresses, so it is not for everybody. */
 const FILE_MODE = 0o640;
@@ -80,9 +86,10 @@ interface LimitedCause {
 /**
  * Writes lines `YYYY-MM-DD HH:MM:SS level: message`.
  *
- * Writing is synchronous and never throws: lines that cannot be written (a full disk, a closed pipe)
- * are dropped and counted; for a file this is said once on standard error; the first line that
- * can be written again says how many are missing.
+ * Writing never throws and never waits for a reader: a file is written at once, what somebody reads (a FIFO, a pipe, a socket, a
+ * terminal) by a bounded queue. Lines that cannot be written (a full disk, a closed pipe, a reader that stands still) are
+ * dropped and counted; for a file this is said once on standard error; the first line that can be written again says how many
+ * are missing.
  *
  * @example
  * ```ts ignore
@@ -97,8 +104,8 @@ export class Log {
   readonly #path: string | undefined;
   readonly #least: number;
   readonly #now: () => number;
-  readonly #stderr: Sink;
-  #file: { readonly handle: Deno.FsFile; readonly sink: Sink } | undefined;
+  readonly #stderr: LineSink;
+  #file: OpenFile | undefined;
   readonly #causes = new Map<string, LimitedCause>();
   /** When the first of the open windows ends, in milliseconds since 1970. */
   #nextSweep = Infinity;
@@ -113,8 +120,8 @@ export class Log {
     this.#path = options.file;
     this.#least = LEVELS.indexOf(options.level ?? "info");
     this.#now = options.now ?? Date.now;
-    this.#stderr = new Sink(options.stderr ?? Deno.stderr, options.stamps ?? true);
-    if (this.#path !== undefined) this.#file = openFile(this.#path);
+    this.#stderr = openStderr(options.stderr, options.stamps ?? true);
+    if (this.#path !== undefined) this.#file = this.#open(this.#path);
   }
 
   /** Lines that could not be written and of which nothing has been said in the log yet. */
@@ -227,7 +234,9 @@ export class Log {
     const old = this.#file;
     if (this.#path === undefined || old === undefined) return true;
     try {
-      this.#file = openFile(this.#path);
+      // Whoever waits at a FIFO is the same one as before.
+      if (old.fifo !== undefined && old.fifo === fifoAt(this.#path)) return true;
+      this.#file = this.#open(this.#path);
     } catch (error) {
       if (!(error instanceof LogError)) throw error;
       const message = `${error.message}; the file opened before stays in use`;
@@ -236,8 +245,18 @@ export class Log {
       return false;
     }
     this.#file.sink.inherit(old.sink);
-    closeQuietly(old.handle);
+    old.close();
     return true;
+  }
+
+  /**
+   * Waits for what is on its way to a reader; before the end of the program.
+   *
+   * @param limitMs How long at most, in milliseconds.
+   */
+  async drain(limitMs: number = DRAIN_MS): Promise<void> {
+    this.#sweep(Infinity);
+    await Promise.all([this.#file?.sink.drain(limitMs), this.#stderr.drain(limitMs)]);
   }
 
   /**
@@ -246,9 +265,29 @@ export class Log {
    */
   close(): void {
     this.#sweep(Infinity);
-    if (this.#file === undefined) return;
-    closeQuietly(this.#file.handle);
+    this.#file?.close();
     this.#file = undefined;
+  }
+
+  #open(path: string): OpenFile {
+    const fifo = fifoAt(path);
+    if (fifo === undefined) return openFile(path);
+    const queue = new LogQueue({
+      // To read, too: then the opening does not wait for a reader (Linux, fifo(7)), and what is written while one reader goes and
+      // the next one comes is kept.
+      open: () => Deno.open(path, { read: true, append: true }),
+      onTrouble: (why) => this.#tellTrouble(why),
+    });
+    return { sink: new QueuedSink(queue, true), close: () => queue.close(), fifo };
+  }
+
+  #tellTrouble(reason: string): void {
+    const message =
+      `the log file ${this.#path} cannot be written (${
+        oneLine(reason)
+      }): lines are dropped until it can be ` +
+      "written again, Ampere goes on with its work; make room or mend the file";
+    this.#stderr.write("error", [message], this.#now());
   }
 
   #write(level: LogLevel, messages: readonly string[]): void {
@@ -259,15 +298,7 @@ export class Log {
       return;
     }
     const reason = this.#file.sink.write(level, messages, now);
-    if (reason === undefined) return;
-    this.#stderr.write(
-      "error",
-      [
-        `the log file ${this.#path} cannot be written (${reason}): lines are dropped until it can be ` +
-        "written again, Ampere goes on with its work; make room or mend the file",
-      ],
-      now,
-    );
+    if (reason !== undefined) this.#tellTrouble(reason);
   }
 
   /** Ends the windows that are older than a minute at `now`. */
@@ -292,8 +323,69 @@ export class Log {
   }
 }
 
-/** One place where lines go, with the count of those that did not get there. */
-class Sink {
+/** One place where lines go. */
+interface LineSink {
+  /** Lines that did not get there. */
+  readonly lost: number;
+  /** Takes over the lines that another one could not write. */
+  inherit(other: LineSink): void;
+  /**
+   * Writes lines, and before them how many are missing if some are.
+   *
+   * @returns The reason why it failed if the write before did not fail, else `undefined`.
+   */
+  write(level: LogLevel, messages: readonly string[], now: number): string | undefined;
+  /** Waits until all is written, but not longer than so many milliseconds. */
+  drain(limitMs: number): Promise<unknown>;
+}
+
+/** The log file. */
+interface OpenFile {
+  readonly sink: LineSink;
+  readonly close: () => void;
+  /** Which FIFO it is, if it is one. */
+  readonly fifo?: string;
+}
+
+/** A place behind a queue. */
+class QueuedSink implements LineSink {
+  readonly #queue: LogQueue;
+  readonly #stamps: boolean;
+
+  constructor(queue: LogQueue, stamps: boolean) {
+    this.#queue = queue;
+    this.#stamps = stamps;
+  }
+
+  get lost(): number {
+    return this.#queue.lost;
+  }
+
+  inherit(other: LineSink): void {
+    this.#queue.addLost(other.lost);
+  }
+
+  /** The queue itself tells why lines are lost. */
+  write(level: LogLevel, messages: readonly string[], now: number): undefined {
+    const stamp = this.#stamps ? `${formatLocalTime(now)} ` : "";
+    this.#queue.push(
+      messages.map((message) => `${stamp}${level}: ${oneLine(message)}\n`),
+      (lost) => aboutLost(lost, stamp),
+    );
+  }
+
+  drain(limitMs: number): Promise<unknown> {
+    return this.#queue.drain(limitMs);
+  }
+}
+
+function aboutLost(lost: number, stamp: string): string {
+  const lines = lost === 1 ? "1 line was lost" : `${lost} lines were lost`;
+  return `${stamp}warn: ${lines} here, because the log could not be written\n`;
+}
+
+/** A place that takes lines at once, with the count of those that did not get there. */
+class Sink implements LineSink {
   readonly #writer: LogWriter;
   readonly #stamps: boolean;
   readonly #encoder = new TextEncoder();
@@ -310,24 +402,21 @@ class Sink {
     return this.#lost;
   }
 
-  /** Takes over the lines that another sink could not write. */
-  inherit(other: Sink): void {
-    this.#lost += other.#lost;
+  inherit(other: LineSink): void {
+    this.#lost += other.lost;
   }
 
-  /**
-   * Writes lines, and before them how many are missing if some are.
-   *
-   * @returns The reason why it failed if the write before did not fail, else `undefined`.
-   */
+  drain(): Promise<void> {
+    return Promise.resolve();
+  }
+
   write(level: LogLevel, messages: readonly string[], now: number): string | undefined {
     const stamp = this.#stamps ? `${formatLocalTime(now)} ` : "";
     const lost = this.#lost;
     let missing = messages.length;
     try {
       if (lost > 0) {
-        const lines = lost === 1 ? "1 line was lost" : `${lost} lines were lost`;
-        this.#put(`${stamp}warn: ${lines} here, because the log could not be written\n`);
+        this.#put(aboutLost(lost, stamp));
         this.#lost = 0;
       }
       let lines = "";
@@ -466,10 +555,46 @@ function withCount(message: string, more: number): string {
     : `${oneLine(message, MESSAGE_MAX - COUNT_MAX)} (${more} more in the last minute)`;
 }
 
-function openFile(path: string): { handle: Deno.FsFile; sink: Sink } {
+/** Standard error may be something that somebody reads, or does not. */
+function openStderr(given: LogWriter | undefined, stamps: boolean): LineSink {
+  if (given !== undefined || !isRead(STDERR)) return new Sink(given ?? Deno.stderr, stamps);
+  return new QueuedSink(
+    // Nobody is left who could be told.
+    new LogQueue({ open: () => Promise.resolve({ write: writeStderr }), onTrouble: () => {} }),
+    stamps,
+  );
+}
+
+const STDERR = 2;
+
+function writeStderr(bytes: Uint8Array): Promise<number> {
+  return Deno.stderr.write(bytes);
+}
+
+/** Whether a write can wait for a reader. */
+function isRead(fd: number): boolean {
+  try {
+    const stat = fstatSync(fd);
+    return stat.isFIFO() || stat.isSocket() || Deno.stderr.isTerminal();
+  } catch {
+    return false;
+  }
+}
+
+/** Which FIFO is at a path; `undefined` when something else is there, or nothing. */
+function fifoAt(path: string): string | undefined {
+  try {
+    const { isFifo, dev, ino } = Deno.statSync(path);
+    return isFifo ? `${dev} ${ino}` : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function openFile(path: string): OpenFile {
   try {
     const handle = Deno.openSync(path, { append: true, create: true, mode: FILE_MODE });
-    return { handle, sink: new Sink(handle, true) };
+    return { sink: new Sink(handle, true), close: () => closeQuietly(handle) };
   } catch (error) {
     throw new LogError(`the log file ${path} cannot be opened: ${whyNotOpened(error)}`, {
       cause: error,

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { CAUSES } from "./exempt.ts";
 import type { Socket } from "node:net";
 import { BoundedServer } from "./bounded_server.ts";
 import type { ListenAddress } from "./config.ts";
@@ -24,16 +25,6 @@ export const REQUEST_CHARACTERS_MAX = 8 * 1024;
 
 /** Why messages are not obeyed; all are shown, also those that never happened, so that rates can be computed. */
 const TAMPERED_REASONS = ["malformed", "forged end", "cut off", "oversized"] as const;
-
-/** Why hosts are never blocked; all are shown, for the same reason. */
-const EXEMPT_CAUSES = [
-  "trusted",
-  "loopback",
-  "own address",
-  "AMI server",
-  "default gateway",
-  "resolver",
-] as const;
 
 /** A metric with its values. */
 interface Metric {
@@ -130,7 +121,7 @@ function aboutEvents({ counters, table }: StatusSource): Metric[] {
       name: "ampere_exempt_failures_total",
       type: "counter",
       help: "Failed attempts of hosts that are never blocked.",
-      samples: EXEMPT_CAUSES.map((cause) => [
+      samples: CAUSES.map((cause) => [
         { cause: cause.replaceAll(" ", "_") },
         counters.exemptFailures.get(cause) ?? 0,
       ]),

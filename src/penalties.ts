@@ -207,8 +207,6 @@ const NONE = 0;
 const LAST_AT = 0;
 /** Clock value of the first attempt that was charged. */
 const FIRST_AT = 1;
-/** Clock value of the last burst of answers that was taken for one attempt. */
-const BURST_AT = 2;
 /** Its attempts, chained by BEFORE and AFTER. */
 const FIRST_ATTEMPT = 0;
 const LAST_ATTEMPT = 1;
@@ -227,17 +225,20 @@ const LIST = 8;
 const MAY_STAND = 9;
 /** Points of unanswered challenges, which test no password. */
 const SOFT = 10;
-/** Points of attempts whose address can't be forged. */
-const PROVEN = 11;
-/** In how many sessions it failed: none, one, or several (2). */
-const SESSIONS = 12;
-/** The session in which it failed first. */
-const FAILED_SESSION = 13;
+/** The session in which it failed: of none, of one, or of several. */
+const FAILED_SESSION = 11;
 /** Its tally, in the order of {@linkcode TALLY}. */
-const TALLY_AT = 14;
-const HOST_RECORDS = { times: 3, numbers: TALLY_AT + 4, room: HOSTS_MAX + 1 };
+const TALLY_AT = 12;
+const HOST_RECORDS = { times: 2, numbers: TALLY_AT + 4, room: HOSTS_MAX + 1 };
 
 const NO_TALLY: Readonly<Tally> = { wrongAnswers: 0, unanswered: 0, refusals: 0, badRequests: 0 };
+/** It failed in no session. */
+const NO_SESSION = 0;
+/** It failed in several sessions. */
+const SEVERAL_SESSIONS = -1;
+/** It failed in a session that no other failure belongs to. */
+const OWN_SESSION = -2;
+
 const TALLY = ["wrongAnswers", "unanswered", "refusals", "badRequests"] as const;
 const WRONG_ANSWERS = TALLY_AT;
 const UNANSWERED = TALLY_AT + 1;
@@ -247,8 +248,6 @@ const BAD_REQUESTS = TALLY_AT + 3;
 // The times and numbers of an attempt's record.
 /** Clock value of its first event. */
 const OPENED_AT = 0;
-/** Clock value of the last repetition of a wrong answer that cost nothing. */
-const REPEATED_AT = 1;
 /** Neighbours among the attempts of all hosts that wait. */
 const OLDER = 0;
 const NEWER = 1;
@@ -258,9 +257,10 @@ const AFTER = 3;
 const HOST = 4;
 const SESSION = 5;
 const CHALLENGE = 6;
-/** Points charged for it before its first wrong answer. */
+/** Points charged for it as an unanswered challenge. */
 const CHARGED = 7;
 const IS_WAITING = 8;
+/** Hash of the account that was refused; 0: it was not refused. */
 const REFUSED = 9;
 /** Its login succeeded (only kept without credit). */
 const SUCCEEDED = 10;
@@ -269,16 +269,15 @@ const FREE = 11;
 /** How many different wrong answers it has brought, and the first of them; the others are in a map. */
 const ANSWERED = 12;
 const FIRST_ANSWER = 13;
-const SERVICE = 14;
-const TRANSPORT = 15;
-/** Hash of the account that was refused. */
-const REFUSED_ACCOUNT = 16;
-/** What was charged for it were points of an unanswered challenge. */
-const SOFTLY = 17;
+/** Service and transport. */
+const ORIGIN = 14;
 /** Answers of a burst that were not charged. */
-const BURST = 18;
-/** Attempts that do not wait any more may need more room: up to {@linkcode ATTEMPTS_MAX} of each host. */
-const ATTEMPT_RECORDS = { times: 2, numbers: 19, room: WAITING_MAX };
+const BURST = 15;
+/**
+ * Attempts that do not wait any more may need more room: up to {@linkcode ATTEMPTS_MAX} of each host. Sixteen numbers are
+ * a line of the processor's cache.
+ */
+const ATTEMPT_RECORDS = { times: 1, numbers: 16, room: WAITING_MAX };
 
 /** What the record of an attempt has numbers for. */
 const SERVICES: readonly Service[] = ["PJSIP", "SIP", "AMI", "IAX2"];
@@ -330,6 +329,10 @@ export class PenaltyTable {
   readonly #rankLists = new Map<number, number>();
   #networks: HostNetworks;
   readonly #standing: GoodStanding;
+  /** Clock value of the last burst of answers of a host that was taken for one attempt. */
+  readonly #burstAt = new Map<number, number>();
+  /** Clock value of the last repetition of a wrong answer that cost nothing, by attempt. */
+  readonly #repeatedAt = new Map<number, number>();
   readonly #accountsFailed = new FailedAccounts();
   readonly #forgiveness = new Forgiveness(ATTEMPT_POINTS);
   /** Blocks for a single session. */
@@ -618,17 +621,18 @@ export class PenaltyTable {
     const before = this.#hosts.get(host, POINTS);
     const known = this.#find(host, event.session, now);
     const atOnce = this.#policy.patienceMs === 0;
-    if (known !== NONE && (!atOnce || attempts.get(known, REFUSED) === 1)) {
+    if (known !== NONE && (!atOnce || attempts.get(known, REFUSED) !== 0)) {
       // chan_sip sends a new challenge for each new request, and the same one again for a repeated request.
       const repeated = event.service === "PJSIP" ||
         event.challenge === attempts.get(known, CHALLENGE) ||
-        attempts.get(known, REFUSED) === 1 || attempts.get(known, SUCCEEDED) === 1;
+        attempts.get(known, REFUSED) !== 0 || attempts.get(known, SUCCEEDED) === 1;
       if (repeated && this.#isFree(known)) {
         this.#settleRank(host);
         return this.#explain("the same request again: not charged", event, before);
       }
     }
     if (atOnce && event.kind === "InvalidAccountID") {
+      this.#settleRank(host);
       return this.#explain("an unknown account: its challenge is charged", event, before);
     }
     const attempt = this.#open(host, event, now);
@@ -659,7 +663,7 @@ export class PenaltyTable {
     }
     const first = this.#keepAnswer(attempt, event.answer);
     // The first answer to a refusal is part of the refused attempt.
-    if (first && attempts.get(attempt, REFUSED) === 1 && this.#isFree(attempt)) {
+    if (first && attempts.get(attempt, REFUSED) !== 0 && this.#isFree(attempt)) {
       this.#settleRank(host);
       return this.#explain("an answer to a refusal: not charged", event, before);
     }
@@ -701,12 +705,10 @@ export class PenaltyTable {
       return this.#explain(`${event.detail} after a login: not charged`, event, before);
     }
     const account = hashOf(event.account);
-    const again = attempts.get(attempt, REFUSED) === 1
-      ? attempts.get(attempt, REFUSED_ACCOUNT) === account
-      : attempts.get(attempt, ANSWERED) > 0;
-    const further = attempts.get(attempt, REFUSED) === 1;
-    attempts.set(attempt, REFUSED, 1);
-    attempts.set(attempt, REFUSED_ACCOUNT, account);
+    const refused = attempts.get(attempt, REFUSED);
+    const further = refused !== 0;
+    const again = further ? refused === account : attempts.get(attempt, ANSWERED) > 0;
+    attempts.set(attempt, REFUSED, account);
     if (again && this.#isFree(attempt)) {
       this.#settleRank(host);
       return this.#explain("the same refusal again: not charged", event, before);
@@ -730,7 +732,7 @@ export class PenaltyTable {
     const before = this.#hosts.get(host, POINTS);
     this.#count(host, what, now);
     // SessionID is the place of the session in Asterisk's memory, which the next session gets again.
-    this.#fail(host, ATTEMPT_POINTS, event, now, undefined);
+    this.#fail(host, ATTEMPT_POINTS, event, now, OWN_SESSION);
     this.#explain(why, event, before, before + ATTEMPT_POINTS);
   }
 
@@ -788,7 +790,6 @@ export class PenaltyTable {
     const repeated = this.#hosts.get(host, POINTS) % ATTEMPT_POINTS === CHALLENGE_POINTS;
     const points = repeated ? REPEATED_CHALLENGE_POINTS : CHALLENGE_POINTS;
     attempts.set(attempt, CHARGED, points);
-    attempts.set(attempt, SOFTLY, 1);
     this.#hosts.add(host, SOFT, points);
     this.#count(host, UNANSWERED, now);
     this.#add(host, points, attempt, now);
@@ -797,55 +798,66 @@ export class PenaltyTable {
   /** What was charged as an unanswered challenge has become an attempt. */
   #harden(host: number, attempt: number): void {
     const attempts = this.#attempts;
-    if (attempts.get(attempt, SOFTLY) === 0) return;
-    attempts.set(attempt, SOFTLY, 0);
+    if (attempts.get(attempt, CHARGED) === 0) return;
+    attempts.set(attempt, CHARGED, 0);
     this.#hosts.add(host, SOFT, -CHALLENGE_POINTS);
   }
 
   /**
    * A host has failed: what it costs is on its account, in its session.
    *
-   * @param session in which; undefined for one of its own
+   * @param session in which
    */
   #fail(
     host: number,
     points: number,
     event: SecurityEvent,
     now: number,
-    session: number | undefined,
+    session: number,
   ): void {
     const hosts = this.#hosts;
     const key = this.#keys[host]!;
     this.#late.count(key);
+    // To make room for this attempt an older one was charged, which was one too many.
+    if (hosts.get(host, GONE) === 1) return;
     // What its challenge has cost counts from now on as failed.
     const cost = points < ATTEMPT_POINTS ? ATTEMPT_POINTS : points;
-    this.#accountsFailed.add(host, event.account, cost);
-    if (provesAddress(event)) hosts.add(host, PROVEN, cost);
-    const sessions = hosts.get(host, SESSIONS);
-    if (sessions === 0) {
-      hosts.set(host, SESSIONS, 1);
-      // No session is 0: then the next one differs from it.
-      hosts.set(host, FAILED_SESSION, session ?? 0);
-    } else if (session === undefined || hosts.get(host, FAILED_SESSION) !== session) {
-      hosts.set(host, SESSIONS, 2);
+    const { service, account } = event;
+    this.#accountsFailed.add(host, service, account, cost, provesAddress(event));
+    const before = hosts.get(host, FAILED_SESSION);
+    if (before === NO_SESSION) hosts.set(host, FAILED_SESSION, session);
+    else if (before !== session || session === OWN_SESSION) {
+      hosts.set(host, FAILED_SESSION, SEVERAL_SESSIONS);
     }
     const standing = this.#isStanding(host, now);
     if (standing) this.#proxies.failed(key, event.account, now);
     const network = this.#networkOf(key);
     if (network !== undefined) {
-      this.#networkFailures.add(network, key as string, cost, standing, now);
+      const how = { standing, proven: provesAddress(event) };
+      this.#networkFailures.add(network, key as string, cost, how, now);
     }
     this.#add(host, points, event, now);
-    if (network !== undefined) this.#judgeNetwork(network, host, event, now);
+    if (network !== undefined) this.#judgeNetwork(network, host, standing, event, now);
   }
 
   /** The hosts of an IPv6 network may be one guesser: whether they have gone too far together. */
-  #judgeNetwork(network: string, host: number, event: SecurityEvent, now: number): void {
+  #judgeNetwork(
+    network: string,
+    host: number,
+    standing: boolean,
+    event: SecurityEvent,
+    now: number,
+  ): void {
     const limit = ATTEMPT_POINTS * this.#policy.loyalty;
     const shared = this.#standing.hasIn(network) || this.#policy.exempt.overlaps(network);
     const alone = this.#hosts.get(host, GONE) === 1;
-    const standingLimit = limit * STANDING_LIMIT_FACTOR;
-    const { verdict, points } = this.#networkFailures.judge(network, limit, standingLimit, shared);
+    const limits = { strange: limit, own: limit * STANDING_LIMIT_FACTOR };
+    const { verdict, points, proven } = this.#networkFailures.judge(
+      network,
+      limits,
+      shared,
+      standing,
+    );
     // Its last host may have gone too far by itself: then it is blocked already.
     if (verdict === "nothing" || (verdict === "host" && alone)) return;
     const target = verdict === "host" ? event.address : network;
@@ -861,7 +873,7 @@ export class PenaltyTable {
       limit,
       grounds,
       row: this.#rowOf(network, grounds, now),
-      proven: provesAddress(event),
+      proven,
       tally: { ...NO_TALLY, wrongAnswers: Math.ceil(points / ATTEMPT_POINTS) },
       firstAt: this.#hosts.time(host, FIRST_AT),
       at: now,
@@ -900,7 +912,7 @@ export class PenaltyTable {
       limit,
       grounds,
       row: this.#rowOf(key, grounds, now),
-      proven: hosts.get(host, PROVEN) >= limit,
+      proven: this.#accountsFailed.provenOf(host) >= limit,
       tally: this.#tallyOf(host),
       firstAt: hosts.time(host, FIRST_AT),
       at: now,
@@ -914,7 +926,7 @@ export class PenaltyTable {
     const hosts = this.#hosts;
     if (this.#isStanding(host, now)) return "good standing";
     if (hosts.get(host, POINTS) - hosts.get(host, SOFT) < limit) return "unanswered";
-    return hosts.get(host, SESSIONS) === 1 ? "single session" : "attempts";
+    return hosts.get(host, FAILED_SESSION) === SEVERAL_SESSIONS ? "attempts" : "single session";
   }
 
   #rowOf(key: HostKey, grounds: Grounds, now: number): number {
@@ -928,9 +940,10 @@ export class PenaltyTable {
 
   /** Where an attempt came from. */
   #origin(attempt: number): Pick<Offence, "service" | "transport" | "account"> {
+    const origin = this.#attempts.get(attempt, ORIGIN);
     return {
-      service: SERVICES[this.#attempts.get(attempt, SERVICE)]!,
-      transport: TRANSPORTS[this.#attempts.get(attempt, TRANSPORT)]!,
+      service: SERVICES[Math.trunc(origin / TRANSPORTS.length)]!,
+      transport: TRANSPORTS[origin % TRANSPORTS.length]!,
       account: this.#accounts[attempt]!,
     };
   }
@@ -1021,9 +1034,15 @@ export class PenaltyTable {
     if (host === undefined) return 0;
     const hosts = this.#hosts;
     const before = hosts.get(host, POINTS);
+    if (hosts.get(host, FAILED_SESSION) === NO_SESSION) {
+      this.#remove(host);
+      return before;
+    }
     const failed = before - hosts.get(host, SOFT);
     // chan_sip prints the dialled number for the account of a call: it proves nothing about the failures on that.
-    const own = event.service === "SIP" ? 0 : this.#accountsFailed.forgive(host, event.account);
+    const own = event.service === "SIP"
+      ? 0
+      : this.#accountsFailed.forgive(host, event.service, event.account);
     const network = this.#networkOf(event.host);
     const payer = network ?? event.host;
     const left = this.#policy.creditMs > 0 ? this.#forgiveness.left(payer, now) : 0;
@@ -1040,12 +1059,11 @@ export class PenaltyTable {
     for (let at = hosts.get(host, FIRST_ATTEMPT); at !== NONE;) {
       this.#stopWaiting(at);
       this.#attempts.set(at, CHARGED, 0);
-      this.#attempts.set(at, SOFTLY, 0);
       at = this.#attempts.get(at, AFTER);
     }
     hosts.set(host, POINTS, rest);
     hosts.set(host, SOFT, 0);
-    hosts.set(host, PROVEN, Math.min(rest, hosts.get(host, PROVEN)));
+    this.#accountsFailed.forgiveProven(host, own + others);
     hosts.set(host, MAY_STAND, 1);
     this.#forgiveTally(host, Math.floor((own + others) / ATTEMPT_POINTS));
     this.#settleRank(host);
@@ -1071,9 +1089,15 @@ export class PenaltyTable {
     for (let first; (first = hosts.get(host, FIRST_ATTEMPT)) !== NONE;) this.#release(first);
     hosts.set(host, GONE, 1);
     this.#unlink(host);
-    this.#accountsFailed.remove(host);
+    if (hosts.get(host, FAILED_SESSION) !== NO_SESSION) this.#forgetFailures(host);
     this.#byKey.delete(this.#keys[host]!);
     hosts.free(host);
+  }
+
+  /** What is known of a host beside its record goes with it. */
+  #forgetFailures(host: number): void {
+    this.#accountsFailed.remove(host);
+    this.#burstAt.delete(host);
   }
 
   /** Puts a host behind all others of its rank, and makes room if there are too many hosts. */
@@ -1182,8 +1206,11 @@ export class PenaltyTable {
     attempts.set(attempt, SESSION, event.session);
     attempts.set(attempt, CHALLENGE, event.challenge);
     attempts.set(attempt, HOST, host);
-    attempts.set(attempt, SERVICE, SERVICES.indexOf(event.service));
-    attempts.set(attempt, TRANSPORT, TRANSPORTS.indexOf(event.transport));
+    attempts.set(
+      attempt,
+      ORIGIN,
+      SERVICES.indexOf(event.service) * TRANSPORTS.length + TRANSPORTS.indexOf(event.transport),
+    );
     this.#accounts[attempt] = event.account;
     const last = hosts.get(host, LAST_ATTEMPT);
     attempts.set(attempt, BEFORE, last);
@@ -1222,6 +1249,7 @@ export class PenaltyTable {
     else attempts.set(after, BEFORE, before);
     hosts.add(host, ATTEMPTS, -1);
     if (attempts.get(attempt, ANSWERED) > 1) this.#moreAnswers.delete(attempt);
+    if (attempts.get(attempt, FREE) > 0) this.#repeatedAt.delete(attempt);
     attempts.free(attempt);
   }
 
@@ -1273,27 +1301,25 @@ export class PenaltyTable {
    * alike although they differ, and a client has a say in that: so only what can be a retransmission is taken for one.
    */
   #isRetransmission(attempt: number, event: SecurityEvent, now: number): boolean {
-    const attempts = this.#attempts;
     if (!event.hasAnswer || !this.#hasAnswer(attempt, event.answer)) return false;
     // TCP and what stands on it never retransmits (RFC 3261, section 17.1.2.2).
     if (event.transport !== "UDP" && event.transport !== "") return false;
-    const last = attempts.time(attempt, REPEATED_AT);
-    if (last > 0 && now - last < RETRANSMISSION_MS_MIN) return false;
+    const last = this.#repeatedAt.get(attempt);
+    if (last !== undefined && now - last < RETRANSMISSION_MS_MIN) return false;
     if (!this.#isFree(attempt)) return false;
-    attempts.setTime(attempt, REPEATED_AT, now);
+    this.#repeatedAt.set(attempt, now);
     return true;
   }
 
   /** Whether a further wrong answer of a host in good standing is part of a burst that counts as one attempt. */
   #isInBurst(host: number, attempt: number, event: SecurityEvent, now: number): boolean {
     if (!event.hasAnswer || !this.#isStanding(host, now)) return false;
-    const hosts = this.#hosts;
     const burst = this.#attempts.get(attempt, BURST);
     if (burst === 0) {
-      const last = hosts.time(host, BURST_AT);
-      if (last > 0 && now - last < BURST_MS) return false;
+      const last = this.#burstAt.get(host);
+      if (last !== undefined && now - last < BURST_MS) return false;
       if (this.#attempts.get(attempt, ANSWERED) !== 2) return false;
-      hosts.setTime(host, BURST_AT, now);
+      this.#burstAt.set(host, now);
     }
     // The first one is charged.
     if (burst >= BURST_ANSWERS_MAX - 1) return false;
@@ -1303,7 +1329,10 @@ export class PenaltyTable {
 
   /** What tells the session of a failure from others: chan_sip may use a SessionID again, but not with the same challenge. */
   #sessionOf(event: SecurityEvent): number {
-    return event.service === "SIP" ? event.session ^ event.challenge : event.session;
+    const session = event.service === "SIP" ? event.session ^ event.challenge : event.session;
+    return session === NO_SESSION || session === SEVERAL_SESSIONS || session === OWN_SESSION
+      ? 1
+      : session;
   }
 
   /** Whether an attempt has brought this wrong answer already. */

@@ -15,10 +15,11 @@ const ACCOUNT_CHARACTERS_MAX = 40;
  * The reason of a block: what the host did, within what time, and to which account last.
  *
  * @param offence the offence
+ * @param forgeable the block is short because anybody could have sent that in the name of the host
  * @returns one line without control characters, for example
  * `3 wrong passwords within 2 s, PJSIP over UDP, last account "100", 15 of 15 points`
  */
-export function reasonOf(offence: Offence): string {
+export function reasonOf(offence: Offence, forgeable = false): string {
   const { service, transport, account, points, limit, grounds } = offence;
   const deeds = describeTally(offence.tally);
   const span = Math.max(1, Math.ceil((offence.at - offence.firstAt) / 1000));
@@ -29,9 +30,11 @@ export function reasonOf(offence: Offence): string {
     `${deeds} within ${describeDuration(span)}${from}`,
     transport === "" ? service : `${service} over ${transport}`,
     `last account "${escapeText(account, ACCOUNT_CHARACTERS_MAX)}"`,
-    `${points} of ${limit} points${GROUNDS[grounds]}`,
+    `${points} of ${limit} points${forgeable ? FORGEABLE : GROUNDS[grounds]}`,
   ].join(", ");
 }
+
+const FORGEABLE = " (in doubt: its address can be forged)";
 
 /** Why a block is shorter than others. */
 const GROUNDS: Record<Grounds, string> = {

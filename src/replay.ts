@@ -8,8 +8,9 @@
 import { contains } from "./address.ts";
 import type { SecurityEvent } from "./ami/security_event.ts";
 import type { Config } from "./config.ts";
+import { literalPeers } from "./ami/dial.ts";
 import { exemptAddresses } from "./exempt.ts";
-import { formatLocalTime } from "./log.ts";
+import { escapeText, formatLocalTime } from "./log.ts";
 import { describeDuration } from "./reason.ts";
 import { RecordingError, RecordingReader } from "./replay/recording.ts";
 import { Simulation, type WouldBlock } from "./replay/simulation.ts";
@@ -62,6 +63,9 @@ export interface Replayed {
   readonly whatIf: ReadonlyMap<number, ReadonlySet<string>>;
 }
 
+/** Most events without a possible time that are told one by one, for each file. */
+const IMPOSSIBLE_TIMES_TOLD_MAX = 5;
+
 /** Runs recorded events through the rules. */
 export class Replay {
   readonly #main: Simulation;
@@ -80,7 +84,7 @@ export class Replay {
    * @param explain is told what became of each event
    */
   constructor(config: Config, explain?: (line: string) => void) {
-    const exempt = exemptAddresses(config.trust);
+    const exempt = exemptAddresses(config.trust, literalPeers(config.host));
     this.#main = new Simulation(config, exempt);
     this.#main.table.explain = explain !== undefined;
     this.#explain = explain;
@@ -105,6 +109,8 @@ export class Replay {
    */
   take(event: SecurityEvent, obey: boolean): void {
     const at = timeOf(event.time);
+    // No clock of Asterisk's says such a time: who made it is not known.
+    if (Number.isNaN(at)) return this.tampered("malformed");
     this.#events++;
     this.#from ??= at;
     this.#to = at;
@@ -211,8 +217,18 @@ async function readRecording(
 ): Promise<void> {
   const before = run.now;
   let first = true;
+  let events = 0;
+  let impossible = 0;
   const reader = new RecordingReader({
     event: (event, verdict) => {
+      events++;
+      if (Number.isNaN(timeOf(event.time)) && ++impossible <= IMPOSSIBLE_TIMES_TOLD_MAX) {
+        complain(
+          `warning: ${file}: security event ${events} (EventTV "${
+            escapeText(event.time)
+          }", ${event.kind} of ${event.address}) has a time that does not exist: left out as malformed`,
+        );
+      }
       if (first) {
         first = false;
         const late = before - timeOf(event.time);

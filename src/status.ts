@@ -7,6 +7,7 @@
 import type { Block } from "./block_list.ts";
 import type { Config } from "./config.ts";
 import type { Counters } from "./counters.ts";
+import type { ExemptTarget } from "./exempt.ts";
 import type { EnforcerStatus } from "./firewall/enforcer.ts";
 import { escapeText, formatLocalTime } from "./log.ts";
 import type { HostStatus, Tally } from "./penalties.ts";
@@ -33,6 +34,7 @@ export interface StatusSource {
   /** Milliseconds since 1970; `undefined` when Asterisk's events do not arrive. */
   readonly connectedSince: number | undefined;
   readonly dryRun: boolean;
+  readonly neverBlocked: readonly ExemptTarget[];
   readonly table: {
     readonly size: number;
     readonly standingSize: number;
@@ -111,6 +113,8 @@ export interface Status {
     readonly owed: number;
     readonly trouble: string | null;
   };
+  /** Canonical addresses and networks, each with its cause; the trust list is among them. */
+  readonly neverBlocked: readonly ExemptTarget[];
 }
 
 /** A host that is not blocked yet. */
@@ -194,6 +198,7 @@ export function statusOf(source: StatusSource, now: number): Status {
       ),
     },
     database: { path: list.path, owed: list.owed, trouble: list.trouble ?? null },
+    neverBlocked: source.neverBlocked,
   };
 }
 

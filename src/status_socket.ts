@@ -87,7 +87,7 @@ export class StatusServer {
       throw new StatusError(`another Ampere answers at ${path}`, "", false);
     }
     const folder = path.slice(0, path.lastIndexOf("/"));
-    makeFolder(folder);
+    makeRunFolder(folder);
     // Made in a folder of its own that nobody else may enter, then put in its place: at no moment may another user connect,
     // and what a killed daemon left behind is replaced.
     const nest = Deno.makeTempDirSync({ dir: folder, prefix: ".new-" });
@@ -121,7 +121,13 @@ export class StatusServer {
   }
 }
 
-function makeFolder(folder: string): void {
+/**
+ * Makes the folder of the socket if it is not there.
+ *
+ * @param folder mostly {@linkcode RUN_FOLDER}
+ * @throws {Error} when it cannot be made
+ */
+export function makeRunFolder(folder: string): void {
   try {
     Deno.mkdirSync(folder, { mode: FOLDER_MODE });
   } catch (error) {

@@ -71,6 +71,56 @@ Deno.test("block lines: what is printed is read again", () => {
   }
 });
 
+Deno.test("block lines: in the hour that comes twice nothing moves, and only the second one looks different", async () => {
+  const source = `
+    import { formatBlock, parseBlockLine } from ${
+    JSON.stringify(import.meta.resolve("../src/block_lines.ts"))
+  };
+    const [first, last, step] = Deno.args.map(Number);
+    const lines = [];
+    for (let at = first; at <= last; at += step) {
+      const line = formatBlock({ target: "203.0.113.5", since: at, until: at + 1000, reason: "x" });
+      const { since, until } = parseBlockLine(line, 0).block;
+      if (since !== at || until !== at + 1000) throw new Error(at + ": " + line);
+      lines.push(line.trim());
+    }
+    console.log(lines.join("\\n"));`;
+  const run = async (zone: string, first: string, last: string) => {
+    const args = [
+      "eval",
+      source,
+      ...[first, last].map((text) => String(Date.parse(text))),
+      "900000",
+    ];
+    const { stdout, stderr, success } = await new Deno.Command(Deno.execPath(), {
+      args,
+      env: { TZ: zone },
+    }).output();
+    assert.ok(success, new TextDecoder().decode(stderr));
+    return new TextDecoder().decode(stdout).trim().split("\n");
+  };
+  for (
+    const [zone, first, last, offset] of [
+      ["Europe/Berlin", "2026-10-24T22:00:00Z", "2026-10-26T12:00:00Z", "+0100"],
+      ["America/New_York", "2026-11-01T00:00:00Z", "2026-11-02T12:00:00Z", "-0500"],
+    ] as const
+  ) {
+    const lines = await run(zone, first, last);
+    const marked = lines.filter((line) => / [+-]\d{4} /.test(line));
+    // A quarter of an hour each; of the last one before the next hour only the end is later than the digits repeat.
+    assert.equal(marked.length, 4, marked.join("\n"));
+    assert.ok(marked.every((line) => line.includes(` ${offset} | until `)));
+  }
+  const spring = await run("Europe/Berlin", "2026-03-28T22:00:00Z", "2026-03-29T06:00:00Z");
+  assert.deepEqual(spring.filter((line) => / [+-]\d{4} /.test(line)), []);
+  assert.equal(
+    blockOf("203.0.113.5 | since 2026-10-25 02:30:00 +0100").since,
+    Date.UTC(2026, 9, 25, 1, 30),
+  );
+  assert.match(complaint("203.0.113.5 | since 2026-02-30 02:30:00 +0100"), /is not a date/);
+  assert.match(complaint("203.0.113.5 | since 2026-10-25 02:30:00 +9999"), /is not a date/);
+});
+
 Deno.test("block lines: the original's lines keep their date", () => {
   const block = blockOf("    198.51.100.23 | since 2014-05-01 12:00:00");
   assert.equal(block.target, "198.51.100.23");

@@ -94,6 +94,40 @@ inNamespace(import.meta.url, () => {
     assert.deepEqual(faults(await checkFirewall(CONFIG)), []);
   });
 
+  for (
+    const narrow of [
+      "-p tcp -j ampere",
+      "-i eth9 -j ampere",
+      "-p udp --dport 5060 -m limit --limit 1/min -j ampere",
+    ]
+  ) {
+    Deno.test(`check firewall: a jump for some packets only is told and mended: ${narrow}`, async () => {
+      await reset("-N ampere", `-A INPUT ${narrow}`);
+      const found = faults(await checkFirewall(CONFIG));
+      assert.deepEqual(found.map(({ level }) => level), ["warning", "warning"]);
+      assert.match(found[0]!.message, /INPUT asks ampere only for packets that fulfil "-A INPUT -/);
+      await mendAll(found);
+      assert.deepEqual(faults(await checkFirewall(CONFIG)), []);
+    });
+  }
+
+  Deno.test("check firewall: a RETURN in front of the jump lets in past it", async () => {
+    await reset(
+      "-N ampere",
+      "-N fw",
+      "-A INPUT -j fw",
+      "-A fw -p udp -j RETURN",
+      "-A fw -j ampere",
+    );
+    const found = faults(await checkFirewall(CONFIG));
+    assert.match(
+      found[0]!.message,
+      /asks ampere too late: before it stands "-A fw -p udp -j RETURN"/,
+    );
+    await mendAll(found);
+    assert.deepEqual(faults(await checkFirewall(CONFIG)), []);
+  });
+
   Deno.test("check firewall: a jump in a chain of another program", async () => {
     await reset(
       "-N ampere",

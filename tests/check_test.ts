@@ -229,6 +229,74 @@ Deno.test("check: the way of a packet through the chains", () => {
   assert.equal(jumpOf("-A INPUT -j a\n-A a -j b\n-A b -j a\n"), undefined);
 });
 
+Deno.test("check: a jump for some packets only, and a RETURN in front of it", () => {
+  const jumpOf = (listing: string) => findJump(parseListing(listing), "INPUT", "ampere");
+  for (
+    const narrow of [
+      "-p tcp -j ampere",
+      "-i eth9 -j ampere",
+      "-s 10.0.0.0/8 -j ampere",
+      "! -s 10.0.0.0/8 -j ampere",
+      "-d 192.0.2.1/32 -j ampere",
+      "-p udp -m udp --dport 5060 -m limit --limit 1/min -j ampere",
+      "-p udp -m udp --dport 5060 -j ampere",
+      "-m conntrack --ctstate NEW -j ampere",
+      '-m comment --comment "a -j b" -m string --string x --algo bm --to 65535 -j ampere',
+    ]
+  ) {
+    assert.equal(jumpOf(`-A INPUT ${narrow}\n`)?.condition?.text, narrow);
+    // A wider one, wherever it stands, makes it well.
+    assert.equal(jumpOf(`-A INPUT ${narrow}\n-A INPUT -j ampere\n`)?.condition, undefined);
+  }
+  for (
+    const whole of [
+      "-j ampere",
+      "-g ampere",
+      "! -i lo -j ampere",
+      '-m comment --comment "keeps guessers out" -j ampere',
+      "-m comment --comment x -j ampere",
+      "-m addrtype --dst-type LOCAL -j ampere",
+    ]
+  ) {
+    const jump = jumpOf(`-A INPUT ${whole}\n`);
+    assert.deepEqual([jump?.text, jump?.condition], [whole, undefined]);
+  }
+  const both = "-A INPUT -p udp -j ampere\n-A INPUT -p udp -j ACCEPT\n-A INPUT -p tcp -j ampere\n";
+  assert.equal(jumpOf(both)?.condition, undefined, "UDP and TCP are all");
+  assert.deepEqual(jumpOf(both)?.passed, []);
+  assert.equal(
+    jumpOf(
+      "-A INPUT -p udp -m udp --dport 5060 -j ampere\n-A INPUT -p tcp -m tcp --dport 5061 -j ampere\n",
+    )?.condition?.text,
+    "-p udp -m udp --dport 5060 -j ampere",
+  );
+  // The condition may stand further in front.
+  assert.equal(
+    jumpOf("-A INPUT -p udp -j sip\n-A sip -j ampere\n")?.condition?.text,
+    "-p udp -j sip",
+  );
+
+  const returned = (listing: string) => jumpOf(listing)?.passed.map(({ text }) => text);
+  assert.deepEqual(returned("-A INPUT -j fw\n-A fw -p udp -j RETURN\n-A fw -j ampere\n"), [
+    "-p udp -j RETURN",
+  ]);
+  assert.deepEqual(returned("-A INPUT -p udp -j RETURN\n-A INPUT -j ampere\n"), [
+    "-p udp -j RETURN",
+  ]);
+  for (
+    const harmless of [
+      "-A INPUT -j fw\n-A fw -s 10.0.0.0/8 -j RETURN\n-A fw -j ampere\n",
+      "-A INPUT -j fw\n-A fw -p udp -j RETURN\n-A INPUT -j ampere\n",
+      "-A INPUT -j fw\n-A fw -p udp -j RETURN\n-A fw -j ampere\n-A INPUT -j ampere\n",
+    ]
+  ) {
+    assert.deepEqual(returned(harmless), [], harmless);
+  }
+  // Chains that call others many times are given up at some time.
+  const deep = Array.from({ length: 40 }, (_, i) => `-A c${i} -j c${i + 1}\n`.repeat(3)).join("");
+  assert.equal(jumpOf(`-A INPUT -j c0\n${deep}-A c40 -j DROP\n`), undefined);
+});
+
 Deno.test("check: a finding is one line and its mend another, without control characters", () => {
   const finding = problem("config", 'a "quoted" \x1b[31m word', "chmod 600 /etc/a\\b");
   assert.equal(

@@ -3,13 +3,13 @@ import {
   AmiClient,
   type AmiClientOptions,
   ANSWER_MS,
-  CONNECT_MS,
   type Connection,
   LoginRefusedError,
   PING_AFTER_MS,
   PORT_RETRY_MS_MAX,
   RETRY_MS_MAX,
 } from "../src/ami/client.ts";
+import { CONNECT_MS } from "../src/ami/dial.ts";
 import { BANNER, bytesOf, challengeSent, wrongAnswer } from "./asterisk_events.ts";
 import { FakeClock, settled } from "./fake_clock.ts";
 

@@ -15,6 +15,7 @@ import {
 } from "../tools/compile.ts";
 import { DenortError, denortFromNpm, elfLength } from "../tools/denort.ts";
 import { compiledAmpere, compileTo, executableFolder } from "./executable.ts";
+import { sh } from "./namespace.ts";
 import { doInSandbox, HAS_SANDBOX, runInSandbox } from "./sandbox.ts";
 
 const NO_SANDBOX = { ignore: !HAS_SANDBOX };
@@ -61,7 +62,14 @@ Deno.test("the executable has exactly these permissions", async () => {
     allow_run: ["iptables", "ip6tables", "ipset"],
     allow_net: [],
     allow_sys: ["networkInterfaces"],
-    allow_read: ["/etc/ampere", "/var/lib/ampere", "/var/log", "/run/ampere"],
+    allow_read: [
+      "/etc/ampere",
+      "/etc/resolv.conf",
+      "/run/systemd/resolve/resolv.conf",
+      "/var/lib/ampere",
+      "/var/log",
+      "/run/ampere",
+    ],
     allow_write: ["/var/lib/ampere", "/var/log", "/run/ampere"],
     allow_env: null,
     allow_ffi: null,
@@ -92,6 +100,36 @@ Deno.test("--allow-path adds folders to read and write, also ones with a comma, 
     allow_write: [...write, "/srv/a", "/srv/b,c"],
   });
 });
+
+Deno.test(
+  "the executable learns the gateway from its standard input, always anew",
+  NO_SANDBOX,
+  async () => {
+    const program = await compileTo("neighbours", {
+      entry: join(PROJECT, "tests/neighbours_program.ts"),
+    });
+    const script = `
+echo nameserver 192.0.2.53 > /run/resolv.conf && mount --bind /run/resolv.conf /etc/resolv.conf
+ip link set lo up && ip link add v0 type veth peer name v1 && ip addr add 192.0.2.2/24 dev v0
+ip link set v0 up && ip link set v1 up && ip route add default via 192.0.2.1
+${program} 2 < /proc/net/route & sleep 0.5; ip route replace default via 192.0.2.9; wait
+echo 192.0.2.1 | ${program} 1
+`;
+    const { out, err } = await sh(
+      "unshare",
+      "-nm",
+      "sh",
+      "-c",
+      `mount -t tmpfs none /run && ${script}`,
+    );
+    const resolvers = ["192.0.2.53"];
+    assert.deepEqual(out.trim().split("\n").map((line) => JSON.parse(line)), [
+      { gateways: ["192.0.2.1"], resolvers },
+      { gateways: ["192.0.2.9"], resolvers },
+      { gateways: [], resolvers },
+    ], err);
+  },
+);
 
 Deno.test("the executable holds no npm package and no code cache", async () => {
   const { metadata, modules } = await metadataOf(await compiledAmpere());
@@ -175,6 +213,8 @@ await attempt("sqlite-attach", () => new DatabaseSync("/var/lib/ampere/x.db").ex
 await attempt("host-name", () => Deno.hostname());
 
 await attempt("own-run", () => run("iptables"));
+await attempt("read-routes", () => Deno.readTextFileSync("/proc/net/route"));
+await attempt("own-resolvers", () => Deno.readTextFileSync("/etc/resolv.conf"));
 await attempt("own-read", () => Deno.readTextFileSync("/etc/ampere/ampere.cfg"));
 await attempt("own-database", () => new DatabaseSync("/var/lib/ampere/x.db").exec("CREATE TABLE x (y)"));
 await attempt("own-log", () => Deno.writeTextFileSync("/var/log/ampere.log", "x"));
@@ -204,7 +244,7 @@ Deno.test(
       SHOWN,
     );
     const outcomes = said.trim().split("\n").map((line) => line.split(/ (.*)/s));
-    assert.equal(outcomes.length, 30);
+    assert.equal(outcomes.length, 32);
     for (const [name, outcome] of outcomes) {
       const expected = name!.startsWith("own-")
         ? "done"

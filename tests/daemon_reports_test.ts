@@ -1,14 +1,15 @@
 /** What the daemon tells the outside: notices, the hosts under suspicion, the status. */
 
 import assert from "node:assert/strict";
-import { AddressSet } from "../src/address.ts";
 import { type Config, DEFAULT_CONFIG } from "../src/config.ts";
 import { Daemon } from "../src/daemon.ts";
+import { exemptAddresses } from "../src/exempt.ts";
+import { formatMetrics } from "../src/metrics.ts";
 import { Log } from "../src/log.ts";
 import { MemoryBlockList } from "../src/memory_block_list.ts";
 import type { Notice } from "../src/notice.ts";
 import { statusOf } from "../src/status.ts";
-import { wrongAnswer } from "./asterisk_events.ts";
+import { challengeSent, wrongAnswer } from "./asterisk_events.ts";
 import { FakeAsterisk } from "./fake_asterisk.ts";
 import { until } from "./namespace.ts";
 
@@ -23,6 +24,7 @@ async function withDaemon(
     lines: string[],
   ) => Promise<void>,
   dryRun = false,
+  bornAt?: number,
 ): Promise<void> {
   await using asterisk = new FakeAsterisk({
     users: [{ name: "ampere", secret: "ampere", read: ["security", "system"] }],
@@ -40,9 +42,10 @@ async function withDaemon(
     list: new MemoryBlockList("(memory)"),
     backends: [],
     log: new Log({ stderr, stamps: false }),
-    exempt: (trust) => new AddressSet(trust),
+    exempt: (trust) => exemptAddresses(trust),
     notify: (notice) => void notices.push(notice),
     dryRun,
+    bornAt,
   });
   const stop = new AbortController();
   const running = daemon.run(stop.signal);
@@ -110,7 +113,7 @@ Deno.test("daemon: a trusted host's block ends, and that is reported", async () 
       event: "unblock",
       time: notices.at(-1)!.time,
       target: ADDRESS,
-      reason: "trusted now, or an address of this machine",
+      reason: "trusted now",
     });
   });
 });
@@ -120,7 +123,10 @@ Deno.test("daemon: in a dry run the log says what would be done", async () => {
     for (let i = 0; i < 3; i++) await asterisk.send(wrongAnswer(ADDRESS));
     await until("the host would be blocked", () => daemon.list.size === 1);
     assert.ok(
-      lines.some((line) => line.startsWith(`info: dry run: would block ${ADDRESS} for ever: `)),
+      lines.some((line) =>
+        line.startsWith(`info: dry run: would block ${ADDRESS} until `) &&
+        line.endsWith("(in doubt: its address can be forged)")
+      ),
       lines.join("\n"),
     );
   }, true);
@@ -134,4 +140,72 @@ Deno.test("daemon: a stranger who writes Shutdown cannot fill the log", async ()
     await until("all is read", () => daemon.counters.events.has("ChallengeResponseFailed PJSIP"));
     assert.equal(lines.filter((line) => line.includes("shuts down")).length, 1);
   });
+});
+
+Deno.test("daemon: attempts under way when a host was blocked are counted and told", async () => {
+  await withDaemon({}, async (daemon, asterisk, _notices, lines) => {
+    await asterisk.send(Array.from({ length: 10 }, () => wrongAnswer(ADDRESS)).join(""));
+    await until(
+      "they are told",
+      () => lines.some((line) => line.includes("under way when it was")),
+    );
+    assert.ok(
+      lines.some((line) =>
+        line.startsWith(`info: ${ADDRESS} had 7 more failed attempts under way`)
+      ),
+      lines.join("\n"),
+    );
+    assert.equal(daemon.counters.lateAttempts, 7);
+    assert.equal(statusOf(daemon, Date.now()).events.late, 7);
+    assert.match(formatMetrics(daemon), /^ampere_late_attempts_total 7$/m);
+  });
+});
+
+Deno.test("daemon: failures behind an address that is never blocked are counted by cause, and told with what helps", async () => {
+  await withDaemon({ trust: ["198.51.100.7"] }, async (daemon, asterisk, _notices, lines) => {
+    for (let i = 0; i < 3; i++) await asterisk.send(wrongAnswer("127.0.0.1"));
+    await asterisk.send(wrongAnswer("198.51.100.7"));
+    await until("all is read", () => daemon.counters.eventsTotal >= 4);
+    await until(
+      "it is told",
+      () => lines.some((line) => line.includes("which is never blocked")),
+      15_000,
+    );
+    assert.deepEqual(Object.fromEntries(daemon.counters.exemptFailures), {
+      loopback: 3,
+      trusted: 1,
+    });
+    const told = lines.filter((line) => line.includes("which is never blocked"));
+    assert.equal(told.length, 2);
+    assert.match(
+      told[0]!,
+      /^warn: 3 failed logins from 127\.0\.0\.1, .*\(loopback\).*host networking/,
+    );
+    assert.ok(!/trust =/.test(told.join()), "to trust a proxy is never the advice");
+    assert.match(formatMetrics(daemon), /^ampere_exempt_failures_total\{cause="loopback"\} 3$/m);
+    assert.deepEqual(statusOf(daemon, Date.now()).events.exemptFailures, {
+      loopback: 3,
+      trusted: 1,
+    });
+  });
+});
+
+Deno.test("daemon: with a new list silence costs nothing, with one of yesterday it does", async () => {
+  for (const [bornAt, points] of [[Date.now(), 0], [Date.now() - 86_400_000, 4]] as const) {
+    await withDaemon(
+      { patience: 1 },
+      async (daemon, asterisk, _notices, lines) => {
+        await asterisk.send(challengeSent(ADDRESS));
+        await until("it is read", () => daemon.table.waiting === 1);
+        await until("the patience is over", () => daemon.table.waiting === 0);
+        assert.equal(daemon.worstHosts(1)[0]?.points ?? 0, points);
+        assert.equal(
+          lines.some((line) => line.includes("the list of blocks is new")),
+          points === 0,
+        );
+      },
+      false,
+      bornAt,
+    );
+  }
 });

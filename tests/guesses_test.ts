@@ -4,8 +4,10 @@ import assert from "node:assert/strict";
 import { AddressSet } from "../src/address.ts";
 import {
   ATTEMPT_POINTS,
+  ATTEMPTS_MAX,
   BENIGN_ACL_NAMES,
   FORGIVEN_A_DAY,
+  HOSTS_MAX,
   RETRANSMISSIONS_MAX,
 } from "../src/penalties.ts";
 import { NETWORK_BLOCKS_MAX, SHARED_NETWORK_HOSTS_MIN } from "../src/penalties/network_failures.ts";
@@ -383,4 +385,94 @@ Deno.test("guesses: a burst of fifteen answers is one attempt of a host in good 
   );
   assert.equal(burst(burst(standing(), 15).after(30 * SECOND), 15).points(), 10);
   assert.deepEqual(burst(new TableBench(), 3).blocked, [HOST], "a stranger's answers are attempts");
+});
+
+Deno.test("guesses: a login at one service forgives nothing that failed at another under the same name", () => {
+  const failures = [
+    () => wrongAnswer(HOST, { service: "SIP", account: "own" }),
+    () =>
+      printEvent({
+        kind: "InvalidPassword",
+        service: "AMI",
+        account: "own",
+        session: "0x1",
+        remote: remoteOf(HOST, "TCP"),
+        tail: [["SessionTV", "1970-01-01T00:00:00.000+0000"]],
+      }),
+  ];
+  for (const failure of failures) {
+    const bench = new TableBench();
+    let guesses = 0;
+    for (; guesses < 1_000 && bench.blocked.length === 0; guesses++) {
+      bench.take(failure(), successfulAuth(HOST, { account: "own" })).after(SECOND);
+    }
+    assert.ok(guesses <= FORGIVEN_A_DAY + 31, `${guesses} guesses`);
+  }
+});
+
+Deno.test("guesses: a network is proven guilty by what can't be forged alone", () => {
+  const blocks = (transports: string[]) => {
+    const bench = new TableBench({ ipv6Prefix: 64 });
+    transports.forEach((transport, i) => {
+      const address = `2001:db8:0:1::${i + 1}`;
+      bench.take(wrongAnswer(address, { remote: remoteOf(address, transport) }));
+    });
+    return bench.offences.map(({ target, proven }) => [target, proven]);
+  };
+  const network = "2001:db8:0:1::/64";
+  assert.deepEqual(blocks(["UDP", "UDP", "TLS"]), [[network, false]], "one mistyped, two forged");
+  assert.deepEqual(blocks(["TLS", "TLS", "TLS"]), [[network, true]]);
+});
+
+Deno.test("guesses: who belongs in a network pays for nothing that strangers did there, or in its name", () => {
+  const bench = new TableBench({ ipv6Prefix: 64 }).take(successfulAuth("2001:db8:0:1::beef"));
+  for (let i = 1; i <= 8 + NETWORK_BLOCKS_MAX / 2; i++) {
+    bench.take(wrongAnswer(`2001:db8:0:1::${i}`));
+  }
+  assert.ok(bench.blocked.length > 0);
+  bench.take(wrongAnswer("2001:db8:0:1::beef"));
+  assert.ok(!bench.blocked.includes("2001:db8:0:1::beef"));
+});
+
+Deno.test("guesses: what is forgiven was the proven part of what a host did", () => {
+  const standing = new TableBench({ loyalty: 1 }).take(successfulAuth(HOST, { account: "own" }));
+  // A phone that fails once at each registration over TLS, and somebody who forges its address meanwhile.
+  for (let i = 0; i < 100 && standing.blocked.length === 0; i++) {
+    standing.take(wrongAnswer(HOST, { account: "x" }));
+    const over = { account: "own", remote: remoteOf(HOST, "TLS") };
+    standing.take(wrongAnswer(HOST, over));
+    if (standing.blocked.length === 0) standing.take(successfulAuth(HOST, over));
+    standing.after(SECOND);
+  }
+  assert.deepEqual(standing.offences.map(({ grounds, proven }) => [grounds, proven]), [[
+    "good standing",
+    false,
+  ]]);
+});
+
+Deno.test("guesses: at patience = 0 unknown accounts without a challenge are hosts like others", () => {
+  const bench = new TableBench({ patienceMs: 0 });
+  for (let i = 0; i < HOSTS_MAX + 10; i++) {
+    const address = `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`;
+    bench.take(printEvent({
+      kind: "InvalidAccountID",
+      service: "PJSIP",
+      session: "a",
+      remote: remoteOf(address),
+    }));
+  }
+  assert.equal(bench.table.size, HOSTS_MAX);
+  bench.after(DAY + SECOND);
+  assert.equal(bench.table.size, 0);
+});
+
+Deno.test("guesses: an attempt for which room was made by a block leaves nothing to whoever comes next", () => {
+  const bench = new TableBench({ loyalty: 2, creditMs: 0 });
+  for (let i = 0; i < ATTEMPTS_MAX; i++) bench.take(challengeSent(HOST));
+  // To make room the oldest challenge costs 4, and the next one 10 more.
+  bench.take(challengeSent(HOST), wrongAnswer(HOST, { account: "own" }));
+  assert.deepEqual(bench.blocked, [HOST]);
+  const next = "203.0.113.6";
+  bench.take(wrongAnswer(next, { account: "boss" }), successfulAuth(next, { account: "own" }));
+  assert.equal(bench.points(next), 5, "not forgiven: it never failed on its own account");
 });

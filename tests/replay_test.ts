@@ -353,6 +353,37 @@ Deno.test("replay: files in the order of their times; a missing one does not hid
   }
 });
 
+Deno.test("replay: an event with a time that does not exist is told and left out, and stops no clock", async () => {
+  const folder = await Deno.makeTempDir();
+  const at = (second: number) => `2026-11-22T08:00:0${second}.000+0000`;
+  const wrong = (time: string, address = "203.0.113.9") => wrongAnswer(address, { time });
+  const impossible = "2026-13-41T08:00:00.000+0000";
+  const stream = wrong(at(1)) + wrong(impossible, "203.0.113.10").repeat(7) + wrong(at(2)) +
+    wrong(at(3));
+  try {
+    for (const first of ["", wrong(impossible)]) {
+      await Deno.writeFile(`${folder}/a.ami`, bytesOf(first + stream));
+      const { code, out, err } = await cli([`${folder}/a.ami`]);
+      assert.equal(code, 0);
+      assert.equal(err.trim().split("\n").length, 5, err);
+      assert.match(
+        err,
+        /^warning: .*a\.ami: security event \d \(EventTV "2026-13-41T08:00:00\.000\+0000", /,
+      );
+      assert.match(out, /1 host would have been blocked/);
+      assert.match(out, /3 security events of 1 host from 2026-11-22/);
+      assert.match(
+        out,
+        new RegExp(`${first === "" ? 7 : 8} messages tampered with: \\d malformed`),
+      );
+      assert.doesNotMatch(out, /NaN/);
+      assert.doesNotMatch((await cli([`${folder}/a.ami`], true)).out, /NaN/);
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("replay: without the right to read, the way round that is told works", async () => {
   const folder = await Deno.makeTempDir();
   const file = `${folder}/a b.ami`;

@@ -48,6 +48,7 @@ export function source(
     startedAt: NOW - 3_600_000,
     connectedSince: connected ? NOW - 60_000 : undefined,
     dryRun: false,
+    neverBlocked: [{ target: "192.0.2.1", cause: "default gateway" }],
     table: { size: 4, standingSize: 2, waiting: 2, evicted: 0, proxies: 0 },
     list: {
       path: DEFAULT_CONFIG.database,

@@ -29,6 +29,9 @@ const PROGRAMS = ["iptables", "ip6tables", "ipset"] as const;
 /** Read only: nothing in the program changes the configuration. */
 const CONFIG_FOLDER = "/etc/ampere";
 
+/** Read only: the resolvers, which are never blocked (src/neighbours.ts). */
+const RESOLVER_FILES = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"] as const;
+
 /** Read and write: the block list, the log, the socket of `--status`. */
 const STATE_FOLDERS = ["/var/lib/ampere", "/var/log", "/run/ampere"] as const;
 
@@ -96,7 +99,7 @@ export function permissionFlags(allowPaths: readonly string[] = []): string[] {
     `--allow-run=${PROGRAMS.join(",")}`,
     "--allow-net",
     "--allow-sys=networkInterfaces",
-    `--allow-read=${[CONFIG_FOLDER, ...STATE_FOLDERS, ...extra].join(",")}`,
+    `--allow-read=${[CONFIG_FOLDER, ...RESOLVER_FILES, ...STATE_FOLDERS, ...extra].join(",")}`,
     `--allow-write=${[...STATE_FOLDERS, ...extra].join(",")}`,
   ];
 }

@@ -5,11 +5,9 @@
  */
 
 import { type Clock, sleep, systemClock } from "../clock.ts";
+import { CONNECT_MS, dial, DialError } from "./dial.ts";
 import { EventReader, type EventReaderHandlers } from "./event_reader.ts";
 import { latin1 } from "./framer.ts";
-
-/** How long the TCP connection may take, in milliseconds. */
-export const CONNECT_MS = 5_000;
 
 /** How long Asterisk may take to answer an action, in milliseconds. */
 export const ANSWER_MS = 10_000;
@@ -62,6 +60,14 @@ export interface Login {
   readonly pass: string;
 }
 
+/** What opens a connection is told, and tells. */
+export interface Opening {
+  /** Gives up. */
+  readonly signal: AbortSignal;
+  /** Takes all addresses of the server. */
+  readonly resolved: (addresses: readonly string[]) => void;
+}
+
 /** What the {@linkcode AmiClient} tells, besides the events. */
 export interface AmiClientHandlers extends Omit<EventReaderHandlers, "response" | "banner"> {
   /** All that one read brought has been handed on. */
@@ -70,6 +76,8 @@ export interface AmiClientHandlers extends Omit<EventReaderHandlers, "response" 
   connected(banner: string): void;
   /** The connection ended, or could not be made; told once for each cause in a row. */
   disconnected(why: string): void;
+  /** The addresses of the server were looked up: all of them, before one is connected to. */
+  peers?(addresses: readonly string[]): void;
 }
 
 /** Asterisk refused the user name or the password. */
@@ -102,7 +110,7 @@ export interface AmiClientOptions {
   /** Time and timers; default: the machine's. */
   clock?: Clock;
   /** Opens the connection. */
-  connect?: (login: Login) => Promise<Connection>;
+  connect?: (login: Login, opening: Opening) => Promise<Connection>;
   /** Also the first refusal of the login is tried again. */
   persistent?: boolean;
   /** A number in [0, 1), for jitter. */
@@ -129,7 +137,7 @@ export class AmiClient {
   readonly #login: Login;
   readonly #handlers: AmiClientHandlers;
   readonly #clock: Clock;
-  readonly #open: (login: Login) => Promise<Connection>;
+  readonly #open: (login: Login, opening: Opening) => Promise<Connection>;
   readonly #random: () => number;
   readonly #actionId: () => string;
   #connection: Connection | undefined;
@@ -282,13 +290,16 @@ export class AmiClient {
   }
 
   async #connect(signal: AbortSignal): Promise<Connection> {
-    let late = false;
-    const opening = this.#open(this.#login).then((connection) => {
-      if (late || signal.aborted) connection.close();
+    const late = new AbortController();
+    const opening = this.#open(this.#login, {
+      signal: late.signal,
+      resolved: (addresses) => this.#handlers.peers?.(addresses),
+    }).then((connection) => {
+      if (late.signal.aborted) connection.close();
       return connection;
     });
     const timeout = sleep(this.#clock, CONNECT_MS, signal).then(() => {
-      late = true;
+      late.abort();
       return undefined;
     });
     try {
@@ -302,9 +313,10 @@ export class AmiClient {
     } catch (error) {
       if (error instanceof ConnectionError) throw error;
       throw new ConnectionError(
-        `cannot connect to ${this.#where}: ${
-          reasonOf(error)
-        }. Is Asterisk running, with enabled = yes and this port in manager.conf?`,
+        `cannot connect to ${this.#where}: ${reasonOf(error)}. ` +
+          (error instanceof DialError && error.aboutName
+            ? 'Correct "host", or write the address in the place of the name'
+            : "Is Asterisk running, with enabled = yes and this port in manager.conf?"),
         true,
       );
     }
@@ -424,8 +436,8 @@ export class AmiClient {
   }
 }
 
-async function openTcp(login: Login): Promise<Connection> {
-  const connection = await Deno.connect({ hostname: login.host, port: login.port });
+async function openTcp(login: Login, opening: Opening): Promise<Connection> {
+  const connection = await dial(login.host, login.port, opening);
   connection.setNoDelay(true);
   // So that the kernel, too, notices a peer that is gone.
   connection.setKeepAlive(true);

@@ -47,6 +47,7 @@ export class DatabaseLock implements Disposable {
  * The lock is not on the database itself: that must stay writable for the others.
  *
  * @param path path of the database
+ * @param taken makes the error for a lock that another process holds
  * @returns the lock; release it at the end
  * @throws BlockListError `running` when another process holds it (with its number), or what hinders
  *
@@ -56,7 +57,10 @@ export class DatabaseLock implements Disposable {
  * using _lock = lockDatabase("/var/lib/ampere/ampere.db");
  * ```
  */
-export function lockDatabase(path: string): DatabaseLock {
+export function lockDatabase(
+  path: string,
+  taken: (pid: number | undefined, path: string, lockPath: string) => Error = alreadyRunning,
+): DatabaseLock {
   const lockPath = `${path}.lock`;
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
     let db: DatabaseSync | undefined;
@@ -76,7 +80,7 @@ export function lockDatabase(path: string): DatabaseLock {
       if (db?.isOpen) db.close();
       switch (faultOf(error)) {
         case "busy":
-          throw alreadyRunning(holder, path, lockPath);
+          throw taken(holder, path, lockPath);
         case "readonly":
           return new DatabaseLock(undefined); // A second daemon could not write either.
         case "foreign":

@@ -4,14 +4,11 @@
  * @module
  */
 
-import { connect, type Socket } from "node:net";
 import { parseAddress } from "../address.ts";
+import { dial, DialError } from "../ami/dial.ts";
 import { EventReader } from "../ami/event_reader.ts";
 import { latin1 } from "../ami/framer.ts";
 import type { SecurityEvent } from "../ami/security_event.ts";
-
-/** How long connecting may take, in milliseconds. */
-export const CONNECT_MS = 5_000;
 
 /** How long an answer may take, in milliseconds; Asterisk delays that to a wrong login by one second. */
 export const ANSWER_MS = 10_000;
@@ -35,6 +32,13 @@ export interface SeenEvent {
 /** Something hindered the connection, in words. */
 export class SessionError extends Error {
   override readonly name = "SessionError";
+  /** It is about the name of the host; what is said about Asterisk does not apply then. */
+  readonly aboutName: boolean;
+
+  constructor(message: string, aboutName = false) {
+    super(message);
+    this.aboutName = aboutName;
+  }
 }
 
 /**
@@ -50,59 +54,43 @@ export class AmiSession implements Disposable {
   readonly events: SeenEvent[] = [];
   /** Asterisk's first line. */
   banner: string | undefined;
-  readonly #socket: Socket;
+  readonly #connection: Deno.TcpConn;
   readonly #reader: EventReader;
   #closed = false;
   #awaited: { id: string; resolve: (answer: Answer) => void } | undefined;
   /** Called after each read, and at the end. */
   #onRead = () => {};
 
-  private constructor(socket: Socket) {
-    this.#socket = socket;
+  private constructor(connection: Deno.TcpConn) {
+    this.#connection = connection;
     this.#reader = new EventReader({
       event: (event) => this.#event(event),
       response: (buffer, start, end) => this.#response(latin1(buffer, start, end)),
       tampered: () => {},
       banner: (line) => this.banner = line,
     });
-    socket.on("data", (chunk: Uint8Array) => {
-      this.#reader.push(chunk);
-      this.#reader.settle();
-      this.#onRead();
-    });
-    socket.on("close", () => {
-      this.#closed = true;
-      this.#onRead();
-    });
+    void this.#read();
   }
 
   /**
-   * Connects.
+   * Connects, by the same code as the daemon.
    *
    * @param host name or address
    * @param port TCP port
    * @throws {SessionError} saying what hinders
    */
-  static open(host: string, port: number): Promise<AmiSession> {
-    return new Promise((resolve, reject) => {
-      const socket = connect({ host, port });
-      const late = () => socket.destroy(new Error(`no answer within ${CONNECT_MS / 1000} s`));
-      const limit = setTimeout(late, CONNECT_MS);
-      const settled = () => clearTimeout(limit);
-      socket.on("error", (error: Error) => {
-        settled();
-        reject(new SessionError(describe(error)));
-      });
-      socket.on("connect", () => {
-        settled();
-        resolve(new AmiSession(socket));
-      });
-    });
+  static async open(host: string, port: number): Promise<AmiSession> {
+    try {
+      return new AmiSession(await dial(host, port));
+    } catch (error) {
+      if (!(error instanceof DialError)) throw error;
+      throw new SessionError(error.message, error.aboutName);
+    }
   }
 
   /** Address of the other side. */
   get remoteAddress(): string {
-    return parseAddress(this.#socket.remoteAddress ?? "") ?? "an unknown address";
+    return parseAddress(this.#connection.remoteAddr.hostname) ?? "an unknown address";
   }
 
   /**
@@ -118,7 +106,7 @@ export class AmiSession implements Disposable {
     for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`);
     let answer: Answer | undefined;
     this.#awaited = { id, resolve: (given) => answer = given };
-    this.#socket.write(lines.join("\r\n") + "\r\n\r\n");
+    void this.#write(new TextEncoder().encode(lines.join("\r\n") + "\r\n\r\n"));
     await this.waitFor(() => answer !== undefined || this.#closed, ANSWER_MS);
     if (answer !== undefined) return answer;
     throw new SessionError(
@@ -150,7 +138,39 @@ export class AmiSession implements Disposable {
 
   /** Ends it. */
   [Symbol.dispose](): void {
-    this.#socket.destroy();
+    this.#end();
+  }
+
+  async #read(): Promise<void> {
+    try {
+      for (;;) {
+        const count = await this.#connection.read(this.#reader.space());
+        if (count === null || this.#closed) break;
+        this.#reader.commit(count);
+        this.#reader.settle();
+        this.#onRead();
+      }
+    } catch {
+      // Broken is as good as closed.
+    }
+    this.#end();
+    this.#onRead();
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    try {
+      for (let at = 0; at < bytes.length;) at += await this.#connection.write(bytes.subarray(at));
+    } catch {
+      this.#end();
+      this.#onRead();
+    }
+  }
+
+  #end(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    // close() alone waits for a read that is under way.
+    this.#connection.closeWrite().catch(() => {}).finally(() => this.#connection.close());
   }
 
   #event(event: SecurityEvent): void {
@@ -172,30 +192,3 @@ export class AmiSession implements Disposable {
     });
   }
 }
-
-function describe(error: Error): string {
-  const { code } = error as { code?: unknown };
-  return typeof code === "string" ? WORDS[code] ?? code : error.message;
-}
-
-/** The host has no address; what is said about Asterisk does not apply then. */
-const NAME_UNKNOWN = "its name is not known";
-const NAME_UNKNOWN_NOW = "its name cannot be looked up at present";
-
-/**
- * Whether an error of {@linkcode AmiSession.open} is about the name and not about what is at the address.
- *
- * @param error what was thrown
- */
-export function isAboutName(error: SessionError): boolean {
-  return error.message === NAME_UNKNOWN || error.message === NAME_UNKNOWN_NOW;
-}
-
-const WORDS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: "connection refused",
-  EHOSTUNREACH: "no route to it",
-  ENETUNREACH: "no route to it",
-  ENOTFOUND: NAME_UNKNOWN,
-  EAI_AGAIN: NAME_UNKNOWN_NOW,
-  ETIMEDOUT: "no answer",
-};

@@ -21,7 +21,7 @@ import { AddressSet } from "../address.ts";
 import type { Config } from "../config.ts";
 import { exemptAddresses } from "../exempt.ts";
 import { escapeText } from "../log.ts";
-import { AmiSession, type Answer, isAboutName, SessionError } from "./ami_session.ts";
+import { AmiSession, type Answer, SessionError } from "./ami_session.ts";
 import { type Finding, ok, problem, warning } from "./finding.ts";
 
 const ABOUT = "asterisk";
@@ -75,7 +75,7 @@ export async function checkAsterisk(
       problem(
         ABOUT,
         `AMI at ${where} cannot be reached: ${error.message}`,
-        isAboutName(error)
+        error.aboutName
           ? 'correct "host", or write the address in the place of the name'
           : "start Asterisk; or, in manager.conf, section [general]: enabled = yes, and the same port and bindaddr as here; " +
             "then: asterisk -rx 'manager reload'",

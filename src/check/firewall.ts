@@ -127,9 +127,19 @@ function checkJump(jump: Jump, config: Config, family: Family): Finding {
   const name = `IPv${family}`;
   const where = jump.chain === "INPUT" ? "INPUT" : `INPUT, by way of ${jump.chain},`;
   const first = jump.passed[0];
+  if (first === undefined && jump.condition === undefined) {
+    return ok(ABOUT, `${name}: ${where} asks ${chain} before it lets anybody in`);
+  }
   if (first === undefined) {
-    const only = jump.text === `-j ${chain}` ? "" : ` (for packets with ${shown(jump.text)})`;
-    return ok(ABOUT, `${name}: ${where} asks ${chain} before it lets anybody in${only}`);
+    const { chain: at, text } = jump.condition!;
+    return warning(
+      ABOUT,
+      `${name}: ${where} asks ${chain} only for packets that fulfil ${
+        shown(`-A ${at} ${text}`)
+      }; a blocked host that sends ` +
+        "others (SIP over TCP or TLS, another port, another interface) is not kept out",
+      moveToFront(jump, config, family),
+    );
   }
   return warning(
     ABOUT,

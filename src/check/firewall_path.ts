@@ -7,6 +7,9 @@
 /** Most chains that a packet is followed through. */
 const DEPTH_MAX = 16;
 
+/** Most chains that are looked into: each jump to a chain counts. */
+const VISITS_MAX = 10_000;
+
 /**
  * Below this port there is no service of Asterisk's (its defaults: SIP 5060 and 5061, IAX2 4569, AMI 5038, HTTP 8088): a rule that
  * accepts such a port only, like that of ssh, may stand in front of the chain.
@@ -27,6 +30,8 @@ export interface Rule {
 export interface Jump extends Rule {
   /** Rules in front of it, on the packet's whole way, that let packets in past the chain. */
   readonly passed: readonly Rule[];
+  /** What only holds for some packets on the way to it: the first such rule, which may be the jump itself. */
+  readonly condition: Rule | undefined;
 }
 
 /**
@@ -55,7 +60,8 @@ export function parseListing(listing: string): ReadonlyMap<string, readonly Rule
  * @param chains the rules of all chains
  * @param from the built-in chain: `INPUT`, `FORWARD`
  * @param to Ampere's chain
- * @returns the first jump to it; `undefined` if none is reached
+ * @returns the best jump to it: one that all packets come to before one that only some do, else the first; `undefined` if none
+ *   is reached
  *
  * @example
  * ```ts
@@ -70,26 +76,79 @@ export function findJump(
   from: string,
   to: string,
 ): Jump | undefined {
-  const passed: Rule[] = [];
-  const visit = (chain: string, depth: number): Jump | undefined => {
-    for (const rule of chains.get(chain) ?? []) {
-      if (rule.target === to) return { ...rule, passed: [...passed] };
-      if (rule.target === "ACCEPT") {
-        if (isBroad(rule)) passed.push(rule);
-      } else if (rule.target !== undefined && chains.has(rule.target) && depth < DEPTH_MAX) {
-        // What a chain accepts counts only if strangers get into that chain.
-        const before = passed.length;
-        const found = visit(rule.target, depth + 1);
-        if (found !== undefined) return found;
-        if (!isOpenToStrangers(rule)) passed.length = before;
-      }
-    }
-    return undefined;
-  };
-  return visit(from, 0);
+  const jumps = jumpsOf(chains, from, to);
+  const whole = jumps.filter(({ condition }) => condition === undefined);
+  return whole.find(({ passed }) => passed.length === 0) ?? whole[0] ?? joined(jumps) ?? jumps[0];
 }
 
-/** Whether an ACCEPT lets packets of a stranger get to Asterisk. */
+/** All jumps that packets come to, in their order. */
+function jumpsOf(
+  chains: ReadonlyMap<string, readonly Rule[]>,
+  from: string,
+  to: string,
+): Jump[] {
+  const jumps: Jump[] = [];
+  let passed: Rule[] = [];
+  let visits = 0;
+  const visit = (chain: string, depth: number, condition: Rule | undefined): void => {
+    for (const rule of chains.get(chain) ?? []) {
+      const narrowed = condition ?? (isForAll(rule) ? undefined : rule);
+      if (rule.target === to) jumps.push({ ...rule, passed: [...passed], condition: narrowed });
+      else if (rule.target === "ACCEPT" || rule.target === "RETURN") {
+        if (isBroad(rule)) passed.push(rule);
+      } else if (rule.target !== undefined && chains.has(rule.target)) {
+        if (depth === DEPTH_MAX || ++visits > VISITS_MAX) continue;
+        const before = passed;
+        passed = [...before];
+        visit(rule.target, depth + 1, narrowed);
+        // What a chain accepts counts only if strangers get into that chain; what returns from it goes on here.
+        passed = isOpenToStrangers(rule)
+          ? passed.filter((one) => one.target === "ACCEPT" || before.includes(one))
+          : before;
+      }
+    }
+  };
+  visit(from, 0, undefined);
+  return jumps;
+}
+
+/** Two jumps, for UDP and for TCP, hold all that Asterisk listens to: as if the second held all. */
+function joined(jumps: readonly Jump[]): Jump | undefined {
+  const [first, second] = ["udp", "tcp"].map((protocol) => ({
+    protocol,
+    at: jumps.findIndex(({ condition, text }) =>
+      condition?.text === text && new RegExp(`^-p ${protocol} -j \\S+$`).test(text)
+    ),
+  })).sort((a, b) => a.at - b.at) as [Half, Half];
+  if (first.at === -1) return undefined;
+  // What is accepted between them is too early only for the protocol of the second.
+  const passed = jumps[second.at]!.passed.filter((rule) =>
+    jumps[first.at]!.passed.includes(rule) || !rule.text.startsWith(`-p ${first.protocol} `)
+  );
+  return { ...jumps[second.at]!, passed, condition: undefined };
+}
+
+/** Where the jump for one protocol stands. */
+interface Half {
+  readonly protocol: string;
+  readonly at: number;
+}
+
+/**
+ * Whether a rule takes every packet of a stranger: it has no condition, or none but those that are known to hold for all of
+ * them. Of any other (a protocol, a port, an interface, a source, a limit) it isn't known whether SIP always fulfils it.
+ */
+function isForAll({ text }: Rule): boolean {
+  const conditions = text
+    .replace(/-m comment --comment (?:"(?:[^"\\]|\\.)*"|\S+)/g, "")
+    .replace(/(?:^| )-[jg] .*$/, "")
+    .replace(/! -i lo(?= |$)/g, "")
+    .replace(/-m addrtype --dst-type LOCAL(?= |$)/g, "")
+    .replace(/(?:^| )-p (?:all|0)(?= |$)/g, "");
+  return conditions.trim() === "";
+}
+
+/** Whether an ACCEPT, or a RETURN in front of the jump, lets packets of a stranger get to Asterisk. */
 function isBroad(rule: Rule): boolean {
   return isOpenToStrangers(rule) && !hasOnlyPrivilegedPorts(rule);
 }

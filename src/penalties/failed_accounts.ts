@@ -4,49 +4,65 @@
  * @module
  */
 
+import type { Service } from "../ami/security_event.ts";
+
 /** Accounts of one host that are told apart; what further ones cost is counted together, and no login is theirs. */
 export const ACCOUNTS_MAX = 64;
 
 /** Where the points of further accounts are counted. */
-const FURTHER = 0;
+const FURTHER = "\0further";
 
-/** Points by host (its record) and account (a hash of its name). */
+/** Hosts that there is room for at first. */
+const SMALL = 1_024;
+
+/** Under what all failures of chan_sip are counted: no login forgives them by their account. C texts hold no NUL. */
+const ANY_OF_CHAN_SIP = "\0SIP";
+
+/** Points by host (its record) and account. */
 export class FailedAccounts {
   /** Hosts that failed on one account only, which almost all do: account and points, by record. */
-  readonly #account: number[] = [];
-  readonly #points: number[] = [];
+  readonly #accounts: string[] = new Array(SMALL).fill("");
+  #points = new Int32Array(SMALL);
+  /** Points of attempts whose address can't be forged, by record. */
+  #proven = new Int32Array(SMALL);
   /** Points by account of the hosts that failed on several. */
-  readonly #several = new Map<number, Map<number, number>>();
+  readonly #several = new Map<number, Map<string, number>>();
 
-  /** A host fails on an account. */
-  add(host: number, account: string, points: number): void {
-    const hash = hashOf(account);
+  /**
+   * A host fails on an account. What one service calls an account may be somebody else to another.
+   *
+   * @param proven its address can't be forged
+   */
+  add(host: number, service: Service, name: string, points: number, proven: boolean): void {
+    if (host >= this.#points.length) this.#grow(host);
+    if (proven) this.#proven[host]! += points;
+    const account = accountOf(service, name);
     const several = this.#several.get(host);
     if (several !== undefined) {
-      const known = several.has(hash) || several.size < ACCOUNTS_MAX ? hash : FURTHER;
+      const known = several.has(account) || several.size < ACCOUNTS_MAX ? account : FURTHER;
       several.set(known, (several.get(known) ?? 0) + points);
-    } else if ((this.#points[host] ?? 0) === 0 || this.#account[host] === hash) {
-      this.#account[host] = hash;
-      this.#points[host] = (this.#points[host] ?? 0) + points;
+    } else if (this.#points[host]! === 0 || this.#accounts[host] === account) {
+      this.#accounts[host] = account;
+      this.#points[host] = this.#points[host]! + points;
     } else {
       this.#several.set(
         host,
-        new Map([[this.#account[host]!, this.#points[host]!], [hash, points]]),
+        new Map([[this.#accounts[host]!, this.#points[host]!], [account, points]]),
       );
     }
   }
 
   /** Takes the points of one account away; how many these were. */
-  forgive(host: number, account: string): number {
-    const hash = hashOf(account);
+  forgive(host: number, service: Service, name: string): number {
+    const account = accountOf(service, name);
     const several = this.#several.get(host);
     if (several !== undefined) {
-      const points = several.get(hash) ?? 0;
-      several.delete(hash);
+      const points = several.get(account) ?? 0;
+      several.delete(account);
       return points;
     }
-    if (this.#account[host] !== hash) return 0;
-    const points = this.#points[host] ?? 0;
+    if (this.#accounts[host] !== account) return 0;
+    const points = this.#points[host]!;
     this.#points[host] = 0;
     return points;
   }
@@ -55,8 +71,8 @@ export class FailedAccounts {
   forgiveAny(host: number, most: number): number {
     const several = this.#several.get(host);
     if (several === undefined) {
-      const points = Math.min(most, this.#points[host] ?? 0);
-      this.#points[host] = (this.#points[host] ?? 0) - points;
+      const points = Math.min(most, this.#points[host]!);
+      this.#points[host] = this.#points[host]! - points;
       return points;
     }
     let left = most;
@@ -70,18 +86,50 @@ export class FailedAccounts {
     return most - left;
   }
 
+  /** Points of a host's attempts whose address can't be forged. */
+  provenOf(host: number): number {
+    return this.#proven[host] ?? 0;
+  }
+
+  /**
+   * Points were forgiven. Which of its failures these were is not known: they are taken for the proven ones, so that what
+   * a forger did never counts as proven.
+   */
+  forgiveProven(host: number, points: number): void {
+    this.#proven[host] = Math.max(0, this.provenOf(host) - points);
+  }
+
   /** The host has left the table: its record may be another's soon. */
   remove(host: number): void {
+    if (host >= this.#points.length) return;
     this.#points[host] = 0;
+    this.#proven[host] = 0;
     this.#several.delete(host);
+  }
+
+  #grow(host: number): void {
+    const room = Math.max(2 * this.#points.length, host + 1);
+    const grown = (numbers: Int32Array) => {
+      const more = new Int32Array(room);
+      more.set(numbers);
+      return more;
+    };
+    while (this.#accounts.length < room) this.#accounts.push("");
+    this.#points = grown(this.#points);
+    this.#proven = grown(this.#proven);
   }
 }
 
-/** A hash of an account's name, never {@linkcode FURTHER} (FNV-1a, 32 bits). */
+/** A hash of an account's name, never 0 (FNV-1a, 32 bits). */
 export function hashOf(account: string): number {
   let hash = 0x811c9dc5 | 0;
   for (let i = 0; i < account.length; i++) {
     hash = Math.imul(hash ^ account.charCodeAt(i), 0x01000193);
   }
-  return hash === FURTHER ? 1 : hash;
+  return hash === 0 ? 1 : hash;
+}
+
+function accountOf(service: Service, name: string): string {
+  if (service === "PJSIP") return name;
+  return service === "SIP" ? ANY_OF_CHAN_SIP : `\0${service} ${name}`;
 }

@@ -25,6 +25,8 @@ export interface NetworkVerdict {
   readonly verdict: "nothing" | "host" | "network";
   /** Points of the network. */
   readonly points: number;
+  /** Attempts whose address can't be forged would have been too many alone. */
+  readonly proven: boolean;
 }
 
 interface Counted {
@@ -32,6 +34,9 @@ interface Counted {
   strange: number;
   /** Points of hosts in good standing. */
   own: number;
+  /** The points of both whose address can't be forged. */
+  provenStrange: number;
+  provenOwn: number;
   /** The first hosts that failed and never logged in. */
   readonly hosts: Set<string>;
   blocks: number;
@@ -46,9 +51,10 @@ interface Counted {
  * import { NetworkFailures } from "./network_failures.ts";
  *
  * const failures = new NetworkFailures();
- * for (const i of [1, 2]) failures.add("2001:db8::/64", `2001:db8::${i}`, 5, false, 0);
- * failures.add("2001:db8::/64", "2001:db8::3", 5, false, 0);
- * console.log(failures.judge("2001:db8::/64", 15, 150, false).verdict); // network
+ * const failed = { standing: false, proven: true };
+ * for (const i of [1, 2, 3]) failures.add("2001:db8::/64", `2001:db8::${i}`, 5, failed, 0);
+ * const limits = { strange: 15, own: 150 };
+ * console.log(failures.judge("2001:db8::/64", limits, false, false).verdict); // network
  * ```
  */
 export class NetworkFailures {
@@ -79,20 +85,38 @@ export class NetworkFailures {
    * @param network whose
    * @param host its address
    * @param points what it costs
-   * @param standing the host is in good standing
+   * @param how whether the host is in good standing, and its address can't be forged
    * @param now clock value, in milliseconds
    */
-  add(network: string, host: string, points: number, standing: boolean, now: number): void {
+  add(
+    network: string,
+    host: string,
+    points: number,
+    how: { readonly standing: boolean; readonly proven: boolean },
+    now: number,
+  ): void {
     let counted = this.#networks.get(network);
     this.#networks.delete(network);
     if (counted === undefined || now - counted.at > this.#forgetMs) {
-      counted = { strange: 0, own: 0, hosts: new Set(), blocks: 0, at: now };
+      counted = {
+        strange: 0,
+        own: 0,
+        provenStrange: 0,
+        provenOwn: 0,
+        hosts: new Set(),
+        blocks: 0,
+        at: now,
+      };
     }
     this.#networks.set(network, counted);
     counted.at = now;
-    if (standing) counted.own += points;
-    else {
+    const proven = how.proven ? points : 0;
+    if (how.standing) {
+      counted.own += points;
+      counted.provenOwn += proven;
+    } else {
       counted.strange += points;
+      counted.provenStrange += proven;
       if (counted.hosts.size < SHARED_NETWORK_HOSTS_MIN) counted.hosts.add(host);
     }
     if (this.#networks.size <= NETWORKS_MAX) return;
@@ -106,24 +130,33 @@ export class NetworkFailures {
    * Whether the failures of a network are too many, beside those of the host that failed last.
    *
    * @param network whose
-   * @param limit points of strangers at which they are
-   * @param standingLimit points of hosts in good standing at which they are
+   * @param limits points at which they are: of strangers, and of hosts in good standing
    * @param shared somebody in the network must not suffer for it
+   * @param standing the host that failed last is in good standing: what strangers did is not its guilt
    */
-  judge(network: string, limit: number, standingLimit: number, shared: boolean): NetworkVerdict {
+  judge(
+    network: string,
+    limits: { readonly strange: number; readonly own: number },
+    shared: boolean,
+    standing: boolean,
+  ): NetworkVerdict {
     const counted = this.#networks.get(network);
-    if (counted === undefined) return { verdict: "nothing", points: 0 };
+    if (counted === undefined) return { verdict: "nothing", points: 0, proven: false };
     const hostsMin = shared ? SHARED_NETWORK_HOSTS_MIN : NETWORK_HOSTS_MIN;
-    const strange = counted.hosts.size >= hostsMin && counted.strange >= limit;
+    const strange = counted.hosts.size >= hostsMin && counted.strange >= limits.strange &&
+      !(shared && standing);
     const points = strange ? counted.strange : counted.own;
-    if (!strange && counted.own < standingLimit) return { verdict: "nothing", points };
+    const proven = strange
+      ? counted.provenStrange >= limits.strange
+      : counted.provenOwn >= limits.own;
+    if (!strange && counted.own < limits.own) return { verdict: "nothing", points, proven };
     if (!shared) {
       this.#networks.delete(network);
-      return { verdict: "network", points };
+      return { verdict: "network", points, proven };
     }
-    if (++counted.blocks <= NETWORK_BLOCKS_MAX) return { verdict: "host", points };
+    if (++counted.blocks <= NETWORK_BLOCKS_MAX) return { verdict: "host", points, proven };
     counted.blocks = 0;
-    return { verdict: "network", points };
+    return { verdict: "network", points, proven };
   }
 
   /** Points of a host are forgiven; it is not counted as one that fails when it has none left. */
@@ -134,6 +167,8 @@ export class NetworkFailures {
     const strange = Math.min(points, counted.strange);
     counted.strange -= strange;
     counted.own = Math.max(0, counted.own - (points - strange));
+    counted.provenStrange = Math.max(0, counted.provenStrange - strange);
+    counted.provenOwn = Math.max(0, counted.provenOwn - (points - strange));
     if (left === 0) counted.hosts.delete(host);
     if (counted.strange === 0 && counted.own === 0) this.#networks.delete(network);
   }

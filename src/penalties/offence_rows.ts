@@ -5,6 +5,7 @@
  */
 
 import type { HostKey } from "./host_key.ts";
+import { LATE_MS } from "./late_attempts.ts";
 
 /** Most hosts of which that is known; the one that was blocked longest ago goes first. */
 export const ROWS_MAX = 65_536;
@@ -30,7 +31,7 @@ export class OffenceRows {
   }
 
   /**
-   * A host is blocked.
+   * A host is blocked. What was under way then is no further block: some phones answer a challenge fifteen times at once.
    *
    * @param host who
    * @param now clock value, in milliseconds
@@ -39,6 +40,7 @@ export class OffenceRows {
    */
   next(host: HostKey, now: number, forgetMs: number): number {
     const row = this.#rows.get(host);
+    if (row !== undefined && now - row.at < LATE_MS) return row.count - 1;
     const before = row !== undefined && now - row.at <= forgetMs ? row.count : 0;
     // Deleted and added again, so that the map is in the order of the blocks.
     this.#rows.delete(host);

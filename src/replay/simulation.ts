@@ -69,9 +69,12 @@ export class Simulation {
    * @returns whether it counted; false when the host was blocked already
    */
   take(event: SecurityEvent, at: number, obey: boolean): boolean {
-    // Who belongs here is not known at the beginning of a recording, as at the first start.
-    if (this.#now === 0) this.table.learnUntil(at + this.#config.learn * 1000);
-    this.#now = Math.max(this.#now, at);
+    // A time that is no number leaves the clock where it is.
+    if (at > this.#now) {
+      // Who belongs here is not known at the beginning of a recording, as at the first start.
+      if (this.#now === 0) this.table.learnUntil(at + this.#config.learn * 1000);
+      this.#now = at;
+    }
     this.#advance();
     const block = this.#blockOf(event);
     if (block !== undefined) {

@@ -200,11 +200,31 @@ onOwnMachine(import.meta.url, (executable) => {
     const { code, out, err } = await ampere(["-d"], {
       stdin: "203.0.114.1\n192.0.2.1\n203.0.113.9\n",
     });
-    assert.equal(code, 0);
+    assert.equal(code, 1);
     assert.match(out, /1 deleted/);
     assert.match(err, /line 2: 192\.0\.2\.1 is not blocked/);
     assert.match(err, /line 3: 203\.0\.113\.9 is not blocked, but 203\.0\.113\.0\/24 is/);
     assert.deepEqual(await listed(), ["203.0.113.0/24"]);
+    assert.equal((await ampere(["-d"], { stdin: "203.0.113.9\n" })).code, 1);
+    await well(["-d"], "");
+    await well(["-d"], "203.0.113.0/24\n203.0.113.0/24\n");
+  });
+
+  test("removing a network in which hosts are blocked names these hosts, and lets nobody in", async () => {
+    const hosts = Array.from({ length: 12 }, (_, i) => `203.0.113.${10 + i}`);
+    await well(["-a"], `${hosts.join("\n")}\n198.18.0.5\n2001:db8::5\n2001:db8::6\n`);
+    const stdin = "203.0.113.0/24\n198.18.0.0/24\n2001:db8::/64\n2001:db8:1::/64\n";
+    const { code, out, err } = await ampere(["-d"], { stdin });
+    assert.deepEqual([code, out], [1, "0 deleted\n"]);
+    assert.deepEqual(err.trim().split("\n"), [
+      `line 1: 203.0.113.0/24 is not blocked, but ${
+        hosts.slice(0, 10).join(", ")
+      } and 2 more are: delete those`,
+      "line 2: 198.18.0.0/24 is not blocked, but 198.18.0.5 is: delete that",
+      "line 3: 2001:db8::/64 is not blocked, but 2001:db8::5, 2001:db8::6 are: delete those",
+      "line 4: 2001:db8:1::/64 is not blocked",
+    ]);
+    assert.equal((await listed()).length, 15);
   });
 
   test("on a terminal -a and -d refuse: not in a pipeline", async () => {
@@ -555,6 +575,21 @@ onOwnMachine(import.meta.url, (executable) => {
     assert.equal(asterisk.logins.at(-1)?.secret, "n3w");
     assert.doesNotMatch(await Deno.readTextFile(LOG), /s3cret|n3w/);
     await endsSoon(running);
+  });
+
+  test("a log that nobody reads hinders neither the start nor the work", async () => {
+    await using asterisk = new AmiServer({ port: AMI_PORT });
+    await must("mkfifo", "/var/log/fifo");
+    await using running = daemon("-o", "/var/log/fifo");
+    const client = await running.alive(asterisk.client());
+    await attack(client, "203.0.113.7");
+    await blocked("203.0.113.7");
+    await using reader = new Program(["cat", "/var/log/fifo"]);
+    await reader.said(/info: blocked 203\.0\.113\.7 for ever/);
+    assert.match(reader.lines[0]!, /info: Ampere .* follows Asterisk/);
+    await endsSoon(running);
+    await reader.end();
+    assert.match(reader.lines.at(-1)!, /info: ended; 1 block stays in force/);
   });
 
   test("USR1 logs the state", async () => {

@@ -12,7 +12,7 @@ import { compiledAmpere } from "./executable.ts";
 const INSIDE = "AMPERE_TEST_EXECUTABLE";
 
 /**
- * What the machine begins with: a copy of /etc, and no other state. The last command is not `exec`: the shell is the first
+ * What the machine begins with: a copy of /etc, but for the resolver, which no test must block; and no other state. The last command is not `exec`: the shell is the first
  * process, and has to take care of orphans.
  */
 const PREPARE = `
@@ -20,6 +20,7 @@ const PREPARE = `
   mkdir /run/etc && cp -a /etc/. /run/etc && mount --bind /run/etc /etc
   mount -t tmpfs none /var/lib
   mount -t tmpfs none /var/log
+  rm -f /etc/resolv.conf && echo nameserver 127.0.0.53 > /etc/resolv.conf
   rm -rf /etc/ampere && mkdir /etc/ampere /var/lib/ampere
   ip link set lo up
   "$@"`;

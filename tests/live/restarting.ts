@@ -38,7 +38,7 @@ export function testRestarting(server: Server, executable: string, root: string)
       "core restart now": () => asterisk.restart(),
       "a stop, and a start later": async () => {
         await asterisk.stop();
-        await ampere.said(/cannot connect to .*: Connection refused/);
+        await ampere.said(/cannot connect to .*: connection refused/);
         await new Promise((resolve) => setTimeout(resolve, AWAY_MS));
         await asterisk.start();
       },
