@@ -82,7 +82,7 @@ export function testBlocking(server: Server, executable: string, root: string): 
       assert.match(
         await ampere.reason(host),
         new RegExp(
-          `for ever \\| 3 wrong passwords within \\d s, ${service} over UDP, last account "100", 15 of 15 points`,
+          `until [-:\\d ]+ \\| 3 wrong passwords within \\d s, ${service} over UDP, last account "100", 15 of 15 points`,
         ),
       );
     }
