@@ -10,7 +10,6 @@ import { literalPeers } from "./ami/dial.ts";
 import type { Tampered } from "./ami/event_reader.ts";
 import { latin1 } from "./ami/framer.ts";
 import type { SecurityEvent } from "./ami/security_event.ts";
-import { birthOf } from "./block_list/birth.ts";
 import { type Block, hasEnded, type NewBlock } from "./block_list/block.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type Config, describeConfig, formatProblem, readConfig } from "./config.ts";
@@ -83,6 +82,8 @@ export interface DaemonList {
   readonly size: number;
   readonly owed: number;
   readonly trouble: string | undefined;
+  /** When it began with nobody known, in milliseconds since 1970; 0: long ago. */
+  readonly bornAt: number;
   get(target: string): Block | undefined;
   all(): Block[];
   /** What the firewall must know of all blocks, in no order. */
@@ -849,8 +850,7 @@ async function runLogged(config: Config, invocation: DaemonInvocation, log: Log)
   const daemon: Daemon = new Daemon({
     config,
     list,
-    // A dry run without a list is as new as one.
-    bornAt: birthOf(config.database) ?? (invocation.dryRun ? Date.now() : undefined),
+    bornAt: list.bornAt,
     foresight,
     backends,
     log,

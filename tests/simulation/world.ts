@@ -444,6 +444,9 @@ class World {
       get trouble() {
         return list.trouble;
       },
+      get bornAt() {
+        return list.bornAt;
+      },
       get: (target) => list.get(target),
       all: () => list.all(),
       entries: () => list.entries(),
