@@ -10,7 +10,6 @@ import { literalPeers } from "./ami/dial.ts";
 import type { Tampered } from "./ami/event_reader.ts";
 import { latin1 } from "./ami/framer.ts";
 import type { SecurityEvent } from "./ami/security_event.ts";
-import { birthOf } from "./block_list/birth.ts";
 import { type Block, hasEnded, type NewBlock } from "./block_list/block.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type Config, describeConfig, formatProblem, readConfig } from "./config.ts";
@@ -83,6 +82,8 @@ export interface DaemonList {
   readonly size: number;
   readonly owed: number;
   readonly trouble: string | undefined;
+  /** When it began with nobody known, in milliseconds since 1970; 0: long ago. */
+  readonly bornAt: number;
   get(target: string): Block | undefined;
   all(): Block[];
   /** What the firewall must know of all blocks, in no order. */
@@ -173,6 +174,8 @@ export class Daemon {
   #saidStillArrives = 0;
   /** Addresses that are never blocked of which failures were told. */
   readonly #saidExempt = new Set<string>();
+  /** Blocked networks of which it was told that they let somebody through. */
+  readonly #saidExcepted = new Set<string>();
   /** Asterisk's events arrive; `undefined` until it was tried. */
   #following: boolean | undefined;
 
@@ -684,18 +687,30 @@ export class Daemon {
     const { added, removed, changed } = this.#list.reload(wall);
     const isSame = added.length + removed.length + changed.length === 0;
     const ended = this.#list.removeEnded(wall).length;
-    const sorted = isSame && foresight?.ended === ended &&
+    const sorted = isSame && foresight?.ended === ended && foresight.trusted.length === 0 &&
         isSameSet(foresight.exempt, this.table.policy.exempt)
       ? foresight.sorted
       : undefined;
-    this.#releaseTrusted(sorted === undefined ? undefined : foresight?.trusted);
+    if (sorted === undefined) this.#releaseTrusted();
+    else this.enforcer.setExceptions(this.table.policy.exempt.targets);
     let count = 0;
     for (const entries of sorted?.values() ?? []) count += entries.length;
     return count === this.#list.size ? sorted : undefined;
   }
 
-  /** Nobody who is exempt stays blocked. */
-  #releaseTrusted(trusted: readonly string[] = this.#findTrusted()): void {
+  /**
+   * Nobody who is exempt stays blocked: a block that holds nobody else ends; a network that holds others too stays, and lets
+   * them through.
+   */
+  #releaseTrusted(): void {
+    const { exempt } = this.table.policy;
+    const trusted: string[] = [];
+    for (const { target } of this.#list.entries()) {
+      if (!exempt.overlaps(target)) continue;
+      if (exempt.covers(target)) trusted.push(target);
+      else this.#tellExcepted(target);
+    }
+    this.enforcer.setExceptions(exempt.targets);
     if (trusted.length === 0) return;
     this.#list.remove(trusted, this.#wallClock());
     this.enforcer.release(trusted);
@@ -706,19 +721,24 @@ export class Daemon {
     }
   }
 
+  #tellExcepted(network: string): void {
+    if (this.#saidExcepted.has(network) || this.#saidExcepted.size >= LOGGED_EXEMPT_MAX) return;
+    this.#saidExcepted.add(network);
+    const within = this.table.policy.exempt.targets.filter((target) => overlaps(network, target));
+    const shown = within.slice(0, LOGGED_CHANGES_MAX).join(", ");
+    const more = within.length > LOGGED_CHANGES_MAX
+      ? ` and ${within.length - LOGGED_CHANGES_MAX} more`
+      : "";
+    this.#log.warn(
+      `${network} stays blocked, but lets through ${shown}${more}, which must never be blocked. To end the ` +
+        `whole block: ampere -d ${network}`,
+    );
+  }
+
   #whyExempt(target: string): string {
     const { exempt } = this.table.policy;
     const cause = exempt instanceof ExemptSet ? exempt.causeOf(target) : undefined;
     return RELEASED_BECAUSE[cause ?? "trusted"];
-  }
-
-  #findTrusted(): string[] {
-    const { exempt } = this.table.policy;
-    const trusted: string[] = [];
-    for (const { target } of this.#list.entries()) {
-      if (exempt.overlaps(target)) trusted.push(target);
-    }
-    return trusted;
   }
 
   // Reports
@@ -856,8 +876,7 @@ async function runLogged(config: Config, invocation: DaemonInvocation, log: Log)
   const daemon: Daemon = new Daemon({
     config,
     list,
-    // A dry run without a list is as new as one.
-    bornAt: birthOf(config.database) ?? (invocation.dryRun ? Date.now() : undefined),
+    bornAt: list.bornAt,
     foresight,
     backends,
     log,
