@@ -119,7 +119,7 @@ Deno.test("daemon: a trusted host's block ends, and that is reported", async () 
 });
 
 Deno.test("daemon: a blocked network around a host that is trusted now stays, which is told once", async () => {
-  await withDaemon({}, async (daemon, _asterisk, notices, lines) => {
+  await withDaemon({}, (daemon, _asterisk, notices, lines) => {
     daemon.list.add([{
       target: "203.0.113.0/24",
       since: Date.now(),
@@ -139,6 +139,7 @@ Deno.test("daemon: a blocked network around a host that is trusted now stays, wh
     assert.match(told[0]!, /203\.0\.113\.0\/24 stays blocked, but lets through 203\.0\.113\.7,/);
     daemon.reconfigure({ ...daemon.config, trust: ["203.0.112.0/23"] });
     assert.equal(daemon.list.size, 0);
+    return Promise.resolve();
   });
 });
 
