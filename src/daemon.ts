@@ -174,6 +174,8 @@ export class Daemon {
   #saidStillArrives = 0;
   /** Addresses that are never blocked of which failures were told. */
   readonly #saidExempt = new Set<string>();
+  /** IPv6 networks that Ampere has blocked itself: whoever logged in from them and has not failed is let through. */
+  readonly #sharedNetworks = new Set<string>();
   /** Blocked networks of which it was told that they let somebody through. */
   readonly #saidExcepted = new Set<string>();
   /** Asterisk's events arrive; `undefined` until it was tried. */
@@ -275,6 +277,7 @@ export class Daemon {
     };
     const started = this.enforcer.start(this.#list.entries(), sorted).then((failures) => {
       this.#list.readRest?.(this.#wallClock());
+      this.#findSharedNetworks();
       // The other family may have taken its time: IPv4 may work by now.
       const works = this.enforcer.status().families.some((f) => f.family === 4 && !f.failing);
       if (!works && failures.some((failure) => failure.family === 4 && isLasting(failure))) fail();
@@ -501,6 +504,8 @@ export class Daemon {
     if (fresh.size === 0) return;
     const blocks = [...fresh.values()];
     const durable = this.#list.add(blocks, now);
+    for (const { target } of blocks) if (isIpv6Network(target)) this.#sharedNetworks.add(target);
+    if (this.#sharedNetworks.size > 0) this.#setExceptions();
     this.enforcer.block(blocks);
     this.counters.added += blocks.length;
     for (const block of blocks) this.#notifyBlock(block, now);
@@ -559,6 +564,7 @@ export class Daemon {
       this.#lastChores = now;
       this.#loginsWait = true;
       this.#refreshExempt();
+      if (this.#sharedNetworks.size > 0) this.#setExceptions();
       this.#tellHidden();
       this.#log.sweep();
     }
@@ -692,7 +698,7 @@ export class Daemon {
       ? foresight.sorted
       : undefined;
     if (sorted === undefined) this.#releaseTrusted();
-    else this.enforcer.setExceptions(this.table.policy.exempt.targets);
+    else this.#setExceptions();
     let count = 0;
     for (const entries of sorted?.values() ?? []) count += entries.length;
     return count === this.#list.size ? sorted : undefined;
@@ -710,7 +716,7 @@ export class Daemon {
       if (exempt.covers(target)) trusted.push(target);
       else this.#tellExcepted(target);
     }
-    this.enforcer.setExceptions(exempt.targets);
+    this.#setExceptions();
     if (trusted.length === 0) return;
     this.#list.remove(trusted, this.#wallClock());
     this.enforcer.release(trusted);
@@ -719,6 +725,26 @@ export class Daemon {
       this.#notifyReleased(targets, why);
       this.#logChanges("released", targets, why);
     }
+  }
+
+  /** Who must pass although a network around them is blocked. */
+  #setExceptions(): void {
+    const targets = [...this.table.policy.exempt.targets];
+    for (const network of this.#sharedNetworks) {
+      if (this.#list.get(network) === undefined) this.#sharedNetworks.delete(network);
+      else targets.push(...this.table.innocentIn(network));
+    }
+    this.enforcer.setExceptions(targets);
+  }
+
+  /** After the start: the list may know networks that Ampere has blocked in an earlier life. */
+  #findSharedNetworks(): void {
+    for (const { target } of this.#list.entries()) {
+      if (isIpv6Network(target) && this.#list.get(target)?.service !== "") {
+        this.#sharedNetworks.add(target);
+      }
+    }
+    if (this.#sharedNetworks.size > 0) this.#setExceptions();
   }
 
   #tellExcepted(network: string): void {
@@ -807,6 +833,10 @@ export class Daemon {
 /** Standard input of the daemon may be the table of routes; other commands read something else there. */
 function exemptNow(trust: readonly string[], peers: readonly string[]): ExemptSet {
   return exemptAddresses(trust, peers, defaultGateways());
+}
+
+function isIpv6Network(target: string): boolean {
+  return target.includes("/") && target.includes(":");
 }
 
 function isSameSet(a: AddressSet, b: AddressSet): boolean {

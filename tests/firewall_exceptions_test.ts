@@ -1,13 +1,12 @@
 /** Addresses that pass although a network around them is blocked: the real programs, and real packets. */
 
 import assert from "node:assert/strict";
-import { connect } from "node:net";
 import { EXCEPTIONS_MAX } from "../src/firewall/backend.ts";
 import { run, type Runner } from "../src/firewall/command.ts";
 import { Enforcer } from "../src/firewall/enforcer.ts";
 import { IpsetBackend } from "../src/firewall/ipset.ts";
 import { IptablesBackend } from "../src/firewall/iptables.ts";
-import { addresses, inNamespace, sh } from "./namespace.ts";
+import { addresses, inNamespace, passes, sh } from "./namespace.ts";
 
 const NETWORK = { 4: "203.0.113.0/24", 6: "2001:db8::/64" } as const;
 const FRIEND = { 4: "203.0.113.7", 6: "2001:db8::7" } as const;
@@ -15,21 +14,6 @@ const OTHER = { 4: "203.0.113.8", 6: "2001:db8::8" } as const;
 const PROGRAM = { 4: "iptables", 6: "ip6tables" } as const;
 
 const forEver = (...targets: string[]) => targets.map((target) => ({ target, until: undefined }));
-
-/** Whether a connection from this address reaches a listener on the same machine. */
-async function passes(address: string): Promise<boolean> {
-  using listener = Deno.listen({ hostname: address, port: 0 });
-  const { port } = listener.addr as Deno.NetAddr;
-  return await new Promise((resolve) => {
-    const socket = connect({ host: address, port, localAddress: address });
-    socket.setTimeout(500, () => socket.destroy(new Error("no answer")));
-    socket.on("connect", () => {
-      resolve(true);
-      socket.destroy();
-    });
-    socket.on("error", () => resolve(false));
-  });
-}
 
 function register(name: "iptables" | "ipset", family: 4 | 6): void {
   const Backend = name === "ipset" ? IpsetBackend : IptablesBackend;
