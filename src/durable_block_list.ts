@@ -207,6 +207,10 @@ export class DurableBlockList implements Disposable {
   #changedAt = 0;
   #start: StartReport = { blocks: 0, skipped: 0, salvaged: undefined };
   #standingAtStart = new Map<string, number>();
+  /** `undefined` until it was read or decided. */
+  #bornAt: number | undefined;
+  /** The open database tells when that was. */
+  #hasBirth = false;
 
   private constructor(path: string, lock: DatabaseLock, options: DurableOptions) {
     this.path = path;
@@ -268,6 +272,14 @@ export class DurableBlockList implements Disposable {
   /** What was found at the start. */
   get start(): StartReport {
     return this.#start;
+  }
+
+  /**
+   * When this list began with nobody known, in milliseconds since 1970: when a daemon first had it, or had to make it anew
+   * because it was lost. 0: it is older than that is written down.
+   */
+  get bornAt(): number {
+    return this.#bornAt ?? 0;
   }
 
   /** Number of blocks. */
@@ -591,7 +603,7 @@ export class DurableBlockList implements Disposable {
 
   #load(now: number): void {
     try {
-      this.#open();
+      this.#open(now);
       const list = this.#opened();
       list.check();
       this.#seenVersion = list.dataVersion();
@@ -607,7 +619,7 @@ export class DurableBlockList implements Disposable {
 
   async #loadInTurns(now: number, visitor: EntryVisitor): Promise<void> {
     try {
-      this.#open();
+      this.#open(now);
       const list = this.#opened();
       this.#seenVersion = list.dataVersion();
       visitor.begin(list.count());
@@ -629,6 +641,8 @@ export class DurableBlockList implements Disposable {
   }
 
   #loaded(skipped: number): void {
+    // Not before: a damaged file is left as it was found.
+    this.#saveBirth();
     this.#standingAtStart = this.#opened().standing();
     this.#start = { blocks: this.size, skipped, salvaged: undefined };
   }
@@ -650,6 +664,7 @@ export class DurableBlockList implements Disposable {
     this.#closeList();
     this.#blocks.clear();
     const skipped = this.#loadSnapshot(problem);
+    this.#bornAt ??= now;
     this.#start = { blocks: this.size, skipped, salvaged: undefined };
     this.#failed(problem, now);
   }
@@ -666,6 +681,7 @@ export class DurableBlockList implements Disposable {
       for (const block of list.unsorted()) this.#keep(block);
       const skipped = list.skipped;
       this.#standingAtStart = list.standing();
+      this.#bornAt ??= list.birth();
       return skipped;
     } catch (error) {
       if (faultOf(error) === "missing") return 0; // There is nothing to lose.
@@ -683,6 +699,8 @@ export class DurableBlockList implements Disposable {
       this.#keep(bareBlock(target, this.#options.bareUntil, now));
     }
     this.#standingAtStart = salvage.standing;
+    // Whoever belongs here is known, or has to be learnt again.
+    this.#bornAt = salvage.standing.size > 0 ? 0 : now;
     this.#oweEverything(salvage);
     let place: string | undefined;
     try {
@@ -700,7 +718,7 @@ export class DurableBlockList implements Disposable {
 
   // The database: open, closed, moved
 
-  #open(): void {
+  #open(now: number): void {
     this.#list = BlockList.open(this.path, {
       busyTimeout: this.#options.busyTimeout ?? DAEMON_BUSY_MS,
       syncLater: this.#sync !== undefined,
@@ -708,6 +726,9 @@ export class DurableBlockList implements Disposable {
     // The first read makes the write-ahead log, which belongs to the identity.
     this.#seenVersion = this.#list.dataVersion();
     this.#identity = identityOf(this.path);
+    const birth = this.#list.birth();
+    this.#bornAt ??= birth ?? now;
+    this.#hasBirth = birth !== undefined;
   }
 
   #opened(): BlockList {
@@ -747,7 +768,7 @@ export class DurableBlockList implements Disposable {
       this.#leaveMoved();
     }
     if (this.#list !== undefined) return;
-    this.#open();
+    this.#open(now);
     this.#merge(this.#opened());
   }
 
@@ -879,11 +900,13 @@ export class DurableBlockList implements Disposable {
 
   #writeAll(now: number): void {
     this.#ensureOpen(now);
+    this.#saveBirth();
     while (this.owed > 0) this.#writeSome(now);
   }
 
   #writeSome(now: number): void {
     if (this.owed === 0 && this.#trouble === undefined) return;
+    this.#saveBirth();
     const put: Block[] = [];
     const ended: PastBlock[] = [];
     const gone: string[] = [];
@@ -908,6 +931,12 @@ export class DurableBlockList implements Disposable {
     this.#sync?.request();
     for (const target of batch) this.#owed.delete(target);
     this.#owedStanding.clear();
+  }
+
+  #saveBirth(): void {
+    if (this.#hasBirth || this.#bornAt === undefined) return;
+    this.#opened().saveBirth(this.#bornAt);
+    this.#hasBirth = true;
   }
 
   // Trouble

@@ -118,6 +118,30 @@ Deno.test("daemon: a trusted host's block ends, and that is reported", async () 
   });
 });
 
+Deno.test("daemon: a blocked network around a host that is trusted now stays, which is told once", async () => {
+  await withDaemon({}, async (daemon, _asterisk, notices, lines) => {
+    daemon.list.add([{
+      target: "203.0.113.0/24",
+      since: Date.now(),
+      until: undefined,
+      reason: "by hand",
+      service: "",
+      transport: "",
+      account: "",
+    }], Date.now());
+    for (let i = 0; i < 2; i++) {
+      daemon.reconfigure({ ...daemon.config, trust: ["203.0.113.7", "198.51.100.0/24"] });
+    }
+    assert.equal(daemon.list.size, 1);
+    assert.deepEqual(notices.filter(({ event }) => event === "unblock"), []);
+    const told = lines.filter((line) => line.includes("stays blocked"));
+    assert.equal(told.length, 1, lines.join());
+    assert.match(told[0]!, /203\.0\.113\.0\/24 stays blocked, but lets through 203\.0\.113\.7,/);
+    daemon.reconfigure({ ...daemon.config, trust: ["203.0.112.0/23"] });
+    assert.equal(daemon.list.size, 0);
+  });
+});
+
 Deno.test("daemon: in a dry run the log says what would be done", async () => {
   await withDaemon({}, async (daemon, asterisk, _notices, lines) => {
     for (let i = 0; i < 3; i++) await asterisk.send(wrongAnswer(ADDRESS));
@@ -139,6 +163,18 @@ Deno.test("daemon: a stranger who writes Shutdown cannot fill the log", async ()
     await asterisk.send(shutdown.repeat(100) + wrongAnswer(ADDRESS));
     await until("all is read", () => daemon.counters.events.has("ChallengeResponseFailed PJSIP"));
     assert.equal(lines.filter((line) => line.includes("shuts down")).length, 1);
+  });
+});
+
+Deno.test("daemon: a phone that answers fifteen times at once is blocked for a minute, not for its haste", async () => {
+  await withDaemon({}, async (daemon, asterisk, notices) => {
+    const session = "call-of-the-phone";
+    const answers = Array.from({ length: 15 }, () => wrongAnswer(ADDRESS, { session }));
+    await asterisk.send(answers.join(""));
+    await until("the host is blocked", () => daemon.list.size === 1);
+    const block = notices.find((notice) => notice.event === "block");
+    assert.equal(Date.parse(block!.until!) - Date.parse(block!.time), 60_000);
+    assert.match(block!.reason, /^3 wrong passwords .* \(in doubt/);
   });
 });
 

@@ -437,13 +437,12 @@ Deno.test("guesses: who belongs in a network pays for nothing that strangers did
 Deno.test("guesses: what is forgiven was the proven part of what a host did", () => {
   const standing = new TableBench({ loyalty: 1 }).take(successfulAuth(HOST, { account: "own" }));
   // A phone that fails once at each registration over TLS, and somebody who forges its address meanwhile.
-  for (let i = 0; i < 100 && standing.blocked.length === 0; i++) {
-    standing.take(wrongAnswer(HOST, { account: "x" }));
-    const over = { account: "own", remote: remoteOf(HOST, "TLS") };
-    standing.take(wrongAnswer(HOST, over));
-    if (standing.blocked.length === 0) standing.take(successfulAuth(HOST, over));
-    standing.after(SECOND);
+  const over = { account: "own", remote: remoteOf(HOST, "TLS") };
+  while (standing.points() < 40) {
+    standing.take(wrongAnswer(HOST, over), wrongAnswer(HOST, { account: "x" }));
+    standing.take(successfulAuth(HOST, over)).after(SECOND);
   }
+  standing.take(wrongAnswer(HOST, over), wrongAnswer(HOST, over));
   assert.deepEqual(standing.offences.map(({ grounds, proven }) => [grounds, proven]), [[
     "good standing",
     false,
@@ -475,4 +474,16 @@ Deno.test("guesses: an attempt for which room was made by a block leaves nothing
   const next = "203.0.113.6";
   bench.take(wrongAnswer(next, { account: "boss" }), successfulAuth(next, { account: "own" }));
   assert.equal(bench.points(next), 5, "not forgiven: it never failed on its own account");
+});
+
+Deno.test("guesses: what is under way when a host is blocked makes neither this block longer nor the next", () => {
+  const bench = new TableBench();
+  for (const session of ["a", "b", "c"]) {
+    for (let i = 0; i < 15; i++) bench.take(answer(session, "1/c", unique()));
+    bench.after(MINUTE);
+  }
+  assert.deepEqual(
+    bench.offences.map(({ grounds, row }) => [grounds, row]),
+    [0, 1, 2].flatMap((row) => Array.from({ length: 5 }, () => ["single session", row])),
+  );
 });

@@ -15,7 +15,13 @@
 
 import { join } from "node:path";
 import { AmiServer, conversationOf } from "../tests/e2e/ami_server.ts";
-import { type Deeds, deedsOf, type Demand, demandOf } from "../tests/e2e/ground_truth.ts";
+import {
+  type Deeds,
+  deedsOf,
+  type Demand,
+  demandOf,
+  isBlockedBy,
+} from "../tests/e2e/ground_truth.ts";
 import { Program, runToEnd } from "../tests/e2e/program.ts";
 import { eventTime, type Recording, recordings } from "../tests/recordings.ts";
 import { permissionFlags, PROJECT } from "./compile.ts";
@@ -115,6 +121,7 @@ async function show(recording: Recording, dryRun: boolean): Promise<number> {
       `loyalty = ${LOYALTY}`,
       `chain = ${CHAIN}`,
       `patience = ${PATIENCE_S}`,
+      "learn = 0",
       `database = ${join(folder, "ampere.db")}`,
     ].join("\n");
     await Deno.writeTextFile(join(folder, "ampere.cfg"), `${config}\n`);
@@ -170,7 +177,7 @@ async function follow(
   const isOver = () => {
     const waited = performance.now() - told;
     const enough = waited > PATIENCE_S * 1_000 + MARGIN_MS;
-    const all = [...demand.must.keys()].every((host) => course.blocked.has(host));
+    const all = [...demand.must.keys()].every((host) => isBlockedBy(course.blocked, host));
     return enough && (all || waited > DEADLINE_MS);
   };
   while (!isOver() && !ampere.over) {
@@ -259,7 +266,7 @@ function printTable(deeds: ReadonlyMap<string, Deeds>, demand: Demand, course: C
   const rows = hosts.map((host) => [
     host,
     whoIs(host, demand),
-    whatItDid(deeds.get(host)),
+    whatItDid(host, deeds.get(host)),
     course.blocked.has(host) ? "blocked" : "-",
     delayOf(host, deeds.get(host), demand, course),
   ]);
@@ -280,14 +287,17 @@ function printTable(deeds: ReadonlyMap<string, Deeds>, demand: Demand, course: C
   );
 }
 
-function whoIs(host: string, { attackers, legit }: Demand): string {
+function whoIs(host: string, { attackers, legit, may }: Demand): string {
   if (attackers.has(host)) return legit.has(host) ? "attacker and phone" : "attacker";
-  return legit.has(host) ? "phone" : "unknown";
+  if (legit.has(host)) return "phone";
+  return host.endsWith("/64") && may.has(host) ? "their network" : "unknown";
 }
 
 /** The acts of a host, by Asterisk's own messages. */
-function whatItDid(deeds: Deeds | undefined): string {
-  if (deeds === undefined) return "nothing that Asterisk told";
+function whatItDid(host: string, deeds: Deeds | undefined): string {
+  if (deeds === undefined) {
+    return host.endsWith("/64") ? "what its hosts did" : "nothing that Asterisk told";
+  }
   const unanswered = deeds.challenges.length - deeds.failures.size - deeds.logins;
   const parts = [
     counted(deeds.failures.size, "failed attempt"),
@@ -321,9 +331,10 @@ function delayOf(
 
 /** Compares with what is known about the senders. */
 function judge(demand: Demand, course: Course): boolean {
-  const missed = [...demand.must.keys()].filter((host) => !course.blocked.has(host));
+  const missed = [...demand.must.keys()].filter((host) => !isBlockedBy(course.blocked, host));
   const wrong = [...course.blocked.keys()].filter((host) => !demand.may.has(host));
-  const besides = [...course.blocked.keys()].filter((host) => !demand.must.has(host));
+  const besides = [...course.blocked.keys()]
+    .filter((host) => !demand.must.has(host) && !host.endsWith("/64"));
   const attackers = besides.filter((host) => demand.attackers.has(host)).length;
   const earned = besides.filter((host) => demand.may.has(host)).length - attackers;
   console.log(

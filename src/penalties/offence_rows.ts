@@ -31,7 +31,11 @@ export class OffenceRows {
   }
 
   /**
+<<<<<<< HEAD
+   * A host is blocked. What is under way meanwhile may be too much again: within {@linkcode LATE_MS} that is the same block.
+=======
    * A host is blocked. What was under way then is no further block: some phones answer a challenge fifteen times at once.
+>>>>>>> main
    *
    * @param host who
    * @param now clock value, in milliseconds

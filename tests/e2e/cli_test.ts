@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { askStatus, statusSocketPath } from "../../src/status_socket.ts";
-import { wrongAnswer } from "../asterisk_events.ts";
+import { remoteOf, wrongAnswer } from "../asterisk_events.ts";
 import { sh, until } from "../namespace.ts";
 import { type AmiClientOfServer, AmiServer } from "./ami_server.ts";
 import { blockedIn, emptyFirewall, makeChain, must, onOwnMachine } from "./machine.ts";
@@ -77,14 +77,18 @@ onOwnMachine(import.meta.url, (executable) => {
     await attack(client, "203.0.113.66");
     await attack(client, "2001:db8:bad::66");
     await attack(client, "198.51.100.7"); // trusted
-    await attack(client, "203.0.113.67");
+    await attack(client, "203.0.113.67", "TCP");
     await blocked("203.0.113.66", "2001:db8:bad::66", "203.0.113.67");
     const list = await well(["-l"]);
     assert.match(list, /^ {4}203\.0\.113\.66 \| since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d/m);
     assert.equal(list.trim().split("\n").length, 3);
     assert.match(
       await Deno.readTextFile(LOG),
-      /blocked 203\.0\.113\.66 for ever: 3 wrong passwords/,
+      /blocked 203\.0\.113\.66 until [\d-]+ [\d:]+ \(1 h\): 3 wrong passwords/,
+    );
+    assert.match(
+      await Deno.readTextFile(LOG),
+      /blocked 203\.0\.113\.67 for ever: 3 wrong passwords/,
     );
     assert.equal(first.text, "", "with -o nothing is said on the terminal");
 
@@ -577,6 +581,42 @@ onOwnMachine(import.meta.url, (executable) => {
     await endsSoon(running);
   });
 
+  test("started as the unit starts it, it never blocks the gateway, a resolver or the AMI server", async () => {
+    await must("ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1");
+    await must("ip", "addr", "add", "10.9.0.1/24", "dev", "v0");
+    for (const end of ["v0", "v1"]) await must("ip", "link", "set", end, "up");
+    await must("ip", "route", "add", "default", "via", "10.9.0.254");
+    await Deno.writeTextFile("/etc/resolv.conf", "nameserver 10.9.0.53\n");
+    // An address of another machine for Ampere, which knows only those of interfaces.
+    await must("ip", "route", "add", "local", "10.8.0.2/32", "dev", "lo");
+    await Deno.writeTextFile(
+      CONFIG,
+      ORIGINAL_CONFIG.replace("host = 127.0.0.1", "host = 10.8.0.2"),
+    );
+    try {
+      await using asterisk = new AmiServer({ port: AMI_PORT, hostname: "0.0.0.0" });
+      await using running = new Program(
+        ["sh", "-c", 'exec "$0" < /proc/net/route', executable],
+      );
+      const client = await running.alive(asterisk.client());
+      for (const address of ["10.9.0.254", "10.9.0.53", "10.8.0.2", "10.9.0.1"]) {
+        await attack(client, address);
+      }
+      await attack(client, "203.0.113.7");
+      await blocked("203.0.113.7");
+      const { code, err } = await ampere(["-a"], { stdin: "10.9.0.254\n10.9.0.53\n10.8.0.2\n" });
+      assert.equal(code, 1);
+      assert.match(err, /^line 1: 10\.9\.0\.254 is the default gateway of this machine$/m);
+      assert.match(err, /^line 2: 10\.9\.0\.53 is a resolver of this machine/m);
+      assert.match(err, /^line 3: 10\.8\.0\.2 is the AMI server/m);
+      await endsSoon(running);
+    } finally {
+      await must("ip", "link", "del", "v0");
+      await must("ip", "route", "del", "local", "10.8.0.2/32", "dev", "lo");
+      await Deno.writeTextFile("/etc/resolv.conf", "nameserver 127.0.0.53\n");
+    }
+  });
+
   test("a log that nobody reads hinders neither the start nor the work", async () => {
     await using asterisk = new AmiServer({ port: AMI_PORT });
     await must("mkfifo", "/var/log/fifo");
@@ -585,7 +625,7 @@ onOwnMachine(import.meta.url, (executable) => {
     await attack(client, "203.0.113.7");
     await blocked("203.0.113.7");
     await using reader = new Program(["cat", "/var/log/fifo"]);
-    await reader.said(/info: blocked 203\.0\.113\.7 for ever/);
+    await reader.said(/info: blocked 203\.0\.113\.7 /);
     assert.match(reader.lines[0]!, /info: Ampere .* follows Asterisk/);
     await endsSoon(running);
     await reader.end();
@@ -598,8 +638,12 @@ onOwnMachine(import.meta.url, (executable) => {
     const client = await running.alive(asterisk.client());
     await attack(client, "203.0.113.1");
     await blocked("203.0.113.1");
-    running.signal("SIGUSR1");
-    await running.said(/connected since .*3 security events.*1 blocks, 1 in the firewall/);
+    // The rule is in the kernel a moment before Ampere has heard of it.
+    const state = /connected since .*3 security events.*1 blocks, 1 in the firewall/;
+    await until("the state is told", () => {
+      running.signal("SIGUSR1");
+      return state.test(running.text);
+    });
     await endsSoon(running);
   });
 
@@ -652,9 +696,14 @@ onOwnMachine(import.meta.url, (executable) => {
   }
 });
 
-/** Guesses three passwords. */
-async function attack(client: AmiClientOfServer, address: string): Promise<void> {
-  for (let i = 0; i < 3; i++) await client.send(wrongAnswer(address));
+/** Guesses three passwords; over UDP the address may be forged. */
+async function attack(
+  client: AmiClientOfServer,
+  address: string,
+  transport: "TCP" | "UDP" = "UDP",
+): Promise<void> {
+  const remote = remoteOf(address, transport);
+  for (let i = 0; i < 3; i++) await client.send(wrongAnswer(address, { remote }));
 }
 
 /**

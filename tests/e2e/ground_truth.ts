@@ -85,7 +85,7 @@ function count(
 export interface Demand {
   /** Must be blocked, with the end of the message that brings the last attempt. */
   readonly must: ReadonlyMap<string, number>;
-  /** May be blocked; all others may not. */
+  /** May be blocked, networks of IPv6 too; all others may not. */
   readonly may: ReadonlySet<string>;
   readonly attackers: ReadonlySet<string>;
   readonly legit: ReadonlySet<string>;
@@ -115,7 +115,51 @@ export function demandOf(
     if (address.startsWith("127.") || address === "::1") continue;
     must.set(address, end);
   }
-  return { must, attackers, legit, may: new Set([...attackers, ...EARNED[name] ?? []]) };
+  const may = new Set([...attackers, ...EARNED[name] ?? []]);
+  for (const network of guiltyNetworks(may, deeds)) may.add(network);
+  return { must, attackers, legit, may };
+}
+
+/** From so many hosts on that fail, they may be blocked by their network. */
+const NETWORK_HOSTS_MIN = 3;
+
+/** The /64 in which several failed who may be blocked, and nobody else did anything. */
+function guiltyNetworks(
+  may: ReadonlySet<string>,
+  deeds: ReadonlyMap<string, Deeds>,
+): Set<string> {
+  const failing = new Map<string, number>();
+  const others = new Set<string>();
+  for (const [address, { failures }] of deeds) {
+    const network = networkOf(address);
+    if (network === undefined) continue;
+    if (!may.has(address)) others.add(network);
+    else if (failures.size > 0) failing.set(network, (failing.get(network) ?? 0) + 1);
+  }
+  return new Set(
+    [...failing].filter(([network, hosts]) => hosts >= NETWORK_HOSTS_MIN && !others.has(network))
+      .map(([network]) => network),
+  );
+}
+
+/**
+ * Whether an address is blocked, alone or with its network.
+ *
+ * @param blocked addresses and networks
+ * @param address a canonical address
+ */
+export function isBlockedBy(blocked: { has(target: string): boolean }, address: string): boolean {
+  return blocked.has(address) || blocked.has(networkOf(address) ?? address);
+}
+
+/** The /64 of an IPv6 address. */
+function networkOf(address: string): string | undefined {
+  if (!address.includes(":")) return undefined;
+  const [front, back] = address.split("::");
+  const groups = front!.split(":").filter((group) => group !== "");
+  const behind = (back ?? "").split(":").filter((group) => group !== "");
+  while (back !== undefined && groups.length + behind.length < 8) groups.push("0");
+  return `${plainAddress(`${[...groups, ...behind].slice(0, 4).join(":")}::`)}/64`;
 }
 
 function headersOf(block: string): Map<string, string[]> {

@@ -12,7 +12,7 @@ import { challengeSent } from "../asterisk_events.ts";
 import { type Recording, recordings } from "../recordings.ts";
 import { until } from "../namespace.ts";
 import { AmiServer, conversationOf } from "./ami_server.ts";
-import { deedsOf, demandOf } from "./ground_truth.ts";
+import { deedsOf, demandOf, isBlockedBy } from "./ground_truth.ts";
 import { blockedIn, makeChain, onOwnMachine } from "./machine.ts";
 import { Program } from "./program.ts";
 import { seeded, seedOf } from "./random.ts";
@@ -68,7 +68,7 @@ async function replay(executable: string, recording: Recording, chain: string): 
   server.accepts = accepted;
   await Deno.writeTextFile(
     `/etc/ampere/${chain}.cfg`,
-    `port = ${server.port}\nloyalty = 3\nchain = ${chain}\npatience = 1\n` +
+    `port = ${server.port}\nloyalty = 3\nchain = ${chain}\npatience = 1\nlearn = 0\n` +
       `database = /var/lib/ampere/${chain}.db\n`,
   );
   await using program = new Program([executable, "-c", `/etc/ampere/${chain}.cfg`]);
@@ -99,7 +99,7 @@ async function replay(executable: string, recording: Recording, chain: string): 
     attackers: demand.attackers.size,
     must: demand.must.size,
     blocked: all.length,
-    missed: [...demand.must.keys()].filter((address) => !blocked.has(address)),
+    missed: [...demand.must.keys()].filter((address) => !isBlockedBy(blocked, address)),
     wrong: all.filter((address) => !may.has(address)),
   };
 }
