@@ -788,9 +788,10 @@ export class DurableBlockList implements Disposable {
     this.#readDetails(Date.now());
     const list = this.#opened();
     try {
+      this.#takeLastChanges(list);
       this.#owePast(list.history(), list.standing());
     } catch {
-      // Only the memory of ended blocks and of good standing is lost with it.
+      // Lost with it: what others changed in it last, and the memory of ended blocks and of good standing.
     }
     this.#closeList();
     if (this.#identity === undefined) return;
@@ -801,6 +802,22 @@ export class DurableBlockList implements Disposable {
     if (log === undefined || isSame) return;
     if (fileIdentity(`${this.path}-wal`) !== log) return;
     for (const part of ["-wal", "-shm"]) Deno.removeSync(this.path + part);
+  }
+
+  /** What others changed in the old file since the last {@linkcode DurableBlockList.reload}. */
+  #takeLastChanges(list: BlockList): void {
+    if (list.dataVersion() === this.#seenVersion) return;
+    const ends = list.ends();
+    const news = this.#differing(ends);
+    for (const { target } of this.#blocks.values()) {
+      if (!ends.has(target) && !this.#owed.has(target)) this.#foundRemoved.add(target);
+    }
+    for (const target of this.#foundRemoved) this.#blocks.delete(target);
+    for (const block of news) {
+      const found = this.#blocks.has(block.target) ? this.#foundChanged : this.#foundAdded;
+      found.add(block.target);
+      this.#owePut(block);
+    }
   }
 
   /**

@@ -1019,6 +1019,26 @@ Deno.test("deleted while running: noticed by the timer, made anew from memory, w
   });
 });
 
+Deno.test("what another process changed last is read from the file that was deleted", async () => {
+  await withDatabase((path) => {
+    makeDatabase(path, 2);
+    const { list } = openDurable(path);
+    const [first, second] = list.targets().sort();
+    {
+      using other = BlockList.open(path);
+      other.add([block("192.0.2.1")], NOW);
+      other.remove([first!]);
+    }
+    Deno.removeSync(path);
+    assert.equal(list.retry(NOW), true);
+    const { added, removed, changed } = list.reload(NOW);
+    assert.deepEqual([added, removed, changed], [["192.0.2.1"], [first!], []]);
+    assert.deepEqual(list.targets().sort(), ["192.0.2.1", second!]);
+    assert.deepEqual(stored(path), ["192.0.2.1", second!]);
+    list.close();
+  });
+});
+
 Deno.test("the write-ahead log deleted while running: the list is written again", async () => {
   await withDatabase((path) => {
     const { list } = openDurable(path);
