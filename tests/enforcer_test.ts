@@ -413,6 +413,23 @@ Deno.test("a trouble is over when what was to be repaired is wanted no more", as
   }
 });
 
+Deno.test("what the firewall refuses alone does not spoil making everything anew", async () => {
+  const { clock, firewall, enforcer } = setUp({ timed: true });
+  await clock.passUntil(enforcer.start([]));
+  firewall.poison.add("192.0.2.66");
+  enforcer.block(forEver(["192.0.2.66"]));
+  await clock.pass(150);
+  assert.equal(enforcer.status().held, 1);
+  enforcer.block(forEver(["192.0.2.1", "192.0.2.2"]));
+  await clock.passUntil(enforcer.idle());
+  firewall.calls.length = 0;
+  firewall.flush();
+  await clock.passUntil(enforcer.verify());
+  assert.deepEqual(firewall.calls.filter((call) => call.startsWith("replace")), ["replace 2"]);
+  assert.deepEqual(firewall.targets, ["192.0.2.1", "192.0.2.2"]);
+  await clock.passUntil(enforcer.stop());
+});
+
 Deno.test("a command that was killed late is not done twice", async () => {
   for (const part of [0, 0.5, 1]) {
     const { clock, firewall, enforcer } = setUp();
