@@ -199,6 +199,9 @@ export class DurableBlockList implements Disposable {
   /** Changes that were found when the file was opened again, for the next {@linkcode DurableBlockList.reload}. */
   readonly #foundAdded = new Set<string>();
   readonly #foundChanged = new Set<string>();
+  readonly #foundRemoved = new Set<string>();
+  /** The file that holds all of memory but what is owed. */
+  #writtenTo: string | undefined;
   /** With `syncLater`, until the disk fails: from then on each change waits for it, so that a further fault is seen at once. */
   #sync: BackgroundSync | undefined;
   /** Changes that are only in the write-ahead log. */
@@ -509,9 +512,11 @@ export class DurableBlockList implements Disposable {
   reload(now: number = Date.now()): ListChange {
     const change = {
       added: [...this.#foundAdded],
-      removed: [] as string[],
+      removed: [...this.#foundRemoved],
       changed: [...this.#foundChanged],
     };
+    const found = change.removed.length;
+    this.#foundRemoved.clear();
     this.#foundAdded.clear();
     this.#foundChanged.clear();
     if (this.#list === undefined || this.#wasMoved()) return change;
@@ -526,14 +531,14 @@ export class DurableBlockList implements Disposable {
       }
       const news = this.#differing(ends);
       // From here on nothing can fail: the change is taken over as a whole or not at all.
-      for (const target of change.removed) this.#blocks.delete(target);
+      for (const target of change.removed.slice(found)) this.#blocks.delete(target);
       for (const block of news) {
         change[this.#blocks.has(block.target) ? "changed" : "added"].push(block.target);
         this.#keep(block);
       }
       this.#seenVersion = version;
     } catch (error) {
-      change.removed.length = 0;
+      change.removed.length = found;
       this.#failed(error, now);
     }
     return change;
@@ -643,6 +648,7 @@ export class DurableBlockList implements Disposable {
   #loaded(skipped: number): void {
     // Not before: a damaged file is left as it was found.
     this.#saveBirth();
+    this.#writtenTo = incarnationOf(this.path);
     this.#standingAtStart = this.#opened().standing();
     this.#start = { blocks: this.size, skipped, salvaged: undefined };
   }
@@ -677,6 +683,7 @@ export class DurableBlockList implements Disposable {
    */
   #loadSnapshot(problem: BlockListError): number {
     try {
+      this.#writtenTo = incarnationOf(this.path);
       using list = BlockList.open(this.path, { readOnly: true, busyTimeout: 0 });
       for (const block of list.unsorted()) this.#keep(block);
       const skipped = list.skipped;
@@ -781,26 +788,56 @@ export class DurableBlockList implements Disposable {
     this.#readDetails(Date.now());
     const list = this.#opened();
     try {
+      this.#takeLastChanges(list);
       this.#owePast(list.history(), list.standing());
     } catch {
-      // Only the memory of ended blocks and of good standing is lost with it.
+      // Lost with it: what others changed in it last, and the memory of ended blocks and of good standing.
     }
     this.#closeList();
     if (this.#identity === undefined) return;
     const { database, log } = this.#identity;
-    if (log === undefined || fileIdentity(this.path) === database) return;
+    const isSame = fileIdentity(this.path) === database;
+    // Only its log is another one: some of what was written is gone with the old one.
+    if (isSame) this.#writtenTo = undefined;
+    if (log === undefined || isSame) return;
     if (fileIdentity(`${this.path}-wal`) !== log) return;
     for (const part of ["-wal", "-shm"]) Deno.removeSync(this.path + part);
   }
 
-  /** Joins memory with a file that was opened again: nothing that either of them blocks is lost. */
+  /** What others changed in the old file since the last {@linkcode DurableBlockList.reload}. */
+  #takeLastChanges(list: BlockList): void {
+    if (list.dataVersion() === this.#seenVersion) return;
+    const ends = list.ends();
+    const news = this.#differing(ends);
+    for (const { target } of this.#blocks.values()) {
+      if (!ends.has(target) && !this.#owed.has(target)) this.#foundRemoved.add(target);
+    }
+    for (const target of this.#foundRemoved) this.#blocks.delete(target);
+    for (const block of news) {
+      const found = this.#blocks.has(block.target) ? this.#foundChanged : this.#foundAdded;
+      found.add(block.target);
+      this.#owePut(block);
+    }
+  }
+
+  /**
+   * Joins memory with a file that was opened again. In the same file is, but for what is owed, all that was ever written: what
+   * is gone from it was deleted by somebody. To another one everything is owed, so that nothing that either of them blocks
+   * is lost.
+   */
   #merge(list: BlockList): void {
     if (this.#bare.size > 0) this.#completeBare(list.unsorted());
     const version = list.dataVersion();
     const ends = list.ends();
+    const file = incarnationOf(this.path);
+    const isSame = file !== undefined && file === this.#writtenTo;
+    this.#writtenTo = file;
     for (const block of this.#blocks.values()) {
-      if (!ends.has(block.target)) this.#owed.set(block.target, { kind: "put", block });
+      if (ends.has(block.target) || this.#owed.has(block.target)) continue;
+      if (isSame) this.#foundRemoved.add(block.target);
+      else this.#owed.set(block.target, { kind: "put", block });
     }
+    for (const target of this.#foundRemoved) this.#blocks.delete(target);
     for (const block of this.#differing(ends)) {
       const found = this.#blocks.has(block.target) ? this.#foundChanged : this.#foundAdded;
       found.add(block.target);
@@ -844,6 +881,7 @@ export class DurableBlockList implements Disposable {
 
   #keep(block: Block): void {
     this.#byTarget.set(block.target, block);
+    this.#foundRemoved.delete(block.target);
     this.#noteEnd(block.until);
   }
 
@@ -1067,6 +1105,20 @@ function fileIdentity(path: string): string | undefined {
   } catch (error) {
     if (faultOf(error) === "missing") return undefined;
     throw error;
+  }
+}
+
+/**
+ * Which file it is, also when nobody holds it open: then the number of a deleted one may soon be that of another.
+ *
+ * @returns `undefined` if that is not to be known
+ */
+function incarnationOf(path: string): string | undefined {
+  try {
+    const { dev, ino, birthtime } = Deno.statSync(path);
+    return birthtime === null ? undefined : `${dev}:${ino}:${birthtime.getTime()}`;
+  } catch {
+    return undefined;
   }
 }
 

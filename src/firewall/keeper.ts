@@ -170,6 +170,8 @@ export class Keeper {
   /** A target that was refused alone; the second time it is set aside. */
   #suspect: string | undefined;
   #mark: string | undefined;
+  /** A look has succeeded since the last failure. */
+  #hasLooked = false;
   #sameInARow = 0;
   #silenceLogged = false;
 
@@ -474,6 +476,9 @@ export class Keeper {
       while (!this.#ended && this.#cancelWait === undefined && this.#hasWork()) {
         await this.#step();
       }
+      // What was to be repaired may be wanted no more since the look, so that no command comes that could succeed.
+      const isDone = this.#cancelWait === undefined && !this.#hasWork();
+      if (isDone && this.#hasLooked) this.#recovered();
     } finally {
       this.#running = false;
       this.#armHeld();
@@ -727,6 +732,7 @@ export class Keeper {
         if (answer.listing.targets.size > 0) this.#takeGiven();
         await this.#compare(answer.listing);
     }
+    this.#hasLooked = true;
     if (this.#mustSort) await this.#sort();
     if (!this.#hasWork()) this.#recovered();
     else if (this.#delayAfterLook > 0) this.#wait(this.#delayAfterLook);
@@ -884,6 +890,7 @@ export class Keeper {
     delayMs: number,
     { looking = false, quiet = false }: { looking?: boolean; quiet?: boolean } = {},
   ): void {
+    this.#hasLooked = false;
     this.#failures += 1;
     this.#failuresInARow += 1;
     this.#lastFailure = failure;
