@@ -842,9 +842,9 @@ export class PenaltyTable {
   }
 
   #chargeChallenge(attempt: number, now: number): void {
-    if (now < this.#learnsUntil) return;
     const attempts = this.#attempts;
     const host = attempts.get(attempt, HOST);
+    if (now < this.#learnsUntil) return this.#settleRank(host);
     const repeated = this.#hosts.get(host, POINTS) % ATTEMPT_POINTS === CHALLENGE_POINTS;
     const points = repeated ? REPEATED_CHALLENGE_POINTS : CHALLENGE_POINTS;
     attempts.set(attempt, CHARGED, points);

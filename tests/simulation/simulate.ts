@@ -6,6 +6,7 @@
  */
 
 import { parseArgs } from "node:util";
+import type { Visits } from "./model.ts";
 import { runWorld } from "./world.ts";
 
 /** Failing seeds after which the search ends. */
@@ -29,11 +30,13 @@ export function simulationFolder(): string {
  * @param seed Which world.
  * @param folder See {@linkcode simulationFolder}.
  * @param trace Takes the story.
+ * @param visits Counts what the model decided.
  */
 export async function runSeed(
   seed: number,
   folder: string,
   trace?: (line: string) => void,
+  visits: Visits = new Map(),
 ): Promise<Result> {
   let error: unknown;
   const take = (event: PromiseRejectionEvent) => {
@@ -42,7 +45,7 @@ export async function runSeed(
   };
   globalThis.addEventListener("unhandledrejection", take);
   try {
-    await runWorld(seed, { folder, ...(trace === undefined ? {} : { trace }) });
+    await runWorld(seed, { folder, visits, ...(trace === undefined ? {} : { trace }) });
   } catch (thrown) {
     error ??= thrown;
   } finally {

@@ -15,6 +15,9 @@ const HELD_MAX = 255;
 /** Something that is said after a pause, in milliseconds. */
 export type Step = readonly [pause: number, ...said: Said[]];
 
+/** Accounts of the office. */
+const ACCOUNTS = ["100", "101", "102"] as const;
+
 /** Makes the reports. */
 export class Traffic {
   readonly #dice: Dice;
@@ -39,6 +42,12 @@ export class Traffic {
       () => this.#refused(address, "no_extension_match", "not now"),
       () => this.#manager(address),
       () => this.#unknownAccount(address),
+      () => this.#unknownToChanSip(address),
+      () => this.#burst(address, dice.int(2, 20)),
+      () => this.#oneSession(address),
+      () => this.#oneSession(address),
+      () => this.#stubborn(address),
+      () => this.#pings(address),
     ];
     return this.#repeated(dice.pick(ways)());
   }
@@ -53,8 +62,33 @@ export class Traffic {
       () => [...this.wrongPassword(address), ...this.#login(address)],
       () => this.#unanswered(address),
       () => this.#refused(address, "no_extension_match", "not now"),
+      () => this.#burst(address, dice.int(2, 17)),
+      () => this.#wrongNumber(address),
     ];
     return this.#repeated(dice.pick(ways)());
+  }
+
+  /**
+   * A guesser behind a phone's address, or a forger of it: many guesses at once.
+   *
+   * @param times how many
+   */
+  siege(address: string, transport: string, times: number): Step[] {
+    return Array.from(
+      { length: times },
+      (): Step => [this.#dice.between(0.5, 5), this.#guess(address, transport)],
+    );
+  }
+
+  /** The owner of one account guesses others, and logs in before it is too many. */
+  owner(address: string): Step[] {
+    return [...this.siege(address, "TLS", this.#dice.int(6, 9)), ...this.login(address)];
+  }
+
+  /** One guess, from any address of an IPv6 network. */
+  rotating(network: string, hosts: number): Step[] {
+    const address = `${network}::${this.#dice.int(1, hosts).toString(16)}`;
+    return this.siege(address, this.#dice.pick(["UDP", "TLS"]), 1);
   }
 
   /** What means nothing, or must not be believed. */
@@ -94,7 +128,80 @@ export class Traffic {
     ];
   }
 
+  /** A right password on PJSIP. */
+  login(address: string): Step[] {
+    return this.#login(address);
+  }
+
   // Deeds
+
+  #guess(address: string, transport: string): Said {
+    return this.#wrong(address, this.#session("PJSIP"), transport);
+  }
+
+  /** Many answers to one challenge within some milliseconds. */
+  #burst(address: string, answers: number): Step[] {
+    const session = this.#session("PJSIP");
+    const over = this.#transport();
+    const guesses = Array.from(
+      { length: answers },
+      (): Step => [this.#dice.between(0.2, 3), this.#wrong(address, session, over)],
+    );
+    return [[0, this.#challenge(address, session, "PJSIP")], ...guesses];
+  }
+
+  /** A guesser who keeps one Call-ID for ever, or a phone with a wrong password. */
+  #oneSession(address: string): Step[] {
+    return Array.from(
+      { length: this.#dice.int(1, 4) },
+      (): Step => [this.#pause(), this.#wrong(address, `call-of-${address}`)],
+    );
+  }
+
+  /** The same answer again and again, as if it were retransmitted. */
+  #stubborn(address: string): Step[] {
+    const said = this.#wrong(address, this.#session("PJSIP"), "UDP");
+    return Array.from({ length: 13 }, (): Step => [this.#dice.between(380, 600), said]);
+  }
+
+  /** The same request again and again, never with an answer. */
+  #pings(address: string): Step[] {
+    const service = this.#dice.pick(["PJSIP", "SIP"] as const);
+    const said = this.#challenge(address, this.#session(service), service);
+    return Array.from({ length: 13 }, (): Step => [this.#dice.between(100, 300), said]);
+  }
+
+  /** It logs in, and dials a number that nobody has, in the same session. */
+  #wrongNumber(address: string): Step[] {
+    const session = this.#session("PJSIP");
+    const refusal = this.#event({
+      kind: "FailedACL",
+      service: "PJSIP",
+      session,
+      remote: this.#remote(address, "PJSIP"),
+      tail: [["ACLName", "no_extension_match"]],
+    }, { what: "not now", address, session });
+    return [...this.#login(address, session), [this.#pause(), refusal]];
+  }
+
+  /** chan_sip tells a stranger that an account does not exist (`alwaysauthreject = no`). */
+  #unknownToChanSip(address: string): Step[] {
+    const session = this.#session("SIP");
+    return Array.from({ length: this.#dice.int(1, 4) }, (): Step => {
+      // So long that it is not held back.
+      const account = this.#dice.pick(["7", "8"]).repeat(HELD_MAX);
+      return [
+        this.#pause(),
+        this.#event({
+          kind: "InvalidAccountID",
+          service: "SIP",
+          account,
+          session,
+          remote: this.#remote(address, "SIP"),
+        }, { what: "refused", address, session }),
+      ];
+    });
+  }
 
   #nonceReuse(address: string): Step[] {
     const session = this.#session("PJSIP");
@@ -134,9 +241,12 @@ export class Traffic {
       remote: this.#remote(address, "PJSIP"),
       tail: [["ACLName", acl]],
     }, { what, address, session });
-    return this.#dice.chance(0.5)
-      ? [[0, said]]
-      : [[0, this.#challenge(address, session, "PJSIP")], [this.#pause(), said]];
+    const challenge = this.#challenge(address, session, "PJSIP");
+    return this.#dice.pick<Step[]>([
+      [[0, said]],
+      [[0, challenge], [this.#pause(), said]],
+      [[0, said, challenge], [this.#pause(), said, this.#wrong(address, session)]],
+    ]);
   }
 
   #manager(address: string): Step[] {
@@ -161,15 +271,14 @@ export class Traffic {
       service: "PJSIP",
       session,
       remote: this.#remote(address, "PJSIP"),
-    }, { what: "nothing", address, session });
+    }, { what: "unknown", address, session });
     return [
       [0, unknown, this.#challenge(address, session, "PJSIP")],
       [this.#pause(), unknown, this.#wrong(address, session)],
     ];
   }
 
-  #login(address: string): Step[] {
-    const session = this.#session("PJSIP");
+  #login(address: string, session = this.#session("PJSIP")): Step[] {
     return [
       [0, this.#challenge(address, session, "PJSIP")],
       [
@@ -259,9 +368,10 @@ export class Traffic {
       account,
       session: "z",
       remote: this.#remote(victim, "PJSIP"),
-    }, { what: "nothing", address: victim, session: "z" });
-    // Only a lone CR leaves the event as it is.
-    return account.includes("\n") ? { ...said, happenings: [] } : said;
+    }, { what: "unknown", address: victim, session: "z" });
+    // Only a lone CR leaves the event as it is. Otherwise its last piece shows who has sent it.
+    if (!account.includes("\n")) return said;
+    return { ...said, happenings: [{ ...said.happenings[0]!, what: "not believed" }] };
   }
 
   /** A stranger writes the whole rest of the event, with a victim's address, into his account name. */
@@ -277,8 +387,14 @@ export class Traffic {
       remote: remoteOf("192.0.2.78"),
       tail: [["Challenge", "12345678"]],
     });
+    const sender: Happening = {
+      what: "not believed",
+      address: "192.0.2.78",
+      session: "",
+      service: "SIP",
+    };
     // In one piece: Asterisk writes it so.
-    return { text, happenings: [], alone: true };
+    return { text, happenings: [sender], alone: true };
   }
 
   #passwordless(victim: string): Said {
@@ -316,14 +432,15 @@ export class Traffic {
     return { ...said, text: said.text + filler(HELD_MAX).text, whole: said.text.length };
   }
 
-  #wrong(address: string, session: string): Said {
+  #wrong(address: string, session: string, transport = this.#transport()): Said {
     const challenge = `1795335836/${this.#unique()}`;
     const response = this.#unique().repeat(4);
     return this.#event({
       kind: "ChallengeResponseFailed",
       service: "PJSIP",
+      account: this.#dice.pick(ACCOUNTS),
       session,
-      remote: this.#remote(address, "PJSIP"),
+      remote: this.#remote(address, "PJSIP", transport),
       tail: [["Challenge", challenge], ["Response", response], ["ExpectedResponse", ""]],
     }, { what: "wrong", address, session, answer: response });
   }
@@ -339,18 +456,25 @@ export class Traffic {
       session,
       remote: this.#remote(address, "SIP"),
       tail: [["Challenge", challenge], ["ReceivedChallenge", challenge], ["ReceivedHash", hash]],
-    }, { what: "wrong", address, session, answer: hash });
+    }, { what: "wrong", address, session, challenge, answer: hash });
   }
 
   #event(fields: EventFields, happening?: Happening): Said {
+    const { service, account = "100", remote } = fields;
+    const transport = remote.split("/")[1]!;
     return {
-      text: printEvent(fields),
-      happenings: happening === undefined ? [] : [happening],
+      text: printEvent({ ...fields, account }),
+      happenings: happening === undefined
+        ? []
+        : [{ ...happening, service: service as "AMI" | "PJSIP" | "SIP", account, transport }],
     };
   }
 
-  #remote(address: string, service: "PJSIP" | "SIP"): string {
-    const transport = this.#dice.pick(["UDP", "TCP", "TLS"]);
+  #transport(): string {
+    return this.#dice.pick(["UDP", "TCP", "TLS"]);
+  }
+
+  #remote(address: string, service: "PJSIP" | "SIP", transport = this.#transport()): string {
     // chan_sip prints the zone of a link-local address.
     const zone = service === "SIP" && address.startsWith("fe80:") ? "%eth0" : "";
     return remoteOf(address + zone, transport, this.#dice.int(1, 65_535));

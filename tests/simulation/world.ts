@@ -18,7 +18,7 @@ import { Log } from "../../src/log.ts";
 import { Asterisk, type AsteriskState } from "./asterisk.ts";
 import { Dice } from "./dice.ts";
 import { Kernel } from "./kernel.ts";
-import { Model, type Rules } from "./model.ts";
+import { Model, type Rules, type Visits } from "./model.ts";
 import { NO_TROUBLE, Programs, type Trouble } from "./programs.ts";
 import { MemoryStore, SqliteStore, type Store } from "./store.ts";
 import { ProcessClock, SimulatedTime } from "./time.ts";
@@ -56,6 +56,12 @@ const ATTACKERS = [
   "fe80::5",
 ];
 const PHONES = ["198.51.100.1", "198.51.100.2", "2001:db8:0:c::1", "2001:db8:0:a::99"];
+/** They log in once, and somebody guesses in their name. */
+const BESIEGED = ["198.51.100.5", "198.51.100.6"];
+/** They guess between their logins. */
+const OWNERS = ["198.51.100.7", "2001:db8:0:f::7"];
+/** Networks in which somebody takes a new address for each guess. */
+const ROTATING = ["2001:db8:0:10", "2001:db8:0:d"];
 const TRUSTED = ["192.0.2.10", "2001:db8:0:d::1"];
 const LAST_ATTACKERS = ["203.0.113.200", "2001:db8:0:e::1"];
 /** What people block by hand; nothing of it takes part otherwise. */
@@ -106,6 +112,8 @@ export type FaultName = typeof FAULTS[number];
 export interface WorldOptions {
   /** Takes the story of what happens, line by line. */
   readonly trace?: (line: string) => void;
+  /** Counts what the model decided. */
+  readonly visits?: Visits;
   /** A folder for lock files and, for some seeds, databases; best in a file system in memory. */
   readonly folder: string;
 }
@@ -192,6 +200,8 @@ class World {
   #config: Config;
   #process: Process | undefined;
   #wallOffset = 0;
+  /** Wall time at which the list was made. */
+  readonly #bornAt: number;
   #wallMoved = false;
   #faulty = true;
   #harmedAt = -Infinity;
@@ -212,7 +222,7 @@ class World {
     this.#store = this.#sqlite
       ? new SqliteStore(Deno.makeTempDirSync({ dir: options.folder, prefix: "sqlite-" }))
       : new MemoryStore(`${options.folder}/${seed}`);
-    this.#model = new Model(rulesOf(this.#config));
+    this.#model = new Model(rulesOf(this.#config), options.visits ?? new Map());
     this.#model.vague = () => this.#process?.list.trouble !== undefined;
     this.#programs = new Programs({
       time,
@@ -236,6 +246,7 @@ class World {
       },
     });
     this.#traffic = new Traffic(dice.fork());
+    this.#bornAt = this.#wall();
     trace(`faults: ${[...this.#faults].join(", ")}${this.#sqlite ? "; SQLite" : ""}`);
     trace(`configuration: ${JSON.stringify(this.#config)}`);
   }
@@ -248,18 +259,15 @@ class World {
       if (dice.chance(0.5)) this.#programs.missing.add("ip6tables");
     }
     this.#startProcess();
-    const duration = dice.between(4_000, 25_000);
+    // Rows of blocks need time.
+    const duration = dice.chance(0.1) ? 40_000 : dice.between(4_000, 25_000);
     this.#scheduleTraffic(duration);
     this.#scheduleFaults();
     await this.#passUntil(time.now + duration);
     this.#heal();
-    let attacked: Process | undefined;
-    do {
-      await this.#beLoggedIn();
-      attacked = this.#process;
-      await this.#lastAttack();
-      // A process that could do nothing at its start ends a moment later; the next one is attacked again.
-    } while (attacked !== this.#process);
+    // A process that could do nothing at its start ends a moment later, and one that stood still may have to log in anew:
+    // then there is another attack.
+    do await this.#beLoggedIn(); while (!await this.#lastAttack());
     await this.#converge();
     await this.#stopOrderly();
   }
@@ -278,7 +286,7 @@ class World {
 
   #chooseConfig(): Config {
     const { dice } = this;
-    const bantime = dice.pick([0, 0, 2, 20, 60]);
+    const bantime = dice.pick([0, 0, 0, 2, 20, 60]);
     // When nobody else touches the firewall, the looks by interval must not be needed.
     const meddled = MEDDLING.some((name) => this.#faults.has(name));
     return {
@@ -288,10 +296,12 @@ class World {
       database: "simulated",
       patience: dice.pick([0, 2, 5, 5]),
       credit: dice.pick([0, 7 * 86_400, 7 * 86_400]),
-      forget: dice.pick([20, 86_400, 86_400]),
+      forget: dice.pick([10, 20, 86_400, 86_400]),
+      learn: dice.pick([0, 0, 0, 4]),
+      doubt: dice.pick([0, 1, 2, 60]),
       bantime,
       bantimeFactor: dice.pick([1, 2]),
-      bantimeMax: dice.pick([0, 5, 100]),
+      bantimeMax: dice.pick([0, 0, 5, 100]),
       ipv6Prefix: dice.pick([64, 128]),
       backend: dice.pick(["iptables", "ipset"]),
       verify: meddled ? VERIFY_SECONDS : VERIFY_MAX,
@@ -336,6 +346,7 @@ class World {
     let serial = 0;
     const daemon = new Daemon({
       config: this.#config,
+      bornAt: this.#bornAt,
       list: this.#observed(list),
       backends,
       foresight,
@@ -366,7 +377,7 @@ class World {
     this.#model.standing = new Map(
       [...standing].map(([host, at]) => [host, this.#time.now - Math.max(0, this.#wall() - at)]),
     );
-    this.#model.begin(this.#time.now, this.#wall());
+    this.#model.begin(this.#time.now, this.#wall(), this.#bornAt);
     daemon.run(stop.signal).then((code) => process.exitCode = code, (error) => {
       process.error = error;
     });
@@ -460,6 +471,8 @@ class World {
           // It had ended meanwhile, and is blocked anew.
           this.#deleted.delete(target);
           const known = model.blocks.get(target);
+          // The trouble may have shown when it was asked how often this was blocked before.
+          if (known !== undefined && list.trouble !== undefined) known.vague = true;
           if (known?.vague) {
             known.until = until;
             known.times = list.get(target)?.times ?? 1;
@@ -565,6 +578,30 @@ class World {
     }
     for (const address of some([...TRUSTED, "127.0.0.1"], 0.3)) {
       this.#act(() => this.#traffic.attack(address), dice.between(500, 4_000), duration);
+    }
+    for (const address of some(BESIEGED, 0.3)) {
+      const over = dice.pick(["UDP", "TLS"]);
+      this.#time.after(50, () => this.#perform(this.#traffic.login(address)));
+      // Each is too much, and the next one comes when nothing of this one is under way any more.
+      const siege = () => this.#traffic.siege(address, over, 10 * this.#config.loyalty);
+      const every = dice.between(2_100, 2_600);
+      for (let at = 500; at < duration; at += every) {
+        this.#time.after(at, () => this.#perform(siege()));
+        if (this.#faults.has("disk")) continue;
+        this.#time.after(at - 300, () => this.#faulty && this.#deleteBlocked([address]));
+      }
+    }
+    for (const address of some(OWNERS, 0.2)) {
+      this.#act(() => this.#traffic.owner(address), dice.between(200, 1_500), duration);
+    }
+    for (const network of some(ROTATING, 0.2)) {
+      const hosts = dice.pick([4, 12]);
+      this.#act(() => this.#traffic.rotating(network, hosts), dice.between(50, 400), duration);
+      if (dice.chance(0.3)) continue;
+      for (let host = 1; host <= hosts; host += dice.int(1, 6)) {
+        const login = () => this.#perform(this.#traffic.login(`${network}::${host.toString(16)}`));
+        this.#time.after(dice.between(50, 2_000), login);
+      }
     }
     if (!this.#faults.has("noise")) return;
     const victims = [...PHONES, ...ATTACKERS, "192.0.2.79"];
@@ -672,7 +709,15 @@ class World {
         else this.#freeze();
         return;
       case "wall clock":
-        this.#wallOffset += dice.pick([-3_600_000, -5_000, -1_000, 1_000, 5_000, 30_000]);
+        this.#wallOffset += dice.pick([
+          -3_600_000,
+          -5_000,
+          -1_000,
+          1_000,
+          5_000,
+          30_000,
+          3_700_000,
+        ]);
         this.#wallMoved = true;
         this.#trace(`the clock is set, to ${new Date(this.#wall()).toISOString()}`);
         return;
@@ -808,7 +853,7 @@ class World {
   #handle(): void {
     const { dice } = this;
     const act = () => {
-      if (dice.chance(0.3)) this.#deleteAttacker();
+      if (dice.chance(0.3)) this.#deleteBlocked([...this.#store.read().rows.keys()]);
       else this.#addOrDelete(dice.pick(BY_HAND));
     };
     if (this.#sqlite && this.#time.now - this.#harmedAt < 1_000) return;
@@ -837,12 +882,12 @@ class World {
   }
 
   /** Somebody deletes the block of an attacker. */
-  #deleteAttacker(): void {
+  #deleteBlocked(targets: readonly string[]): void {
     const list = this.#process?.list;
-    const blocked = [...this.#store.read().rows.keys()].filter((target) =>
+    if (list === undefined || list.trouble !== undefined || list.owed > 0) return;
+    const blocked = targets.filter((target) =>
       !BY_HAND.includes(target) && this.#model.blocks.has(target) && !this.#unsaved.has(target)
     );
-    if (list === undefined || list.trouble !== undefined || list.owed > 0) return;
     if (blocked.length === 0) return;
     const target = this.dice.pick(blocked);
     if (!this.#store.delete(target)) return;
@@ -884,8 +929,10 @@ class World {
     await this.#passUntil(this.#time.now + dice.between(0, 2_000));
   }
 
-  async #lastAttack(): Promise<void> {
+  /** Whether the daemon has heard all of it. */
+  async #lastAttack(): Promise<boolean> {
     const process = this.#process;
+    const logins = process?.daemon.counters.logins;
     for (const address of LAST_ATTACKERS) {
       for (let i = 0; i < 4; i++) {
         this.#time.after(10 + i * 400, () => this.#perform(this.#traffic.wrongPassword(address)));
@@ -898,15 +945,13 @@ class World {
     }
     // What is still open is charged by then.
     await this.#passUntil(this.#time.now + 1_000 * this.#config.patience + 2 * TICK_MS);
-    if (process !== this.#process) return;
+    if (process !== this.#process || logins !== process?.daemon.counters.logins) return false;
     for (const address of LAST_ATTACKERS) {
-      const target = address.includes(":") && this.#config.ipv6Prefix === 64
-        ? "2001:db8:0:e::/64"
-        : address;
-      if (!this.#model.blocks.has(target) && !this.#model.past.has(target)) {
+      if (!this.#model.blocks.has(address) && !this.#model.past.has(address)) {
         throw new WorldError(`the last attack of ${address} did not reach the daemon`);
       }
     }
+    return true;
   }
 
   async #converge(): Promise<void> {
@@ -1126,6 +1171,8 @@ function rulesOf(config: Config): Rules {
     patience: config.patience * 1000,
     credit: config.credit * 1000,
     forget: config.forget * 1000,
+    learn: config.learn * 1000,
+    doubt: config.doubt * 1000,
     bantime: config.bantime * 1000,
     bantimeFactor: config.bantimeFactor,
     bantimeMax: config.bantimeMax * 1000,
