@@ -659,7 +659,8 @@ export class PenaltyTable {
     const kept = this.#unknownAccount;
     kept.waits = false;
     const same = event !== undefined && event.session === kept.session && event.host === kept.host;
-    if (!same) this.#challenged(kept, kept.at);
+    // Without patience the challenge would be charged once more, should it come after an event of somebody else.
+    if (!same && this.#policy.patienceMs > 0) this.#challenged(kept, kept.at);
   }
 
   #challenged(event: Challenged, now: number): void {

@@ -1087,10 +1087,13 @@ class World {
       if (wanted.join() !== found.join()) {
         return `the kernel's IPv${family}: [${found.join(", ")}], the list: [${wanted.join(", ")}]`;
       }
-      const passing = this.#exempt(this.#config.trust).targets.filter((target) =>
-        !wanted.includes(target) && networksAround(target).some((around) => wanted.includes(around))
-      ).sort();
-      const passes = this.#kernel.excepted(family, set);
+      const isWithin = (target: string) =>
+        !wanted.includes(target) && networksAround(target).some((around) => wanted.includes(around));
+      const passing = this.#exempt(this.#config.trust).targets.filter(isWithin).sort();
+      // Who logged in from a blocked network may pass, if they have not failed there.
+      const passes = this.#kernel.excepted(family, set).filter((target) =>
+        passing.includes(target) || !isWithin(target) || !this.#model.standing.has(target)
+      );
       if (passing.join() !== passes.join()) {
         return `the kernel lets pass [${passes.join(", ")}] of IPv${family}, not [${
           passing.join(", ")
