@@ -487,3 +487,24 @@ Deno.test("guesses: what is under way when a host is blocked makes neither this 
     [0, 1, 2].flatMap((row) => Array.from({ length: 5 }, () => ["single session", row])),
   );
 });
+
+Deno.test("guesses: a login ends the rows of short blocks, and nothing else does so soon", () => {
+  for (const login of [true, false]) {
+    const bench = new TableBench({ creditMs: DAY, forgetMs: 30 * DAY });
+    for (const session of ["a", "b"]) {
+      for (let i = 0; i < 3; i++) bench.take(answer(session, "1/c", unique()));
+      bench.after(SECOND);
+      if (login) bench.take(successfulAuth(HOST));
+      bench.after(2 * DAY);
+    }
+    assert.deepEqual(bench.offences.map(({ row }) => row), login ? [0, 0] : [0, 1]);
+
+    const standing = new TableBench().take(successfulAuth(HOST, { account: "own" }));
+    for (let block = 0; block < 2; block++) {
+      for (let i = 0; i < 30; i++) standing.take(wrongAnswer(HOST));
+      standing.after(MINUTE);
+      if (login) standing.take(successfulAuth(HOST, { account: "own" }));
+    }
+    assert.deepEqual(standing.offences.map(({ row }) => row), login ? [0, 0] : [0, 1]);
+  }
+});
