@@ -301,6 +301,42 @@ export class AddressSet {
     const { first, last } = rangeOf(network);
     return meets(this.#ranges[network.family], first, last);
   }
+
+  /**
+   * Whether every address of a target is in this set. Two targets of the set that hold a half each do not count.
+   *
+   * @param target A canonical target.
+   * @returns `true` if one target of the set holds all of it.
+   * @throws {TypeError} If it is not a target.
+   */
+  covers(target: string): boolean {
+    const network = expectNetwork(target);
+    const { first, last } = rangeOf(network);
+    return this.#ranges[network.family].some((range) =>
+      compareWords(range.first, first) <= 0 && compareWords(last, range.last) <= 0
+    );
+  }
+}
+
+/**
+ * The networks that hold a target and more, from the narrowest to all addresses of its family.
+ *
+ * @param target A canonical target.
+ * @throws {TypeError} If it is not a target.
+ *
+ * @example
+ * ```ts
+ * import { networksAround } from "./address.ts";
+ *
+ * networksAround("192.0.2.1")[7]; // "192.0.2.0/24"
+ * ```
+ */
+export function networksAround(target: string): string[] {
+  const { family, words, prefix } = expectNetwork(target);
+  return Array.from({ length: prefix }, (_, i) => {
+    const wider = prefix - 1 - i;
+    return writeNetwork({ family, words: masked(words, wider), prefix: wider });
+  });
 }
 
 // --- reading -------------------------------------------------------------------------------------

@@ -471,6 +471,36 @@ export class BlockList implements Disposable {
   }
 
   /**
+   * When a daemon first had this list. The blocks that `ampere -a` adds before tell nothing of who belongs here.
+   *
+   * @returns milliseconds since 1970; 0 if that was before it was written down; `undefined` if none had it yet
+   * @throws BlockListError if the file cannot be read
+   */
+  birth(): number | undefined {
+    return this.#guarded(() => {
+      // A list of an earlier version that is opened for reading only has no such table.
+      const known = this.#run("SELECT 1 FROM sqlite_schema WHERE name = 'birth'").get();
+      if (known === undefined) return 0;
+      const row = this.#run("SELECT CAST(max(at) AS REAL) AS at FROM birth").get();
+      return typeof row?.at === "number" ? boundedTime(row.at) : undefined;
+    });
+  }
+
+  /**
+   * Writes down when a daemon first had this list; does nothing if that is known.
+   *
+   * @param at milliseconds since 1970
+   * @throws BlockListError if it could not be written
+   */
+  saveBirth(at: number): void {
+    if (this.birth() !== undefined) return;
+    this.#transaction(() => {
+      this.#run("INSERT INTO birth SELECT ? WHERE NOT EXISTS (SELECT 1 FROM birth)")
+        .run(boundedTime(at));
+    });
+  }
+
+  /**
    * Remembers hosts in good standing; the later login of a host counts.
    *
    * @param entries hosts and their last login in milliseconds since 1970

@@ -10,7 +10,6 @@ import { literalPeers } from "./ami/dial.ts";
 import type { Tampered } from "./ami/event_reader.ts";
 import { latin1 } from "./ami/framer.ts";
 import type { SecurityEvent } from "./ami/security_event.ts";
-import { birthOf } from "./block_list/birth.ts";
 import { type Block, hasEnded, type NewBlock } from "./block_list/block.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type Config, describeConfig, formatProblem, readConfig } from "./config.ts";
@@ -83,6 +82,8 @@ export interface DaemonList {
   readonly size: number;
   readonly owed: number;
   readonly trouble: string | undefined;
+  /** When it began with nobody known, in milliseconds since 1970; 0: long ago. */
+  readonly bornAt: number;
   get(target: string): Block | undefined;
   all(): Block[];
   /** What the firewall must know of all blocks, in no order. */
@@ -90,6 +91,8 @@ export interface DaemonList {
   /** Reads what was not needed for {@linkcode DaemonList.entries}. */
   readRest?(now: number): void;
   timesOf(target: string): number;
+  /** Whether some target that is not blocked may have been blocked before: saves a look for each. */
+  anyPast(): boolean;
   standing(): ReadonlyMap<string, number>;
   add(blocks: readonly NewBlock[], now: number): boolean;
   remove(targets: readonly string[], now: number): boolean;
@@ -171,6 +174,10 @@ export class Daemon {
   #saidStillArrives = 0;
   /** Addresses that are never blocked of which failures were told. */
   readonly #saidExempt = new Set<string>();
+  /** IPv6 networks that Ampere has blocked itself: whoever logged in from them and has not failed is let through. */
+  readonly #sharedNetworks = new Set<string>();
+  /** Blocked networks of which it was told that they let somebody through. */
+  readonly #saidExcepted = new Set<string>();
   /** Asterisk's events arrive; `undefined` until it was tried. */
   #following: boolean | undefined;
 
@@ -270,6 +277,7 @@ export class Daemon {
     };
     const started = this.enforcer.start(this.#list.entries(), sorted).then((failures) => {
       this.#list.readRest?.(this.#wallClock());
+      this.#findSharedNetworks();
       // The other family may have taken its time: IPv4 may work by now.
       const works = this.enforcer.status().families.some((f) => f.family === 4 && !f.failing);
       if (!works && failures.some((failure) => failure.family === 4 && isLasting(failure))) fail();
@@ -478,7 +486,11 @@ export class Daemon {
     if (this.#offences.length === 0) return;
     const now = this.#wallClock();
     const fresh = new Map<string, NewBlock>();
-    const timesOf = (target: string) => this.#list.timesOf(target);
+    let anyPast: boolean | undefined;
+    const timesOf = (target: string) => {
+      anyPast ??= this.#list.anyPast();
+      return anyPast ? this.#list.timesOf(target) : this.#list.get(target)?.times ?? 0;
+    };
     for (const offence of this.#offences.splice(0)) {
       this.counters.offences++;
       const known = this.#list.get(offence.target);
@@ -492,6 +504,8 @@ export class Daemon {
     if (fresh.size === 0) return;
     const blocks = [...fresh.values()];
     const durable = this.#list.add(blocks, now);
+    for (const { target } of blocks) if (isIpv6Network(target)) this.#sharedNetworks.add(target);
+    if (this.#sharedNetworks.size > 0) this.#setExceptions();
     this.enforcer.block(blocks);
     this.counters.added += blocks.length;
     for (const block of blocks) this.#notifyBlock(block, now);
@@ -550,6 +564,7 @@ export class Daemon {
       this.#lastChores = now;
       this.#loginsWait = true;
       this.#refreshExempt();
+      if (this.#sharedNetworks.size > 0) this.#setExceptions();
       this.#tellHidden();
       this.#log.sweep();
     }
@@ -678,18 +693,30 @@ export class Daemon {
     const { added, removed, changed } = this.#list.reload(wall);
     const isSame = added.length + removed.length + changed.length === 0;
     const ended = this.#list.removeEnded(wall).length;
-    const sorted = isSame && foresight?.ended === ended &&
+    const sorted = isSame && foresight?.ended === ended && foresight.trusted.length === 0 &&
         isSameSet(foresight.exempt, this.table.policy.exempt)
       ? foresight.sorted
       : undefined;
-    this.#releaseTrusted(sorted === undefined ? undefined : foresight?.trusted);
+    if (sorted === undefined) this.#releaseTrusted();
+    else this.#setExceptions();
     let count = 0;
     for (const entries of sorted?.values() ?? []) count += entries.length;
     return count === this.#list.size ? sorted : undefined;
   }
 
-  /** Nobody who is exempt stays blocked. */
-  #releaseTrusted(trusted: readonly string[] = this.#findTrusted()): void {
+  /**
+   * Nobody who is exempt stays blocked: a block that holds nobody else ends; a network that holds others too stays, and lets
+   * them through.
+   */
+  #releaseTrusted(): void {
+    const { exempt } = this.table.policy;
+    const trusted: string[] = [];
+    for (const { target } of this.#list.entries()) {
+      if (!exempt.overlaps(target)) continue;
+      if (exempt.covers(target)) trusted.push(target);
+      else this.#tellExcepted(target);
+    }
+    this.#setExceptions();
     if (trusted.length === 0) return;
     this.#list.remove(trusted, this.#wallClock());
     this.enforcer.release(trusted);
@@ -700,19 +727,44 @@ export class Daemon {
     }
   }
 
+  /** Who must pass although a network around them is blocked. */
+  #setExceptions(): void {
+    const targets = [...this.table.policy.exempt.targets];
+    for (const network of this.#sharedNetworks) {
+      if (this.#list.get(network) === undefined) this.#sharedNetworks.delete(network);
+      else targets.push(...this.table.innocentIn(network));
+    }
+    this.enforcer.setExceptions(targets);
+  }
+
+  /** After the start: the list may know networks that Ampere has blocked in an earlier life. */
+  #findSharedNetworks(): void {
+    for (const { target } of this.#list.entries()) {
+      if (isIpv6Network(target) && this.#list.get(target)?.service !== "") {
+        this.#sharedNetworks.add(target);
+      }
+    }
+    if (this.#sharedNetworks.size > 0) this.#setExceptions();
+  }
+
+  #tellExcepted(network: string): void {
+    if (this.#saidExcepted.has(network) || this.#saidExcepted.size >= LOGGED_EXEMPT_MAX) return;
+    this.#saidExcepted.add(network);
+    const within = this.table.policy.exempt.targets.filter((target) => overlaps(network, target));
+    const shown = within.slice(0, LOGGED_CHANGES_MAX).join(", ");
+    const more = within.length > LOGGED_CHANGES_MAX
+      ? ` and ${within.length - LOGGED_CHANGES_MAX} more`
+      : "";
+    this.#log.warn(
+      `${network} stays blocked, but lets through ${shown}${more}, which must never be blocked. To end the ` +
+        `whole block: ampere -d ${network}`,
+    );
+  }
+
   #whyExempt(target: string): string {
     const { exempt } = this.table.policy;
     const cause = exempt instanceof ExemptSet ? exempt.causeOf(target) : undefined;
     return RELEASED_BECAUSE[cause ?? "trusted"];
-  }
-
-  #findTrusted(): string[] {
-    const { exempt } = this.table.policy;
-    const trusted: string[] = [];
-    for (const { target } of this.#list.entries()) {
-      if (exempt.overlaps(target)) trusted.push(target);
-    }
-    return trusted;
   }
 
   // Reports
@@ -783,6 +835,10 @@ function exemptNow(trust: readonly string[], peers: readonly string[]): ExemptSe
   return exemptAddresses(trust, peers, defaultGateways());
 }
 
+function isIpv6Network(target: string): boolean {
+  return target.includes("/") && target.includes(":");
+}
+
 function isSameSet(a: AddressSet, b: AddressSet): boolean {
   return a.targets.length === b.targets.length &&
     a.targets.every((target, i) => target === b.targets[i]);
@@ -850,8 +906,7 @@ async function runLogged(config: Config, invocation: DaemonInvocation, log: Log)
   const daemon: Daemon = new Daemon({
     config,
     list,
-    // A dry run without a list is as new as one.
-    bornAt: birthOf(config.database) ?? (invocation.dryRun ? Date.now() : undefined),
+    bornAt: list.bornAt,
     foresight,
     backends,
     log,

@@ -199,6 +199,9 @@ export class DurableBlockList implements Disposable {
   /** Changes that were found when the file was opened again, for the next {@linkcode DurableBlockList.reload}. */
   readonly #foundAdded = new Set<string>();
   readonly #foundChanged = new Set<string>();
+  readonly #foundRemoved = new Set<string>();
+  /** The file that holds all of memory but what is owed. */
+  #writtenTo: string | undefined;
   /** With `syncLater`, until the disk fails: from then on each change waits for it, so that a further fault is seen at once. */
   #sync: BackgroundSync | undefined;
   /** Changes that are only in the write-ahead log. */
@@ -207,6 +210,10 @@ export class DurableBlockList implements Disposable {
   #changedAt = 0;
   #start: StartReport = { blocks: 0, skipped: 0, salvaged: undefined };
   #standingAtStart = new Map<string, number>();
+  /** `undefined` until it was read or decided. */
+  #bornAt: number | undefined;
+  /** The open database tells when that was. */
+  #hasBirth = false;
 
   private constructor(path: string, lock: DatabaseLock, options: DurableOptions) {
     this.path = path;
@@ -268,6 +275,14 @@ export class DurableBlockList implements Disposable {
   /** What was found at the start. */
   get start(): StartReport {
     return this.#start;
+  }
+
+  /**
+   * When this list began with nobody known, in milliseconds since 1970: when a daemon first had it, or had to make it anew
+   * because it was lost. 0: it is older than that is written down.
+   */
+  get bornAt(): number {
+    return this.#bornAt ?? 0;
   }
 
   /** Number of blocks. */
@@ -336,8 +351,8 @@ export class DurableBlockList implements Disposable {
     }
   }
 
-  /** Whether some target that is not blocked may have been blocked before. */
-  #anyPast(): boolean {
+  /** Whether some target that is not blocked may have been blocked before: saves a look for each. */
+  anyPast(): boolean {
     if (this.#owed.size > 0) return true;
     try {
       return this.#list?.hasHistory() ?? true;
@@ -360,7 +375,7 @@ export class DurableBlockList implements Disposable {
    * @throws TypeError if a target is not an address or network
    */
   add(blocks: readonly NewBlock[], now: number = Date.now()): boolean {
-    const anyPast = blocks.length < 2 || this.#anyPast();
+    const anyPast = blocks.length < 2 || this.anyPast();
     for (const given of blocks) {
       if (hasEnded(given, now)) continue;
       const fresh = boundedNew(given);
@@ -497,9 +512,11 @@ export class DurableBlockList implements Disposable {
   reload(now: number = Date.now()): ListChange {
     const change = {
       added: [...this.#foundAdded],
-      removed: [] as string[],
+      removed: [...this.#foundRemoved],
       changed: [...this.#foundChanged],
     };
+    const found = change.removed.length;
+    this.#foundRemoved.clear();
     this.#foundAdded.clear();
     this.#foundChanged.clear();
     if (this.#list === undefined || this.#wasMoved()) return change;
@@ -514,14 +531,14 @@ export class DurableBlockList implements Disposable {
       }
       const news = this.#differing(ends);
       // From here on nothing can fail: the change is taken over as a whole or not at all.
-      for (const target of change.removed) this.#blocks.delete(target);
+      for (const target of change.removed.slice(found)) this.#blocks.delete(target);
       for (const block of news) {
         change[this.#blocks.has(block.target) ? "changed" : "added"].push(block.target);
         this.#keep(block);
       }
       this.#seenVersion = version;
     } catch (error) {
-      change.removed.length = 0;
+      change.removed.length = found;
       this.#failed(error, now);
     }
     return change;
@@ -591,7 +608,7 @@ export class DurableBlockList implements Disposable {
 
   #load(now: number): void {
     try {
-      this.#open();
+      this.#open(now);
       const list = this.#opened();
       list.check();
       this.#seenVersion = list.dataVersion();
@@ -607,7 +624,7 @@ export class DurableBlockList implements Disposable {
 
   async #loadInTurns(now: number, visitor: EntryVisitor): Promise<void> {
     try {
-      this.#open();
+      this.#open(now);
       const list = this.#opened();
       this.#seenVersion = list.dataVersion();
       visitor.begin(list.count());
@@ -629,6 +646,9 @@ export class DurableBlockList implements Disposable {
   }
 
   #loaded(skipped: number): void {
+    // Not before: a damaged file is left as it was found.
+    this.#saveBirth();
+    this.#writtenTo = incarnationOf(this.path);
     this.#standingAtStart = this.#opened().standing();
     this.#start = { blocks: this.size, skipped, salvaged: undefined };
   }
@@ -650,6 +670,7 @@ export class DurableBlockList implements Disposable {
     this.#closeList();
     this.#blocks.clear();
     const skipped = this.#loadSnapshot(problem);
+    this.#bornAt ??= now;
     this.#start = { blocks: this.size, skipped, salvaged: undefined };
     this.#failed(problem, now);
   }
@@ -662,10 +683,12 @@ export class DurableBlockList implements Disposable {
    */
   #loadSnapshot(problem: BlockListError): number {
     try {
+      this.#writtenTo = incarnationOf(this.path);
       using list = BlockList.open(this.path, { readOnly: true, busyTimeout: 0 });
       for (const block of list.unsorted()) this.#keep(block);
       const skipped = list.skipped;
       this.#standingAtStart = list.standing();
+      this.#bornAt ??= list.birth();
       return skipped;
     } catch (error) {
       if (faultOf(error) === "missing") return 0; // There is nothing to lose.
@@ -683,6 +706,8 @@ export class DurableBlockList implements Disposable {
       this.#keep(bareBlock(target, this.#options.bareUntil, now));
     }
     this.#standingAtStart = salvage.standing;
+    // Whoever belongs here is known, or has to be learnt again.
+    this.#bornAt = salvage.standing.size > 0 ? 0 : now;
     this.#oweEverything(salvage);
     let place: string | undefined;
     try {
@@ -700,7 +725,7 @@ export class DurableBlockList implements Disposable {
 
   // The database: open, closed, moved
 
-  #open(): void {
+  #open(now: number): void {
     this.#list = BlockList.open(this.path, {
       busyTimeout: this.#options.busyTimeout ?? DAEMON_BUSY_MS,
       syncLater: this.#sync !== undefined,
@@ -708,6 +733,9 @@ export class DurableBlockList implements Disposable {
     // The first read makes the write-ahead log, which belongs to the identity.
     this.#seenVersion = this.#list.dataVersion();
     this.#identity = identityOf(this.path);
+    const birth = this.#list.birth();
+    this.#bornAt ??= birth ?? now;
+    this.#hasBirth = birth !== undefined;
   }
 
   #opened(): BlockList {
@@ -747,7 +775,7 @@ export class DurableBlockList implements Disposable {
       this.#leaveMoved();
     }
     if (this.#list !== undefined) return;
-    this.#open();
+    this.#open(now);
     this.#merge(this.#opened());
   }
 
@@ -760,26 +788,56 @@ export class DurableBlockList implements Disposable {
     this.#readDetails(Date.now());
     const list = this.#opened();
     try {
+      this.#takeLastChanges(list);
       this.#owePast(list.history(), list.standing());
     } catch {
-      // Only the memory of ended blocks and of good standing is lost with it.
+      // Lost with it: what others changed in it last, and the memory of ended blocks and of good standing.
     }
     this.#closeList();
     if (this.#identity === undefined) return;
     const { database, log } = this.#identity;
-    if (log === undefined || fileIdentity(this.path) === database) return;
+    const isSame = fileIdentity(this.path) === database;
+    // Only its log is another one: some of what was written is gone with the old one.
+    if (isSame) this.#writtenTo = undefined;
+    if (log === undefined || isSame) return;
     if (fileIdentity(`${this.path}-wal`) !== log) return;
     for (const part of ["-wal", "-shm"]) Deno.removeSync(this.path + part);
   }
 
-  /** Joins memory with a file that was opened again: nothing that either of them blocks is lost. */
+  /** What others changed in the old file since the last {@linkcode DurableBlockList.reload}. */
+  #takeLastChanges(list: BlockList): void {
+    if (list.dataVersion() === this.#seenVersion) return;
+    const ends = list.ends();
+    const news = this.#differing(ends);
+    for (const { target } of this.#blocks.values()) {
+      if (!ends.has(target) && !this.#owed.has(target)) this.#foundRemoved.add(target);
+    }
+    for (const target of this.#foundRemoved) this.#blocks.delete(target);
+    for (const block of news) {
+      const found = this.#blocks.has(block.target) ? this.#foundChanged : this.#foundAdded;
+      found.add(block.target);
+      this.#owePut(block);
+    }
+  }
+
+  /**
+   * Joins memory with a file that was opened again. In the same file is, but for what is owed, all that was ever written: what
+   * is gone from it was deleted by somebody. To another one everything is owed, so that nothing that either of them blocks
+   * is lost.
+   */
   #merge(list: BlockList): void {
     if (this.#bare.size > 0) this.#completeBare(list.unsorted());
     const version = list.dataVersion();
     const ends = list.ends();
+    const file = incarnationOf(this.path);
+    const isSame = file !== undefined && file === this.#writtenTo;
+    this.#writtenTo = file;
     for (const block of this.#blocks.values()) {
-      if (!ends.has(block.target)) this.#owed.set(block.target, { kind: "put", block });
+      if (ends.has(block.target) || this.#owed.has(block.target)) continue;
+      if (isSame) this.#foundRemoved.add(block.target);
+      else this.#owed.set(block.target, { kind: "put", block });
     }
+    for (const target of this.#foundRemoved) this.#blocks.delete(target);
     for (const block of this.#differing(ends)) {
       const found = this.#blocks.has(block.target) ? this.#foundChanged : this.#foundAdded;
       found.add(block.target);
@@ -823,6 +881,7 @@ export class DurableBlockList implements Disposable {
 
   #keep(block: Block): void {
     this.#byTarget.set(block.target, block);
+    this.#foundRemoved.delete(block.target);
     this.#noteEnd(block.until);
   }
 
@@ -879,11 +938,13 @@ export class DurableBlockList implements Disposable {
 
   #writeAll(now: number): void {
     this.#ensureOpen(now);
+    this.#saveBirth();
     while (this.owed > 0) this.#writeSome(now);
   }
 
   #writeSome(now: number): void {
     if (this.owed === 0 && this.#trouble === undefined) return;
+    this.#saveBirth();
     const put: Block[] = [];
     const ended: PastBlock[] = [];
     const gone: string[] = [];
@@ -908,6 +969,12 @@ export class DurableBlockList implements Disposable {
     this.#sync?.request();
     for (const target of batch) this.#owed.delete(target);
     this.#owedStanding.clear();
+  }
+
+  #saveBirth(): void {
+    if (this.#hasBirth || this.#bornAt === undefined) return;
+    this.#opened().saveBirth(this.#bornAt);
+    this.#hasBirth = true;
   }
 
   // Trouble
@@ -1038,6 +1105,20 @@ function fileIdentity(path: string): string | undefined {
   } catch (error) {
     if (faultOf(error) === "missing") return undefined;
     throw error;
+  }
+}
+
+/**
+ * Which file it is, also when nobody holds it open: then the number of a deleted one may soon be that of another.
+ *
+ * @returns `undefined` if that is not to be known
+ */
+function incarnationOf(path: string): string | undefined {
+  try {
+    const { dev, ino, birthtime } = Deno.statSync(path);
+    return birthtime === null ? undefined : `${dev}:${ino}:${birthtime.getTime()}`;
+  } catch {
+    return undefined;
   }
 }
 

@@ -62,6 +62,8 @@ export class ExemptSet extends AddressSet {
    * @returns the most important entry; `undefined` when the target may be blocked
    */
   find(target: string): ExemptTarget | undefined {
+    // Nearly all may be blocked, and -a asks for a million.
+    if (!this.overlaps(target)) return undefined;
     return this.entries.find((entry) => overlaps(entry.target, target));
   }
 }

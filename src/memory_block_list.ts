@@ -11,6 +11,7 @@ export interface StoredBlocks {
   all(): Block[];
   standing(): ReadonlyMap<string, number>;
   timesOf(target: string): number;
+  birth(): number | undefined;
   close(): void;
 }
 
@@ -29,6 +30,8 @@ export class MemoryBlockList {
   readonly path: string;
   readonly owed = 0;
   readonly trouble = undefined;
+  /** See `DurableBlockList.bornAt`. */
+  readonly bornAt: number;
   readonly #blocks = new Map<string, Block>();
   readonly #times = new Map<string, number>();
   readonly #stored: StoredBlocks | undefined;
@@ -36,9 +39,11 @@ export class MemoryBlockList {
   /**
    * @param path what it is called in messages
    * @param stored what it begins with; it is closed with this list
+   * @param now clock value in milliseconds since 1970
    */
-  constructor(path: string, stored?: StoredBlocks) {
+  constructor(path: string, stored?: StoredBlocks, now: number = Date.now()) {
     this.path = path;
+    this.bornAt = stored?.birth() ?? now;
     this.#stored = stored;
     for (const block of stored?.all() ?? []) this.#blocks.set(block.target, block);
   }
@@ -57,6 +62,10 @@ export class MemoryBlockList {
 
   all(): Block[] {
     return [...this.#blocks.values()].sort((a, b) => a.since - b.since);
+  }
+
+  anyPast(): boolean {
+    return this.#stored !== undefined || this.#times.size > 0;
   }
 
   timesOf(target: string): number {

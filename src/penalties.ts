@@ -13,7 +13,7 @@
 import { type AddressSet, isLoopback } from "./address.ts";
 import type { SecurityEvent, Service, Transport } from "./ami/security_event.ts";
 import { ExemptFailures } from "./penalties/exempt_failures.ts";
-import { FailedAccounts, hashOf } from "./penalties/failed_accounts.ts";
+import { FailedAccounts } from "./penalties/failed_accounts.ts";
 import { Forgiveness } from "./penalties/forgiveness.ts";
 import { GoodStanding } from "./penalties/good_standing.ts";
 import { type HostKey, HostNetworks, keyOf, keyText } from "./penalties/host_key.ts";
@@ -260,7 +260,7 @@ const CHALLENGE = 6;
 /** Points charged for it as an unanswered challenge. */
 const CHARGED = 7;
 const IS_WAITING = 8;
-/** Hash of the account that was refused; 0: it was not refused. */
+/** It was refused; its account is the one that was refused last. */
 const REFUSED = 9;
 /** Its login succeeded (only kept without credit). */
 const SUCCEEDED = 10;
@@ -282,6 +282,25 @@ const ATTEMPT_RECORDS = { times: 1, numbers: 16, room: WAITING_MAX };
 /** What the record of an attempt has numbers for. */
 const SERVICES: readonly Service[] = ["PJSIP", "SIP", "AMI", "IAX2"];
 const TRANSPORTS: readonly Transport[] = ["", "UDP", "TCP", "TLS", "WS", "WSS"];
+
+/** What is needed of an event to open an attempt. */
+type Challenged = Pick<
+  SecurityEvent,
+  "host" | "session" | "service" | "transport" | "account" | "challenge" | "address"
+>;
+
+/** An InvalidAccountID of PJSIP. */
+interface UnknownAccount extends Challenged {
+  waits: boolean;
+  at: number;
+  host: HostKey;
+  session: number;
+  transport: Transport;
+  account: string;
+}
+
+/** Ranks whose lists are found without a search: those of strangers with the default limit. */
+const LOW_RANKS = 32;
 
 /** Hosts of one rank, the one not seen for longest first. */
 interface RankList {
@@ -327,6 +346,10 @@ export class PenaltyTable {
   readonly #ranks: RankList[] = [];
   /** Where in the ranks a rank is, counted from 1. */
   readonly #rankLists = new Map<number, number>();
+  /** The same for the ranks that almost all hosts have. */
+  readonly #lowRankLists: number[] = new Array(LOW_RANKS).fill(0);
+  /** The lowest rank first. */
+  readonly #ascending: RankList[] = [];
   #networks: HostNetworks;
   readonly #standing: GoodStanding;
   /** Clock value of the last burst of answers of a host that was taken for one attempt. */
@@ -343,6 +366,20 @@ export class PenaltyTable {
   readonly #late = new LateAttempts();
   readonly #proxies = new ProxySigns();
   readonly #exemptFailures = new ExemptFailures();
+  /** The last unknown account, of which nothing more was said yet. */
+  readonly #unknownAccount: UnknownAccount = {
+    waits: false,
+    at: 0,
+    host: 0,
+    session: 0,
+    service: "PJSIP",
+    transport: "",
+    account: "",
+    challenge: 0,
+    get address(): string {
+      return keyText(this.host);
+    },
+  };
   /** Until then unanswered challenges cost nothing: who belongs here is not known yet. */
   #learnsUntil = -Infinity;
   /** Whether the IPv6 hosts seen last are exempt: to look through all networks for each event would cost most of its time. */
@@ -431,6 +468,7 @@ export class PenaltyTable {
    */
   take(event: SecurityEvent, now: number, obey = true): void {
     this.#charge = undefined;
+    if (this.#unknownAccount.waits) this.#meetUnknown(event);
     switch (event.kind) {
       case "ChallengeSent":
         return this.#challenged(event, now);
@@ -445,8 +483,7 @@ export class PenaltyTable {
           : this.#refused(event, now);
       case "InvalidAccountID":
         if (event.service === "AMI") return this.#manager(event, now, WRONG_ANSWERS);
-        // PJSIP says this beside the challenge that the attempt gets all the same.
-        if (event.service === "PJSIP") return this.#challenged(event, now);
+        if (event.service === "PJSIP") return this.#unknown(event, now);
         return this.#refused(event, now);
       case "RefusedMessage":
         return this.#failed(event, now, WRONG_ANSWERS, "a message that was refused");
@@ -471,6 +508,7 @@ export class PenaltyTable {
    * @returns whether all that was due is charged
    */
   advance(now: number, most = Infinity): boolean {
+    if (this.#unknownAccount.waits) this.#meetUnknown();
     const before = now - this.#policy.patienceMs;
     let charged = 0;
     while (
@@ -602,7 +640,30 @@ export class PenaltyTable {
       }));
   }
 
-  #challenged(event: SecurityEvent, now: number): void {
+  /**
+   * PJSIP says that an account is unknown, and in the same breath challenges or refuses it all the same: then that costs
+   * what it costs. Only if it does not, this counts as a challenge; so it is kept until the next event.
+   */
+  #unknown(event: SecurityEvent, now: number): void {
+    const kept = this.#unknownAccount;
+    kept.waits = true;
+    kept.at = now;
+    kept.host = event.host;
+    kept.session = event.session;
+    kept.transport = event.transport;
+    kept.account = event.account;
+    this.#explain("an unknown account: its challenge is charged", event);
+  }
+
+  #meetUnknown(event?: SecurityEvent): void {
+    const kept = this.#unknownAccount;
+    kept.waits = false;
+    const same = event !== undefined && event.session === kept.session && event.host === kept.host;
+    // Without patience the challenge would be charged once more, should it come after an event of somebody else.
+    if (!same && this.#policy.patienceMs > 0) this.#challenged(kept, kept.at);
+  }
+
+  #challenged(event: Challenged, now: number): void {
     const key = event.host;
     const present = this.#byKey.get(key) ?? NONE;
     if (
@@ -612,28 +673,24 @@ export class PenaltyTable {
       return this.#explain("a challenge to a host in good standing: not charged", event);
     }
     // A phone takes another address of its IPv6 network every day (RFC 8981, section 3.8).
-    if (this.#isNetworkStanding(key)) {
+    if (typeof key === "string" && this.#isNetworkStanding(key)) {
       return this.#explain("a challenge to a network in good standing: not charged", event);
     }
-    const host = this.#hostAt(key, present, event, now);
+    const host = this.#hostAt(key, present, false, now);
     if (host === NONE) return this.#explain("exempt", event);
     const attempts = this.#attempts;
     const before = this.#hosts.get(host, POINTS);
     const known = this.#find(host, event.session, now);
     const atOnce = this.#policy.patienceMs === 0;
-    if (known !== NONE && (!atOnce || attempts.get(known, REFUSED) !== 0)) {
+    if (known !== NONE && (!atOnce || attempts.get(known, REFUSED) === 1)) {
       // chan_sip sends a new challenge for each new request, and the same one again for a repeated request.
       const repeated = event.service === "PJSIP" ||
         event.challenge === attempts.get(known, CHALLENGE) ||
-        attempts.get(known, REFUSED) !== 0 || attempts.get(known, SUCCEEDED) === 1;
+        attempts.get(known, REFUSED) === 1 || attempts.get(known, SUCCEEDED) === 1;
       if (repeated && this.#isFree(known)) {
         this.#settleRank(host);
         return this.#explain("the same request again: not charged", event, before);
       }
-    }
-    if (atOnce && event.kind === "InvalidAccountID") {
-      this.#settleRank(host);
-      return this.#explain("an unknown account: its challenge is charged", event, before);
     }
     const attempt = this.#open(host, event, now);
     if (atOnce) {
@@ -663,7 +720,7 @@ export class PenaltyTable {
     }
     const first = this.#keepAnswer(attempt, event.answer);
     // The first answer to a refusal is part of the refused attempt.
-    if (first && attempts.get(attempt, REFUSED) !== 0 && this.#isFree(attempt)) {
+    if (first && attempts.get(attempt, REFUSED) === 1 && this.#isFree(attempt)) {
       this.#settleRank(host);
       return this.#explain("an answer to a refusal: not charged", event, before);
     }
@@ -704,11 +761,13 @@ export class PenaltyTable {
       this.#settleRank(host);
       return this.#explain(`${event.detail} after a login: not charged`, event, before);
     }
-    const account = hashOf(event.account);
-    const refused = attempts.get(attempt, REFUSED);
-    const further = refused !== 0;
-    const again = further ? refused === account : attempts.get(attempt, ANSWERED) > 0;
-    attempts.set(attempt, REFUSED, account);
+    const account = event.account;
+    const further = attempts.get(attempt, REFUSED) === 1;
+    const again = further
+      ? this.#accounts[attempt] === account
+      : attempts.get(attempt, ANSWERED) > 0;
+    attempts.set(attempt, REFUSED, 1);
+    this.#accounts[attempt] = account;
     if (again && this.#isFree(attempt)) {
       this.#settleRank(host);
       return this.#explain("the same refusal again: not charged", event, before);
@@ -822,8 +881,7 @@ export class PenaltyTable {
     if (hosts.get(host, GONE) === 1) return;
     // What its challenge has cost counts from now on as failed.
     const cost = points < ATTEMPT_POINTS ? ATTEMPT_POINTS : points;
-    const { service, account } = event;
-    this.#accountsFailed.add(host, service, account, cost, provesAddress(event));
+    this.#accountsFailed.add(host, event, cost, provesAddress(event));
     const before = hosts.get(host, FAILED_SESSION);
     if (before === NO_SESSION) hosts.set(host, FAILED_SESSION, session);
     else if (before !== session || session === OWN_SESSION) {
@@ -980,22 +1038,26 @@ export class PenaltyTable {
   /** The host of an event, made if need be; none when it is never charged. */
   #host(event: SecurityEvent, now: number): number {
     const key = event.host;
-    return this.#hostAt(key, this.#byKey.get(key) ?? NONE, event, now);
+    return this.#hostAt(key, this.#byKey.get(key) ?? NONE, true, now);
   }
 
-  /** The same when its key, and its record if it is in the table, are known already. */
-  #hostAt(key: HostKey, present: number, event: SecurityEvent, now: number): number {
+  /**
+   * The same when its record, if it is in the table, is known already.
+   *
+   * @param mayStand false if it is known not to be in good standing, which saves a look
+   */
+  #hostAt(key: HostKey, present: number, mayStand: boolean, now: number): number {
     let host = present;
     if (host === NONE) {
-      if (this.#isExempt(event.host)) return NONE;
+      if (this.#isExempt(key)) return NONE;
       host = this.#hosts.make();
-      if (this.#inGoodStanding(event.host, now)) this.#hosts.set(host, MAY_STAND, 1);
+      if (mayStand && this.#inGoodStanding(key, now)) this.#hosts.set(host, MAY_STAND, 1);
       this.#hosts.setTime(host, FIRST_AT, now);
       this.#keys[host] = key;
       this.#byKey.set(key, host);
     } else if (now - this.#hosts.time(host, LAST_AT) > this.#policy.forgetMs) {
       this.#remove(host);
-      return this.#hostAt(key, NONE, event, now);
+      return this.#hostAt(key, NONE, mayStand, now);
     }
     this.#hosts.setTime(host, LAST_AT, now);
     return host;
@@ -1040,9 +1102,7 @@ export class PenaltyTable {
     }
     const failed = before - hosts.get(host, SOFT);
     // chan_sip prints the dialled number for the account of a call: it proves nothing about the failures on that.
-    const own = event.service === "SIP"
-      ? 0
-      : this.#accountsFailed.forgive(host, event.service, event.account);
+    const own = event.service === "SIP" ? 0 : this.#accountsFailed.forgive(host, event);
     const network = this.#networkOf(event.host);
     const payer = network ?? event.host;
     const left = this.#policy.creditMs > 0 ? this.#forgiveness.left(payer, now) : 0;
@@ -1121,10 +1181,15 @@ export class PenaltyTable {
 
   /** Where in the ranks the list of a rank is, counted from 1. */
   #listOf(rank: number): number {
-    let place = this.#rankLists.get(rank);
-    if (place === undefined) {
-      place = this.#ranks.push({ rank, oldest: NONE, newest: NONE });
-      this.#rankLists.set(rank, place);
+    const low = rank < LOW_RANKS;
+    let place = low ? this.#lowRankLists[rank]! : this.#rankLists.get(rank) ?? 0;
+    if (place === 0) {
+      const list: RankList = { rank, oldest: NONE, newest: NONE };
+      place = this.#ranks.push(list);
+      if (low) this.#lowRankLists[rank] = place;
+      else this.#rankLists.set(rank, place);
+      const higher = this.#ascending.findIndex((other) => other.rank > rank);
+      this.#ascending.splice(higher < 0 ? this.#ascending.length : higher, 0, list);
     }
     return place;
   }
@@ -1147,13 +1212,12 @@ export class PenaltyTable {
 
   /** Forgets the least guilty host. There is a list for each number of points that a host ever had: a few dozen. */
   #evict(): void {
-    let least: RankList | undefined;
-    for (const list of this.#ranks) {
-      if (list.oldest !== NONE && (least === undefined || list.rank < least.rank)) least = list;
+    for (const { oldest } of this.#ascending) {
+      if (oldest === NONE) continue;
+      this.#evicted++;
+      this.#remove(oldest);
+      return;
     }
-    if (least === undefined) return;
-    this.#evicted++;
-    this.#remove(least.oldest);
   }
 
   /** Counts what a host is charged for. */
@@ -1192,7 +1256,7 @@ export class PenaltyTable {
     return attempt === NONE ? this.#open(host, event, now) : attempt;
   }
 
-  #open(host: number, event: SecurityEvent, now: number): number {
+  #open(host: number, event: Challenged, now: number): number {
     const hosts = this.#hosts;
     const attempts = this.#attempts;
     for (let first; (first = hosts.get(host, FIRST_ATTEMPT)) !== NONE;) {
@@ -1358,7 +1422,7 @@ export class PenaltyTable {
     return false;
   }
 
-  #explain(what: string, event: SecurityEvent, before = 0, after = before): void {
+  #explain(what: string, event: Challenged, before = 0, after = before): void {
     if (!this.explain) return;
     const limit = ATTEMPT_POINTS * this.#policy.loyalty;
     this.#charge = { what: `${event.address}: ${what}`, before, after, limit };

@@ -76,9 +76,11 @@ Deno.test("bounds: answers of a session, of which the latest are remembered", ()
 
 Deno.test("bounds: accounts of a host, what further ones cost is no login's", () => {
   const failed = new FailedAccounts();
-  for (let i = 0; i < ACCOUNTS_MAX + 2; i++) failed.add(1, "PJSIP", `${i}`, 5, true);
-  assert.equal(failed.forgive(1, "PJSIP", `${ACCOUNTS_MAX - 1}`), 5);
-  assert.equal(failed.forgive(1, "PJSIP", `${ACCOUNTS_MAX + 1}`), 0);
+  for (let i = 0; i < ACCOUNTS_MAX + 2; i++) {
+    failed.add(1, { service: "PJSIP", account: `${i}` }, 5, true);
+  }
+  assert.equal(failed.forgive(1, { service: "PJSIP", account: `${ACCOUNTS_MAX - 1}` }), 5);
+  assert.equal(failed.forgive(1, { service: "PJSIP", account: `${ACCOUNTS_MAX + 1}` }), 0);
   assert.equal(failed.forgiveAny(1, 1_000), 5 * (ACCOUNTS_MAX + 1));
 });
 

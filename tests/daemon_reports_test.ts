@@ -118,6 +118,31 @@ Deno.test("daemon: a trusted host's block ends, and that is reported", async () 
   });
 });
 
+Deno.test("daemon: a blocked network around a host that is trusted now stays, which is told once", async () => {
+  await withDaemon({}, (daemon, _asterisk, notices, lines) => {
+    daemon.list.add([{
+      target: "203.0.113.0/24",
+      since: Date.now(),
+      until: undefined,
+      reason: "by hand",
+      service: "",
+      transport: "",
+      account: "",
+    }], Date.now());
+    for (let i = 0; i < 2; i++) {
+      daemon.reconfigure({ ...daemon.config, trust: ["203.0.113.7", "198.51.100.0/24"] });
+    }
+    assert.equal(daemon.list.size, 1);
+    assert.deepEqual(notices.filter(({ event }) => event === "unblock"), []);
+    const told = lines.filter((line) => line.includes("stays blocked"));
+    assert.equal(told.length, 1, lines.join());
+    assert.match(told[0]!, /203\.0\.113\.0\/24 stays blocked, but lets through 203\.0\.113\.7,/);
+    daemon.reconfigure({ ...daemon.config, trust: ["203.0.112.0/23"] });
+    assert.equal(daemon.list.size, 0);
+    return Promise.resolve();
+  });
+});
+
 Deno.test("daemon: in a dry run the log says what would be done", async () => {
   await withDaemon({}, async (daemon, asterisk, _notices, lines) => {
     for (let i = 0; i < 3; i++) await asterisk.send(wrongAnswer(ADDRESS));

@@ -8,7 +8,14 @@ import { DEFAULT_CONFIG } from "../src/config.ts";
 import { Daemon, type DaemonParts } from "../src/daemon.ts";
 import { Log } from "../src/log.ts";
 import { MemoryBlockList } from "../src/memory_block_list.ts";
-import { BANNER, bytesOf, challengeSent, successfulAuth, wrongAnswer } from "./asterisk_events.ts";
+import {
+  BANNER,
+  bytesOf,
+  challengeSent,
+  remoteOf,
+  successfulAuth,
+  wrongAnswer,
+} from "./asterisk_events.ts";
 import { FakeAsterisk } from "./fake_asterisk.ts";
 import { FakeClock, settled } from "./fake_clock.ts";
 import { until } from "./namespace.ts";
@@ -127,7 +134,7 @@ async function withAsterisk(
 }
 
 Deno.test("daemon: -v does not show the hash that Asterisk expected, which is as good as the password", async () => {
-  await withAsterisk({ verbose: true }, async (daemon, asterisk, lines) => {
+  await withAsterisk({ verbose: true }, async (_daemon, asterisk, lines) => {
     const hash = "d4b6de15c25c11a8107855eb62db3bc6";
     const failed = (account: string) =>
       wrongAnswer(ADDRESS, {
@@ -150,9 +157,12 @@ Deno.test("daemon: a new ipv6_prefix also holds for those who are in good standi
     await asterisk.send(successfulAuth("2001:db8:1::1"));
     await until("it is in good standing", () => daemon.table.standingSize === 1);
     daemon.reconfigure({ ...daemon.config, ipv6Prefix: 64 });
-    const guessers = ["2001:db8:1::2", "2001:db8:2::2"];
+    // In each network several, who prove their addresses by answering over TCP.
     for (let i = 0; i < 12; i++) {
-      for (const guesser of guessers) await asterisk.send(wrongAnswer(guesser));
+      for (const network of ["2001:db8:1::", "2001:db8:2::"]) {
+        const guesser = `${network}${2 + i % 4}`;
+        await asterisk.send(wrongAnswer(guesser, { remote: remoteOf(guesser, "TCP") }));
+      }
     }
     await until("the other network is blocked", () => daemon.list.size > 0);
     await until("all is read", () => daemon.counters.eventsTotal >= 25);

@@ -1019,6 +1019,26 @@ Deno.test("deleted while running: noticed by the timer, made anew from memory, w
   });
 });
 
+Deno.test("what another process changed last is read from the file that was deleted", async () => {
+  await withDatabase((path) => {
+    makeDatabase(path, 2);
+    const { list } = openDurable(path);
+    const [first, second] = list.targets().sort();
+    {
+      using other = BlockList.open(path);
+      other.add([block("192.0.2.1")], NOW);
+      other.remove([first!]);
+    }
+    Deno.removeSync(path);
+    assert.equal(list.retry(NOW), true);
+    const { added, removed, changed } = list.reload(NOW);
+    assert.deepEqual([added, removed, changed], [["192.0.2.1"], [first!], []]);
+    assert.deepEqual(list.targets().sort(), ["192.0.2.1", second!]);
+    assert.deepEqual(stored(path), ["192.0.2.1", second!]);
+    list.close();
+  });
+});
+
 Deno.test("the write-ahead log deleted while running: the list is written again", async () => {
   await withDatabase((path) => {
     const { list } = openDurable(path);
@@ -1089,6 +1109,42 @@ Deno.test("the folder renamed away and back: owed meanwhile", async () => {
 });
 
 // Killed
+
+Deno.test("a block that another process deletes while the daemon is in trouble stays deleted", async () => {
+  await withDatabase((_, outer) => {
+    const folder = `${outer}/ampere`;
+    const path = `${folder}/ampere.db`;
+    Deno.mkdirSync(folder);
+    makeDatabase(path, 3);
+    const { list } = openDurable(path);
+    const [first, second, third] = list.targets().sort();
+    const again = block("192.0.2.5", { until: NOW + 3_600_000 });
+    assert.equal(list.add([block("192.0.2.1"), again], NOW), true);
+    Deno.renameSync(folder, `${outer}/away`);
+    assert.equal(list.add([block("192.0.2.2")], NOW), false);
+    {
+      using other = BlockList.open(`${outer}/away/ampere.db`);
+      assert.equal(other.remove([first!, "192.0.2.1", "192.0.2.5"]).length, 3);
+    }
+    Deno.renameSync(`${outer}/away`, folder);
+    // Blocked once more before it is noticed.
+    list.add([{ ...again, until: NOW + 7_200_000 }], NOW + 1);
+    assert.equal(list.retry(NOW + RETRY_MAX_MS), true);
+    const expected = ["192.0.2.2", "192.0.2.5", second!, third!].sort();
+    assert.deepEqual(list.targets().sort(), expected);
+    assert.deepEqual([...list.reload(NOW + RETRY_MAX_MS).removed].sort(), ["192.0.2.1", first!]);
+    assert.deepEqual(list.reload(NOW + RETRY_MAX_MS).removed, []);
+    assert.deepEqual(stored(path), expected);
+    // Another file in its place: nothing was deleted from it.
+    Deno.renameSync(folder, `${outer}/gone`);
+    assert.equal(list.add([block("192.0.2.4")], NOW), false);
+    Deno.mkdirSync(folder);
+    makeDatabase(path, 1);
+    assert.equal(list.retry(NOW + 3 * RETRY_MAX_MS), true);
+    assert.deepEqual(stored(path), [...new Set([...expected, first!, "192.0.2.4"])].sort());
+    list.close();
+  });
+});
 
 Deno.test("kill -9 in the middle of writing: everything that was confirmed is there", async () => {
   for (let run = 0; run < 5; run++) {

@@ -396,6 +396,40 @@ Deno.test("a failed command is tried again with growing delays, for ever", async
   await clock.passUntil(enforcer.stop());
 });
 
+Deno.test("a trouble is over when what was to be repaired is wanted no more", async () => {
+  for (const timed of [false, true]) {
+    const { clock, firewall, enforcer } = setUp({ timed });
+    await clock.passUntil(enforcer.start([]));
+    let faults = 1;
+    firewall.fault = () => faults-- > 0 ? { kind: "busy", part: 0 } : undefined;
+    enforcer.block(forEver(["192.0.2.1"]));
+    // The command has failed, the look has succeeded, and the second try is waited for.
+    await clock.pass(20);
+    assert.deepEqual([enforcer.status().failing, firewall.calls.at(-1)], [true, "list"]);
+    enforcer.release(["192.0.2.1"]);
+    await clock.pass(30_000);
+    assert.equal(enforcer.status().failing, false);
+    await clock.passUntil(enforcer.stop());
+  }
+});
+
+Deno.test("what the firewall refuses alone does not spoil making everything anew", async () => {
+  const { clock, firewall, enforcer } = setUp({ timed: true });
+  await clock.passUntil(enforcer.start([]));
+  firewall.poison.add("192.0.2.66");
+  enforcer.block(forEver(["192.0.2.66"]));
+  await clock.pass(150);
+  assert.equal(enforcer.status().held, 1);
+  enforcer.block(forEver(["192.0.2.1", "192.0.2.2"]));
+  await clock.passUntil(enforcer.idle());
+  firewall.calls.length = 0;
+  firewall.flush();
+  await clock.passUntil(enforcer.verify());
+  assert.deepEqual(firewall.calls.filter((call) => call.startsWith("replace")), ["replace 2"]);
+  assert.deepEqual(firewall.targets, ["192.0.2.1", "192.0.2.2"]);
+  await clock.passUntil(enforcer.stop());
+});
+
 Deno.test("a command that was killed late is not done twice", async () => {
   for (const part of [0, 0.5, 1]) {
     const { clock, firewall, enforcer } = setUp();

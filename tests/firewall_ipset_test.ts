@@ -248,7 +248,7 @@ inNamespace(import.meta.url, () => {
     await sh("ipset", "add", "ampere4", "203.0.113.9");
     await repaired(/1 targets were blocked that are not in the list/);
     await sh("ipset", "add", "ampere4", "192.0.0.0/16", "nomatch");
-    await repaired(/was missing or wrong/);
+    await repaired(/1 exceptions of blocked networks were missing or too many/);
     await sh("iptables", "-I", "ampere", "-s", "192.0.2.1", "-j", "ACCEPT");
     await repaired(/1 of the rules were not Ampere's/);
     await sh("iptables", ...RULE4.split(" "));

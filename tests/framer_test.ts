@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { BANNER_BYTES_MAX, Framer, latin1, MESSAGE_BYTES_MAX } from "../src/ami/framer.ts";
+import {
+  BANNER_BYTES_MAX,
+  Framer,
+  latin1,
+  MESSAGE_BYTES_MAX,
+  REMOTE_BYTES_MAX,
+  type Skipped,
+  SKIPPED_HEAD_BYTES_MAX,
+} from "../src/ami/framer.ts";
 import { bytesOf } from "./asterisk_events.ts";
 import { recordings } from "./recordings.ts";
 
@@ -182,4 +190,38 @@ Deno.test("framer: a recognized message that is too long is skipped all the same
   });
   framer.push(bytesOf(`x\r\n${text}\r\n`));
   assert.deepEqual(seen, [`oversized ${text.length}`]);
+});
+
+Deno.test("framer: of a message that is too long the beginning and the last RemoteAddress are kept, in any pieces", () => {
+  const remote = (last: number) => `RemoteAddress: IPV4/UDP/203.0.113.${last}/5060\r\n`;
+  const head = `Event: A\r\n${remote(1)}B: ${"b".repeat(MESSAGE_BYTES_MAX)}\r\n`;
+  const tails = [
+    `${remote(2)}C: RemoteAddress: x\r\n`,
+    `${remote(2)}C: ${"c".repeat(300_000)}\r\n`,
+    "C: d\r\n",
+  ];
+  for (const [i, tail] of tails.entries()) {
+    const text = head + tail;
+    const at = text.lastIndexOf("\r\nRemoteAddress: ") + 2;
+    for (let cutAt = head.length - 3; cutAt < head.length + 60; cutAt++) {
+      const seen: Skipped[] = [];
+      const framer = new Framer({
+        banner: () => {},
+        message: () => assert.fail(),
+        oversized: (skipped) => void seen.push(skipped),
+        drained: () => {},
+      });
+      const stream = bytesOf(`x\r\n${text}\r\n`);
+      framer.push(stream.subarray(0, cutAt));
+      framer.push(stream.subarray(cutAt));
+      const [{ bytes, head: first, remote: last, offset } = assert.fail(), ...more] = seen;
+      assert.deepEqual([bytes, offset, more.length], [text.length, 3, 0]);
+      assert.equal(latin1(first, 0, first.length), text.slice(0, SKIPPED_HEAD_BYTES_MAX));
+      assert.equal(
+        latin1(last!, 0, last!.length),
+        text.slice(at, at + REMOTE_BYTES_MAX),
+        `tail ${i}, cut at ${cutAt}`,
+      );
+    }
+  }
 });

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { connect } from "node:net";
+
 /** Set in the process that runs inside the namespaces. */
 const INSIDE = "AMPERE_TEST_NAMESPACE";
 
@@ -125,5 +127,20 @@ export function addresses(count: number, family: 4 | 6 = 4): string[] {
     return family === 4
       ? `11.${n >> 16}.${(n >> 8) & 255}.${n & 255}`
       : `2001:db8:${((n >> 12) + 1).toString(16)}::${((n & 4095) + 1).toString(16)}`;
+  });
+}
+
+/** Whether a connection from this address reaches a listener on the same machine. */
+export async function passes(address: string): Promise<boolean> {
+  using listener = Deno.listen({ hostname: address, port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  return await new Promise((resolve) => {
+    const socket = connect({ host: address, port, localAddress: address });
+    socket.setTimeout(500, () => socket.destroy(new Error("no answer")));
+    socket.on("connect", () => {
+      resolve(true);
+      socket.destroy();
+    });
+    socket.on("error", () => resolve(false));
   });
 }

@@ -342,6 +342,7 @@ Deno.test("the unit and the executable name the same folders", async () => {
   for (
     const line of [
       "ExecStart=/usr/lib/ampere/ampere -o /var/log/ampere.log",
+      "StandardInput=file:/proc/net/route",
       "SyslogIdentifier=ampere",
       "Wants=asterisk.service",
       "CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW",

@@ -349,3 +349,46 @@ Deno.test("security event: in every recording, only what a stranger wrote into i
     }
   }
 });
+
+Deno.test("security event: whatever the client wrote for its SessionID, the event counts", () => {
+  for (
+    const session of [
+      "",
+      "x",
+      "RemoteAddress: IPV4/UDP/9.9.9.9/5",
+      "\r",
+      "\n",
+      " ",
+      "s".repeat(100_000),
+    ]
+  ) {
+    const { verdict, event } = parse(wrongAnswer("203.0.113.5", { session }));
+    assert.equal(verdict, "security", JSON.stringify(session).slice(0, 40));
+    assert.equal(event.address, "203.0.113.5");
+  }
+});
+
+Deno.test("security event: an address is proven by a connection, but not by chan_sip", () => {
+  for (const transport of ["UDP", "TCP", "TLS", "WS", "WSS"]) {
+    for (const service of ["PJSIP", "SIP"] as const) {
+      const remote = `IPV4/${transport}/203.0.113.5/5060`;
+      const { event } = parse(wrongAnswer("203.0.113.5", { service, remote }));
+      assert.equal(event.provesPath, service === "PJSIP" && transport !== "UDP", remote);
+    }
+  }
+  const { event } = parse(wrongAnswer("203.0.113.5", { remote: "IPV4/203.0.113.5/5060" }));
+  assert.equal(event.provesPath, false);
+});
+
+Deno.test("security event: an empty answer is known", () => {
+  for (const answer of ["", "x"]) {
+    const pjsip = wrongAnswer("203.0.113.5", {
+      tail: [["Challenge", "1"], ["Response", answer], ["ExpectedResponse", "y"]],
+    });
+    const sip = wrongAnswer("203.0.113.5", {
+      service: "SIP",
+      tail: [["Challenge", "1"], ["ReceivedChallenge", "1"], ["ReceivedHash", answer]],
+    });
+    for (const text of [pjsip, sip]) assert.equal(parse(text).event.hasAnswer, answer !== "");
+  }
+});

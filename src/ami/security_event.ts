@@ -634,7 +634,7 @@ export function readHead(buffer: Uint8Array, start: number, end: number): Head |
  * @param start index of its first byte
  * @param end index behind the CR LF of its last line
  * @param event gets the address when it is there
- * @returns `sender`; `unknown` when it ends in another way behind these three lines; `none` when they are not all there
+ * @returns `sender`; `unknown` when these three lines are there, but others between or behind them; `none` when they are not
  */
 export function readSender(
   buffer: Uint8Array,
@@ -645,10 +645,12 @@ export function readSender(
   const view = viewOf(buffer);
   const remote = findLastRemote(buffer, start, end);
   if (remote < 0) return "none";
-  const local = lineBefore(view, remote, start);
-  if (local < 0 || !LOCAL_ADDRESS.at(view, local, end)) return "none";
-  const session = lineBefore(view, local, start);
-  if (session < 0 || !SESSION_ID.at(view, session, end)) return "none";
+  const local = findLineBefore(LOCAL_ADDRESS, view, remote, start);
+  const session = findLineBefore(SESSION_ID, view, local, start);
+  if (session < 0) return "none";
+  if (lineBefore(view, remote, start) !== local || lineBefore(view, local, start) !== session) {
+    return "unknown";
+  }
   const behind = parseRemoteAddress(view, remote + REMOTE_ADDRESS.length, end, event);
   return behind >= 0 && TAILS.some((tail) => skipTail(tail, view, behind, end) === end)
     ? "sender"
@@ -673,6 +675,15 @@ function lineBefore(view: DataView, at: number, start: number): number {
   let i = at - 2;
   while (i - 2 >= start && view.getInt16(i - 2, true) !== CR_LF) i--;
   return i - 2 >= start ? i : start;
+}
+
+/** Index of the last line above `at` that begins with the literal, or -1. */
+function findLineBefore(literal: Literal, view: DataView, at: number, start: number): number {
+  let line = at;
+  do {
+    line = lineBefore(view, line, start);
+  } while (line >= 0 && !literal.at(view, line, at));
+  return line;
 }
 
 /** Skips the lines behind RemoteAddress; the index behind them, or -1. */

@@ -15,7 +15,7 @@ export const APPLICATION_ID = 0x416d7072;
  * released is never changed. What `salvage.ts` knows about columns must follow.
  *
  * `block` is what is blocked now, `history` what was and has ended, `standing` the hosts that logged in with a
- * password. The tables keep their rowid and with it a separate index on the target: of a damaged file the index still
+ * password, `birth` when a daemon first had the list (one row; none until then; 0: before that was written down). The tables keep their rowid and with it a separate index on the target: of a damaged file the index still
  * tells the targets whose rows are gone.
  */
 export const MIGRATIONS: readonly string[] = [
@@ -39,6 +39,9 @@ export const MIGRATIONS: readonly string[] = [
      host TEXT NOT NULL UNIQUE,
      last_login INTEGER NOT NULL
    ) STRICT;`,
+  // A list of an earlier version is not new: while the steps are done user_version is that of before.
+  `CREATE TABLE birth (at INTEGER NOT NULL) STRICT;
+   INSERT INTO birth SELECT 0 FROM pragma_user_version WHERE user_version > 0;`,
 ];
 
 /** What the head of an SQLite file says. */

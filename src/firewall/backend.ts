@@ -89,6 +89,8 @@ export type Outcome =
 export interface Listing {
   /** The targets that are blocked, each with the number of its rules (1, or it is there twice). */
   readonly targets: ReadonlyMap<string, number>;
+  /** What must pass, see {@linkcode Backend.except}; none if it is missing. */
+  readonly exceptions?: ReadonlySet<string>;
   /** Rules in the chain that are not Ampere's, as text. */
   readonly strangers: readonly string[];
   /** False if what carries the targets is gone or wrong (the set, the rule that looks at it). */
@@ -106,6 +108,11 @@ export type ListOutcome =
   | { readonly state: "same" }
   | { readonly state: "silent" }
   | { readonly state: "failed"; readonly failure: Failure };
+
+/**
+ * Most exceptions of a family: they fit into one command, and with iptables every packet is compared with each of them.
+ */
+export const EXCEPTIONS_MAX = 1_024;
 
 /** A firewall for one family of addresses. */
 export interface Backend {
@@ -125,10 +132,24 @@ export interface Backend {
    *
    * @param entries All that are to be blocked.
    * @param goOn Asked before each further command for the rest of them, if they need several; false ends it.
+   * @param exceptions What must pass, before anything is blocked; no more than {@linkcode EXCEPTIONS_MAX}.
    * @returns How many of them, from the first on, are now blocked. No others are; the rest is left
    * to {@linkcode Backend.block}.
    */
-  replace(entries: readonly Entry[], goOn?: () => boolean): Promise<Outcome>;
+  replace(
+    entries: readonly Entry[],
+    goOn?: () => boolean,
+    exceptions?: readonly string[],
+  ): Promise<Outcome>;
+
+  /**
+   * Changes the exceptions: addresses that must pass although a network that holds them is blocked. First it adds, then it
+   * removes; if it fails it may have done a part.
+   *
+   * @param add Those that are not there yet and are not blocked by themselves.
+   * @param remove Those that are there.
+   */
+  except?(add: readonly string[], remove: readonly string[]): Promise<Outcome>;
 
   /**
    * Blocks. The command is started before this returns its promise. With a timed backend an entry

@@ -26,7 +26,7 @@ const COMMAND_CHARACTERS_MAX = 400;
 export function dryRunner(say: (command: string) => void): Runner {
   const chains = new Map<string, DryChain>();
   return async (program, args, options) => {
-    const at = args.findIndex((arg) => /^-[SADF]$/.test(arg));
+    const at = args.findIndex((arg) => /^-[SADFI]$/.test(arg));
     const verb = args[at];
     const name = args[at + 1] ?? "";
     const chain = chains.get(program) ?? new DryChain(program === "iptables" ? "/32" : "/128");
@@ -45,7 +45,7 @@ export function dryRunner(say: (command: string) => void): Runner {
 /** The rules of one family, as `iptables -S` prints them. */
 class DryChain {
   readonly #fullPrefix: string;
-  readonly #rules = new Set<string>();
+  #rules = new Set<string>();
 
   constructor(fullPrefix: string) {
     this.#fullPrefix = fullPrefix;
@@ -59,6 +59,7 @@ class DryChain {
       const full = target === "" || target.includes("/") ? target : target + this.#fullPrefix;
       const text = rule.map((word, i) => i === source && source > 0 ? full : word).join(" ");
       if (verb === "-A") this.#rules.add(text);
+      else if (verb === "-I") this.#rules = new Set([text, ...this.#rules]);
       else this.#rules.delete(text);
     }
   }

@@ -10,7 +10,7 @@
 
 import { type Clock, systemClock } from "../clock.ts";
 import { type Family, familyOf } from "../address.ts";
-import { type Backend, type Entry, type Failure, isSafeTarget } from "./backend.ts";
+import { type Backend, type Entry, EXCEPTIONS_MAX, type Failure, isSafeTarget } from "./backend.ts";
 import { type EnforcerLog, type FamilyStatus, Keeper, type KeeperOptions } from "./keeper.ts";
 
 export type { EnforcerLog, FamilyStatus };
@@ -138,6 +138,29 @@ export class Enforcer {
     const lists = new Map<Family, string[]>([...this.#keepers.keys()].map((f) => [f, []]));
     for (const target of targets) lists.get(familyOf(target))?.push(target);
     for (const [family, some] of lists) this.#keepers.get(family)?.release(some);
+  }
+
+  /**
+   * Sets what must pass although a network that holds it is blocked. In the kernel there are only those that such a network
+   * holds, and they are there before it is. What is to be blocked by itself is no exception.
+   *
+   * @param targets All of them, instead of those of before; of each family the first {@linkcode EXCEPTIONS_MAX} count.
+   */
+  setExceptions(targets: readonly string[]): void {
+    const lists = new Map<Family, string[]>([...this.#keepers.keys()].map((f) => [f, []]));
+    for (const target of targets) {
+      const family = familyOf(target);
+      if (isSafeTarget(target, family)) lists.get(family)?.push(target);
+    }
+    for (const [family, some] of lists) {
+      if (some.length > EXCEPTIONS_MAX) {
+        this.#log.error(
+          `IPv${family}: of ${some.length} addresses that must pass only the first ${EXCEPTIONS_MAX} are let through ` +
+            "blocked networks; join them to networks",
+        );
+      }
+      this.#keepers.get(family)?.setExceptions(some.slice(0, EXCEPTIONS_MAX));
+    }
   }
 
   /**

@@ -139,9 +139,15 @@ export class IpsetBackend implements Backend {
   }
 
   /** Makes the firewall hold nothing but the given entries; see {@linkcode Backend.replace}. */
-  async replace(entries: readonly Entry[]): Promise<Outcome> {
+  async replace(
+    entries: readonly Entry[],
+    _goOn?: () => boolean,
+    exceptions: readonly string[] = [],
+  ): Promise<Outcome> {
+    const unsafeException = exceptions.find((target) => !isSafeTarget(target, this.family));
+    if (unsafeException !== undefined) return unsafeOutcome(unsafeException, this.family);
     this.#entries = entries.length;
-    const filling = this.#fill(entries);
+    const filling = this.#fill(entries, exceptions);
     // The chain is looked at meanwhile.
     const [{ filled, unsafe }, rules] = await Promise.all([filling, this.#listRules()]);
     if (unsafe !== undefined) return unsafeOutcome(unsafe, this.family);
@@ -168,6 +174,22 @@ export class IpsetBackend implements Backend {
       (target) => target,
       (target, lines) => this.#deleteLines(lines, target),
     );
+  }
+
+  /** Changes the exceptions, which are entries that do not match; see {@linkcode Backend.except}. */
+  async except(add: readonly string[], remove: readonly string[]): Promise<Outcome> {
+    const unsafe = [...add, ...remove].find((target) => !isSafeTarget(target, this.family));
+    if (unsafe !== undefined) return unsafeOutcome(unsafe, this.family);
+    const lines = [
+      ...add.map((target) => this.#exceptLine(this.#set, target)),
+      ...remove.map((target) => `del ${this.#set} ${target}\n`),
+    ];
+    const result = await this.#runRestore(lines.join(""), lines.length);
+    return result.ok ? { ok: true, done: lines.length } : this.#failed(result);
+  }
+
+  #exceptLine(set: string, target: string): string {
+    return `add ${set} ${target} timeout 0 nomatch\n`;
   }
 
   /** Whether to make all anew is better; see {@linkcode Backend.prefersReplace}. */
@@ -214,12 +236,15 @@ export class IpsetBackend implements Backend {
    */
   async #fill(
     entries: readonly Entry[],
+    exceptions: readonly string[],
   ): Promise<{ filled: CommandResult; unsafe: string | undefined }> {
     const begun = this.#filling;
     this.#filling = undefined;
     const kept = begun === undefined ? undefined : await this.#correct(begun, entries);
     const filling = kept === undefined ? this.#beginFilling(entries.length) : begun!;
     filling.input.add(this.#pieces(filling, entries, kept ?? 0, entries.length));
+    // Nobody looks at the new set yet.
+    filling.input.add(exceptions.map((target) => this.#exceptLine(this.#fresh, target)));
     // A set that is there already stays.
     const swap = `swap ${this.#fresh} ${this.#set}\ndestroy ${this.#fresh}\n`;
     filling.input.add([this.#createLine(this.#set, entries.length) + swap]);
@@ -364,6 +389,7 @@ export class IpsetBackend implements Backend {
     rule: boolean,
   ): Promise<Listing> {
     const targets = new Map<string, number>();
+    const exceptions = new Set<string>();
     const prefix = `add ${this.#set} `;
     let whole = rule;
     await eachLine(stdout, (line) => {
@@ -374,14 +400,14 @@ export class IpsetBackend implements Backend {
         const end = line.indexOf(" ", prefix.length);
         const text = line.slice(prefix.length, end < 0 ? undefined : end);
         const target = readTarget(text, this.family);
-        // "nomatch" makes an exception of an entry: nothing that Ampere does.
-        if (target === undefined || line.endsWith(" nomatch")) whole = false;
+        if (target === undefined) whole = false;
+        else if (line.endsWith(" nomatch")) exceptions.add(target);
         else targets.set(target, 1);
       }
     });
-    const mark = String(targets.size);
+    const mark = String(targets.size + exceptions.size);
     this.#foldHalves(targets);
-    return { targets, strangers, whole, mark };
+    return { targets, exceptions, strangers, whole, mark };
   }
 
   /** Runs one `ipset restore` for as many as one command takes. */

@@ -74,6 +74,9 @@ export const REJECT: Readonly<Record<Family, readonly string[]>> = {
   6: ["-j", "REJECT", "--reject-with", "icmp6-port-unreachable"],
 };
 
+/** The end of the rule of an exception; such rules stand before all others. */
+const RETURN = ["-j", "RETURN"] as const;
+
 /** All addresses of a family; iptables lists a rule for them without `-s`. */
 const EVERYTHING: Readonly<Record<Family, string>> = { 4: "0.0.0.0/0", 6: "::/0" };
 
@@ -203,6 +206,7 @@ export class IptablesBackend implements Backend {
   async replace(
     entries: readonly Entry[],
     goOn: () => boolean = () => true,
+    exceptions: readonly string[] = [],
   ): Promise<Outcome> {
     const early = await this.#endEarly(entries);
     if (!early.ok) return early;
@@ -212,6 +216,11 @@ export class IptablesBackend implements Backend {
       if (!emptied.ok) return this.#chain.failed(emptied);
     }
     this.#rules = done;
+    if (exceptions.length > 0) {
+      this.#isEmpty = false;
+      const excepted = await this.except(exceptions, []);
+      if (!excepted.ok) return excepted;
+    }
     const outcome = await this.#blockAll(entries, done, goOn);
     if (this.#leftover) {
       this.#leftover = false;
@@ -279,6 +288,24 @@ export class IptablesBackend implements Backend {
     return { ok: true, done: list.count };
   }
 
+  /** Changes the exceptions, which are rules before all others; see {@linkcode Backend.except}. */
+  async except(add: readonly string[], remove: readonly string[]): Promise<Outcome> {
+    const undone = this.#early === undefined ? undefined : await this.#endEarly();
+    if (undone?.ok === false) return undone;
+    for (const [verb, targets] of [["-I", add], ["-D", remove]] as const) {
+      if (targets.length === 0) continue;
+      const list = joinTargets(targets, targets.length, this.family);
+      const unsafe = list.unsafe ?? targets[list.count];
+      if (unsafe !== undefined) return unsafeOutcome(unsafe, this.family);
+      this.#isEmpty = false;
+      const result = await this.#chain.run([verb, "-s", list.text, ...RETURN], {
+        timeoutMs: this.#timeoutMs(),
+      });
+      if (!result.ok) return this.#changeFailed(result);
+    }
+    return { ok: true, done: add.length + remove.length };
+  }
+
   /** Whether to make all anew is better; see {@linkcode Backend.prefersReplace}. */
   prefersReplace(removals: number): boolean {
     return removals * this.#rules > COMPARISONS_WORTH_REPLACING;
@@ -306,7 +333,7 @@ export class IptablesBackend implements Backend {
     const listing = await parseRules(result.stdout, this.#chain.name, this.family, now);
     this.#rules = listing.strangers.length;
     for (const times of listing.targets.values()) this.#rules += times;
-    this.#isEmpty = this.#rules === 0;
+    this.#isEmpty = this.#rules === 0 && (listing.exceptions?.size ?? 0) === 0;
     const set = setName(this.#chain.name, this.family);
     this.#leftover = listing.strangers.some((rule) => rule.includes(`--match-set ${set} `));
     return { state: "listed", listing };
@@ -471,9 +498,20 @@ async function parseRules(
   const source = `-A ${chain} -s `;
   const reject = ` ${REJECT[family].join(" ")}`;
   const everything = `-A ${chain}${reject}`;
+  const pass = ` ${RETURN.join(" ")}`;
+  const exceptions = new Set<string>();
   await eachLine(stdout, (line) => {
     if (line === `-N ${chain}`) return;
     let target: string | undefined;
+    if (line.startsWith(source) && line.endsWith(pass)) {
+      const excepted = readTarget(line.slice(source.length, -pass.length), family);
+      // Behind another rule it would be of no use, and a second one stays when the first is removed.
+      const isFirst = targets.size === 0 && strangers.length === 0;
+      if (excepted !== undefined && isFirst && !exceptions.has(excepted)) {
+        exceptions.add(excepted);
+        return;
+      }
+    }
     if (line.startsWith(source) && line.endsWith(reject)) {
       target = readTarget(line.slice(source.length, -reject.length), family);
     } else if (line === everything) {
@@ -482,7 +520,7 @@ async function parseRules(
     if (target === undefined) strangers.push(line);
     else targets.set(target, (targets.get(target) ?? 0) + 1);
   });
-  return { targets, strangers, whole: true, mark };
+  return { targets, exceptions, strangers, whole: true, mark };
 }
 
 /**

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Family } from "../address.ts";
+import { type Family, networksAround } from "../address.ts";
 import type { Clock } from "../clock.ts";
 import {
   type Backend,
@@ -130,6 +130,15 @@ export class Keeper {
   /** Changes that the firewall refused. */
   readonly #held = new Set<string>();
 
+  /** What must pass, and the networks that would be in its way. */
+  #exceptions = new Map<string, readonly string[]>();
+  /** What passes in the kernel, as far as is known. */
+  #excepted = new Set<string>();
+  /** The exceptions must be compared with what is needed. */
+  #mustExcept = false;
+  /** The last change of the exceptions failed: blocks that wait come first. */
+  #exceptFailed = false;
+
   /** What the command that runs deals with; "all" = anything. */
   #flying: ReadonlySet<string> | "all" = new Set();
   /** What was ordered about that in the meantime. */
@@ -161,6 +170,8 @@ export class Keeper {
   /** A target that was refused alone; the second time it is set aside. */
   #suspect: string | undefined;
   #mark: string | undefined;
+  /** A look has succeeded since the last failure. */
+  #hasLooked = false;
   #sameInARow = 0;
   #silenceLogged = false;
 
@@ -254,6 +265,7 @@ export class Keeper {
       this.#desired.set(target, until);
       this.#reconcile(target, now);
     }
+    if (this.#exceptions.size > 0) this.#mustExcept = true;
     this.#pump();
   }
 
@@ -277,6 +289,54 @@ export class Keeper {
       }
     }
     this.block(changed);
+  }
+
+  /** See `Enforcer.setExceptions`. */
+  setExceptions(targets: readonly string[]): void {
+    this.#exceptions = new Map(
+      targets.map((target) => [target, this.#exceptions.get(target) ?? networksAround(target)]),
+    );
+    this.#mustExcept = true;
+    this.#pump();
+  }
+
+  /** Those exceptions that a network is in the way of, by what is given, or by what is wanted and what is there. */
+  #neededExceptions(given?: readonly Entry[]): string[] {
+    if (this.#exceptions.size === 0) return [];
+    const alone = new Set(given?.map(({ target }) => target));
+    const isBlocked = (target: string) =>
+      alone.has(target) || this.#desired.has(target) ||
+      (given === undefined && this.#applied.has(target));
+    return [...this.#exceptions].filter(([target, around]) =>
+      !isBlocked(target) && around.some(isBlocked)
+    ).map(([target]) => target);
+  }
+
+  /** What is to be changed; `undefined` if nothing is. */
+  #exceptionChange(): { add: string[]; remove: string[] } | undefined {
+    if (!this.#mustExcept || this.#backend.except === undefined) return undefined;
+    const needed = new Set(this.#neededExceptions());
+    const add = [...needed].filter((target) => !this.#excepted.has(target));
+    const remove = [...this.#excepted].filter((target) => !needed.has(target));
+    if (add.length + remove.length > 0) return { add, remove };
+    this.#mustExcept = false;
+    return undefined;
+  }
+
+  async #except({ add, remove }: { add: string[]; remove: string[] }): Promise<void> {
+    this.#commands += 1;
+    this.#mark = undefined;
+    const outcome = await this.#backend.except!(add, remove);
+    this.#exceptFailed = !outcome.ok;
+    if (!outcome.ok) {
+      if (outcome.failure.kind === "no-set") this.#mustReplace = true;
+      // The look that follows tells what is there.
+      this.#failed(outcome.failure, this.#retryDelay());
+      return;
+    }
+    for (const target of add) this.#excepted.add(target);
+    for (const target of remove) this.#excepted.delete(target);
+    this.#succeeded();
   }
 
   /** A look by interval: does not shorten the delay after a failure. */
@@ -385,8 +445,13 @@ export class Keeper {
   }
 
   #hasWork(): boolean {
-    return this.#mustLook || this.#mustReplace || this.#heldDue || this.#fresh.size > 0 ||
-      this.#bulk.size > 0 || this.#removes.size > 0 || this.#extras.length > 0;
+    return this.#mustLook || this.#mustReplace || this.#hasChange() ||
+      this.#exceptionChange() !== undefined;
+  }
+
+  #hasChange(): boolean {
+    return this.#heldDue || this.#fresh.size > 0 || this.#bulk.size > 0 || this.#removes.size > 0 ||
+      this.#extras.length > 0;
   }
 
   #isIdle(): boolean {
@@ -411,6 +476,9 @@ export class Keeper {
       while (!this.#ended && this.#cancelWait === undefined && this.#hasWork()) {
         await this.#step();
       }
+      // What was to be repaired may be wanted no more since the look, so that no command comes that could succeed.
+      const isDone = this.#cancelWait === undefined && !this.#hasWork();
+      if (isDone && this.#hasLooked) this.#recovered();
     } finally {
       this.#running = false;
       this.#armHeld();
@@ -420,9 +488,14 @@ export class Keeper {
 
   async #step(): Promise<void> {
     try {
-      if (this.#mustLook) await this.#look();
-      else if (this.#mustReplace) await this.#replace();
-      else await this.#change();
+      if (this.#mustLook) return await this.#look();
+      if (this.#mustReplace) return await this.#replace();
+      const exceptions = this.#exceptionChange();
+      if (exceptions === undefined) return await this.#change();
+      // A firewall that takes no exceptions must not keep blocks from it.
+      if (!this.#exceptFailed || !this.#hasChange()) return await this.#except(exceptions);
+      this.#exceptFailed = false;
+      await this.#change();
     } catch (error) {
       // A fault of the program; protection goes on all the same.
       this.#takeOver(Infinity);
@@ -506,6 +579,8 @@ export class Keeper {
       if (verb === "release") this.#applied.delete(targets[i]!);
       else this.#applied.set(targets[i]!, entries[i]!.until);
     }
+    // A network that is gone needs no exceptions any more; a host that is may need to be one.
+    if (done > 0 && this.#exceptions.size > 0) this.#mustExcept = true;
     if (verb === "block") this.#report(targets.slice(0, done));
     if (!outcome.ok) this.#doubt(targets);
     if (verb === "block" && done > 0 && this.#touched.size === 0) {
@@ -585,12 +660,18 @@ export class Keeper {
     this.#flying = "all";
     this.#mark = undefined;
     this.#commands += 1;
-    const outcome = await this.#backend.replace(entries, () => {
-      // What was ordered in the meantime comes first.
-      if (this.#touched.size > 0 || this.#ended) return false;
-      this.#commands += 1;
-      return true;
-    });
+    const exceptions = this.#neededExceptions(entries);
+    const outcome = await this.#backend.replace(
+      entries,
+      () => {
+        // What was ordered in the meantime comes first.
+        if (this.#touched.size > 0 || this.#ended) return false;
+        this.#commands += 1;
+        return true;
+      },
+      exceptions,
+    );
+    this.#mustExcept = true;
     while (this.#takeOver(COMPARED_PER_TURN)) await this.#yield();
     if (!outcome.ok) {
       this.#doubt(this.#applied.keys());
@@ -603,6 +684,7 @@ export class Keeper {
     }
     this.#replaceLimit = Infinity;
     this.#known = true;
+    this.#excepted = new Set(exceptions);
     this.#applied.clear();
     for (let i = 0; i < outcome.done; i++) {
       const { target, until } = entries[i]!;
@@ -650,6 +732,7 @@ export class Keeper {
         if (answer.listing.targets.size > 0) this.#takeGiven();
         await this.#compare(answer.listing);
     }
+    this.#hasLooked = true;
     if (this.#mustSort) await this.#sort();
     if (!this.#hasWork()) this.#recovered();
     else if (this.#delayAfterLook > 0) this.#wait(this.#delayAfterLook);
@@ -712,6 +795,11 @@ export class Keeper {
     let visited = 0;
     this.#known = true;
     this.#extras = [];
+    const passed = listing.exceptions ?? new Set();
+    const unexcepted = [...this.#excepted].filter((target) => !passed.has(target)).length;
+    const overlooked = [...passed].filter((target) => !this.#excepted.has(target)).length;
+    this.#excepted = new Set(passed);
+    this.#mustExcept = true;
     for (const target of this.#applied.keys()) {
       if (++visited % COMPARED_PER_TURN === 0) await this.#yield();
       if (listing.targets.has(target)) continue;
@@ -735,15 +823,16 @@ export class Keeper {
     const clean = listing.whole && listing.strangers.length === 0;
     this.#mustReplace = !clean;
     this.#mark = clean && this.#extras.length === 0 ? listing.mark : undefined;
-    this.#tell(listing, { lost, before, strange, atStart });
+    const exceptions = afterFailure ? 0 : unexcepted + overlooked;
+    this.#tell(listing, { lost, before, strange, exceptions, atStart });
   }
 
   /** Says in one line what the look has found. */
   #tell(
     listing: Listing,
-    found: { lost: number; before: number; strange: number; atStart: boolean },
+    found: { lost: number; before: number; strange: number; exceptions: number; atStart: boolean },
   ): void {
-    const { lost, before, strange, atStart } = found;
+    const { lost, before, strange, exceptions, atStart } = found;
     const { strangers } = listing;
     const parts: string[] = [];
     if (lost > 0) {
@@ -759,6 +848,9 @@ export class Keeper {
       parts.push(`${strangers.length} of the rules were not Ampere's ("${strangers[0]}")`);
     }
     if (strange > 0) parts.push(`${strange} targets were blocked that are not in the list`);
+    if (exceptions > 0) {
+      parts.push(`${exceptions} exceptions of blocked networks were missing or too many`);
+    }
     if (this.#extras.length > 0) parts.push(`${this.#extras.length} rules were there twice`);
     if (parts.length === 0) return;
     const text = parts.join("; ");
@@ -798,6 +890,7 @@ export class Keeper {
     delayMs: number,
     { looking = false, quiet = false }: { looking?: boolean; quiet?: boolean } = {},
   ): void {
+    this.#hasLooked = false;
     this.#failures += 1;
     this.#failuresInARow += 1;
     this.#lastFailure = failure;

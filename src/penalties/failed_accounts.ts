@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Service } from "../ami/security_event.ts";
+import type { SecurityEvent } from "../ami/security_event.ts";
 
 /** Accounts of one host that are told apart; what further ones cost is counted together, and no login is theirs. */
 export const ACCOUNTS_MAX = 64;
@@ -17,6 +17,12 @@ const SMALL = 1_024;
 
 /** Under what all failures of chan_sip are counted: no login forgives them by their account. C texts hold no NUL. */
 const ANY_OF_CHAN_SIP = "\0SIP";
+
+/** In place of the points of a host that failed on several accounts. */
+const SEVERAL = -1;
+
+/** What is needed of an event. */
+type Failure = Pick<SecurityEvent, "service" | "account">;
 
 /** Points by host (its record) and account. */
 export class FailedAccounts {
@@ -33,48 +39,48 @@ export class FailedAccounts {
    *
    * @param proven its address can't be forged
    */
-  add(host: number, service: Service, name: string, points: number, proven: boolean): void {
+  add(host: number, by: Failure, points: number, proven: boolean): void {
     if (host >= this.#points.length) this.#grow(host);
     if (proven) this.#proven[host]! += points;
-    const account = accountOf(service, name);
-    const several = this.#several.get(host);
-    if (several !== undefined) {
+    const account = accountOf(by);
+    const before = this.#points[host]!;
+    if (before === SEVERAL) {
+      const several = this.#several.get(host)!;
       const known = several.has(account) || several.size < ACCOUNTS_MAX ? account : FURTHER;
       several.set(known, (several.get(known) ?? 0) + points);
-    } else if (this.#points[host]! === 0 || this.#accounts[host] === account) {
+    } else if (before === 0 || this.#accounts[host] === account) {
       this.#accounts[host] = account;
-      this.#points[host] = this.#points[host]! + points;
+      this.#points[host] = before + points;
     } else {
-      this.#several.set(
-        host,
-        new Map([[this.#accounts[host]!, this.#points[host]!], [account, points]]),
-      );
+      this.#several.set(host, new Map([[this.#accounts[host]!, before], [account, points]]));
+      this.#points[host] = SEVERAL;
     }
   }
 
   /** Takes the points of one account away; how many these were. */
-  forgive(host: number, service: Service, name: string): number {
-    const account = accountOf(service, name);
-    const several = this.#several.get(host);
-    if (several !== undefined) {
-      const points = several.get(account) ?? 0;
+  forgive(host: number, by: Failure): number {
+    const account = accountOf(by);
+    const points = this.#points[host] ?? 0;
+    if (points === SEVERAL) {
+      const several = this.#several.get(host)!;
+      const part = several.get(account) ?? 0;
       several.delete(account);
-      return points;
+      return part;
     }
-    if (this.#accounts[host] !== account) return 0;
-    const points = this.#points[host]!;
+    if (points === 0 || this.#accounts[host] !== account) return 0;
     this.#points[host] = 0;
     return points;
   }
 
   /** Takes points away whatever the account; how many there were, at most as many as asked for. */
   forgiveAny(host: number, most: number): number {
-    const several = this.#several.get(host);
-    if (several === undefined) {
-      const points = Math.min(most, this.#points[host]!);
-      this.#points[host] = this.#points[host]! - points;
-      return points;
+    const points = this.#points[host] ?? 0;
+    if (points !== SEVERAL) {
+      const part = Math.min(most, points);
+      if (part > 0) this.#points[host] = points - part;
+      return part;
     }
+    const several = this.#several.get(host)!;
     let left = most;
     for (const [account, points] of several) {
       if (left === 0) break;
@@ -102,9 +108,9 @@ export class FailedAccounts {
   /** The host has left the table: its record may be another's soon. */
   remove(host: number): void {
     if (host >= this.#points.length) return;
+    if (this.#points[host] === SEVERAL) this.#several.delete(host);
     this.#points[host] = 0;
     this.#proven[host] = 0;
-    this.#several.delete(host);
   }
 
   #grow(host: number): void {
@@ -120,16 +126,7 @@ export class FailedAccounts {
   }
 }
 
-/** A hash of an account's name, never 0 (FNV-1a, 32 bits). */
-export function hashOf(account: string): number {
-  let hash = 0x811c9dc5 | 0;
-  for (let i = 0; i < account.length; i++) {
-    hash = Math.imul(hash ^ account.charCodeAt(i), 0x01000193);
-  }
-  return hash === 0 ? 1 : hash;
-}
-
-function accountOf(service: Service, name: string): string {
-  if (service === "PJSIP") return name;
-  return service === "SIP" ? ANY_OF_CHAN_SIP : `\0${service} ${name}`;
+function accountOf(by: Failure): string {
+  if (by.service === "PJSIP") return by.account;
+  return by.service === "SIP" ? ANY_OF_CHAN_SIP : `\0${by.service} ${by.account}`;
 }

@@ -11,7 +11,6 @@
  * @module
  */
 
-import { hashOf } from "./failed_accounts.ts";
 import type { HostKey } from "./host_key.ts";
 
 /** Accounts that failed and never logged in. */
@@ -119,4 +118,13 @@ export class ProxySigns {
     this.#watched.delete(host);
     this.#found.push({ host, own: own.size, strange: strange.size, unknown });
   }
+}
+
+/** A hash of an account's name (FNV-1a, 32 bits). */
+function hashOf(account: string): number {
+  let hash = 0x811c9dc5 | 0;
+  for (let i = 0; i < account.length; i++) {
+    hash = Math.imul(hash ^ account.charCodeAt(i), 0x01000193);
+  }
+  return hash;
 }

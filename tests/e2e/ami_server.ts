@@ -54,6 +54,8 @@ export function conversationOf(bytes: Uint8Array): Conversation {
 export interface AmiServerOptions {
   /** The port; 0 is any. @default {0} */
   readonly port?: number;
+  /** Where it listens. @default {"127.0.0.1"} */
+  readonly hostname?: string;
   readonly banner?: string;
 }
 
@@ -72,7 +74,10 @@ export class AmiServer implements AsyncDisposable {
 
   constructor(options: AmiServerOptions = {}) {
     this.#banner = options.banner ?? DEFAULT_BANNER;
-    this.#listener = Deno.listen({ hostname: "127.0.0.1", port: options.port ?? 0 });
+    this.#listener = Deno.listen({
+      hostname: options.hostname ?? "127.0.0.1",
+      port: options.port ?? 0,
+    });
     this.#serving = this.#serve();
   }
 

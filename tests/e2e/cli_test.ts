@@ -581,6 +581,42 @@ onOwnMachine(import.meta.url, (executable) => {
     await endsSoon(running);
   });
 
+  test("started as the unit starts it, it never blocks the gateway, a resolver or the AMI server", async () => {
+    await must("ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1");
+    await must("ip", "addr", "add", "10.9.0.1/24", "dev", "v0");
+    for (const end of ["v0", "v1"]) await must("ip", "link", "set", end, "up");
+    await must("ip", "route", "add", "default", "via", "10.9.0.254");
+    await Deno.writeTextFile("/etc/resolv.conf", "nameserver 10.9.0.53\n");
+    // An address of another machine for Ampere, which knows only those of interfaces.
+    await must("ip", "route", "add", "local", "10.8.0.2/32", "dev", "lo");
+    await Deno.writeTextFile(
+      CONFIG,
+      ORIGINAL_CONFIG.replace("host = 127.0.0.1", "host = 10.8.0.2"),
+    );
+    try {
+      await using asterisk = new AmiServer({ port: AMI_PORT, hostname: "0.0.0.0" });
+      await using running = new Program(
+        ["sh", "-c", 'exec "$0" < /proc/net/route', executable],
+      );
+      const client = await running.alive(asterisk.client());
+      for (const address of ["10.9.0.254", "10.9.0.53", "10.8.0.2", "10.9.0.1"]) {
+        await attack(client, address);
+      }
+      await attack(client, "203.0.113.7");
+      await blocked("203.0.113.7");
+      const { code, err } = await ampere(["-a"], { stdin: "10.9.0.254\n10.9.0.53\n10.8.0.2\n" });
+      assert.equal(code, 1);
+      assert.match(err, /^line 1: 10\.9\.0\.254 is the default gateway of this machine$/m);
+      assert.match(err, /^line 2: 10\.9\.0\.53 is a resolver of this machine/m);
+      assert.match(err, /^line 3: 10\.8\.0\.2 is the AMI server/m);
+      await endsSoon(running);
+    } finally {
+      await must("ip", "link", "del", "v0");
+      await must("ip", "route", "del", "local", "10.8.0.2/32", "dev", "lo");
+      await Deno.writeTextFile("/etc/resolv.conf", "nameserver 127.0.0.53\n");
+    }
+  });
+
   test("a log that nobody reads hinders neither the start nor the work", async () => {
     await using asterisk = new AmiServer({ port: AMI_PORT });
     await must("mkfifo", "/var/log/fifo");
@@ -589,7 +625,7 @@ onOwnMachine(import.meta.url, (executable) => {
     await attack(client, "203.0.113.7");
     await blocked("203.0.113.7");
     await using reader = new Program(["cat", "/var/log/fifo"]);
-    await reader.said(/info: blocked 203\.0\.113\.7 for ever/);
+    await reader.said(/info: blocked 203\.0\.113\.7 /);
     assert.match(reader.lines[0]!, /info: Ampere .* follows Asterisk/);
     await endsSoon(running);
     await reader.end();

@@ -59,6 +59,9 @@ export class Disk {
     return this.#commits - own;
   }
 
+  /** When a daemon first had it. */
+  birth: number | undefined;
+
   committed(): void {
     this.#commits++;
   }
@@ -128,6 +131,20 @@ class DiskConnection {
     this.#begin();
     this.#disk.fail("read");
     return new Map(this.#disk.standing);
+  }
+
+  birth(): number | undefined {
+    this.#begin();
+    this.#disk.fail("read");
+    return this.#disk.birth;
+  }
+
+  saveBirth(at: number): void {
+    this.#begin();
+    this.#disk.fail("write");
+    this.#disk.birth ??= at;
+    this.#disk.committed();
+    this.#own++;
   }
 
   history(): PastBlock[] {

@@ -24,6 +24,8 @@ interface Rule {
 interface Entry {
   /** World time at which it goes away by itself, in milliseconds. */
   readonly until: number | undefined;
+  /** It is an exception. */
+  readonly nomatch?: boolean;
 }
 
 interface AddressSet {
@@ -100,6 +102,8 @@ export class Kernel {
         return DONE;
       case "-A":
         return this.#append(family, rules, rest, part);
+      case "-I":
+        return this.#append(family, rules, rest, part, 0);
       case "-D":
         return this.#delete(rules, rest, part);
       default:
@@ -107,7 +111,13 @@ export class Kernel {
     }
   }
 
-  #append(family: Family, rules: Rule[] | undefined, rest: string[], part: number): Ending {
+  #append(
+    family: Family,
+    rules: Rule[] | undefined,
+    rest: string[],
+    part: number,
+    at = Infinity,
+  ): Ending {
     const added = rulesOf(rest);
     const set = added[0]?.set;
     if (set !== undefined && this.sets.get(set)?.family !== family) {
@@ -120,7 +130,7 @@ export class Kernel {
         "iptables v1.8.9 (nf_tables):  RULE_APPEND failed (Invalid argument): rule in chain ampere",
       );
     }
-    rules.push(...added.slice(0, Math.ceil(added.length * part)));
+    rules.splice(Math.min(at, rules.length), 0, ...added.slice(0, Math.ceil(added.length * part)));
     return DONE;
   }
 
@@ -175,9 +185,9 @@ export class Kernel {
 
   #save(name: string, set: AddressSet): string {
     const head = `create ${name} hash:net ${set.options} bucketsize 12 initval 0x26fe26a2\n`;
-    const lines = [...set.entries].map(([target, { until }]) => {
+    const lines = [...set.entries].map(([target, { until, nomatch }]) => {
       const left = until === undefined ? 0 : Math.max(1, Math.floor((until - this.#now()) / 1000));
-      return `add ${name} ${target} timeout ${left}\n`;
+      return `add ${name} ${target} timeout ${left}${nomatch ? " nomatch" : ""}\n`;
     });
     return head + lines.join("");
   }
@@ -226,7 +236,7 @@ export class Kernel {
           throw new Error(words.join(" "));
         }
         const until = seconds === 0 ? undefined : this.#now() + seconds * 1000;
-        set.entries.set(third, { until });
+        set.entries.set(third, { until, nomatch: words[5] === "nomatch" });
         return undefined;
       }
       case "del":
@@ -272,10 +282,28 @@ export class Kernel {
   blocked(family: Family, setName: string | undefined): string[] {
     const rules = this.chains[family];
     if (rules === undefined) return ["no chain"];
-    if (setName === undefined) return rules.map((rule) => targetOf(rule.text, family)).sort();
+    if (setName === undefined) {
+      const first = rules.findIndex(({ text }) => !text.endsWith(" -j RETURN"));
+      return rules.slice(first < 0 ? rules.length : first)
+        .map((rule) => targetOf(rule.text, family)).sort();
+    }
     const own = `-m set --match-set ${setName} src ${REJECT[family]}`;
     if (rules.length !== 1 || rules[0]!.text !== own) return rules.map((rule) => rule.text);
-    return [...this.#live(setName)?.entries.keys() ?? ["no set"]].sort();
+    const set = this.#live(setName);
+    if (set === undefined) return ["no set"];
+    return [...set.entries].filter(([, { nomatch }]) => !nomatch).map(([target]) => target).sort();
+  }
+
+  /** What passes although a network around it may be blocked, sorted. */
+  excepted(family: Family, setName: string | undefined): string[] {
+    if (setName !== undefined) {
+      const entries = [...this.#live(setName)?.entries ?? []];
+      return entries.filter(([, { nomatch }]) => nomatch).map(([target]) => target).sort();
+    }
+    const full = family === 4 ? /\/32$/ : /\/128$/;
+    return (this.chains[family] ?? []).flatMap(({ text }) =>
+      /^-s (\S+) -j RETURN$/.exec(text)?.[1]?.replace(full, "") ?? []
+    ).sort();
   }
 
   // What others do

@@ -264,7 +264,8 @@ export class Model {
       if (rules.trust.includes(host.address)) this.#drop(host);
     }
     for (const target of [...this.blocks.keys()]) {
-      if (rules.trust.some((address) => address === target || this.#network(address) === target)) {
+      // A network stays, and lets them through.
+      if (rules.trust.includes(target)) {
         this.#visit("trust: a block ends");
         this.blocks.delete(target);
         this.past.delete(target);

@@ -145,9 +145,8 @@ export class Programs {
     }
     const { untouchable } = this.#options;
     const targets = program === "ipset"
-      ? stdin.split("\n").filter((line) => line.startsWith("add ")).map((line) =>
-        line.split(" ")[2]!
-      )
+      ? stdin.split("\n").filter((line) => line.startsWith("add ") && !line.endsWith(" nomatch"))
+        .map((line) => line.split(" ")[2]!)
       : args[2] === "-A" && args[4] === "-s"
       ? args[5]!.split(",")
       : [];

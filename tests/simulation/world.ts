@@ -5,7 +5,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { AddressSet } from "../../src/address.ts";
+import { AddressSet, networksAround } from "../../src/address.ts";
 import type { NewBlock } from "../../src/block_list.ts";
 import { type Config, DEFAULT_CONFIG, VERIFY_MAX } from "../../src/config.ts";
 import { Daemon, type DaemonList, TICK_MS } from "../../src/daemon.ts";
@@ -455,11 +455,15 @@ class World {
       get trouble() {
         return list.trouble;
       },
+      get bornAt() {
+        return list.bornAt;
+      },
       get: (target) => list.get(target),
       all: () => list.all(),
       entries: () => list.entries(),
       readRest: (now) => list.readRest(now),
       timesOf: (target) => list.timesOf(target),
+      anyPast: () => list.anyPast(),
       standing: () => list.standing(),
       add: (blocks, now) => {
         const saved = note(list.add(blocks, now), blocks.map((block) => block.target));
@@ -1083,6 +1087,18 @@ class World {
       if (wanted.join() !== found.join()) {
         return `the kernel's IPv${family}: [${found.join(", ")}], the list: [${wanted.join(", ")}]`;
       }
+      const isWithin = (target: string) =>
+        !wanted.includes(target) && networksAround(target).some((around) => wanted.includes(around));
+      const passing = this.#exempt(this.#config.trust).targets.filter(isWithin).sort();
+      // Who logged in from a blocked network may pass, if they have not failed there.
+      const passes = this.#kernel.excepted(family, set).filter((target) =>
+        passing.includes(target) || !isWithin(target) || !this.#model.standing.has(target)
+      );
+      if (passing.join() !== passes.join()) {
+        return `the kernel lets pass [${passes.join(", ")}] of IPv${family}, not [${
+          passing.join(", ")
+        }]`;
+      }
       if (set === undefined || this.#wallMoved) continue;
       const late = this.#wrongTimeout(set);
       if (late !== undefined) return late;
@@ -1093,7 +1109,8 @@ class World {
   /** The kernel must not end a block before Ampere does, nor much later. */
   #wrongTimeout(set: string): string | undefined {
     const entries = this.#kernel.sets.get(set)?.entries ?? new Map();
-    for (const [target, { until }] of entries) {
+    for (const [target, { until, nomatch }] of entries) {
+      if (nomatch) continue;
       const block = this.#process!.list.get(target);
       if (block === undefined) throw new Error(`${target} in ${set} of ${[...entries.keys()]}`);
       const later = until === undefined || block.until === undefined
