@@ -489,3 +489,57 @@ Deno.test("guesses: what is under way when a host is blocked makes neither this 
     [0, 1, 2].flatMap((row) => Array.from({ length: 5 }, () => ["single session", row])),
   );
 });
+
+Deno.test("guesses: a login ends the rows of short blocks, and nothing else does so soon", () => {
+  for (const login of [true, false]) {
+    const bench = new TableBench({ creditMs: DAY, forgetMs: 30 * DAY });
+    for (const session of ["a", "b"]) {
+      for (let i = 0; i < 3; i++) bench.take(answer(session, "1/c", unique()));
+      bench.after(SECOND);
+      if (login) bench.take(successfulAuth(HOST));
+      bench.after(2 * DAY);
+    }
+    assert.deepEqual(bench.offences.map(({ row }) => row), login ? [0, 0] : [0, 1]);
+
+    const standing = new TableBench().take(successfulAuth(HOST, { account: "own" }));
+    for (let block = 0; block < 2; block++) {
+      for (let i = 0; i < 30; i++) standing.take(wrongAnswer(HOST));
+      standing.after(MINUTE);
+      if (login) standing.take(successfulAuth(HOST, { account: "own" }));
+    }
+    assert.deepEqual(standing.offences.map(({ row }) => row), login ? [0, 0] : [0, 1]);
+  }
+});
+
+Deno.test("guesses: the row of a shared network ends when somebody new logs in there", () => {
+  const bench = new TableBench({ ipv6Prefix: 64 });
+  const network = "2001:db8:0:1::";
+  const rowAfter = (host: number) => {
+    bench.after(3 * SECOND).take(wrongAnswer(`${network}${host}`));
+    return bench.offences.at(-1)?.row;
+  };
+  bench.take(successfulAuth(`${network}beef`));
+  for (let i = 1; i < SHARED_NETWORK_HOSTS_MIN; i++) assert.equal(rowAfter(i), undefined);
+  assert.deepEqual([rowAfter(8), rowAfter(9)], [0, 1]);
+  bench.take(successfulAuth(`${network}beef`));
+  assert.equal(rowAfter(11), 2, "known already");
+  bench.take(successfulAuth(`${network}cafe`));
+  assert.equal(rowAfter(12), 0);
+});
+
+Deno.test("guesses: hosts in good standing who go too far together are proven guilty by connections alone", () => {
+  for (const transport of ["UDP", "TLS"]) {
+    const bench = new TableBench({ ipv6Prefix: 64 });
+    const hosts = [1, 2, 3, 4, 5].map((i) => `2001:db8:0:1::${i}`);
+    for (const host of hosts) bench.take(successfulAuth(host));
+    for (let i = 0; i < 30; i++) {
+      const host = hosts[i % 5]!;
+      assert.deepEqual(bench.blocked, []);
+      bench.take(wrongAnswer(host, { remote: remoteOf(host, transport) }));
+    }
+    assert.deepEqual(
+      bench.offences.map(({ target, grounds, proven }) => [target, grounds, proven]),
+      [[hosts[4], "shared network", transport === "TLS"]],
+    );
+  }
+});
