@@ -26,8 +26,11 @@ const PACKAGES = {
 /** A configuration for tests that wait for the end of a block that was made in doubt. */
 const SHORT_DOUBT = `${CONFIGURATION}doubt = 1s\n`;
 
-/** Most answers that svcrack may have in the first hour; the right password comes after them. */
-const GUESSES_MAX = 20;
+/**
+ * So many guesses of svcrack come before the right one, which takes it five seconds: how many it has until the kernel
+ * refuses it, three or four, depends on how busy this machine is.
+ */
+const GUESSES_BEFORE = 1_000;
 
 /** The longest that a program may take, in milliseconds: baresip rests half a minute after what failed. */
 const PROGRAM_MS = 60_000;
@@ -130,12 +133,12 @@ export function testPhones(server: Server, executable: string, root: string): vo
     },
   );
 
-  test("svcrack", `svcrack has no ${GUESSES_MAX} answers`, async () => {
+  test("svcrack", "svcrack is stopped long before it comes to the right password", async () => {
     await using _asterisk = await Asterisk.start(root, pbx(MANAGER_CONF));
     await using ampere = await Ampere.start(executable);
     const hosts = await Promise.all(drivers.map(async (driver) => {
       await using site = await Site.open(hostOf("attacker"));
-      const guesses = Array.from({ length: GUESSES_MAX }, (_, i) => `guess${i}`);
+      const guesses = Array.from({ length: GUESSES_BEFORE }, (_, i) => `guess${i}`);
       const folder = await site.folder({
         words: [...guesses, passwordOf("100"), "last"].join("\n") + "\n",
       });
