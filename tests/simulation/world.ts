@@ -1088,7 +1088,8 @@ class World {
         return `the kernel's IPv${family}: [${found.join(", ")}], the list: [${wanted.join(", ")}]`;
       }
       const isWithin = (target: string) =>
-        !wanted.includes(target) && networksAround(target).some((around) => wanted.includes(around));
+        !wanted.includes(target) &&
+        networksAround(target).some((around) => wanted.includes(around));
       const passing = this.#exempt(this.#config.trust).targets.filter(isWithin).sort();
       // Who logged in from a blocked network may pass, if they have not failed there.
       const passes = this.#kernel.excepted(family, set).filter((target) =>
