@@ -543,3 +543,18 @@ Deno.test("guesses: hosts in good standing who go too far together are proven gu
     );
   }
 });
+
+Deno.test("guesses: what logins forgive in a day is for a whole network, not for each of its addresses", () => {
+  const bench = new TableBench({ ipv6Prefix: 64 });
+  let guesses = 0;
+  for (let i = 1; i <= 500 && bench.blocked.length === 0; i++) {
+    const address = `2001:db8:0:1::${i.toString(16)}`;
+    bench.take(
+      wrongAnswer(address, { account: "boss" }),
+      wrongAnswer(address, { account: "boss" }),
+      successfulAuth(address, { account: "own" }),
+    );
+    guesses += 2;
+  }
+  assert.ok(guesses <= FORGIVEN_A_DAY + 30, `${guesses} guesses`);
+});
