@@ -28,7 +28,7 @@
 
 export * from "./src/address.ts";
 export * from "./src/clock.ts";
-export { Framer, type FramerHandlers, MESSAGE_BYTES_MAX } from "./src/ami/framer.ts";
+export { Framer, type FramerHandlers, MESSAGE_BYTES_MAX, type Skipped } from "./src/ami/framer.ts";
 export {
   parseMessage,
   SecurityEvent,
@@ -50,16 +50,18 @@ export {
   type Connection,
   type Login,
   LoginRefusedError,
+  type Opening,
 } from "./src/ami/client.ts";
 export {
   type Charge,
+  type Grounds,
   type HostStatus,
   type Offence,
   type PenaltyPolicy,
   PenaltyTable,
   type Tally,
 } from "./src/penalties.ts";
-export { banTime, type BanTimes } from "./src/ban_time.ts";
+export { type BanGrounds, banTime, type BanTimes } from "./src/ban_time.ts";
 export {
   type Block,
   type BlockEntry,
