@@ -296,7 +296,6 @@ interface UnknownAccount extends Challenged {
   host: HostKey;
   session: number;
   transport: Transport;
-  account: string;
 }
 
 /** Ranks whose lists are found without a search: those of strangers with the default limit. */
@@ -374,7 +373,7 @@ export class PenaltyTable {
     session: 0,
     service: "PJSIP",
     transport: "",
-    account: "",
+    account: "<unknown>",
     challenge: 0,
     get address(): string {
       return keyText(this.host);
@@ -651,7 +650,6 @@ export class PenaltyTable {
     kept.host = event.host;
     kept.session = event.session;
     kept.transport = event.transport;
-    kept.account = event.account;
     this.#explain("an unknown account: its challenge is charged", event);
   }
 
@@ -1223,11 +1221,7 @@ export class PenaltyTable {
   /** Counts what a host is charged for. */
   #count(host: number, what: number, now: number): void {
     const hosts = this.#hosts;
-    let counted = 0;
-    for (let field = TALLY_AT; field < TALLY_AT + TALLY.length; field++) {
-      counted += hosts.get(host, field);
-    }
-    if (counted === 0) hosts.setTime(host, FIRST_AT, now);
+    if (hosts.get(host, POINTS) === 0) hosts.setTime(host, FIRST_AT, now);
     hosts.add(host, what, 1);
   }
 

@@ -21,6 +21,12 @@ const ANY_OF_CHAN_SIP = "\0SIP";
 /** In place of the points of a host that failed on several accounts. */
 const SEVERAL = -1;
 
+/** What a host has failed on one account; one of no points keeps its place, there are only so many. */
+interface Share {
+  readonly account: string;
+  points: number;
+}
+
 /** What is needed of an event. */
 type Failure = Pick<SecurityEvent, "service" | "account">;
 
@@ -32,7 +38,7 @@ export class FailedAccounts {
   /** Points of attempts whose address can't be forged, by record. */
   #proven = new Int32Array(SMALL);
   /** Points by account of the hosts that failed on several. */
-  readonly #several = new Map<number, Map<string, number>>();
+  readonly #several = new Map<number, Share[]>();
 
   /**
    * A host fails on an account. What one service calls an account may be somebody else to another.
@@ -46,13 +52,22 @@ export class FailedAccounts {
     const before = this.#points[host]!;
     if (before === SEVERAL) {
       const several = this.#several.get(host)!;
-      const known = several.has(account) || several.size < ACCOUNTS_MAX ? account : FURTHER;
-      several.set(known, (several.get(known) ?? 0) + points);
+      let share = several.find((share) => share.account === account);
+      if (share === undefined && several.length >= ACCOUNTS_MAX) {
+        share = several.find((share) => share.account === FURTHER);
+      }
+      if (share !== undefined) share.points += points;
+      else {
+        several.push({ account: several.length < ACCOUNTS_MAX ? account : FURTHER, points });
+      }
     } else if (before === 0 || this.#accounts[host] === account) {
       this.#accounts[host] = account;
       this.#points[host] = before + points;
     } else {
-      this.#several.set(host, new Map([[this.#accounts[host]!, before], [account, points]]));
+      this.#several.set(host, [
+        { account: this.#accounts[host]!, points: before },
+        { account, points },
+      ]);
       this.#points[host] = SEVERAL;
     }
   }
@@ -62,9 +77,9 @@ export class FailedAccounts {
     const account = accountOf(by);
     const points = this.#points[host] ?? 0;
     if (points === SEVERAL) {
-      const several = this.#several.get(host)!;
-      const part = several.get(account) ?? 0;
-      several.delete(account);
+      const share = this.#several.get(host)!.find((share) => share.account === account);
+      const part = share?.points ?? 0;
+      if (share !== undefined) share.points = 0;
       return part;
     }
     if (points === 0 || this.#accounts[host] !== account) return 0;
@@ -80,14 +95,11 @@ export class FailedAccounts {
       if (part > 0) this.#points[host] = points - part;
       return part;
     }
-    const several = this.#several.get(host)!;
     let left = most;
-    for (const [account, points] of several) {
-      if (left === 0) break;
-      const part = Math.min(left, points);
+    for (const share of this.#several.get(host)!) {
+      const part = Math.min(left, share.points);
+      share.points -= part;
       left -= part;
-      if (part === points) several.delete(account);
-      else several.set(account, points - part);
     }
     return most - left;
   }
