@@ -879,7 +879,7 @@ export class PenaltyTable {
     if (hosts.get(host, GONE) === 1) return;
     // What its challenge has cost counts from now on as failed.
     const cost = points < ATTEMPT_POINTS ? ATTEMPT_POINTS : points;
-    this.#accountsFailed.add(host, event, cost, provesAddress(event));
+    this.#accountsFailed.add(host, event, cost, event.provesPath);
     const before = hosts.get(host, FAILED_SESSION);
     if (before === NO_SESSION) hosts.set(host, FAILED_SESSION, session);
     else if (before !== session || session === OWN_SESSION) {
@@ -889,7 +889,7 @@ export class PenaltyTable {
     if (standing) this.#proxies.failed(key, event.account, now);
     const network = this.#networkOf(key);
     if (network !== undefined) {
-      const how = { standing, proven: provesAddress(event) };
+      const how = { standing, proven: event.provesPath };
       this.#networkFailures.add(network, key as string, cost, how, now);
     }
     this.#add(host, points, event, now);
@@ -1421,13 +1421,4 @@ export class PenaltyTable {
     const limit = ATTEMPT_POINTS * this.#policy.loyalty;
     this.#charge = { what: `${event.address}: ${what}`, before, after, limit };
   }
-}
-
-/**
- * Whether an event shows that its host has its address: a connection had to be answered from there. chan_sip can be made
- * to print another address whatever the transport, while its answers reach the sender.
- */
-function provesAddress(event: SecurityEvent): boolean {
-  return event.transport !== "UDP" && event.transport !== "" && event.service !== "SIP" &&
-    event.kind !== "RefusedMessage";
 }

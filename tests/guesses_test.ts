@@ -558,3 +558,13 @@ Deno.test("guesses: what logins forgive in a day is for a whole network, not for
   }
   assert.ok(guesses <= FORGIVEN_A_DAY + 30, `${guesses} guesses`);
 });
+
+Deno.test("guesses: a phone that takes another address of its IPv6 network may ping from there", () => {
+  const bench = new TableBench({ ipv6Prefix: 64 }).take(challengeSent("2001:db8:0:1::2"));
+  bench.take(successfulAuth("2001:db8:0:1::1")).after(6 * SECOND);
+  for (let i = 0; i < 10; i++) bench.take(challengeSent("2001:db8:0:1::2")).after(6 * SECOND);
+  assert.deepEqual([bench.blocked, bench.points("2001:db8:0:1::2")], [[], 0]);
+  const impatient = new TableBench({ ipv6Prefix: 64, patienceMs: 0 });
+  impatient.take(successfulAuth("2001:db8:0:1::1"), challengeSent("2001:db8:0:1::2"));
+  assert.equal(impatient.points("2001:db8:0:1::2"), 0);
+});
