@@ -56,6 +56,7 @@ export {
   type Charge,
   type Grounds,
   type HostStatus,
+  type KnownProxy,
   type Offence,
   type PenaltyPolicy,
   PenaltyTable,

@@ -29,8 +29,7 @@ import { defaultGateways } from "./neighbours.ts";
 import type { Notice } from "./notice.ts";
 import { type HostStatus, type Offence, type PenaltyPolicy, PenaltyTable } from "./penalties.ts";
 import { blockOf, policyOf } from "./penalties/offence.ts";
-import { STRANGE_ACCOUNTS_MIN } from "./penalties/proxy_signs.ts";
-import { describeDuration } from "./reason.ts";
+import { describeDuration, describeExemptFailures, describeProxy } from "./reason.ts";
 import { counted } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
@@ -63,11 +62,6 @@ const LOGGED_CHANGES_MAX = 20;
 
 /** Most addresses that are never blocked of which failures are told, once each. */
 const LOGGED_EXEMPT_MAX = 1_024;
-
-/** What helps where an address hides who calls. */
-export const HIDDEN_REMEDY =
-  "let Asterisk see the callers' own addresses (host networking and userland-proxy off for containers, no SIP or " +
-  "WebSocket proxy on the way, or one that limits and filters by itself); to trust the address would only hide them";
 
 /** Where the name of an event begins, and its first byte: `Event: Shutdown`. */
 const SHUTDOWN_AT = "Event: ".length;
@@ -598,25 +592,10 @@ export class Daemon {
       this.counters.exemptFailures.set(cause, known + failures);
       if (!this.#saidExempt.has(address) && this.#saidExempt.size < LOGGED_EXEMPT_MAX) {
         this.#saidExempt.add(address);
-        this.#log.warn(
-          `${
-            counted(failures, "failed login")
-          } from ${address}, which is never blocked (${cause}). If nobody ` +
-            `there mistyped a password, something at that address passes on what strangers send: ${HIDDEN_REMEDY}`,
-        );
+        this.#log.warn(describeExemptFailures(address, failures, cause));
       }
     }
-    for (const { address, own, strange, unknown } of this.table.takeProxies()) {
-      this.#log.warn(
-        `${address} looks like a proxy or gateway that hides who calls: within an hour ${
-          counted(own, "account")
-        } logged in from it, and ${
-          strange >= STRANGE_ACCOUNTS_MIN
-            ? `${counted(strange, "other account")} failed`
-            : `${counted(unknown, "login")} to unknown accounts failed`
-        }. A block of it hits everybody behind it: ${HIDDEN_REMEDY}`,
-      );
-    }
+    for (const proxy of this.table.takeProxies()) this.#log.warn(describeProxy(proxy));
   }
 
   /** Charges the attempts whose patience has run out; those who read the socket get their turn in between. */

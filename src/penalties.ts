@@ -25,7 +25,6 @@ import { Records } from "./penalties/records.ts";
 
 export { SAVE_LOGIN_MS, STANDING_MAX } from "./penalties/good_standing.ts";
 export { FORGIVEN_A_DAY } from "./penalties/forgiveness.ts";
-export type { ProxySign } from "./penalties/proxy_signs.ts";
 
 /** Points of one failed attempt. */
 export const ATTEMPT_POINTS = 5;
@@ -152,6 +151,18 @@ export type Grounds =
   | "unanswered"
   | "single session"
   | "attempts";
+
+/** An address from which many come who don't know each other. */
+export interface KnownProxy {
+  /** The address, as canonical text. */
+  readonly address: string;
+  /** Accounts that logged in from it within the hour. */
+  readonly own: number;
+  /** Accounts that failed and did not log in within the hour. */
+  readonly strange: number;
+  /** Failures of accounts that Asterisk does not know. */
+  readonly unknown: number;
+}
 
 /** What a host was charged for, in attempts. */
 export interface Tally {
@@ -548,7 +559,7 @@ export class PenaltyTable {
   }
 
   /** Addresses that turned out to hide many callers, since the last call. */
-  takeProxies(): { address: string; own: number; strange: number; unknown: number }[] {
+  takeProxies(): KnownProxy[] {
     return this.#proxies.takeFound().map(({ host, ...sign }) => ({
       address: keyText(host),
       ...sign,

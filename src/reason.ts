@@ -5,7 +5,8 @@
  */
 
 import { escapeText } from "./log.ts";
-import type { Grounds, Offence, Tally } from "./penalties.ts";
+import type { Grounds, KnownProxy, Offence, Tally } from "./penalties.ts";
+import { STRANGE_ACCOUNTS_MIN } from "./penalties/proxy_signs.ts";
 import { counted } from "./terminal.ts";
 
 /** Longest account name in a reason, in characters. */
@@ -61,6 +62,39 @@ export function describeTally(tally: Readonly<Tally>): string {
   }
   if (parts.length === 0) return "nothing";
   return parts.length === 1 ? parts[0]! : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
+}
+
+/** What helps where an address hides who calls. To trust it would only hide them better. */
+const HIDDEN_REMEDY =
+  "let Asterisk see the callers' own addresses (host networking and userland-proxy off for containers, no SIP or " +
+  "WebSocket proxy on the way, or one that limits and filters by itself); to trust the address would only hide them";
+
+/**
+ * Tells of an address that hides who calls, and what helps.
+ *
+ * @param proxy what was seen of it
+ */
+export function describeProxy({ address, own, strange, unknown }: KnownProxy): string {
+  const failed = strange >= STRANGE_ACCOUNTS_MIN
+    ? `${counted(strange, "other account")} failed`
+    : `${counted(unknown, "login")} to unknown accounts failed`;
+  return `${address} looks like a proxy or gateway that hides who calls: within an hour ${
+    counted(own, "account")
+  } logged in from it, and ${failed}. A block of it hits everybody behind it: ${HIDDEN_REMEDY}`;
+}
+
+/**
+ * Tells of failures from an address that is never blocked, and what helps.
+ *
+ * @param address the address
+ * @param failures how many
+ * @param cause why it is never blocked
+ */
+export function describeExemptFailures(address: string, failures: number, cause: string): string {
+  return `${
+    counted(failures, "failed login")
+  } from ${address}, which is never blocked (${cause}). If nobody ` +
+    `there mistyped a password, something at that address passes on what strangers send: ${HIDDEN_REMEDY}`;
 }
 
 /**

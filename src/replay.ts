@@ -9,9 +9,10 @@ import { contains } from "./address.ts";
 import type { SecurityEvent } from "./ami/security_event.ts";
 import type { Config } from "./config.ts";
 import { literalPeers } from "./ami/dial.ts";
-import { exemptAddresses } from "./exempt.ts";
+import { exemptAddresses, type ExemptSet } from "./exempt.ts";
 import { escapeText, formatLocalTime } from "./log.ts";
-import { describeDuration } from "./reason.ts";
+import type { KnownProxy } from "./penalties.ts";
+import { describeDuration, describeExemptFailures, describeProxy } from "./reason.ts";
 import { RecordingError, RecordingReader } from "./replay/recording.ts";
 import { Simulation, type WouldBlock } from "./replay/simulation.ts";
 import {
@@ -59,8 +60,19 @@ export interface Replayed {
   readonly to: number | undefined;
   /** Logins with a password, by address. */
   readonly logins: ReadonlyMap<string, number>;
+  /** Addresses that hide who calls. */
+  readonly proxies: readonly KnownProxy[];
+  /** Failed logins of addresses that are never blocked. */
+  readonly exemptFailures: readonly ExemptFailure[];
   /** For each loyalty: who would have been blocked. */
   readonly whatIf: ReadonlyMap<number, ReadonlySet<string>>;
+}
+
+/** Failed logins of an address that is never blocked. */
+export interface ExemptFailure {
+  readonly address: string;
+  readonly failures: number;
+  readonly cause: string;
 }
 
 /** Most events without a possible time that are told one by one, for each file. */
@@ -69,6 +81,7 @@ const IMPOSSIBLE_TIMES_TOLD_MAX = 5;
 /** Runs recorded events through the rules. */
 export class Replay {
   readonly #main: Simulation;
+  readonly #exempt: ExemptSet;
   readonly #others = new Map<number, Simulation>();
   readonly #byKind = new Map<string, number>();
   readonly #tampered = new Map<string, number>();
@@ -85,6 +98,7 @@ export class Replay {
    */
   constructor(config: Config, explain?: (line: string) => void) {
     const exempt = exemptAddresses(config.trust, literalPeers(config.host));
+    this.#exempt = exempt;
     this.#main = new Simulation(config, exempt);
     this.#main.table.explain = explain !== undefined;
     this.#explain = explain;
@@ -143,6 +157,12 @@ export class Replay {
       from: this.#from,
       to: this.#to,
       logins: this.#logins,
+      proxies: this.#main.table.takeProxies(),
+      exemptFailures: this.#main.table.takeExemptFailures().map(([address, failures]) => ({
+        address,
+        failures,
+        cause: this.#exempt.causeOf(address) ?? "trusted",
+      })),
       whatIf: new Map(
         [...this.#others].sort((a, b) => a[0] - b[0]).map(([loyalty, { blocks }]) => [
           loyalty,
@@ -382,7 +402,12 @@ function whatIfTable(replayed: Replayed, config: Config, style: Style): string {
 function hints(replayed: Replayed, config: Config): string {
   const lines: string[] = [];
   const blocked = new Set(replayed.blocks.map((block) => block.target));
-  const loggedIn = hostsThatLoggedIn(blocked, replayed.logins);
+  const hidden = new Set(replayed.proxies.map(({ address }) => address));
+  const loggedIn = hostsThatLoggedIn(blocked, replayed.logins).filter((host) => !hidden.has(host));
+  lines.push(...replayed.proxies.slice(0, NAMED_HOSTS_MAX).map(describeProxy));
+  for (const { address, failures, cause } of replayed.exemptFailures.slice(0, NAMED_HOSTS_MAX)) {
+    lines.push(describeExemptFailures(address, failures, cause));
+  }
   if (loggedIn.length > 0) {
     lines.push(
       `${counted(loggedIn.length, "blocked host")} logged in with a password too: ${
@@ -474,6 +499,8 @@ export function formatReplayJson(replayed: Replayed): string {
       to: iso(replayed.to),
       byKind: Object.fromEntries(replayed.byKind),
       tampered: Object.fromEntries(replayed.tampered),
+      proxies: replayed.proxies,
+      exemptFailures: replayed.exemptFailures,
       blocked: new Set(replayed.blocks.map((block) => block.target)).size,
       blockedWithLoyalty: Object.fromEntries(
         [...replayed.whatIf].map(([loyalty, targets]) => [loyalty, targets.size]),

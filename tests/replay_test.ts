@@ -429,3 +429,27 @@ Deno.test("replay: without the right to read, the way round that is told works",
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+Deno.test("replay: an address that hides who calls is told once, never with the advice to trust it", () => {
+  const at = (second: number) =>
+    new Date(Date.UTC(2026, 10, 22, 8) + second * 1000).toISOString()
+      .replace("Z", "+0000");
+  let text = "";
+  for (let second = 0; second < 1_200; second += 3) {
+    const time = at(second);
+    if (second % 60 < 9) {
+      text += successfulAuth("172.17.0.1", { account: `${100 + second % 60}`, time });
+    }
+    text += wrongAnswer("172.17.0.1", { account: `stranger${second % 60}`, time });
+  }
+  const proxy = run(bytesOf(text));
+  assert.deepEqual(proxy.proxies.map(({ address, own }) => [address, own]), [["172.17.0.1", 3]]);
+  const said = formatReplay(proxy, DEFAULT_CONFIG);
+  assert.match(said, /^Hint: 172\.17\.0\.1 looks like a proxy or gateway.*host networking/m);
+  assert.doesNotMatch(said, /trust = 172/);
+  const local = run(bytesOf(Array.from({ length: 100 }, () => wrongAnswer("127.0.0.1")).join("")));
+  assert.match(
+    formatReplay(local, DEFAULT_CONFIG),
+    /^Hint: 100 failed logins from 127\.0\.0\.1, which is never blocked \(loopback\)/m,
+  );
+});
