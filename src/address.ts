@@ -243,6 +243,10 @@ export class AddressSet {
   /** Networks of a family that do not touch each other's addresses, in ascending order. */
   readonly #ranges: Readonly<Record<Family, readonly Range[]>>;
 
+  /** Those of IPv4 once more, as numbers: a flood asks for each of its events. */
+  readonly #ipv4Firsts: Uint32Array;
+  readonly #ipv4Lasts: Uint32Array;
+
   /**
    * Makes a set; the order of the targets and targets inside of others do not matter.
    *
@@ -258,6 +262,8 @@ export class AddressSet {
     this.targets = [...networks.keys()];
     const all = [...networks.values()];
     this.#ranges = { 4: disjointRanges(all, 4), 6: disjointRanges(all, 6) };
+    this.#ipv4Firsts = Uint32Array.from(this.#ranges[4], ({ first }) => first[0]!);
+    this.#ipv4Lasts = Uint32Array.from(this.#ranges[4], ({ last }) => last[0]!);
   }
 
   /**
@@ -279,10 +285,16 @@ export class AddressSet {
    * @returns `true` if it is one of the targets or in one of them.
    */
   hasIpv4(address: number): boolean {
-    const ranges = this.#ranges[4];
-    if (ranges.length === 0) return false;
-    const words = [address >>> 0];
-    return meets(ranges, words, words);
+    const wanted = address >>> 0;
+    const firsts = this.#ipv4Firsts;
+    let low = 0;
+    let high = firsts.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (firsts[middle]! <= wanted) low = middle + 1;
+      else high = middle;
+    }
+    return low > 0 && this.#ipv4Lasts[low - 1]! >= wanted;
   }
 
   /**

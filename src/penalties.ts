@@ -11,7 +11,7 @@
  */
 
 import { type AddressSet, isLoopback } from "./address.ts";
-import type { SecurityEvent, Service, Transport } from "./ami/security_event.ts";
+import { SecurityEvent, type Service, type Transport } from "./ami/security_event.ts";
 import { ExemptFailures } from "./penalties/exempt_failures.ts";
 import { FailedAccounts } from "./penalties/failed_accounts.ts";
 import { Forgiveness } from "./penalties/forgiveness.ts";
@@ -294,23 +294,8 @@ const ATTEMPT_RECORDS = { times: 1, numbers: 16, room: WAITING_MAX };
 const SERVICES: readonly Service[] = ["PJSIP", "SIP", "AMI", "IAX2"];
 const TRANSPORTS: readonly Transport[] = ["", "UDP", "TCP", "TLS", "WS", "WSS"];
 
-/** What is needed of an event to open an attempt. */
-type Challenged = Pick<
-  SecurityEvent,
-  "host" | "session" | "service" | "transport" | "account" | "challenge" | "address"
->;
-
-/** An InvalidAccountID of PJSIP. */
-interface UnknownAccount extends Challenged {
-  waits: boolean;
-  at: number;
-  host: HostKey;
-  session: number;
-  transport: Transport;
-}
-
-/** Ranks whose lists are found without a search: those of strangers with the default limit. */
-const LOW_RANKS = 32;
+/** Ranks whose lists are found without a search: those of all hosts with the default limit. */
+const LOW_RANKS = 256;
 
 /** Hosts of one rank, the one not seen for longest first. */
 interface RankList {
@@ -376,20 +361,12 @@ export class PenaltyTable {
   readonly #late = new LateAttempts();
   readonly #proxies = new ProxySigns();
   readonly #exemptFailures = new ExemptFailures();
-  /** The last unknown account, of which nothing more was said yet. */
-  readonly #unknownAccount: UnknownAccount = {
-    waits: false,
-    at: 0,
-    host: 0,
-    session: 0,
-    service: "PJSIP",
-    transport: "",
-    account: "<unknown>",
-    challenge: 0,
-    get address(): string {
-      return keyText(this.host);
-    },
-  };
+  /** The last InvalidAccountID of PJSIP, and when it came, while nothing more was said of its request. */
+  #unknownWaits = false;
+  #unknownAt = 0;
+  #unknownHost: HostKey = 0;
+  #unknownSession = 0;
+  #unknownTransport: Transport = "";
   /** Until then unanswered challenges cost nothing: who belongs here is not known yet. */
   #learnsUntil = -Infinity;
   /** Whether the IPv6 hosts seen last are exempt: to look through all networks for each event would cost most of its time. */
@@ -478,7 +455,7 @@ export class PenaltyTable {
    */
   take(event: SecurityEvent, now: number, obey = true): void {
     this.#charge = undefined;
-    if (this.#unknownAccount.waits) this.#meetUnknown(event);
+    if (this.#unknownWaits) this.#meetUnknown(event);
     switch (event.kind) {
       case "ChallengeSent":
         return this.#challenged(event, now);
@@ -518,7 +495,7 @@ export class PenaltyTable {
    * @returns whether all that was due is charged
    */
   advance(now: number, most = Infinity): boolean {
-    if (this.#unknownAccount.waits) this.#meetUnknown();
+    if (this.#unknownWaits) this.#meetUnknown();
     const before = now - this.#policy.patienceMs;
     let charged = 0;
     while (
@@ -655,24 +632,28 @@ export class PenaltyTable {
    * what it costs. Only if it does not, this counts as a challenge; so it is kept until the next event.
    */
   #unknown(event: SecurityEvent, now: number): void {
-    const kept = this.#unknownAccount;
-    kept.waits = true;
-    kept.at = now;
-    kept.host = event.host;
-    kept.session = event.session;
-    kept.transport = event.transport;
+    this.#unknownHost = event.host;
+    this.#unknownSession = event.session;
+    this.#unknownTransport = event.transport;
+    this.#unknownAt = now;
+    this.#unknownWaits = true;
     this.#explain("an unknown account: its challenge is charged", event);
   }
 
   #meetUnknown(event?: SecurityEvent): void {
-    const kept = this.#unknownAccount;
-    kept.waits = false;
-    const same = event !== undefined && event.session === kept.session && event.host === kept.host;
+    this.#unknownWaits = false;
+    if (event?.session === this.#unknownSession && event.host === this.#unknownHost) return;
     // Without patience the challenge would be charged once more, should it come after an event of somebody else.
-    if (!same && this.#policy.patienceMs > 0) this.#challenged(kept, kept.at);
+    if (this.#policy.patienceMs === 0) return;
+    const unknown = new SecurityEvent();
+    unknown.service = "PJSIP";
+    unknown.host = this.#unknownHost;
+    unknown.session = this.#unknownSession;
+    unknown.transport = this.#unknownTransport;
+    this.#challenged(unknown, this.#unknownAt);
   }
 
-  #challenged(event: Challenged, now: number): void {
+  #challenged(event: SecurityEvent, now: number): void {
     const key = event.host;
     const present = this.#byKey.get(key) ?? NONE;
     if (
@@ -822,9 +803,9 @@ export class PenaltyTable {
     const network = this.#networkOf(event.host);
     // Whoever is new in a network shows that it is not only the guesser's.
     if (network !== undefined && !this.#standing.knows(event.host)) this.#shortBlocks.end(network);
-    this.#proxies.succeeded(event.host, event.account);
     if (this.#policy.creditMs > 0) {
-      this.#standing.login(event.host, now);
+      const watched = this.#standing.login(event.host, now);
+      if (watched) this.#proxies.succeeded(event.host, event.account);
     } else {
       // Without credit, what follows the login in its own session still belongs to it.
       const fresh = this.#host(event, now);
@@ -897,7 +878,11 @@ export class PenaltyTable {
       hosts.set(host, FAILED_SESSION, SEVERAL_SESSIONS);
     }
     const standing = this.#isStanding(host, now);
-    if (standing) this.#proxies.failed(key, event.account, now);
+    // Whoever mistypes once or twice is not watched for a proxy.
+    if (standing && hosts.get(host, POINTS) >= 2 * ATTEMPT_POINTS) {
+      this.#proxies.failed(key, event.account, now);
+      this.#standing.watch(key);
+    }
     const network = this.#networkOf(key);
     if (network !== undefined) {
       const how = { standing, proven: event.provesPath };
@@ -1261,7 +1246,7 @@ export class PenaltyTable {
     return attempt === NONE ? this.#open(host, event, now) : attempt;
   }
 
-  #open(host: number, event: Challenged, now: number): number {
+  #open(host: number, event: SecurityEvent, now: number): number {
     const hosts = this.#hosts;
     const attempts = this.#attempts;
     for (let first; (first = hosts.get(host, FIRST_ATTEMPT)) !== NONE;) {
@@ -1427,7 +1412,7 @@ export class PenaltyTable {
     return false;
   }
 
-  #explain(what: string, event: Challenged, before = 0, after = before): void {
+  #explain(what: string, event: SecurityEvent, before = 0, after = before): void {
     if (!this.explain) return;
     const limit = ATTEMPT_POINTS * this.#policy.loyalty;
     this.#charge = { what: `${event.address}: ${what}`, before, after, limit };

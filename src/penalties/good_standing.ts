@@ -21,10 +21,13 @@ const LOGIN_ORDER_MS = 1_000;
 const AT = 0;
 /** Clock value of the login that was handed out to be saved. */
 const SAVED_AT = 1;
+// The numbers; the first is the store's own.
+/** Somebody wants to hear of its logins. */
+const WATCHED = 1;
 
 /** The last login of each host, and which of them are still to be saved. */
 export class GoodStanding {
-  readonly #records = new Records({ times: 2, numbers: 1, room: STANDING_MAX + 1 });
+  readonly #records = new Records({ times: 2, numbers: 2, room: STANDING_MAX + 1 });
   /** By address. The oldest login comes first. */
   readonly #logins = new Map<HostKey, number>();
   readonly #unsaved = new Set<HostKey>();
@@ -71,17 +74,31 @@ export class GoodStanding {
     return addresses;
   }
 
-  /** A host logs in. */
-  login(address: HostKey, now: number): void {
+  /**
+   * A host logs in.
+   *
+   * @returns whether it is watched
+   */
+  login(address: HostKey, now: number): boolean {
     let login = this.#logins.get(address);
     if (login === undefined || now - this.#records.time(login, AT) >= LOGIN_ORDER_MS) {
       const savedAt = login === undefined ? -Infinity : this.#records.time(login, SAVED_AT);
+      const watched = login === undefined ? 0 : this.#records.get(login, WATCHED);
       login = this.#set(address, now, savedAt);
+      if (watched === 1) this.#records.set(login, WATCHED, 1);
     }
     this.#records.setTime(login, AT, now);
-    if (now - this.#records.time(login, SAVED_AT) < SAVE_LOGIN_MS) return;
-    this.#records.setTime(login, SAVED_AT, now);
-    this.#unsaved.add(address);
+    if (now - this.#records.time(login, SAVED_AT) >= SAVE_LOGIN_MS) {
+      this.#records.setTime(login, SAVED_AT, now);
+      this.#unsaved.add(address);
+    }
+    return this.#records.get(login, WATCHED) === 1;
+  }
+
+  /** From now on {@linkcode GoodStanding.login} tells of a host that it is watched. */
+  watch(address: HostKey): void {
+    const login = this.#logins.get(address);
+    if (login !== undefined) this.#records.set(login, WATCHED, 1);
   }
 
   /** Takes logins over that were saved: canonical addresses with clock values. */

@@ -51,8 +51,8 @@ export interface ProxySign {
 
 interface Watched {
   readonly since: number;
-  readonly own: Set<number>;
-  readonly strange: Set<number>;
+  readonly own: Set<string>;
+  readonly strange: Set<string>;
   unknown: number;
 }
 
@@ -83,10 +83,9 @@ export class ProxySigns {
         }
       }
     }
-    const hash = hashOf(account);
     if (account === UNKNOWN_ACCOUNT) watched.unknown++;
-    else if (!watched.own.has(hash) && watched.strange.size < PROXY_ACCOUNTS_MAX) {
-      watched.strange.add(hash);
+    else if (!watched.own.has(account) && watched.strange.size < PROXY_ACCOUNTS_MAX) {
+      watched.strange.add(account);
     }
     if (now - watched.since >= PROXY_WATCH_MS_MIN) this.#judge(host, watched);
   }
@@ -96,9 +95,8 @@ export class ProxySigns {
     if (this.#watched.size === 0) return;
     const watched = this.#watched.get(host);
     if (watched === undefined) return;
-    const hash = hashOf(account);
-    watched.strange.delete(hash);
-    if (watched.own.size < PROXY_ACCOUNTS_MAX) watched.own.add(hash);
+    watched.strange.delete(account);
+    if (watched.own.size < PROXY_ACCOUNTS_MAX) watched.own.add(account);
   }
 
   /** The addresses that were recognized since the last call. */
@@ -118,13 +116,4 @@ export class ProxySigns {
     this.#watched.delete(host);
     this.#found.push({ host, own: own.size, strange: strange.size, unknown });
   }
-}
-
-/** A hash of an account's name (FNV-1a, 32 bits). */
-function hashOf(account: string): number {
-  let hash = 0x811c9dc5 | 0;
-  for (let i = 0; i < account.length; i++) {
-    hash = Math.imul(hash ^ account.charCodeAt(i), 0x01000193);
-  }
-  return hash;
 }
