@@ -122,7 +122,10 @@ export class LogQueue {
   async drain(limitMs: number): Promise<boolean> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const limit = new Promise<void>((resolve) => timer = setTimeout(resolve, limitMs));
-    await Promise.race([this.#pumping, limit]);
+    const written = async () => {
+      while (this.#pumping !== undefined) await this.#pumping;
+    };
+    await Promise.race([written(), limit]);
     clearTimeout(timer);
     return this.#pieces.length === 0;
   }
@@ -142,7 +145,9 @@ export class LogQueue {
   #pump(): void {
     this.#pumping ??= this.#writeAll().finally(() => {
       this.#pumping = undefined;
-      if (this.#closed) this.#writer?.close?.();
+      // A line may have come after the last look at the queue, and found that it is being written.
+      if (this.#pieces.length > 0) this.#pump();
+      else if (this.#closed) this.#writer?.close?.();
     });
   }
 

@@ -164,3 +164,32 @@ Deno.test("log queue: standard error that nobody reads does not stop the program
   assert.equal(await Deno.readTextFile(`${folder}/code`), "0\n");
   await Deno.remove(folder, { recursive: true });
 });
+
+Deno.test("log queue: a line that comes at the very end of a write is written too", async () => {
+  // How many promises lie between the end of a write and the end of the pump is an affair of the engine.
+  for (let depth = 0; depth < 16; depth++) {
+    const written: string[] = [];
+    let first = true;
+    const queue: LogQueue = new LogQueue({
+      open: () =>
+        Promise.resolve({
+          write: (bytes: Uint8Array) => {
+            written.push(new TextDecoder().decode(bytes));
+            if (first) {
+              first = false;
+              let soon = Promise.resolve();
+              for (let i = 0; i < depth; i++) soon = soon.then(() => {});
+              soon.then(() => queue.push(["second\n"], () => ""));
+            }
+            return Promise.resolve(bytes.length);
+          },
+        }),
+      onTrouble: (why) => assert.fail(why),
+    });
+    queue.push(["first\n"], () => "");
+    // All that is to be done without a further line is done after some turns of the event loop.
+    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setTimeout(resolve, 0));
+    assert.deepEqual(written.join(""), "first\nsecond\n", `after ${depth} promises`);
+    assert.equal(await queue.drain(1_000), true);
+  }
+});
