@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # baresip answers one challenge fifteen times
 #
-# Version:     baresip-core 1.0.0-4+b3 of Debian 12 (bookworm)
+# Version:     baresip-core 1.0.0-4+b3, libre0 1.1.0-1+b2, librem0 0.6.0-4 of Debian 12 (bookworm), amd64
 # Expectation: a phone with a wrong password answers the challenge (401) once, is told 401 again with the same nonce and without
 #              stale=true, and gives up or rests: RFC 3261, section 22.2, lets a client try again only with other credentials.
 # Behaviour:   it answers fifteen times within some milliseconds: the same Call-ID, the same nonce, the same password, and another
@@ -9,17 +9,26 @@
 #              Whoever counts wrong answers takes one mistyped password for a guesser.
 # Seen:        answers to the first challenge: 15, within 1 ms (5 to 14 ms with Asterisk); Call-IDs: 1, nonces: 1, different answers: 15
 # Ends with 0 if that is still so, with 1 if not, with 2 if it cannot be tried here.
-# Needs:       root or user namespaces, baresip, python3. Everything happens in a network namespace and in a temporary folder.
+# Needs:       Debian 12 with its package lists, root or user namespaces, python3, iproute2. Everything happens in a temporary
+#              folder, into which the packages are unpacked, and in a network namespace.
 set -euo pipefail
 
-for program in baresip python3 unshare ip; do
+for program in apt-get dpkg python3 unshare ip; do
   PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || { echo "$program is missing"; exit 2; }
 done
-echo "baresip-core $(dpkg-query -W -f '${Version}' baresip-core 2>/dev/null || echo '(not of a package)')"
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-modules=$(dirname "$(find /usr/lib -path '*/baresip/modules/account.so' 2>/dev/null | head -n 1)")
+# The pinned packages, unpacked into the folder: nothing is installed.
+fetch() {
+  (cd "$folder" && apt-get download -qq "$@" >/dev/null 2>&1) || { echo "apt-get download $*: not to be had"; exit 2; }
+  for package in "$folder"/*.deb; do dpkg -x "$package" "$folder/root"; done
+}
+fetch baresip-core=1.0.0-4+b3 libre0=1.1.0-1+b2 librem0=0.6.0-4
+echo "baresip-core 1.0.0-4+b3"
+modules=$folder/root/usr/lib/baresip/modules
+libraries=$(dirname "$(find "$folder/root" -name 'libre.so.0' | head -n 1)")
+export LD_LIBRARY_PATH=$libraries PATH=$folder/root/usr/bin:$PATH
 cat >"$folder/config" <<END
 sip_listen 192.0.2.2:5060
 module_path $modules

@@ -11,15 +11,27 @@
 # Seen:        without a password: answers: 1, user name: "", response of 32 digits
 #              with -a secret, user of the URI: answers: 1, user name: "100@"
 # Ends with 0 if that is still so, with 1 if not, with 2 if it cannot be tried here.
-# Needs:       sipsak, python3. Uses the loopback interface and no file.
+# Needs:       Debian 12 with its package lists, python3, the libraries gnutls and c-ares. Uses the loopback interface and a
+#              temporary folder, into which the package is unpacked.
 set -euo pipefail
 
-for program in sipsak python3; do
+for program in apt-get dpkg python3; do
   command -v "$program" >/dev/null || { echo "$program is missing"; exit 2; }
 done
-echo "sipsak $(dpkg-query -W -f '${Version}' sipsak 2>/dev/null || echo '(not of a package)')"
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
 
-exec python3 - <<'END'
+# The pinned packages, unpacked into the folder: nothing is installed.
+fetch() {
+  (cd "$folder" && apt-get download -qq "$@" >/dev/null 2>&1) || { echo "apt-get download $*: not to be had"; exit 2; }
+  for package in "$folder"/*.deb; do dpkg -x "$package" "$folder/root"; done
+}
+fetch sipsak=0.9.8.1-1 libc-ares2=1.18.1-3
+echo "sipsak 0.9.8.1-1"
+libraries=$(dirname "$(find "$folder/root" -name 'libcares.so.2' | head -n 1)")
+export LD_LIBRARY_PATH=$libraries PATH=$folder/root/usr/bin:$PATH
+
+python3 - <<'END'
 import re, socket, subprocess, sys
 
 def ask(user, *options):
