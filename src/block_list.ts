@@ -196,6 +196,32 @@ export class BlockList implements Disposable {
     }
   }
 
+  /**
+   * The newest time that a list knows: of a block, of its end in the past, or of a login.
+   *
+   * @param path the file; nothing is written
+   * @returns milliseconds since 1970; `undefined` if there is none, or it cannot be read now
+   */
+  static newestTimeOf(path: string): number | undefined {
+    try {
+      using list = BlockList.open(path, { readOnly: true });
+      return list.#newestTime();
+    } catch {
+      // Whoever opens it for good says what is wrong with it.
+      return undefined;
+    }
+  }
+
+  #newestTime(): number | undefined {
+    const newest = this.#guarded(() =>
+      this.#run(
+        `SELECT max(at) AS newest FROM (SELECT max(since) AS at FROM block
+           UNION ALL SELECT max(ended) FROM history UNION ALL SELECT max(last_login) FROM standing)`,
+      ).get()?.newest
+    );
+    return typeof newest === "number" ? newest : undefined;
+  }
+
   /** Rows of the last reading that were no blocks and were left out. */
   get skipped(): number {
     return this.#skipped;

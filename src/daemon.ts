@@ -10,6 +10,7 @@ import { literalPeers } from "./ami/dial.ts";
 import type { Tampered } from "./ami/event_reader.ts";
 import { latin1 } from "./ami/framer.ts";
 import type { SecurityEvent } from "./ami/security_event.ts";
+import { BelievedTime } from "./believed_time.ts";
 import { type Block, hasEnded, type NewBlock } from "./block_list/block.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type Config, describeConfig, formatProblem, readConfig } from "./config.ts";
@@ -121,6 +122,8 @@ export interface DaemonParts {
   /** Time of day, in milliseconds since 1970, for what is stored. */
   readonly wallClock?: () => number;
   readonly ami?: AmiClientOptions;
+  /** The time by which blocks end and logins are forgotten; the time of day, if the machine's clock is not doubted. */
+  readonly believedTime?: () => number;
   /** Who is never charged, given the trust list and the addresses of the AMI server. */
   readonly exempt?: (trust: readonly string[], peers: readonly string[]) => AddressSet;
   /** Log each message and what became of it. */
@@ -150,6 +153,7 @@ export class Daemon {
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #wallClock: () => number;
+  readonly #believedTime: () => number;
   readonly #exempt: (trust: readonly string[], peers: readonly string[]) => AddressSet;
   readonly #offences: Offence[] = [];
   #config: Config;
@@ -182,6 +186,7 @@ export class Daemon {
     this.#log = parts.log;
     this.#clock = parts.clock ?? systemClock;
     this.#wallClock = parts.wallClock ?? Date.now;
+    this.#believedTime = parts.believedTime ?? this.#wallClock;
     this.#exempt = parts.exempt ?? exemptNow;
     this.#peers = literalPeers(parts.config.host);
     this.startedAt = this.#wallClock();
@@ -248,7 +253,7 @@ export class Daemon {
    */
   async run(signal: AbortSignal): Promise<number> {
     const wall = this.#wallClock();
-    const sorted = this.#removeUnwanted(wall);
+    const sorted = this.#removeUnwanted(this.#believedTime());
     this.table.restoreStanding(
       [...this.#list.standing()].map(([host, at]) => [host, this.#fromWallClock(at)]),
     );
@@ -270,7 +275,7 @@ export class Daemon {
       stop.abort();
     };
     const started = this.enforcer.start(this.#list.entries(), sorted).then((failures) => {
-      this.#list.readRest?.(this.#wallClock());
+      this.#list.readRest?.(this.#believedTime());
       this.#findSharedNetworks();
       // The other family may have taken its time: IPv4 may work by now.
       const works = this.enforcer.status().families.some((f) => f.family === 4 && !f.failing);
@@ -553,7 +558,7 @@ export class Daemon {
     this.#tellLate();
     this.#list.retry(wall);
     this.#takeOver(wall);
-    this.#endBlocks(wall);
+    this.#endBlocks(this.#believedTime());
     if (now - this.#lastChores >= CHORES_MS) {
       this.#lastChores = now;
       this.#loginsWait = true;
@@ -647,7 +652,8 @@ export class Daemon {
     const logins = this.table.takeLogins(most);
     if (logins.length === 0) return false;
     const saved = logins.map(([host, at]) => [host, this.#toWallClock(at)] as const);
-    this.#list.saveStanding(saved, now - this.#config.credit * 1000, now);
+    const forgetBefore = this.#believedTime() - this.#config.credit * 1000;
+    this.#list.saveStanding(saved, forgetBefore, now);
     return logins.length >= most;
   }
 
@@ -805,7 +811,7 @@ export class Daemon {
   }
 
   #fromWallClock(at: number): number {
-    return this.#clock.now() - Math.max(0, this.#wallClock() - at);
+    return this.#clock.now() - Math.max(0, this.#believedTime() - at);
   }
 }
 
@@ -864,20 +870,32 @@ async function runLogged(config: Config, invocation: DaemonInvocation, log: Log)
   if (invocation.dryRun) {
     log.info("dry run: neither the firewall nor the database is changed, and no webhook is called");
   }
-  const [{ openList, firewallBackends, lockChain, RUN_FOLDER }, { Services }] = await Promise.all([
-    import("./daemon_parts.ts"),
-    import("./services.ts"),
-  ]);
+  const [{ openList, firewallBackends, lockChain, newestTimeOf, RUN_FOLDER }, { Services }] =
+    await Promise.all([
+      import("./daemon_parts.ts"),
+      import("./services.ts"),
+    ]);
   // In a dry run nothing is filled.
   using _lock = invocation.dryRun
     ? undefined
     : lockChain(config.chain, RUN_FOLDER, (message) => log.warn(message));
-  const backends = firewallBackends(config, log, invocation.dryRun);
+  const time = new BelievedTime(newestTimeOf(config.database), Date.now, systemClock);
+  if (time.isDoubted) {
+    log.warn(
+      `the clock of this machine says ${
+        formatLocalTime(Date.now())
+      }, the newest entry of ${config.database} is more than ` +
+        "a day away from that: for an hour no block ends by that clock, and nobody is forgotten. If the clock is " +
+        "wrong, set it (timedatectl)",
+    );
+  }
+  const now = () => time.now();
+  const backends = firewallBackends(config, log, invocation.dryRun, now);
   const exempt = exemptNow(config.trust, literalPeers(config.host));
-  const foresight = new Foresight({ backends, exempt, now: Date.now() });
+  const foresight = new Foresight({ backends, exempt, now: now() });
   let list: DaemonList;
   try {
-    list = await openList(config, log, invocation.dryRun, foresight);
+    list = await openList(config, log, invocation.dryRun, foresight, now());
   } catch (error) {
     for (const backend of backends) backend.fin();
     throw error;
@@ -886,6 +904,7 @@ async function runLogged(config: Config, invocation: DaemonInvocation, log: Log)
     config,
     list,
     bornAt: list.bornAt,
+    believedTime: now,
     foresight,
     backends,
     log,

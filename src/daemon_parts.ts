@@ -27,6 +27,7 @@ import { MemoryBlockList } from "./memory_block_list.ts";
  * @param log takes what is to be said of it
  * @param dryRun read it, but keep changes in memory
  * @param foresight is told what is blocked while others are still being read
+ * @param now the time, in milliseconds since 1970; what has ended by then is left out
  * @throws {BlockListError} when a person must mend something first
  */
 export async function openList(
@@ -34,12 +35,12 @@ export async function openList(
   log: Log,
   dryRun: boolean,
   foresight: Foresight,
+  now: number,
 ): Promise<DaemonList> {
   if (dryRun) {
     foresight.dismiss();
     return new MemoryBlockList(config.database, readStored(config.database));
   }
-  const now = Date.now();
   const list = await DurableBlockList.openInTurns(config.database, {
     now,
     syncLater: true,
@@ -53,6 +54,16 @@ export async function openList(
     log.warn(`${skipped} rows of ${config.database} are no blocks and were left out`);
   }
   return list;
+}
+
+/**
+ * The newest time that the stored list knows.
+ *
+ * @param path the database
+ * @returns milliseconds since 1970; `undefined` if it knows none
+ */
+export function newestTimeOf(path: string): number | undefined {
+  return BlockList.newestTimeOf(path);
 }
 
 function readStored(path: string): BlockList | undefined {
@@ -70,11 +81,17 @@ function readStored(path: string): BlockList | undefined {
  * @param config which one
  * @param log takes what a dry run would do
  * @param dryRun run no command
+ * @param now the time, in milliseconds since 1970, from which the ends of blocks are counted
  */
-export function firewallBackends(config: Config, log: Log, dryRun: boolean): Backend[] {
+export function firewallBackends(
+  config: Config,
+  log: Log,
+  dryRun: boolean,
+  now: () => number,
+): Backend[] {
   const runner = dryRun ? dryRunner((command) => log.info(`dry run: would run ${command}`)) : run;
   const Chosen = config.backend === "ipset" ? IpsetBackend : IptablesBackend;
   return ([4, 6] as const).map((family) =>
-    new Chosen({ family, chain: config.chain, run: runner })
+    new Chosen({ family, chain: config.chain, run: runner, now })
   );
 }
