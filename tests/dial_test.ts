@@ -108,4 +108,29 @@ inNamespace(import.meta.url, () => {
     await Deno.writeTextFile("/run/hosts", lines.join(""));
     assert.equal((await resolveHost("many")).length, ADDRESSES_MAX);
   });
+
+  Deno.test("dial: a connection that is made just when it is given up is closed", async () => {
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const stop = new AbortController();
+    const { connect } = Deno;
+    // It connects as ever, but the order of the two is chosen.
+    const giveUpThen = async (options: Deno.ConnectOptions) => {
+      const connection = await connect(options);
+      stop.abort();
+      return connection;
+    };
+    Object.assign(Deno, { connect: giveUpThen });
+    try {
+      const dialled = refusal(dial("127.0.0.1", listener.addr.port, { signal: stop.signal }));
+      const peer = await listener.accept();
+      assert.equal((await dialled).message, "given up");
+      let ended: number | null | undefined;
+      peer.read(new Uint8Array(1)).then((count) => ended = count, () => {});
+      await until("the server is told of the end", () => ended === null);
+      peer.close();
+    } finally {
+      Object.assign(Deno, { connect });
+      listener.close();
+    }
+  });
 });

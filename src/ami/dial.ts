@@ -88,14 +88,16 @@ export async function dial(
 ): Promise<Deno.TcpConn> {
   const limit = Promise.withResolvers<never>();
   limit.promise.catch(() => {});
-  const timer = setTimeout(
-    () => limit.reject(new DialError(`no answer within ${CONNECT_MS / 1000} s`)),
-    CONNECT_MS,
-  );
-  const giveUp = () => limit.reject(new DialError("given up"));
+  const race = new Race(port);
+  const end = (why: string) => {
+    // At once, and not when the caller has heard of it: who connects in between would never be closed.
+    race.over();
+    limit.reject(new DialError(why));
+  };
+  const timer = setTimeout(() => end(`no answer within ${CONNECT_MS / 1000} s`), CONNECT_MS);
+  const giveUp = () => end("given up");
   options.signal?.addEventListener("abort", giveUp);
   if (options.signal?.aborted) giveUp();
-  const race = new Race(port);
   try {
     const addresses = await Promise.race([(options.resolve ?? resolveHost)(host), limit.promise]);
     options.resolved?.(addresses.flatMap((address) => parseAddress(address) ?? []));
