@@ -172,7 +172,7 @@ export class Daemon {
   #saidStillArrives = 0;
   /** Addresses that are never blocked of which failures were told. */
   readonly #saidExempt = new Set<string>();
-  /** IPv6 networks that Ampere has blocked itself: whoever logged in from them and has not failed is let through. */
+  /** IPv6 networks that Ampere has blocked itself though somebody belongs there, who has not failed and is let through. */
   readonly #sharedNetworks = new Set<string>();
   /** Blocked networks of which it was told that they let somebody through. */
   readonly #saidExcepted = new Set<string>();
@@ -503,7 +503,11 @@ export class Daemon {
     if (fresh.size === 0) return;
     const blocks = [...fresh.values()];
     const durable = this.#list.add(blocks, now);
-    for (const { target } of blocks) if (isIpv6Network(target)) this.#sharedNetworks.add(target);
+    for (const { target } of blocks) {
+      if (isIpv6Network(target) && this.table.innocentIn(target).length > 0) {
+        this.#sharedNetworks.add(target);
+      }
+    }
     if (this.#sharedNetworks.size > 0) this.#setExceptions();
     this.enforcer.block(blocks);
     this.counters.added += blocks.length;
@@ -725,9 +729,8 @@ export class Daemon {
   /** After the start: the list may know networks that Ampere has blocked in an earlier life. */
   #findSharedNetworks(): void {
     for (const { target } of this.#list.entries()) {
-      if (isIpv6Network(target) && this.#list.get(target)?.service !== "") {
-        this.#sharedNetworks.add(target);
-      }
+      if (!isIpv6Network(target) || this.table.innocentIn(target).length === 0) continue;
+      if (this.#list.get(target)?.service !== "") this.#sharedNetworks.add(target);
     }
     if (this.#sharedNetworks.size > 0) this.#setExceptions();
   }

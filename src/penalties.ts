@@ -555,6 +555,8 @@ export class PenaltyTable {
    * @returns canonical addresses
    */
   innocentIn(network: string): string[] {
+    // Hundreds of networks may be blocked in a moment, and almost none holds anybody.
+    if (!this.#standing.hasIn(network)) return [];
     return this.#standing.addressesIn(network).filter((address) => {
       const host = this.#byKey.get(address);
       return (host === undefined || this.#hosts.get(host, POINTS) === 0) &&
