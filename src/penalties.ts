@@ -126,7 +126,7 @@ export interface Offence {
   readonly grounds: Grounds;
   /** How many short blocks of this kind came before in a row: of a single session, of good standing, or of a shared network. */
   readonly row: number;
-  /** The limit was reached by attempts alone whose address can't be forged: TCP, or an answer to our own challenge. */
+  /** The limit was reached by attempts alone whose address can't be forged; see {@linkcode SecurityEvent.provesPath}. */
   readonly proven: boolean;
   /** What it was charged for. */
   readonly tally: Tally;
@@ -916,7 +916,7 @@ export class PenaltyTable {
     if (verdict === "nothing" || (verdict === "host" && alone)) return;
     const target = verdict === "host" ? event.address : network;
     const grounds = shared ? "shared network" : "attempts";
-    this.#late.blocked(target === network ? network : event.host, now);
+    this.#late.blocked(verdict === "host" ? event.host : network, now);
     this.#onOffence({
       target,
       address: event.address,
@@ -933,7 +933,7 @@ export class PenaltyTable {
       at: now,
     });
     // A host that is blocked begins anew; in a network it keeps its points, by which it is not innocent there.
-    if (verdict === "host" && !alone) {
+    if (verdict === "host") {
       this.#shortBlocks.next(event.host, now, this.#policy.creditMs);
       this.#remove(host);
     }

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { forgetOldest } from "./bounded_map.ts";
 import type { HostKey } from "./host_key.ts";
 
 /** Failed attempts on other accounts that a host's logins forgive within a day. */
@@ -38,10 +39,7 @@ export class Forgiveness {
    * @param now clock value, in milliseconds
    */
   left(host: HostKey, now: number): number {
-    const used = this.#used.get(host);
-    if (used === undefined) return this.#most;
-    const regained = (now - used.at) / DAY_MS * this.#most;
-    return Math.floor(this.#most - Math.max(0, used.points - regained));
+    return Math.floor(this.#most - this.#usedBy(host, now));
   }
 
   /**
@@ -53,17 +51,18 @@ export class Forgiveness {
    */
   use(host: HostKey, points: number, now: number): void {
     if (points === 0) return;
-    const regained = this.#used.get(host);
-    const before = regained === undefined
-      ? 0
-      : Math.max(0, regained.points - (now - regained.at) / DAY_MS * this.#most);
+    const before = this.#usedBy(host, now);
+    // Deleted and added again, so that the map is in the order of the logins.
     this.#used.delete(host);
     this.#used.set(host, { points: before + points, at: now });
-    if (this.#used.size > FORGIVEN_HOSTS_MAX) {
-      for (const oldest of this.#used.keys()) {
-        this.#used.delete(oldest);
-        break;
-      }
-    }
+    forgetOldest(this.#used, FORGIVEN_HOSTS_MAX);
+  }
+
+  /** What was forgiven and has not come back yet, in points. */
+  #usedBy(host: HostKey, now: number): number {
+    const used = this.#used.get(host);
+    return used === undefined
+      ? 0
+      : Math.max(0, used.points - (now - used.at) / DAY_MS * this.#most);
   }
 }

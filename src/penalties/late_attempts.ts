@@ -4,6 +4,7 @@
  * @module
  */
 
+import { forgetOldest } from "./bounded_map.ts";
 import type { HostKey } from "./host_key.ts";
 
 /** How long after a block attempts are counted as late, in milliseconds. */
@@ -21,11 +22,7 @@ export class LateAttempts {
   blocked(host: HostKey, now: number): void {
     if (this.#counts.has(host)) return;
     this.#counts.set(host, { at: now, attempts: 0 });
-    if (this.#counts.size <= LATE_HOSTS_MAX) return;
-    for (const oldest of this.#counts.keys()) {
-      this.#counts.delete(oldest);
-      break;
-    }
+    forgetOldest(this.#counts, LATE_HOSTS_MAX);
   }
 
   /** A host has failed. */

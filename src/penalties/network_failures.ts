@@ -4,6 +4,8 @@
  * @module
  */
 
+import { forgetOldest } from "./bounded_map.ts";
+
 /** From so many different hosts on, failures are those of their network. */
 export const NETWORK_HOSTS_MIN = 3;
 
@@ -119,11 +121,7 @@ export class NetworkFailures {
       counted.provenStrange += proven;
       if (counted.hosts.size < SHARED_NETWORK_HOSTS_MIN) counted.hosts.add(host);
     }
-    if (this.#networks.size <= NETWORKS_MAX) return;
-    for (const oldest of this.#networks.keys()) {
-      this.#networks.delete(oldest);
-      break;
-    }
+    forgetOldest(this.#networks, NETWORKS_MAX);
   }
 
   /**

@@ -6,7 +6,7 @@
  */
 
 import type { AddressSet } from "../address.ts";
-import { banTime, DOUBTS_MAX } from "../ban_time.ts";
+import { banTime } from "../ban_time.ts";
 import type { NewBlock } from "../block_list/block.ts";
 import type { Config } from "../config.ts";
 import type { Offence, PenaltyPolicy } from "../penalties.ts";
@@ -47,25 +47,16 @@ export function blockOf(
   const matters = config.bantimeFactor > 1 || (config.bantime === 0 && !offence.proven);
   const times = matters ? timesOf(offence.target) : 0;
   const ban = banTime(config, times, offence);
+  // It would be for ever, had a connection shown that the address is not forged.
+  const isForgeable = ban !== undefined &&
+    banTime(config, times, { ...offence, proven: true }) === undefined;
   return {
     target: offence.target,
     since: now,
     until: ban === undefined ? undefined : now + ban,
-    reason: reasonOf(offence, isCutAsForgeable(offence, config, ban)),
+    reason: reasonOf(offence, isForgeable),
     service: offence.service,
     transport: offence.transport,
     account: offence.account,
   };
-}
-
-/** Whether the ban would be for ever, had a connection proven the host's address. */
-function isCutAsForgeable(
-  { grounds, proven, row }: Offence,
-  config: Config,
-  ban: number | undefined,
-): boolean {
-  const isOther = grounds === "good standing" || grounds === "shared network" ||
-    grounds === "unanswered" ||
-    (grounds === "single session" && row < DOUBTS_MAX && config.doubt > 0);
-  return !isOther && !proven && config.bantime === 0 && ban !== undefined;
 }

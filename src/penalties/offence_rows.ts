@@ -4,6 +4,7 @@
  * @module
  */
 
+import { forgetOldest } from "./bounded_map.ts";
 import type { HostKey } from "./host_key.ts";
 import { LATE_MS } from "./late_attempts.ts";
 
@@ -31,11 +32,8 @@ export class OffenceRows {
   }
 
   /**
-<<<<<<< HEAD
-   * A host is blocked. What is under way meanwhile may be too much again: within {@linkcode LATE_MS} that is the same block.
-=======
-   * A host is blocked. What was under way then is no further block: some phones answer a challenge fifteen times at once.
->>>>>>> main
+   * A host is blocked. What is under way then may be too much again, as some phones answer a challenge fifteen times at
+   * once: within {@linkcode LATE_MS} that is the same block.
    *
    * @param host who
    * @param now clock value, in milliseconds
@@ -49,12 +47,7 @@ export class OffenceRows {
     // Deleted and added again, so that the map is in the order of the blocks.
     this.#rows.delete(host);
     this.#rows.set(host, { count: before + 1, at: now });
-    if (this.#rows.size > ROWS_MAX) {
-      for (const oldest of this.#rows.keys()) {
-        this.#rows.delete(oldest);
-        break;
-      }
-    }
+    forgetOldest(this.#rows, ROWS_MAX);
     return before;
   }
 

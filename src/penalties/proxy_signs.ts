@@ -11,6 +11,7 @@
  * @module
  */
 
+import { forgetOldest } from "./bounded_map.ts";
 import type { HostKey } from "./host_key.ts";
 
 /** Accounts that failed and never logged in. */
@@ -76,12 +77,7 @@ export class ProxySigns {
       this.#watched.delete(host);
       watched = { since: now, own: new Set(), strange: new Set(), unknown: 0 };
       this.#watched.set(host, watched);
-      if (this.#watched.size > PROXIES_WATCHED_MAX) {
-        for (const oldest of this.#watched.keys()) {
-          this.#watched.delete(oldest);
-          break;
-        }
-      }
+      forgetOldest(this.#watched, PROXIES_WATCHED_MAX);
     }
     if (account === UNKNOWN_ACCOUNT) watched.unknown++;
     else if (!watched.own.has(account) && watched.strange.size < PROXY_ACCOUNTS_MAX) {
