@@ -48,6 +48,7 @@ export {
   type AmiClientHandlers,
   type AmiClientOptions,
   type Connection,
+  type ListEntry,
   type Login,
   LoginRefusedError,
   type Opening,

@@ -5,6 +5,7 @@
  */
 
 import { type AddressSet, overlaps } from "./address.ts";
+import { registeredAddresses } from "./ami/contacts.ts";
 import { AmiClient, type AmiClientOptions, LoginRefusedError } from "./ami/client.ts";
 import { literalPeers } from "./ami/dial.ts";
 import type { Tampered } from "./ami/event_reader.ts";
@@ -176,6 +177,8 @@ export class Daemon {
   readonly #sharedNetworks = new Set<string>();
   /** Blocked networks of which it was told that they let somebody through. */
   readonly #saidExcepted = new Set<string>();
+  /** It was asked who is registered. */
+  #knowsContacts = false;
   /** Asterisk's events arrive; `undefined` until it was tried. */
   #following: boolean | undefined;
 
@@ -375,6 +378,30 @@ export class Daemon {
     );
   }
 
+  /** Asks a new list's Asterisk who is registered, once, for as long as Ampere learns. */
+  async #learnContacts(): Promise<void> {
+    const client = this.#client;
+    if (client === undefined || this.#knowsContacts) return;
+    if (!this.table.isLearning(this.#clock.now())) return;
+    const addresses = await registeredAddresses((action, headers) => client.list(action, headers));
+    // Lost meanwhile: it is asked again after the next login.
+    if (client.connectedSince === undefined) return;
+    this.#knowsContacts = true;
+    if (addresses === undefined) {
+      this.#log.info(
+        `the AMI user may not ask who is registered (chan_sip: "write = reporting"; PJSIP: "write = system", ` +
+          "which may do much more): phones become known when they register again",
+      );
+      return;
+    }
+    const known = this.table.assumeStanding(addresses, this.#clock.now());
+    this.#log.info(
+      `Asterisk names ${
+        counted(addresses.size, "address", "addresses")
+      } of registered phones; in good standing from now on: ${known}`,
+    );
+  }
+
   // Following Asterisk
 
   async #follow(signal: AbortSignal): Promise<void> {
@@ -397,6 +424,7 @@ export class Daemon {
           this.#log.info(
             `logged in at ${host}:${port} as "${user}" (${banner}): following the security events`,
           );
+          this.#learnContacts();
         },
         peers: (addresses) => {
           // Sorted: a resolver that gives them in turns changes nothing.

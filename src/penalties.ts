@@ -525,6 +525,11 @@ export class PenaltyTable {
     this.#learnsUntil = until;
   }
 
+  /** Whether challenges may stay unanswered at no cost yet; see {@linkcode PenaltyTable.learnUntil}. */
+  isLearning(now: number): boolean {
+    return now < this.#learnsUntil;
+  }
+
   /** The hosts whose attempts were under way when they were blocked, and how many these were; each is told once. */
   takeLate(): [target: string, attempts: number][] {
     return this.#late.takeExpired().map(([key, attempts]) => [keyText(key), attempts]);
@@ -586,6 +591,22 @@ export class PenaltyTable {
   restoreStanding(logins: Iterable<readonly [address: string, at: number]>): void {
     this.#standing.restore(logins);
     this.#doubtStanding();
+  }
+
+  /**
+   * Puts hosts into good standing that are registered at Asterisk, though their login was not seen.
+   *
+   * @param addresses canonical addresses
+   * @param now clock value, in milliseconds
+   * @returns how many were not known yet
+   */
+  assumeStanding(addresses: Iterable<string>, now: number): number {
+    let count = 0;
+    for (const address of addresses) {
+      if (this.#standing.assume(keyOf(address), now)) count++;
+    }
+    this.#doubtStanding();
+    return count;
   }
 
   /**
@@ -837,7 +858,7 @@ export class PenaltyTable {
   #chargeChallenge(attempt: number, now: number): void {
     const attempts = this.#attempts;
     const host = attempts.get(attempt, HOST);
-    if (now < this.#learnsUntil) return this.#settleRank(host);
+    if (this.isLearning(now)) return this.#settleRank(host);
     const repeated = this.#hosts.get(host, POINTS) % ATTEMPT_POINTS === CHALLENGE_POINTS;
     const points = repeated ? REPEATED_CHALLENGE_POINTS : CHALLENGE_POINTS;
     attempts.set(attempt, CHARGED, points);

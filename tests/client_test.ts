@@ -391,3 +391,67 @@ Deno.test("client: while there is more to read and each read takes long, the end
   // A few milliseconds; without the pauses it takes 13 reads of 20 ms each.
   assert(reads.untilNoticed <= 8, `noticed after ${reads.untilNoticed} reads`);
 });
+
+Deno.test("client: a list is what comes with the id of its action, and nothing that a stranger can write", async () => {
+  const { client, line, said, clock, stop, ended } = setUp();
+  assert.equal(await client.list("SIPpeers"), undefined, "not connected");
+  await settled();
+  line().acceptLogin();
+  await clock.advance(0);
+  const listed = client.list("PJSIPShowEndpoint", { Endpoint: "100" });
+  await settled();
+  const id = line().ids.at(-1)!;
+  assert.ok(
+    line().sent.endsWith(`Action: PJSIPShowEndpoint\r\nActionID: ${id}\r\nEndpoint: 100\r\n\r\n`),
+  );
+  line().say(
+    `Response: Success\r\nActionID: ${id}\r\nEventList: start\r\nMessage: list follows\r\n\r\n` +
+      `Event: EndpointDetail\r\nActionID: ${id}\r\nRewriteContact: true\r\nSetVar: \r\n\r\n` +
+      wrongAnswer("203.0.113.5") +
+      `Event: EndpointDetail\r\nActionID: another\r\nRewriteContact: true\r\n\r\n` +
+      `Event: EndpointDetail\r\nRewriteContact: true\r\nActionID: ${id}\r\n\r\n` +
+      `Event: AorDetail\r\nActionID: ${id}\r\nContacts: a\r\nContacts: b\r\n\r\n` +
+      `Event: EndpointDetailComplete\r\nActionID: ${id}\r\nEventList: Complete\r\nListItems: 1\r\n\r\n` +
+      `Event: EndpointDetail\r\nActionID: ${id}\r\nRewriteContact: late\r\n\r\n`,
+  );
+  await clock.advance(0);
+  assert.deepEqual((await listed)!.map((entry) => [...entry]), [[
+    ["Event", "EndpointDetail"],
+    ["ActionID", id],
+    ["RewriteContact", "true"],
+    ["SetVar", ""],
+  ]]);
+  assert.deepEqual(said.slice(1), [
+    "event ChallengeResponseFailed 203.0.113.5",
+    "tampered malformed",
+    "tampered malformed",
+    "tampered malformed",
+  ]);
+  stop.abort();
+  await ended;
+});
+
+Deno.test("client: a list that is refused, never completed or cut off is none, and the connection stays", async () => {
+  const { client, line, lines, said, clock, stop, ended } = setUp();
+  await settled();
+  line().acceptLogin();
+  await clock.advance(0);
+  const refused = client.list("SIPpeers");
+  await settled();
+  line().answer("Error", "Permission denied");
+  await clock.advance(0);
+  assert.equal(await refused, undefined);
+
+  const silent = client.list("SIPpeers");
+  await clock.advance(ANSWER_MS);
+  assert.equal(await silent, undefined);
+  assert.equal(lines.length, 1);
+  assert.deepEqual(said.slice(1), []);
+
+  const [first, second] = [client.list("SIPpeers"), client.list("PJSIPShowContacts")];
+  assert.equal(await first, undefined, "one at a time");
+  line().hangUp();
+  assert.equal(await second, undefined);
+  stop.abort();
+  await ended;
+});

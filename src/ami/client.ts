@@ -69,7 +69,8 @@ export interface Opening {
 }
 
 /** What the {@linkcode AmiClient} tells, besides the events. */
-export interface AmiClientHandlers extends Omit<EventReaderHandlers, "response" | "banner"> {
+export interface AmiClientHandlers
+  extends Omit<EventReaderHandlers, "response" | "isListed" | "banner"> {
   /** All that one read brought has been handed on. */
   batch?(): void;
   /** Logged in: events arrive from now on. `banner` is Asterisk's first line. */
@@ -95,6 +96,22 @@ class ConnectionError extends Error {
     super(message);
     this.portClosed = portClosed;
   }
+}
+
+/** Most entries of a list that are kept. */
+const LIST_ENTRIES_MAX = 20_000;
+
+/** The headers of an entry of a list, `Event` among them. */
+export type ListEntry = ReadonlyMap<string, string>;
+
+/** A list that is under way: Asterisk answers the action, and sends an event for each entry. */
+interface Listing {
+  readonly id: string;
+  readonly entries: ListEntry[];
+  /** Takes what was listed; `undefined`: it was refused, or did not end. */
+  readonly done: (entries: readonly ListEntry[] | undefined) => void;
+  /** Ends the time limit. */
+  readonly cancel: () => void;
 }
 
 /** An answer that is waited for. */
@@ -144,6 +161,7 @@ export class AmiClient {
   #banner: string | undefined;
   /** The answer that is waited for. */
   #awaited: Awaited | undefined;
+  #listing: Listing | undefined;
   #loggedIn = false;
   #everLoggedIn = false;
   #connectedSince: number | undefined;
@@ -219,6 +237,7 @@ export class AmiClient {
       event: (event, verdict) => this.#handlers.event(event, verdict),
       tampered: (what, buffer, start, end) => this.#handlers.tampered(what, buffer, start, end),
       response: (buffer, start, end) => this.#answered(latin1(buffer, start, end)),
+      isListed: (buffer, start, end) => this.#isListed(buffer, start, end),
       banner: (line) => this.#banner = line,
     });
     const stop = () => ended.reject(new ConnectionError("stopped"));
@@ -242,6 +261,7 @@ export class AmiClient {
       signal.removeEventListener("abort", stop);
       this.#awaited?.cancel();
       this.#awaited = undefined;
+      this.#endList(undefined);
       this.#connection = undefined;
       this.#connectedSince = undefined;
       reader.end();
@@ -359,11 +379,6 @@ export class AmiClient {
     done: (success: boolean, message: string) => void,
   ): void {
     const id = this.#actionId();
-    const lines = [
-      `Action: ${action}`,
-      `ActionID: ${id}`,
-      ...Object.entries(headers).map(([k, v]) => `${k}: ${v}`),
-    ];
     const cancel = this.#clock.after(ANSWER_MS, () => {
       end(
         new ConnectionError(`${this.#where} did not answer ${action} within ${ANSWER_MS / 1000} s`),
@@ -371,15 +386,76 @@ export class AmiClient {
     });
     this.#awaited = { id, done, cancel };
     const connection = this.#connection!;
-    writeAll(connection, new TextEncoder().encode(lines.join("\r\n") + "\r\n\r\n"))
+    writeAll(connection, printAction(action, id, headers))
       .catch((error) =>
         end(new ConnectionError(`the connection to ${this.#where} broke: ${reasonOf(error)}`))
       );
   }
 
+  /**
+   * Asks for a list, one at a time. It is no reason to end the connection when there is none.
+   *
+   * @param action the action
+   * @param headers its further headers: no line ends
+   * @returns its entries; `undefined` when Asterisk refuses it, does not complete it within {@linkcode ANSWER_MS}, or is
+   *   not connected
+   */
+  list(
+    action: string,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<readonly ListEntry[] | undefined> {
+    const connection = this.#connection;
+    if (!this.#loggedIn || connection === undefined) return Promise.resolve(undefined);
+    this.#endList(undefined);
+    const { promise, resolve } = Promise.withResolvers<readonly ListEntry[] | undefined>();
+    const id = this.#actionId();
+    this.#listing = {
+      id,
+      entries: [],
+      done: resolve,
+      cancel: this.#clock.after(ANSWER_MS, () => this.#endList(undefined)),
+    };
+    // If it can't be written the connection is broken, which whoever reads notices.
+    writeAll(connection, printAction(action, id, headers)).catch(() => this.#endList(undefined));
+    return promise;
+  }
+
+  #endList(entries: readonly ListEntry[] | undefined): void {
+    const listing = this.#listing;
+    this.#listing = undefined;
+    listing?.cancel();
+    listing?.done(entries);
+  }
+
+  /** Entries of lists have no Privilege: what tells them from a stranger's text is the id of our action, in the second line. */
+  #isListed(buffer: Uint8Array, start: number, end: number): boolean {
+    return this.#listing !== undefined &&
+      latin1(buffer, start, end).split("\r\n", 2)[1] === `ActionID: ${this.#listing.id}`;
+  }
+
+  /** What belongs to the list that is under way. */
+  #listed(listing: Listing, lines: readonly string[]): void {
+    if (lines[0] === "Response: Success") return;
+    if (!lines[0]!.startsWith("Event: ")) return this.#endList(undefined);
+    if (lines.includes("EventList: Complete")) return this.#endList(listing.entries);
+    const entry = new Map<string, string>();
+    for (const line of lines) {
+      const [, key, value] = /^([^:]*): ?(.*)$/s.exec(line) ?? [];
+      if (key === undefined) continue;
+      // No entry of Asterisk has two lines of a name: somebody has written into it.
+      if (entry.has(key)) return;
+      entry.set(key, value!);
+    }
+    if (listing.entries.length < LIST_ENTRIES_MAX) listing.entries.push(entry);
+  }
+
   /** An answer counts only with the id of our action, which no stranger can know. */
   #answered(text: string): void {
     const lines = text.split("\r\n");
+    const listing = this.#listing;
+    if (listing !== undefined && lines[1] === `ActionID: ${listing.id}`) {
+      return this.#listed(listing, lines);
+    }
     const awaited = this.#awaited;
     if (awaited === undefined || !lines.includes(`ActionID: ${awaited.id}`)) return;
     this.#awaited = undefined;
@@ -449,6 +525,20 @@ async function openTcp(login: Login, opening: Opening): Promise<Connection> {
       connection.closeWrite().catch(() => {}).finally(() => connection.close());
     },
   };
+}
+
+/** An action as Asterisk reads it. */
+function printAction(
+  action: string,
+  id: string,
+  headers: Readonly<Record<string, string>>,
+): Uint8Array {
+  const lines = [
+    `Action: ${action}`,
+    `ActionID: ${id}`,
+    ...Object.entries(headers).map(([key, value]) => `${key}: ${value}`),
+  ];
+  return new TextEncoder().encode(lines.join("\r\n") + "\r\n\r\n");
 }
 
 async function writeAll(connection: Connection, bytes: Uint8Array): Promise<void> {

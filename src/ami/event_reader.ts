@@ -65,6 +65,8 @@ export interface EventReaderHandlers {
   event(event: SecurityEvent, verdict: "security" | "doubled"): void;
   /** An answer to an action: its lines, one character a byte. */
   response(buffer: Uint8Array, start: number, end: number): void;
+  /** Whether an event that is formed as nothing else is an entry of a list that was asked for; it is handed on as an answer. */
+  isListed?(buffer: Uint8Array, start: number, end: number): boolean;
   /** A well-formed event of another class. */
   other?(buffer: Uint8Array, start: number, end: number): void;
   /** Something that Asterisk did not print so. */
@@ -217,8 +219,11 @@ export class EventReader {
   #message(buffer: Uint8Array, start: number, end: number, offset: number): void {
     const slot = this.#slots[this.#slot]!;
     const event = slot.event;
-    const verdict = this.#recognized ? "security" : parseMessage(buffer, start, end, event);
+    let verdict = this.#recognized ? "security" : parseMessage(buffer, start, end, event);
     this.#recognized = false;
+    if (verdict === "tampered" && this.#handlers.isListed?.(buffer, start, end)) {
+      verdict = "response";
+    }
     this.#handlers.message?.(verdict, buffer, start, end);
     const head = verdict === "tampered" ? readHead(buffer, start, end) : undefined;
     if (this.#held.length > 0) {

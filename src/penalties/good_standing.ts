@@ -109,6 +109,17 @@ export class GoodStanding {
   }
 
   /**
+   * A host belongs here by what Asterisk says, though nobody has seen it log in: nothing is saved before it does.
+   *
+   * @returns whether it was not known yet
+   */
+  assume(address: HostKey, now: number): boolean {
+    if (this.#logins.has(address)) return false;
+    this.#set(address, now, -Infinity);
+    return true;
+  }
+
+  /**
    * The hosts whose last login is to be saved, with its clock value: each at most once in {@linkcode SAVE_LOGIN_MS}.
    *
    * @param most hosts; the others are given by the next calls

@@ -4,11 +4,13 @@ import { testBlocking } from "./blocking.ts";
 import { testChecking } from "./checking.ts";
 import { testImitation } from "./imitation.ts";
 import { testPhones } from "./phones.ts";
+import { testRegistered } from "./registered.ts";
 import { testRestarting } from "./restarting.ts";
 
 withAsterisk(import.meta.url, SERVERS.old, (executable, root) => {
   Deno.test.beforeAll(openNetworks);
   testBlocking(SERVERS.old, executable, root);
+  testRegistered(SERVERS.old, executable, root);
   testRestarting(SERVERS.old, executable, root);
   testPhones(SERVERS.old, executable, root);
   testImitation(SERVERS.old, root);

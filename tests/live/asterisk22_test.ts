@@ -4,11 +4,13 @@ import { testBlocking } from "./blocking.ts";
 import { testChecking } from "./checking.ts";
 import { testImitation } from "./imitation.ts";
 import { testPhones } from "./phones.ts";
+import { testRegistered } from "./registered.ts";
 import { testRestarting } from "./restarting.ts";
 
 withAsterisk(import.meta.url, SERVERS.current, (executable, root) => {
   Deno.test.beforeAll(openNetworks);
   testBlocking(SERVERS.current, executable, root);
+  testRegistered(SERVERS.current, executable, root);
   testRestarting(SERVERS.current, executable, root);
   testPhones(SERVERS.current, executable, root);
   testImitation(SERVERS.current, root);

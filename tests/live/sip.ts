@@ -38,6 +38,8 @@ export interface SipRequest {
   readonly copies?: number;
   /** Answers the last challenge again instead of asking for a new one. */
   readonly reuseNonce?: boolean;
+  /** The address in Contact: that of a phone behind NAT is another than the server sees. @default the agent's address */
+  readonly contact?: string;
 }
 
 /** A challenge of the server. */
@@ -171,7 +173,7 @@ export class SipAgent implements Disposable {
     method: string,
     target: string,
     callId: string,
-    { account = this.#account, password }: SipRequest,
+    { account = this.#account, password, contact = this.#wire.address }: SipRequest,
     answering = false,
   ): string {
     const { address, port, transport } = this.#wire;
@@ -186,7 +188,7 @@ export class SipAgent implements Disposable {
       `Call-ID: ${callId}`,
       `CSeq: ${++this.#sequence} ${method}`,
       `Contact: <sip:${this.#account}@${
-        inUri(address)
+        inUri(contact)
       }:${port};transport=${transport.toLowerCase()}>`,
     ];
     if (method === "REGISTER") lines.push("Expires: 300");

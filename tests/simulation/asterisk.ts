@@ -309,6 +309,10 @@ class Line implements Connection {
       if (action.startsWith("Action: Ping")) {
         return this.say([{ text: `${head("Success")}Ping: Pong\r\n\r\n`, happenings: [] }]);
       }
+      if (!action.startsWith("Action: Login")) {
+        const text = `${head("Error")}Message: Permission denied\r\n\r\n`;
+        return this.say([{ text, happenings: [] }]);
+      }
       if (this.#server.refuses) {
         this.say([{
           text: `${head("Error")}Message: Authentication failed\r\n\r\n`,
