@@ -92,7 +92,8 @@ export interface DaemonList {
   standing(): ReadonlyMap<string, number>;
   add(blocks: readonly NewBlock[], now: number): boolean;
   remove(targets: readonly string[], now: number): boolean;
-  removeEnded(now: number): Block[];
+  /** Takes out what has ended: nothing that ends later than `now`, each by the time that `timeOf` says for when it was made. */
+  removeEnded(now: number, timeOf?: (since?: number) => number): Block[];
   saveStanding(
     entries: readonly (readonly [string, number])[],
     forgetBefore: number,
@@ -123,8 +124,8 @@ export interface DaemonParts {
   /** Time of day, in milliseconds since 1970, for what is stored. */
   readonly wallClock?: () => number;
   readonly ami?: AmiClientOptions;
-  /** The time by which blocks end and logins are forgotten; the time of day, if the machine's clock is not doubted. */
-  readonly believedTime?: () => number;
+  /** The time by which blocks end and logins are forgotten; by default the time of day. */
+  readonly believedTime?: Pick<BelievedTime, "now" | "latest">;
   /** Who is never charged, given the trust list and the addresses of the AMI server. */
   readonly exempt?: (trust: readonly string[], peers: readonly string[]) => AddressSet;
   /** Log each message and what became of it. */
@@ -154,7 +155,7 @@ export class Daemon {
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #wallClock: () => number;
-  readonly #believedTime: () => number;
+  readonly #believedTime: Pick<BelievedTime, "now" | "latest">;
   readonly #exempt: (trust: readonly string[], peers: readonly string[]) => AddressSet;
   readonly #offences: Offence[] = [];
   #config: Config;
@@ -189,7 +190,7 @@ export class Daemon {
     this.#log = parts.log;
     this.#clock = parts.clock ?? systemClock;
     this.#wallClock = parts.wallClock ?? Date.now;
-    this.#believedTime = parts.believedTime ?? this.#wallClock;
+    this.#believedTime = parts.believedTime ?? { now: this.#wallClock, latest: this.#wallClock };
     this.#exempt = parts.exempt ?? exemptNow;
     this.#peers = literalPeers(parts.config.host);
     this.startedAt = this.#wallClock();
@@ -256,7 +257,7 @@ export class Daemon {
    */
   async run(signal: AbortSignal): Promise<number> {
     const wall = this.#wallClock();
-    const sorted = this.#removeUnwanted(this.#believedTime());
+    const sorted = this.#removeUnwanted(this.#believedTime.now());
     this.table.restoreStanding(
       [...this.#list.standing()].map(([host, at]) => [host, this.#fromWallClock(at)]),
     );
@@ -278,7 +279,7 @@ export class Daemon {
       stop.abort();
     };
     const started = this.enforcer.start(this.#list.entries(), sorted).then((failures) => {
-      this.#list.readRest?.(this.#believedTime());
+      this.#list.readRest?.(this.#believedTime.now());
       this.#findSharedNetworks();
       // The other family may have taken its time: IPv4 may work by now.
       const works = this.enforcer.status().families.some((f) => f.family === 4 && !f.failing);
@@ -590,7 +591,7 @@ export class Daemon {
     this.#tellLate();
     this.#list.retry(wall);
     this.#takeOver(wall);
-    this.#endBlocks(this.#believedTime());
+    this.#endBlocks();
     if (now - this.#lastChores >= CHORES_MS) {
       this.#lastChores = now;
       this.#loginsWait = true;
@@ -670,8 +671,10 @@ export class Daemon {
     this.#log.info(`${what} ${shown}${more}: ${why}`);
   }
 
-  #endBlocks(now: number): void {
-    const ended = this.#list.removeEnded(now).map((block) => block.target);
+  #endBlocks(): void {
+    const time = this.#believedTime;
+    const ended = this.#list.removeEnded(time.latest(), (since) => time.now(since))
+      .map((block) => block.target);
     if (ended.length === 0) return;
     this.enforcer.release(ended);
     this.counters.removed += ended.length;
@@ -684,7 +687,7 @@ export class Daemon {
     const logins = this.table.takeLogins(most);
     if (logins.length === 0) return false;
     const saved = logins.map(([host, at]) => [host, this.#toWallClock(at)] as const);
-    const forgetBefore = this.#believedTime() - this.#config.credit * 1000;
+    const forgetBefore = this.#believedTime.now() - this.#config.credit * 1000;
     this.#list.saveStanding(saved, forgetBefore, now);
     return logins.length >= most;
   }
@@ -842,7 +845,7 @@ export class Daemon {
   }
 
   #fromWallClock(at: number): number {
-    return this.#clock.now() - Math.max(0, this.#believedTime() - at);
+    return this.#clock.now() - Math.max(0, this.#believedTime.now() - at);
   }
 }
 
@@ -910,7 +913,17 @@ async function runLogged(config: Config, invocation: DaemonInvocation, log: Log)
   using _lock = invocation.dryRun
     ? undefined
     : lockChain(config.chain, RUN_FOLDER, (message) => log.warn(message));
-  const time = new BelievedTime(newestTimeOf(config.database), Date.now, systemClock);
+  const time = new BelievedTime(
+    newestTimeOf(config.database),
+    Date.now,
+    systemClock,
+    (ms) =>
+      log.warn(
+        `the clock of this machine was set ${ms < 0 ? "back" : "forward"} by ${
+          describeDuration(Math.abs(ms) / 1000)
+        } (or the machine was asleep): blocks that were made since the start still last as long as they were made for`,
+      ),
+  );
   if (time.isDoubted) {
     log.warn(
       `the clock of this machine says ${
@@ -920,13 +933,12 @@ async function runLogged(config: Config, invocation: DaemonInvocation, log: Log)
         "wrong, set it (timedatectl)",
     );
   }
-  const now = () => time.now();
-  const backends = firewallBackends(config, log, invocation.dryRun, now);
+  const backends = firewallBackends(config, log, invocation.dryRun, () => time.earliest());
   const exempt = exemptNow(config.trust, literalPeers(config.host));
-  const foresight = new Foresight({ backends, exempt, now: now() });
+  const foresight = new Foresight({ backends, exempt, now: time.now() });
   let list: DaemonList;
   try {
-    list = await openList(config, log, invocation.dryRun, foresight, now());
+    list = await openList(config, log, invocation.dryRun, foresight, time.now());
   } catch (error) {
     for (const backend of backends) backend.fin();
     throw error;
@@ -935,7 +947,7 @@ async function runLogged(config: Config, invocation: DaemonInvocation, log: Log)
     config,
     list,
     bornAt: list.bornAt,
-    believedTime: now,
+    believedTime: time,
     foresight,
     backends,
     log,

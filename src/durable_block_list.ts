@@ -404,12 +404,16 @@ export class DurableBlockList implements Disposable {
   /**
    * Takes out the blocks whose end has come; they are remembered for `times`. Cheap when none has.
    *
-   * @param now clock value in milliseconds since 1970
+   * @param now clock value in milliseconds since 1970: none with a later end has ended
+   * @param timeOf the clock value by which a block ends, given when it was made; the same for all by default
    * @returns the blocks that ended
    */
-  removeEnded(now: number = Date.now()): Block[] {
+  removeEnded(
+    now: number = Date.now(),
+    timeOf: (since?: number) => number = () => now,
+  ): Block[] {
     if (now < this.#nextEnd) return [];
-    const ended = this.#takeUnreadEnded(now) ?? this.#takeEnded(now);
+    const ended = this.#takeUnreadEnded(timeOf()) ?? this.#takeEnded(timeOf);
     for (const { target, times, until } of ended) {
       this.#owed.set(target, { kind: "ended", past: { target, times, ended: until ?? now } });
     }
@@ -417,11 +421,11 @@ export class DurableBlockList implements Disposable {
     return ended;
   }
 
-  #takeEnded(now: number): Block[] {
+  #takeEnded(timeOf: (since?: number) => number): Block[] {
     const ended: Block[] = [];
     this.#nextEnd = Infinity;
     for (const block of this.#blocks.values()) {
-      if (hasEnded(block, now)) ended.push(block);
+      if (block.until !== undefined && hasEnded(block, timeOf(block.since))) ended.push(block);
       else this.#noteEnd(block.until);
     }
     for (const { target } of ended) this.#byTarget.delete(target);

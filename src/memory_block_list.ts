@@ -96,8 +96,8 @@ export class MemoryBlockList {
     return true;
   }
 
-  removeEnded(now: number): Block[] {
-    const ended = this.all().filter((block) => hasEnded(block, now));
+  removeEnded(now: number, timeOf: (since?: number) => number = () => now): Block[] {
+    const ended = this.all().filter((block) => hasEnded(block, timeOf(block.since)));
     for (const { target, times } of ended) {
       this.#blocks.delete(target);
       this.#times.set(target, times);
