@@ -77,8 +77,10 @@ export {
   type NewBlock,
   type OpenOptions,
   type PastBlock,
+  type RowPage,
 } from "./src/block_list.ts";
 export {
+  type ComparisonTurns,
   DurableBlockList,
   type DurableOptions,
   type EntryVisitor,

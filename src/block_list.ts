@@ -97,6 +97,17 @@ export interface EntryPage {
   readonly firstEnd: number | undefined;
 }
 
+/** Some entries, and where the next ones follow; see {@linkcode BlockList.entriesAfter}. */
+export interface RowPage extends EntryPage {
+  /** Rows that are no blocks. */
+  readonly skipped: number;
+  /** Where the next page begins; {@linkcode END_OF_ROWS}: there is none. */
+  readonly last: bigint;
+}
+
+/** No row follows. */
+export const END_OF_ROWS = 2n ** 63n - 1n;
+
 /** The columns of a block, in the order that {@linkcode BlockReader} reads them. */
 const COLUMNS = [
   "target",
@@ -112,8 +123,8 @@ const COLUMNS = [
 /** Those of a {@linkcode BlockEntry}. */
 const ENTRY_COLUMNS = ["target", "until"] as const;
 
-/** The lowest number that a row can have. */
-const ROW_MIN = -(2n ** 63n);
+/** The lowest number that a row can have: all rows follow it. */
+export const ROW_MIN = -(2n ** 63n);
 
 /** So many of them after a row, in the order of the rows. */
 const ENTRY_PAGE = `SELECT json_group_array(target) AS target, json_group_array(until) AS until,
@@ -416,20 +427,37 @@ export class BlockList implements Disposable {
     this.#guarded(() => this.#run("BEGIN").run());
     try {
       let most = Math.ceil(rows / 4);
-      for (let after = ROW_MIN, isLast = false; !isLast; most = rows) {
-        const page = this.#guarded(() => this.#run(ENTRY_PAGE).get(after, most));
-        const targets: unknown[] = JSON.parse(String(page?.target));
-        const entries = toEntries(targets, JSON.parse(String(page?.until)));
-        this.#skipped += targets.length - entries.length;
-        isLast = targets.length < most;
-        if (!isLast) after = this.#later(after, BigInt(String(page?.last)));
-        const ends = page?.ends;
-        const firstEnd = typeof ends === "number" ? boundedTime(ends) : undefined;
-        if (entries.length > 0) yield { entries, firstEnd };
+      let after = ROW_MIN;
+      while (after !== END_OF_ROWS) {
+        const page: RowPage = this.entriesAfter(after, most);
+        this.#skipped += page.skipped;
+        after = page.last;
+        most = rows;
+        if (page.entries.length > 0) yield page;
       }
     } finally {
       if (this.#db.isOpen && this.#db.isTransaction) this.#rollback();
     }
+  }
+
+  /**
+   * The entries that follow a row, in the order of the rows: what others change between two calls is seen by the second.
+   *
+   * @param after where the page before ended; {@linkcode ROW_MIN} for the first page
+   * @param rows most rows of the page
+   * @throws BlockListError if the file cannot be read
+   */
+  entriesAfter(after: bigint, rows: number): RowPage {
+    const page = this.#guarded(() => this.#run(ENTRY_PAGE).get(after, rows));
+    const targets: unknown[] = JSON.parse(String(page?.target));
+    const entries = toEntries(targets, JSON.parse(String(page?.until)));
+    const ends = page?.ends;
+    return {
+      entries,
+      skipped: targets.length - entries.length,
+      firstEnd: typeof ends === "number" ? boundedTime(ends) : undefined,
+      last: targets.length < rows ? END_OF_ROWS : this.#later(after, BigInt(String(page?.last))),
+    };
   }
 
   /**

@@ -23,6 +23,7 @@ import {
   type ExemptTarget,
   RELEASED_BECAUSE,
 } from "./exempt.ts";
+import type { ListChange } from "./durable_block_list.ts";
 import { type Backend, type Entry, isLasting } from "./firewall/backend.ts";
 import { Enforcer, type SortedEntries } from "./firewall/enforcer.ts";
 import { Foresight } from "./firewall/foresight.ts";
@@ -58,6 +59,9 @@ const STILL_ARRIVES_MS = 10_000;
 
 /** So many times more hosts are looked at as are shown, because some of them may be blocked already. */
 const WORST_LOOKED_AT_FACTOR = 100;
+
+/** Pause between two parts of many changes of other processes, in milliseconds. */
+const TAKE_OVER_PAUSE_MS = 1;
 
 /** Most changes of other processes that are logged one by one. */
 const LOGGED_CHANGES_MAX = 20;
@@ -100,10 +104,27 @@ export interface DaemonList {
     now: number,
   ): boolean;
   retry(now: number): boolean;
-  reload(
-    now: number,
-  ): { added: readonly string[]; removed: readonly string[]; changed: readonly string[] };
+  reload(now: number): ListChange;
   close(now: number): number;
+}
+
+/** Targets to be told of: the first ones by name. */
+class Targets {
+  readonly first: string[] = [];
+  count = 0;
+
+  add(targets: readonly string[]): this {
+    this.first.push(...targets.slice(0, LOGGED_CHANGES_MAX - this.first.length));
+    this.count += targets.length;
+    return this;
+  }
+}
+
+/** What was taken over from other processes and not told yet. */
+class TakenOver {
+  readonly added = new Targets();
+  readonly removed = new Targets();
+  readonly changed = new Targets();
 }
 
 /** What a {@linkcode Daemon} is made of. */
@@ -168,6 +189,9 @@ export class Daemon {
   #lastTick = 0;
   /** Attempts are being charged in several turns of the event loop. */
   #advancing = false;
+  /** What other processes changed is being taken over in several turns of the event loop. */
+  #takingOver = false;
+  #takenOver = new TakenOver();
   #lastChores = 0;
   /** There may be logins to be written. */
   #loginsWait = false;
@@ -578,6 +602,7 @@ export class Daemon {
     cancel = this.#clock.after(TICK_MS, tick);
     return () => {
       this.#advancing = false;
+      this.#takingOver = false;
       cancel();
     };
   }
@@ -590,7 +615,7 @@ export class Daemon {
     const wall = this.#wallClock();
     this.#tellLate();
     this.#list.retry(wall);
-    this.#takeOver(wall);
+    if (!this.#takingOver) this.#takeOver(wall);
     this.#endBlocks();
     if (now - this.#lastChores >= CHORES_MS) {
       this.#lastChores = now;
@@ -646,29 +671,43 @@ export class Daemon {
     });
   }
 
-  /** Takes over what `ampere -a` and `ampere -d` changed. */
+  /** Takes over what `ampere -a` and `ampere -d` changed; when it is much, in several turns of the event loop. */
   #takeOver(now: number): void {
-    const { added, removed, changed } = this.#list.reload(now);
-    if (added.length + removed.length + changed.length === 0) return;
-    const current = [...added, ...changed].flatMap((target) => this.#list.get(target) ?? []);
-    this.enforcer.block(current);
-    this.enforcer.release(removed);
-    for (const target of removed.slice(0, LOGGED_CHANGES_MAX)) this.table.pardon(target, overlaps);
-    this.counters.removed += removed.length;
-    for (const block of current) this.#notifyBlock(block, now);
-    this.#notifyReleased(removed, "deleted by hand");
-    this.#logChanges("blocked", added, "added by hand");
-    this.#logChanges("released", removed, "deleted by hand");
-    this.#logChanges("changed the end of", changed, "by hand");
+    const { added, removed, changed, more } = this.#list.reload(now);
+    if (added.length + removed.length + changed.length > 0) {
+      const current = [...added, ...changed].flatMap((target) => this.#list.get(target) ?? []);
+      this.enforcer.block(current);
+      this.enforcer.release(removed);
+      for (const target of removed.slice(0, LOGGED_CHANGES_MAX)) {
+        this.table.pardon(target, overlaps);
+      }
+      this.counters.removed += removed.length;
+      for (const block of current) this.#notifyBlock(block, now);
+      this.#notifyReleased(removed, "deleted by hand");
+    }
+    const told = this.#takenOver;
+    told.added.add(added);
+    told.removed.add(removed);
+    told.changed.add(changed);
+    if (more) {
+      this.#takingOver = true;
+      // Not `soon`: Deno's event loop would ask the system only once in many turns what else has happened.
+      this.#clock.after(TAKE_OVER_PAUSE_MS, () => {
+        if (this.#takingOver) this.#takeOver(this.#wallClock());
+      });
+      return;
+    }
+    this.#takingOver = false;
+    this.#logChanges("blocked", told.added, "added by hand");
+    this.#logChanges("released", told.removed, "deleted by hand");
+    this.#logChanges("changed the end of", told.changed, "by hand");
+    this.#takenOver = new TakenOver();
   }
 
-  #logChanges(what: string, targets: readonly string[], why: string): void {
-    if (targets.length === 0) return;
-    const shown = targets.slice(0, LOGGED_CHANGES_MAX).join(", ");
-    const more = targets.length > LOGGED_CHANGES_MAX
-      ? ` and ${targets.length - LOGGED_CHANGES_MAX} more`
-      : "";
-    this.#log.info(`${what} ${shown}${more}: ${why}`);
+  #logChanges(what: string, { first, count }: Targets, why: string): void {
+    if (count === 0) return;
+    const more = count > first.length ? ` and ${count - first.length} more` : "";
+    this.#log.info(`${what} ${first.join(", ")}${more}: ${why}`);
   }
 
   #endBlocks(): void {
@@ -679,7 +718,7 @@ export class Daemon {
     this.enforcer.release(ended);
     this.counters.removed += ended.length;
     this.#notifyReleased(ended, "the time is over");
-    this.#logChanges("released", ended, "the time is over");
+    this.#logChanges("released", new Targets().add(ended), "the time is over");
   }
 
   /** Whether there are more than that. */
@@ -743,7 +782,7 @@ export class Daemon {
     this.counters.removed += trusted.length;
     for (const [why, targets] of Map.groupBy(trusted, (target) => this.#whyExempt(target))) {
       this.#notifyReleased(targets, why);
-      this.#logChanges("released", targets, why);
+      this.#logChanges("released", new Targets().add(targets), why);
     }
   }
 

@@ -8,7 +8,13 @@
  * @module
  */
 
-import { BlockList, type BlockListError, type Changes } from "./block_list.ts";
+import {
+  BlockList,
+  type BlockListError,
+  type Changes,
+  END_OF_ROWS,
+  ROW_MIN,
+} from "./block_list.ts";
 import {
   type Block,
   type BlockEntry,
@@ -58,11 +64,27 @@ const CHECKPOINT_CHANGES_MAX = 1_000;
 /** Entries that are read in one turn of the event loop; takes about 2 ms. */
 const ENTRIES_PER_TURN = 2_000;
 
+/** Blocks that are compared with a file that others have changed in one turn; 50,000 take 40 ms. */
+export const COMPARED_AT_ONCE_MAX = 50_000;
+
+/** When there are more, so many are compared in a turn. */
+export const COMPARED_PER_TURN = 2_000;
+
 /** Most hosts in good standing whose logins are owed; the oldest entries go first. */
 export const STANDING_OWED_MAX = 65_536;
 
+/** How a long list is compared with its file. */
+export interface ComparisonTurns {
+  /** Blocks up to which it is done in one turn. */
+  readonly atOnce: number;
+  /** Blocks that are compared in each turn when there are more. */
+  readonly perTurn: number;
+}
+
 /** How a {@linkcode DurableBlockList} is opened. */
 export interface DurableOptions {
+  /** How changes of others are taken over. @default {@linkcode COMPARED_AT_ONCE_MAX}, {@linkcode COMPARED_PER_TURN} */
+  readonly comparison?: ComparisonTurns;
   /** Called once for each kind of fault, until all is mended. The message says what happened and what to do. */
   readonly onTrouble?: (message: string) => void;
   /** Called when everything owed is written after a trouble that was told. */
@@ -141,6 +163,21 @@ export interface ListChange {
   readonly removed: readonly string[];
   /** Targets whose block ends at another time. */
   readonly changed: readonly string[];
+  /** There is more than fits into one turn of the event loop: to be asked again at once. */
+  readonly more?: true;
+}
+
+/** A comparison of memory with a large file that goes on in the next turn. */
+interface Comparison {
+  readonly list: BlockList;
+  /** What the file was when it began. */
+  readonly version: number;
+  /** Behind which row it goes on. */
+  after: bigint;
+  /** The targets that the file has. */
+  readonly inFile: Set<string>;
+  /** The targets of memory, when the file was read to its end. */
+  inMemory: Iterator<string> | undefined;
 }
 
 /** Latest state of a target that the database does not have yet. */
@@ -212,6 +249,7 @@ export class DurableBlockList implements Disposable {
   #standingAtStart = new Map<string, number>();
   /** `undefined` until it was read or decided. */
   #bornAt: number | undefined;
+  #comparison: Comparison | undefined;
   /** The open database tells when that was. */
   #hasBirth = false;
 
@@ -509,12 +547,12 @@ export class DurableBlockList implements Disposable {
 
   /**
    * Takes over what other processes changed in the database. Cheap when nothing was; otherwise it compares all targets
-   * (50,000: 40 ms).
+   * (50,000: 40 ms). When there are more than {@linkcode COMPARED_AT_ONCE_MAX}, each call does a part of it.
    *
    * @returns the difference
    */
   reload(now: number = Date.now()): ListChange {
-    const change = {
+    const change: { added: string[]; removed: string[]; changed: string[]; more?: true } = {
       added: [...this.#foundAdded],
       removed: [...this.#foundRemoved],
       changed: [...this.#foundChanged],
@@ -525,10 +563,26 @@ export class DurableBlockList implements Disposable {
     this.#foundChanged.clear();
     if (this.#list === undefined || this.#wasMoved()) return change;
     try {
+      if (this.#comparison?.list === this.#list) {
+        this.#compareSome(this.#comparison, change);
+        return change;
+      }
       const version = this.#list.dataVersion();
       if (version === this.#seenVersion) return change;
       const failure = this.#readDetails(now);
       if (failure !== undefined) throw failure;
+      const { atOnce } = this.#turns;
+      if (this.#list.count() > atOnce || this.size > atOnce) {
+        this.#comparison = {
+          list: this.#list,
+          version,
+          after: ROW_MIN,
+          inFile: new Set(),
+          inMemory: undefined,
+        };
+        this.#compareSome(this.#comparison, change);
+        return change;
+      }
       const ends = this.#list.ends();
       for (const target of this.#blocks.keys()) {
         if (!ends.has(target) && !this.#owed.has(target)) change.removed.push(target);
@@ -542,10 +596,58 @@ export class DurableBlockList implements Disposable {
       }
       this.#seenVersion = version;
     } catch (error) {
-      change.removed.length = found;
+      // What a comparison in parts has taken over stays so; the next begins anew.
+      if (this.#comparison === undefined) change.removed.length = found;
+      this.#comparison = undefined;
       this.#failed(error, now);
     }
     return change;
+  }
+
+  get #turns(): ComparisonTurns {
+    return this.#options.comparison ??
+      { atOnce: COMPARED_AT_ONCE_MAX, perTurn: COMPARED_PER_TURN };
+  }
+
+  /**
+   * One turn of a comparison. Between two turns this process and others change the list, so each difference is looked up
+   * again before it is taken over; what others change behind its back makes the next {@linkcode DurableBlockList.reload}
+   * compare anew.
+   */
+  #compareSome(
+    comparison: Comparison,
+    change: { added: string[]; removed: string[]; changed: string[]; more?: true },
+  ): void {
+    const { list, inFile } = comparison;
+    const { perTurn } = this.#turns;
+    if (comparison.inMemory === undefined) {
+      const { entries, last } = list.entriesAfter(comparison.after, perTurn);
+      for (const { target, until } of entries) {
+        inFile.add(target);
+        const known = this.#blocks.get(target);
+        if (known !== undefined && known.until === until || this.#owed.has(target)) continue;
+        const block = list.get(target);
+        if (block === undefined || known !== undefined && known.until === block.until) continue;
+        change[known === undefined ? "added" : "changed"].push(target);
+        this.#keep(block);
+      }
+      comparison.after = last;
+      if (last === END_OF_ROWS) comparison.inMemory = this.#blocks.keys();
+      change.more = true;
+      return;
+    }
+    for (let compared = 0; compared < perTurn; compared++) {
+      const { value: target, done } = comparison.inMemory.next();
+      if (done) {
+        this.#seenVersion = comparison.version;
+        this.#comparison = undefined;
+        return;
+      }
+      if (inFile.has(target) || this.#owed.has(target) || list.get(target) !== undefined) continue;
+      change.removed.push(target);
+      this.#blocks.delete(target);
+    }
+    change.more = true;
   }
 
   /**

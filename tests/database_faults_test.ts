@@ -13,6 +13,8 @@ import { SET_ASIDE_MAX, setAside } from "../src/block_list/set_aside.ts";
 import {
   BUSY_TOLD_AFTER_MS,
   CHANGES_PER_WRITE_MAX,
+  COMPARED_AT_ONCE_MAX,
+  COMPARED_PER_TURN,
   DurableBlockList,
   type DurableOptions,
   type EntryVisitor,
@@ -298,6 +300,66 @@ Deno.test("reload takes over what other processes add, remove and change", async
     assert.deepEqual(list.reload().added, ["192.0.2.6"]);
     other.add(blocks(2_000), NOW);
     assert.equal(list.reload().added.length, 2_000);
+    assert.deepEqual(troubles, []);
+    assert.equal(list.close(), 0);
+  });
+});
+
+Deno.test("what others change in a long list is taken over in turns, and what happens between them counts", async () => {
+  await withDatabase((path) => {
+    const { list, troubles } = openDurable(path);
+    const many = Array.from(
+      { length: COMPARED_AT_ONCE_MAX + 1_000 },
+      (_, i) => block(`10.${i >> 16}.${i >> 8 & 255}.${i & 255}`),
+    );
+    list.add(many, NOW);
+    while (list.owed > 0) list.retry(NOW);
+    using other = BlockList.open(path);
+    const [first, last] = [many[0]!.target, many.at(-1)!.target];
+    other.remove([first, many[7]!.target]);
+    other.add(
+      [block("192.0.2.1"), block("192.0.2.2"), block("192.0.2.3", { until: NOW + 5 })],
+      NOW,
+    );
+    const seen = { added: [] as string[], removed: [] as string[], changed: [] as string[] };
+    let turns = 0;
+    const between = [
+      () => list.add([block("198.51.100.1")], NOW),
+      () => list.remove([many[1]!.target, last], NOW),
+      // This process deletes what the other has just added, and the other what this one has.
+      () => list.remove(["192.0.2.2"], NOW),
+      () => other.remove(["198.51.100.1"]),
+      // Behind the row that was read last.
+      () => other.remove([many[9]!.target]),
+    ];
+    for (let more = true; more; turns++) {
+      const change = list.reload(NOW);
+      for (const key of ["added", "removed", "changed"] as const) {
+        assert.ok(change[key].length <= COMPARED_PER_TURN);
+        seen[key].push(...change[key]);
+      }
+      more = change.more ?? false;
+      between[turns]?.();
+    }
+    assert.ok(turns > 2 * many.length / COMPARED_PER_TURN, `${turns} turns`);
+    // What others changed meanwhile may need another comparison.
+    for (let more = true; more;) {
+      const change = list.reload(NOW);
+      seen.removed.push(...change.removed);
+      assert.deepEqual([...change.added, ...change.changed], []);
+      more = change.more ?? false;
+    }
+    assert.deepEqual(seen.added.filter((target) => target !== "192.0.2.2"), [
+      "192.0.2.1",
+      "192.0.2.3",
+    ]);
+    assert.deepEqual(seen.changed, []);
+    assert.deepEqual(
+      seen.removed.toSorted(),
+      [first, many[7]!.target, many[9]!.target, "198.51.100.1"].toSorted(),
+    );
+    assert.deepEqual(list.targets().sort(), other.targets().sort());
+    assert.deepEqual(list.reload(NOW), { added: [], removed: [], changed: [] });
     assert.deepEqual(troubles, []);
     assert.equal(list.close(), 0);
   });

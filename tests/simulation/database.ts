@@ -13,9 +13,11 @@ import {
   BlockListError,
   type Changes,
   type DatabaseFault,
+  END_OF_ROWS,
   type NewBlock,
   type OpenOptions,
   type PastBlock,
+  type RowPage,
 } from "../../src/block_list.ts";
 import { boundedNew, boundedTime, mergeBlock } from "../../src/block_list/block.ts";
 
@@ -31,11 +33,19 @@ export class Disk {
   fault: DiskFault | undefined;
   /** What another process does between two accesses of the daemon, after so many of them. */
   between: { run: () => void; skip: number; fromOpening: boolean } | undefined;
+  readonly #rowNumbers = new Map<string, bigint>();
   #commits = 0;
   readonly #path: string;
 
   constructor(path: string) {
     this.#path = path;
+  }
+
+  /** The number of a target's row, which it keeps. */
+  rowOf(target: string): bigint {
+    const row = this.#rowNumbers.get(target) ?? BigInt(this.#rowNumbers.size + 1);
+    this.#rowNumbers.set(target, row);
+    return row;
   }
 
   /** Opens a connection, as `BlockList.open` does. */
@@ -157,6 +167,28 @@ class DiskConnection {
     this.#begin();
     this.#disk.fail("read");
     return [...this.#disk.rows.values()].map(({ target, until }) => ({ target, until }));
+  }
+
+  count(): number {
+    this.#begin();
+    this.#disk.fail("read");
+    return this.#disk.rows.size;
+  }
+
+  entriesAfter(after: bigint, rows: number): RowPage {
+    this.#begin();
+    this.#disk.fail("read");
+    const found = [...this.#disk.rows.values()]
+      .map(({ target, until }) => ({ row: this.#disk.rowOf(target), target, until }))
+      .filter(({ row }) => row > after)
+      .sort((a, b) => Number(a.row - b.row))
+      .slice(0, rows);
+    return {
+      entries: found.map(({ target, until }) => ({ target, until })),
+      skipped: 0,
+      firstEnd: undefined,
+      last: found.length < rows ? END_OF_ROWS : found.at(-1)!.row,
+    };
   }
 
   ends(): Map<string, number | undefined> {

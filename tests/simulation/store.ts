@@ -57,11 +57,15 @@ function worked(run: () => void): boolean {
   }
 }
 
+/** Most lists of the simulation are compared in several turns, and short ones in one. */
+const COMPARISON = { atOnce: 3, perTurn: 2 };
+
 function openDurable(path: string, now: number, log: (message: string) => void): DurableBlockList {
   return DurableBlockList.open(path, {
     now,
     busyTimeout: 0,
     readLater: true,
+    comparison: COMPARISON,
     onTrouble: log,
     onMended: log,
   });
