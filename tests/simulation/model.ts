@@ -65,6 +65,7 @@ export const RULES = [
   "challenge: unanswered while learning, free",
   "challenge: unanswered, but in good standing by then",
   "challenge: charged at once",
+  "unknown account: what follows is charged",
   "unknown account: without patience its challenge is charged",
   "stall: nothing is charged before all is read",
   "wrong: first answer, 5 points",
@@ -231,6 +232,8 @@ export class Model {
   #forgiven = new Map<string, { points: number; at: number }>();
   #rules: Rules;
   #lastTick = 0;
+  /** An unknown account of which the next event will tell whether it was challenged. */
+  #unknown: { happening: Happening; now: number; wall: number } | undefined;
   #learnsUntil = -Infinity;
   /** Whether the database is in trouble. */
   vague: () => boolean = () => false;
@@ -246,6 +249,7 @@ export class Model {
    * @param bornAt wall time at which the list was made
    */
   begin(now: number, wall: number, bornAt: number): void {
+    this.#unknown = undefined;
     this.#hosts = new Map();
     this.#networks = new Map();
     this.#doubts = new Map();
@@ -276,10 +280,13 @@ export class Model {
   take(happening: Happening, now: number, wall: number): void {
     const { what, address } = happening;
     if (what === "nothing") return;
+    this.#meetUnknown(happening);
     if (this.#isTrusted(address)) return this.#visit("trusted: free");
     switch (what) {
-      case "challenge":
       case "unknown":
+        this.#unknown = { happening, now, wall };
+        return;
+      case "challenge":
         return this.#challenged(happening, now, wall);
       case "wrong":
         return this.#answered(happening, now, wall);
@@ -300,12 +307,25 @@ export class Model {
     }
   }
 
+  /** PJSIP names an unknown account, and then does what it does for any: only if it does not, that is a challenge. */
+  #meetUnknown(next?: Happening): void {
+    const unknown = this.#unknown;
+    this.#unknown = undefined;
+    if (unknown === undefined) return;
+    const { happening: { address, session }, now, wall } = unknown;
+    if (next?.address === address && next.session === session) {
+      return this.#visit("unknown account: what follows is charged");
+    }
+    if (!this.#isTrusted(address)) this.#challenged(unknown.happening, now, wall);
+  }
+
   /** The daemon has looked at its clock. */
   tick(now: number, wall: number): void {
     const stalled = now - this.#lastTick > STALL;
     this.#lastTick = now;
     if (stalled) this.#visit("stall: nothing is charged before all is read");
     else {
+      this.#meetUnknown();
       const waiting = [...this.#hosts.values()].flatMap((host) => host.attempts)
         .filter((attempt) => attempt.waiting && attempt.at <= now - this.#rules.patience)
         .sort((a, b) => a.at - b.at);
