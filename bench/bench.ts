@@ -14,7 +14,7 @@
  */
 
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { readOptions } from "../tools/options.ts";
 import { compile, PROJECT, V8_FLAGS } from "../tools/compile.ts";
 import {
   extrapolateProcesses,
@@ -506,8 +506,8 @@ async function runOutside(args: readonly string[], executable: string | undefine
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args: args.filter((arg) => arg !== "--"),
+  const { values, positionals } = readOptions({
+    args: [...args],
     options: {
       write: { type: "boolean", default: false },
       executable: { type: "string" },

@@ -53,10 +53,8 @@ const USELESS = [
 /** Lines of debootstrap that are shown when it fails. */
 const SHOWN_LINES = 8;
 
-const USAGE = `Usage: deno task asterisk [--dir=DIR]
-
-  --dir=DIR  default: $AMPERE_ASTERISK, or ${DEFAULT_FOLDER}
-`;
+/** How it is called; the folder is $AMPERE_ASTERISK by default, or {@linkcode DEFAULT_FOLDER}. */
+const USAGE = "usage: deno task asterisk [--dir=DIR]";
 
 /** No Asterisk could be had; the message says why, and what to do. */
 export class AsteriskError extends Error {
@@ -178,7 +176,7 @@ async function main(args: readonly string[]): Promise<number> {
     if (!isAbsolute(folder)) throw new TypeError("--dir must be an absolute path");
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    console.error(`${error.message}\n\n${USAGE}`);
+    console.error(`${error.message}; ${USAGE}`);
     return 2;
   }
   let code = 0;

@@ -310,7 +310,7 @@ async function main(args: readonly string[]): Promise<number> {
     options = parseOptions(args);
   } catch (error) {
     if (!(error instanceof TypeError || error instanceof CompileError)) throw error;
-    console.error(`compile: ${error.message}\n\n${USAGE}`);
+    console.error(`compile: ${error.message} (deno task compile -- --help tells the options)`);
     return 2;
   }
   try {

@@ -285,7 +285,7 @@ async function main(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (!(error instanceof CompileError || error instanceof TypeError)) throw error;
     console.error(`package: ${error.message}`);
-    return 1;
+    return error instanceof TypeError ? 2 : 1;
   }
 }
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { parseArgs } from "node:util";
+import { readOptions, refuse, wholeNumber } from "../../tools/options.ts";
 import { Dice } from "../simulation/dice.ts";
 import { type Target, TARGETS } from "./targets.ts";
 
@@ -111,8 +111,7 @@ export function describeFinding({ target, seed, input, error }: Finding): string
 }
 
 function main(): number {
-  const { values } = parseArgs({
-    args: Deno.args.filter((arg) => arg !== "--"),
+  const { values } = readOptions({
     options: {
       inputs: { type: "string", default: "1000000" },
       from: { type: "string", default: "1" },
@@ -120,14 +119,22 @@ function main(): number {
       seed: { type: "string" },
     },
   });
+  const { target } = values;
+  if (target !== undefined && !TARGETS.some(({ name }) => name === target)) {
+    refuse(`--target=${target}: there are ${TARGETS.map(({ name }) => name).join(", ")}`);
+  }
   if (values.seed !== undefined) {
-    const finding = tryOne(Number(values.seed), values.target);
+    const finding = tryOne(wholeNumber("seed", values.seed), target);
     console.log(finding === undefined ? "all holds" : describeFinding(finding));
     return finding === undefined ? 0 : 1;
   }
   const heapBefore = Deno.memoryUsage().heapUsed;
   const start = performance.now();
-  const report = tryMany(Number(values.from), Number(values.inputs), values.target);
+  const report = tryMany(
+    wholeNumber("from", values.from),
+    wholeNumber("inputs", values.inputs, 1),
+    target,
+  );
   const seconds = (performance.now() - start) / 1000;
   for (const finding of report.findings) console.log(describeFinding(finding));
   const rows = [...report.targets].map(([target, { inputs, seconds, longestMs }]) => ({

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { parseArgs } from "node:util";
+import { readOptions, wholeNumber } from "../../tools/options.ts";
 import type { Visits } from "./model.ts";
 import { runWorld } from "./world.ts";
 
@@ -63,8 +63,7 @@ export function describeFailure({ seed, error }: Result): string {
 }
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    args: Deno.args.filter((arg) => arg !== "--"),
+  const { values } = readOptions({
     options: {
       seed: { type: "string" },
       seeds: { type: "string", default: "10000" },
@@ -72,12 +71,15 @@ async function main(): Promise<number> {
       jobs: { type: "string", default: String(navigator.hardwareConcurrency) },
     },
   });
-  const [from, seeds, jobs] = [values.from, values.seeds, values.jobs].map(Number);
-  if (values.seed === undefined && jobs! > 1) return await runJobs(from!, seeds!, jobs!);
+  const from = wholeNumber("from", values.from);
+  const seeds = wholeNumber("seeds", values.seeds, 1);
+  const jobs = wholeNumber("jobs", values.jobs, 1);
+  const seed = values.seed === undefined ? undefined : wholeNumber("seed", values.seed);
+  if (seed === undefined && jobs > 1) return await runJobs(from, seeds, jobs);
   const folder = simulationFolder();
   try {
-    if (values.seed === undefined) return await runMany(from!, seeds!, folder);
-    const result = await runSeed(Number(values.seed), folder, (line) => console.log(line));
+    if (seed === undefined) return await runMany(from, seeds, folder);
+    const result = await runSeed(seed, folder, (line) => console.log(line));
     console.log(result.error === undefined ? "in order" : describeFailure(result));
     return result.error === undefined ? 0 : 1;
   } finally {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { parseArgs } from "node:util";
+import { readOptions, wholeNumber } from "../../tools/options.ts";
 import { bytesOf, printEvent, remoteOf } from "../asterisk_events.ts";
 import { type AmiClientOfServer, AmiServer } from "../e2e/ami_server.ts";
 import { Dice } from "../simulation/dice.ts";
@@ -147,22 +147,27 @@ function deed(dice: Dice): [text: string, events: number] {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
+  const { values } = readOptions({
     options: {
       port: { type: "string", default: "5038" },
       rate: { type: "string", default: "20000" },
       reconnect: { type: "string", default: "7" },
     },
   });
-  const feed = new Feed(Number(values.rate));
-  const server = new AmiServer({ port: Number(values.port) });
+  const feed = new Feed(wholeNumber("rate", values.rate, 1));
+  const server = new AmiServer({ port: wholeNumber("port", values.port) });
   let sent = 0;
   let logins = 0;
   setInterval(() => console.log(JSON.stringify({ sent, logins } satisfies FeederReport)), 1_000);
   for (;;) {
     const client = await server.client(60_000);
     logins++;
-    await follow(client, feed, Number(values.reconnect) * 1_000, (some) => sent += some);
+    await follow(
+      client,
+      feed,
+      wholeNumber("reconnect", values.reconnect) * 1_000,
+      (some) => sent += some,
+    );
     client.close();
   }
 }

@@ -8,7 +8,7 @@
  */
 
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { readOptions, refuse, wholeNumber } from "../../tools/options.ts";
 import { BlockList } from "../../src/block_list.ts";
 import type { Status } from "../../src/status.ts";
 import { askStatus, statusSocketPath } from "../../src/status_socket.ts";
@@ -96,8 +96,7 @@ type MeasureName = keyof typeof MEASURES;
 type Sample = Readonly<Record<MeasureName, number>>;
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    args: Deno.args.filter((arg) => arg !== "--"),
+  const { values } = readOptions({
     options: {
       seconds: { type: "string", default: "600" },
       rate: { type: "string", default: "20000" },
@@ -107,11 +106,16 @@ async function main(): Promise<number> {
       inside: { type: "boolean", default: false },
     },
   });
+  const seconds = wholeNumber("seconds", values.seconds, 1);
+  const rate = wholeNumber("rate", values.rate, 1);
+  if (values.backend !== "iptables" && values.backend !== "ipset") {
+    refuse(`--backend=${values.backend}: there are iptables, ipset`);
+  }
   const executable = values.compiled ? await compiledAmpere() : values.executable;
   if (values.inside) {
     return await soak({
-      seconds: Number(values.seconds),
-      rate: Number(values.rate),
+      seconds,
+      rate,
       backend: values.backend,
       command: executable === undefined
         ? [Deno.execPath(), "run", "-A", "--no-check", MAIN]
