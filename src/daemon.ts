@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type AddressSet, overlaps } from "./address.ts";
+import { type AddressSet, isLoopback, overlaps } from "./address.ts";
 import { registeredAddresses } from "./ami/contacts.ts";
 import { AmiClient, type AmiClientOptions, LoginRefusedError } from "./ami/client.ts";
 import { literalPeers } from "./ami/dial.ts";
@@ -68,6 +68,10 @@ const LOGGED_CHANGES_MAX = 20;
 
 /** Most addresses that are never blocked of which failures are told, once each. */
 const LOGGED_EXEMPT_MAX = 1_024;
+
+/** How the entry of a list begins, and how many bytes tell. */
+const LISTED = /^Event: /;
+const LISTED_LOOKED_AT = "Event: ".length;
 
 /** Where the name of an event begins, and its first byte: `Event: Shutdown`. */
 const SHUTDOWN_AT = "Event: ".length;
@@ -408,7 +412,11 @@ export class Daemon {
     const client = this.#client;
     if (client === undefined || this.#knowsContacts) return;
     if (!this.table.isLearning(this.#clock.now())) return;
-    const addresses = await registeredAddresses((action, headers) => client.list(action, headers));
+    const isLocal = this.#peers.length > 0 && this.#peers.every(isLoopback);
+    const addresses = await registeredAddresses(
+      (action, headers) => client.list(action, headers),
+      isLocal,
+    );
     // Lost meanwhile: it is asked again after the next login.
     if (client.connectedSince === undefined) return;
     this.#knowsContacts = true;
@@ -522,6 +530,13 @@ export class Daemon {
   }
 
   #debugMessage(verdict: string, buffer: Uint8Array, start: number, end: number): void {
+    // Lists tell what is configured: the one about an endpoint of PJSIP has its password (`res_pjsip/config_auth.c`).
+    if (
+      verdict === "response" &&
+      LISTED.test(latin1(buffer, start, Math.min(end, start + LISTED_LOOKED_AT)))
+    ) {
+      return this.#log.debug("received an entry of a list (not shown)");
+    }
     // The expected hash of an AMI login is as good as the password (`manager.c`, MD5 key).
     // All such lines: a stranger may have written one in front of the true one.
     const text = latin1(buffer, start, end).replace(

@@ -61,6 +61,8 @@ Deno.test("contacts: of PJSIP only those that registered, and that Asterisk has 
     "PJSIPShowEndpoint 104": [{ Event: "AorDetail", RewriteContact: "true" }],
   });
   assert.deepEqual([...(await registeredAddresses(ask))!], ["198.51.100.1", "2001:db8::1"]);
+  assert.equal(await registeredAddresses(ask, false), undefined, "passwords stay where they are");
+  assert.equal(asked.pop(), "SIPpeers");
   assert.deepEqual(asked.slice(2), [
     "PJSIPShowEndpoint 100",
     "PJSIPShowEndpoint 101",

@@ -246,3 +246,49 @@ Deno.test("daemon: with a new list silence costs nothing, with one of yesterday 
     );
   }
 });
+
+Deno.test("daemon: a new list knows who is registered, and a password in Asterisk's answer is never shown", async () => {
+  await using asterisk = new FakeAsterisk({
+    users: [{ name: "ampere", secret: "ampere", read: ["security", "system"] }],
+    lists: {
+      PJSIPShowContacts: [
+        `Event: ContactList\r\nUri: sip:100@${ADDRESS}:5060\r\nExpirationTime: 1795336477\r\nEndpoint: 100`,
+      ],
+      PJSIPShowEndpoint: [
+        "Event: EndpointDetail\r\nObjectName: 100\r\nRewriteContact: true",
+        "Event: AuthDetail\r\nObjectName: 100\r\nUsername: 100\r\nPassword: sesame",
+      ],
+    },
+  });
+  const lines: string[] = [];
+  const stderr = {
+    writeSync: (bytes: Uint8Array) => {
+      lines.push(new TextDecoder().decode(bytes).trimEnd());
+      return bytes.length;
+    },
+  };
+  const daemon = new Daemon({
+    config: { ...DEFAULT_CONFIG, port: asterisk.port },
+    list: new MemoryBlockList("(memory)"),
+    backends: [],
+    log: new Log({ stderr, stamps: false, level: "debug" }),
+    exempt: (trust) => exemptAddresses(trust),
+    verbose: true,
+    bornAt: Date.now(),
+  });
+  const stop = new AbortController();
+  const running = daemon.run(stop.signal);
+  try {
+    await until(
+      "it is told",
+      () => lines.some((line) => line.includes("Asterisk names 1 address of registered phones")),
+    );
+    assert.equal(daemon.table.standingSize, 1);
+    assert.deepEqual(daemon.table.takeLogins(), [], "nothing is saved before a login");
+    assert.ok(lines.some((line) => line.includes("an entry of a list (not shown)")));
+    assert.doesNotMatch(lines.join("\n"), /sesame/);
+  } finally {
+    stop.abort();
+    assert.equal(await running, 0);
+  }
+});

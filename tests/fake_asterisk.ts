@@ -21,6 +21,8 @@ export interface FakeAsteriskOptions {
   seenAs?: string;
   /** Most sessions; further ones are closed at once (`authlimit`). */
   sessionsMax?: number;
+  /** Entries of lists, by the action that asks for them: without, it is refused. */
+  lists?: Readonly<Record<string, readonly string[]>>;
   /** What stands in the place of the first line. */
   banner?: string;
 }
@@ -140,6 +142,18 @@ export class FakeAsterisk implements AsyncDisposable {
       await answer("Error", `Message: ${message}`);
     };
     if (session.user !== undefined) {
+      const list = this.#options.lists?.[action];
+      if (list !== undefined) {
+        await answer("Success", "EventList: start", "Message: a list will follow");
+        for (const entry of [...list, "Event: ListComplete\r\nEventList: Complete"]) {
+          const [event, ...lines] = entry.split("\r\n");
+          await write(
+            session.connection,
+            [event, `ActionID: ${id}`, ...lines, "", ""].join("\r\n"),
+          );
+        }
+        return true;
+      }
       if (action === "SIPpeers" || action === "PJSIPShowContacts") {
         await error("Permission denied");
         return true;

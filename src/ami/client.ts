@@ -98,6 +98,9 @@ class ConnectionError extends Error {
   }
 }
 
+/** The line that tells to which action an answer belongs. */
+const ACTION_ID = "ActionID: ";
+
 /** Most entries of a list that are kept. */
 const LIST_ENTRIES_MAX = 20_000;
 
@@ -162,6 +165,8 @@ export class AmiClient {
   /** The answer that is waited for. */
   #awaited: Awaited | undefined;
   #listing: Listing | undefined;
+  /** All lists that this connection has asked for: what comes late belongs to one of them, and is nobody's business. */
+  readonly #listIds = new Set<string>();
   #loggedIn = false;
   #everLoggedIn = false;
   #connectedSince: number | undefined;
@@ -244,6 +249,7 @@ export class AmiClient {
     signal.addEventListener("abort", stop);
     if (signal.aborted) stop();
     this.#connection = connection;
+    this.#listIds.clear();
     this.#banner = undefined;
     this.#loggedIn = false;
     this.#lastByteAt = this.#clock.now();
@@ -409,6 +415,7 @@ export class AmiClient {
     this.#endList(undefined);
     const { promise, resolve } = Promise.withResolvers<readonly ListEntry[] | undefined>();
     const id = this.#actionId();
+    this.#listIds.add(id);
     this.#listing = {
       id,
       entries: [],
@@ -429,8 +436,9 @@ export class AmiClient {
 
   /** Entries of lists have no Privilege: what tells them from a stranger's text is the id of our action, in the second line. */
   #isListed(buffer: Uint8Array, start: number, end: number): boolean {
-    return this.#listing !== undefined &&
-      latin1(buffer, start, end).split("\r\n", 2)[1] === `ActionID: ${this.#listing.id}`;
+    if (this.#listIds.size === 0) return false;
+    const second = latin1(buffer, start, end).split("\r\n", 2)[1] ?? "";
+    return second.startsWith(ACTION_ID) && this.#listIds.has(second.slice(ACTION_ID.length));
   }
 
   /** What belongs to the list that is under way. */

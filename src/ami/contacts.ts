@@ -40,6 +40,8 @@ export type AskForList = (
  * Contacts that do not expire were written by the administrator, not registered.
  *
  * @param ask asks Asterisk
+ * @param isLocal Asterisk runs on this machine; if not, chan_pjsip is not asked, because what it says of an endpoint holds
+ *   its password (`res_pjsip/config_auth.c`), and AMI is not encrypted
  * @returns canonical addresses; `undefined` when Asterisk tells neither list
  *
  * @example
@@ -52,7 +54,10 @@ export type AskForList = (
  * )); // Set { "198.51.100.7" }
  * ```
  */
-export async function registeredAddresses(ask: AskForList): Promise<Set<string> | undefined> {
+export async function registeredAddresses(
+  ask: AskForList,
+  isLocal = true,
+): Promise<Set<string> | undefined> {
   const addresses = new Set<string>();
   const add = (text: string | undefined) => {
     const address = text === undefined ? undefined : parseAddress(text);
@@ -63,7 +68,7 @@ export async function registeredAddresses(ask: AskForList): Promise<Set<string> 
     if (peer.get("Dynamic") !== "yes" || peer.get("Forcerport") !== "yes") continue;
     add(peer.get("IPaddress"));
   }
-  const contacts = await ask("PJSIPShowContacts");
+  const contacts = isLocal ? await ask("PJSIPShowContacts") : undefined;
   const byEndpoint = new Map<string, string[]>();
   for (const contact of contacts ?? []) {
     const endpoint = contact.get("Endpoint") ?? "";
