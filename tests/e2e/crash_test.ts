@@ -81,7 +81,8 @@ onOwnMachine(import.meta.url, (executable) => {
     assert.ok(counts.kills >= CRASHES);
     // Kills that never meet the work would prove nothing.
     const met = counts.kills - counts.early - counts.late - counts.atStart;
-    assert.ok(met >= counts.kills / 5, `only ${met} kills met a burst in the middle`);
+    // Usually two in five; on a machine that is busy with other things fewer.
+    assert.ok(met >= counts.kills / 10, `only ${met} kills met a burst in the middle`);
   });
 });
 
