@@ -69,9 +69,8 @@ const LOGGED_CHANGES_MAX = 20;
 /** Most addresses that are never blocked of which failures are told, once each. */
 const LOGGED_EXEMPT_MAX = 1_024;
 
-/** How the entry of a list begins, and how many bytes tell. */
-const LISTED = /^Event: /;
-const LISTED_LOOKED_AT = "Event: ".length;
+/** How the entry of a list begins, which is handed on as an answer. */
+const LISTED = "Event: ";
 
 /** Where the name of an event begins, and its first byte: `Event: Shutdown`. */
 const SHUTDOWN_AT = "Event: ".length;
@@ -531,15 +530,13 @@ export class Daemon {
 
   #debugMessage(verdict: string, buffer: Uint8Array, start: number, end: number): void {
     // Lists tell what is configured: the one about an endpoint of PJSIP has its password (`res_pjsip/config_auth.c`).
-    if (
-      verdict === "response" &&
-      LISTED.test(latin1(buffer, start, Math.min(end, start + LISTED_LOOKED_AT)))
-    ) {
+    const received = latin1(buffer, start, end);
+    if (verdict === "response" && received.startsWith(LISTED)) {
       return this.#log.debug("received an entry of a list (not shown)");
     }
     // The expected hash of an AMI login is as good as the password (`manager.c`, MD5 key).
     // All such lines: a stranger may have written one in front of the true one.
-    const text = latin1(buffer, start, end).replace(
+    const text = received.replace(
       /^ExpectedResponse: .*$/gm,
       "ExpectedResponse: (not shown)",
     );

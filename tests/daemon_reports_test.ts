@@ -5,12 +5,12 @@ import { type Config, DEFAULT_CONFIG } from "../src/config.ts";
 import { Daemon } from "../src/daemon.ts";
 import { exemptAddresses } from "../src/exempt.ts";
 import { formatMetrics } from "../src/metrics.ts";
-import { Log } from "../src/log.ts";
 import { MemoryBlockList } from "../src/memory_block_list.ts";
 import type { Notice } from "../src/notice.ts";
 import { statusOf } from "../src/status.ts";
 import { challengeSent, wrongAnswer } from "./asterisk_events.ts";
 import { FakeAsterisk } from "./fake_asterisk.ts";
+import { logWithLines } from "./log_lines.ts";
 import { until } from "./namespace.ts";
 
 const ADDRESS = "203.0.113.9";
@@ -30,18 +30,12 @@ async function withDaemon(
     users: [{ name: "ampere", secret: "ampere", read: ["security", "system"] }],
   });
   const notices: Notice[] = [];
-  const lines: string[] = [];
-  const stderr = {
-    writeSync: (bytes: Uint8Array) => {
-      lines.push(new TextDecoder().decode(bytes).trimEnd());
-      return bytes.length;
-    },
-  };
+  const { log, lines } = logWithLines();
   const daemon = new Daemon({
     config: { ...DEFAULT_CONFIG, port: asterisk.port, ...changes },
     list: new MemoryBlockList("(memory)"),
     backends: [],
-    log: new Log({ stderr, stamps: false }),
+    log,
     exempt: (trust) => exemptAddresses(trust),
     notify: (notice) => void notices.push(notice),
     dryRun,
@@ -260,18 +254,12 @@ Deno.test("daemon: a new list knows who is registered, and a password in Asteris
       ],
     },
   });
-  const lines: string[] = [];
-  const stderr = {
-    writeSync: (bytes: Uint8Array) => {
-      lines.push(new TextDecoder().decode(bytes).trimEnd());
-      return bytes.length;
-    },
-  };
+  const { log, lines } = logWithLines("debug");
   const daemon = new Daemon({
     config: { ...DEFAULT_CONFIG, port: asterisk.port },
     list: new MemoryBlockList("(memory)"),
     backends: [],
-    log: new Log({ stderr, stamps: false, level: "debug" }),
+    log,
     exempt: (trust) => exemptAddresses(trust),
     verbose: true,
     bornAt: Date.now(),

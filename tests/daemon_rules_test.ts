@@ -6,7 +6,6 @@ import type { Connection } from "../src/ami/client.ts";
 import type { Clock } from "../src/clock.ts";
 import { DEFAULT_CONFIG } from "../src/config.ts";
 import { Daemon, type DaemonParts } from "../src/daemon.ts";
-import { Log } from "../src/log.ts";
 import { MemoryBlockList } from "../src/memory_block_list.ts";
 import {
   BANNER,
@@ -18,24 +17,19 @@ import {
 } from "./asterisk_events.ts";
 import { FakeAsterisk } from "./fake_asterisk.ts";
 import { FakeClock, settled } from "./fake_clock.ts";
+import { logWithLines } from "./log_lines.ts";
 import { until } from "./namespace.ts";
 
 const ADDRESS = "203.0.113.9";
 
 /** A daemon that blocks nowhere, and the lines of its log. */
 function daemonWith(parts: Partial<DaemonParts>): { daemon: Daemon; lines: string[] } {
-  const lines: string[] = [];
-  const stderr = {
-    writeSync: (bytes: Uint8Array) => {
-      lines.push(new TextDecoder().decode(bytes).trimEnd());
-      return bytes.length;
-    },
-  };
+  const { log, lines } = logWithLines(parts.verbose === true ? "debug" : "info");
   const daemon = new Daemon({
     config: DEFAULT_CONFIG,
     list: new MemoryBlockList("(memory)"),
     backends: [],
-    log: new Log({ stderr, stamps: false, level: parts.verbose === true ? "debug" : "info" }),
+    log,
     exempt: (trust) => new AddressSet(trust),
     ...parts,
   });

@@ -6,12 +6,6 @@
 
 import { parseArgs, type ParseArgsConfig } from "node:util";
 
-/** An option of a tool is wrong; the message says which. */
-export class OptionError extends Error {
-  /** Name of the error. */
-  override readonly name = "OptionError";
-}
-
 /**
  * Reads the options of a tool, and ends the process with 2 and one line when one is wrong.
  *

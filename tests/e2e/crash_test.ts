@@ -15,6 +15,9 @@ import { Program } from "./program.ts";
 import { pick, type Random, seeded } from "./random.ts";
 
 const CRASHES = Number(Deno.env.get("AMPERE_CRASHES") ?? 200);
+
+/** Kills after which it ends in any case. */
+const KILLS_MAX = 1.5 * CRASHES;
 const SEED = Number(Deno.env.get("AMPERE_SEED") ?? 1);
 
 /** Daemons at a time, each with a chain, a database and a server of its own. */
@@ -80,11 +83,20 @@ onOwnMachine(import.meta.url, (executable) => {
     assert.equal(counts.lost, 0);
     assert.ok(counts.kills >= CRASHES);
     // Kills that never meet the work would prove nothing.
-    const met = counts.kills - counts.early - counts.late - counts.atStart;
-    // Usually two in five; on a machine that is busy with other things fewer.
-    assert.ok(met >= counts.kills / 10, `only ${met} kills met a burst in the middle`);
+    const met = metInMiddle(counts);
+    assert.ok(met >= counts.kills / 5, `only ${met} kills met a burst in the middle`);
   });
 });
+
+function metInMiddle({ kills, early, late, atStart }: Counts): number {
+  return kills - early - late - atStart;
+}
+
+/** On a machine that is busy with other things fewer kills meet a burst: then there are more, up to a bound. */
+function isEnough(counts: Counts): boolean {
+  const { kills } = counts;
+  return kills >= KILLS_MAX || (kills >= CRASHES && metInMiddle(counts) >= kills / 5);
+}
 
 /** Kills one daemon after the other, until all lanes together have done enough. */
 async function runLane(executable: string, number: number, counts: Counts): Promise<void> {
@@ -95,7 +107,7 @@ async function runLane(executable: string, number: number, counts: Counts): Prom
   const config = `/etc/ampere/${chain}.cfg`;
   let momentMax = MOMENT_MAX_MS;
   await makeChain(chain);
-  for (let round = 0; counts.kills < CRASHES; round++) {
+  for (let round = 0; !isEnough(counts); round++) {
     const database = `/var/lib/ampere/${chain}-${round}.db`;
     await using server = new AmiServer();
     await Deno.writeTextFile(
@@ -104,7 +116,7 @@ async function runLane(executable: string, number: number, counts: Counts): Prom
     );
     const command = [executable, "-c", config];
     const lane: Lane = { command, server, chain, database, random, momentMax };
-    for (let kill = 0; kill < KILLS_PER_DATABASE && counts.kills < CRASHES; kill++) {
+    for (let kill = 0; kill < KILLS_PER_DATABASE && !isEnough(counts); kill++) {
       const where = `seed ${SEED}, ${chain}, database ${round}, kill ${kill}`;
       if (kill > 0 && random() < START_KILLED) await killAtStart(lane, where, counts);
       const attackers = Array.from(
