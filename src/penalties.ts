@@ -16,6 +16,7 @@ import { ExemptFailures } from "./penalties/exempt_failures.ts";
 import { FailedAccounts } from "./penalties/failed_accounts.ts";
 import { Forgiveness } from "./penalties/forgiveness.ts";
 import { GoodStanding } from "./penalties/good_standing.ts";
+import { HostIndex } from "./penalties/host_index.ts";
 import { type HostKey, HostNetworks, keyOf, keyText } from "./penalties/host_key.ts";
 import { LateAttempts } from "./penalties/late_attempts.ts";
 import { NetworkFailures } from "./penalties/network_failures.ts";
@@ -329,7 +330,7 @@ export class PenaltyTable {
   #policy: PenaltyPolicy;
   readonly #onOffence: (offence: Offence) => void;
   /** The record of each host. */
-  readonly #byKey = new Map<HostKey, number>();
+  readonly #byKey = new HostIndex();
   readonly #hosts = new Records(HOST_RECORDS);
   /** Key of each host, by its record. */
   readonly #keys: HostKey[] = [0];
@@ -434,7 +435,7 @@ export class PenaltyTable {
     this.#policy = policy;
     this.#networkFailures.setForget(policy.forgetMs);
     this.#exempt.clear();
-    for (const [key, host] of [...this.#byKey]) {
+    for (const [key, host] of [...this.#byKey.entries()]) {
       const text = keyText(key);
       if (policy.exempt.overlaps(text)) this.#remove(host);
     }
@@ -564,7 +565,7 @@ export class PenaltyTable {
     if (!this.#standing.hasIn(network)) return [];
     return this.#standing.addressesIn(network).filter((address) => {
       const host = this.#byKey.get(address);
-      return (host === undefined || this.#hosts.get(host, POINTS) === 0) &&
+      return (host === NONE || this.#hosts.get(host, POINTS) === 0) &&
         !this.#shortBlocks.has(address);
     });
   }
@@ -578,7 +579,7 @@ export class PenaltyTable {
 
   /** Drops the points and open attempts of hosts within a target, as a success would. */
   pardon(target: string, overlaps: (a: string, b: string) => boolean): void {
-    for (const [key, host] of [...this.#byKey]) {
+    for (const [key, host] of [...this.#byKey.entries()]) {
       if (overlaps(target, keyText(key))) this.#remove(host);
     }
   }
@@ -678,7 +679,7 @@ export class PenaltyTable {
 
   #challenged(event: SecurityEvent, now: number): void {
     const key = event.host;
-    const present = this.#byKey.get(key) ?? NONE;
+    const present = this.#byKey.get(key);
     if (
       (present === NONE || this.#hosts.get(present, MAY_STAND) === 1) &&
       this.#inGoodStanding(event.host, now)
@@ -836,7 +837,7 @@ export class PenaltyTable {
       this.#settleRank(fresh);
     }
     const host = this.#byKey.get(event.host);
-    const after = host === undefined ? 0 : this.#hosts.get(host, POINTS);
+    const after = host === NONE ? 0 : this.#hosts.get(host, POINTS);
     this.#explain(
       after === 0
         ? "a login: all points are removed"
@@ -1055,7 +1056,7 @@ export class PenaltyTable {
   /** The host of an event, made if need be; none when it is never charged. */
   #host(event: SecurityEvent, now: number): number {
     const key = event.host;
-    return this.#hostAt(key, this.#byKey.get(key) ?? NONE, true, now);
+    return this.#hostAt(key, this.#byKey.get(key), true, now);
   }
 
   /**
@@ -1110,7 +1111,7 @@ export class PenaltyTable {
    */
   #forgive(event: SecurityEvent, now: number): number {
     const host = this.#byKey.get(event.host);
-    if (host === undefined) return 0;
+    if (host === NONE) return 0;
     const hosts = this.#hosts;
     const before = hosts.get(host, POINTS);
     if (hosts.get(host, FAILED_SESSION) === NO_SESSION) {

@@ -4,7 +4,9 @@
  * @module
  */
 
+import { HostIndex } from "./host_index.ts";
 import { type HostKey, type HostNetworks, keyOf, keyText } from "./host_key.ts";
+import { RecordList } from "./record_list.ts";
 import { Records } from "./records.ts";
 
 /** Most hosts in good standing; the one that logged in longest ago goes first. */
@@ -24,12 +26,22 @@ const SAVED_AT = 1;
 // The numbers; the first is the store's own.
 /** Somebody wants to hear of its logins. */
 const WATCHED = 1;
+/** Neighbours in the order of the logins. */
+const EARLIER = 2;
+const LATER = 3;
+
+/** No login. */
+const NONE = 0;
 
 /** The last login of each host, and which of them are still to be saved. */
 export class GoodStanding {
-  readonly #records = new Records({ times: 2, numbers: 2, room: STANDING_MAX + 1 });
-  /** By address. The oldest login comes first. */
-  readonly #logins = new Map<HostKey, number>();
+  readonly #records = new Records({ times: 2, numbers: 4, room: STANDING_MAX + 1 });
+  /** The record of each host. */
+  readonly #logins = new HostIndex();
+  /** The records in the order of the logins. */
+  readonly #order = new RecordList(this.#records, EARLIER, LATER);
+  /** Who has logged in, by record. */
+  readonly #keys: HostKey[] = [0];
   readonly #unsaved = new Set<HostKey>();
   /** How many of the hosts each IPv6 network contains. */
   readonly #inNetworks = new Map<string, number>();
@@ -52,12 +64,12 @@ export class GoodStanding {
   /** Whether a host has logged in at `since` or later. */
   has(address: HostKey, since: number): boolean {
     const login = this.#logins.get(address);
-    return login !== undefined && this.#records.time(login, AT) >= since;
+    return login !== NONE && this.#records.time(login, AT) >= since;
   }
 
   /** Whether a host has logged in and is not forgotten yet. */
   knows(address: HostKey): boolean {
-    return this.#logins.has(address);
+    return this.#logins.get(address) !== NONE;
   }
 
   /** Whether the network under which an IPv6 address is counted contains a host that has logged in. */
@@ -68,7 +80,7 @@ export class GoodStanding {
   /** The hosts in an IPv6 network that have logged in: looks at all hosts. */
   addressesIn(network: string): string[] {
     const addresses: string[] = [];
-    for (const key of this.#logins.keys()) {
+    for (const [key] of this.#logins.entries()) {
       if (typeof key === "string" && this.#networks.of(key) === network) addresses.push(key);
     }
     return addresses;
@@ -81,11 +93,9 @@ export class GoodStanding {
    */
   login(address: HostKey, now: number): boolean {
     let login = this.#logins.get(address);
-    if (login === undefined || now - this.#records.time(login, AT) >= LOGIN_ORDER_MS) {
-      const savedAt = login === undefined ? -Infinity : this.#records.time(login, SAVED_AT);
-      const watched = login === undefined ? 0 : this.#records.get(login, WATCHED);
+    if (login === NONE || now - this.#records.time(login, AT) >= LOGIN_ORDER_MS) {
+      const savedAt = login === NONE ? -Infinity : this.#records.time(login, SAVED_AT);
       login = this.#set(address, now, savedAt);
-      if (watched === 1) this.#records.set(login, WATCHED, 1);
     }
     this.#records.setTime(login, AT, now);
     if (now - this.#records.time(login, SAVED_AT) >= SAVE_LOGIN_MS) {
@@ -98,7 +108,7 @@ export class GoodStanding {
   /** From now on {@linkcode GoodStanding.login} tells of a host that it is watched. */
   watch(address: HostKey): void {
     const login = this.#logins.get(address);
-    if (login !== undefined) this.#records.set(login, WATCHED, 1);
+    if (login !== NONE) this.#records.set(login, WATCHED, 1);
   }
 
   /** Takes logins over that were saved: canonical addresses with clock values. */
@@ -114,7 +124,7 @@ export class GoodStanding {
    * @returns whether it was not known yet
    */
   assume(address: HostKey, now: number): boolean {
-    if (this.#logins.has(address)) return false;
+    if (this.knows(address)) return false;
     this.#set(address, now, -Infinity);
     return true;
   }
@@ -129,7 +139,7 @@ export class GoodStanding {
     for (const key of this.#unsaved) {
       if (logins.length >= most) break;
       const login = this.#logins.get(key);
-      if (login !== undefined) logins.push([keyText(key), this.#records.time(login, AT)]);
+      if (login !== NONE) logins.push([keyText(key), this.#records.time(login, AT)]);
       this.#unsaved.delete(key);
     }
     return logins;
@@ -137,9 +147,9 @@ export class GoodStanding {
 
   /** Forgets the hosts whose last login was before a clock value. */
   forgetBefore(before: number): void {
-    for (const [key, login] of this.#logins) {
+    for (let login; (login = this.#order.oldest) !== NONE;) {
       if (this.#records.time(login, AT) >= before) break;
-      this.#remove(key);
+      this.#remove(login);
     }
   }
 
@@ -147,29 +157,30 @@ export class GoodStanding {
   setNetworks(networks: HostNetworks): void {
     this.#networks = networks;
     this.#inNetworks.clear();
-    for (const key of this.#logins.keys()) this.#count(key, 1);
+    for (const [key] of this.#logins.entries()) this.#count(key, 1);
   }
 
   #set(address: HostKey, at: number, savedAt: number): number {
-    // Deleted and added again, so that the map is in the order of the logins.
-    this.#remove(address);
-    const login = this.#records.make();
-    this.#records.setTime(login, AT, at);
-    this.#records.setTime(login, SAVED_AT, savedAt);
-    this.#logins.set(address, login);
-    this.#count(address, 1);
-    if (this.#logins.size > STANDING_MAX) {
-      for (const oldest of this.#logins.keys()) {
-        this.#remove(oldest);
-        break;
-      }
+    const records = this.#records;
+    let login = this.#logins.get(address);
+    if (login === NONE) {
+      login = records.make();
+      this.#keys[login] = address;
+      this.#logins.set(address, login);
+      this.#count(address, 1);
+    } else {
+      this.#order.remove(login);
     }
+    this.#order.append(login);
+    records.setTime(login, AT, at);
+    records.setTime(login, SAVED_AT, savedAt);
+    if (this.#logins.size > STANDING_MAX) this.#remove(this.#order.oldest);
     return login;
   }
 
-  #remove(address: HostKey): void {
-    const login = this.#logins.get(address);
-    if (login === undefined) return;
+  #remove(login: number): void {
+    const address = this.#keys[login]!;
+    this.#order.remove(login);
     this.#logins.delete(address);
     this.#records.free(login);
     this.#count(address, -1);
