@@ -412,26 +412,28 @@ export class Daemon {
     if (client === undefined || this.#knowsContacts) return;
     if (!this.table.isLearning(this.#clock.now())) return;
     const isLocal = this.#peers.length > 0 && this.#peers.every(isLoopback);
-    const addresses = await registeredAddresses(
+    const { addresses, unknown } = await registeredAddresses(
       (action, headers) => client.list(action, headers),
       isLocal,
     );
     // Lost meanwhile: it is asked again after the next login.
     if (client.connectedSince === undefined) return;
     this.#knowsContacts = true;
-    if (addresses === undefined) {
+    if (addresses.size > 0 || unknown.length === 0) {
+      const known = this.table.assumeStanding(addresses, this.#clock.now());
       this.#log.info(
-        `the AMI user may not ask who is registered (chan_sip: "write = reporting"; PJSIP: "write = system", ` +
-          "which may do much more): phones become known when they register again",
+        `Asterisk names ${
+          counted(addresses.size, "address", "addresses")
+        } of registered phones; in good standing from now on: ${known}`,
       );
-      return;
     }
-    const known = this.table.assumeStanding(addresses, this.#clock.now());
-    this.#log.info(
-      `Asterisk names ${
-        counted(addresses.size, "address", "addresses")
-      } of registered phones; in good standing from now on: ${known}`,
-    );
+    if (unknown.length > 0) {
+      this.#log.info(
+        `who is registered is not known for certain: ${
+          unknown.join("; ")
+        }. Other phones become known when they register again`,
+      );
+    }
   }
 
   // Following Asterisk

@@ -394,7 +394,7 @@ Deno.test("client: while there is more to read and each read takes long, the end
 
 Deno.test("client: a list is what comes with the id of its action, and nothing that a stranger can write", async () => {
   const { client, line, said, clock, stop, ended } = setUp();
-  assert.equal(await client.list("SIPpeers"), undefined, "not connected");
+  assert.deepEqual(await client.list("SIPpeers"), { outcome: "none" }, "not connected");
   await settled();
   line().acceptLogin();
   await clock.advance(0);
@@ -415,7 +415,9 @@ Deno.test("client: a list is what comes with the id of its action, and nothing t
       `Event: EndpointDetail\r\nActionID: ${id}\r\nRewriteContact: late\r\n\r\n`,
   );
   await clock.advance(0);
-  assert.deepEqual((await listed)!.map((entry) => [...entry]), [[
+  const answer = await listed;
+  assert.ok(answer.outcome === "success");
+  assert.deepEqual(answer.entries.map((entry) => [...entry]), [[
     ["Event", "EndpointDetail"],
     ["ActionID", id],
     ["RewriteContact", "true"],
@@ -439,18 +441,26 @@ Deno.test("client: a list that is refused, never completed or cut off is none, a
   await settled();
   line().answer("Error", "Permission denied");
   await clock.advance(0);
-  assert.equal(await refused, undefined);
+  assert.deepEqual(await refused, { outcome: "refused", message: "Permission denied" });
 
   const silent = client.list("SIPpeers");
   await clock.advance(ANSWER_MS);
-  assert.equal(await silent, undefined);
+  assert.deepEqual(await silent, { outcome: "none" });
   assert.equal(lines.length, 1);
   assert.deepEqual(said.slice(1), []);
 
   const [first, second] = [client.list("SIPpeers"), client.list("PJSIPShowContacts")];
-  assert.equal(await first, undefined, "one at a time");
+  await settled();
+  const [firstId, secondId] = line().ids.slice(-2);
+  // In any order: each answer finds its question.
+  line().say(
+    `Response: Error\r\nActionID: ${secondId}\r\nMessage: No Contacts found\r\n\r\n` +
+      `Response: Success\r\nActionID: ${firstId}\r\nEventList: start\r\n\r\n`,
+  );
+  await clock.advance(0);
+  assert.deepEqual(await second, { outcome: "refused", message: "No Contacts found" });
   line().hangUp();
-  assert.equal(await second, undefined);
+  assert.deepEqual(await first, { outcome: "none" });
   stop.abort();
   await ended;
 });

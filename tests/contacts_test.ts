@@ -1,21 +1,25 @@
 import assert from "node:assert/strict";
-import { ENDPOINTS_MAX, registeredAddresses } from "../src/ami/contacts.ts";
-import type { ListEntry } from "../src/ami/client.ts";
+import { type AskForList, ENDPOINTS_MAX, registeredAddresses } from "../src/ami/contacts.ts";
+import type { Answer } from "../src/ami/client.ts";
 
 type Lists = Readonly<Record<string, readonly Readonly<Record<string, string>>[] | undefined>>;
 
-/** An Asterisk that knows these lists, by action and endpoint. */
-function asterisk(lists: Lists) {
+/** An Asterisk that knows these lists, by action and endpoint, and answers all else with `other`. */
+function asterisk(lists: Lists, other: Answer = refusal("Permission denied")) {
   const asked: string[] = [];
   const ask = (action: string, headers: Readonly<Record<string, string>> = {}) => {
     const name = [action, headers["Endpoint"]].filter(Boolean).join(" ");
     asked.push(name);
-    const entries: ListEntry[] | undefined = lists[name]
-      ?.map((entry) => new Map(Object.entries(entry)));
-    return Promise.resolve(entries);
+    const entries = lists[name]?.map((entry) => new Map(Object.entries(entry)));
+    return Promise.resolve<Answer>(
+      entries === undefined ? other : { outcome: "success", entries },
+    );
   };
   return { ask, asked };
 }
+
+const refusal = (message: string): Answer => ({ outcome: "refused", message });
+const addressesOf = async (ask: AskForList) => [...(await registeredAddresses(ask)).addresses];
 
 const peer = (fields: Record<string, string>) => ({
   Event: "PeerEntry",
@@ -42,7 +46,7 @@ Deno.test("contacts: of chan_sip only the addresses that it has seen", async () 
       peer({ IPaddress: "198.51.100.1" }),
     ],
   });
-  assert.deepEqual([...(await registeredAddresses(ask))!], ["198.51.100.1", "2001:db8::1"]);
+  assert.deepEqual(await addressesOf(ask), ["198.51.100.1", "2001:db8::1"]);
 });
 
 Deno.test("contacts: of PJSIP only those that registered, and that Asterisk has rewritten", async () => {
@@ -60,9 +64,11 @@ Deno.test("contacts: of PJSIP only those that registered, and that Asterisk has 
     "PJSIPShowEndpoint 101": detail("false"),
     "PJSIPShowEndpoint 104": [{ Event: "AorDetail", RewriteContact: "true" }],
   });
-  assert.deepEqual([...(await registeredAddresses(ask))!], ["198.51.100.1", "2001:db8::1"]);
-  assert.equal(await registeredAddresses(ask, false), undefined, "passwords stay where they are");
-  assert.equal(asked.pop(), "SIPpeers");
+  assert.deepEqual(await addressesOf(ask), ["198.51.100.1", "2001:db8::1"]);
+  const { addresses, unknown } = await registeredAddresses(ask, false);
+  assert.equal(asked.pop(), "SIPpeers", "passwords stay where they are");
+  assert.equal(addresses.size, 0);
+  assert.match(unknown.join(), /SIPpeers.*write = reporting.*PJSIP.*same machine/);
   assert.deepEqual(asked.slice(2), [
     "PJSIPShowEndpoint 100",
     "PJSIPShowEndpoint 101",
@@ -70,9 +76,20 @@ Deno.test("contacts: of PJSIP only those that registered, and that Asterisk has 
   ]);
 });
 
-Deno.test("contacts: who may not ask learns nothing, which is another thing than that nobody is registered", async () => {
-  assert.equal(await registeredAddresses(asterisk({}).ask), undefined);
-  assert.deepEqual(await registeredAddresses(asterisk({ SIPpeers: [] }).ask), new Set());
+Deno.test("contacts: why it is not known who is registered is said for each driver", async () => {
+  const unknown = async (lists: Lists, other?: Answer) =>
+    (await registeredAddresses(asterisk(lists, other).ask)).unknown;
+  assert.deepEqual(await unknown({}), [
+    'the AMI user may not ask SIPpeers, which needs "write = reporting"',
+    'the AMI user may not ask PJSIPShowContacts, which needs "write = system"',
+  ]);
+  assert.deepEqual(await unknown({ SIPpeers: [] }, { outcome: "none" }), [
+    "Asterisk did not answer PJSIPShowContacts within 10 s",
+  ]);
+  // A driver that is not loaded, and one at which nobody is registered.
+  for (const message of ["Invalid/unknown command: SIPpeers.", "No Contacts found"]) {
+    assert.deepEqual(await unknown({}, refusal(message)), []);
+  }
 });
 
 Deno.test("contacts: so many endpoints are asked for, and none after one without an answer", async () => {
@@ -84,8 +101,8 @@ Deno.test("contacts: so many endpoints are asked for, and none after one without
     contacts.map(({ Endpoint }) => [`PJSIPShowEndpoint ${Endpoint}`, detail("true")]),
   );
   const all = asterisk({ PJSIPShowContacts: contacts, ...details });
-  assert.equal((await registeredAddresses(all.ask))?.size, ENDPOINTS_MAX);
+  assert.equal((await addressesOf(all.ask)).length, ENDPOINTS_MAX);
   const lost = asterisk({ PJSIPShowContacts: contacts, "PJSIPShowEndpoint e0": detail("true") });
-  assert.equal((await registeredAddresses(lost.ask))?.size, 1);
+  assert.equal((await addressesOf(lost.ask)).length, 1);
   assert.equal(lost.asked.at(-1), "PJSIPShowEndpoint e1");
 });

@@ -107,22 +107,27 @@ const LIST_ENTRIES_MAX = 20_000;
 /** The headers of an entry of a list, `Event` among them. */
 export type ListEntry = ReadonlyMap<string, string>;
 
-/** A list that is under way: Asterisk answers the action, and sends an event for each entry. */
-interface Listing {
-  readonly id: string;
-  readonly entries: ListEntry[];
-  /** Takes what was listed; `undefined`: it was refused, or did not end. */
-  readonly done: (entries: readonly ListEntry[] | undefined) => void;
+/**
+ * What Asterisk says to an action.
+ *
+ * - `success`: with the entries, if it is a list.
+ * - `refused`: `message` is Asterisk's reason.
+ * - `none`: no complete answer within {@linkcode ANSWER_MS}, or the connection has ended.
+ */
+export type Answer =
+  | { readonly outcome: "success"; readonly entries: readonly ListEntry[] }
+  | { readonly outcome: "refused"; readonly message: string }
+  | { readonly outcome: "none" };
+
+const NO_ANSWER: Answer = { outcome: "none" };
+
+/** An action that Asterisk has not answered yet. */
+interface PendingAction {
+  /** What it has listed so far; `undefined`: the first block is the whole answer. */
+  readonly entries: ListEntry[] | undefined;
+  readonly done: (answer: Answer) => void;
   /** Ends the time limit. */
   readonly cancel: () => void;
-}
-
-/** An answer that is waited for. */
-interface Awaited {
-  id: string;
-  done: (success: boolean, message: string) => void;
-  /** Ends the time limit. */
-  cancel: () => void;
 }
 
 /** Options of {@linkcode AmiClient}; for tests. */
@@ -162,9 +167,8 @@ export class AmiClient {
   readonly #actionId: () => string;
   #connection: Connection | undefined;
   #banner: string | undefined;
-  /** The answer that is waited for. */
-  #awaited: Awaited | undefined;
-  #listing: Listing | undefined;
+  /** The actions that wait for an answer, by their id. */
+  readonly #pending = new Map<string, PendingAction>();
   /** All lists that this connection has asked for: what comes late belongs to one of them, and is nobody's business. */
   readonly #listIds = new Set<string>();
   #loggedIn = false;
@@ -265,10 +269,8 @@ export class AmiClient {
       reading.abort();
       cancelWatch();
       signal.removeEventListener("abort", stop);
-      this.#awaited?.cancel();
-      this.#awaited = undefined;
-      this.#endList(undefined);
       this.#connection = undefined;
+      for (const id of [...this.#pending.keys()]) this.#finish(id, NO_ANSWER);
       this.#connectedSince = undefined;
       reader.end();
       this.#handlers.batch?.();
@@ -348,90 +350,83 @@ export class AmiClient {
     }
   }
 
-  #sendLogin(
-    end: (error: Error) => void,
-    loggedIn: () => void,
-  ): void {
+  #sendLogin(end: (error: Error) => void, loggedIn: () => void): void {
     const { user, pass } = this.#login;
     // Only the classes that matter, however much the user may read.
-    this.#send(
-      "Login",
-      { Username: user, Secret: pass, Events: "security,system" },
-      end,
-      (success, message) => {
-        if (!success) {
-          return end(
-            new LoginRefusedError(
-              `Asterisk at ${this.#where} refused the login of user "${user}": ${message}. ` +
-                `Compare user and pass with manager.conf, and its permit/deny lines with this host's address`,
-            ),
-          );
-        }
-        this.#loggedIn = true;
-        this.#everLoggedIn = true;
-        this.#connectedSince = this.#clock.now();
-        this.#lastCause = "";
-        loggedIn();
-        this.#handlers.connected(this.#banner ?? "");
-      },
-    );
+    const headers = { Username: user, Secret: pass, Events: "security,system" };
+    this.#ask("Login", headers, end, (answer) => {
+      if (answer.outcome === "refused") {
+        return end(
+          new LoginRefusedError(
+            `Asterisk at ${this.#where} refused the login of user "${user}": ${answer.message}. ` +
+              `Compare user and pass with manager.conf, and its permit/deny lines with this host's address`,
+          ),
+        );
+      }
+      this.#loggedIn = true;
+      this.#everLoggedIn = true;
+      this.#connectedSince = this.#clock.now();
+      this.#lastCause = "";
+      loggedIn();
+      this.#handlers.connected(this.#banner ?? "");
+    });
   }
 
-  /** Sends an action; `done` is called with its answer, `end` when there is none. */
-  #send(
+  /** Sends an action without which the connection is of no use: when there is no answer it is ended. */
+  #ask(
     action: string,
-    headers: Record<string, string>,
+    headers: Readonly<Record<string, string>>,
     end: (error: ConnectionError) => void,
-    done: (success: boolean, message: string) => void,
+    done: (answer: Answer) => void,
   ): void {
-    const id = this.#actionId();
-    const cancel = this.#clock.after(ANSWER_MS, () => {
+    this.#send(action, headers, undefined, (answer) => {
+      if (answer.outcome !== "none") return done(answer);
       end(
         new ConnectionError(`${this.#where} did not answer ${action} within ${ANSWER_MS / 1000} s`),
       );
+    }, (error) => {
+      end(new ConnectionError(`the connection to ${this.#where} broke: ${reasonOf(error)}`));
     });
-    this.#awaited = { id, done, cancel };
-    const connection = this.#connection!;
-    writeAll(connection, printAction(action, id, headers))
-      .catch((error) =>
-        end(new ConnectionError(`the connection to ${this.#where} broke: ${reasonOf(error)}`))
-      );
   }
 
   /**
-   * Asks for a list, one at a time. It is no reason to end the connection when there is none.
+   * Asks for a list. It is no reason to end the connection when there is none.
    *
    * @param action the action
    * @param headers its further headers: no line ends
-   * @returns its entries; `undefined` when Asterisk refuses it, does not complete it within {@linkcode ANSWER_MS}, or is
-   *   not connected
+   * @returns its entries, or why there are none
    */
-  list(
-    action: string,
-    headers: Readonly<Record<string, string>> = {},
-  ): Promise<readonly ListEntry[] | undefined> {
-    const connection = this.#connection;
-    if (!this.#loggedIn || connection === undefined) return Promise.resolve(undefined);
-    this.#endList(undefined);
-    const { promise, resolve } = Promise.withResolvers<readonly ListEntry[] | undefined>();
-    const id = this.#actionId();
-    this.#listIds.add(id);
-    this.#listing = {
-      id,
-      entries: [],
-      done: resolve,
-      cancel: this.#clock.after(ANSWER_MS, () => this.#endList(undefined)),
-    };
-    // If it can't be written the connection is broken, which whoever reads notices.
-    writeAll(connection, printAction(action, id, headers)).catch(() => this.#endList(undefined));
+  list(action: string, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
+    if (!this.#loggedIn || this.#connection === undefined) return Promise.resolve(NO_ANSWER);
+    const { promise, resolve } = Promise.withResolvers<Answer>();
+    this.#listIds.add(this.#send(action, headers, [], resolve));
     return promise;
   }
 
-  #endList(entries: readonly ListEntry[] | undefined): void {
-    const listing = this.#listing;
-    this.#listing = undefined;
-    listing?.cancel();
-    listing?.done(entries);
+  /** Sends an action; its id. If it can't be written the connection is `broken`, and there is no answer. */
+  #send(
+    action: string,
+    headers: Readonly<Record<string, string>>,
+    entries: ListEntry[] | undefined,
+    done: (answer: Answer) => void,
+    broken: (error: unknown) => void = () => {},
+  ): string {
+    const id = this.#actionId();
+    const cancel = this.#clock.after(ANSWER_MS, () => this.#finish(id, NO_ANSWER));
+    this.#pending.set(id, { entries, done, cancel });
+    writeAll(this.#connection!, printAction(action, id, headers)).catch((error) => {
+      broken(error);
+      this.#finish(id, NO_ANSWER);
+    });
+    return id;
+  }
+
+  #finish(id: string, answer: Answer): void {
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return;
+    this.#pending.delete(id);
+    pending.cancel();
+    pending.done(answer);
   }
 
   /** Entries of lists have no Privilege: what tells them from a stranger's text is the id of our action, in the second line. */
@@ -441,36 +436,26 @@ export class AmiClient {
     return second.startsWith(ACTION_ID) && this.#listIds.has(second.slice(ACTION_ID.length));
   }
 
-  /** What belongs to the list that is under way. */
-  #listed(listing: Listing, lines: readonly string[]): void {
-    if (lines[0] === "Response: Success") return;
-    if (!lines[0]!.startsWith("Event: ")) return this.#endList(undefined);
-    if (lines.includes("EventList: Complete")) return this.#endList(listing.entries);
-    const entry = new Map<string, string>();
-    for (const line of lines) {
-      const [, key, value] = /^([^:]*): ?(.*)$/s.exec(line) ?? [];
-      if (key === undefined) continue;
-      // No entry of Asterisk has two lines of a name: somebody has written into it.
-      if (entry.has(key)) return;
-      entry.set(key, value!);
-    }
-    if (listing.entries.length < LIST_ENTRIES_MAX) listing.entries.push(entry);
-  }
-
   /** An answer counts only with the id of our action, which no stranger can know. */
   #answered(text: string): void {
     const lines = text.split("\r\n");
-    const listing = this.#listing;
-    if (listing !== undefined && lines[1] === `ActionID: ${listing.id}`) {
-      return this.#listed(listing, lines);
+    for (const [id, { entries }] of this.#pending) {
+      // Answers to a login may have further lines before it.
+      const isIts = entries === undefined
+        ? lines.includes(ACTION_ID + id)
+        : lines[1] === ACTION_ID + id;
+      if (!isIts) continue;
+      if (entries !== undefined && lines[0]!.startsWith("Event: ")) {
+        if (!lines.includes("EventList: Complete")) return takeEntry(entries, lines);
+        return this.#finish(id, { outcome: "success", entries });
+      }
+      if (lines[0] !== "Response: Success") {
+        return this.#finish(id, { outcome: "refused", message: messageOf(lines) });
+      }
+      // Of a list this is the beginning.
+      if (entries === undefined) this.#finish(id, { outcome: "success", entries: [] });
+      return;
     }
-    const awaited = this.#awaited;
-    if (awaited === undefined || !lines.includes(`ActionID: ${awaited.id}`)) return;
-    this.#awaited = undefined;
-    awaited.cancel();
-    const message = lines.find((line) => line.startsWith("Message: "))?.slice("Message: ".length) ??
-      "no reason given";
-    awaited.done(lines[0] === "Response: Success", message.slice(0, MESSAGE_CHARACTERS_MAX));
   }
 
   #checkBanner(end: (error: ConnectionError) => void): void {
@@ -493,7 +478,7 @@ export class AmiClient {
       let next = PING_AFTER_MS - silent;
       if (next <= 0) {
         next = PING_AFTER_MS;
-        if (this.#loggedIn && this.#awaited === undefined) this.#send("Ping", {}, end, () => {});
+        if (this.#loggedIn && this.#pending.size === 0) this.#ask("Ping", {}, end, () => {});
       }
       cancel = this.#clock.after(next, look);
     };
@@ -547,6 +532,26 @@ function printAction(
     ...Object.entries(headers).map(([key, value]) => `${key}: ${value}`),
   ];
   return new TextEncoder().encode(lines.join("\r\n") + "\r\n\r\n");
+}
+
+/** Takes one entry of a list. */
+function takeEntry(entries: ListEntry[], lines: readonly string[]): void {
+  const entry = new Map<string, string>();
+  for (const line of lines) {
+    const [, key, value] = /^([^:]*): ?(.*)$/s.exec(line) ?? [];
+    if (key === undefined) continue;
+    // No entry of Asterisk has two lines of a name: somebody has written into it.
+    if (entry.has(key)) return;
+    entry.set(key, value!);
+  }
+  if (entries.length < LIST_ENTRIES_MAX) entries.push(entry);
+}
+
+/** Why Asterisk refuses, in its words. */
+function messageOf(lines: readonly string[]): string {
+  const line = lines.find((line) => line.startsWith("Message: "));
+  return line?.slice("Message: ".length, "Message: ".length + MESSAGE_CHARACTERS_MAX) ??
+    "no reason given";
 }
 
 async function writeAll(connection: Connection, bytes: Uint8Array): Promise<void> {

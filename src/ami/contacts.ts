@@ -5,7 +5,7 @@
  */
 
 import { parseAddress } from "../address.ts";
-import type { ListEntry } from "./client.ts";
+import { type Answer, ANSWER_MS, type ListEntry } from "./client.ts";
 
 /** Endpoints of PJSIP whose settings are asked for, one after the other: an office has fewer. */
 export const ENDPOINTS_MAX = 1_000;
@@ -19,17 +19,28 @@ const URI_HOST = /^sips?:(?:[^@]*@)?(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?=[:;>?]|
 /** Names that can be sent back as they came. */
 const PLAIN_NAME = /^[\x21-\x7e]+$/;
 
+/** What Asterisk says to an action that the user may not ask (`main/manager.c`, `process_message`). */
+const DENIED = "Permission denied";
+
 /**
  * Asks Asterisk for a list.
  *
  * @param action the action of AMI
  * @param headers its further headers
- * @returns the entries; `undefined` when there is no answer, or Asterisk refuses
+ * @returns the entries, or why there are none
  */
 export type AskForList = (
   action: string,
   headers?: Readonly<Record<string, string>>,
-) => Promise<readonly ListEntry[] | undefined>;
+) => Promise<Answer>;
+
+/** Who is registered. */
+export interface Registered {
+  /** Canonical addresses. */
+  readonly addresses: ReadonlySet<string>;
+  /** Why not all may be among them, in words for an administrator. */
+  readonly unknown: readonly string[];
+}
 
 /**
  * The addresses from which phones are registered.
@@ -42,35 +53,49 @@ export type AskForList = (
  * @param ask asks Asterisk
  * @param isLocal Asterisk runs on this machine; if not, chan_pjsip is not asked, because what it says of an endpoint holds
  *   its password (`res_pjsip/config_auth.c`), and AMI is not encrypted
- * @returns canonical addresses; `undefined` when Asterisk tells neither list
+ * @returns the addresses, and what is not known
  *
  * @example
  * ```ts
  * import { registeredAddresses } from "./contacts.ts";
  *
  * const peer = new Map([["Dynamic", "yes"], ["Forcerport", "yes"], ["IPaddress", "198.51.100.7"]]);
- * console.log(await registeredAddresses((action) =>
- *   Promise.resolve(action === "SIPpeers" ? [peer] : undefined)
- * )); // Set { "198.51.100.7" }
+ * const { addresses } = await registeredAddresses((action) =>
+ *   Promise.resolve({ outcome: "success", entries: action === "SIPpeers" ? [peer] : [] })
+ * );
+ * console.log(addresses); // Set { "198.51.100.7" }
  * ```
  */
-export async function registeredAddresses(
-  ask: AskForList,
-  isLocal = true,
-): Promise<Set<string> | undefined> {
+export async function registeredAddresses(ask: AskForList, isLocal = true): Promise<Registered> {
   const addresses = new Set<string>();
+  const unknown: string[] = [];
   const add = (text: string | undefined) => {
     const address = text === undefined ? undefined : parseAddress(text);
     if (address !== undefined && addresses.size < CONTACTS_MAX) addresses.add(address);
   };
-  const peers = await ask("SIPpeers");
-  for (const peer of peers ?? []) {
+  const list = async (action: string, permission: string, headers = {}) => {
+    const answer = await ask(action, headers);
+    if (answer.outcome === "success") return answer.entries;
+    // Everything else that Asterisk says means that nobody is there, or that this driver is not.
+    if (answer.outcome === "none") {
+      unknown.push(`Asterisk did not answer ${action} within ${ANSWER_MS / 1000} s`);
+    } else if (answer.message === DENIED) {
+      unknown.push(`the AMI user may not ask ${action}, which needs "write = ${permission}"`);
+    }
+    return undefined;
+  };
+  for (const peer of await list("SIPpeers", "reporting") ?? []) {
     if (peer.get("Dynamic") !== "yes" || peer.get("Forcerport") !== "yes") continue;
     add(peer.get("IPaddress"));
   }
-  const contacts = isLocal ? await ask("PJSIPShowContacts") : undefined;
+  if (!isLocal) {
+    unknown.push(
+      "of PJSIP it is asked only on the same machine, because the answer holds passwords",
+    );
+    return { addresses, unknown };
+  }
   const byEndpoint = new Map<string, string[]>();
-  for (const contact of contacts ?? []) {
+  for (const contact of await list("PJSIPShowContacts", "system") ?? []) {
     const endpoint = contact.get("Endpoint") ?? "";
     const host = URI_HOST.exec(contact.get("Uri") ?? "");
     const expires = Number(contact.get("ExpirationTime") ?? 0);
@@ -80,7 +105,7 @@ export async function registeredAddresses(
     byEndpoint.set(endpoint, hosts);
   }
   for (const [endpoint, hosts] of [...byEndpoint].slice(0, ENDPOINTS_MAX)) {
-    const details = await ask("PJSIPShowEndpoint", { Endpoint: endpoint });
+    const details = await list("PJSIPShowEndpoint", "system", { Endpoint: endpoint });
     // The connection has ended, or Asterisk is too busy: what is known is enough.
     if (details === undefined) break;
     const rewrites = details.some((detail) =>
@@ -88,5 +113,5 @@ export async function registeredAddresses(
     );
     if (rewrites) hosts.forEach(add);
   }
-  return peers === undefined && contacts === undefined ? undefined : addresses;
+  return { addresses, unknown };
 }
