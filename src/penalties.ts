@@ -82,6 +82,16 @@ export const BURST_ANSWERS_MAX = 15;
 /** Such a burst is taken for one attempt once in this time, in milliseconds: after it that phone rests for 30 s and more. */
 export const BURST_MS = 30_000;
 
+/**
+ * The longest registration that Asterisk grants by default, in milliseconds (PJSIP, `maximum_expiration`; chan_sip grants
+ * an hour). Within this time after a login the phones of a host may all be waiting to register again, so that no login can
+ * tell that they are there: the row of its short blocks does not grow beyond {@linkcode RECENT_ROW_MAX}.
+ */
+export const RECENT_LOGIN_MS = 7_200_000;
+
+/** So many blocks count in the row of a host from which somebody has logged in lately: the second is the longest. */
+export const RECENT_ROW_MAX = 1;
+
 /** FailedACL names that tell of the dialled number or of a full registration, not of the host. */
 export const BENIGN_ACL_NAMES: ReadonlySet<string> = new Set([
   "no_extension_match",
@@ -1009,7 +1019,9 @@ export class PenaltyTable {
     const { forgetMs, creditMs } = this.#policy;
     if (grounds === "single session") return this.#doubts.next(key, now, forgetMs);
     if (grounds === "good standing" || grounds === "shared network") {
-      return this.#shortBlocks.next(key, now, Math.max(creditMs, forgetMs));
+      const recent = grounds === "good standing" && this.#standing.has(key, now - RECENT_LOGIN_MS);
+      const most = recent ? RECENT_ROW_MAX : Infinity;
+      return this.#shortBlocks.next(key, now, Math.max(creditMs, forgetMs), most);
     }
     return 0;
   }

@@ -8,6 +8,7 @@ import {
   BENIGN_ACL_NAMES,
   FORGIVEN_A_DAY,
   HOSTS_MAX,
+  RECENT_LOGIN_MS,
   RETRANSMISSIONS_MAX,
 } from "../src/penalties.ts";
 import { NETWORK_BLOCKS_MAX, SHARED_NETWORK_HOSTS_MIN } from "../src/penalties/network_failures.ts";
@@ -509,6 +510,20 @@ Deno.test("guesses: a login ends the rows of short blocks, and nothing else does
     }
     assert.deepEqual(standing.offences.map(({ row }) => row), login ? [0, 0] : [0, 1]);
   }
+});
+
+Deno.test("guesses: the row of good standing does not grow while registrations may be valid", () => {
+  const bench = new TableBench().take(successfulAuth(HOST, { account: "own" }));
+  const rowAfter = (ms: number) => {
+    bench.after(ms);
+    for (let i = 0; i < 30; i++) bench.take(wrongAnswer(HOST));
+    return bench.offences.at(-1)!.row;
+  };
+  assert.deepEqual([rowAfter(0), rowAfter(MINUTE), rowAfter(MINUTE)], [0, 1, 1]);
+  assert.equal(rowAfter(RECENT_LOGIN_MS - 2 * MINUTE), 1, "two hours after the login");
+  assert.deepEqual([rowAfter(MINUTE), rowAfter(MINUTE)], [2, 3]);
+  bench.take(successfulAuth(HOST, { account: "own" }));
+  assert.deepEqual([rowAfter(MINUTE), rowAfter(MINUTE), rowAfter(MINUTE)], [0, 1, 1]);
 });
 
 Deno.test("guesses: the row of a shared network ends when somebody new logs in there", () => {

@@ -1,7 +1,7 @@
 /** Whoever belongs here and knows their password is never out for longer than two minutes, whatever a neighbour does. */
 
 import assert from "node:assert/strict";
-import { Office, phones } from "./office.ts";
+import { type Habit, Office, phones } from "./office.ts";
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -58,7 +58,40 @@ Deno.test("offices: a call centre of 200 with ten wrong passwords", () => {
   assert.deepEqual(office.simulation.table.takeProxies(), [], "an office is no proxy");
 });
 
+/** Phones that all start when the power comes back, and register again each hour, as most do: nobody logs in between. */
+function hourly(count: number): Habit[] {
+  return phones(count, 50).map((habit) => ({ ...habit, refresh: HOUR }));
+}
+
+Deno.test("offices: a call centre of 200 that registers each hour, with five wrong passwords that are tried each minute", () => {
+  const office = new Office();
+  for (const habit of hourly(195)) office.add(habit);
+  for (let i = 0; i < 5; i++) {
+    office.add({ ...DESK, account: `bad${i}`, start: 15 * MINUTE + i * 7 * SECOND });
+  }
+  office.run(8 * HOUR);
+  assert.ok(office.longestOut <= OUT_MAX, `${office.longestOut / SECOND} s`);
+  assert.ok(office.simulation.blocks.length > 8, "and the address is blocked again and again");
+});
+
+for (const every of [10, 20, 30]) {
+  Deno.test(`offices: 39 phones that register each hour, and one that fails each ${every} s`, () => {
+    const office = new Office().add({ ...DESK, start: 0, retry: every * SECOND });
+    for (const habit of hourly(39)) office.add(habit);
+    office.run(8 * HOUR);
+    assert.ok(office.longestOut <= OUT_MAX, `${office.longestOut / SECOND} s`);
+  });
+}
+
 for (const oneSession of [true, false]) {
+  Deno.test(`offices: a hotel of hourly phones with a guesser inside (${oneSession})`, () => {
+    const hotel = new Office();
+    for (const habit of hourly(20)) hotel.add(habit);
+    hotel.addGuesser(SECOND, oneSession).run(8 * HOUR);
+    assert.ok(hotel.longestOut <= OUT_MAX, `${hotel.longestOut / SECOND} s`);
+    assert.ok(hotel.judged < 8 * HOUR / SECOND / 2, `${hotel.judged} guesses judged`);
+  });
+
   Deno.test(`offices: a hotel with a guesser inside (${oneSession ? "one session" : "many sessions"})`, () => {
     const hotel = new Office();
     for (const habit of phones(20, MINUTE)) hotel.add(habit);

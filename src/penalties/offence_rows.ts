@@ -38,12 +38,13 @@ export class OffenceRows {
    * @param host who
    * @param now clock value, in milliseconds
    * @param forgetMs a block that lies further back does not count, in milliseconds
+   * @param most blocks before this one that count
    * @returns how many blocks of this row came before
    */
-  next(host: HostKey, now: number, forgetMs: number): number {
+  next(host: HostKey, now: number, forgetMs: number, most = Infinity): number {
     const row = this.#rows.get(host);
     if (row !== undefined && now - row.at < LATE_MS) return row.count - 1;
-    const before = row !== undefined && now - row.at <= forgetMs ? row.count : 0;
+    const before = row !== undefined && now - row.at <= forgetMs ? Math.min(row.count, most) : 0;
     // Deleted and added again, so that the map is in the order of the blocks.
     this.#rows.delete(host);
     this.#rows.set(host, { count: before + 1, at: now });

@@ -102,6 +102,7 @@ export const RULES = [
   "row: late, the same block",
   "row: ended by a login",
   "row: forgotten",
+  "row: does not grow soon after a login",
   "network: its hosts are blocked with it",
   "network: shared, a host is blocked",
   "network: shared, blocked after its hosts",
@@ -613,6 +614,7 @@ export class Model {
         host.address,
         Math.max(this.#rules.credit, this.#rules.forget),
         now,
+        this.#mostInRow(host.address, now),
       )
       : 0;
     this.#block(host.address, grounds, row, host.proven >= limit, wall);
@@ -689,6 +691,7 @@ export class Model {
     target: string,
     forget: number,
     now: number,
+    most = Infinity,
   ): number {
     const row = rows.get(target);
     if (row !== undefined && now - row.at < LATE) {
@@ -697,9 +700,17 @@ export class Model {
     }
     const forgotten = row !== undefined && now - row.at > forget;
     if (forgotten) this.#visit("row: forgotten");
-    const before = row === undefined || forgotten ? 0 : row.count;
+    const count = row === undefined || forgotten ? 0 : row.count;
+    if (count > most) this.#visit("row: does not grow soon after a login");
+    const before = Math.min(count, most);
     rows.set(target, { count: before + 1, at: now });
     return before;
+  }
+
+  /** Blocks that count in the row of who belongs here: one, while registrations of up to two hours may be valid. */
+  #mostInRow(address: string, now: number): number {
+    const at = this.standing.get(address);
+    return at !== undefined && now - at <= 2 * HOUR ? 1 : Infinity;
   }
 
   #block(target: string, grounds: Grounds, row: number, proven: boolean, wall: number): void {

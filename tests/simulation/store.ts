@@ -43,6 +43,8 @@ export interface Store extends Disposable {
   between(run: () => void, skip: number, fromOpening: boolean): void;
   /** Nothing of that kind happens any more. */
   calm(): void;
+  /** Before the beginning: a host has logged in. */
+  remember(address: string, at: number): void;
   read(): Stored;
 }
 
@@ -129,6 +131,10 @@ export class MemoryStore implements Store {
 
   calm(): void {
     this.#disk.between = undefined;
+  }
+
+  remember(address: string, at: number): void {
+    this.#disk.standing.set(address, at);
   }
 
   read(): Stored {
@@ -219,6 +225,11 @@ export class SqliteStore implements Store {
   }
 
   calm(): void {}
+
+  remember(address: string, at: number): void {
+    using list = BlockList.open(this.#path);
+    list.saveStanding([[address, at]], 0);
+  }
 
   read(): Stored {
     try {

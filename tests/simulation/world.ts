@@ -56,8 +56,10 @@ const ATTACKERS = [
   "fe80::5",
 ];
 const PHONES = ["198.51.100.1", "198.51.100.2", "2001:db8:0:c::1", "2001:db8:0:a::99"];
-/** They log in once, and somebody guesses in their name. */
+/** They log in once, or have logged in long ago, and somebody guesses in their name. */
 const BESIEGED = ["198.51.100.5", "198.51.100.6"];
+/** When that was: no registration lasts so long. */
+const LONG_AGO_MS = 3 * 3_600_000;
 /** They guess between their logins. */
 const OWNERS = ["198.51.100.7", "2001:db8:0:f::7"];
 /** Networks in which somebody takes a new address for each guess. */
@@ -192,6 +194,8 @@ class World {
   readonly #model: Model;
   readonly #faults: ReadonlySet<FaultName>;
   readonly #byHand = new Map<string, ByHand>();
+  /** Who has logged in long before the beginning. */
+  readonly #knownOfOld = new Set<string>();
   /** Deleted by hand, and not yet taken over. */
   readonly #deleted = new Set<string>();
   /** Changed while the database did not take it. */
@@ -257,6 +261,12 @@ class World {
     if (this.#faults.has("no ip6tables")) {
       this.#kernel.chains[6] = undefined;
       if (dice.chance(0.5)) this.#programs.missing.add("ip6tables");
+    }
+    // Somebody logged in so long ago that the rows of their short blocks may grow.
+    for (const address of BESIEGED) {
+      if (!dice.chance(0.8)) continue;
+      this.#store.remember(address, this.#wall() - LONG_AGO_MS);
+      this.#knownOfOld.add(address);
     }
     this.#startProcess();
     // Rows of blocks need time.
@@ -581,7 +591,9 @@ class World {
     }
     for (const address of some(BESIEGED, 0.3)) {
       const over = dice.pick(["UDP", "TLS"]);
-      this.#time.after(50, () => this.#perform(this.#traffic.login(address)));
+      if (!this.#knownOfOld.has(address)) {
+        this.#time.after(50, () => this.#perform(this.#traffic.login(address)));
+      }
       // Each is too much, and the next one comes when nothing of this one is under way any more.
       const siege = () => this.#traffic.siege(address, over, 10 * this.#config.loyalty);
       const every = dice.between(2_100, 2_600);
