@@ -757,9 +757,10 @@ export class PenaltyTable {
       ? this.#remainder(attempt)
       // Whoever goes on and on was not a phone: what was taken for its burst is charged now.
       : ATTEMPT_POINTS * (1 + attempts.get(attempt, BURST));
+    this.#count(host, WRONG_ANSWERS, now);
+    this.#hosts.add(host, WRONG_ANSWERS, attempts.get(attempt, BURST));
     attempts.set(attempt, BURST, 0);
     if (first && attempts.get(attempt, REFUSED) === 0) this.#harden(host, attempt);
-    this.#count(host, WRONG_ANSWERS, now);
     this.#fail(host, points, event, now, this.#sessionOf(event));
     this.#explain(
       first ? "a wrong answer" : "a further wrong answer",
@@ -938,7 +939,7 @@ export class PenaltyTable {
     const shared = this.#standing.hasIn(network) || this.#policy.exempt.overlaps(network);
     const alone = this.#hosts.get(host, GONE) === 1;
     const limits = { strange: limit, own: limit * STANDING_LIMIT_FACTOR };
-    const { verdict, points, proven } = this.#networkFailures.judge(
+    const { verdict, points, proven, firstAt } = this.#networkFailures.judge(
       network,
       limits,
       shared,
@@ -961,7 +962,7 @@ export class PenaltyTable {
       row: this.#rowOf(network, grounds, now),
       proven,
       tally: { ...NO_TALLY, wrongAnswers: Math.ceil(points / ATTEMPT_POINTS) },
-      firstAt: this.#hosts.time(host, FIRST_AT),
+      firstAt,
       at: now,
     });
     // A host that is blocked begins anew; in a network it keeps its points, by which it is not innocent there.

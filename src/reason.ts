@@ -24,7 +24,7 @@ export function reasonOf(offence: Offence, forgeable = false): string {
   const { service, transport, account, points, limit, grounds } = offence;
   const deeds = describeTally(offence.tally);
   const span = Math.max(1, Math.ceil((offence.at - offence.firstAt) / 1000));
-  const from = offence.target === offence.address
+  const from = offence.target === offence.address && grounds !== "shared network"
     ? ""
     : ` by ${offence.address} and its neighbours`;
   return [

@@ -12,6 +12,7 @@ import {
   RETRANSMISSIONS_MAX,
 } from "../src/penalties.ts";
 import { NETWORK_BLOCKS_MAX, SHARED_NETWORK_HOSTS_MIN } from "../src/penalties/network_failures.ts";
+import { reasonOf } from "../src/reason.ts";
 
 import {
   challengeSent,
@@ -378,7 +379,9 @@ Deno.test("guesses: a burst of fifteen answers is one attempt of a host in good 
   assert.equal(burst(standing(), 15).points(), 5);
   assert.equal(burst(standing(), 16).points(), 80, "whoever goes on was not a phone");
   assert.equal(burst(standing(), 17).points(), 85);
-  assert.deepEqual(burst(standing(), 30).blocked, [HOST]);
+  const gone = burst(standing(), 30);
+  assert.deepEqual(gone.blocked, [HOST]);
+  assert.equal(gone.offences[0]!.tally.wrongAnswers, 30, "those of the burst are told too");
   assert.equal(
     burst(burst(standing(), 15).after(29 * SECOND), 15).points(),
     80,
@@ -540,6 +543,20 @@ Deno.test("guesses: the row of a shared network ends when somebody new logs in t
   assert.equal(rowAfter(11), 2, "known already");
   bench.take(successfulAuth(`${network}cafe`));
   assert.equal(rowAfter(12), 0);
+});
+
+Deno.test("guesses: what the hosts of a network did together began with the first of them", () => {
+  for (const [shared, failures] of [[false, 3], [true, SHARED_NETWORK_HOSTS_MIN]] as const) {
+    const bench = new TableBench({ ipv6Prefix: 64 });
+    if (shared) bench.take(successfulAuth("2001:db8:0:1::beef"));
+    for (let i = 1; i <= failures; i++) {
+      bench.after(3 * SECOND).take(wrongAnswer(`2001:db8:0:1::${i}`));
+    }
+    const [offence] = bench.offences;
+    assert.equal(offence!.at - offence!.firstAt, (failures - 1) * 3 * SECOND);
+    assert.equal(offence!.tally.wrongAnswers, failures);
+    assert.match(reasonOf(offence!), / by 2001:db8:0:1::\d and its neighbours, /);
+  }
 });
 
 Deno.test("guesses: hosts in good standing who go too far together are proven guilty by connections alone", () => {

@@ -29,6 +29,8 @@ export interface NetworkVerdict {
   readonly points: number;
   /** Attempts whose address can't be forged would have been too many alone. */
   readonly proven: boolean;
+  /** Clock value of the first failure that counts, in milliseconds. */
+  readonly firstAt: number;
 }
 
 interface Counted {
@@ -42,6 +44,7 @@ interface Counted {
   /** The first hosts that failed and never logged in. */
   readonly hosts: Set<string>;
   blocks: number;
+  readonly firstAt: number;
   at: number;
 }
 
@@ -107,6 +110,7 @@ export class NetworkFailures {
         provenOwn: 0,
         hosts: new Set(),
         blocks: 0,
+        firstAt: now,
         at: now,
       };
     }
@@ -139,7 +143,8 @@ export class NetworkFailures {
     standing: boolean,
   ): NetworkVerdict {
     const counted = this.#networks.get(network);
-    if (counted === undefined) return { verdict: "nothing", points: 0, proven: false };
+    if (counted === undefined) return { verdict: "nothing", points: 0, proven: false, firstAt: 0 };
+    const { firstAt } = counted;
     const hostsMin = shared ? SHARED_NETWORK_HOSTS_MIN : NETWORK_HOSTS_MIN;
     const strange = counted.hosts.size >= hostsMin && counted.strange >= limits.strange &&
       !(shared && standing);
@@ -147,14 +152,16 @@ export class NetworkFailures {
     const proven = strange
       ? counted.provenStrange >= limits.strange
       : counted.provenOwn >= limits.own;
-    if (!strange && counted.own < limits.own) return { verdict: "nothing", points, proven };
+    if (!strange && counted.own < limits.own) {
+      return { verdict: "nothing", points, proven, firstAt };
+    }
     if (!shared) {
       this.#networks.delete(network);
-      return { verdict: "network", points, proven };
+      return { verdict: "network", points, proven, firstAt };
     }
-    if (++counted.blocks <= NETWORK_BLOCKS_MAX) return { verdict: "host", points, proven };
+    if (++counted.blocks <= NETWORK_BLOCKS_MAX) return { verdict: "host", points, proven, firstAt };
     counted.blocks = 0;
-    return { verdict: "network", points, proven };
+    return { verdict: "network", points, proven, firstAt };
   }
 
   /** Points of a host are forgiven; it is not counted as one that fails when it has none left. */
