@@ -167,9 +167,9 @@ export type Grounds =
 export interface KnownProxy {
   /** The address, as canonical text. */
   readonly address: string;
-  /** Accounts that logged in from it within the hour. */
+  /** Accounts that logged in from it while it was watched. */
   readonly own: number;
-  /** Accounts that failed and did not log in within the hour. */
+  /** Accounts that failed and did not log in. */
   readonly strange: number;
   /** Failures of accounts that Asterisk does not know. */
   readonly unknown: number;

@@ -78,7 +78,7 @@ export function describeProxy({ address, own, strange, unknown }: KnownProxy): s
   const failed = strange >= STRANGE_ACCOUNTS_MIN
     ? `${counted(strange, "other account")} failed`
     : `${counted(unknown, "login")} to unknown accounts failed`;
-  return `${address} looks like a proxy or gateway that hides who calls: within an hour ${
+  return `${address} looks like a proxy or gateway that hides who calls: lately ${
     counted(own, "account")
   } logged in from it, and ${failed}. A block of it hits everybody behind it: ${HIDDEN_REMEDY}`;
 }

@@ -127,7 +127,9 @@ Deno.test("bounds: exempt hosts and proxies that are watched", () => {
     for (let i = 0; i < PROXY_ACCOUNTS_MAX + 100; i++) {
       proxies.failed(host, `strange${i}`, PROXY_WATCH_MS_MIN - 1);
     }
-    for (let i = 0; i < OWN_ACCOUNTS_MIN; i++) proxies.succeeded(host, `own${i}`);
+    for (let i = 0; i < 2 * OWN_ACCOUNTS_MIN; i++) {
+      proxies.succeeded(host, `own${i % OWN_ACCOUNTS_MIN}`);
+    }
     proxies.failed(host, "strange", PROXY_WATCH_MS_MIN);
     return proxies.takeFound();
   };

@@ -117,6 +117,65 @@ Deno.test("offices: a guesser who stays in one session has at most 20 answers in
   assert.equal(spread.judged, 3);
 });
 
+/** Phones that fail each so many milliseconds, from a quarter of an hour after the beginning on. */
+function forgotten(count: number, retry: number, unknown = false): Habit[] {
+  return Array.from({ length: count }, (_, i) => ({
+    account: unknown ? "<unknown>" : `forgotten${i}`,
+    start: 15 * MINUTE + i * 3 * SECOND,
+    retry,
+    refresh: HOUR,
+    wrong: 1,
+  }));
+}
+
+for (const staggered of [true, false]) {
+  for (
+    const [name, good, bad] of [
+      ["40 phones, ten with an old password", 30, forgotten(10, MINUTE)],
+      ["72 phones, twelve with an old password", 60, forgotten(12, MINUTE)],
+      [
+        "20 phones, and three forgotten ones that try twice a minute",
+        20,
+        forgotten(3, 30_000, true),
+      ],
+      ["30 phones, and eight forgotten ones", 30, forgotten(8, MINUTE, true)],
+    ] as const
+  ) {
+    Deno.test(`offices: no proxy: ${name}${staggered ? "" : ", after a power cut"}`, () => {
+      const office = new Office();
+      for (const habit of phones(good, staggered ? HOUR : 50)) {
+        office.add({ ...habit, refresh: HOUR });
+      }
+      for (const habit of bad) office.add(habit);
+      office.run(8 * HOUR);
+      assert.deepEqual(office.simulation.table.takeProxies(), []);
+    });
+  }
+}
+
+for (const account of ["<unknown>", "named"]) {
+  Deno.test(`offices: a proxy before twenty strangers (${account}) is told within twenty minutes`, () => {
+    const proxy = new Office("172.17.0.1");
+    for (const habit of phones(3, SECOND)) proxy.add({ ...habit, refresh: MINUTE });
+    for (let i = 0; i < 20; i++) {
+      const habit = { start: i * 3 * SECOND, retry: MINUTE, refresh: HOUR, wrong: 1 };
+      proxy.add({ ...habit, account: account === "named" ? `stranger${i}` : account });
+    }
+    proxy.run(20 * MINUTE);
+    assert.equal(proxy.simulation.table.takeProxies().length, 1);
+  });
+}
+
+Deno.test("offices: a proxy before phones that register each hour is told in the second", () => {
+  const proxy = new Office("172.17.0.1");
+  for (const habit of phones(8, HOUR)) proxy.add({ ...habit, refresh: HOUR });
+  for (const habit of forgotten(20, MINUTE)) proxy.add(habit);
+  proxy.run(HOUR);
+  assert.deepEqual(proxy.simulation.table.takeProxies(), [], "not known yet");
+  proxy.run(2 * HOUR);
+  assert.equal(proxy.simulation.table.takeProxies().length, 1);
+});
+
 Deno.test("offices: a proxy is told once, with what failed behind it", () => {
   const proxy = new Office("172.17.0.1");
   for (const habit of phones(3, SECOND)) proxy.add({ ...habit, refresh: MINUTE });
