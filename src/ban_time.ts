@@ -64,7 +64,7 @@ export type BanGrounds = Pick<Offence, "grounds" | "row" | "proven">;
  * How long a target is to be blocked. Nothing makes a block longer than the configuration says.
  *
  * @param times the configured ban times
- * @param before how often the target has been blocked before
+ * @param before how often the target has been blocked before; all blocks that were {@linkcode isShort} count as one
  * @param offence what the offence rests on
  * @returns milliseconds, or `undefined` for ever
  *
@@ -98,10 +98,25 @@ export function banTime(
         return atMost(times.doubt * DOUBT_FACTOR ** row * 1000, configured(times, before, proven));
       }
       // The short blocks of this row don't make the next one longer.
-      return configured(times, Math.max(0, before - (times.doubt > 0 ? DOUBTS_MAX : 0)), proven);
+      return configured(times, Math.max(0, before - (times.doubt > 0 ? 1 : 0)), proven);
     case "attempts":
       return configured(times, before, proven);
   }
+}
+
+/**
+ * Whether a block is short because nobody can know who was behind the address. It makes no later block longer: a stranger
+ * could bring somebody else many of them.
+ *
+ * @param times the configured ban times
+ * @param offence what it rests on
+ */
+export function isShort(
+  { doubt }: Pick<BanTimes, "doubt">,
+  { grounds, row }: Pick<Offence, "grounds" | "row">,
+): boolean {
+  if (grounds === "single session") return doubt > 0 && row < DOUBTS_MAX;
+  return grounds !== "attempts";
 }
 
 function configured(times: BanTimes, before: number, proven: boolean): number | undefined {

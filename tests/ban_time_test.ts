@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import {
   type BanGrounds,
   banTime,
+  isShort,
   STANDING_BAN_MS_MAX,
   STANDING_UNPROVEN_BAN_MS_MAX,
   UNANSWERED_BAN_MS_MAX,
@@ -79,7 +80,7 @@ Deno.test("ban time: unanswered challenges never block for longer than ten minut
 
 Deno.test("ban time: a single session is out for a minute, then ten, then as anybody", () => {
   const bans = (times: typeof FOR_EVER, proven: boolean) =>
-    [0, 1, 2].map((row) => banTime(times, row, on("single session", row, proven)));
+    [0, 1, 2].map((row) => banTime(times, Math.min(row, 1), on("single session", row, proven)));
   assert.deepEqual(bans(FOR_EVER, true), [MINUTE, 10 * MINUTE, undefined]);
   assert.deepEqual(bans(FOR_EVER, false), [MINUTE, 10 * MINUTE, UNPROVEN_BAN_MS]);
   const growing = { ...FOR_EVER, bantime: 7_200, bantimeFactor: 2 };
@@ -87,6 +88,15 @@ Deno.test("ban time: a single session is out for a minute, then ten, then as any
   assert.deepEqual(bans({ ...FOR_EVER, bantime: 20 }, true), [20_000, 20_000, 20_000]);
   assert.deepEqual(bans({ ...FOR_EVER, doubt: 5 }, true), [5_000, 50_000, undefined]);
   assert.deepEqual(bans({ ...FOR_EVER, doubt: 0 }, true), [undefined, undefined, undefined], "off");
+});
+
+Deno.test("ban time: what is short by its grounds does not count for later blocks", () => {
+  const short = (grounds: Grounds, row = 0, doubt = 60) => isShort({ doubt }, { grounds, row });
+  for (const grounds of ["good standing", "shared network", "unanswered"] as const) {
+    assert.ok(short(grounds) && short(grounds, 9));
+  }
+  assert.deepEqual([0, 1, 2].map((row) => short("single session", row)), [true, true, false]);
+  assert.ok(!short("single session", 0, 0) && !short("attempts"));
 });
 
 const OFFENCE: Offence = {

@@ -169,6 +169,22 @@ Deno.test("ended blocks go, are remembered, and count for the next block of the 
   });
 });
 
+Deno.test("blocks that do not count make no later one longer, and count as one together", async () => {
+  await withDatabase((path) => {
+    using list = BlockList.open(path);
+    const at = (time: number, counts?: boolean) =>
+      list.add([block("192.0.2.1", { since: time, until: time + 10, counts })], time)[0];
+    assert.deepEqual([at(NOW, false)?.times, at(NOW + 10, false)?.times], [1, 1]);
+    list.removeEnded(NOW + 20);
+    assert.equal(at(NOW + 20, false)?.times, 1);
+    assert.deepEqual([at(NOW + 30)?.times, at(NOW + 40, false)?.times], [2, 2]);
+    assert.deepEqual(list.get("192.0.2.1"), {
+      ...block("192.0.2.1", { since: NOW + 40, until: NOW + 50 }),
+      times: 2,
+    });
+  });
+});
+
 Deno.test("removing says what was there and forgets how often it was blocked", async () => {
   await withDatabase((path) => {
     using list = BlockList.open(path);

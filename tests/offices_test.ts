@@ -110,6 +110,18 @@ Deno.test("offices: a carrier's unknown second address is out for ten minutes at
   for (const { at, until } of carrier.simulation.blocks) assert.equal(until! - at, 10 * MINUTE);
 });
 
+for (const config of [{}, { bantime: 3_600, bantimeFactor: 4 }]) {
+  Deno.test(`offices: the short blocks of a carrier make no later block longer: ${JSON.stringify(config)}`, () => {
+    const carrier = new Office("198.51.100.20", config).addPinger(30 * SECOND).run(12 * HOUR);
+    const short = carrier.simulation.blocks.length;
+    assert.ok(short > 20);
+    carrier.addGuesser(SECOND, false).run(13 * HOUR);
+    const first = carrier.simulation.blocks.find(({ grounds }) => grounds === "attempts")!;
+    const factor = config.bantimeFactor ?? 2;
+    assert.equal(first.until! - first.at, factor * HOUR, "they count as one");
+  });
+}
+
 Deno.test("offices: a guesser who stays in one session has at most 20 answers in the first hour", () => {
   const guesser = new Office("203.0.113.5").addGuesser(100, true).run(HOUR);
   assert.ok(guesser.judged <= 20, `${guesser.judged}`);

@@ -56,6 +56,8 @@ export function byAge(a: BriefBlock, b: BriefBlock): number {
 export interface NewBlock extends Omit<Block, "times"> {
   /** How often the target has been blocked, this time included, if it is known from elsewhere (an import). */
   readonly times?: number | undefined;
+  /** False for a short block that makes no later one longer: however many of them there are, they count as one. */
+  readonly counts?: boolean | undefined;
 }
 
 /** What is remembered of a block that ended. */
@@ -90,7 +92,7 @@ export function hasEnded(block: { readonly until: number | undefined }, now: num
 /**
  * Joins a new block with what is known of its target. A block that is in force keeps its beginning and its reason, and
  * ends at the later of the two ends, so that adding never shortens one. After an ended block the new one begins afresh
- * and counts one more time.
+ * and counts one more time, unless it says that it does not.
  *
  * @param known the block of this target that the list holds, if any
  * @param pastTimes how often the target was blocked before, when `known` is undefined
@@ -106,8 +108,18 @@ export function mergeBlock(
 ): MergedBlock {
   if (known === undefined || hasEnded(known, now)) {
     const before = known?.times ?? pastTimes;
-    const times = Math.max(before + 1, fresh.times ?? 1);
-    return { block: { ...fresh, times }, change: "new" };
+    const counted = fresh.counts === false ? before : before + 1;
+    const block = {
+      target: fresh.target,
+      since: fresh.since,
+      until: fresh.until,
+      reason: fresh.reason,
+      service: fresh.service,
+      transport: fresh.transport,
+      account: fresh.account,
+      times: Math.max(counted, fresh.times ?? 1),
+    };
+    return { block, change: "new" };
   }
   const until = laterEnd(known.until, fresh.until);
   if (until === known.until) return { block: known, change: "same" };
@@ -131,7 +143,7 @@ export function boundedNew(block: NewBlock): NewBlock {
   if (target === undefined) {
     throw new TypeError(`"${block.target.slice(0, 60)}" is not an address or network`);
   }
-  return {
+  const bounded = {
     target,
     since: boundedTime(block.since),
     until: block.until === undefined ? undefined : boundedTime(block.until),
@@ -141,6 +153,7 @@ export function boundedNew(block: NewBlock): NewBlock {
     account: boundedText(block.account, TEXT_MAX),
     times: block.times === undefined ? undefined : boundedTimes(block.times),
   };
+  return block.counts === false ? { ...bounded, counts: false } : bounded;
 }
 
 /**

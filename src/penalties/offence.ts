@@ -6,7 +6,7 @@
  */
 
 import type { AddressSet } from "../address.ts";
-import { banTime } from "../ban_time.ts";
+import { banTime, isShort } from "../ban_time.ts";
 import type { NewBlock } from "../block_list/block.ts";
 import type { Config } from "../config.ts";
 import type { Offence, PenaltyPolicy } from "../penalties.ts";
@@ -58,5 +58,6 @@ export function blockOf(
     service: offence.service,
     transport: offence.transport,
     account: offence.account,
+    counts: !isShort(config, offence),
   };
 }

@@ -112,11 +112,11 @@ export class Simulation {
     // What was waiting when the block was made may still lapse.
     if (before !== undefined && !hasEnded(before, offence.at)) return;
     const times = before?.times ?? 0;
-    const { since, ...made } = blockOf(offence, this.#config, () => times, offence.at);
+    const { since, counts, ...made } = blockOf(offence, this.#config, () => times, offence.at);
     const block: WouldBlock = {
       ...made,
       at: since,
-      times: times + 1,
+      times: counts === false ? Math.max(times, 1) : times + 1,
       grounds: offence.grounds,
       eventsAfter: 0,
     };

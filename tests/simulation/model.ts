@@ -127,6 +127,7 @@ export const RULES = [
   "ban: grown",
   "ban: bounded",
   "block: it is blocked already",
+  "block: a short one makes no later one longer",
   "block: ends",
   "trust: a block ends",
   "pardon: deleted by hand",
@@ -723,7 +724,12 @@ export class Model {
     const before = known?.times ?? this.past.get(target) ?? 0;
     const ban = this.#banTime(grounds, row, before, proven);
     const until = ban === undefined ? undefined : Math.floor(wall + Math.round(ban));
-    this.blocks.set(target, { until, times: before + 1, vague: this.vague() });
+    const short = grounds === "single session"
+      ? this.#rules.doubt > 0 && row < 2
+      : grounds !== "attempts";
+    if (short && before > 0) this.#visit("block: a short one makes no later one longer");
+    const times = short ? Math.max(before, 1) : before + 1;
+    this.blocks.set(target, { until, times, vague: this.vague() });
   }
 
   /** Milliseconds; `undefined`: for ever. */
@@ -771,7 +777,7 @@ export class Model {
           return shortest(10 * doubt, this.#configured(before, proven));
         }
         this.#visit("ban: doubt, as configured from the third on");
-        return this.#configured(Math.max(0, before - 2), proven);
+        return this.#configured(Math.max(0, before - 1), proven);
       case "attempts":
         return this.#configured(before, proven);
     }
