@@ -403,7 +403,9 @@ function hints(replayed: Replayed, config: Config): string {
   const lines: string[] = [];
   const blocked = new Set(replayed.blocks.map((block) => block.target));
   const hidden = new Set(replayed.proxies.map(({ address }) => address));
-  const loggedIn = hostsThatLoggedIn(blocked, replayed.logins).filter((host) => !hidden.has(host));
+  // Who logged in is let through a block of its network; to trust all of that would help the one who failed there.
+  const loggedIn = hostsThatLoggedIn(blocked, replayed.logins)
+    .filter((host) => !hidden.has(host) && !host.includes("/"));
   lines.push(...replayed.proxies.slice(0, NAMED_HOSTS_MAX).map(describeProxy));
   for (const { address, failures, cause } of replayed.exemptFailures.slice(0, NAMED_HOSTS_MAX)) {
     lines.push(describeExemptFailures(address, failures, cause));

@@ -430,6 +430,14 @@ Deno.test("replay: without the right to read, the way round that is told works",
   }
 });
 
+Deno.test("replay: a network is not to be trusted because one address in it logged in", () => {
+  let text = successfulAuth("2001:db8:0:1::beef");
+  for (let i = 1; i < 100; i++) text += wrongAnswer(`2001:db8:0:1::${i}`);
+  const replayed = run(bytesOf(text));
+  assert.ok(replayed.blocks.some(({ target }) => target === "2001:db8:0:1::/64"));
+  assert.doesNotMatch(formatReplay(replayed, DEFAULT_CONFIG), /trust =/);
+});
+
 Deno.test("replay: an address that hides who calls is told once, never with the advice to trust it", () => {
   const at = (second: number) =>
     new Date(Date.UTC(2026, 10, 22, 8) + second * 1000).toISOString()
