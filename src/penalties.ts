@@ -109,6 +109,8 @@ export interface PenaltyPolicy {
   readonly creditMs: number;
   /** After this time without an event a host's points are forgotten, in milliseconds. */
   readonly forgetMs: number;
+  /** How long the first block for a single session lasts, in milliseconds; 0: as any other. */
+  readonly doubtMs?: number;
   /** IPv6 hosts are counted and blocked by prefixes of this length. */
   readonly ipv6Prefix: number;
   /** Prefixes of NAT64 beside the well-known one, canonical networks of 96 bits: behind each address is an IPv4 host. */
@@ -989,6 +991,10 @@ export class PenaltyTable {
     const key = this.#keys[host]!;
     const by = typeof from === "number" ? this.#origin(from) : from;
     const grounds = this.#groundsOf(host, limit, now);
+    const { doubtMs = 0 } = this.#policy;
+    if (grounds === "single session" && doubtMs > 0 && this.#doubts.forbears(key, now, doubtMs)) {
+      return this.#forbear(host);
+    }
     const offence: Offence = {
       target: keyText(key),
       address: keyText(key),
@@ -1147,6 +1153,31 @@ export class PenaltyTable {
       this.#remove(host);
       return before;
     }
+    hosts.set(host, MAY_STAND, 1);
+    this.#leave(host, own + others, rest);
+    return before;
+  }
+
+  /** Of all that a host has failed one attempt is left. */
+  #forbear(host: number): void {
+    const failed = this.#hosts.get(host, POINTS) - this.#hosts.get(host, SOFT);
+    const forborne = this.#accountsFailed.forgiveAny(host, failed - ATTEMPT_POINTS);
+    const key = this.#keys[host]!;
+    const network = this.#networkOf(key);
+    if (network !== undefined) {
+      this.#networkFailures.forgive(network, keyText(key), forborne, ATTEMPT_POINTS);
+    }
+    this.#leave(host, forborne, ATTEMPT_POINTS);
+  }
+
+  /**
+   * Points of a host are gone, and with them its unanswered challenges.
+   *
+   * @param forgiven points that it failed
+   * @param rest points that it has left
+   */
+  #leave(host: number, forgiven: number, rest: number): void {
+    const hosts = this.#hosts;
     for (let at = hosts.get(host, FIRST_ATTEMPT); at !== NONE;) {
       this.#stopWaiting(at);
       this.#attempts.set(at, CHARGED, 0);
@@ -1154,11 +1185,9 @@ export class PenaltyTable {
     }
     hosts.set(host, POINTS, rest);
     hosts.set(host, SOFT, 0);
-    this.#accountsFailed.forgiveProven(host, own + others);
-    hosts.set(host, MAY_STAND, 1);
-    this.#forgiveTally(host, Math.floor((own + others) / ATTEMPT_POINTS));
+    this.#accountsFailed.forgiveProven(host, forgiven);
+    this.#forgiveTally(host, Math.floor(forgiven / ATTEMPT_POINTS));
     this.#settleRank(host);
-    return before;
   }
 
   /** Attempts that were forgiven are not told of later. */

@@ -32,6 +32,19 @@ for (const [name, bad] of [["bursting", BURSTING], ["desk", DESK]] as const) {
   }
 }
 
+for (const retry of [45, 60, 61]) {
+  Deno.test(`offices: 40 phones at the first start, a bursting one first, the others rest for half a minute and more (${retry})`, () => {
+    const office = new Office().add({ ...BURSTING, start: 0, retry: retry * SECOND });
+    // They give up after 32 s, and begin anew 30 to 60 s later: when the first block ends all of them rest.
+    for (const [i, habit] of phones(39, 2 * SECOND, 100).entries()) {
+      office.add({ ...habit, retry: (62 + (i * 7) % 30) * SECOND, refresh: HOUR });
+    }
+    office.run(2 * HOUR);
+    assert.equal(office.fates.filter((fate) => fate.logins > 0).length, 39);
+    assert.ok(office.longestOut <= OUT_MAX, `${office.longestOut / SECOND} s`);
+  });
+}
+
 Deno.test("offices: a phone alone that answers wrongly is back a minute after it was mended", () => {
   const office = new Office().add({ ...BURSTING, start: 0 }).run(10 * SECOND);
   assert.equal(office.simulation.blocks.length, 1);

@@ -24,6 +24,7 @@ export function policyOf(config: Config, exempt: AddressSet): PenaltyPolicy {
     patienceMs: config.patience * 1000,
     creditMs: config.credit * 1000,
     forgetMs: config.forget * 1000,
+    doubtMs: 1000 * (config.bantime > 0 ? Math.min(config.doubt, config.bantime) : config.doubt),
     ipv6Prefix: config.ipv6Prefix,
     nat64: config.nat64,
     exempt,

@@ -8,8 +8,28 @@ import { forgetOldest } from "./bounded_map.ts";
 import type { HostKey } from "./host_key.ts";
 import { LATE_MS } from "./late_attempts.ts";
 
+/**
+ * After the end of a block what was repeated into it arrives again, in milliseconds: requests over UDP are sent again each
+ * 4 s (T2; RFC 3261, section 17.1.2.2, Timer E).
+ */
+export const BACK_MS = 5_000;
+
+/** Wrong answers that come within so long are a phone's to one challenge, in milliseconds: baresip gives fifteen in 5 to 14. */
+export const FORBORNE_MS = 15;
+
+/** Most of these. */
+export const FORBORNE_MAX = 15;
+
 /** Most hosts of which that is known; the one that was blocked longest ago goes first. */
 export const ROWS_MAX = 65_536;
+
+interface Row {
+  readonly count: number;
+  readonly at: number;
+  /** When it was forborne first after this block, and how often. */
+  forborneAt: number;
+  forborne: number;
+}
 
 /**
  * Rows of short blocks: each next one is longer, until a login or time ends the row.
@@ -24,7 +44,7 @@ export const ROWS_MAX = 65_536;
  */
 export class OffenceRows {
   /** The one that was blocked longest ago comes first. */
-  readonly #rows = new Map<HostKey, { count: number; at: number }>();
+  readonly #rows = new Map<HostKey, Row>();
 
   /** Number of hosts. */
   get size(): number {
@@ -47,9 +67,29 @@ export class OffenceRows {
     const before = row !== undefined && now - row.at <= forgetMs ? Math.min(row.count, most) : 0;
     // Deleted and added again, so that the map is in the order of the blocks.
     this.#rows.delete(host);
-    this.#rows.set(host, { count: before + 1, at: now });
+    this.#rows.set(host, { count: before + 1, at: now, forborneAt: 0, forborne: 0 });
     forgetOldest(this.#rows, ROWS_MAX);
     return before;
+  }
+
+  /**
+   * Whether a further block is to be forborne. The phone with the wrong password repeats its request into the first block
+   * of its row, and so is the first to be heard at its end; all others behind its address have given up meanwhile, and
+   * rest. Once, that costs no block, so that they can show that they are there.
+   *
+   * @param host who
+   * @param now clock value, in milliseconds
+   * @param blockMs how long the first block lasts, in milliseconds
+   */
+  forbears(host: HostKey, now: number, blockMs: number): boolean {
+    const row = this.#rows.get(host);
+    if (row === undefined || row.count !== 1) return false;
+    const back = now - row.at - blockMs;
+    if (back < 0 || back > BACK_MS || row.forborne >= FORBORNE_MAX) return false;
+    if (row.forborne === 0) row.forborneAt = now;
+    if (now - row.forborneAt > FORBORNE_MS) return false;
+    row.forborne++;
+    return true;
   }
 
   /** Whether a host was blocked and has not logged in since. */

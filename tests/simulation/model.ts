@@ -99,6 +99,7 @@ export const RULES = [
   "grounds: attempts",
   "proven",
   "not proven",
+  "doubt: forborne at the end of the first block",
   "row: late, the same block",
   "row: ended by a login",
   "row: forgotten",
@@ -174,6 +175,13 @@ interface Host {
   readonly accounts: Map<string, number>;
 }
 
+interface Row {
+  readonly count: number;
+  readonly at: number;
+  /** When it was forborne after this block. */
+  readonly forborne: number[];
+}
+
 interface Network {
   strange: number;
   own: number;
@@ -228,8 +236,8 @@ export class Model {
   #hosts = new Map<string, Host>();
   #networks = new Map<string, Network>();
   /** Short blocks in a row: for a single session, and of who belongs here. */
-  #doubts = new Map<string, { count: number; at: number }>();
-  #shorts = new Map<string, { count: number; at: number }>();
+  #doubts = new Map<string, Row>();
+  #shorts = new Map<string, Row>();
   /** What others' failures were forgiven to whom. */
   #forgiven = new Map<string, { points: number; at: number }>();
   #rules: Rules;
@@ -606,6 +614,10 @@ export class Model {
       : host.sessions.size === 1
       ? "single session"
       : "attempts";
+    if (grounds === "single session" && this.#isForborne(host.address, now)) {
+      this.#visit("doubt: forborne at the end of the first block");
+      return this.#forbear(host);
+    }
     this.#drop(host);
     const row = grounds === "single session"
       ? this.#next(this.#doubts, host.address, this.#rules.forget, now)
@@ -619,6 +631,32 @@ export class Model {
       )
       : 0;
     this.#block(host.address, grounds, row, host.proven >= limit, wall);
+  }
+
+  /** Whether it is heard first at the end of its first block, and answers many times at once. */
+  #isForborne(address: string, now: number): boolean {
+    const { doubt, bantime } = this.#rules;
+    const length = bantime > 0 ? Math.min(doubt, bantime) : doubt;
+    const row = this.#doubts.get(address);
+    if (length === 0 || row === undefined || row.count !== 1) return false;
+    const back = now - row.at - length;
+    if (back < 0 || back > 5 * SECOND || row.forborne.length >= 15) return false;
+    if (now - (row.forborne[0] ?? now) > 15) return false;
+    return row.forborne.push(now) > 0;
+  }
+
+  #forbear(host: Host): void {
+    const forborne = host.points - host.soft - 5;
+    this.#takeFromAccounts(host, forborne);
+    const network = this.#networkOf(host.address);
+    if (network !== undefined) this.#forgiveNetwork(network, host, forborne, 5);
+    for (const attempt of host.attempts) {
+      attempt.waiting = false;
+      attempt.challengeCost = 0;
+    }
+    host.points = 5;
+    host.soft = 0;
+    host.proven = Math.max(0, host.proven - forborne);
   }
 
   #failNetwork(
@@ -688,7 +726,7 @@ export class Model {
 
   /** How many blocks of a row came before. */
   #next(
-    rows: Map<string, { count: number; at: number }>,
+    rows: Map<string, Row>,
     target: string,
     forget: number,
     now: number,
@@ -704,7 +742,7 @@ export class Model {
     const count = row === undefined || forgotten ? 0 : row.count;
     if (count > most) this.#visit("row: does not grow soon after a login");
     const before = Math.min(count, most);
-    rows.set(target, { count: before + 1, at: now });
+    rows.set(target, { count: before + 1, at: now, forborne: [] });
     return before;
   }
 
