@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type AddressSet, isLoopback, overlaps } from "./address.ts";
+import { type AddressSet, isLoopback, networkOf, overlaps } from "./address.ts";
 import { registeredAddresses } from "./ami/contacts.ts";
 import { AmiClient, type AmiClientOptions, LoginRefusedError } from "./ami/client.ts";
 import { literalPeers } from "./ami/dial.ts";
@@ -265,9 +265,17 @@ export class Daemon {
   worstHosts(count: number): HostStatus[] {
     // A host that has just been blocked may be here again, with what was under way.
     return this.table.worst(WORST_LOOKED_AT_FACTOR * count, this.#clock.now())
-      .filter(({ host }) => this.#list.get(host) === undefined)
+      .filter(({ host }) => !this.#isBlocked(host))
       .slice(0, count)
       .map((host) => ({ ...host, lastAt: this.#toWallClock(host.lastAt) }));
+  }
+
+  /** Whether a host is blocked, by itself or with its IPv6 network. */
+  #isBlocked(host: string): boolean {
+    if (this.#list.get(host) !== undefined) return true;
+    if (!host.includes(":")) return false;
+    return this.#list.get(networkOf(host, this.#config.ipv6Prefix)) !== undefined &&
+      !this.table.isInGoodStanding(host, this.#clock.now());
   }
 
   /** Time of day since which Asterisk's events arrive, in milliseconds since 1970; `undefined` when they do not. */

@@ -192,6 +192,16 @@ Deno.test("daemon: attempts under way when a host was blocked are counted and to
   });
 });
 
+Deno.test("daemon: who is blocked with their network is not shown as not blocked yet", async () => {
+  await withDaemon({}, async (daemon, asterisk) => {
+    for (let i = 1; i <= 3; i++) await asterisk.send(wrongAnswer(`2001:db8:0:1::${i}`));
+    await asterisk.send(wrongAnswer("2001:db8:0:2::1"));
+    await until("all is read", () => daemon.counters.eventsTotal >= 4);
+    await until("it is blocked", () => daemon.list.get("2001:db8:0:1::/64") !== undefined);
+    assert.deepEqual(daemon.worstHosts(10).map(({ host }) => host), ["2001:db8:0:2::1"]);
+  });
+});
+
 Deno.test("daemon: failures behind an address that is never blocked are counted by cause, and told with what helps", async () => {
   await withDaemon({ trust: ["198.51.100.7"] }, async (daemon, asterisk, _notices, lines) => {
     for (let i = 0; i < 3; i++) await asterisk.send(wrongAnswer("127.0.0.1"));
