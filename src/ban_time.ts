@@ -123,7 +123,9 @@ function configured(times: BanTimes, before: number, proven: boolean): number | 
   if (times.bantime === 0) {
     return proven ? undefined : Math.min(UNPROVEN_BAN_MS * 2 ** before, UNPROVEN_BAN_MS_MAX);
   }
-  const grown = times.bantime * times.bantimeFactor ** before * 1000;
+  // What a forger can bring about grows no longer than it would by default.
+  const most = proven ? Infinity : Math.max(times.bantime * 1000, UNPROVEN_BAN_MS_MAX);
+  const grown = Math.min(times.bantime * times.bantimeFactor ** before * 1000, most);
   const bounded = times.bantimeMax > 0 ? Math.min(grown, times.bantimeMax * 1000) : grown;
   return bounded > BAN_MS_MAX ? undefined : Math.round(bounded);
 }

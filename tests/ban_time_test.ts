@@ -38,12 +38,12 @@ Deno.test("ban time: for ever by default, fixed, growing, bounded", () => {
       3_600_000,
       3_600_000,
     ]);
-    assert.equal(
-      banTime({ ...growing, bantimeMax: 0 }, 1_000, grounds),
-      undefined,
-      "longer than anybody lives",
-    );
   }
+  const unbounded = { ...fixed, bantimeFactor: 2 };
+  assert.equal(banTime(unbounded, 1_000, PROVEN), undefined, "longer than anybody lives");
+  assert.equal(banTime(unbounded, 1_000, FORGEABLE), UNPROVEN_BAN_MS_MAX);
+  const long = { ...unbounded, bantime: 30 * 86_400 };
+  assert.equal(banTime(long, 1_000, FORGEABLE), 30 * 86_400_000, "as it is configured");
 });
 
 Deno.test("ban time: attempts whose address may be forged never block for ever by default", () => {

@@ -834,7 +834,8 @@ export class Model {
       return Math.min(ban, 7 * DAY);
     }
     this.#visit("ban: configured");
-    const grown = bantime * bantimeFactor ** before;
+    const most = proven ? Infinity : Math.max(bantime, 7 * DAY);
+    const grown = Math.min(bantime * bantimeFactor ** before, most);
     if (grown > bantime) this.#visit("ban: grown");
     if (bantimeMax === 0 || grown <= bantimeMax) return grown;
     this.#visit("ban: bounded");
