@@ -243,8 +243,6 @@ export class AmiClient {
     // A reader of its own: see #read.
     const reader = new EventReader({
       ...this.#handlers,
-      event: (event, verdict) => this.#handlers.event(event, verdict),
-      tampered: (what, buffer, start, end) => this.#handlers.tampered(what, buffer, start, end),
       response: (buffer, start, end) => this.#answered(latin1(buffer, start, end)),
       isListed: (buffer, start, end) => this.#isListed(buffer, start, end),
       banner: (line) => this.#banner = line,
