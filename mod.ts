@@ -26,7 +26,7 @@
  * @module
  */
 
-export * from "./src/address.ts";
+export * from "./src/address/address.ts";
 export * from "./src/clock.ts";
 export { Framer, type FramerHandlers, MESSAGE_BYTES_MAX, type Skipped } from "./src/ami/framer.ts";
 export {
@@ -62,8 +62,8 @@ export {
   type PenaltyPolicy,
   PenaltyTable,
   type Tally,
-} from "./src/penalties.ts";
-export { type BanGrounds, banTime, type BanTimes } from "./src/ban_time.ts";
+} from "./src/penalties/penalty_table.ts";
+export { type BanGrounds, banTime, type BanTimes } from "./src/penalties/ban_time.ts";
 export {
   type Block,
   type BlockEntry,
@@ -78,7 +78,7 @@ export {
   type OpenOptions,
   type PastBlock,
   type RowPage,
-} from "./src/block_list.ts";
+} from "./src/blocks/database.ts";
 export {
   type ComparisonTurns,
   DurableBlockList,
@@ -87,7 +87,7 @@ export {
   type ListChange,
   type SalvageReport,
   type StartReport,
-} from "./src/durable_block_list.ts";
+} from "./src/blocks/written_block_list.ts";
 export {
   type Backend,
   type Entry,
@@ -117,5 +117,5 @@ export {
   type EnforcerStatus,
   type FamilyStatus,
   type SortedEntries,
-} from "./src/firewall/enforcer.ts";
+} from "./src/firewall/firewall.ts";
 export { Foresight, type ForesightOptions } from "./src/firewall/foresight.ts";

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { recording } from "../tests/recordings.ts";
-import { printEvent } from "../tests/asterisk_events.ts";
+import { recording } from "../tests/support/recordings.ts";
+import { printEvent } from "../tests/support/asterisk_events.ts";
 
 const FIRST_OCTET = 100;
 const OCTETS = 256 - FIRST_OCTET;

@@ -7,10 +7,10 @@
  */
 
 import { parseArgs } from "node:util";
-import type { BlockList, NewBlock } from "./block_list.ts";
-import type { Config } from "./config.ts";
-import type { ExemptSet } from "./exempt.ts";
-import type { Status } from "./status.ts";
+import type { BlockList, NewBlock } from "./blocks/database.ts";
+import type { Config } from "./config/config.ts";
+import type { ExemptSet } from "./address/exempt.ts";
+import type { Status } from "./telemetry/status.ts";
 import { VERSION } from "./version.ts";
 
 /** Exit codes. */
@@ -178,10 +178,10 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 async function runWithConfig(invocation: Invocation): Promise<number> {
-  const { formatProblem, readConfig } = await import("./config.ts");
+  const { formatProblem, readConfig } = await import("./config/config.ts");
   const { config, problems, warnings } = readConfig(invocation.config);
   if (invocation.command === "check") {
-    const { check } = await import("./check.ts");
+    const { check } = await import("./commands/check/check.ts");
     return await check(invocation, { config, problems, warnings }, print);
   }
   for (
@@ -200,15 +200,15 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
     case "del":
       return await changeBlocks(config, invocation.command);
     case "status": {
-      const { printStatus } = await import("./status.ts");
+      const { printStatus } = await import("./telemetry/status.ts");
       return await printStatus(config, invocation.json, print, complain);
     }
     case "replay": {
-      const { replay } = await import("./replay.ts");
+      const { replay } = await import("./commands/replay/replay.ts");
       return await replay(config, invocation, print, complain);
     }
     default: {
-      const { runDaemon } = await import("./daemon.ts");
+      const { runDaemon } = await import("./daemon/daemon.ts");
       return await runDaemon(config, invocation);
     }
   }
@@ -216,8 +216,8 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
 
 async function listBlocks(config: Config, json: boolean): Promise<number> {
   const [blockList, { formatBlock, formatBlockJson }] = await Promise.all([
-    import("./block_list.ts"),
-    import("./block_lines.ts"),
+    import("./blocks/database.ts"),
+    import("./blocks/block_lines.ts"),
   ]);
   const { BlockList, BlockListError, hasEnded } = blockList;
   let list: BlockList;
@@ -254,7 +254,7 @@ async function changeBlocks(config: Config, command: "add" | "del"): Promise<num
     );
     return EXIT.problem;
   }
-  const { parseBlockLine } = await import("./block_lines.ts");
+  const { parseBlockLine } = await import("./blocks/block_lines.ts");
   const now = Date.now();
   const blocks: (NewBlock & { line: number })[] = [];
   let bad = 0;
@@ -279,8 +279,8 @@ async function addBlocks(
   now: number,
 ): Promise<number> {
   const [{ BlockList, hasEnded }, { protectedBy }] = await Promise.all([
-    import("./block_list.ts"),
-    import("./exempt.ts"),
+    import("./blocks/database.ts"),
+    import("./address/exempt.ts"),
   ]);
   const whyNot = protectedBy(await exemptNow(config));
   let refused = 0;
@@ -313,9 +313,9 @@ async function addBlocks(
  */
 async function exemptNow(config: Config): Promise<ExemptSet> {
   const [{ exemptAddresses, ExemptSet }, { literalPeers }, socket] = await Promise.all([
-    import("./exempt.ts"),
+    import("./address/exempt.ts"),
     import("./ami/dial.ts"),
-    import("./status_socket.ts"),
+    import("./telemetry/status_socket.ts"),
   ]);
   const seen = exemptAddresses(config.trust, literalPeers(config.host));
   try {
@@ -335,7 +335,7 @@ async function removeBlocks(
   config: Config,
   blocks: readonly (NewBlock & { line: number })[],
 ): Promise<number> {
-  const { BlockList } = await import("./block_list.ts");
+  const { BlockList } = await import("./blocks/database.ts");
   const list = BlockList.open(config.database);
   const removed = new Set(list.remove(blocks.map((block) => block.target)));
   const absent = blocks.filter((block) => !removed.has(block.target));
@@ -370,7 +370,7 @@ async function relatedTargets(
   targets: readonly string[],
   blocked: readonly string[],
 ): Promise<Map<string, string[]>> {
-  const { AddressSet, overlaps } = await import("./address.ts");
+  const { AddressSet, overlaps } = await import("./address/address.ts");
   const any = new AddressSet(targets);
   const related = blocked.filter((candidate) => any.overlaps(candidate)).sort();
   return new Map(targets.map((target) => [
@@ -416,7 +416,7 @@ function writeAll(to: { writeSync(bytes: Uint8Array): number }, text: string): v
 
 /** An error in words for an administrator. */
 async function describeFailure(error: unknown): Promise<string> {
-  const { BlockListError } = await import("./block_list.ts");
+  const { BlockListError } = await import("./blocks/database.ts");
   if (error instanceof BlockListError) return `ampere: ${error.message}\n${error.advice}`;
   if (error instanceof Error) return `ampere: ${error.message}`;
   return `ampere: ${String(error)}`;

@@ -6,7 +6,7 @@
  */
 
 import { fstatSync } from "node:fs";
-import { LogQueue } from "./log_queue.ts";
+import { LogQueue } from "./text/log_queue.ts";
 
 /** How important a line is, in ascending order. */
 export type LogLevel = "debug" | "info" | "warn" | "error";

@@ -23,7 +23,7 @@ import {
   isBlockedBy,
 } from "../tests/e2e/ground_truth.ts";
 import { Program, runToEnd } from "../tests/e2e/program.ts";
-import { eventTime, type Recording, recordings } from "../tests/recordings.ts";
+import { eventTime, type Recording, recordings } from "../tests/support/recordings.ts";
 import { permissionFlags, PROJECT } from "./compile.ts";
 
 const DEFAULT_RECORDING = "ast22-mixed";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { parseAddress } from "../address.ts";
+import { parseAddress } from "../address/address.ts";
 import { type Answer, ANSWER_MS, type ListEntry } from "./client.ts";
 
 /** Endpoints of PJSIP whose settings are asked for, one after the other: an office has fewer. */

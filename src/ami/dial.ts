@@ -5,7 +5,7 @@
  */
 
 import { isIP } from "node:net";
-import { parseAddress } from "../address.ts";
+import { parseAddress } from "../address/address.ts";
 
 /** How long connecting may take in all, in milliseconds. */
 export const CONNECT_MS = 5_000;

@@ -12,7 +12,7 @@
  * @module
  */
 
-import { parseAddress } from "../address.ts";
+import { parseAddress } from "../address/address.ts";
 import { findLastRemote, latin1 } from "./framer.ts";
 
 /**

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Family } from "../address.ts";
+import type { Family } from "../address/address.ts";
 
 /** A target that is to be blocked. */
 export interface Entry {

@@ -4,11 +4,11 @@
  * @module
  */
 
-import { type AddressSet, type Family, familyOf } from "../address.ts";
-import { hasEnded } from "../block_list/block.ts";
+import { type AddressSet, type Family, familyOf } from "../address/address.ts";
+import { hasEnded } from "../blocks/block.ts";
 import { type Clock, sleep, systemClock } from "../clock.ts";
 import type { Backend, Entry } from "./backend.ts";
-import type { SortedEntries } from "./enforcer.ts";
+import type { SortedEntries } from "./firewall.ts";
 
 /** What a {@linkcode Foresight} needs. */
 export interface ForesightOptions {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Family } from "../address.ts";
+import type { Family } from "../address/address.ts";
 import {
   type Backend,
   type Entry,

@@ -6,7 +6,7 @@
  */
 
 import { setImmediate } from "node:timers/promises";
-import { type Family, parseTarget } from "../address.ts";
+import { type Family, parseTarget } from "../address/address.ts";
 import {
   type Backend,
   type Entry,

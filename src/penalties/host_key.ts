@@ -4,7 +4,7 @@
  * @module
  */
 
-import { AddressSet, ipv4In, networkOf } from "../address.ts";
+import { AddressSet, ipv4In, networkOf } from "../address/address.ts";
 import { ipv4Number, ipv4Text } from "../ami/security_event.ts";
 
 /**

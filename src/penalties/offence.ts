@@ -5,12 +5,12 @@
  * @module
  */
 
-import type { AddressSet } from "../address.ts";
-import { banTime, isShort } from "../ban_time.ts";
-import type { NewBlock } from "../block_list/block.ts";
-import type { Config } from "../config.ts";
-import type { Offence, PenaltyPolicy } from "../penalties.ts";
-import { reasonOf } from "../reason.ts";
+import type { AddressSet } from "../address/address.ts";
+import { banTime, isShort } from "./ban_time.ts";
+import type { NewBlock } from "../blocks/block.ts";
+import type { Config } from "../config/config.ts";
+import type { Offence, PenaltyPolicy } from "./penalty_table.ts";
+import { reasonOf } from "./reason.ts";
 
 /**
  * The rules of the penalty table.

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { bytesOf } from "../asterisk_events.ts";
+import { bytesOf } from "../support/asterisk_events.ts";
 import { pick, type Random } from "./random.ts";
 
 /** Sizes of the pieces in which a recording is sent, in bytes: within a line, within a message, over several. */

@@ -1,9 +1,9 @@
 /** The compiled program on a machine of its own, at its default paths, used as a person uses it. */
 
 import assert from "node:assert/strict";
-import { askStatus, statusSocketPath } from "../../src/status_socket.ts";
-import { remoteOf, wrongAnswer } from "../asterisk_events.ts";
-import { sh, until } from "../namespace.ts";
+import { askStatus, statusSocketPath } from "../../src/telemetry/status_socket.ts";
+import { remoteOf, wrongAnswer } from "../support/asterisk_events.ts";
+import { sh, until } from "../support/namespace.ts";
 import { type AmiClientOfServer, AmiServer } from "./ami_server.ts";
 import { blockedIn, emptyFirewall, makeChain, must, onOwnMachine } from "./machine.ts";
 import { type Outcome, Program, runToEnd, type StartOptions } from "./program.ts";

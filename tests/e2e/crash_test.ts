@@ -7,8 +7,8 @@
  */
 
 import assert from "node:assert/strict";
-import { wrongAnswer } from "../asterisk_events.ts";
-import { addresses, until } from "../namespace.ts";
+import { wrongAnswer } from "../support/asterisk_events.ts";
+import { addresses, until } from "../support/namespace.ts";
 import { type AmiClientOfServer, AmiServer, isEndOfConnection } from "./ami_server.ts";
 import { blockedIn, makeChain, must, onOwnMachine } from "./machine.ts";
 import { Program } from "./program.ts";

@@ -5,8 +5,8 @@
  * @module
  */
 
-import { parseAddress } from "../../src/address.ts";
-import { EARNED, type Truth } from "../recordings.ts";
+import { parseAddress } from "../../src/address/address.ts";
+import { EARNED, type Truth } from "../support/recordings.ts";
 import { latin1 } from "./ami_server.ts";
 
 /** Refusals that mean "not now" and happen to phones of the house. */

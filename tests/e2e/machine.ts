@@ -5,7 +5,7 @@
  * @module
  */
 
-import { sh } from "../namespace.ts";
+import { sh } from "../support/namespace.ts";
 import { compiledAmpere } from "./executable.ts";
 
 /** Names the executable, in the process that runs inside. */

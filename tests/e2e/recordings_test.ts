@@ -8,9 +8,9 @@
  */
 
 import assert from "node:assert/strict";
-import { challengeSent } from "../asterisk_events.ts";
-import { type Recording, recordings } from "../recordings.ts";
-import { until } from "../namespace.ts";
+import { challengeSent } from "../support/asterisk_events.ts";
+import { type Recording, recordings } from "../support/recordings.ts";
+import { until } from "../support/namespace.ts";
 import { AmiServer, conversationOf } from "./ami_server.ts";
 import { deedsOf, demandOf, isBlockedBy } from "./ground_truth.ts";
 import { blockedIn, makeChain, onOwnMachine } from "./machine.ts";

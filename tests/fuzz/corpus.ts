@@ -5,7 +5,7 @@
  */
 
 import { latin1 } from "../../src/ami/framer.ts";
-import { recordings } from "../recordings.ts";
+import { recordings } from "../support/recordings.ts";
 
 /** Most bytes that are taken of one recording. */
 const RECORDING_BYTES_MAX = 40_000;

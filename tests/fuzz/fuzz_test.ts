@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { AddressSet, overlaps, parseAddress, parseTarget } from "../../src/address.ts";
+import { AddressSet, overlaps, parseAddress, parseTarget } from "../../src/address/address.ts";
 import { parseMessage, SecurityEvent } from "../../src/ami/security_event.ts";
-import { parseConfig } from "../../src/config.ts";
-import { bytesOf, printEvent } from "../asterisk_events.ts";
+import { parseConfig } from "../../src/config/config.ts";
+import { bytesOf, printEvent } from "../support/asterisk_events.ts";
 import { describeFinding, tryMany } from "./fuzz.ts";
 import { TARGETS } from "./targets.ts";
 

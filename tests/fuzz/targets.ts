@@ -13,7 +13,7 @@ import {
   overlaps,
   parseAddress,
   parseTarget,
-} from "../../src/address.ts";
+} from "../../src/address/address.ts";
 import { EventReader, type EventReaderHandlers } from "../../src/ami/event_reader.ts";
 import {
   Framer,
@@ -29,16 +29,16 @@ import {
   TEXT_CHARACTERS_MAX,
 } from "../../src/ami/security_event.ts";
 import { SecurityLogReader } from "../../src/ami/security_log.ts";
-import { formatBlock, formatBlockJson, parseBlockLine } from "../../src/block_lines.ts";
-import { boundedNew } from "../../src/block_list/block.ts";
-import { describeConfig, formatProblem, parseConfig } from "../../src/config.ts";
+import { formatBlock, formatBlockJson, parseBlockLine } from "../../src/blocks/block_lines.ts";
+import { boundedNew } from "../../src/blocks/block.ts";
+import { describeConfig, formatProblem, parseConfig } from "../../src/config/config.ts";
 import { isSafeTarget } from "../../src/firewall/backend.ts";
 import { readTarget } from "../../src/firewall/iptables.ts";
 import { escapeText } from "../../src/log.ts";
-import { CHALLENGE_POINTS } from "../../src/penalties.ts";
-import { type EventFields, printEvent } from "../asterisk_events.ts";
+import { CHALLENGE_POINTS } from "../../src/penalties/penalty_table.ts";
+import { type EventFields, printEvent } from "../support/asterisk_events.ts";
 import type { Dice } from "../simulation/dice.ts";
-import { TableBench } from "../table_bench.ts";
+import { TableBench } from "../support/table_bench.ts";
 import {
   ADDRESSES,
   BLOCK_LINES,

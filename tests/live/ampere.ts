@@ -5,10 +5,10 @@
  */
 
 import assert from "node:assert/strict";
-import type { Status } from "../../src/status.ts";
+import type { Status } from "../../src/telemetry/status.ts";
 import { blockedIn, emptyFirewall, must } from "../e2e/machine.ts";
 import { type Outcome, Program, runToEnd } from "../e2e/program.ts";
-import { until } from "../namespace.ts";
+import { until } from "../support/namespace.ts";
 import { AMPERE_CFG, FIREWALL_COMMANDS } from "./readme.ts";
 
 const CONFIG = "/etc/ampere/ampere.cfg";

@@ -7,7 +7,7 @@
 import { rootOf, type Server } from "../../tools/asterisk.ts";
 import { must, onOwnMachine } from "../e2e/machine.ts";
 import { Program } from "../e2e/program.ts";
-import { sh } from "../namespace.ts";
+import { sh } from "../support/namespace.ts";
 
 /** Where AMI listens. */
 export const AMI_PORT = 5038;

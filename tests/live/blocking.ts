@@ -9,7 +9,7 @@
 
 import assert from "node:assert/strict";
 import type { Server } from "../../tools/asterisk.ts";
-import { until } from "../namespace.ts";
+import { until } from "../support/namespace.ts";
 import { Ampere, check, CONFIGURATION, install } from "./ampere.ts";
 import { Asterisk, hostOf } from "./asterisk.ts";
 import { isRefused } from "./packet.ts";

@@ -8,8 +8,8 @@
 import assert from "node:assert/strict";
 import type { Server } from "../../tools/asterisk.ts";
 import { latin1 } from "../e2e/ami_server.ts";
-import { FakeAsterisk } from "../fake_asterisk.ts";
-import { until } from "../namespace.ts";
+import { FakeAsterisk } from "../support/fake_asterisk.ts";
+import { until } from "../support/namespace.ts";
 import { AMI_PORT, Asterisk } from "./asterisk.ts";
 import { UNFILTERED } from "./blocking.ts";
 import { pbx } from "./pbx.ts";

@@ -6,7 +6,7 @@
 
 import assert from "node:assert/strict";
 import type { Server } from "../../tools/asterisk.ts";
-import { until } from "../namespace.ts";
+import { until } from "../support/namespace.ts";
 import { Ampere } from "./ampere.ts";
 import { Asterisk, hostOf } from "./asterisk.ts";
 import { guess, guessUntilBlocked, LOYALTY, nothingTampered } from "./blocking.ts";

@@ -6,7 +6,7 @@
 
 import { must } from "../e2e/machine.ts";
 import { Program } from "../e2e/program.ts";
-import { sh, until } from "../namespace.ts";
+import { sh, until } from "../support/namespace.ts";
 
 /** Where the PBX is for the sites: each has a network of 256 addresses of this, and the PBX the first. */
 const PBX_NETWORK = "198.19.";

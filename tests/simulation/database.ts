@@ -18,8 +18,8 @@ import {
   type OpenOptions,
   type PastBlock,
   type RowPage,
-} from "../../src/block_list.ts";
-import { boundedNew, boundedTime, mergeBlock } from "../../src/block_list/block.ts";
+} from "../../src/blocks/database.ts";
+import { boundedNew, boundedTime, mergeBlock } from "../../src/blocks/block.ts";
 
 /** What is the matter with the disk. */
 export type DiskFault = Extract<DatabaseFault, "busy" | "full" | "readonly" | "io">;

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Family } from "../../src/address.ts";
+import type { Family } from "../../src/address/address.ts";
 
 /** What a program has to say when it ends. */
 export interface Ending {

@@ -5,8 +5,8 @@
  */
 
 import { DatabaseSync } from "node:sqlite";
-import { type Block, BlockList, BlockListError, type NewBlock } from "../../src/block_list.ts";
-import { DurableBlockList } from "../../src/durable_block_list.ts";
+import { type Block, BlockList, BlockListError, type NewBlock } from "../../src/blocks/database.ts";
+import { DurableBlockList } from "../../src/blocks/written_block_list.ts";
 import type { Dice } from "./dice.ts";
 import { Disk, type DiskFault, withDisks } from "./database.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type EventFields, printEvent, remoteOf } from "../asterisk_events.ts";
+import { type EventFields, printEvent, remoteOf } from "../support/asterisk_events.ts";
 import type { Said } from "./asterisk.ts";
 import type { Dice } from "./dice.ts";
 import type { Happening } from "./model.ts";

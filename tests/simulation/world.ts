@@ -5,11 +5,11 @@
  */
 
 import { createHash } from "node:crypto";
-import { AddressSet, networksAround } from "../../src/address.ts";
-import type { NewBlock } from "../../src/block_list.ts";
-import { type Config, DEFAULT_CONFIG, VERIFY_MAX } from "../../src/config.ts";
-import { Daemon, type DaemonList, TICK_MS } from "../../src/daemon.ts";
-import type { DurableBlockList } from "../../src/durable_block_list.ts";
+import { AddressSet, networksAround } from "../../src/address/address.ts";
+import type { NewBlock } from "../../src/blocks/database.ts";
+import { type Config, DEFAULT_CONFIG, VERIFY_MAX } from "../../src/config/config.ts";
+import { Daemon, type DaemonList, TICK_MS } from "../../src/daemon/daemon.ts";
+import type { DurableBlockList } from "../../src/blocks/written_block_list.ts";
 import type { Backend } from "../../src/firewall/backend.ts";
 import { Foresight } from "../../src/firewall/foresight.ts";
 import { IpsetBackend } from "../../src/firewall/ipset.ts";

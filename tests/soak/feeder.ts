@@ -6,7 +6,7 @@
  */
 
 import { readOptions, wholeNumber } from "../../tools/options.ts";
-import { bytesOf, printEvent, remoteOf } from "../asterisk_events.ts";
+import { bytesOf, printEvent, remoteOf } from "../support/asterisk_events.ts";
 import { type AmiClientOfServer, AmiServer } from "../e2e/ami_server.ts";
 import { Dice } from "../simulation/dice.ts";
 

@@ -9,13 +9,13 @@
 
 import { fileURLToPath } from "node:url";
 import { readOptions, refuse, wholeNumber } from "../../tools/options.ts";
-import { BlockList } from "../../src/block_list.ts";
-import type { Status } from "../../src/status.ts";
-import { askStatus, statusSocketPath } from "../../src/status_socket.ts";
+import { BlockList } from "../../src/blocks/database.ts";
+import type { Status } from "../../src/telemetry/status.ts";
+import { askStatus, statusSocketPath } from "../../src/telemetry/status_socket.ts";
 import { compiledAmpere } from "../e2e/executable.ts";
 import { FAMILIES, makeChain, must } from "../e2e/machine.ts";
 import { Program, runToEnd } from "../e2e/program.ts";
-import { sh, until } from "../namespace.ts";
+import { sh, until } from "../support/namespace.ts";
 import { Dice } from "../simulation/dice.ts";
 import type { FeederReport } from "./feeder.ts";
 

@@ -1,0 +1,124 @@
+/**
+ * A block list that is kept in memory only: for a dry run, which must not decide what is blocked at the next real start.
+ *
+ * @module
+ */
+
+import { type Block, boundedNew, hasEnded, mergeBlock, type NewBlock } from "./block.ts";
+
+/** Where the stored blocks are read from; `BlockList` is one. */
+export interface StoredBlocks {
+  all(): Block[];
+  standing(): ReadonlyMap<string, number>;
+  timesOf(target: string): number;
+  birth(): number | undefined;
+  close(): void;
+}
+
+/**
+ * The list of a dry run: begins with what is stored, and forgets its changes.
+ *
+ * @example
+ * ```ts
+ * import { MemoryBlockList } from "./dry_run_block_list.ts";
+ *
+ * const list = new MemoryBlockList("(memory)");
+ * list.remove(["203.0.113.5"]);
+ * ```
+ */
+export class MemoryBlockList {
+  readonly path: string;
+  readonly owed = 0;
+  readonly trouble = undefined;
+  /** See `DurableBlockList.bornAt`. */
+  readonly bornAt: number;
+  readonly #blocks = new Map<string, Block>();
+  readonly #times = new Map<string, number>();
+  readonly #stored: StoredBlocks | undefined;
+
+  /**
+   * @param path what it is called in messages
+   * @param stored what it begins with; it is closed with this list
+   * @param now clock value in milliseconds since 1970
+   */
+  constructor(path: string, stored?: StoredBlocks, now: number = Date.now()) {
+    this.path = path;
+    this.bornAt = stored?.birth() ?? now;
+    this.#stored = stored;
+    for (const block of stored?.all() ?? []) this.#blocks.set(block.target, block);
+  }
+
+  get size(): number {
+    return this.#blocks.size;
+  }
+
+  get(target: string): Block | undefined {
+    return this.#blocks.get(target);
+  }
+
+  entries(): Iterable<Block> {
+    return this.#blocks.values();
+  }
+
+  all(): Block[] {
+    return [...this.#blocks.values()].sort((a, b) => a.since - b.since);
+  }
+
+  anyPast(): boolean {
+    return this.#stored !== undefined || this.#times.size > 0;
+  }
+
+  timesOf(target: string): number {
+    return this.#blocks.get(target)?.times ?? this.#times.get(target) ??
+      this.#stored?.timesOf(target) ?? 0;
+  }
+
+  standing(): ReadonlyMap<string, number> {
+    return this.#stored?.standing() ?? new Map();
+  }
+
+  add(blocks: readonly NewBlock[], now: number): true {
+    for (const fresh of blocks) {
+      if (hasEnded(fresh, now)) continue;
+      const { block } = mergeBlock(
+        this.#blocks.get(fresh.target),
+        this.timesOf(fresh.target),
+        boundedNew(fresh),
+        now,
+      );
+      this.#blocks.set(block.target, block);
+    }
+    return true;
+  }
+
+  remove(targets: readonly string[]): true {
+    for (const target of targets) this.#blocks.delete(target);
+    return true;
+  }
+
+  removeEnded(now: number, timeOf: (since?: number) => number = () => now): Block[] {
+    const ended = this.all().filter((block) => hasEnded(block, timeOf(block.since)));
+    for (const { target, times } of ended) {
+      this.#blocks.delete(target);
+      this.#times.set(target, times);
+    }
+    return ended;
+  }
+
+  saveStanding(): true {
+    return true;
+  }
+
+  retry(): true {
+    return true;
+  }
+
+  reload(): { added: string[]; removed: string[]; changed: string[] } {
+    return { added: [], removed: [], changed: [] };
+  }
+
+  close(): number {
+    this.#stored?.close();
+    return 0;
+  }
+}

@@ -1,0 +1,194 @@
+/**
+ * A short connection to AMI, to see what Asterisk answers and sends.
+ *
+ * @module
+ */
+
+import { parseAddress } from "../../address/address.ts";
+import { dial, DialError } from "../../ami/dial.ts";
+import { EventReader } from "../../ami/event_reader.ts";
+import { latin1 } from "../../ami/framer.ts";
+import type { SecurityEvent } from "../../ami/security_event.ts";
+
+/** How long an answer may take, in milliseconds; Asterisk delays that to a wrong login by one second. */
+export const ANSWER_MS = 10_000;
+
+/** What Asterisk answered. */
+export interface Answer {
+  readonly success: boolean;
+  readonly message: string;
+  /** The line `Challenge: …`, if there is one. */
+  readonly challenge: string | undefined;
+}
+
+/** What was seen of one security event. */
+export interface SeenEvent {
+  readonly kind: string;
+  readonly service: string;
+  readonly account: string;
+  readonly address: string;
+}
+
+/** Something hindered the connection, in words. */
+export class SessionError extends Error {
+  override readonly name = "SessionError";
+  /** It is about the name of the host; what is said about Asterisk does not apply then. */
+  readonly aboutName: boolean;
+
+  constructor(message: string, aboutName = false) {
+    super(message);
+    this.aboutName = aboutName;
+  }
+}
+
+/**
+ * One connection.
+ *
+ * @example
+ * ```ts ignore
+ * using session = await AmiSession.open("127.0.0.1", 5038);
+ * const answer = await session.ask("Login", { Username: "ampere", Secret: "secret" });
+ * ```
+ */
+export class AmiSession implements Disposable {
+  readonly events: SeenEvent[] = [];
+  /** Asterisk's first line. */
+  banner: string | undefined;
+  readonly #connection: Deno.TcpConn;
+  readonly #reader: EventReader;
+  #closed = false;
+  #awaited: { id: string; resolve: (answer: Answer) => void } | undefined;
+  /** Called after each read, and at the end. */
+  #onRead = () => {};
+
+  private constructor(connection: Deno.TcpConn) {
+    this.#connection = connection;
+    this.#reader = new EventReader({
+      event: (event) => this.#event(event),
+      response: (buffer, start, end) => this.#response(latin1(buffer, start, end)),
+      tampered: () => {},
+      banner: (line) => this.banner = line,
+    });
+    void this.#read();
+  }
+
+  /**
+   * Connects, by the same code as the daemon.
+   *
+   * @param host name or address
+   * @param port TCP port
+   * @throws {SessionError} saying what hinders
+   */
+  static async open(host: string, port: number): Promise<AmiSession> {
+    try {
+      return new AmiSession(await dial(host, port));
+    } catch (error) {
+      if (!(error instanceof DialError)) throw error;
+      throw new SessionError(error.message, error.aboutName);
+    }
+  }
+
+  /** Address of the other side. */
+  get remoteAddress(): string {
+    return parseAddress(this.#connection.remoteAddr.hostname) ?? "an unknown address";
+  }
+
+  /**
+   * Sends an action and waits for its answer.
+   *
+   * @param action its name
+   * @param headers its further lines
+   * @throws {SessionError} when there is no answer
+   */
+  async ask(action: string, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
+    const id = crypto.randomUUID();
+    const lines = [`Action: ${action}`, `ActionID: ${id}`];
+    for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`);
+    let answer: Answer | undefined;
+    this.#awaited = { id, resolve: (given) => answer = given };
+    void this.#write(new TextEncoder().encode(lines.join("\r\n") + "\r\n\r\n"));
+    await this.waitFor(() => answer !== undefined || this.#closed, ANSWER_MS);
+    if (answer !== undefined) return answer;
+    throw new SessionError(
+      this.#closed
+        ? "the connection was closed before it was answered"
+        : `no answer within ${ANSWER_MS / 1000} s`,
+    );
+  }
+
+  /**
+   * Waits.
+   *
+   * @param holds what for
+   * @param limitMs how long at most, in milliseconds
+   * @returns whether it came
+   */
+  waitFor(holds: () => boolean, limitMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const done = (held: boolean) => {
+        clearTimeout(limit);
+        this.#onRead = () => {};
+        resolve(held);
+      };
+      const limit = setTimeout(() => done(holds()), limitMs);
+      this.#onRead = () => holds() && done(true);
+      this.#onRead();
+    });
+  }
+
+  /** Ends it. */
+  [Symbol.dispose](): void {
+    this.#end();
+  }
+
+  async #read(): Promise<void> {
+    try {
+      for (;;) {
+        const count = await this.#connection.read(this.#reader.space());
+        if (count === null || this.#closed) break;
+        this.#reader.commit(count);
+        this.#reader.settle();
+        this.#onRead();
+      }
+    } catch {
+      // Broken is as good as closed.
+    }
+    this.#end();
+    this.#onRead();
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    try {
+      for (let at = 0; at < bytes.length;) at += await this.#connection.write(bytes.subarray(at));
+    } catch {
+      this.#end();
+      this.#onRead();
+    }
+  }
+
+  #end(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    // close() alone waits for a read that is under way.
+    this.#connection.closeWrite().catch(() => {}).finally(() => this.#connection.close());
+  }
+
+  #event(event: SecurityEvent): void {
+    const { kind, service, account, address } = event;
+    this.events.push({ kind, service, account, address });
+  }
+
+  #response(text: string): void {
+    const lines = text.split("\r\n");
+    const awaited = this.#awaited;
+    if (awaited === undefined || !lines.includes(`ActionID: ${awaited.id}`)) return;
+    this.#awaited = undefined;
+    const value = (name: string) =>
+      lines.find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2);
+    awaited.resolve({
+      success: lines[0] === "Response: Success",
+      message: value("Message") ?? "no reason given",
+      challenge: value("Challenge"),
+    });
+  }
+}

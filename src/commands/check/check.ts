@@ -1,0 +1,138 @@
+/**
+ * `ampere --check`: looks at everything that Ampere needs, and says what mends what is not right. It changes nothing.
+ *
+ * @module
+ */
+
+import {
+  type Config,
+  type ConfigReading,
+  DEFAULT_CONFIG,
+  DEFAULT_CONFIG_FILE,
+  describeConfig,
+  formatProblem,
+} from "../../config/config.ts";
+import { checkAsterisk } from "./asterisk.ts";
+import { checkDatabase } from "./database.ts";
+import { type Finding, formatFinding, ok, problem, warning } from "./finding.ts";
+import { checkFirewall } from "./firewall.ts";
+import { describeDuration } from "../../penalties/reason.ts";
+import type { Status } from "../../telemetry/status.ts";
+import {
+  askStatus,
+  RUN_FOLDER,
+  StatusError,
+  statusSocketPath,
+} from "../../telemetry/status_socket.ts";
+import { styleFor } from "../../text/table.ts";
+
+/** Rights of a file that let others than its user and group do something. */
+const OTHERS = 0o007;
+
+/** What is to be checked; `Invocation` is one. */
+export interface CheckRequest {
+  /** The configuration file that was named. */
+  readonly config: string | undefined;
+  /** Show the values in effect, too. */
+  readonly verbose: boolean;
+}
+
+/**
+ * Checks, and prints each finding as soon as it is there.
+ *
+ * @param request which file
+ * @param reading what the file says
+ * @param print writes to standard output
+ * @returns the exit code: 1 when there is a problem
+ */
+export async function check(
+  request: CheckRequest,
+  reading: ConfigReading,
+  print: (text: string) => number,
+): Promise<number> {
+  const style = styleFor(Deno.stdout);
+  let code = 0;
+  for await (const finding of findings(request, reading)) {
+    print(formatFinding(finding, style));
+    if (finding.level === "problem") code = 1;
+  }
+  return code;
+}
+
+/** All findings, in the order of a packet's way: configuration, firewall, database, Asterisk, daemon. */
+async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGenerator<Finding> {
+  yield* checkConfig(request, reading);
+  const { config } = reading;
+  if (config === undefined) return;
+  yield* await checkFirewall(config);
+  yield checkDatabase(config);
+  yield* await checkAsterisk(config);
+  yield await checkDaemon(config);
+}
+
+function* checkConfig(request: CheckRequest, reading: ConfigReading): Generator<Finding> {
+  const file = request.config ?? DEFAULT_CONFIG_FILE;
+  for (const found of reading.problems) {
+    yield problem(
+      "config",
+      formatProblem(found),
+      found.line === 0
+        ? ""
+        : "correct that line; man ampere and /usr/share/doc/ampere/docs/configuration.md tell each key",
+    );
+  }
+  for (const found of reading.warnings) yield warning("config", formatProblem(found), "");
+  if (reading.config === undefined) return;
+  if (reading.problems.length === 0 && reading.warnings.length === 0) {
+    yield ok("config", `${file} has no mistake`);
+  }
+  if (request.verbose) {
+    for (const [key, value] of describeConfig(reading.config)) {
+      yield ok("config", `${key} = ${value}`);
+    }
+  }
+  if (reading.config.pass === DEFAULT_CONFIG.pass) {
+    yield warning(
+      "config",
+      'the secret of the AMI user is the default one, "ampere"',
+      `choose another one, the same in manager.conf (secret) and in ${file} (pass)`,
+    );
+  }
+  if (isOpenToAll(file)) {
+    yield warning(
+      "config",
+      `everybody on this machine may read ${file} and the secret in it`,
+      `chmod 600 ${file}`,
+    );
+  }
+}
+
+function isOpenToAll(file: string): boolean {
+  try {
+    return ((Deno.statSync(file).mode ?? 0) & OTHERS) !== 0;
+  } catch {
+    return false;
+  }
+}
+
+async function checkDaemon(config: Config): Promise<Finding> {
+  try {
+    const status: Status = JSON.parse(
+      await askStatus(await statusSocketPath(config.database, RUN_FOLDER)),
+    );
+    const text = `the daemon has been running for ${
+      describeDuration(status.uptimeSeconds)
+    } (process ${status.pid})`;
+    return status.asterisk.connectedSince === null
+      ? warning("daemon", `${text}, but is not connected to Asterisk`, "see its log")
+      : ok("daemon", `${text} and is connected to Asterisk`);
+  } catch (error) {
+    if (!(error instanceof StatusError)) throw error;
+    return error.absent
+      ? ok(
+        "daemon",
+        "the daemon does not run at present; it is started with: systemctl start ampere",
+      )
+      : warning("daemon", error.message, error.advice);
+  }
+}

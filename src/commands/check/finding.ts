@@ -1,0 +1,63 @@
+/**
+ * What `ampere --check` finds, one line each.
+ *
+ * @module
+ */
+
+import { escapeText } from "../../log.ts";
+import { PLAIN, type Style } from "../../text/table.ts";
+
+/** How bad it is: `problem` = Ampere cannot protect so, `warning` = it can, but a person should look. */
+export type Level = "ok" | "warning" | "problem";
+
+/** One thing that was looked at. */
+export interface Finding {
+  readonly level: Level;
+  /** What it is about: `config`, `firewall`, `database`, `asterisk`. */
+  readonly about: string;
+  /** What was found, without a full stop. */
+  readonly message: string;
+  /** What mends it, a command or an instruction; empty if there is nothing to mend. */
+  readonly mend: string;
+}
+
+/** A finding that all is well. */
+export function ok(about: string, message: string): Finding {
+  return { level: "ok", about, message, mend: "" };
+}
+
+/** A finding that a person should look at. */
+export function warning(about: string, message: string, mend: string): Finding {
+  return { level: "warning", about, message, mend };
+}
+
+/** A finding that hinders Ampere. */
+export function problem(about: string, message: string, mend: string): Finding {
+  return { level: "problem", about, message, mend };
+}
+
+const LEVEL_WIDTH = "problem".length;
+const ABOUT_WIDTH = "firewall".length;
+
+/** Longest message and mend, in characters. */
+const TEXT_MAX = 1_000;
+
+/**
+ * A finding as a line, and a second one with the mend if there is one.
+ *
+ * @param finding what was found
+ * @param style colours, or none
+ */
+export function formatFinding(finding: Finding, style: Style = PLAIN): string {
+  const { level, about, message, mend } = finding;
+  const paint = { ok: style.good, warning: style.doubtful, problem: style.bad }[level];
+  const line = `${paint(level.padEnd(LEVEL_WIDTH))}  ${about.padEnd(ABOUT_WIDTH)}  ${
+    safe(message)
+  }\n`;
+  return mend === "" ? line : `${line}${" ".repeat(LEVEL_WIDTH)}  mend: ${safe(mend)}\n`;
+}
+
+/** Control characters become visible; quotes and backslashes belong to commands and stay. */
+function safe(text: string): string {
+  return escapeText(text, 2 * TEXT_MAX).replace(/\\(["\\])/g, "$1").slice(0, TEXT_MAX);
+}

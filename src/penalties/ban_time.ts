@@ -1,0 +1,135 @@
+/**
+ * How long an offender is blocked.
+ *
+ * @module
+ */
+
+import type { Offence } from "./penalty_table.ts";
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+
+/**
+ * A host in good standing is blocked for this long the first time, and twice as long each further time until somebody
+ * logs in from it, in milliseconds. An office behind one address is out with whoever guessed there: a phone repeats its
+ * request over UDP for 32 s (RFC 3261, section 17.1.2.2, Timer F), and so does not even notice.
+ */
+export const STANDING_BAN_MS = 30_000;
+
+/** The longest block of a host in good standing, in milliseconds. */
+export const STANDING_BAN_MS_MAX = HOUR_MS;
+
+/** The same when its attempts may have been forged: anybody can send a packet over UDP in its name. */
+export const STANDING_UNPROVEN_BAN_MS_MAX = 10 * MINUTE_MS;
+
+/** The longest block that rests on unanswered challenges, which test no password, in milliseconds. */
+export const UNANSWERED_BAN_MS_MAX = 10 * MINUTE_MS;
+
+/** The second block in a row for a single session is this many times as long as the first. */
+export const DOUBT_FACTOR = 10;
+
+/** So many blocks in a row for a single session are short. */
+export const DOUBTS_MAX = 2;
+
+/**
+ * The first block for attempts that may have been forged where blocks are for ever, in milliseconds. It doubles each time
+ * that the host comes back: who guesses has three attempts in an hour, in two, in four; who was named by a forger is back
+ * by themselves.
+ */
+export const UNPROVEN_BAN_MS = HOUR_MS;
+
+/** The longest such block, in milliseconds. */
+export const UNPROVEN_BAN_MS_MAX = 7 * DAY_MS;
+
+/** Longest ban that is computed, in milliseconds: ten years. More is written as for ever. */
+export const BAN_MS_MAX = 10 * 365 * DAY_MS;
+
+/** The ban times of the configuration, in seconds. */
+export interface BanTimes {
+  /** The first ban; 0: for ever. */
+  readonly bantime: number;
+  /** Each further ban is this many times as long. */
+  readonly bantimeFactor: number;
+  /** No ban is longer; 0: no bound. */
+  readonly bantimeMax: number;
+  /** The first ban for a single session; 0: as any other. */
+  readonly doubt: number;
+}
+
+/** What the length of a ban depends on. */
+export type BanGrounds = Pick<Offence, "grounds" | "row" | "proven">;
+
+/**
+ * How long a target is to be blocked. Nothing makes a block longer than the configuration says.
+ *
+ * @param times the configured ban times
+ * @param before how often the target has been blocked before; all blocks that were {@linkcode isShort} count as one
+ * @param offence what the offence rests on
+ * @returns milliseconds, or `undefined` for ever
+ *
+ * @example
+ * ```ts
+ * import { banTime } from "./ban_time.ts";
+ *
+ * const times = { bantime: 600, bantimeFactor: 2, bantimeMax: 0, doubt: 60 };
+ * console.log(banTime(times, 1, { grounds: "attempts", row: 0, proven: true })); // 1200000
+ * console.log(banTime(times, 0, { grounds: "single session", row: 0, proven: true })); // 60000
+ * ```
+ */
+export function banTime(
+  times: BanTimes,
+  before: number,
+  { grounds, row, proven }: BanGrounds,
+): number | undefined {
+  switch (grounds) {
+    case "good standing":
+    case "shared network": {
+      const most = proven ? STANDING_BAN_MS_MAX : STANDING_UNPROVEN_BAN_MS_MAX;
+      const short = Math.min(STANDING_BAN_MS * 2 ** row, most);
+      // What a stranger would get for so many blocks since the last login.
+      const bounded = times.bantimeMax > 0 ? Math.min(short, times.bantimeMax * 1000) : short;
+      return atMost(bounded, configured(times, row, proven));
+    }
+    case "unanswered":
+      return atMost(UNANSWERED_BAN_MS_MAX, configured(times, before, proven));
+    case "single session":
+      if (times.doubt > 0 && row < DOUBTS_MAX) {
+        return atMost(times.doubt * DOUBT_FACTOR ** row * 1000, configured(times, before, proven));
+      }
+      // The short blocks of this row don't make the next one longer.
+      return configured(times, Math.max(0, before - (times.doubt > 0 ? 1 : 0)), proven);
+    case "attempts":
+      return configured(times, before, proven);
+  }
+}
+
+/**
+ * Whether a block is short because nobody can know who was behind the address. It makes no later block longer: a stranger
+ * could bring somebody else many of them.
+ *
+ * @param times the configured ban times
+ * @param offence what it rests on
+ */
+export function isShort(
+  { doubt }: Pick<BanTimes, "doubt">,
+  { grounds, row }: Pick<Offence, "grounds" | "row">,
+): boolean {
+  if (grounds === "single session") return doubt > 0 && row < DOUBTS_MAX;
+  return grounds !== "attempts";
+}
+
+function configured(times: BanTimes, before: number, proven: boolean): number | undefined {
+  if (times.bantime === 0) {
+    return proven ? undefined : Math.min(UNPROVEN_BAN_MS * 2 ** before, UNPROVEN_BAN_MS_MAX);
+  }
+  // What a forger can bring about grows no longer than it would by default.
+  const most = proven ? Infinity : Math.max(times.bantime * 1000, UNPROVEN_BAN_MS_MAX);
+  const grown = Math.min(times.bantime * times.bantimeFactor ** before * 1000, most);
+  const bounded = times.bantimeMax > 0 ? Math.min(grown, times.bantimeMax * 1000) : grown;
+  return bounded > BAN_MS_MAX ? undefined : Math.round(bounded);
+}
+
+function atMost(short: number, ms: number | undefined): number {
+  return ms === undefined ? short : Math.min(short, ms);
+}

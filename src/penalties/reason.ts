@@ -1,0 +1,115 @@
+/**
+ * Why a host was blocked, in words for people.
+ *
+ * @module
+ */
+
+import { escapeText } from "../log.ts";
+import type { Grounds, KnownProxy, Offence, Tally } from "./penalty_table.ts";
+import { STRANGE_ACCOUNTS_MIN } from "./proxy_signs.ts";
+import { counted } from "../text/table.ts";
+
+/** Longest account name in a reason, in characters. */
+const ACCOUNT_CHARACTERS_MAX = 40;
+
+/**
+ * The reason of a block: what the host did, within what time, and to which account last.
+ *
+ * @param offence the offence
+ * @param forgeable the block is short because anybody could have sent that in the name of the host
+ * @returns one line without control characters, for example
+ * `3 wrong passwords within 2 s, PJSIP over UDP, last account "100", 15 of 15 points`
+ */
+export function reasonOf(offence: Offence, forgeable = false): string {
+  const { service, transport, account, points, limit, grounds } = offence;
+  const deeds = describeTally(offence.tally);
+  const span = Math.max(1, Math.ceil((offence.at - offence.firstAt) / 1000));
+  const from = offence.target === offence.address && grounds !== "shared network"
+    ? ""
+    : ` by ${offence.address} and its neighbours`;
+  return [
+    `${deeds} within ${describeDuration(span)}${from}`,
+    transport === "" ? service : `${service} over ${transport}`,
+    `last account "${escapeText(account, ACCOUNT_CHARACTERS_MAX)}"`,
+    `${points} of ${limit} points${forgeable ? FORGEABLE : GROUNDS[grounds]}`,
+  ].join(", ");
+}
+
+const FORGEABLE = " (in doubt: its address can be forged)";
+
+/** Why a block is shorter than others. */
+const GROUNDS: Record<Grounds, string> = {
+  "good standing": " (it had logged in before)",
+  "shared network": " (somebody else in this network belongs here)",
+  "unanswered": " (in doubt: not without unanswered challenges)",
+  "single session": " (in doubt: all in one session, as a phone with a wrong password does)",
+  "attempts": "",
+};
+
+/**
+ * What a host was charged for: `2 wrong passwords and 1 unanswered challenge`.
+ *
+ * @param tally the attempts
+ */
+export function describeTally(tally: Readonly<Tally>): string {
+  const { wrongAnswers, unanswered, refusals, badRequests } = tally;
+  const parts: string[] = [];
+  if (wrongAnswers > 0) parts.push(counted(wrongAnswers, "wrong password"));
+  if (unanswered > 0) parts.push(counted(unanswered, "unanswered challenge"));
+  if (refusals > 0) parts.push(counted(refusals, "refused request"));
+  if (badRequests > 0) {
+    parts.push(counted(badRequests, "request without login", "requests without login"));
+  }
+  if (parts.length === 0) return "nothing";
+  return parts.length === 1 ? parts[0]! : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
+}
+
+/** What helps where an address hides who calls. To trust it would only hide them better. */
+const HIDDEN_REMEDY =
+  "let Asterisk see the callers' own addresses (host networking and userland-proxy off for containers, no SIP or " +
+  "WebSocket proxy on the way, or one that limits and filters by itself); to trust the address would only hide them";
+
+/**
+ * Tells of an address that hides who calls, and what helps.
+ *
+ * @param proxy what was seen of it
+ */
+export function describeProxy({ address, own, strange, unknown }: KnownProxy): string {
+  const failed = strange >= STRANGE_ACCOUNTS_MIN
+    ? `${counted(strange, "other account")} failed`
+    : `${counted(unknown, "login")} to unknown accounts failed`;
+  return `${address} looks like a proxy or gateway that hides who calls: lately ${
+    counted(own, "account")
+  } logged in from it, and ${failed}. A block of it hits everybody behind it: ${HIDDEN_REMEDY}`;
+}
+
+/**
+ * Tells of failures from an address that is never blocked, and what helps.
+ *
+ * @param address the address
+ * @param failures how many
+ * @param cause why it is never blocked
+ */
+export function describeExemptFailures(address: string, failures: number, cause: string): string {
+  return `${
+    counted(failures, "failed login")
+  } from ${address}, which is never blocked (${cause}). If nobody ` +
+    `there mistyped a password, something at that address passes on what strangers send: ${HIDDEN_REMEDY}`;
+}
+
+/**
+ * A time span for people, in its two largest units: `90 s` is `1 min 30 s`.
+ *
+ * @param seconds the span, in seconds
+ */
+export function describeDuration(seconds: number): string {
+  let rest = Math.round(seconds);
+  const parts: string[] = [];
+  for (const [unit, size] of [["d", 86_400], ["h", 3_600], ["min", 60], ["s", 1]] as const) {
+    const count = Math.floor(rest / size);
+    rest -= count * size;
+    if (count > 0) parts.push(`${count} ${unit}`);
+    if (parts.length === 2) break;
+  }
+  return parts.length === 0 ? "0 s" : parts.join(" ");
+}

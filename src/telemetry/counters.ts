@@ -1,0 +1,95 @@
+/**
+ * What the daemon has counted since its start.
+ *
+ * @module
+ */
+
+import type { Tampered } from "../ami/event_reader.ts";
+import { EVENT_TYPES } from "../ami/security_event.ts";
+
+/** Upper bounds of the histogram from an event's arrival to its rule in the kernel, in seconds. */
+export const LATENCY_BOUNDS = [
+  0.001,
+  0.002,
+  0.004,
+  0.008,
+  0.016,
+  0.032,
+  0.064,
+  0.128,
+  0.256,
+  0.512,
+  1,
+  5,
+] as const;
+
+/** A histogram of durations. */
+export class Histogram {
+  /** How many durations were at most the bound of the same index; the last element counts those beyond. */
+  readonly counts: number[] = new Array(LATENCY_BOUNDS.length + 1).fill(0);
+  /** Sum of all durations, in seconds. */
+  sum = 0;
+  count = 0;
+
+  /** @param seconds the duration */
+  observe(seconds: number): void {
+    const index = LATENCY_BOUNDS.findIndex((bound) => seconds <= bound);
+    this.counts[index < 0 ? LATENCY_BOUNDS.length : index]!++;
+    this.sum += seconds;
+    this.count++;
+  }
+}
+
+/** Counters; they only grow. */
+export class Counters {
+  readonly #events: number[] = EVENT_TYPES.map(() => 0);
+  /** Messages that were not obeyed. */
+  readonly tampered = new Map<Tampered, number>();
+  /** Hosts that went too far, those included that were blocked already. */
+  offences = 0;
+  /** Attempts that still reached Asterisk after their host was blocked. */
+  lateAttempts = 0;
+  /** Failed attempts of hosts that are never blocked, by why they are not. */
+  readonly exemptFailures = new Map<string, number>();
+  /** Blocks made by Ampere. */
+  added = 0;
+  /** Blocks that ended or were removed. */
+  removed = 0;
+  /** Times the login to AMI succeeded. */
+  logins = 0;
+  /** Times the connection to AMI ended. */
+  losses = 0;
+  /** From the decision to the rule in the kernel. */
+  readonly latency = new Histogram();
+
+  /**
+   * Counts a security event.
+   *
+   * @param type its kind and service, an index of {@linkcode EVENT_TYPES}
+   */
+  event(type: number): void {
+    this.#events[type]!++;
+  }
+
+  /** Security events by `KIND SERVICE`. */
+  get events(): ReadonlyMap<string, number> {
+    const events = new Map<string, number>();
+    EVENT_TYPES.forEach(({ kind, service }, type) => {
+      const count = this.#events[type]!;
+      if (count > 0) events.set(`${kind} ${service}`, count);
+    });
+    return events;
+  }
+
+  /** All security events. */
+  get eventsTotal(): number {
+    return this.#events.reduce((sum, count) => sum + count, 0);
+  }
+
+  /** All messages that were not obeyed. */
+  get tamperedTotal(): number {
+    let sum = 0;
+    for (const count of this.tampered.values()) sum += count;
+    return sum;
+  }
+}

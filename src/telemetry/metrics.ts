@@ -1,0 +1,296 @@
+/**
+ * Metrics for Prometheus, in its text format (version 0.0.4), and the small HTTP server that hands them out.
+ *
+ * Names follow https://prometheus.io/docs/practices/naming/: a prefix, base units, `_total` for what only grows.
+ *
+ * @module
+ */
+
+import { CAUSES } from "../address/exempt.ts";
+import type { Socket } from "node:net";
+import { BoundedServer } from "./bounded_server.ts";
+import type { ListenAddress } from "../config/config.ts";
+import { type Histogram, LATENCY_BOUNDS } from "./counters.ts";
+import type { StatusSource } from "./status.ts";
+import { VERSION } from "../version.ts";
+
+/** Most connections at a time; Prometheus needs one. */
+export const CONNECTIONS_MAX = 16;
+
+/** How long a connection may last, in milliseconds. */
+export const CONNECTION_MS = 5_000;
+
+/** Longest head of a request that is read, in characters. */
+export const REQUEST_CHARACTERS_MAX = 8 * 1024;
+
+/** Why messages are not obeyed; all are shown, also those that never happened, so that rates can be computed. */
+const TAMPERED_REASONS = ["malformed", "forged end", "cut off", "oversized"] as const;
+
+/** A metric with its values. */
+interface Metric {
+  readonly name: string;
+  readonly type: "counter" | "gauge";
+  readonly help: string;
+  readonly samples: readonly Sample[];
+}
+
+type Labels = Readonly<Record<string, string>>;
+type Sample = readonly [labels: Labels, value: number];
+
+/** What the webhook tells, if there is one. */
+export interface DeliveryCounts {
+  readonly delivered: number;
+  readonly dropped: number;
+}
+
+/**
+ * All metrics.
+ *
+ * @param source the daemon
+ * @param deliveries of the webhook; `undefined` without one
+ * @returns the text that Prometheus reads
+ */
+export function formatMetrics(source: StatusSource, deliveries?: DeliveryCounts): string {
+  return [
+    ...aboutAmpere(source),
+    ...aboutEvents(source),
+    ...aboutBlocks(source),
+    ...aboutDeliveries(deliveries),
+  ].map(formatMetric).join("") +
+    formatHistogram(
+      "ampere_block_duration_seconds",
+      "From the decision to block to the rule in the kernel.",
+      source.counters.latency,
+    );
+}
+
+function aboutAmpere({ startedAt, connectedSince, counters, dryRun }: StatusSource): Metric[] {
+  return [
+    gauge("ampere_build_info", "Version of Ampere and of the runtime inside.", 1, {
+      version: VERSION,
+      deno: Deno.version.deno,
+    }),
+    gauge(
+      "ampere_start_time_seconds",
+      "Start of the daemon, in seconds since 1970.",
+      startedAt / 1000,
+    ),
+    gauge("ampere_dry_run", "1 if nothing is changed in the firewall.", dryRun ? 1 : 0),
+    gauge("ampere_resident_memory_bytes", "Memory of the daemon.", Deno.memoryUsage().rss),
+    gauge(
+      "ampere_ami_connected",
+      "1 while Asterisk's events arrive.",
+      connectedSince === undefined ? 0 : 1,
+    ),
+    counter("ampere_ami_logins_total", "Logins to Asterisk that succeeded.", counters.logins),
+    counter(
+      "ampere_ami_losses_total",
+      "Times the connection to Asterisk was lost, or could not be made at the start.",
+      counters.losses,
+    ),
+  ];
+}
+
+function aboutEvents({ counters, table }: StatusSource): Metric[] {
+  return [
+    {
+      name: "ampere_security_events_total",
+      type: "counter",
+      help: "Security events of Asterisk.",
+      samples: [...counters.events].map(([key, count]) => {
+        const [kind = "", service = ""] = key.split(" ");
+        return [{ kind, service }, count];
+      }),
+    },
+    {
+      name: "ampere_tampered_messages_total",
+      type: "counter",
+      help: "Messages that were not obeyed because Asterisk does not form them so.",
+      samples: TAMPERED_REASONS.map((reason) => [
+        { reason: reason.replaceAll(" ", "_") },
+        counters.tampered.get(reason) ?? 0,
+      ]),
+    },
+    counter("ampere_offences_total", "Times a host reached its limit.", counters.offences),
+    counter(
+      "ampere_late_attempts_total",
+      "Failed attempts that were under way when their host was blocked.",
+      counters.lateAttempts,
+    ),
+    {
+      name: "ampere_exempt_failures_total",
+      type: "counter",
+      help: "Failed attempts of hosts that are never blocked.",
+      samples: CAUSES.map((cause) => [
+        { cause: cause.replaceAll(" ", "_") },
+        counters.exemptFailures.get(cause) ?? 0,
+      ]),
+    },
+    gauge("ampere_proxies", "Addresses that seem to hide many callers.", table.proxies),
+    gauge("ampere_hosts_watched", "Hosts with penalties or open attempts.", table.size),
+    gauge(
+      "ampere_hosts_in_good_standing",
+      "Hosts that logged in with a password.",
+      table.standingSize,
+    ),
+    gauge("ampere_attempts_waiting", "Challenges that wait for their answer.", table.waiting),
+    counter(
+      "ampere_hosts_evicted_total",
+      "Hosts that were forgotten for want of room.",
+      table.evicted,
+    ),
+  ];
+}
+
+function aboutBlocks({ counters, list, enforcer }: StatusSource): Metric[] {
+  const firewall = enforcer.status();
+  return [
+    gauge("ampere_blocks", "Hosts and networks in the block list.", list.size),
+    counter("ampere_blocks_added_total", "Blocks that Ampere decided.", counters.added),
+    counter(
+      "ampere_blocks_removed_total",
+      "Blocks that ended or were deleted.",
+      counters.removed,
+    ),
+    gauge("ampere_firewall_blocks", "Blocks that are in the kernel.", firewall.applied),
+    {
+      name: "ampere_firewall_failing",
+      type: "gauge",
+      help: "1 while the firewall does not take commands.",
+      samples: firewall.families.map(({ family, failing }) => [
+        { family: `ipv${family}` },
+        failing ? 1 : 0,
+      ]),
+    },
+    gauge(
+      "ampere_firewall_queue_length",
+      "Changes that wait for the firewall.",
+      firewall.queued + firewall.held,
+    ),
+    counter("ampere_firewall_commands_total", "Commands to the firewall.", firewall.commands),
+    counter(
+      "ampere_firewall_commands_failed_total",
+      "Commands to the firewall that failed.",
+      firewall.failures,
+    ),
+    gauge("ampere_database_changes_owed", "Changes not yet in the database.", list.owed),
+    gauge(
+      "ampere_database_failing",
+      "1 while the database cannot be written.",
+      list.trouble === undefined ? 0 : 1,
+    ),
+  ];
+}
+
+function aboutDeliveries(deliveries: DeliveryCounts | undefined): Metric[] {
+  if (deliveries === undefined) return [];
+  return [
+    counter(
+      "ampere_webhook_delivered_total",
+      "Notices that the webhook took.",
+      deliveries.delivered,
+    ),
+    counter(
+      "ampere_webhook_dropped_total",
+      "Notices that the webhook did not take.",
+      deliveries.dropped,
+    ),
+  ];
+}
+
+function gauge(name: string, help: string, value: number, labels: Labels = {}): Metric {
+  return { name, type: "gauge", help, samples: [[labels, value]] };
+}
+
+function counter(name: string, help: string, value: number): Metric {
+  return { name, type: "counter", help, samples: [[{}, value]] };
+}
+
+function formatMetric({ name, type, help, samples }: Metric): string {
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n` +
+    samples.map(([labels, value]) => formatSample(name, labels, value)).join("");
+}
+
+function formatHistogram(name: string, help: string, histogram: Histogram): string {
+  let below = 0;
+  const buckets = histogram.counts.map((count, i) => {
+    below += count;
+    const bound = LATENCY_BOUNDS[i];
+    return formatSample(
+      `${name}_bucket`,
+      { le: bound === undefined ? "+Inf" : String(bound) },
+      below,
+    );
+  });
+  return `# HELP ${name} ${help}\n# TYPE ${name} histogram\n${buckets.join("")}` +
+    formatSample(`${name}_sum`, {}, histogram.sum) +
+    formatSample(`${name}_count`, {}, histogram.count);
+}
+
+function formatSample(name: string, labels: Labels, value: number): string {
+  const text = Object.entries(labels).map(([key, label]) => `${key}="${escapeLabel(label)}"`);
+  return `${name}${text.length === 0 ? "" : `{${text.join(",")}}`} ${value}\n`;
+}
+
+function escapeLabel(label: string): string {
+  return label.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
+}
+
+/**
+ * Serves `GET /metrics`, and nothing else.
+ *
+ * @param where address and port
+ * @param metrics makes the text for each request
+ * @returns the server; stop it at the end
+ * @throws {Error} when the address cannot be listened on
+ */
+export function serveMetrics(where: ListenAddress, metrics: () => string): Promise<BoundedServer> {
+  return BoundedServer.listen({ host: where.hostname, port: where.port }, {
+    connectionsMax: CONNECTIONS_MAX,
+    connectionMs: CONNECTION_MS,
+    serve: (socket) => answer(socket, metrics),
+  });
+}
+
+/** Reads the head of a request, and answers it. */
+function answer(socket: Socket, metrics: () => string): void {
+  const decoder = new TextDecoder();
+  let request = "";
+  const read = (chunk: Uint8Array) => {
+    request += decoder.decode(chunk, { stream: true });
+    const end = request.search(/\r?\n\r?\n/);
+    const tooLong = (end < 0 ? request.length : end) > REQUEST_CHARACTERS_MAX;
+    if (!tooLong && end < 0) return;
+    socket.off("data", read);
+    // What else comes is thrown away, so that it does not reset the answer.
+    socket.resume();
+    socket.end(respond(tooLong ? "" : request, metrics));
+  };
+  socket.on("data", read);
+}
+
+function respond(request: string, metrics: () => string): string {
+  const [, method, path] = /^([A-Z]+) (\S+) HTTP\/1\.[01]\r?\n/.exec(request) ?? [];
+  if (method === undefined || path === undefined) {
+    return response("400 Bad Request", "This is no HTTP request.\n");
+  }
+  const withBody = method !== "HEAD";
+  if (method !== "GET" && method !== "HEAD") {
+    return response(
+      "405 Method Not Allowed",
+      "Only GET and HEAD.\n",
+      withBody,
+      "Allow: GET, HEAD\r\n",
+    );
+  }
+  if (path.split("?")[0] !== "/metrics") {
+    return response("404 Not Found", "Only /metrics is here.\n", withBody);
+  }
+  return response("200 OK", metrics(), withBody);
+}
+
+function response(status: string, body: string, withBody = true, headers = ""): string {
+  const length = new TextEncoder().encode(body).length;
+  return `HTTP/1.1 ${status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n` +
+    `Content-Length: ${length}\r\n${headers}Connection: close\r\n\r\n${withBody ? body : ""}`;
+}

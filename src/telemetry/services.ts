@@ -1,0 +1,150 @@
+/**
+ * What hangs on the daemon and may fail without it: the status socket, the metrics, the webhook.
+ *
+ * @module
+ */
+
+import type { Config } from "../config/config.ts";
+import type { LogLevel } from "../log.ts";
+import type { BoundedServer } from "./bounded_server.ts";
+import type { Notice } from "./notice.ts";
+import { statusOf, type StatusSource } from "./status.ts";
+import { RUN_FOLDER, StatusError, StatusServer, statusSocketPath } from "./status_socket.ts";
+import type { Webhook } from "./webhook.ts";
+
+/** Where services tell of themselves; `Log` is one. */
+export interface ServicesLog {
+  info(message: string): void;
+  warn(message: string): void;
+  limited(cause: string, level: LogLevel, message: string): void;
+}
+
+/**
+ * The services of one daemon.
+ *
+ * @example
+ * ```ts ignore
+ * const services = new Services(daemon, log);
+ * await services.apply(); // at start, and after each change of the configuration
+ * await services.stop();
+ * ```
+ */
+export class Services {
+  readonly #source: StatusSource;
+  readonly #log: ServicesLog;
+  readonly #folder: string;
+  #status: StatusServer | undefined;
+  #metrics: { readonly server: BoundedServer; readonly config: Config["metrics"] } | undefined;
+  #webhook: { readonly sender: Webhook; readonly url: string } | undefined;
+  /** One change at a time. */
+  #changing: Promise<void> = Promise.resolve();
+
+  /**
+   * @param source the daemon
+   * @param log takes what fails
+   * @param folder where the status socket is made
+   */
+  constructor(source: StatusSource, log: ServicesLog, folder: string = RUN_FOLDER) {
+    this.#source = source;
+    this.#log = log;
+    this.#folder = folder;
+  }
+
+  /**
+   * Makes the services as the daemon's configuration wants them. What could not be started before is tried again. Never
+   * throws: what fails is logged.
+   */
+  apply(): Promise<void> {
+    return this.#changing = this.#changing.then(() => this.#apply());
+  }
+
+  /**
+   * Reports something to the webhook, if there is one.
+   *
+   * @param notice what happened
+   */
+  notify(notice: Notice): void {
+    this.#webhook?.sender.send(notice);
+  }
+
+  /** Ends all. */
+  async stop(): Promise<void> {
+    await this.#changing;
+    await Promise.all([
+      this.#status?.stop(),
+      this.#metrics?.server.stop(),
+      this.#webhook?.sender.stop(),
+    ]);
+    this.#status = this.#metrics = this.#webhook = undefined;
+  }
+
+  async #apply(): Promise<void> {
+    await this.#applyWebhook();
+    await this.#applyMetrics();
+    this.#status ??= await this.#openStatus();
+  }
+
+  async #openStatus(): Promise<StatusServer | undefined> {
+    const path = await statusSocketPath(this.#source.list.path, this.#folder);
+    try {
+      return await StatusServer.open(
+        path,
+        () => JSON.stringify(statusOf(this.#source, Date.now())) + "\n",
+      );
+    } catch (error) {
+      const hint = error instanceof StatusError
+        ? ""
+        : `. Create the folder ${this.#folder} for the daemon's user (systemd: RuntimeDirectory=ampere)`;
+      this.#log.warn(`ampere --status will not work: ${messageOf(error)}${hint}`);
+      return undefined;
+    }
+  }
+
+  async #applyMetrics(): Promise<void> {
+    const wanted = this.#source.config.metrics;
+    if (wanted !== undefined && sameAddress(this.#metrics?.config, wanted)) return;
+    await this.#metrics?.server.stop();
+    this.#metrics = undefined;
+    if (wanted === undefined) return;
+    const text = wanted.hostname.includes(":")
+      ? `[${wanted.hostname}]:${wanted.port}`
+      : `${wanted.hostname}:${wanted.port}`;
+    try {
+      // Most do without: modules that are not there need no memory.
+      const { formatMetrics, serveMetrics } = await import("./metrics.ts");
+      const server = await serveMetrics(
+        wanted,
+        () => formatMetrics(this.#source, this.#webhook?.sender),
+      );
+      this.#metrics = { server, config: wanted };
+      this.#log.info(`metrics for Prometheus at http://${text}/metrics`);
+    } catch (error) {
+      this.#log.warn(
+        `no metrics: cannot listen on ${text}: ${messageOf(error)}. Is another program there ` +
+          `(ss -ltnp)? Mend it or change "metrics", then: systemctl reload ampere`,
+      );
+    }
+  }
+
+  async #applyWebhook(): Promise<void> {
+    // Nobody is to be told of a block that was not made.
+    const url = this.#source.dryRun ? undefined : this.#source.config.webhook;
+    if (url === this.#webhook?.url) return;
+    const old = this.#webhook?.sender;
+    if (url === undefined) this.#webhook = undefined;
+    else {
+      const { Webhook } = await import("./webhook.ts");
+      this.#webhook = { sender: new Webhook({ url, log: this.#log }), url };
+    }
+    await old?.stop();
+  }
+}
+
+function sameAddress(a: Config["metrics"], b: Config["metrics"]): boolean {
+  return a?.hostname === b?.hostname && a?.port === b?.port;
+}
+
+function messageOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.replace(/ ?\(os error \d+\)/, "").replace(/^\w+ (E[A-Z]+):/, "$1:");
+}

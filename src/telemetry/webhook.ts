@@ -1,0 +1,268 @@
+/**
+ * Reports blocks, their ends, and the loss of Asterisk to an HTTP server of the administrator's.
+ *
+ * Nothing waits for it: notices go into a bounded queue, and one request at a time carries as many as have collected. A
+ * server that is slow or dead costs memory up to {@linkcode QUEUE_MAX} notices, and then the oldest notices.
+ *
+ * @module
+ */
+
+import { type Clock, sleep, systemClock } from "../clock.ts";
+import type { Notice } from "./notice.ts";
+import { counted } from "../text/table.ts";
+import { VERSION } from "../version.ts";
+
+/** Most notices that wait; the oldest are dropped when there are more. */
+export const QUEUE_MAX = 10_000;
+
+/** Most notices in one request. */
+export const BATCH_MAX = 500;
+
+/** How long notices collect before they are sent, in milliseconds. */
+export const COLLECT_MS = 1_000;
+
+/** How long the server may take, in milliseconds. */
+export const REQUEST_MS = 10_000;
+
+/** How often the same notices are sent before they are dropped. */
+export const ATTEMPTS_MAX = 5;
+
+/** The delay after the first failure, in milliseconds; it doubles with each: 1, 2, 4, 8 s. */
+export const RETRY_MS = 1_000;
+
+/** HTTP codes of the 4xx group that may pass by waiting (RFC 9110, sections 15.5.9; RFC 6585, section 4). */
+const PASSING = new Set([408, 425, 429]);
+
+/** What a request carries, as JSON. */
+export interface WebhookBody {
+  readonly source: "ampere";
+  readonly version: string;
+  /** Notices that were dropped since the last request that arrived. */
+  readonly dropped: number;
+  /** In the order in which they happened. */
+  readonly events: readonly Notice[];
+}
+
+/** Where a {@linkcode Webhook} tells of its own troubles; `Log` is one. */
+export interface WebhookLog {
+  limited(cause: string, level: "warn" | "info", message: string): void;
+}
+
+/** What a {@linkcode Webhook} is made of. */
+export interface WebhookOptions {
+  /** Where to; what comes after the server's name may be a secret and is never logged. */
+  readonly url: string;
+  readonly log: WebhookLog;
+  readonly clock?: Clock;
+}
+
+/**
+ * Sends notices.
+ *
+ * @example
+ * ```ts ignore
+ * const webhook = new Webhook({ url: "https://example.org/hook/SECRET", log });
+ * webhook.send({ event: "ami-connected", time: new Date().toISOString() });
+ * await webhook.stop();
+ * ```
+ */
+export class Webhook {
+  readonly #url: URL;
+  readonly #headers: Record<string, string>;
+  readonly #log: WebhookLog;
+  readonly #clock: Clock;
+  readonly #queue: Notice[] = [];
+  readonly #ending = new AbortController();
+  /** Ends waits, but not the request that is under way. */
+  readonly #hurry = new AbortController();
+  #running: Promise<void> | undefined;
+  #delivered = 0;
+  #dropped = 0;
+  #untold = 0;
+  #failing = false;
+
+  /** @param options the address and the log */
+  constructor(options: WebhookOptions) {
+    const url = new URL(options.url);
+    this.#headers = {
+      "content-type": "application/json",
+      "user-agent": `ampere/${VERSION}`,
+      ...authorization(url),
+    };
+    url.username = url.password = "";
+    this.#url = url;
+    this.#log = options.log;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  /** Notices that the server took. */
+  get delivered(): number {
+    return this.#delivered;
+  }
+
+  /** Notices that were given up. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** Notices that wait. */
+  get queued(): number {
+    return this.#queue.length;
+  }
+
+  /**
+   * Puts a notice into the queue; returns at once.
+   *
+   * @param notice what happened
+   */
+  send(notice: Notice): void {
+    if (this.#hurry.signal.aborted) return;
+    this.#queue.push(notice);
+    if (this.#queue.length > QUEUE_MAX) {
+      this.#queue.shift();
+      this.#drop(1);
+    }
+    this.#running ??= this.#run();
+  }
+
+  /**
+   * Sends what waits, once, and ends.
+   *
+   * @param graceMs how long that may take, in milliseconds
+   */
+  async stop(graceMs = 300): Promise<void> {
+    this.#hurry.abort();
+    const cancel = this.#clock.after(graceMs, () => this.#ending.abort());
+    await this.#running;
+    cancel();
+    this.#ending.abort();
+  }
+
+  async #run(): Promise<void> {
+    await sleep(this.#clock, COLLECT_MS, this.#hurry.signal);
+    while (this.#queue.length > 0 && !this.#ending.signal.aborted) {
+      // They stay in the queue while they are under way, so that the bound holds for all.
+      const batch = this.#queue.slice(0, BATCH_MAX);
+      const told = this.#untold;
+      const done = await this.#deliver(batch);
+      // The queue may have been full meanwhile and have lost its oldest.
+      const first = this.#queue.indexOf(batch.at(-1)!);
+      const left = first + 1;
+      this.#queue.splice(0, left);
+      if (done) {
+        this.#delivered += batch.length;
+        this.#untold -= told;
+      } else this.#drop(left);
+      if (this.#queue.length > 0) await sleep(this.#clock, COLLECT_MS, this.#hurry.signal);
+    }
+    this.#drop(this.#queue.splice(0).length);
+    this.#running = undefined;
+  }
+
+  #drop(count: number): void {
+    this.#dropped += count;
+    this.#untold += count;
+  }
+
+  /** Tries a few times; whether the server took it. */
+  async #deliver(events: readonly Notice[]): Promise<boolean> {
+    for (let attempt = 1;; attempt++) {
+      const failure = await this.#post(events);
+      if (failure === undefined) {
+        if (this.#failing) {
+          this.#failing = false;
+          this.#log.limited("webhook back", "info", `the webhook ${this.#url.origin} works again`);
+        }
+        return true;
+      }
+      this.#failing = true;
+      const lasting = failure.lasting || attempt === ATTEMPTS_MAX ||
+        this.#hurry.signal.aborted;
+      this.#log.limited(
+        "webhook",
+        "warn",
+        `the webhook ${this.#url.origin} did not take a report: ${failure.why}. ` +
+          (lasting
+            ? `${counted(events.length, "report")} given up; blocking is not affected`
+            : "It will be tried again; blocking is not affected"),
+      );
+      if (lasting) return false;
+      await sleep(this.#clock, RETRY_MS * 2 ** (attempt - 1), this.#hurry.signal);
+    }
+  }
+
+  /** One request; why it failed, in words without any part of the address. */
+  async #post(events: readonly Notice[]): Promise<Failure | undefined> {
+    const body: WebhookBody = {
+      source: "ampere",
+      version: VERSION,
+      dropped: this.#untold,
+      events,
+    };
+    const late = new AbortController();
+    const cancel = this.#clock.after(REQUEST_MS, () => late.abort());
+    try {
+      const response = await fetch(this.#url, {
+        method: "POST",
+        headers: this.#headers,
+        body: JSON.stringify(body),
+        // Elsewhere the secret in the address would have no business.
+        redirect: "manual",
+        signal: AbortSignal.any([late.signal, this.#ending.signal]),
+      });
+      await response.body?.cancel();
+      return judge(response.status);
+    } catch (error) {
+      if (late.signal.aborted) return { why: `no answer within ${REQUEST_MS / 1000} s` };
+      return { why: this.#ending.signal.aborted ? "Ampere is ending" : describe(error) };
+    } finally {
+      cancel();
+    }
+  }
+}
+
+interface Failure {
+  readonly why: string;
+  /** It does not go away by waiting. */
+  readonly lasting?: boolean;
+}
+
+function judge(status: number): Failure | undefined {
+  if (status >= 200 && status < 300) return undefined;
+  if (status >= 300 && status < 400) {
+    return { why: `it sends to another address (HTTP ${status}); give that one`, lasting: true };
+  }
+  const lasting = status < 500 && !PASSING.has(status);
+  return { why: `HTTP ${status}`, lasting };
+}
+
+/** Deno's messages hold the address, so only known words are taken from them. */
+function describe(error: unknown): string {
+  const text = error instanceof Error ? `${error.message} ${error.cause ?? ""}` : "";
+  for (const [pattern, words] of CAUSES) if (pattern.test(text)) return words;
+  return "it cannot be reached";
+}
+
+const CAUSES: readonly (readonly [RegExp, string])[] = [
+  [/refused/i, "connection refused"],
+  [/dns error|lookup|name or service/i, "its name is not known"],
+  [/certificate|tls|handshake/i, "its certificate is not accepted"],
+  [/unreachable/i, "no route to it"],
+  [/reset|closed|eof/i, "it closed the connection"],
+];
+
+/** User and password of an address go into a header. */
+function authorization(url: URL): { authorization?: string } {
+  if (url.username === "" && url.password === "") return {};
+  const pair = `${decoded(url.username)}:${decoded(url.password)}`;
+  return { authorization: `Basic ${new TextEncoder().encode(pair).toBase64()}` };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    // A per cent sign that encodes nothing.
+    return text;
+  }
+}

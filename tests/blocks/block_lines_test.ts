@@ -1,0 +1,168 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import type { Block } from "../../src/blocks/database.ts";
+import {
+  formatBlock,
+  formatBlockJson,
+  LINE_CHARACTERS_MAX,
+  parseBlockLine,
+} from "../../src/blocks/block_lines.ts";
+
+const NOW = new Date(2026, 10, 22, 12, 0, 0).getTime();
+const BLOCK: Block = {
+  target: "203.0.113.5",
+  since: new Date(2026, 10, 22, 8, 9, 9).getTime(),
+  until: undefined,
+  reason: '3 wrong passwords within 2 s, PJSIP over UDP, last account "100"',
+  service: "PJSIP",
+  transport: "UDP",
+  account: "100",
+  times: 2,
+};
+
+function blockOf(line: string) {
+  const parsed = parseBlockLine(line, NOW);
+  assert.equal(parsed.kind, "block", `${line}: ${JSON.stringify(parsed)}`);
+  return (parsed as { block: Block }).block;
+}
+
+function complaint(line: string): string {
+  const parsed = parseBlockLine(line, NOW);
+  assert.equal(parsed.kind, "bad", line);
+  return (parsed as { message: string }).message;
+}
+
+Deno.test("block lines: the columns of the original, then the end and the reason", () => {
+  assert.equal(
+    formatBlock({ ...BLOCK, reason: "" }),
+    "     203.0.113.5 | since 2026-11-22 08:09:09 | for ever",
+  );
+  assert.ok(
+    formatBlock(BLOCK).endsWith(
+      '| for ever | 3 wrong passwords within 2 s, PJSIP over UDP, last account "100"',
+    ),
+  );
+  assert.match(formatBlock({ ...BLOCK, until: NOW }), /\| until 2026-11-22 12:00:00 \|/);
+  assert.match(
+    formatBlock({ ...BLOCK, target: "2001:db8:bad::/48" }),
+    /^ 2001:db8:bad::\/48 \| since/,
+  );
+  // deno-lint-ignore no-control-regex
+  assert.doesNotMatch(formatBlock({ ...BLOCK, reason: "a\nb\x1b[31m" }), /[\x00-\x1f]/);
+});
+
+Deno.test("block lines: what is printed is read again", () => {
+  for (
+    const block of [BLOCK, { ...BLOCK, until: NOW + 3_600_000 }, {
+      ...BLOCK,
+      target: "2001:db8::1",
+      reason: "x | y",
+    }]
+  ) {
+    const { target, since, until, reason } = blockOf(formatBlock(block));
+    assert.deepEqual([target, since, until, reason], [
+      block.target,
+      block.since,
+      block.until,
+      block.reason,
+    ]);
+    const { times: _, ...exact } = block;
+    assert.deepEqual(blockOf(formatBlockJson(block)), exact);
+  }
+});
+
+Deno.test("block lines: in the hour that comes twice nothing moves, and only the second one looks different", async () => {
+  const source = `
+    import { formatBlock, parseBlockLine } from ${
+    JSON.stringify(import.meta.resolve("../../src/blocks/block_lines.ts"))
+  };
+    const [first, last, step] = Deno.args.map(Number);
+    const lines = [];
+    for (let at = first; at <= last; at += step) {
+      const line = formatBlock({ target: "203.0.113.5", since: at, until: at + 1000, reason: "x" });
+      const { since, until } = parseBlockLine(line, 0).block;
+      if (since !== at || until !== at + 1000) throw new Error(at + ": " + line);
+      lines.push(line.trim());
+    }
+    console.log(lines.join("\\n"));`;
+  const run = async (zone: string, first: string, last: string) => {
+    const args = [
+      "eval",
+      source,
+      ...[first, last].map((text) => String(Date.parse(text))),
+      "900000",
+    ];
+    const { stdout, stderr, success } = await new Deno.Command(Deno.execPath(), {
+      args,
+      env: { TZ: zone },
+    }).output();
+    assert.ok(success, new TextDecoder().decode(stderr));
+    return new TextDecoder().decode(stdout).trim().split("\n");
+  };
+  for (
+    const [zone, first, last, offset] of [
+      ["Europe/Berlin", "2026-10-24T22:00:00Z", "2026-10-26T12:00:00Z", "+0100"],
+      ["America/New_York", "2026-11-01T00:00:00Z", "2026-11-02T12:00:00Z", "-0500"],
+    ] as const
+  ) {
+    const lines = await run(zone, first, last);
+    const marked = lines.filter((line) => / [+-]\d{4} /.test(line));
+    // A quarter of an hour each; of the last one before the next hour only the end is later than the digits repeat.
+    assert.equal(marked.length, 4, marked.join("\n"));
+    assert.ok(marked.every((line) => line.includes(` ${offset} | until `)));
+  }
+  const spring = await run("Europe/Berlin", "2026-03-28T22:00:00Z", "2026-03-29T06:00:00Z");
+  assert.deepEqual(spring.filter((line) => / [+-]\d{4} /.test(line)), []);
+  assert.equal(
+    blockOf("203.0.113.5 | since 2026-10-25 02:30:00 +0100").since,
+    Date.UTC(2026, 9, 25, 1, 30),
+  );
+  assert.match(complaint("203.0.113.5 | since 2026-02-30 02:30:00 +0100"), /is not a date/);
+  assert.match(complaint("203.0.113.5 | since 2026-10-25 02:30:00 +9999"), /is not a date/);
+});
+
+Deno.test("block lines: the original's lines keep their date", () => {
+  const block = blockOf("    198.51.100.23 | since 2014-05-01 12:00:00");
+  assert.equal(block.target, "198.51.100.23");
+  assert.equal(block.since, new Date(2014, 4, 1, 12, 0, 0).getTime());
+  assert.equal(block.until, undefined);
+});
+
+Deno.test("block lines: addresses, networks, comments", () => {
+  assert.equal(blockOf("203.0.113.5").since, NOW);
+  assert.equal(blockOf("\t2001:DB8::1 # the scanner").target, "2001:db8::1");
+  assert.equal(blockOf("203.0.113.7/24 ; neighbours").target, "203.0.113.0/24");
+  for (const line of ["", "   ", "# comment", "; comment", "  # x"]) {
+    assert.equal(parseBlockLine(line, NOW).kind, "empty");
+  }
+});
+
+Deno.test("block lines: what is wrong is said with the value", () => {
+  assert.equal(complaint("203.0.113.256"), '"203.0.113.256" is not an address or network');
+  assert.equal(
+    complaint("203.0.113.5 203.0.113.6"),
+    '"203.0.113.5 203.0.113.6" is not an address or network',
+  );
+  assert.equal(complaint("-j ACCEPT"), '"-j ACCEPT" is not an address or network');
+  assert.match(complaint("203.0.113.5 | since yesterday"), /is not a line of ampere -l/);
+  assert.match(
+    complaint("203.0.113.5 | since 2026-02-30 12:00:00"),
+    /"2026-02-30 12:00:00" is not a date/,
+  );
+  assert.match(complaint("203.0.113.5 | since 2026-02-03 12:60:00"), /is not a date/);
+  assert.match(complaint("nobody | since 2026-02-03 12:00:00"), /"nobody" is not an address/);
+  assert.match(complaint("{oops"), /is not a line of ampere -l --json/);
+  assert.match(complaint('{"target":"203.0.113.5","since":"x"}'), /is not a date/);
+  assert.match(complaint("1".repeat(LINE_CHARACTERS_MAX + 1)), /longer than/);
+  assert.match(complaint("a\x1b[31m"), /\\x1b/);
+});
+
+Deno.test("block lines: no text throws, and what is a block has a canonical target", () => {
+  fc.assert(
+    fc.property(fc.oneof(fc.string(), fc.string({ unit: "binary" }), fc.json()), (line) => {
+      const parsed = parseBlockLine(line, NOW);
+      if (parsed.kind === "block") assert.match(parsed.block.target, /^[0-9a-f.:]+(\/\d+)?$/);
+    }),
+    { numRuns: 5_000 },
+  );
+});

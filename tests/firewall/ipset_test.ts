@@ -1,0 +1,531 @@
+import assert from "node:assert/strict";
+import { type Entry, isLasting } from "../../src/firewall/backend.ts";
+import { type Program, run, type Runner } from "../../src/firewall/command.ts";
+import { Enforcer, type EnforcerOptions } from "../../src/firewall/firewall.ts";
+import {
+  IpsetBackend,
+  KERNEL_GRACE_SECONDS,
+  KERNEL_TIMEOUT_MAX_SECONDS,
+} from "../../src/firewall/ipset.ts";
+import { IptablesBackend } from "../../src/firewall/iptables.ts";
+import { addresses, inNamespace, sh, until, withPrograms } from "../support/namespace.ts";
+
+const RULE4 =
+  "-A ampere -m set --match-set ampere4 src -j REJECT --reject-with icmp-port-unreachable";
+const RULE6 =
+  "-A ampere -m set --match-set ampere6 src -j REJECT --reject-with icmp6-port-unreachable";
+
+const forEver = (targets: readonly string[]) =>
+  targets.map((target) => ({ target, until: undefined }));
+
+function memoryLog() {
+  const lines: string[] = [];
+  const add = (level: string) => (message: string) => void lines.push(`${level} ${message}`);
+  return { lines, debug() {}, info: add("info"), warn: add("warn"), error: add("error") };
+}
+
+/** The chain's rules. */
+async function rulesOf(program: string): Promise<string[]> {
+  const { out } = await sh(program, "-S", "ampere");
+  return out.split("\n").filter((line) => line.startsWith("-A"));
+}
+
+/** The entries of a set with their timeouts in seconds, sorted. */
+async function entriesOf(set: string): Promise<[string, number][]> {
+  const { out } = await sh("ipset", "save", set);
+  const entries: [string, number][] = [];
+  for (const line of out.split("\n")) {
+    const match = /^add \S+ (\S+) timeout (\d+)$/.exec(line);
+    if (match) entries.push([match[1]!, Number(match[2])]);
+  }
+  return entries.sort(([a], [b]) => a < b ? -1 : 1);
+}
+
+const targetsOf = async (set: string) => (await entriesOf(set)).map(([target]) => target);
+const setNames = async () =>
+  (await sh("ipset", "list", "-n")).out.split("\n").filter(Boolean).sort();
+
+function make(options: Partial<EnforcerOptions> & { run?: Runner; families?: (4 | 6)[] } = {}) {
+  const log = memoryLog();
+  const { run: runner = run, families = [4], ...rest } = options;
+  const backends = families.map((family) =>
+    new IpsetBackend({ family, chain: "ampere", run: runner })
+  );
+  const enforcer = new Enforcer({ backends, log, verifyMs: 3_600_000, random: () => 0, ...rest });
+  return { enforcer, log };
+}
+
+/** Waits until the set that is being filled has so many entries. The program sends the last ones when its input ends. */
+async function untilFilled(entries: number): Promise<void> {
+  await until("the new set is filled", async () => {
+    const { out } = await sh("ipset", "list", "-t", "ampere4-t");
+    return Number(/^Number of entries: (\d+)$/m.exec(out)?.[1]) >= entries;
+  });
+}
+
+/** A test that begins with two empty chains and no sets. */
+function test(name: string, body: () => Promise<void>): void {
+  Deno.test(name, async () => {
+    for (const program of ["iptables", "ip6tables"]) {
+      assert.equal((await sh(program, "-N", "ampere")).code, 0);
+    }
+    try {
+      await body();
+    } finally {
+      for (const program of ["iptables", "ip6tables"]) {
+        await sh(program, "-F", "ampere");
+        await sh(program, "-X", "ampere");
+      }
+      await sh("ipset", "destroy");
+    }
+  });
+}
+
+inNamespace(import.meta.url, () => {
+  test("targets are in a set of each family, and one rule looks at it", async () => {
+    const { enforcer, log } = make({ families: [4, 6] });
+    const targets = ["192.0.2.1", "198.51.100.0/24", "2001:db8::1", "2001:db8:1::/48"];
+    assert.deepEqual(await enforcer.start(forEver(targets)), []);
+    assert.deepEqual(await rulesOf("iptables"), [RULE4]);
+    assert.deepEqual(await rulesOf("ip6tables"), [RULE6]);
+    assert.deepEqual(await targetsOf("ampere4"), targets.slice(0, 2));
+    assert.deepEqual(await targetsOf("ampere6"), ["2001:db8:1::/48", "2001:db8::1"]);
+    enforcer.block(forEver(["192.0.2.2", "192.0.2.3", "2001:db8::2"]));
+    enforcer.release(["192.0.2.1", "2001:db8::1"]);
+    await enforcer.idle();
+    assert.deepEqual(await targetsOf("ampere4"), ["192.0.2.2", "192.0.2.3", "198.51.100.0/24"]);
+    assert.deepEqual(await targetsOf("ampere6"), ["2001:db8:1::/48", "2001:db8::2"]);
+    await enforcer.verify();
+    assert.deepEqual(log.lines, []);
+    await enforcer.stop();
+    assert.deepEqual(await setNames(), ["ampere4", "ampere6"]);
+  });
+
+  test("the set has room for a million", async () => {
+    const { enforcer } = make();
+    await enforcer.start([]);
+    const { out } = await sh("ipset", "list", "-t", "ampere4");
+    assert.match(out, /^Type: hash:net$/m);
+    assert.match(out, /family inet .*maxelem 1000000 timeout 0/);
+    await enforcer.stop();
+  });
+
+  test("a block ends in the kernel by itself, a little later than in Ampere", async () => {
+    const { enforcer } = make();
+    const now = Date.now();
+    const hour = now + 3_600_000;
+    await enforcer.start([{ target: "192.0.2.1", until: hour }, ...forEver(["192.0.2.2"])]);
+    enforcer.block([
+      { target: "192.0.2.3", until: hour },
+      { target: "192.0.2.4", until: now + KERNEL_TIMEOUT_MAX_SECONDS * 1_000 },
+      { target: "192.0.2.5", until: now - 1_000 },
+    ]);
+    await enforcer.idle();
+    const timeouts = async () => Object.fromEntries(await entriesOf("ampere4"));
+    const near = (actual: number | undefined, expected: number) =>
+      assert.ok(actual! <= expected && actual! > expected - 10, `${actual} for ${expected}`);
+    const first = await timeouts();
+    near(first["192.0.2.1"], 3_600 + KERNEL_GRACE_SECONDS);
+    near(first["192.0.2.3"], 3_600 + KERNEL_GRACE_SECONDS);
+    near(first["192.0.2.5"], KERNEL_GRACE_SECONDS);
+    // Longer than the kernel can: Ampere alone ends it.
+    assert.deepEqual([first["192.0.2.2"], first["192.0.2.4"]], [0, 0]);
+    // The times can be changed, in both directions.
+    enforcer.block([
+      { target: "192.0.2.1", until: undefined },
+      { target: "192.0.2.2", until: now + 600_000 },
+    ]);
+    await enforcer.idle();
+    const second = await timeouts();
+    assert.equal(second["192.0.2.1"], 0);
+    near(second["192.0.2.2"], 600 + KERNEL_GRACE_SECONDS);
+    await enforcer.stop();
+  });
+
+  test("everything is blocked by two halves, which may also be blocked by themselves", async () => {
+    for (
+      const [family, all, low, high] of [
+        [4, "0.0.0.0/0", "0.0.0.0/1", "128.0.0.0/1"],
+        [6, "::/0", "::/1", "8000::/1"],
+      ] as const
+    ) {
+      const { enforcer, log } = make({ families: [family] });
+      const set = `ampere${family}`;
+      await enforcer.start(forEver([all]));
+      assert.deepEqual((await targetsOf(set)).toSorted(), [low, high].sort());
+      await enforcer.verify();
+      assert.deepEqual(log.lines, []);
+      enforcer.block(forEver([low]));
+      await enforcer.idle();
+      enforcer.release([all]);
+      await enforcer.idle();
+      assert.deepEqual(await targetsOf(set), [low]);
+      enforcer.block(forEver([all]));
+      await enforcer.idle();
+      enforcer.release([low]);
+      await enforcer.idle();
+      assert.equal((await targetsOf(set)).length, 2);
+      await enforcer.verify();
+      assert.deepEqual(log.lines, []);
+      assert.equal(enforcer.status().applied, 1);
+      enforcer.release([all]);
+      await enforcer.idle();
+      assert.deepEqual(await targetsOf(set), []);
+      await enforcer.stop();
+    }
+  });
+
+  test("50,000 targets are there after a start, and the next start swaps them in", async () => {
+    const all = forEver([...addresses(50_000), ...addresses(1_000, 6)]);
+    const first = make({ families: [4, 6] });
+    await first.enforcer.start(all);
+    await first.enforcer.stop();
+    assert.equal((await entriesOf("ampere4")).length, 50_000);
+    assert.equal((await entriesOf("ampere6")).length, 1_000);
+
+    // At every moment of the next start one of the blocked hosts is refused.
+    const calls: [Program, ...string[]][] = [];
+    const checks: boolean[] = [];
+    const watching: Runner = async (program, args, options) => {
+      calls.push([program, ...args]);
+      const result = await run(program, args, options);
+      checks.push(
+        (await sh("ipset", "test", "ampere4", addresses(1)[0]!)).code === 0 &&
+          (await rulesOf("iptables")).includes(RULE4),
+      );
+      return result;
+    };
+    const second = make({ run: watching });
+    await second.enforcer.start(all.slice(0, 20_000));
+    await second.enforcer.stop();
+    assert.ok(checks.length >= 2 && checks.every(Boolean));
+    assert.deepEqual(calls.filter((call) => call.includes("-F") || call.includes("flush")), []);
+    assert.equal((await entriesOf("ampere4")).length, 20_000);
+    assert.deepEqual(await setNames(), ["ampere4", "ampere6"]);
+  });
+
+  test("a start after an interrupted start, and after sets with other options", async () => {
+    await sh("ipset", "create", "ampere4-t", "hash:ip");
+    await sh("ipset", "add", "ampere4-t", "203.0.113.1");
+    await sh("ipset", "create", "ampere4", "hash:net", "maxelem", "10");
+    await sh("iptables", ...RULE4.split(" "));
+    const { enforcer } = make();
+    assert.deepEqual(await enforcer.start(forEver(["192.0.2.1"])), []);
+    assert.deepEqual(await entriesOf("ampere4"), [["192.0.2.1", 0]]);
+    assert.deepEqual(await setNames(), ["ampere4"]);
+    await enforcer.stop();
+  });
+
+  test("a set of another type under this name is told, and how to mend it", async () => {
+    await sh("ipset", "create", "ampere4", "hash:ip");
+    const { enforcer, log } = make();
+    const failures = await enforcer.start(forEver(["192.0.2.1"]));
+    assert.equal(failures.length, 1);
+    assert.match(log.lines[0]!, /type does not match.*To mend it: ipset destroy ampere4 /);
+    await sh("ipset", "destroy", "ampere4");
+    await until("it is mended", () => enforcer.status().applied === 1);
+    await enforcer.stop();
+  });
+
+  test("what others do is repaired and told", async () => {
+    const { enforcer, log } = make();
+    const targets = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
+    await enforcer.start(forEver(targets));
+    const repaired = async (said: RegExp) => {
+      log.lines.length = 0;
+      await enforcer.verify();
+      assert.deepEqual(await targetsOf("ampere4"), targets);
+      assert.deepEqual(await rulesOf("iptables"), [RULE4]);
+      assert.equal(log.lines.length, 1, log.lines.join("\n"));
+      assert.match(log.lines[0]!, said);
+    };
+    await sh("iptables", "-F", "ampere");
+    await repaired(/^warn IPv4: .*the rule that looks at it, was missing/);
+    await sh("ipset", "flush", "ampere4");
+    await repaired(/3 of 3 blocks were missing/);
+    await sh("ipset", "del", "ampere4", "192.0.2.2");
+    await repaired(/1 of 3 blocks were missing/);
+    await sh("ipset", "add", "ampere4", "203.0.113.9");
+    await repaired(/1 targets were blocked that are not in the list/);
+    await sh("ipset", "add", "ampere4", "192.0.0.0/16", "nomatch");
+    await repaired(/1 exceptions of blocked networks were missing or too many/);
+    await sh("iptables", "-I", "ampere", "-s", "192.0.2.1", "-j", "ACCEPT");
+    await repaired(/1 of the rules were not Ampere's/);
+    await sh("iptables", ...RULE4.split(" "));
+    await repaired(/1 of the rules were not Ampere's/);
+    await sh("iptables", "-F", "ampere");
+    await sh("ipset", "destroy", "ampere4");
+    await repaired(/3 of 3 blocks were missing/);
+    // Also when it is noticed by a command that fails.
+    await sh("iptables", "-F", "ampere");
+    await sh("ipset", "destroy", "ampere4");
+    enforcer.block(forEver(["192.0.2.4"]));
+    await enforcer.idle();
+    assert.deepEqual(await targetsOf("ampere4"), [...targets, "192.0.2.4"]);
+    assert.deepEqual(await rulesOf("iptables"), [RULE4]);
+    await enforcer.stop();
+  });
+
+  test("what was foreseen is in force when it is asked for, not before, and only what is asked for", async () => {
+    const all = addresses(5_000);
+    const timed = { target: "192.0.2.1", until: Date.now() + 3_600_000 };
+    const everything = { target: "0.0.0.0/0", until: undefined };
+    const told = [...forEver(all.slice(0, 4_990)), timed];
+    const others = forEver(all.slice(4_990));
+    const cases: [string, readonly Entry[], number][] = [
+      ["as it was told", told, 1],
+      ["with others behind it", [...told, ...others], 1],
+      ["without some of it", [...told.slice(0, 7), ...told.slice(9, -1), ...others], 1],
+      ["with another end", [...told.slice(0, -1), { ...timed, until: undefined }], 1],
+      ["in another order", told.toReversed(), 2],
+      ["with nothing of it", others, 2],
+      ["as nothing at all", [], 2],
+    ];
+    for (const [how, wanted, commands] of cases) {
+      const calls: string[] = [];
+      const counting: Runner = (program, args, options) => {
+        calls.push(program);
+        return run(program, args, options);
+      };
+      await sh("ipset", "create", "ampere4", "hash:net", "maxelem", "1000000", "timeout", "0");
+      await sh("ipset", "add", "ampere4", "203.0.113.7");
+      const backend = new IpsetBackend({ family: 4, chain: "ampere", run: counting });
+      const foreseen: Entry[] = [];
+      backend.foresee(foreseen, 0, told.length);
+      for (let at = 0; at < told.length; at += 1_500) {
+        foreseen.push(...told.slice(at, at + 1_500));
+        backend.foresee(foreseen, at, told.length);
+      }
+      await untilFilled(4_000);
+      assert.deepEqual(await targetsOf("ampere4"), ["203.0.113.7"], how);
+      const outcome = await backend.replace(wanted === told ? foreseen : wanted);
+      assert.deepEqual(outcome, { ok: true, done: wanted.length }, how);
+      const entries = await entriesOf("ampere4");
+      assert.deepEqual(
+        entries.map(([target]) => target),
+        wanted.map(({ target }) => target).sort(),
+        how,
+      );
+      const ends = new Set(wanted.filter(({ until }) => until !== undefined).map((e) => e.target));
+      assert.deepEqual(
+        entries.filter(([, end]) => end > 0).map(([target]) => target),
+        [...ends],
+        how,
+      );
+      assert.deepEqual(await setNames(), ["ampere4"], how);
+      assert.equal(calls.filter((program) => program === "ipset").length, commands, how);
+      await sh("iptables", "-F", "ampere");
+      await sh("ipset", "destroy");
+    }
+    // Two halves stand for it: what they are must be known afterwards.
+    for (const wanted of [[everything], forEver(["128.0.0.0/1"])]) {
+      const backend = new IpsetBackend({ family: 4, chain: "ampere" });
+      backend.foresee([everything], 0, 1);
+      await backend.replace(wanted);
+      const listed = await backend.list();
+      assert.ok(listed.state === "listed");
+      assert.deepEqual([...listed.listing.targets.keys()], wanted.map(({ target }) => target));
+    }
+  });
+
+  test("what was told twice, as a damaged list may, is not taken out once", async () => {
+    const all = forEver(addresses(300));
+    const backend = new IpsetBackend({ family: 4, chain: "ampere" });
+    backend.foresee([...all.slice(0, 200), ...all.slice(100)], 0, 300);
+    assert.deepEqual(await backend.replace(all), { ok: true, done: 300 });
+    assert.deepEqual(await targetsOf("ampere4"), all.map(({ target }) => target).sort());
+  });
+
+  test("what was foreseen by a program that failed is made anew", async () => {
+    let fails = true;
+    const failing: Runner = (program, args, options) => {
+      const wrong = program === "ipset" && fails;
+      fails &&= program !== "ipset";
+      return run(program, wrong ? ["restore", "-no-such-option"] : args, options);
+    };
+    const backend = new IpsetBackend({ family: 4, chain: "ampere", run: failing });
+    const foreseen = forEver(["192.0.2.1"]);
+    backend.foresee(foreseen, 0, 1);
+    // The program has ended when another one, started later, has.
+    await sh("ipset", "list");
+    foreseen.push(...forEver(["192.0.2.2"]));
+    backend.foresee(foreseen, 1, 2);
+    const first = await backend.replace(foreseen);
+    if (!first.ok) assert.deepEqual(await backend.replace(foreseen), { ok: true, done: 2 });
+    assert.deepEqual(await targetsOf("ampere4"), ["192.0.2.1", "192.0.2.2"]);
+    assert.deepEqual(await rulesOf("iptables"), [RULE4]);
+  });
+
+  test("what was foreseen and never asked for leaves nothing in force", async () => {
+    const backend = new IpsetBackend({ family: 4, chain: "ampere" });
+    backend.foresee(forEver(addresses(5_000)), 0, 5_000);
+    await untilFilled(4_000);
+    backend.fin();
+    assert.deepEqual(await targetsOf("ampere4"), []);
+    assert.deepEqual(await rulesOf("iptables"), []);
+  });
+
+  test("an unchanged set is not read again", async () => {
+    const calls: string[] = [];
+    const recording: Runner = (program, args, options) => {
+      calls.push([program, ...args].join(" "));
+      return run(program, args, options);
+    };
+    const { enforcer } = make({ run: recording });
+    await enforcer.start(forEver(["192.0.2.1"]));
+    await enforcer.verify();
+    calls.length = 0;
+    await enforcer.verify();
+    assert.deepEqual(calls, ["iptables -w 4 -S ampere", "ipset list -t ampere4"]);
+    await enforcer.stop();
+  });
+
+  test("there and back again: the backend is changed, and nothing is left over", async () => {
+    const targets = ["192.0.2.1", "192.0.2.2"];
+    const iptables = () =>
+      new Enforcer({
+        backends: [new IptablesBackend({ family: 4, chain: "ampere" })],
+        log: memoryLog(),
+        verifyMs: 3_600_000,
+      });
+    const before = iptables();
+    await before.start(forEver(targets));
+    await before.stop();
+    const rules = await rulesOf("iptables");
+    const { enforcer } = make();
+    assert.deepEqual(await enforcer.start(forEver(targets)), []);
+    assert.deepEqual(await rulesOf("iptables"), [RULE4]);
+    await enforcer.stop();
+    const after = iptables();
+    await after.start(forEver(targets));
+    assert.deepEqual(await rulesOf("iptables"), rules);
+    assert.deepEqual(await setNames(), []);
+    await after.stop();
+  });
+
+  test("a missing chain, and a missing program, are told with what mends them", async () => {
+    await sh("iptables", "-X", "ampere");
+    const first = make();
+    const [failure] = await first.enforcer.start(forEver(["192.0.2.1"]));
+    assert.deepEqual([failure?.kind, isLasting(failure!)], ["no-chain", true]);
+    assert.match(first.log.lines[0]!, /To mend it: iptables -N ampere && iptables -I INPUT/);
+    await sh("iptables", "-N", "ampere");
+    await first.enforcer.verify();
+    await first.enforcer.idle();
+    assert.deepEqual(await rulesOf("iptables"), [RULE4]);
+    await first.enforcer.stop();
+
+    const folder = await Deno.makeTempDir();
+    await Deno.symlink("/usr/sbin/xtables-nft-multi", `${folder}/iptables`);
+    const path = Deno.env.get("PATH")!;
+    Deno.env.set("PATH", folder);
+    const second = make();
+    const [missing] = await second.enforcer.start([]);
+    Deno.env.set("PATH", path);
+    await second.enforcer.stop();
+    assert.deepEqual([missing?.kind, isLasting(missing!)], ["missing-program", true]);
+    assert.match(missing!.advice, /apt-get install ipset.*"backend = iptables"/);
+    await Deno.remove(folder, { recursive: true });
+  });
+
+  test("a set without room is told, and blocks that end make room", async () => {
+    const { enforcer, log } = make();
+    await enforcer.start([]);
+    // The same set, but small; the kernel's answer is the same with a million.
+    await sh("ipset", "create", "small", "hash:net", "maxelem", "3", "timeout", "0");
+    await sh("ipset", "swap", "small", "ampere4");
+    const targets = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"];
+    enforcer.block(forEver(targets));
+    await enforcer.idle();
+    assert.deepEqual(await targetsOf("ampere4"), targets.slice(0, 3));
+    assert.match(log.lines[0]!, /^error 192.0.2.4 could not be blocked.*is full.*ampere -d/);
+    enforcer.release(["192.0.2.1"]);
+    await enforcer.idle();
+    await until("the last one has its place", () => enforcer.status().held === 0);
+    assert.deepEqual(await targetsOf("ampere4"), targets.slice(1));
+    await enforcer.stop();
+  });
+
+  test("a command that is killed in the middle leaves nothing wrong", async () => {
+    const all = addresses(30_000);
+    let kills = 0;
+    const impatient: Runner = (program, args, options) => {
+      const late = program === "ipset" && args[0] === "restore" && kills < 8;
+      return run(program, args, { ...options, timeoutMs: late ? 2 + 12 * kills++ : 10_000 });
+    };
+    const { enforcer } = make({ run: impatient });
+    await enforcer.start(forEver(all.slice(0, 10_000)));
+    enforcer.block(forEver(all.slice(10_000)));
+    enforcer.release(all.slice(0, 1_000));
+    await enforcer.idle();
+    assert.deepEqual(await targetsOf("ampere4"), all.slice(1_000).sort());
+    assert.ok(enforcer.status().failures > 0);
+    await enforcer.stop();
+  });
+
+  test("a host that is blocked cannot reach a port, another can", async () => {
+    assert.equal((await sh("ip", "link", "set", "lo", "up")).code, 0);
+    await sh("iptables", "-I", "INPUT", "-j", "ampere");
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { port } = listener.addr as Deno.NetAddr;
+    const served = (async () => {
+      for await (const connection of listener) connection.close();
+    })();
+    const { enforcer } = make();
+    await enforcer.start([]);
+    enforcer.block(forEver(["127.0.0.2"]));
+    await enforcer.idle();
+    const connect = async (source: string) =>
+      (await sh(
+        "bash",
+        "-c",
+        `ip route replace local 127.0.0.1 dev lo src ${source} &&
+        exec 3<>/dev/tcp/127.0.0.1/${port}`,
+      )).code;
+    assert.equal(await connect("127.0.0.3"), 0);
+    assert.notEqual(await connect("127.0.0.2"), 0);
+    enforcer.release(["127.0.0.2"]);
+    await enforcer.idle();
+    assert.equal(await connect("127.0.0.2"), 0);
+    listener.close();
+    await served;
+    await sh("iptables", "-D", "INPUT", "-j", "ampere");
+    await enforcer.stop();
+  });
+});
+
+Deno.test("programs that only answer 0 are told all that they need", async () => {
+  const folder = await Deno.makeTempDir();
+  const stub = `#!/bin/sh\necho "$\{0##*/} $*" >> ${folder}/log\n` +
+    `[ "$1" = restore ] && cat >> ${folder}/log\nexit 0\n`;
+  await using _ = await withPrograms({ iptables: stub, ipset: stub });
+  const { enforcer, log } = make();
+  assert.deepEqual(await enforcer.start(forEver(["192.0.2.1"])), []);
+  enforcer.block(forEver(["192.0.2.2"]));
+  await enforcer.idle();
+  await enforcer.verify();
+  await enforcer.verify();
+  await enforcer.stop();
+  const said = (await Deno.readTextFile(`${folder}/log`)).trim().split("\n");
+  // The chain is looked at while the set is filled: in which order that is written down is not certain.
+  const isChain = (line: string) => line.startsWith("iptables");
+  assert.deepEqual(said.filter((line) => !isChain(line)), [
+    "ipset restore -exist",
+    "destroy ampere4-t",
+    "create ampere4-t hash:net family inet hashsize 4096 maxelem 1000000 timeout 0",
+    "add ampere4-t 192.0.2.1",
+    "create ampere4 hash:net family inet hashsize 4096 maxelem 1000000 timeout 0",
+    "swap ampere4-t ampere4",
+    "destroy ampere4-t",
+    "ipset restore -exist",
+    "add ampere4 192.0.2.2 timeout 0",
+  ]);
+  assert.deepEqual(said.filter(isChain), [
+    "iptables -w 4 -S ampere",
+    `iptables -w 4 ${RULE4}`,
+    "iptables -w 4 -S ampere",
+    "iptables -w 4 -S ampere",
+  ]);
+  assert.equal(log.lines.length, 1);
+  await Deno.remove(folder, { recursive: true });
+});

@@ -1,0 +1,161 @@
+import assert from "node:assert/strict";
+import {
+  type BanGrounds,
+  banTime,
+  isShort,
+  STANDING_BAN_MS_MAX,
+  STANDING_UNPROVEN_BAN_MS_MAX,
+  UNANSWERED_BAN_MS_MAX,
+  UNPROVEN_BAN_MS,
+  UNPROVEN_BAN_MS_MAX,
+} from "../../src/penalties/ban_time.ts";
+import type { Grounds, Offence } from "../../src/penalties/penalty_table.ts";
+import { describeDuration, describeTally, reasonOf } from "../../src/penalties/reason.ts";
+
+const MINUTE = 60_000;
+const FOR_EVER = { bantime: 0, bantimeFactor: 1, bantimeMax: 0, doubt: 60 };
+const PROVEN: BanGrounds = { grounds: "attempts", row: 0, proven: true };
+const FORGEABLE: BanGrounds = { grounds: "attempts", row: 0, proven: false };
+
+function on(grounds: Grounds, row: number, proven = false): BanGrounds {
+  return { grounds, row, proven };
+}
+
+Deno.test("ban time: for ever by default, fixed, growing, bounded", () => {
+  assert.equal(banTime({ ...FOR_EVER, bantimeFactor: 4, bantimeMax: 60 }, 5, PROVEN), undefined);
+  const fixed = { ...FOR_EVER, bantime: 600 };
+  for (const grounds of [PROVEN, FORGEABLE]) {
+    assert.deepEqual([0, 1, 9].map((before) => banTime(fixed, before, grounds)), [
+      600_000,
+      600_000,
+      600_000,
+    ]);
+    const growing = { ...fixed, bantimeFactor: 2, bantimeMax: 3_600 };
+    assert.deepEqual([0, 1, 2, 3, 50].map((before) => banTime(growing, before, grounds)), [
+      600_000,
+      1_200_000,
+      2_400_000,
+      3_600_000,
+      3_600_000,
+    ]);
+  }
+  const unbounded = { ...fixed, bantimeFactor: 2 };
+  assert.equal(banTime(unbounded, 1_000, PROVEN), undefined, "longer than anybody lives");
+  assert.equal(banTime(unbounded, 1_000, FORGEABLE), UNPROVEN_BAN_MS_MAX);
+  const long = { ...unbounded, bantime: 30 * 86_400 };
+  assert.equal(banTime(long, 1_000, FORGEABLE), 30 * 86_400_000, "as it is configured");
+});
+
+Deno.test("ban time: attempts whose address may be forged never block for ever by default", () => {
+  assert.deepEqual([0, 1, 2, 20].map((before) => banTime(FOR_EVER, before, FORGEABLE)), [
+    UNPROVEN_BAN_MS,
+    2 * UNPROVEN_BAN_MS,
+    4 * UNPROVEN_BAN_MS,
+    UNPROVEN_BAN_MS_MAX,
+  ]);
+});
+
+Deno.test("ban time: a host in good standing is out for half a minute at first, at most an hour, never longer than a stranger", () => {
+  for (const grounds of ["good standing", "shared network"] as const) {
+    const bans = (times = FOR_EVER, proven = true) =>
+      [0, 1, 2, 5, 6, 50].map((row) => banTime(times, 99, on(grounds, row, proven))! / MINUTE);
+    assert.deepEqual(bans(), [0.5, 1, 2, 16, 32, 60]);
+    assert.equal(STANDING_BAN_MS_MAX, 60 * MINUTE);
+    assert.deepEqual(bans(FOR_EVER, false), [0.5, 1, 2, 10, 10, 10]);
+    assert.equal(STANDING_UNPROVEN_BAN_MS_MAX, 10 * MINUTE);
+    assert.deepEqual(bans({ ...FOR_EVER, bantime: 60 }), [0.5, 1, 1, 1, 1, 1]);
+    const bounded = { ...FOR_EVER, bantimeMax: 15 };
+    assert.deepEqual(bans(bounded), [0.25, 0.25, 0.25, 0.25, 0.25, 0.25]);
+  }
+});
+
+Deno.test("ban time: unanswered challenges never block for longer than ten minutes", () => {
+  for (const row of [0, 5]) {
+    for (const before of [0, 9]) {
+      assert.equal(banTime(FOR_EVER, before, on("unanswered", row)), UNANSWERED_BAN_MS_MAX);
+    }
+  }
+  assert.equal(banTime({ ...FOR_EVER, bantime: 30 }, 0, on("unanswered", 0)), 30_000);
+});
+
+Deno.test("ban time: a single session is out for a minute, then ten, then as anybody", () => {
+  const bans = (times: typeof FOR_EVER, proven: boolean) =>
+    [0, 1, 2].map((row) => banTime(times, Math.min(row, 1), on("single session", row, proven)));
+  assert.deepEqual(bans(FOR_EVER, true), [MINUTE, 10 * MINUTE, undefined]);
+  assert.deepEqual(bans(FOR_EVER, false), [MINUTE, 10 * MINUTE, UNPROVEN_BAN_MS]);
+  const growing = { ...FOR_EVER, bantime: 7_200, bantimeFactor: 2 };
+  assert.deepEqual(bans(growing, true), [MINUTE, 10 * MINUTE, 7_200_000]);
+  assert.deepEqual(bans({ ...FOR_EVER, bantime: 20 }, true), [20_000, 20_000, 20_000]);
+  assert.deepEqual(bans({ ...FOR_EVER, doubt: 5 }, true), [5_000, 50_000, undefined]);
+  assert.deepEqual(bans({ ...FOR_EVER, doubt: 0 }, true), [undefined, undefined, undefined], "off");
+});
+
+Deno.test("ban time: what is short by its grounds does not count for later blocks", () => {
+  const short = (grounds: Grounds, row = 0, doubt = 60) => isShort({ doubt }, { grounds, row });
+  for (const grounds of ["good standing", "shared network", "unanswered"] as const) {
+    assert.ok(short(grounds) && short(grounds, 9));
+  }
+  assert.deepEqual([0, 1, 2].map((row) => short("single session", row)), [true, true, false]);
+  assert.ok(!short("single session", 0, 0) && !short("attempts"));
+});
+
+const OFFENCE: Offence = {
+  target: "203.0.113.5",
+  address: "203.0.113.5",
+  service: "PJSIP",
+  transport: "UDP",
+  account: "100",
+  points: 15,
+  limit: 15,
+  grounds: "attempts",
+  row: 0,
+  proven: false,
+  tally: { wrongAnswers: 3, unanswered: 0, refusals: 0, badRequests: 0 },
+  firstAt: 1_000,
+  at: 2_500,
+};
+
+Deno.test("reason: says what was done, how, to which account, and how many points it had", () => {
+  assert.equal(
+    reasonOf(OFFENCE),
+    '3 wrong passwords within 2 s, PJSIP over UDP, last account "100", 15 of 15 points',
+  );
+  const mixed = { wrongAnswers: 1, unanswered: 2, refusals: 0, badRequests: 0 };
+  assert.equal(
+    reasonOf({
+      ...OFFENCE,
+      target: "2001:db8::/64",
+      address: "2001:db8::1",
+      tally: mixed,
+      transport: "",
+      grounds: "good standing",
+    }),
+    "1 wrong password and 2 unanswered challenges within 2 s by 2001:db8::1 and its neighbours, PJSIP, " +
+      'last account "100", 15 of 15 points (it had logged in before)',
+  );
+  assert.match(
+    reasonOf({ ...OFFENCE, grounds: "single session" }),
+    /, 15 of 15 points \(in doubt: all in one session, as a phone with a wrong password does\)$/,
+  );
+  const account = 'a"b\r\n\x1b[31m' + "x".repeat(100);
+  const text = reasonOf({ ...OFFENCE, account });
+  assert.match(text, /last account "a\\"b\\x0d\\x0a\\x1b\[31mx+…"/);
+  // deno-lint-ignore no-control-regex
+  assert.doesNotMatch(text, /[\x00-\x1f\x7f]/);
+});
+
+Deno.test("reason: tallies and durations for people", () => {
+  assert.equal(
+    describeTally({ wrongAnswers: 0, unanswered: 0, refusals: 0, badRequests: 0 }),
+    "nothing",
+  );
+  assert.equal(
+    describeTally({ wrongAnswers: 1, unanswered: 1, refusals: 2, badRequests: 1 }),
+    "1 wrong password, 1 unanswered challenge, 2 refused requests and 1 request without login",
+  );
+  const durations: [number, string][] = [[0, "0 s"], [59, "59 s"], [90, "1 min 30 s"], [
+    3_600,
+    "1 h",
+  ], [90_061, "1 d 1 h"]];
+  for (const [seconds, text] of durations) assert.equal(describeDuration(seconds), text);
+});

@@ -1,0 +1,238 @@
+/** Whoever belongs here and knows their password is never out for longer than two minutes, whatever a neighbour does. */
+
+import assert from "node:assert/strict";
+import { type Habit, Office, phones } from "../support/office.ts";
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+const OUT_MAX = 2 * MINUTE;
+
+/** Fifteen answers to one challenge within some milliseconds, then half a minute and more of rest, always one Call-ID. */
+const BURSTING = {
+  account: "bad",
+  retry: 45 * SECOND,
+  refresh: HOUR,
+  wrong: 15,
+  keepsSession: true,
+};
+/** One answer, and again with another Call-ID each minute. */
+const DESK = { account: "bad", retry: MINUTE, refresh: HOUR, wrong: 1 };
+
+for (const [name, bad] of [["bursting", BURSTING], ["desk", DESK]] as const) {
+  for (const [when, start] of [["first", 0], ["last", 3 * SECOND]] as const) {
+    Deno.test(`offices: 40 phones at the very first start, the bad one (${name}) ${when}, for a day`, () => {
+      const office = new Office().add({ ...bad, start });
+      for (const habit of phones(39, 2 * SECOND, 100)) office.add(habit);
+      office.run(DAY);
+      assert.equal(office.fates.filter((fate) => fate.logins > 0).length, 39);
+      assert.ok(office.longestOut <= OUT_MAX, `${office.longestOut / SECOND} s`);
+    });
+  }
+}
+
+for (const retry of [45, 60, 61]) {
+  Deno.test(`offices: 40 phones at the first start, a bursting one first, the others rest for half a minute and more (${retry})`, () => {
+    const office = new Office().add({ ...BURSTING, start: 0, retry: retry * SECOND });
+    // They give up after 32 s, and begin anew 30 to 60 s later: when the first block ends all of them rest.
+    for (const [i, habit] of phones(39, 2 * SECOND, 100).entries()) {
+      office.add({ ...habit, retry: (62 + (i * 7) % 30) * SECOND, refresh: HOUR });
+    }
+    office.run(2 * HOUR);
+    assert.equal(office.fates.filter((fate) => fate.logins > 0).length, 39);
+    assert.ok(office.longestOut <= OUT_MAX, `${office.longestOut / SECOND} s`);
+  });
+}
+
+Deno.test("offices: a phone alone that answers wrongly is back a minute after it was mended", () => {
+  const office = new Office().add({ ...BURSTING, start: 0 }).run(10 * SECOND);
+  assert.equal(office.simulation.blocks.length, 1);
+  const { at, until } = office.simulation.blocks[0]!;
+  assert.equal(until! - at, MINUTE);
+});
+
+Deno.test("offices: a call centre of 200 phones after a power cut, at the very first start", () => {
+  const office = new Office();
+  for (const habit of phones(200, 50)) office.add(habit);
+  office.run(HOUR);
+  assert.deepEqual(office.simulation.blocks, []);
+  assert.ok(office.longestOut <= SECOND);
+});
+
+Deno.test("offices: a call centre of 200 with ten wrong passwords", () => {
+  const office = new Office();
+  for (const habit of phones(190, 5 * SECOND)) office.add(habit);
+  for (let i = 0; i < 10; i++) {
+    office.add({ ...DESK, account: `bad${i}`, start: i * 7 * SECOND + 500 });
+  }
+  office.run(8 * HOUR);
+  assert.ok(office.longestOut <= OUT_MAX, `${office.longestOut / SECOND} s`);
+  assert.deepEqual(office.simulation.table.takeProxies(), [], "an office is no proxy");
+});
+
+/** Phones that all start when the power comes back, and register again each hour, as most do: nobody logs in between. */
+function hourly(count: number): Habit[] {
+  return phones(count, 50).map((habit) => ({ ...habit, refresh: HOUR }));
+}
+
+Deno.test("offices: a call centre of 200 that registers each hour, with five wrong passwords that are tried each minute", () => {
+  const office = new Office();
+  for (const habit of hourly(195)) office.add(habit);
+  for (let i = 0; i < 5; i++) {
+    office.add({ ...DESK, account: `bad${i}`, start: 15 * MINUTE + i * 7 * SECOND });
+  }
+  office.run(8 * HOUR);
+  assert.ok(office.longestOut <= OUT_MAX, `${office.longestOut / SECOND} s`);
+  assert.ok(office.simulation.blocks.length > 8, "and the address is blocked again and again");
+});
+
+for (const every of [10, 20, 30]) {
+  Deno.test(`offices: 39 phones that register each hour, and one that fails each ${every} s`, () => {
+    const office = new Office().add({ ...DESK, start: 0, retry: every * SECOND });
+    for (const habit of hourly(39)) office.add(habit);
+    office.run(8 * HOUR);
+    assert.ok(office.longestOut <= OUT_MAX, `${office.longestOut / SECOND} s`);
+  });
+}
+
+for (const oneSession of [true, false]) {
+  Deno.test(`offices: a hotel of hourly phones with a guesser inside (${oneSession})`, () => {
+    const hotel = new Office();
+    for (const habit of hourly(20)) hotel.add(habit);
+    hotel.addGuesser(SECOND, oneSession).run(8 * HOUR);
+    assert.ok(hotel.longestOut <= OUT_MAX, `${hotel.longestOut / SECOND} s`);
+    assert.ok(hotel.judged < 8 * HOUR / SECOND / 2, `${hotel.judged} guesses judged`);
+  });
+
+  Deno.test(`offices: a hotel with a guesser inside (${oneSession ? "one session" : "many sessions"})`, () => {
+    const hotel = new Office();
+    for (const habit of phones(20, MINUTE)) hotel.add(habit);
+    hotel.addGuesser(SECOND, oneSession).run(8 * HOUR);
+    assert.ok(hotel.longestOut <= OUT_MAX, `${hotel.longestOut / SECOND} s`);
+    assert.ok(
+      hotel.judged < 8 * HOUR / SECOND / 2,
+      `${hotel.judged} of ${8 * HOUR / SECOND} guesses judged`,
+    );
+  });
+}
+
+Deno.test("offices: a carrier's unknown second address is out for ten minutes at a time, and never for longer", () => {
+  const carrier = new Office("198.51.100.20").addPinger(30 * SECOND).run(DAY);
+  assert.ok(carrier.simulation.blocks.length > 0);
+  for (const { at, until } of carrier.simulation.blocks) assert.equal(until! - at, 10 * MINUTE);
+});
+
+for (const config of [{}, { bantime: 3_600, bantimeFactor: 4 }]) {
+  Deno.test(`offices: the short blocks of a carrier make no later block longer: ${JSON.stringify(config)}`, () => {
+    const carrier = new Office("198.51.100.20", config).addPinger(30 * SECOND).run(12 * HOUR);
+    const short = carrier.simulation.blocks.length;
+    assert.ok(short > 20);
+    carrier.addGuesser(SECOND, false).run(13 * HOUR);
+    const first = carrier.simulation.blocks.find(({ grounds }) => grounds === "attempts")!;
+    const factor = config.bantimeFactor ?? 2;
+    assert.equal(first.until! - first.at, factor * HOUR, "they count as one");
+  });
+}
+
+Deno.test("offices: a guesser who stays in one session has at most 20 answers in the first hour", () => {
+  const guesser = new Office("203.0.113.5").addGuesser(100, true).run(HOUR);
+  assert.ok(guesser.judged <= 20, `${guesser.judged}`);
+  const spread = new Office("203.0.113.5").addGuesser(100, false).run(59 * MINUTE);
+  assert.equal(spread.judged, 3);
+});
+
+/** Phones that fail each so many milliseconds, from a quarter of an hour after the beginning on. */
+function forgotten(count: number, retry: number, unknown = false): Habit[] {
+  return Array.from({ length: count }, (_, i) => ({
+    account: unknown ? "<unknown>" : `forgotten${i}`,
+    start: 15 * MINUTE + i * 3 * SECOND,
+    retry,
+    refresh: HOUR,
+    wrong: 1,
+  }));
+}
+
+for (const staggered of [true, false]) {
+  for (
+    const [name, good, bad] of [
+      ["40 phones, ten with an old password", 30, forgotten(10, MINUTE)],
+      ["72 phones, twelve with an old password", 60, forgotten(12, MINUTE)],
+      [
+        "20 phones, and three forgotten ones that try twice a minute",
+        20,
+        forgotten(3, 30_000, true),
+      ],
+      ["30 phones, and eight forgotten ones", 30, forgotten(8, MINUTE, true)],
+    ] as const
+  ) {
+    Deno.test(`offices: no proxy: ${name}${staggered ? "" : ", after a power cut"}`, () => {
+      const office = new Office();
+      for (const habit of phones(good, staggered ? HOUR : 50)) {
+        office.add({ ...habit, refresh: HOUR });
+      }
+      for (const habit of bad) office.add(habit);
+      office.run(8 * HOUR);
+      assert.deepEqual(office.simulation.table.takeProxies(), []);
+    });
+  }
+}
+
+for (const account of ["<unknown>", "named"]) {
+  Deno.test(`offices: a proxy before twenty strangers (${account}) is told within twenty minutes`, () => {
+    const proxy = new Office("172.17.0.1");
+    for (const habit of phones(3, SECOND)) proxy.add({ ...habit, refresh: MINUTE });
+    for (let i = 0; i < 20; i++) {
+      const habit = { start: i * 3 * SECOND, retry: MINUTE, refresh: HOUR, wrong: 1 };
+      proxy.add({ ...habit, account: account === "named" ? `stranger${i}` : account });
+    }
+    proxy.run(20 * MINUTE);
+    assert.equal(proxy.simulation.table.takeProxies().length, 1);
+  });
+}
+
+Deno.test("offices: a proxy before phones that register each hour is told in the second", () => {
+  const proxy = new Office("172.17.0.1");
+  for (const habit of phones(8, HOUR)) proxy.add({ ...habit, refresh: HOUR });
+  for (const habit of forgotten(20, MINUTE)) proxy.add(habit);
+  proxy.run(HOUR);
+  assert.deepEqual(proxy.simulation.table.takeProxies(), [], "not known yet");
+  proxy.run(2 * HOUR);
+  assert.equal(proxy.simulation.table.takeProxies().length, 1);
+});
+
+Deno.test("offices: a proxy is told once, with what failed behind it", () => {
+  const proxy = new Office("172.17.0.1");
+  for (const habit of phones(3, SECOND)) proxy.add({ ...habit, refresh: MINUTE });
+  for (let i = 0; i < 20; i++) {
+    proxy.add({
+      account: `unknown${i}`,
+      start: i * 3 * SECOND,
+      retry: MINUTE,
+      refresh: HOUR,
+      wrong: 1,
+    });
+  }
+  proxy.run(HOUR);
+  const found = proxy.simulation.table.takeProxies();
+  assert.deepEqual(found.map(({ address }) => address), ["172.17.0.1"]);
+  assert.ok(found[0]!.own >= 2 && found[0]!.strange >= 10);
+  proxy.run(5 * HOUR);
+  assert.deepEqual(proxy.simulation.table.takeProxies(), [], "once");
+});
+
+Deno.test("offices: a proxy before accounts that Asterisk does not know is told too", () => {
+  const proxy = new Office("172.17.0.1");
+  for (const habit of phones(3, SECOND)) proxy.add({ ...habit, refresh: MINUTE });
+  for (let i = 0; i < 20; i++) {
+    proxy.add({
+      account: "<unknown>",
+      start: i * 3 * SECOND,
+      retry: MINUTE,
+      refresh: HOUR,
+      wrong: 1,
+    });
+  }
+  proxy.run(3 * HOUR);
+  assert.equal(proxy.simulation.table.takeProxies().length, 1);
+});

@@ -1,0 +1,91 @@
+/** A daemon with known numbers, for the tests of what is shown of it. */
+
+import { EVENT_TYPES, type EventType } from "../../src/ami/security_event.ts";
+import { DEFAULT_CONFIG } from "../../src/config/config.ts";
+import { Counters } from "../../src/telemetry/counters.ts";
+import type { StatusSource } from "../../src/telemetry/status.ts";
+
+export const NOW = Date.UTC(2026, 10, 22, 8, 9, 9);
+
+/** The index of a kind of event of a service. */
+export function eventType(kind: EventType["kind"], service: EventType["service"]): number {
+  return EVENT_TYPES.findIndex((type) => type.kind === kind && type.service === service);
+}
+
+export function source(
+  options: { connected?: boolean; trouble?: string; failing?: boolean } = {},
+): StatusSource {
+  const { connected = true, trouble, failing = false } = options;
+  const counters = new Counters();
+  for (let i = 0; i < 3; i++) counters.event(eventType("ChallengeSent", "PJSIP"));
+  counters.event(eventType("InvalidPassword", "SIP"));
+  counters.tampered.set("forged end", 2);
+  counters.offences = 3;
+  counters.added = 2;
+  counters.logins = 3;
+  counters.losses = 2;
+  for (const seconds of [0.0005, 0.003, 0.003, 7]) counters.latency.observe(seconds);
+  const family = {
+    desired: 1,
+    applied: 1,
+    queued: failing ? 1 : 0,
+    held: 0,
+    commands: 7,
+    failures: failing ? 3 : 0,
+    lastFailure: failing
+      ? {
+        family: 4 as const,
+        kind: "no-chain" as const,
+        message: 'IPv4: there is no chain "ampere"',
+        advice: "iptables -N ampere && iptables -I INPUT -j ampere",
+      }
+      : undefined,
+    failing,
+  };
+  return {
+    config: DEFAULT_CONFIG,
+    counters,
+    startedAt: NOW - 3_600_000,
+    connectedSince: connected ? NOW - 60_000 : undefined,
+    dryRun: false,
+    neverBlocked: [{ target: "192.0.2.1", cause: "default gateway" }],
+    table: { size: 4, standingSize: 2, waiting: 2, evicted: 0, proxies: 0 },
+    list: {
+      path: DEFAULT_CONFIG.database,
+      size: 2,
+      owed: trouble === undefined ? 0 : 4,
+      trouble,
+      all: () => [
+        {
+          target: "203.0.113.5",
+          since: NOW - 120_000,
+          until: NOW + 600_000,
+          reason: "added by hand",
+          service: "",
+          transport: "",
+          account: "",
+          times: 1,
+        },
+        {
+          target: "2001:db8:bad::/64",
+          since: NOW - 60_000,
+          until: undefined,
+          reason: '3 wrong passwords, last account "\x1b[2J"',
+          service: "PJSIP",
+          transport: "UDP",
+          account: "\x1b[2J",
+          times: 2,
+        },
+      ],
+    },
+    enforcer: { status: () => ({ ...family, families: [{ family: 4, ...family }] }) },
+    worstHosts: () => [{
+      host: "198.51.100.7",
+      points: 9,
+      limit: 15,
+      tally: { wrongAnswers: 1, unanswered: 1, refusals: 0, badRequests: 0 },
+      waiting: 2,
+      lastAt: NOW - 5_000,
+    }],
+  };
+}
