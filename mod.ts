@@ -1,6 +1,6 @@
 /**
  * The parts of Ampere that another program can use: reading Asterisk's Manager Interface so that nobody can forge it, the
- * penalty table, the block list, and the enforcer that keeps a firewall equal to it.
+ * penalty table, the block list, and the firewall that keeps a firewall equal to it.
  *
  * @example Print who guesses passwords, from a recorded AMI stream
  * ```ts
@@ -66,9 +66,8 @@ export {
 export { type BanGrounds, banTime, type BanTimes } from "./src/penalties/ban_time.ts";
 export {
   type Block,
-  type BlockEntry,
-  BlockList,
-  BlockListError,
+  BlockDatabase,
+  BlockDatabaseError,
   type BriefBlock,
   type Changes,
   type DatabaseFault,
@@ -79,14 +78,14 @@ export {
   type PastBlock,
   type RowPage,
 } from "./src/blocks/database.ts";
+export type { BlockList, ListChange } from "./src/blocks/block_list.ts";
 export {
   type ComparisonTurns,
-  DurableBlockList,
-  type DurableOptions,
   type EntryVisitor,
-  type ListChange,
   type SalvageReport,
   type StartReport,
+  WrittenBlockList,
+  type WrittenOptions,
 } from "./src/blocks/written_block_list.ts";
 export {
   type Backend,
@@ -111,11 +110,11 @@ export {
 export { IptablesBackend, type IptablesOptions } from "./src/firewall/iptables.ts";
 export { IpsetBackend, type IpsetOptions } from "./src/firewall/ipset.ts";
 export {
-  Enforcer,
-  type EnforcerLog,
-  type EnforcerOptions,
-  type EnforcerStatus,
   type FamilyStatus,
+  Firewall,
+  type FirewallLog,
+  type FirewallOptions,
+  type FirewallStatus,
   type SortedEntries,
 } from "./src/firewall/firewall.ts";
 export { Foresight, type ForesightOptions } from "./src/firewall/foresight.ts";

@@ -7,7 +7,7 @@
  */
 
 import { parseArgs } from "node:util";
-import type { BlockList, NewBlock } from "./blocks/database.ts";
+import type { BlockDatabase, NewBlock } from "./blocks/database.ts";
 import type { Config } from "./config/config.ts";
 import type { ExemptSet } from "./address/exempt.ts";
 import type { Status } from "./telemetry/status.ts";
@@ -219,12 +219,12 @@ async function listBlocks(config: Config, json: boolean): Promise<number> {
     import("./blocks/database.ts"),
     import("./blocks/block_lines.ts"),
   ]);
-  const { BlockList, BlockListError, hasEnded } = blockList;
-  let list: BlockList;
+  const { BlockDatabase, BlockDatabaseError, hasEnded } = blockList;
+  let list: BlockDatabase;
   try {
-    list = BlockList.open(config.database, { readOnly: true });
+    list = BlockDatabase.open(config.database, { readOnly: true });
   } catch (error) {
-    if (!(error instanceof BlockListError) || error.fault !== "missing") throw error;
+    if (!(error instanceof BlockDatabaseError) || error.fault !== "missing") throw error;
     complain(`There is no database at ${config.database} yet: nothing has been blocked.`);
     return EXIT.ok;
   }
@@ -278,7 +278,7 @@ async function addBlocks(
   blocks: readonly (NewBlock & { line: number })[],
   now: number,
 ): Promise<number> {
-  const [{ BlockList, hasEnded }, { protectedBy }] = await Promise.all([
+  const [{ BlockDatabase, hasEnded }, { protectedBy }] = await Promise.all([
     import("./blocks/database.ts"),
     import("./address/exempt.ts"),
   ]);
@@ -296,7 +296,7 @@ async function addBlocks(
     }
     return why === undefined;
   });
-  const list = BlockList.open(config.database);
+  const list = BlockDatabase.open(config.database);
   const added = list.add(accepted, now);
   list.close();
   const there = accepted.length - added.length;
@@ -335,8 +335,8 @@ async function removeBlocks(
   config: Config,
   blocks: readonly (NewBlock & { line: number })[],
 ): Promise<number> {
-  const { BlockList } = await import("./blocks/database.ts");
-  const list = BlockList.open(config.database);
+  const { BlockDatabase } = await import("./blocks/database.ts");
+  const list = BlockDatabase.open(config.database);
   const removed = new Set(list.remove(blocks.map((block) => block.target)));
   const absent = blocks.filter((block) => !removed.has(block.target));
   const shown = absent.slice(0, COMPLAINTS_MAX);
@@ -416,8 +416,8 @@ function writeAll(to: { writeSync(bytes: Uint8Array): number }, text: string): v
 
 /** An error in words for an administrator. */
 async function describeFailure(error: unknown): Promise<string> {
-  const { BlockListError } = await import("./blocks/database.ts");
-  if (error instanceof BlockListError) return `ampere: ${error.message}\n${error.advice}`;
+  const { BlockDatabaseError } = await import("./blocks/database.ts");
+  if (error instanceof BlockDatabaseError) return `ampere: ${error.message}\n${error.advice}`;
   if (error instanceof Error) return `ampere: ${error.message}`;
   return `ampere: ${String(error)}`;
 }

@@ -41,9 +41,6 @@ export interface Block {
   readonly times: number;
 }
 
-/** What the firewall must know of a block. */
-export type BlockEntry = Pick<Block, "target" | "until">;
-
 /** What a person wants to see of a block. */
 export type BriefBlock = Pick<Block, "target" | "since" | "until" | "reason">;
 

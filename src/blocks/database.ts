@@ -8,12 +8,12 @@
  * @module
  */
 
+import type { Entry } from "../firewall/backend.ts";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { dirname } from "node:path";
 import { parseTarget } from "../address/address.ts";
 import {
   type Block,
-  type BlockEntry,
   BlockReader,
   boundedNew,
   boundedTime,
@@ -25,20 +25,13 @@ import {
   type NewBlock,
   type PastBlock,
 } from "./block.ts";
-import { BlockListError, faultOf, missingError, toBlockListError } from "./fault.ts";
+import { BlockDatabaseError, faultOf, missingError, toBlockListError } from "./fault.ts";
 import { fileKind, readImage } from "./recovery/image.ts";
 import { openImage } from "./recovery/salvage.ts";
 import { migrate, readSchemaState } from "./schema.ts";
 
-export {
-  type Block,
-  type BlockEntry,
-  type BriefBlock,
-  hasEnded,
-  type NewBlock,
-  type PastBlock,
-} from "./block.ts";
-export { BlockListError, type DatabaseFault } from "./fault.ts";
+export { type Block, type BriefBlock, hasEnded, type NewBlock, type PastBlock } from "./block.ts";
+export { BlockDatabaseError, type DatabaseFault } from "./fault.ts";
 
 /**
  * How long a command on the terminal waits for another process's write, in milliseconds. An import of 50,000 blocks
@@ -61,7 +54,7 @@ const WAL_BYTES_KEPT = 4 * 1024 * 1024;
 /** Rights of a new database: the list says which accounts were tried. SQLite gives its other files the same. */
 const FILE_MODE = 0o640;
 
-/** How a {@linkcode BlockList} is opened. */
+/** How a {@linkcode BlockDatabase} is opened. */
 export interface OpenOptions {
   /** Only for reading; then the file must be there. */
   readonly readOnly?: boolean;
@@ -70,12 +63,12 @@ export interface OpenOptions {
   /**
    * A change is in the file when the call returns, and survives the death of the process, but not yet a power failure:
    * the caller brings the write-ahead log onto the disk (see `BackgroundSync`), and the log into the database
-   * ({@linkcode BlockList.checkpoint}). Saves a millisecond for each change. @default {false}
+   * ({@linkcode BlockDatabase.checkpoint}). Saves a millisecond for each change. @default {false}
    */
   readonly syncLater?: boolean;
 }
 
-/** Changes that {@linkcode BlockList.save} writes. Each target stands in one of the first three. */
+/** Changes that {@linkcode BlockDatabase.save} writes. Each target stands in one of the first three. */
 export interface Changes {
   /** Blocks as they shall stand in the list. */
   readonly put: readonly Block[];
@@ -89,15 +82,15 @@ export interface Changes {
   readonly forgetStandingBefore: number;
 }
 
-/** Some entries; see {@linkcode BlockList.entryPages}. */
+/** Some entries; see {@linkcode BlockDatabase.entryPages}. */
 export interface EntryPage {
   /** In the order of the rows. */
-  readonly entries: readonly BlockEntry[];
+  readonly entries: readonly Entry[];
   /** None of them ends before, in milliseconds since 1970; `undefined`: none ever does. */
   readonly firstEnd: number | undefined;
 }
 
-/** Some entries, and where the next ones follow; see {@linkcode BlockList.entriesAfter}. */
+/** Some entries, and where the next ones follow; see {@linkcode BlockDatabase.entriesAfter}. */
 export interface RowPage extends EntryPage {
   /** Rows that are no blocks. */
   readonly skipped: number;
@@ -120,7 +113,7 @@ const COLUMNS = [
   "times",
 ] as const;
 
-/** Those of a {@linkcode BlockEntry}. */
+/** Those of a {@linkcode Entry}. */
 const ENTRY_COLUMNS = ["target", "until"] as const;
 
 /** The lowest number that a row can have: all rows follow it. */
@@ -152,12 +145,12 @@ const PUT: Readonly<Record<number, string>> = Object.fromEntries(
  *
  * @example
  * ```ts
- * import { BlockList } from "./database.ts";
- * using list = BlockList.open("/var/lib/ampere/ampere.db");
+ * import { BlockDatabase } from "./database.ts";
+ * using list = BlockDatabase.open("/var/lib/ampere/ampere.db");
  * for (const { target, since } of list.all()) console.log(target, new Date(since));
  * ```
  */
-export class BlockList implements Disposable {
+export class BlockDatabase implements Disposable {
   /** Path of the database. */
   readonly path: string;
   /**
@@ -185,9 +178,9 @@ export class BlockList implements Disposable {
    * @param path path of the database
    * @param options see {@linkcode OpenOptions}
    * @returns the open list; close it at the end
-   * @throws BlockListError saying what is wrong with the file, and in `advice` what to do
+   * @throws BlockDatabaseError saying what is wrong with the file, and in `advice` what to do
    */
-  static open(path: string, options: OpenOptions = {}): BlockList {
+  static open(path: string, options: OpenOptions = {}): BlockDatabase {
     const readOnly = options.readOnly ?? false;
     let db: DatabaseSync | undefined;
     try {
@@ -196,14 +189,14 @@ export class BlockList implements Disposable {
       if (!readOnly) configure(db, path, options.syncLater ?? false);
       else if (readSchemaState(db, path).version === 0) {
         db.close();
-        return new BlockList(path, emptyDatabase(path), true);
+        return new BlockDatabase(path, emptyDatabase(path), true);
       }
-      return new BlockList(path, db, false);
+      return new BlockDatabase(path, db, false);
     } catch (error) {
       if (db?.isOpen) db.close();
       const refined = refineOpenError(error, path);
       if (!readOnly || !SNAPSHOT_FAULTS.has(refined.fault)) throw refined;
-      return new BlockList(path, openSnapshot(path, refined), true);
+      return new BlockDatabase(path, openSnapshot(path, refined), true);
     }
   }
 
@@ -215,7 +208,7 @@ export class BlockList implements Disposable {
    */
   static newestTimeOf(path: string): number | undefined {
     try {
-      using list = BlockList.open(path, { readOnly: true });
+      using list = BlockDatabase.open(path, { readOnly: true });
       return list.#newestTime();
     } catch {
       // Whoever opens it for good says what is wrong with it.
@@ -245,7 +238,7 @@ export class BlockList implements Disposable {
    * @param blocks what to add
    * @param now clock value in milliseconds since 1970
    * @returns those that were not in force before
-   * @throws BlockListError if they could not be written
+   * @throws BlockDatabaseError if they could not be written
    * @throws TypeError if a target is not an address or network
    */
   add(blocks: readonly NewBlock[], now: number = Date.now()): Block[] {
@@ -272,7 +265,7 @@ export class BlockList implements Disposable {
    *
    * @param targets canonical targets
    * @returns those that were there
-   * @throws BlockListError if it could not be written
+   * @throws BlockDatabaseError if it could not be written
    */
   remove(targets: readonly string[]): string[] {
     return this.#transaction(() => targets.filter((target) => this.#forget(target)));
@@ -283,7 +276,7 @@ export class BlockList implements Disposable {
    *
    * @param now clock value in milliseconds since 1970
    * @returns the blocks that ended
-   * @throws BlockListError if it could not be written
+   * @throws BlockDatabaseError if it could not be written
    */
   removeEnded(now: number): Block[] {
     const where = `block WHERE until IS NOT NULL AND until <= ${boundedTime(now)}`;
@@ -303,7 +296,7 @@ export class BlockList implements Disposable {
    *
    * @param changes see {@linkcode Changes}
    * @param now clock value in milliseconds since 1970
-   * @throws BlockListError if they could not be written
+   * @throws BlockDatabaseError if they could not be written
    */
   save(changes: Changes, now: number = Date.now()): void {
     this.#transaction(() => {
@@ -318,10 +311,10 @@ export class BlockList implements Disposable {
   }
 
   /**
-   * All blocks, those included whose end has come and that {@linkcode BlockList.removeEnded} did not take out yet.
+   * All blocks, those included whose end has come and that {@linkcode BlockDatabase.removeEnded} did not take out yet.
    *
    * @returns blocks, the oldest first
-   * @throws BlockListError if the file cannot be read
+   * @throws BlockDatabaseError if the file cannot be read
    */
   all(): Block[] {
     // Rows come in the order of their making, which is almost this one.
@@ -330,10 +323,10 @@ export class BlockList implements Disposable {
 
   /**
    * Visits all blocks, the oldest first, with no more than a person wants to see: a third of the time of
-   * {@linkcode BlockList.all}.
+   * {@linkcode BlockDatabase.all}.
    *
    * @param visit is called with each block; the object is used again for the next one
-   * @throws BlockListError if the file cannot be read
+   * @throws BlockDatabaseError if the file cannot be read
    */
   visit(visit: (block: BriefBlock) => void): void {
     const columns = this.#guarded(() => this.#columns("block", BRIEF_COLUMNS)) as [
@@ -356,10 +349,10 @@ export class BlockList implements Disposable {
   }
 
   /**
-   * The same as {@linkcode BlockList.all} in no order, which is faster.
+   * The same as {@linkcode BlockDatabase.all} in no order, which is faster.
    *
    * @returns blocks
-   * @throws BlockListError if the file cannot be read
+   * @throws BlockDatabaseError if the file cannot be read
    */
   unsorted(): Block[] {
     return this.#guarded(() => this.#read("block"));
@@ -370,7 +363,7 @@ export class BlockList implements Disposable {
    *
    * @param target canonical target
    * @returns the block, or undefined
-   * @throws BlockListError if the file cannot be read
+   * @throws BlockDatabaseError if the file cannot be read
    */
   get(target: string): Block | undefined {
     return this.#guarded(() => {
@@ -384,7 +377,7 @@ export class BlockList implements Disposable {
    * The targets of all blocks, in no order.
    *
    * @returns canonical targets
-   * @throws BlockListError if the file cannot be read
+   * @throws BlockDatabaseError if the file cannot be read
    */
   targets(): string[] {
     return this.entries().map(({ target }) => target);
@@ -394,7 +387,7 @@ export class BlockList implements Disposable {
    * The end of each block: all that is needed to see what another process changed.
    *
    * @returns for each target the end in milliseconds since 1970, undefined for never
-   * @throws BlockListError if the file cannot be read
+   * @throws BlockDatabaseError if the file cannot be read
    */
   ends(): Map<string, number | undefined> {
     return new Map(this.entries().map(({ target, until }) => [target, until]));
@@ -404,9 +397,9 @@ export class BlockList implements Disposable {
    * Target and end of all blocks, in no order: what the firewall must know.
    *
    * @returns 50,000 in 40 ms
-   * @throws BlockListError if the file cannot be read
+   * @throws BlockDatabaseError if the file cannot be read
    */
-  entries(): BlockEntry[] {
+  entries(): Entry[] {
     return this.#guarded(() => {
       const [targets, ends] = this.#columns("block", ENTRY_COLUMNS) as [unknown[], unknown[]];
       const entries = toEntries(targets, ends);
@@ -416,11 +409,11 @@ export class BlockList implements Disposable {
   }
 
   /**
-   * The same as {@linkcode BlockList.entries} in pages, all of one moment whatever others change meanwhile. As long as not all were
+   * The same as {@linkcode BlockDatabase.entries} in pages, all of one moment whatever others change meanwhile. As long as not all were
    * taken, nothing else may be done with the list.
    *
    * @param rows most rows of a page; of the first one a quarter, so that it comes soon
-   * @throws BlockListError if the file cannot be read
+   * @throws BlockDatabaseError if the file cannot be read
    */
   *entryPages(rows: number): Generator<EntryPage, void> {
     this.#skipped = 0;
@@ -445,7 +438,7 @@ export class BlockList implements Disposable {
    *
    * @param after where the page before ended; {@linkcode ROW_MIN} for the first page
    * @param rows most rows of the page
-   * @throws BlockListError if the file cannot be read
+   * @throws BlockDatabaseError if the file cannot be read
    */
   entriesAfter(after: bigint, rows: number): RowPage {
     const page = this.#guarded(() => this.#run(ENTRY_PAGE).get(after, rows));
@@ -464,7 +457,7 @@ export class BlockList implements Disposable {
    * The number of blocks.
    *
    * @returns rows of the table
-   * @throws BlockListError if the file cannot be read
+   * @throws BlockDatabaseError if the file cannot be read
    */
   count(): number {
     return this.#guarded(() => Number(this.#run("SELECT count(*) AS rows FROM block").get()?.rows));
@@ -475,7 +468,7 @@ export class BlockList implements Disposable {
    *
    * @param target canonical target
    * @returns 0 for one that is not known
-   * @throws BlockListError if the file cannot be read
+   * @throws BlockDatabaseError if the file cannot be read
    */
   timesOf(target: string): number {
     return this.get(target)?.times ?? this.#guarded(() => this.#pastTimes(target));
@@ -484,7 +477,7 @@ export class BlockList implements Disposable {
   /**
    * Whether any ended block is remembered; without `bantime` none ever is. Saves a look for each target.
    *
-   * @throws BlockListError if the file cannot be read
+   * @throws BlockDatabaseError if the file cannot be read
    */
   hasHistory(): boolean {
     return this.#guarded(() => {
@@ -499,7 +492,7 @@ export class BlockList implements Disposable {
    * 7 µs.
    *
    * @returns an opaque number
-   * @throws BlockListError if the file cannot be read
+   * @throws BlockDatabaseError if the file cannot be read
    */
   dataVersion(): number {
     return this.#guarded(() => Number(this.#run("PRAGMA data_version").get()?.data_version));
@@ -509,7 +502,7 @@ export class BlockList implements Disposable {
    * The hosts in good standing.
    *
    * @returns for each host its last login with a password, in milliseconds since 1970
-   * @throws BlockListError if the file cannot be read
+   * @throws BlockDatabaseError if the file cannot be read
    */
   standing(): Map<string, number> {
     return this.#guarded(() => {
@@ -528,7 +521,7 @@ export class BlockList implements Disposable {
    * When a daemon first had this list. The blocks that `ampere -a` adds before tell nothing of who belongs here.
    *
    * @returns milliseconds since 1970; 0 if that was before it was written down; `undefined` if none had it yet
-   * @throws BlockListError if the file cannot be read
+   * @throws BlockDatabaseError if the file cannot be read
    */
   birth(): number | undefined {
     return this.#guarded(() => {
@@ -544,7 +537,7 @@ export class BlockList implements Disposable {
    * Writes down when a daemon first had this list; does nothing if that is known.
    *
    * @param at milliseconds since 1970
-   * @throws BlockListError if it could not be written
+   * @throws BlockDatabaseError if it could not be written
    */
   saveBirth(at: number): void {
     if (this.birth() !== undefined) return;
@@ -559,7 +552,7 @@ export class BlockList implements Disposable {
    *
    * @param entries hosts and their last login in milliseconds since 1970
    * @param forgetBefore hosts whose last login is before this moment are forgotten
-   * @throws BlockListError if it could not be written
+   * @throws BlockDatabaseError if it could not be written
    */
   saveStanding(entries: readonly (readonly [string, number])[], forgetBefore: number): void {
     this.#transaction(() => this.#putStanding(entries, forgetBefore));
@@ -569,7 +562,7 @@ export class BlockList implements Disposable {
    * The ended blocks that are remembered.
    *
    * @returns in no order
-   * @throws BlockListError if the file cannot be read
+   * @throws BlockDatabaseError if the file cannot be read
    */
   history(): PastBlock[] {
     return this.#guarded(() => {
@@ -587,7 +580,7 @@ export class BlockList implements Disposable {
   /**
    * Looks for damage; 20 ms for 50,000 blocks.
    *
-   * @throws BlockListError `corrupt` if SQLite finds any
+   * @throws BlockDatabaseError `corrupt` if SQLite finds any
    */
   check(): void {
     const found = this.#guarded(() => this.#run("PRAGMA quick_check(1)").get()?.quick_check);
@@ -603,7 +596,7 @@ export class BlockList implements Disposable {
    * Brings what the write-ahead log holds into the database, as far as nobody is reading it; about 10 ms for 1,000
    * changes. SQLite does that by itself unless `syncLater` was asked for.
    *
-   * @throws BlockListError if it could not be written
+   * @throws BlockDatabaseError if it could not be written
    */
   checkpoint(): void {
     this.#guarded(() => this.#run("PRAGMA wal_checkpoint(PASSIVE)").get());
@@ -621,7 +614,7 @@ export class BlockList implements Disposable {
     }
   }
 
-  /** The same as {@linkcode BlockList.close}. */
+  /** The same as {@linkcode BlockDatabase.close}. */
   [Symbol.dispose](): void {
     this.close();
   }
@@ -756,7 +749,7 @@ export class BlockList implements Disposable {
     }
   }
 
-  /** Runs an access; every error of SQLite leaves as a BlockListError, an error of the caller as it is. */
+  /** Runs an access; every error of SQLite leaves as a BlockDatabaseError, an error of the caller as it is. */
   #guarded<T>(access: () => T): T {
     try {
       return access();
@@ -767,8 +760,8 @@ export class BlockList implements Disposable {
 }
 
 /** What is no entry is left out. */
-function toEntries(targets: readonly unknown[], ends: readonly unknown[]): BlockEntry[] {
-  const entries: BlockEntry[] = [];
+function toEntries(targets: readonly unknown[], ends: readonly unknown[]): Entry[] {
+  const entries: Entry[] = [];
   for (let row = 0; row < targets.length; row++) {
     const target = targets[row];
     if (typeof target !== "string" || !isCanonical(target)) continue;
@@ -857,13 +850,13 @@ function configure(db: DatabaseSync, path: string, syncLater: boolean): void {
 const SNAPSHOT_FAULTS = new Set(["denied", "readonly", "full", "io"]);
 
 /** A readable copy in memory of a file that SQLite cannot open in place. */
-function openSnapshot(path: string, problem: BlockListError): DatabaseSync {
+function openSnapshot(path: string, problem: BlockDatabaseError): DatabaseSync {
   try {
     const db = openImage(readImage(path));
     readSchemaState(db, path);
     return db;
   } catch (error) {
-    throw error instanceof BlockListError ? error : problem;
+    throw error instanceof BlockDatabaseError ? error : problem;
   }
 }
 
@@ -875,9 +868,9 @@ function emptyDatabase(path: string): DatabaseSync {
 }
 
 /** SQLite says only "unable to open"; the file and its folder tell what is behind it. */
-function refineOpenError(error: unknown, path: string): BlockListError {
+function refineOpenError(error: unknown, path: string): BlockDatabaseError {
   const fault = faultOf(error);
-  if (error instanceof BlockListError || error instanceof Deno.errors.NotCapable) {
+  if (error instanceof BlockDatabaseError || error instanceof Deno.errors.NotCapable) {
     return toBlockListError(error, path);
   }
   if (fault === "denied" || fault === "missing" || fault === "other") {
@@ -886,8 +879,8 @@ function refineOpenError(error: unknown, path: string): BlockListError {
   return toBlockListError(error, path);
 }
 
-function berkeleyError(path: string): BlockListError {
-  return new BlockListError(
+function berkeleyError(path: string): BlockDatabaseError {
+  return new BlockDatabaseError(
     "foreign",
     path,
     `database ${path}: this is a Berkeley DB file, as Ampere 0.2 kept it, not an SQLite database`,
@@ -897,8 +890,8 @@ function berkeleyError(path: string): BlockListError {
   );
 }
 
-function foreignError(path: string): BlockListError {
-  return new BlockListError(
+function foreignError(path: string): BlockDatabaseError {
+  return new BlockDatabaseError(
     "foreign",
     path,
     `database ${path}: this file is not an SQLite database`,
@@ -907,11 +900,11 @@ function foreignError(path: string): BlockListError {
   );
 }
 
-function unopenedError(path: string, cause: unknown): BlockListError | undefined {
+function unopenedError(path: string, cause: unknown): BlockDatabaseError | undefined {
   const folder = dirname(path);
   try {
     if (!Deno.statSync(folder).isDirectory) {
-      return new BlockListError(
+      return new BlockDatabaseError(
         "missing",
         path,
         `database ${path}: ${folder} is not a folder`,
@@ -920,7 +913,7 @@ function unopenedError(path: string, cause: unknown): BlockListError | undefined
       );
     }
     if (Deno.statSync(path).isDirectory) {
-      return new BlockListError(
+      return new BlockDatabaseError(
         "denied",
         path,
         `database ${path}: this is a folder, not a file`,
@@ -951,7 +944,7 @@ function orderByAge(targets: readonly unknown[], sinces: readonly unknown[]): nu
  * SQLite says "unable to open" for a read-only file system and for a full one, too. Opening the daemon's lock file tells
  * them apart; the database itself must not be opened and closed beside SQLite (see `fileKind`).
  */
-function unwritableError(path: string): BlockListError | undefined {
+function unwritableError(path: string): BlockDatabaseError | undefined {
   try {
     Deno.openSync(`${path}.lock`, { write: true, create: true, mode: FILE_MODE }).close();
     return undefined;

@@ -4,9 +4,10 @@
  * @module
  */
 
+import type { BlockList, ListChange } from "./block_list.ts";
 import { type Block, boundedNew, hasEnded, mergeBlock, type NewBlock } from "./block.ts";
 
-/** Where the stored blocks are read from; `BlockList` is one. */
+/** Where the stored blocks are read from; `BlockDatabase` is one. */
 export interface StoredBlocks {
   all(): Block[];
   standing(): ReadonlyMap<string, number>;
@@ -20,17 +21,17 @@ export interface StoredBlocks {
  *
  * @example
  * ```ts
- * import { MemoryBlockList } from "./dry_run_block_list.ts";
+ * import { DryRunBlockList } from "./dry_run_block_list.ts";
  *
- * const list = new MemoryBlockList("(memory)");
+ * const list = new DryRunBlockList("(memory)");
  * list.remove(["203.0.113.5"]);
  * ```
  */
-export class MemoryBlockList {
+export class DryRunBlockList implements BlockList {
   readonly path: string;
   readonly owed = 0;
   readonly trouble = undefined;
-  /** See `DurableBlockList.bornAt`. */
+  /** See `WrittenBlockList.bornAt`. */
   readonly bornAt: number;
   readonly #blocks = new Map<string, Block>();
   readonly #times = new Map<string, number>();

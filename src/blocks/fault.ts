@@ -35,9 +35,9 @@ export type DatabaseFault =
   | "other";
 
 /** A database that cannot be used, with the reason and the mend. */
-export class BlockListError extends Error {
-  /** Always "BlockListError". */
-  override readonly name = "BlockListError";
+export class BlockDatabaseError extends Error {
+  /** Always "BlockDatabaseError". */
+  override readonly name = "BlockDatabaseError";
   /** The kind of fault. */
   readonly fault: DatabaseFault;
   /** Path of the database. */
@@ -113,7 +113,7 @@ const FAULT_OF_ERRNO: Readonly<Record<number, DatabaseFault>> = {
  * @returns the kind; `other` when nothing fits
  */
 export function faultOf(error: unknown): DatabaseFault {
-  if (error instanceof BlockListError) return error.fault;
+  if (error instanceof BlockDatabaseError) return error.fault;
   if (error instanceof Deno.errors.NotCapable) return "denied";
   if (error instanceof Deno.errors.PermissionDenied) return "denied";
   if (error instanceof Deno.errors.NotFound) return "missing";
@@ -133,14 +133,14 @@ export function faultOf(error: unknown): DatabaseFault {
  * @param path path of the database
  * @returns the error itself when it is one already
  */
-export function toBlockListError(error: unknown, path: string): BlockListError {
-  if (error instanceof BlockListError) return error;
+export function toBlockListError(error: unknown, path: string): BlockDatabaseError {
+  if (error instanceof BlockDatabaseError) return error;
   const fault = faultOf(error);
   const detail = detailOf(error);
   const words = error instanceof Deno.errors.NotCapable
     ? NOT_CAPABLE
     : WORDS[fault](path, dirname(path));
-  return new BlockListError(
+  return new BlockDatabaseError(
     fault,
     path,
     `database ${path}: ${words.message} (${detail})`,
@@ -224,7 +224,7 @@ const WORDS: Readonly<Record<DatabaseFault, (path: string, folder: string) => Wo
  * @param cause what was thrown
  * @returns whether the file is missing or its folder, and what to do
  */
-export function missingError(path: string, cause: unknown): BlockListError {
+export function missingError(path: string, cause: unknown): BlockDatabaseError {
   const folder = dirname(path);
   let folderExists = true;
   try {
@@ -233,7 +233,7 @@ export function missingError(path: string, cause: unknown): BlockListError {
     folderExists = false;
   }
   if (folderExists) {
-    return new BlockListError(
+    return new BlockDatabaseError(
       "missing",
       path,
       `database ${path}: there is no such file`,
@@ -241,7 +241,7 @@ export function missingError(path: string, cause: unknown): BlockListError {
       cause,
     );
   }
-  return new BlockListError(
+  return new BlockDatabaseError(
     "missing",
     path,
     `database ${path}: there is no folder ${folder}`,

@@ -6,7 +6,7 @@
 
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { BlockListError, faultOf, missingError, toBlockListError } from "./fault.ts";
+import { BlockDatabaseError, faultOf, missingError, toBlockListError } from "./fault.ts";
 
 /** How often the lock file may be exchanged under our hands, or be damaged, before that is an error. */
 const ATTEMPTS_MAX = 10;
@@ -49,7 +49,7 @@ export class DatabaseLock implements Disposable {
  * @param path path of the database
  * @param taken makes the error for a lock that another process holds
  * @returns the lock; release it at the end
- * @throws BlockListError `running` when another process holds it (with its number), or what hinders
+ * @throws BlockDatabaseError `running` when another process holds it (with its number), or what hinders
  *
  * @example
  * ```ts
@@ -95,7 +95,7 @@ export function lockDatabase(
       }
     }
   }
-  throw new BlockListError(
+  throw new BlockDatabaseError(
     "other",
     path,
     `database ${path}: the lock file ${lockPath} was exchanged ${ATTEMPTS_MAX} times`,
@@ -124,9 +124,9 @@ function alreadyRunning(
   pid: number | undefined,
   path: string,
   lockPath: string,
-): BlockListError {
+): BlockDatabaseError {
   const holder = pid === undefined ? "" : ` (process ${pid})`;
-  return new BlockListError(
+  return new BlockDatabaseError(
     "running",
     path,
     `database ${path}: another Ampere${holder} works with it and holds ${lockPath}`,

@@ -5,7 +5,7 @@
  */
 
 import type { DatabaseSync } from "node:sqlite";
-import { BlockListError, toBlockListError } from "./fault.ts";
+import { BlockDatabaseError, toBlockListError } from "./fault.ts";
 
 /** "Ampr": the mark of this program in byte 68 of the file (https://www.sqlite.org/fileformat.html, section 1.3). */
 export const APPLICATION_ID = 0x416d7072;
@@ -57,7 +57,7 @@ export interface SchemaState {
  * @param path its path, for messages
  * @param newest the newest version that this program knows
  * @returns the version
- * @throws BlockListError `foreign` if it is a database of another program, `newer` if of a later version
+ * @throws BlockDatabaseError `foreign` if it is a database of another program, `newer` if of a later version
  */
 export function readSchemaState(
   db: DatabaseSync,
@@ -67,7 +67,7 @@ export function readSchemaState(
   const { owner, version, tables } = readHead(db);
   if (owner === 0 && version === 0 && tables === 0) return { version: 0 };
   if (owner !== APPLICATION_ID) {
-    throw new BlockListError(
+    throw new BlockDatabaseError(
       "foreign",
       path,
       `database ${path}: this SQLite file belongs to another program`,
@@ -75,7 +75,7 @@ export function readSchemaState(
     );
   }
   if (version > newest) {
-    throw new BlockListError(
+    throw new BlockDatabaseError(
       "newer",
       path,
       `database ${path}: written by a later version of Ampere (schema ${version}; this one ` +
@@ -92,7 +92,7 @@ export function readSchemaState(
  * @param db the open database
  * @param path its path, for messages
  * @param steps the steps; only tests give others than {@linkcode MIGRATIONS}
- * @throws BlockListError if it fails; then nothing was changed
+ * @throws BlockDatabaseError if it fails; then nothing was changed
  */
 export function migrate(
   db: DatabaseSync,

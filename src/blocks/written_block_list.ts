@@ -2,16 +2,23 @@
  * The block list of the daemon: in memory, written through to the database, and never stopped by it.
  *
  * While the database is busy, full, read-only, failing, damaged or gone, the list goes on in memory and owes the changes;
- * {@linkcode DurableBlockList.retry} writes them when it can. What is promised: once the database can be written again it
+ * {@linkcode WrittenBlockList.retry} writes them when it can. What is promised: once the database can be written again it
  * becomes equal to the list in memory, and no fault of the database reaches the caller.
  *
  * @module
  */
 
-import { BlockList, type BlockListError, type Changes, END_OF_ROWS, ROW_MIN } from "./database.ts";
+import type { Entry } from "../firewall/backend.ts";
+import type { BlockList, ListChange } from "./block_list.ts";
+import {
+  BlockDatabase,
+  type BlockDatabaseError,
+  type Changes,
+  END_OF_ROWS,
+  ROW_MIN,
+} from "./database.ts";
 import {
   type Block,
-  type BlockEntry,
   boundedNew,
   boundedTime,
   byAge,
@@ -75,8 +82,8 @@ export interface ComparisonTurns {
   readonly perTurn: number;
 }
 
-/** How a {@linkcode DurableBlockList} is opened. */
-export interface DurableOptions {
+/** How a {@linkcode WrittenBlockList} is opened. */
+export interface WrittenOptions {
   /** How changes of others are taken over. @default {@linkcode COMPARED_AT_ONCE_MAX}, {@linkcode COMPARED_PER_TURN} */
   readonly comparison?: ComparisonTurns;
   /** Called once for each kind of fault, until all is mended. The message says what happened and what to do. */
@@ -98,13 +105,13 @@ export interface DurableOptions {
    */
   readonly syncLater?: boolean;
   /**
-   * Only what the firewall must know is read at the start, {@linkcode DurableBlockList.entries}. The rest, which takes five
-   * times as long, is read when it is first asked for, or by {@linkcode DurableBlockList.readRest}. @default {false}
+   * Only what the firewall must know is read at the start, {@linkcode WrittenBlockList.entries}. The rest, which takes five
+   * times as long, is read when it is first asked for, or by {@linkcode WrittenBlockList.readRest}. @default {false}
    */
   readonly readLater?: boolean;
 }
 
-/** Is told what is blocked while it is being read; see {@linkcode DurableBlockList.openInTurns}. */
+/** Is told what is blocked while it is being read; see {@linkcode WrittenBlockList.openInTurns}. */
 export interface EntryVisitor {
   /**
    * It begins.
@@ -113,12 +120,12 @@ export interface EntryVisitor {
    */
   begin(expected: number): void;
   /**
-   * Takes some of {@linkcode DurableBlockList.entries}, each once.
+   * Takes some of {@linkcode WrittenBlockList.entries}, each once.
    *
    * @param entries the next ones
    * @returns when the next may come
    */
-  take(entries: readonly BlockEntry[]): Promise<void> | undefined;
+  take(entries: readonly Entry[]): Promise<void> | undefined;
   /** Is asked when something has taken long. */
   pause(): Promise<void>;
   /** The file turned out to be damaged, or cannot be read on: the list may differ from what was told. */
@@ -149,21 +156,9 @@ export interface SalvageReport {
   readonly message: string;
 }
 
-/** What another process changed; see {@linkcode DurableBlockList.reload}. */
-export interface ListChange {
-  /** Targets that are blocked now and were not. */
-  readonly added: readonly string[];
-  /** Targets that are no longer blocked. */
-  readonly removed: readonly string[];
-  /** Targets whose block ends at another time. */
-  readonly changed: readonly string[];
-  /** There is more than fits into one turn of the event loop: to be asked again at once. */
-  readonly more?: true;
-}
-
 /** A comparison of memory with a large file that goes on in the next turn. */
 interface Comparison {
-  readonly list: BlockList;
+  readonly list: BlockDatabase;
   /** What the file was when it began. */
   readonly version: number;
   /** Behind which row it goes on. */
@@ -199,35 +194,35 @@ interface Identity {
  *
  * @example
  * ```ts
- * import { DurableBlockList } from "./written_block_list.ts";
- * using list = DurableBlockList.open("/var/lib/ampere/ampere.db", { onTrouble: console.error });
+ * import { WrittenBlockList } from "./written_block_list.ts";
+ * using list = WrittenBlockList.open("/var/lib/ampere/ampere.db", { onTrouble: console.error });
  * setInterval(() => {
  *   list.retry();
  *   console.log(list.removeEnded(), list.reload());
  * }, 250);
  * ```
  */
-export class DurableBlockList implements Disposable {
+export class WrittenBlockList implements BlockList, Disposable {
   /** Path of the database. */
   readonly path: string;
-  readonly #options: DurableOptions;
+  readonly #options: WrittenOptions;
   readonly #lock: DatabaseLock;
   readonly #byTarget = new Map<string, Block>();
   /** With `readLater`, until the rest is read: what is blocked, and until when. */
-  #unread: readonly BlockEntry[] | undefined;
+  #unread: readonly Entry[] | undefined;
   /** Targets of which nothing more could be read. */
   readonly #bare = new Set<string>();
   readonly #owed = new Map<string, Owed>();
   readonly #owedStanding = new Map<string, number>();
   #forgetStandingBefore = 0;
   /** Open unless in trouble. */
-  #list: BlockList | undefined;
+  #list: BlockDatabase | undefined;
   #identity: Identity | undefined;
   #seenVersion: number | undefined;
   #trouble: Trouble | undefined;
   /** Earliest end among the blocks; no block ends before. */
   #nextEnd = Infinity;
-  /** Changes that were found when the file was opened again, for the next {@linkcode DurableBlockList.reload}. */
+  /** Changes that were found when the file was opened again, for the next {@linkcode WrittenBlockList.reload}. */
   readonly #foundAdded = new Set<string>();
   readonly #foundChanged = new Set<string>();
   readonly #foundRemoved = new Set<string>();
@@ -247,7 +242,7 @@ export class DurableBlockList implements Disposable {
   /** The open database tells when that was. */
   #hasBirth = false;
 
-  private constructor(path: string, lock: DatabaseLock, options: DurableOptions) {
+  private constructor(path: string, lock: DatabaseLock, options: WrittenOptions) {
     this.path = path;
     this.#lock = lock;
     this.#options = options;
@@ -261,15 +256,15 @@ export class DurableBlockList implements Disposable {
    * that can be read but not written (full disk, read-only file system, busy) is a trouble, not an error.
    *
    * @param path path of the database
-   * @param options see {@linkcode DurableOptions}
+   * @param options see {@linkcode WrittenOptions}
    * @returns the list; close it at the end
-   * @throws BlockListError `running` if another daemon has it; `foreign`, `newer`, `missing`, `denied`, which a person
+   * @throws BlockDatabaseError `running` if another daemon has it; `foreign`, `newer`, `missing`, `denied`, which a person
    *   must mend
    */
-  static open(path: string, options: DurableOptions = {}): DurableBlockList {
+  static open(path: string, options: WrittenOptions = {}): WrittenBlockList {
     const lock = lockForDaemon(path);
     try {
-      const list = new DurableBlockList(path, lock, options);
+      const list = new WrittenBlockList(path, lock, options);
       list.#load(options.now ?? Date.now());
       return list;
     } catch (error) {
@@ -283,19 +278,19 @@ export class DurableBlockList implements Disposable {
    * prepare itself.
    *
    * @param path path of the database
-   * @param options see {@linkcode DurableOptions}
+   * @param options see {@linkcode WrittenOptions}
    * @param visitor is told what is read
    * @returns the list; close it at the end
-   * @throws BlockListError as {@linkcode DurableBlockList.open}
+   * @throws BlockDatabaseError as {@linkcode WrittenBlockList.open}
    */
   static async openInTurns(
     path: string,
-    options: DurableOptions,
+    options: WrittenOptions,
     visitor: EntryVisitor,
-  ): Promise<DurableBlockList> {
+  ): Promise<WrittenBlockList> {
     const lock = lockForDaemon(path);
     try {
-      const list = new DurableBlockList(path, lock, options);
+      const list = new WrittenBlockList(path, lock, options);
       await list.#loadInTurns(options.now ?? Date.now(), visitor);
       return list;
     } catch (error) {
@@ -351,7 +346,7 @@ export class DurableBlockList implements Disposable {
   }
 
   /** What the firewall must know of all blocks, in no order. */
-  entries(): Iterable<BlockEntry> {
+  entries(): Iterable<Entry> {
     return this.#unread ?? this.#byTarget.values();
   }
 
@@ -399,7 +394,7 @@ export class DurableBlockList implements Disposable {
   }
 
   /**
-   * Adds blocks; see `BlockList.add`.
+   * Adds blocks; see `BlockDatabase.add`.
    *
    * @param blocks what to add
    * @param now clock value in milliseconds since 1970
@@ -605,7 +600,7 @@ export class DurableBlockList implements Disposable {
 
   /**
    * One turn of a comparison. Between two turns this process and others change the list, so each difference is looked up
-   * again before it is taken over; what others change behind its back makes the next {@linkcode DurableBlockList.reload}
+   * again before it is taken over; what others change behind its back makes the next {@linkcode WrittenBlockList.reload}
    * compare anew.
    */
   #compareSome(
@@ -662,7 +657,7 @@ export class DurableBlockList implements Disposable {
     return this.owed;
   }
 
-  /** The same as {@linkcode DurableBlockList.close}. */
+  /** The same as {@linkcode WrittenBlockList.close}. */
   [Symbol.dispose](): void {
     this.close();
   }
@@ -670,7 +665,7 @@ export class DurableBlockList implements Disposable {
   /**
    * Reads what `readLater` has left out; after that, and without it, it does nothing. Should the file fail or have been
    * changed in the meantime, what was blocked at the start is blocked all the same, and the change is left to
-   * {@linkcode DurableBlockList.reload}.
+   * {@linkcode WrittenBlockList.reload}.
    *
    * @param now clock value in milliseconds since 1970
    */
@@ -728,7 +723,7 @@ export class DurableBlockList implements Disposable {
       const list = this.#opened();
       this.#seenVersion = list.dataVersion();
       visitor.begin(list.count());
-      const pages: (readonly BlockEntry[])[] = [];
+      const pages: (readonly Entry[])[] = [];
       for (const { entries, firstEnd } of list.entryPages(ENTRIES_PER_TURN)) {
         pages.push(entries);
         this.#noteEnd(firstEnd);
@@ -781,10 +776,10 @@ export class DurableBlockList implements Disposable {
    * @throws the problem if it cannot be read either: to begin with an empty list would take every block out of the
    *   firewall, where they stay if the daemon does not run
    */
-  #loadSnapshot(problem: BlockListError): number {
+  #loadSnapshot(problem: BlockDatabaseError): number {
     try {
       this.#writtenTo = incarnationOf(this.path);
-      using list = BlockList.open(this.path, { readOnly: true, busyTimeout: 0 });
+      using list = BlockDatabase.open(this.path, { readOnly: true, busyTimeout: 0 });
       for (const block of list.unsorted()) this.#keep(block);
       const skipped = list.skipped;
       this.#standingAtStart = list.standing();
@@ -796,7 +791,7 @@ export class DurableBlockList implements Disposable {
     }
   }
 
-  #loadDamaged(problem: BlockListError, now: number): void {
+  #loadDamaged(problem: BlockDatabaseError, now: number): void {
     this.#blocks.clear();
     this.#nextEnd = Infinity;
     this.#closeList();
@@ -826,7 +821,7 @@ export class DurableBlockList implements Disposable {
   // The database: open, closed, moved
 
   #open(now: number): void {
-    this.#list = BlockList.open(this.path, {
+    this.#list = BlockDatabase.open(this.path, {
       busyTimeout: this.#options.busyTimeout ?? DAEMON_BUSY_MS,
       syncLater: this.#sync !== undefined,
     });
@@ -838,7 +833,7 @@ export class DurableBlockList implements Disposable {
     this.#hasBirth = birth !== undefined;
   }
 
-  #opened(): BlockList {
+  #opened(): BlockDatabase {
     if (this.#list === undefined) throw new Error("the database is not open");
     return this.#list;
   }
@@ -904,8 +899,8 @@ export class DurableBlockList implements Disposable {
     for (const part of ["-wal", "-shm"]) Deno.removeSync(this.path + part);
   }
 
-  /** What others changed in the old file since the last {@linkcode DurableBlockList.reload}. */
-  #takeLastChanges(list: BlockList): void {
+  /** What others changed in the old file since the last {@linkcode WrittenBlockList.reload}. */
+  #takeLastChanges(list: BlockDatabase): void {
     if (list.dataVersion() === this.#seenVersion) return;
     const ends = list.ends();
     const news = this.#differing(ends);
@@ -925,7 +920,7 @@ export class DurableBlockList implements Disposable {
    * is gone from it was deleted by somebody. To another one everything is owed, so that nothing that either of them blocks
    * is lost.
    */
-  #merge(list: BlockList): void {
+  #merge(list: BlockDatabase): void {
     if (this.#bare.size > 0) this.#completeBare(list.unsorted());
     const version = list.dataVersion();
     const ends = list.ends();
@@ -1115,7 +1110,7 @@ export class DurableBlockList implements Disposable {
   }
 
   /** The very file that was in use has lost its SQLite header: it is ours all the same. */
-  #isOursOverwritten(problem: BlockListError): boolean {
+  #isOursOverwritten(problem: BlockDatabaseError): boolean {
     if (problem.fault !== "foreign" || this.#identity === undefined) return false;
     try {
       return identityOf(this.path)?.database === this.#identity.database;
@@ -1223,7 +1218,7 @@ function incarnationOf(path: string): string | undefined {
 }
 
 function salvageReport(
-  problem: BlockListError,
+  problem: BlockDatabaseError,
   place: string | undefined,
   blocks: number,
   salvage: Salvage,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { BlockListError } from "../blocks/fault.ts";
+import { BlockDatabaseError } from "../blocks/fault.ts";
 import { type DatabaseLock, lockDatabase } from "../blocks/lock.ts";
 import { makeRunFolder } from "../telemetry/status_socket.ts";
 
@@ -43,7 +43,7 @@ export function lockChain(
       ));
   } catch (error) {
     if (error instanceof ChainTakenError) throw error;
-    if (!(error instanceof BlockListError) && !(error instanceof Error && "code" in error)) {
+    if (!(error instanceof BlockDatabaseError) && !(error instanceof Error && "code" in error)) {
       throw error;
     }
     doubt(

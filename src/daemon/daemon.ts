@@ -23,9 +23,9 @@ import {
   type ExemptTarget,
   RELEASED_BECAUSE,
 } from "../address/exempt.ts";
-import type { ListChange } from "../blocks/written_block_list.ts";
+import type { BlockList, ListChange } from "../blocks/block_list.ts";
 import { type Backend, type Entry, isLasting } from "../firewall/backend.ts";
-import { Enforcer, type SortedEntries } from "../firewall/firewall.ts";
+import { Firewall, type SortedEntries } from "../firewall/firewall.ts";
 import { Foresight } from "../firewall/foresight.ts";
 import { escapeText, formatLocalTime, Log } from "../log.ts";
 import { defaultGateways } from "../address/neighbours.ts";
@@ -84,38 +84,6 @@ const SHUTDOWN_BYTE = "S".charCodeAt(0);
 /** Most characters of a message that are shown. */
 const EXCERPT_CHARACTERS_MAX = 160;
 
-/** The list that the daemon works with; `DurableBlockList` is one. */
-export interface DaemonList {
-  readonly path: string;
-  readonly size: number;
-  readonly owed: number;
-  readonly trouble: string | undefined;
-  /** When it began with nobody known, in milliseconds since 1970; 0: long ago. */
-  readonly bornAt: number;
-  get(target: string): Block | undefined;
-  all(): Block[];
-  /** What the firewall must know of all blocks, in no order. */
-  entries(): Iterable<Entry>;
-  /** Reads what was not needed for {@linkcode DaemonList.entries}. */
-  readRest?(now: number): void;
-  timesOf(target: string): number;
-  /** Whether some target that is not blocked may have been blocked before: saves a look for each. */
-  anyPast(): boolean;
-  standing(): ReadonlyMap<string, number>;
-  add(blocks: readonly NewBlock[], now: number): boolean;
-  remove(targets: readonly string[], now: number): boolean;
-  /** Takes out what has ended: nothing that ends later than `now`, each by the time that `timeOf` says for when it was made. */
-  removeEnded(now: number, timeOf?: (since?: number) => number): Block[];
-  saveStanding(
-    entries: readonly (readonly [string, number])[],
-    forgetBefore: number,
-    now: number,
-  ): boolean;
-  retry(now: number): boolean;
-  reload(now: number): ListChange;
-  close(now: number): number;
-}
-
 /** Targets to be told of: the first ones by name. */
 class Targets {
   readonly first: string[] = [];
@@ -138,7 +106,7 @@ class TakenOver {
 /** What a {@linkcode Daemon} is made of. */
 export interface DaemonParts {
   readonly config: Config;
-  readonly list: DaemonList;
+  readonly list: BlockList;
   readonly backends: readonly Backend[];
   /** What the backends were told of the list already. */
   readonly foresight?: Foresight;
@@ -178,9 +146,9 @@ export class Daemon {
   readonly counters = new Counters();
   readonly startedAt: number;
   readonly table: PenaltyTable;
-  readonly enforcer: Enforcer;
+  readonly firewall: Firewall;
   readonly #parts: DaemonParts;
-  readonly #list: DaemonList;
+  readonly #list: BlockList;
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #wallClock: () => number;
@@ -231,7 +199,7 @@ export class Daemon {
       (offence) => void this.#offences.push(offence),
     );
     this.table.explain = parts.verbose ?? false;
-    this.enforcer = new Enforcer({
+    this.firewall = new Firewall({
       backends: parts.backends,
       log: parts.log,
       verifyMs: parts.config.verify * 1000,
@@ -246,7 +214,7 @@ export class Daemon {
     return this.#config;
   }
 
-  get list(): DaemonList {
+  get list(): BlockList {
     return this.#list;
   }
 
@@ -318,11 +286,11 @@ export class Daemon {
       code = 1;
       stop.abort();
     };
-    const started = this.enforcer.start(this.#list.entries(), sorted).then((failures) => {
+    const started = this.firewall.start(this.#list.entries(), sorted).then((failures) => {
       this.#list.readRest?.(this.#believedTime.now());
       this.#findSharedNetworks();
       // The other family may have taken its time: IPv4 may work by now.
-      const works = this.enforcer.status().families.some((f) => f.family === 4 && !f.failing);
+      const works = this.firewall.status().families.some((f) => f.family === 4 && !f.failing);
       if (!works && failures.some((failure) => failure.family === 4 && isLasting(failure))) fail();
     });
     const following = this.#follow(stop.signal).catch((error) => {
@@ -381,7 +349,7 @@ export class Daemon {
 
   /** One line about everything that matters. */
   statusLine(): string {
-    const firewall = this.enforcer.status();
+    const state = this.firewall.status();
     const since = this.connectedSince;
     const { counters, table } = this;
     return [
@@ -393,9 +361,9 @@ export class Daemon {
       `${table.size} hosts watched`,
       `${table.standingSize} in good standing`,
       `${this.#list.size} blocks`,
-      `${firewall.applied} in the firewall`,
-      `${firewall.queued + firewall.held} changes queued`,
-      `${firewall.failures} of ${firewall.commands} firewall commands failed`,
+      `${state.applied} in the firewall`,
+      `${state.queued + state.held} changes queued`,
+      `${state.failures} of ${state.commands} firewall commands failed`,
       this.#list.owed === 0
         ? "database in order"
         : `${this.#list.owed} changes not yet in the database`,
@@ -589,7 +557,7 @@ export class Daemon {
       }
     }
     if (this.#sharedNetworks.size > 0) this.#setExceptions();
-    this.enforcer.block(blocks);
+    this.firewall.block(blocks);
     this.counters.added += blocks.length;
     for (const block of blocks) this.#notifyBlock(block, now);
     this.#log.infoAll(blocks.map((block) => {
@@ -614,7 +582,7 @@ export class Daemon {
       `${block.target} is blocked and still reaches Asterisk. Looking at the firewall; if this goes on, the chain ` +
         `${this.#config.chain} is not asked, or too late: ampere --check shows the rule that is in its way`,
     );
-    void this.enforcer.verify();
+    void this.firewall.verify();
   }
 
   // By the clock
@@ -703,8 +671,8 @@ export class Daemon {
     const { added, removed, changed, more } = this.#list.reload(now);
     if (added.length + removed.length + changed.length > 0) {
       const current = [...added, ...changed].flatMap((target) => this.#list.get(target) ?? []);
-      this.enforcer.block(current);
-      this.enforcer.release(removed);
+      this.firewall.block(current);
+      this.firewall.release(removed);
       for (const target of removed.slice(0, LOGGED_CHANGES_MAX)) {
         this.table.pardon(target, overlaps);
       }
@@ -742,7 +710,7 @@ export class Daemon {
     const ended = this.#list.removeEnded(time.latest(), (since) => time.now(since))
       .map((block) => block.target);
     if (ended.length === 0) return;
-    this.enforcer.release(ended);
+    this.firewall.release(ended);
     this.counters.removed += ended.length;
     this.#notifyReleased(ended, "the time is over");
     this.#logChanges("released", new Targets().add(ended), "the time is over");
@@ -805,7 +773,7 @@ export class Daemon {
     this.#setExceptions();
     if (trusted.length === 0) return;
     this.#list.remove(trusted, this.#wallClock());
-    this.enforcer.release(trusted);
+    this.firewall.release(trusted);
     this.counters.removed += trusted.length;
     for (const [why, targets] of Map.groupBy(trusted, (target) => this.#whyExempt(target))) {
       this.#notifyReleased(targets, why);
@@ -820,7 +788,7 @@ export class Daemon {
       if (this.#list.get(network) === undefined) this.#sharedNetworks.delete(network);
       else targets.push(...this.table.innocentIn(network));
     }
-    this.enforcer.setExceptions(targets);
+    this.firewall.setExceptions(targets);
   }
 
   /** After the start: the list may know networks that Ampere has blocked in an earlier life. */
@@ -885,7 +853,7 @@ export class Daemon {
     this.#flush();
     this.#tellHidden();
     this.#saveLogins(this.#wallClock());
-    const left = await this.enforcer.stop();
+    const left = await this.firewall.stop();
     const lost = this.#list.close(this.#wallClock());
     if (lost > 0) {
       this.#log.error(`${lost} changes could not be written to ${this.#list.path} and are lost`);
@@ -952,7 +920,7 @@ export interface DaemonInvocation {
  * @param config the configuration
  * @param invocation the command line
  * @returns the exit code
- * @throws {BlockListError} when a person must mend the database first
+ * @throws {BlockDatabaseError} when a person must mend the database first
  * @throws {LogError} when the log file cannot be opened
  */
 export async function runDaemon(config: Config, invocation: DaemonInvocation): Promise<number> {
@@ -1002,7 +970,7 @@ async function runLogged(config: Config, invocation: DaemonInvocation, log: Log)
   const backends = firewallBackends(config, log, invocation.dryRun, () => time.earliest());
   const exempt = exemptNow(config.trust, literalPeers(config.host));
   const foresight = new Foresight({ backends, exempt, now: time.now() });
-  let list: DaemonList;
+  let list: BlockList;
   try {
     list = await openList(config, log, invocation.dryRun, foresight, time.now());
   } catch (error) {

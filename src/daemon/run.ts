@@ -7,10 +7,10 @@
 export { lockChain } from "./chain_lock.ts";
 export { RUN_FOLDER } from "../telemetry/status_socket.ts";
 
-import { BlockList, BlockListError } from "../blocks/database.ts";
+import { BlockDatabase, BlockDatabaseError } from "../blocks/database.ts";
 import type { Config } from "../config/config.ts";
-import type { DaemonList } from "./daemon.ts";
-import { DurableBlockList } from "../blocks/written_block_list.ts";
+import type { BlockList } from "../blocks/block_list.ts";
+import { WrittenBlockList } from "../blocks/written_block_list.ts";
 import type { Backend } from "../firewall/backend.ts";
 import { run } from "../firewall/command.ts";
 import { dryRunner } from "../firewall/dry_run.ts";
@@ -18,7 +18,7 @@ import type { Foresight } from "../firewall/foresight.ts";
 import { IpsetBackend } from "../firewall/ipset.ts";
 import { IptablesBackend } from "../firewall/iptables.ts";
 import type { Log } from "../log.ts";
-import { MemoryBlockList } from "../blocks/dry_run_block_list.ts";
+import { DryRunBlockList } from "../blocks/dry_run_block_list.ts";
 
 /**
  * Opens the list.
@@ -28,7 +28,7 @@ import { MemoryBlockList } from "../blocks/dry_run_block_list.ts";
  * @param dryRun read it, but keep changes in memory
  * @param foresight is told what is blocked while others are still being read
  * @param now the time, in milliseconds since 1970; what has ended by then is left out
- * @throws {BlockListError} when a person must mend something first
+ * @throws {BlockDatabaseError} when a person must mend something first
  */
 export async function openList(
   config: Config,
@@ -36,12 +36,12 @@ export async function openList(
   dryRun: boolean,
   foresight: Foresight,
   now: number,
-): Promise<DaemonList> {
+): Promise<BlockList> {
   if (dryRun) {
     foresight.dismiss();
-    return new MemoryBlockList(config.database, readStored(config.database));
+    return new DryRunBlockList(config.database, readStored(config.database));
   }
-  const list = await DurableBlockList.openInTurns(config.database, {
+  const list = await WrittenBlockList.openInTurns(config.database, {
     now,
     syncLater: true,
     bareUntil: config.bantime === 0 ? undefined : now + config.bantime * 1000,
@@ -63,14 +63,14 @@ export async function openList(
  * @returns milliseconds since 1970; `undefined` if it knows none
  */
 export function newestTimeOf(path: string): number | undefined {
-  return BlockList.newestTimeOf(path);
+  return BlockDatabase.newestTimeOf(path);
 }
 
-function readStored(path: string): BlockList | undefined {
+function readStored(path: string): BlockDatabase | undefined {
   try {
-    return BlockList.open(path, { readOnly: true });
+    return BlockDatabase.open(path, { readOnly: true });
   } catch (error) {
-    if (error instanceof BlockListError && error.fault === "missing") return undefined;
+    if (error instanceof BlockDatabaseError && error.fault === "missing") return undefined;
     throw error;
   }
 }

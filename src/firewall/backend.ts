@@ -1,8 +1,8 @@
 /**
- * What the enforcer needs from a firewall: a few verbs, so that another one is soon written.
+ * What the firewall needs from a firewall: a few verbs, so that another one is soon written.
  *
  * A backend serves one family of addresses (IPv4 or IPv6). It runs one command at a time when it
- * is told to, remembers as little as it can and retries nothing: that is the enforcer's work.
+ * is told to, remembers as little as it can and retries nothing: that is the firewall's work.
  *
  * @module
  */

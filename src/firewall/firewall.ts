@@ -11,19 +11,24 @@
 import { type Clock, systemClock } from "../clock.ts";
 import { type Family, familyOf } from "../address/address.ts";
 import { type Backend, type Entry, EXCEPTIONS_MAX, type Failure, isSafeTarget } from "./backend.ts";
-import { type EnforcerLog, type FamilyStatus, Keeper, type KeeperOptions } from "./reconciler.ts";
+import {
+  type FamilyStatus,
+  type FirewallLog,
+  Reconciler,
+  type ReconcilerOptions,
+} from "./reconciler.ts";
 
-export type { EnforcerLog, FamilyStatus };
+export type { FamilyStatus, FirewallLog };
 
 /** From how many rules on another backend is recommended. */
 export const MANY_RULES = 1_000;
 
-/** What an enforcer is made of. */
-export interface EnforcerOptions {
+/** What an firewall is made of. */
+export interface FirewallOptions {
   /** The firewall, at most one backend for each family. */
   readonly backends: readonly Backend[];
   /** Takes the messages. */
-  readonly log: EnforcerLog;
+  readonly log: FirewallLog;
   /** Time between looks at the firewall, in milliseconds. */
   readonly verifyMs: number;
   /** The time. @default {systemClock} */
@@ -31,7 +36,7 @@ export interface EnforcerOptions {
   /** Random numbers from 0 to 1, for the delays. @default {Math.random} */
   readonly random?: () => number;
   /**
-   * Called when blocks given to {@linkcode Enforcer.block} are in the kernel.
+   * Called when blocks given to {@linkcode Firewall.block} are in the kernel.
    *
    * @param targets What is blocked now.
    * @param waitedMs How long each has waited, from the call to the end of its command.
@@ -40,7 +45,7 @@ export interface EnforcerOptions {
 }
 
 /** The state of all. */
-export interface EnforcerStatus extends Omit<FamilyStatus, "family"> {
+export interface FirewallStatus extends Omit<FamilyStatus, "family"> {
   /** The families one by one. */
   readonly families: readonly FamilyStatus[];
 }
@@ -53,22 +58,22 @@ export interface EnforcerStatus extends Omit<FamilyStatus, "family"> {
  *
  * @example
  * ```ts
- * import { Enforcer } from "./firewall.ts";
+ * import { Firewall } from "./firewall.ts";
  * import { IptablesBackend } from "./iptables.ts";
  *
- * const enforcer = new Enforcer({
+ * const firewall = new Firewall({
  *   backends: [new IptablesBackend({ family: 4, chain: "ampere" })],
  *   log: console,
  *   verifyMs: 60_000,
  * });
- * const failures = await enforcer.start([]);
- * if (failures.length === 0) enforcer.block([{ target: "192.0.2.1", until: undefined }]);
- * await enforcer.stop();
+ * const failures = await firewall.start([]);
+ * if (failures.length === 0) firewall.block([{ target: "192.0.2.1", until: undefined }]);
+ * await firewall.stop();
  * ```
  */
-export class Enforcer {
-  readonly #keepers: ReadonlyMap<Family, Keeper>;
-  readonly #log: EnforcerLog;
+export class Firewall {
+  readonly #reconcilers: ReadonlyMap<Family, Reconciler>;
+  readonly #log: FirewallLog;
   readonly #clock: Clock;
   readonly #verifyMs: number;
   #cancelVerify: (() => void) | undefined;
@@ -76,27 +81,27 @@ export class Enforcer {
   #stopped = false;
 
   /**
-   * Makes an enforcer; it runs nothing before {@linkcode Enforcer.start}.
+   * Makes an firewall; it runs nothing before {@linkcode Firewall.start}.
    *
    * @param options The firewall, the log, the interval of looks.
    * @throws {TypeError} If two backends serve the same family.
    */
-  constructor(options: EnforcerOptions) {
+  constructor(options: FirewallOptions) {
     const { log, clock = systemClock, random = Math.random, onApplied = () => {} } = options;
     this.#log = log;
     this.#clock = clock;
     this.#verifyMs = options.verifyMs;
-    const all: KeeperOptions = {
+    const all: ReconcilerOptions = {
       log,
       clock,
       random,
       onApplied,
       onSuccess: () => this.#recommend(),
     };
-    this.#keepers = new Map(
-      options.backends.map((backend) => [backend.family, new Keeper(backend, all)]),
+    this.#reconcilers = new Map(
+      options.backends.map((backend) => [backend.family, new Reconciler(backend, all)]),
     );
-    if (this.#keepers.size !== options.backends.length) {
+    if (this.#reconcilers.size !== options.backends.length) {
       throw new TypeError("there are two backends for one family");
     }
   }
@@ -107,14 +112,14 @@ export class Enforcer {
    * @param entries All that is to be blocked.
    * @param sorted The same, if it was sorted already.
    * @returns When the first attempt of each family has ended: the failures, at most one for a family,
-   * logged already. The enforcer does not give up because of one; whether the program does is the
+   * logged already. The firewall does not give up because of one; whether the program does is the
    * caller's decision (see {@linkcode isLasting}).
    */
   async start(entries: Iterable<Entry>, sorted?: SortedEntries): Promise<Failure[]> {
     // The first look takes its time; the list is sorted meanwhile.
-    const results = [...this.#keepers.values()].map((keeper) => keeper.start());
+    const results = [...this.#reconcilers.values()].map((reconciler) => reconciler.start());
     for (const [family, some] of sorted ?? this.#split(entries)) {
-      this.#keepers.get(family)?.fill(some);
+      this.#reconcilers.get(family)?.fill(some);
     }
     this.#armVerify();
     return (await Promise.all(results)).filter((failure) => failure !== undefined);
@@ -126,7 +131,7 @@ export class Enforcer {
    * @param entries What to block; what is blocked already gets the new time.
    */
   block(entries: Iterable<Entry>): void {
-    for (const [family, some] of this.#split(entries)) this.#keepers.get(family)?.block(some);
+    for (const [family, some] of this.#split(entries)) this.#reconcilers.get(family)?.block(some);
   }
 
   /**
@@ -135,9 +140,9 @@ export class Enforcer {
    * @param targets What to release; what is not blocked is passed over.
    */
   release(targets: Iterable<string>): void {
-    const lists = new Map<Family, string[]>([...this.#keepers.keys()].map((f) => [f, []]));
+    const lists = new Map<Family, string[]>([...this.#reconcilers.keys()].map((f) => [f, []]));
     for (const target of targets) lists.get(familyOf(target))?.push(target);
-    for (const [family, some] of lists) this.#keepers.get(family)?.release(some);
+    for (const [family, some] of lists) this.#reconcilers.get(family)?.release(some);
   }
 
   /**
@@ -147,7 +152,7 @@ export class Enforcer {
    * @param targets All of them, instead of those of before; of each family the first {@linkcode EXCEPTIONS_MAX} count.
    */
   setExceptions(targets: readonly string[]): void {
-    const lists = new Map<Family, string[]>([...this.#keepers.keys()].map((f) => [f, []]));
+    const lists = new Map<Family, string[]>([...this.#reconcilers.keys()].map((f) => [f, []]));
     for (const target of targets) {
       const family = familyOf(target);
       if (isSafeTarget(target, family)) lists.get(family)?.push(target);
@@ -159,7 +164,7 @@ export class Enforcer {
             "blocked networks; join them to networks",
         );
       }
-      this.#keepers.get(family)?.setExceptions(some.slice(0, EXCEPTIONS_MAX));
+      this.#reconcilers.get(family)?.setExceptions(some.slice(0, EXCEPTIONS_MAX));
     }
   }
 
@@ -169,7 +174,9 @@ export class Enforcer {
    * @param entries All that is to be blocked.
    */
   setDesired(entries: Iterable<Entry>): void {
-    for (const [family, all] of this.#split(entries)) this.#keepers.get(family)?.setDesired(all);
+    for (const [family, all] of this.#split(entries)) {
+      this.#reconcilers.get(family)?.setDesired(all);
+    }
   }
 
   /**
@@ -178,7 +185,7 @@ export class Enforcer {
    * @returns When that is done, or has failed (it will be tried again).
    */
   async verify(): Promise<void> {
-    await Promise.all([...this.#keepers.values()].map((keeper) => keeper.verify()));
+    await Promise.all([...this.#reconcilers.values()].map((reconciler) => reconciler.verify()));
   }
 
   /**
@@ -188,12 +195,12 @@ export class Enforcer {
    * refused, and those of a family whose firewall is not usable (no chain, no program).
    */
   async idle(): Promise<void> {
-    await Promise.all([...this.#keepers.values()].map((keeper) => keeper.idle()));
+    await Promise.all([...this.#reconcilers.values()].map((reconciler) => reconciler.idle()));
   }
 
   /** The present state. */
-  status(): EnforcerStatus {
-    const families = [...this.#keepers.values()].map((keeper) => keeper.status());
+  status(): FirewallStatus {
+    const families = [...this.#reconcilers.values()].map((reconciler) => reconciler.status());
     const sum = (key: "desired" | "applied" | "queued" | "held" | "commands" | "failures") =>
       families.reduce((total, family) => total + family[key], 0);
     return {
@@ -219,14 +226,14 @@ export class Enforcer {
     this.#stopped = true;
     this.#cancelVerify?.();
     const left = await Promise.all(
-      [...this.#keepers.values()].map((keeper) => keeper.stop(graceMs)),
+      [...this.#reconcilers.values()].map((reconciler) => reconciler.stop(graceMs)),
     );
     return left.reduce((total, changes) => total + changes, 0);
   }
 
   /** Sorts entries by family; what must not reach a command is logged and left out. */
   #split(entries: Iterable<Entry>): SortedEntries {
-    const lists = new Map<Family, Entry[]>([...this.#keepers.keys()].map((f) => [f, []]));
+    const lists = new Map<Family, Entry[]>([...this.#reconcilers.keys()].map((f) => [f, []]));
     for (const entry of entries) {
       const family = familyOf(entry.target);
       if (isSafeTarget(entry.target, family)) {
@@ -243,7 +250,7 @@ export class Enforcer {
     if (this.#stopped) return;
     this.#cancelVerify?.();
     this.#cancelVerify = this.#clock.after(this.#verifyMs, () => {
-      for (const keeper of this.#keepers.values()) keeper.lookSoon();
+      for (const reconciler of this.#reconcilers.values()) reconciler.lookSoon();
       this.#armVerify();
     });
   }
@@ -252,8 +259,8 @@ export class Enforcer {
   #recommend(): void {
     if (this.#recommended) return;
     let rules = 0;
-    for (const keeper of this.#keepers.values()) {
-      if (keeper.backendName === "iptables") rules += keeper.appliedCount;
+    for (const reconciler of this.#reconcilers.values()) {
+      if (reconciler.backendName === "iptables") rules += reconciler.appliedCount;
     }
     if (rules < MANY_RULES) return;
     this.#recommended = true;

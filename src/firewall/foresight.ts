@@ -24,12 +24,12 @@ export interface ForesightOptions {
 
 /**
  * Sorts the entries of a list, page by page, into what is to be blocked and what is not any more, and lets the firewall begin
- * with the former. What is in force in the end, `Enforcer.start` says.
+ * with the former. What is in force in the end, `Firewall.start` says.
  *
  * @example
  * ```ts ignore
  * const foresight = new Foresight({ backends, exempt, now: Date.now() });
- * const list = await DurableBlockList.openInTurns(path, options, foresight);
+ * const list = await WrittenBlockList.openInTurns(path, options, foresight);
  * ```
  */
 export class Foresight {

@@ -1,5 +1,5 @@
 /**
- * Keeps the firewall of one family equal to what is wanted; the enforcer has one for IPv4 and one
+ * Keeps the firewall of one family equal to what is wanted; the firewall has one for IPv4 and one
  * for IPv6.
  *
  * @module
@@ -43,8 +43,8 @@ const BATCH_GROWTH = 1.1;
 /** How many targets are compared in one turn of the event loop; takes about 1 ms. */
 const COMPARED_PER_TURN = 5_000;
 
-/** Where the enforcer tells what happened; `Log` is one. */
-export interface EnforcerLog {
+/** Where the firewall tells what happened; `Log` is one. */
+export interface FirewallLog {
   /** Detail that only matters when searching for a fault. */
   debug(message: string): void;
   /** Something that happened as it should. */
@@ -55,10 +55,10 @@ export interface EnforcerLog {
   error(message: string): void;
 }
 
-/** What a keeper needs besides its backend. */
-export interface KeeperOptions {
+/** What a reconciler needs besides its backend. */
+export interface ReconcilerOptions {
   /** Takes the messages. */
-  readonly log: EnforcerLog;
+  readonly log: FirewallLog;
   /** The time. */
   readonly clock: Clock;
   /** Random numbers from 0 to 1, for the delays. */
@@ -104,12 +104,12 @@ interface Batch {
  * Keeps the rules of one family equal to what is wanted: knows what is wanted and what is there, and
  * gives one command after the other for the difference.
  */
-export class Keeper {
+export class Reconciler {
   /** What its backend is called. */
   readonly backendName: string;
   readonly #backend: Backend;
   readonly #family: Family;
-  readonly #log: EnforcerLog;
+  readonly #log: FirewallLog;
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #onApplied: (targets: readonly string[], waitedMs: readonly number[]) => void;
@@ -194,12 +194,12 @@ export class Keeper {
   #pauseWaiters: (() => void)[] = [];
 
   /**
-   * Makes a keeper; it runs nothing before {@linkcode Keeper.start}.
+   * Makes a reconciler; it runs nothing before {@linkcode Reconciler.start}.
    *
    * @param backend The firewall of the family.
    * @param options The log, the time.
    */
-  constructor(backend: Backend, options: KeeperOptions) {
+  constructor(backend: Backend, options: ReconcilerOptions) {
     this.backendName = backend.name;
     this.#backend = backend;
     this.#family = backend.family;
@@ -257,7 +257,7 @@ export class Keeper {
     this.#takeOver(Infinity);
   }
 
-  /** See `Enforcer.block`. */
+  /** See `Firewall.block`. */
   block(entries: readonly Entry[]): void {
     this.#takeGiven();
     const now = this.#clock.now();
@@ -269,14 +269,14 @@ export class Keeper {
     this.#pump();
   }
 
-  /** See `Enforcer.release`. */
+  /** See `Firewall.release`. */
   release(targets: readonly string[]): void {
     this.#takeGiven();
     for (const target of targets) this.#forget(target);
     this.#pump();
   }
 
-  /** See `Enforcer.setDesired`. */
+  /** See `Firewall.setDesired`. */
   setDesired(entries: readonly Entry[]): void {
     this.#takeGiven();
     this.#takeOver(Infinity);
@@ -291,7 +291,7 @@ export class Keeper {
     this.block(changed);
   }
 
-  /** See `Enforcer.setExceptions`. */
+  /** See `Firewall.setExceptions`. */
   setExceptions(targets: readonly string[]): void {
     this.#exceptions = new Map(
       targets.map((target) => [target, this.#exceptions.get(target) ?? networksAround(target)]),
@@ -346,7 +346,7 @@ export class Keeper {
     this.#pump();
   }
 
-  /** See `Enforcer.verify`; shortens the delay after a failure. */
+  /** See `Firewall.verify`; shortens the delay after a failure. */
   async verify(): Promise<void> {
     if (!this.#started || this.#ended) return;
     this.#mustLook = true;
@@ -356,13 +356,13 @@ export class Keeper {
     await pause;
   }
 
-  /** See `Enforcer.idle`. */
+  /** See `Firewall.idle`. */
   async idle(): Promise<void> {
     if (this.#isIdle()) return;
     await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
   }
 
-  /** See `Enforcer.stop`. */
+  /** See `Firewall.stop`. */
   async stop(graceMs: number): Promise<number> {
     if (!this.#isUnusable()) {
       this.#stopWaiting();

@@ -142,8 +142,8 @@ function aboutEvents({ counters, table }: StatusSource): Metric[] {
   ];
 }
 
-function aboutBlocks({ counters, list, enforcer }: StatusSource): Metric[] {
-  const firewall = enforcer.status();
+function aboutBlocks({ counters, list, firewall }: StatusSource): Metric[] {
+  const state = firewall.status();
   return [
     gauge("ampere_blocks", "Hosts and networks in the block list.", list.size),
     counter("ampere_blocks_added_total", "Blocks that Ampere decided.", counters.added),
@@ -152,12 +152,12 @@ function aboutBlocks({ counters, list, enforcer }: StatusSource): Metric[] {
       "Blocks that ended or were deleted.",
       counters.removed,
     ),
-    gauge("ampere_firewall_blocks", "Blocks that are in the kernel.", firewall.applied),
+    gauge("ampere_firewall_blocks", "Blocks that are in the kernel.", state.applied),
     {
       name: "ampere_firewall_failing",
       type: "gauge",
       help: "1 while the firewall does not take commands.",
-      samples: firewall.families.map(({ family, failing }) => [
+      samples: state.families.map(({ family, failing }) => [
         { family: `ipv${family}` },
         failing ? 1 : 0,
       ]),
@@ -165,13 +165,13 @@ function aboutBlocks({ counters, list, enforcer }: StatusSource): Metric[] {
     gauge(
       "ampere_firewall_queue_length",
       "Changes that wait for the firewall.",
-      firewall.queued + firewall.held,
+      state.queued + state.held,
     ),
-    counter("ampere_firewall_commands_total", "Commands to the firewall.", firewall.commands),
+    counter("ampere_firewall_commands_total", "Commands to the firewall.", state.commands),
     counter(
       "ampere_firewall_commands_failed_total",
       "Commands to the firewall that failed.",
-      firewall.failures,
+      state.failures,
     ),
     gauge("ampere_database_changes_owed", "Changes not yet in the database.", list.owed),
     gauge(

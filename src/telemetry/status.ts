@@ -8,7 +8,7 @@ import type { Block } from "../blocks/database.ts";
 import type { Config } from "../config/config.ts";
 import type { Counters } from "./counters.ts";
 import type { ExemptTarget } from "../address/exempt.ts";
-import type { EnforcerStatus } from "../firewall/firewall.ts";
+import type { FirewallStatus } from "../firewall/firewall.ts";
 import { escapeText, formatLocalTime } from "../log.ts";
 import type { HostStatus, Tally } from "../penalties/penalty_table.ts";
 import { describeDuration, describeTally } from "../penalties/reason.ts";
@@ -49,7 +49,7 @@ export interface StatusSource {
     readonly trouble: string | undefined;
     all(): Block[];
   };
-  readonly enforcer: { status(): EnforcerStatus };
+  readonly firewall: { status(): FirewallStatus };
   /** The hosts with most points; `lastAt` in milliseconds since 1970. */
   worstHosts(count: number): HostStatus[];
 }
@@ -145,7 +145,7 @@ export interface ShownBlock {
  */
 export function statusOf(source: StatusSource, now: number): Status {
   const { config, counters, table, list } = source;
-  const firewall = source.enforcer.status();
+  const state = source.firewall.status();
   return {
     version: VERSION,
     pid: Deno.pid,
@@ -186,12 +186,12 @@ export function statusOf(source: StatusSource, now: number): Status {
     firewall: {
       backend: config.backend,
       chain: config.chain,
-      applied: firewall.applied,
-      queued: firewall.queued,
-      held: firewall.held,
-      commands: firewall.commands,
-      failures: firewall.failures,
-      trouble: firewall.families.flatMap(({ failing, lastFailure }) =>
+      applied: state.applied,
+      queued: state.queued,
+      held: state.held,
+      commands: state.commands,
+      failures: state.failures,
+      trouble: state.families.flatMap(({ failing, lastFailure }) =>
         failing && lastFailure !== undefined
           ? [{ message: lastFailure.message, advice: lastFailure.advice }]
           : []

@@ -5,7 +5,7 @@ import { Daemon } from "../../src/daemon/daemon.ts";
 import { DEFAULT_CONFIG } from "../../src/config/config.ts";
 import { type Cause, ExemptSet, protectedBy } from "../../src/address/exempt.ts";
 import { Log } from "../../src/log.ts";
-import { MemoryBlockList } from "../../src/blocks/dry_run_block_list.ts";
+import { DryRunBlockList } from "../../src/blocks/dry_run_block_list.ts";
 import {
   NEIGHBOURS_MAX,
   parseResolvers,
@@ -19,7 +19,7 @@ import { until } from "../support/namespace.ts";
 
 const QUIET = new Log({ level: "error", stderr: { writeSync: (bytes) => bytes.length } });
 
-function targetsOf(list: MemoryBlockList): string[] {
+function targetsOf(list: DryRunBlockList): string[] {
   return list.all().map(({ target }) => target);
 }
 
@@ -122,7 +122,7 @@ Deno.test("exempt: the address of the AMI server is never blocked, also when the
   await using asterisk = new FakeAsterisk({
     users: [{ name: "ampere", secret: "ampere", read: ["security", "system"] }],
   });
-  const list = new MemoryBlockList("(memory)");
+  const list = new DryRunBlockList("(memory)");
   const daemon = new Daemon({
     config: { ...DEFAULT_CONFIG, port: asterisk.port, host: "localhost" },
     list,

@@ -5,7 +5,7 @@ import { DEFAULT_CONFIG } from "../../src/config/config.ts";
 import { Daemon } from "../../src/daemon/daemon.ts";
 import { exemptAddresses } from "../../src/address/exempt.ts";
 import { Log } from "../../src/log.ts";
-import { MemoryBlockList } from "../../src/blocks/dry_run_block_list.ts";
+import { DryRunBlockList } from "../../src/blocks/dry_run_block_list.ts";
 import { defaultGateways } from "../../src/address/neighbours.ts";
 import { StatusServer, statusSocketPath } from "../../src/telemetry/status_socket.ts";
 import { block } from "../support/database_samples.ts";
@@ -54,7 +54,7 @@ inNamespace(import.meta.url, () => {
 
   Deno.test("neighbours: an address, a gateway or a resolver that the machine gets while the daemon runs is let in", async () => {
     const clock = new FakeClock();
-    const list = new MemoryBlockList("(memory)");
+    const list = new DryRunBlockList("(memory)");
     const daemon = new Daemon({
       config: DEFAULT_CONFIG,
       list,

@@ -6,9 +6,9 @@ import {
   SETS_MAX,
   SETTLE_MS,
 } from "../../src/blocks/believed_time.ts";
-import { BlockList } from "../../src/blocks/database.ts";
-import { MemoryBlockList } from "../../src/blocks/dry_run_block_list.ts";
-import { DurableBlockList } from "../../src/blocks/written_block_list.ts";
+import { BlockDatabase } from "../../src/blocks/database.ts";
+import { DryRunBlockList } from "../../src/blocks/dry_run_block_list.ts";
+import { WrittenBlockList } from "../../src/blocks/written_block_list.ts";
 
 const NEWEST = Date.parse("2026-11-22T08:00:00Z");
 const HOUR = 3_600_000;
@@ -63,20 +63,20 @@ Deno.test("believed time: a list that is opened a month too early keeps its bloc
   try {
     const week = { reason: "r", service: "PJSIP", transport: "UDP", account: "1" };
     {
-      using list = DurableBlockList.open(path, { now: NEWEST });
+      using list = WrittenBlockList.open(path, { now: NEWEST });
       list.add(
         [{ target: "203.0.113.5", since: NEWEST, until: NEWEST + 7 * DOUBT_MS, ...week }],
         NEWEST,
       );
       list.saveStanding([["198.51.100.7", NEWEST + HOUR]], 0, NEWEST);
     }
-    const newest = BlockList.newestTimeOf(path);
+    const newest = BlockDatabase.newestTimeOf(path);
     assert.equal(newest, NEWEST + HOUR);
     const { time } = at(NEWEST + 30 * DOUBT_MS, newest!);
-    using list = DurableBlockList.open(path, { now: time.now() });
+    using list = WrittenBlockList.open(path, { now: time.now() });
     assert.deepEqual(list.removeEnded(time.now()), []);
     assert.equal(list.size, 1);
-    assert.equal(BlockList.newestTimeOf(`${folder}/none.db`), undefined);
+    assert.equal(BlockDatabase.newestTimeOf(`${folder}/none.db`), undefined);
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
@@ -87,7 +87,7 @@ const DETAILS = { reason: "r", service: "PJSIP", transport: "UDP", account: "1" 
 /** When a block of a minute, made now, ends: after so much time, in milliseconds. */
 function lasts(setUp: ReturnType<typeof at>, meanwhile: () => void): number {
   const { state, time, pass } = setUp;
-  const list = new MemoryBlockList("(memory)");
+  const list = new DryRunBlockList("(memory)");
   const since = state.wall;
   list.add([{ target: HOST, since, until: since + 60_000, ...DETAILS }], since);
   pass(10_000);
@@ -119,7 +119,7 @@ Deno.test("believed time: a minute is a minute, whatever the clock is set to and
 Deno.test("believed time: what was listed before ends by the time of day, an hour after a jump of days", () => {
   for (const [step, before] of [[2 * HOUR, 250], [30 * DOUBT_MS, SETTLE_MS]] as const) {
     const { state, time, pass } = at(NEWEST);
-    const list = new MemoryBlockList("(memory)");
+    const list = new DryRunBlockList("(memory)");
     const since = NEWEST - HOUR;
     list.add([{ target: HOST, since, until: NEWEST + HOUR + 1, ...DETAILS }], NEWEST);
     pass(250);

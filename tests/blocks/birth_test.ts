@@ -2,16 +2,16 @@
 
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { BlockList } from "../../src/blocks/database.ts";
+import { BlockDatabase } from "../../src/blocks/database.ts";
 import { MIGRATIONS } from "../../src/blocks/schema.ts";
-import { DurableBlockList } from "../../src/blocks/written_block_list.ts";
-import { MemoryBlockList } from "../../src/blocks/dry_run_block_list.ts";
+import { WrittenBlockList } from "../../src/blocks/written_block_list.ts";
+import { DryRunBlockList } from "../../src/blocks/dry_run_block_list.ts";
 import { block, NOW, withDatabase } from "../support/database_samples.ts";
 
 const HOUR_MS = 3_600_000;
 
 function bornAt(path: string, now: number): number {
-  using list = DurableBlockList.open(path, { now });
+  using list = WrittenBlockList.open(path, { now });
   return list.bornAt;
 }
 
@@ -19,7 +19,7 @@ Deno.test("birth: a new list was born at the first start, and remembers it over 
   await withDatabase((path) => {
     assert.equal(bornAt(path, NOW), NOW);
     assert.equal(bornAt(path, NOW + HOUR_MS), NOW);
-    using list = BlockList.open(path);
+    using list = BlockDatabase.open(path);
     assert.equal(list.birth(), NOW);
     list.saveBirth(NOW + 1);
     assert.equal(list.birth(), NOW, "only once");
@@ -29,7 +29,7 @@ Deno.test("birth: a new list was born at the first start, and remembers it over 
 Deno.test("birth: blocks that were added before the first start do not make a list old", async () => {
   await withDatabase((path) => {
     {
-      using list = BlockList.open(path);
+      using list = BlockDatabase.open(path);
       list.add([block("192.0.2.1")], NOW);
       assert.equal(list.birth(), undefined);
     }
@@ -45,13 +45,13 @@ Deno.test("birth: a database of version 1.0.0 is old, also when it is only read"
     db.exec("INSERT INTO standing VALUES ('192.0.2.9', 1)");
     db.close();
     {
-      using list = BlockList.open(path, { readOnly: true });
+      using list = BlockDatabase.open(path, { readOnly: true });
       assert.equal(list.birth(), 0);
-      assert.equal(new MemoryBlockList(path, list, NOW).bornAt, 0);
+      assert.equal(new DryRunBlockList(path, list, NOW).bornAt, 0);
     }
     assert.equal(bornAt(path, NOW), 0);
     assert.equal(bornAt(path, NOW), 0);
-    using list = BlockList.open(path);
+    using list = BlockDatabase.open(path);
     assert.equal(list.standing().size, 1);
   });
 });
@@ -59,7 +59,7 @@ Deno.test("birth: a database of version 1.0.0 is old, also when it is only read"
 Deno.test("birth: deleted while running, the list is the same one; lost before the start, a new one", async () => {
   await withDatabase((path) => {
     {
-      using list = DurableBlockList.open(path, { now: NOW });
+      using list = WrittenBlockList.open(path, { now: NOW });
       Deno.removeSync(path);
       list.add([block("192.0.2.1")], NOW + HOUR_MS);
       assert.equal(list.trouble, undefined);
@@ -74,14 +74,14 @@ Deno.test("birth: of a damaged list nobody who belongs here was saved: a new one
   for (const standing of [[], [["192.0.2.9", NOW]]] as [string, number][][]) {
     await withDatabase((path) => {
       {
-        using list = DurableBlockList.open(path, { now: NOW });
+        using list = WrittenBlockList.open(path, { now: NOW });
         list.add([block("192.0.2.1")], NOW);
         list.saveStanding(standing, 0, NOW);
       }
       using file = Deno.openSync(path, { write: true });
       file.seekSync(100, Deno.SeekMode.Start);
       file.writeSync(new Uint8Array(200).fill(0xee));
-      using list = DurableBlockList.open(path, { now: NOW + HOUR_MS });
+      using list = WrittenBlockList.open(path, { now: NOW + HOUR_MS });
       assert.notEqual(list.start.salvaged, undefined);
       assert.equal(list.bornAt, standing.length > 0 ? 0 : NOW + HOUR_MS);
     });
@@ -89,5 +89,5 @@ Deno.test("birth: of a damaged list nobody who belongs here was saved: a new one
 });
 
 Deno.test("birth: the list of a dry run without a database is as old as the run", () => {
-  assert.equal(new MemoryBlockList("(memory)", undefined, NOW).bornAt, NOW);
+  assert.equal(new DryRunBlockList("(memory)", undefined, NOW).bornAt, NOW);
 });

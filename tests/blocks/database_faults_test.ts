@@ -5,7 +5,12 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
-import { type Block, BlockList, BlockListError, type NewBlock } from "../../src/blocks/database.ts";
+import {
+  type Block,
+  BlockDatabase,
+  BlockDatabaseError,
+  type NewBlock,
+} from "../../src/blocks/database.ts";
 import { applyWal, fileKind, readImage } from "../../src/blocks/recovery/image.ts";
 import { lockDatabase } from "../../src/blocks/lock.ts";
 import { BARE_REASON, salvageImage } from "../../src/blocks/recovery/salvage.ts";
@@ -15,11 +20,11 @@ import {
   CHANGES_PER_WRITE_MAX,
   COMPARED_AT_ONCE_MAX,
   COMPARED_PER_TURN,
-  DurableBlockList,
-  type DurableOptions,
   type EntryVisitor,
   RETRY_MAX_MS,
   STANDING_OWED_MAX,
+  WrittenBlockList,
+  type WrittenOptions,
 } from "../../src/blocks/written_block_list.ts";
 import { address, block, NOW, withDatabase } from "../support/database_samples.ts";
 
@@ -46,27 +51,27 @@ function blocks(count: number): NewBlock[] {
 
 /** A closed database with so many blocks. */
 function makeDatabase(path: string, count: number): Block[] {
-  using list = BlockList.open(path);
+  using list = BlockDatabase.open(path);
   list.add(blocks(count), NOW);
   list.saveStanding([["192.0.2.200", NOW]], 0);
   return list.all();
 }
 
-function failure(call: () => unknown): BlockListError {
+function failure(call: () => unknown): BlockDatabaseError {
   try {
     call();
   } catch (error) {
-    assert(error instanceof BlockListError, String(error));
+    assert(error instanceof BlockDatabaseError, String(error));
     return error;
   }
   assert.fail("did not throw");
 }
 
 /** Opens the daemon's list and collects what it tells. */
-function openDurable(path: string, now = NOW, options: DurableOptions = {}) {
+function openWritten(path: string, now = NOW, options: WrittenOptions = {}) {
   const troubles: string[] = [];
   const mends: string[] = [];
-  const list = DurableBlockList.open(path, {
+  const list = WrittenBlockList.open(path, {
     ...options,
     now,
     onTrouble: (message) => troubles.push(message),
@@ -77,7 +82,7 @@ function openDurable(path: string, now = NOW, options: DurableOptions = {}) {
 
 /** Targets that a database holds, as another process sees them. */
 function stored(path: string): string[] {
-  using list = BlockList.open(path);
+  using list = BlockDatabase.open(path);
   return list.targets().sort();
 }
 
@@ -176,27 +181,27 @@ Deno.test("a second daemon is refused and told the process; -a, -l and -d are no
   await withDatabase(async (path) => {
     await using daemon = new Helper();
     assert.deepEqual((await daemon.ask(`open ${path}`)).blocks, 0);
-    const error = failure(() => DurableBlockList.open(path));
+    const error = failure(() => WrittenBlockList.open(path));
     assert.equal(error.fault, "running");
     assert(error.message.includes(`process ${daemon.pid}`), error.message);
     assert(error.message.includes(path));
     assert.equal(failure(() => lockDatabase(path)).fault, "running");
     {
-      using list = BlockList.open(path);
+      using list = BlockDatabase.open(path);
       list.add([block("192.0.2.1")]);
       list.remove(["192.0.2.1"]);
-      using reader = BlockList.open(path, { readOnly: true });
+      using reader = BlockDatabase.open(path, { readOnly: true });
       assert.equal(reader.count(), 0);
     }
     await daemon.kill();
-    using list = DurableBlockList.open(path);
+    using list = WrittenBlockList.open(path);
     assert.equal(list.size, 0);
   });
 });
 
 Deno.test("the lock ends with close, is private, and follows a lock file that was deleted", async () => {
   await withDatabase((path) => {
-    DurableBlockList.open(path).close();
+    WrittenBlockList.open(path).close();
     using first = lockDatabase(path);
     assert.equal((Deno.statSync(`${path}.lock`).mode ?? 0) & 0o777, 0o640);
     assert.equal(failure(() => lockDatabase(path)).fault, "running");
@@ -215,8 +220,8 @@ Deno.test("the daemon's list needs the right to read and write its folder and no
     makeDatabase(path, 100);
     overwrite(path, 2 * PAGE, noise(PAGE, 1)); // what is done with a damaged file needs no more either
     const module = new URL("../../src/blocks/written_block_list.ts", import.meta.url);
-    const program = `import { DurableBlockList } from "${module}";
-      using list = DurableBlockList.open("${path}", { onTrouble: console.log });
+    const program = `import { WrittenBlockList } from "${module}";
+      using list = WrittenBlockList.open("${path}", { onTrouble: console.log });
       console.log(list.size > 50, list.start.salvaged !== undefined, list.remove(list.targets()));`;
     const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: [
@@ -274,13 +279,13 @@ Deno.test({
 
 Deno.test("reload takes over what other processes add, remove and change", async () => {
   await withDatabase((path) => {
-    const { list, troubles } = openDurable(path);
+    const { list, troubles } = openWritten(path);
     list.add(
       [block("192.0.2.1"), block("192.0.2.2"), block("192.0.2.3", { until: NOW + 10 })],
       NOW,
     );
     assert.deepEqual(list.reload(), { added: [], removed: [], changed: [] });
-    using other = BlockList.open(path);
+    using other = BlockDatabase.open(path);
     other.add([block("192.0.2.4", { until: NOW + 5 }), block("192.0.2.3")], NOW);
     other.remove(["192.0.2.1"]);
     assert.deepEqual(list.reload(), {
@@ -307,14 +312,14 @@ Deno.test("reload takes over what other processes add, remove and change", async
 
 Deno.test("what others change in a long list is taken over in turns, and what happens between them counts", async () => {
   await withDatabase((path) => {
-    const { list, troubles } = openDurable(path);
+    const { list, troubles } = openWritten(path);
     const many = Array.from(
       { length: COMPARED_AT_ONCE_MAX + 1_000 },
       (_, i) => block(`10.${i >> 16}.${i >> 8 & 255}.${i & 255}`),
     );
     list.add(many, NOW);
     while (list.owed > 0) list.retry(NOW);
-    using other = BlockList.open(path);
+    using other = BlockDatabase.open(path);
     const [first, last] = [many[0]!.target, many.at(-1)!.target];
     other.remove([first, many[7]!.target]);
     other.add(
@@ -370,7 +375,7 @@ const LATER = { readLater: true };
 Deno.test("targets and ends are there before the rest is read, and the rest is the same as ever", async () => {
   await withDatabase((path) => {
     const all = makeDatabase(path, 3_000);
-    const { list, troubles } = openDurable(path, NOW, LATER);
+    const { list, troubles } = openWritten(path, NOW, LATER);
     assert.equal(list.size, 3_000);
     assert.deepEqual(
       [...list.entries()],
@@ -383,7 +388,7 @@ Deno.test("targets and ends are there before the rest is read, and the rest is t
     list.readRest(NOW);
     assert.deepEqual(list.all(), all);
     list.close();
-    using again = DurableBlockList.open(path, LATER);
+    using again = WrittenBlockList.open(path, LATER);
     again.readRest(NOW);
     assert.deepEqual(again.all(), all);
     assert.deepEqual(troubles, []);
@@ -393,9 +398,9 @@ Deno.test("targets and ends are there before the rest is read, and the rest is t
 Deno.test("what others change before the rest is read is told by reload, not swallowed", async () => {
   await withDatabase((path) => {
     makeDatabase(path, 10);
-    using other = BlockList.open(path);
+    using other = BlockDatabase.open(path);
     other.add([block("192.0.2.1", { until: NOW + 9 }), block("192.0.2.2")], NOW);
-    using list = openDurable(path, NOW, LATER).list;
+    using list = openWritten(path, NOW, LATER).list;
     other.remove(["192.0.2.2", address(3)]);
     other.add([block("192.0.2.1"), block("192.0.2.3", { reason: "new" })], NOW);
     list.readRest(NOW);
@@ -416,13 +421,13 @@ Deno.test("what others change before the rest is read is told by reload, not swa
 Deno.test("blocks whose end comes, and blocks that are added, before the rest is read", async () => {
   await withDatabase((path) => {
     makeDatabase(path, 10);
-    using other = BlockList.open(path);
+    using other = BlockDatabase.open(path);
     other.add([block("192.0.2.1", { until: NOW + 9, account: "root" })], NOW);
-    using ends = openDurable(path, NOW, LATER).list;
+    using ends = openWritten(path, NOW, LATER).list;
     assert.deepEqual(ends.removeEnded(NOW + 8), []);
     assert.deepEqual(ends.removeEnded(NOW + 9).map(({ account }) => account), ["root"]);
     ends.close();
-    using adds = openDurable(path, NOW, LATER).list;
+    using adds = openWritten(path, NOW, LATER).list;
     assert.equal(adds.add([block("192.0.2.4"), block(address(2), { since: NOW + 5 })], NOW), true);
     assert.equal(adds.size, 11);
     assert.equal(adds.get(address(2))?.since, NOW + 2);
@@ -437,9 +442,9 @@ Deno.test("blocks that ended while no daemon ran are the same whether the rest i
       await withDatabase((path) => {
         makeDatabase(path, 1_000);
         const ending = { until: NOW + 9, account: "root", times: 7 };
-        using other = BlockList.open(path);
+        using other = BlockDatabase.open(path);
         other.add(blocks(count).map((_, n) => block(address(5_000 + n), ending)), NOW);
-        using list = openDurable(path, NOW, options).list;
+        using list = openWritten(path, NOW, options).list;
         const ended = list.removeEnded(NOW + 9);
         assert.equal(ended.length, count);
         assert.deepEqual(list.removeEnded(NOW + 9), []);
@@ -457,10 +462,10 @@ Deno.test("deleted or replaced before the rest is read: the old file still tells
   for (const replaced of [false, true]) {
     await withDatabase((path, folder) => {
       const all = makeDatabase(path, 50);
-      using list = openDurable(path, NOW, LATER).list;
+      using list = openWritten(path, NOW, LATER).list;
       for (const part of ["", "-wal", "-shm"]) Deno.removeSync(path + part);
       if (replaced) {
-        using other = BlockList.open(`${folder}/other.db`);
+        using other = BlockDatabase.open(`${folder}/other.db`);
         other.add([block("192.0.2.1")], NOW);
         other.close();
         Deno.renameSync(`${folder}/other.db`, path);
@@ -471,7 +476,7 @@ Deno.test("deleted or replaced before the rest is read: the old file still tells
       for (const one of all) assert.deepEqual(kept.get(one.target), one);
       assert.equal(list.size, replaced ? 51 : 50);
       list.close();
-      using again = BlockList.open(path);
+      using again = BlockDatabase.open(path);
       for (const one of all) assert.deepEqual(again.get(one.target), one);
     });
   }
@@ -480,7 +485,7 @@ Deno.test("deleted or replaced before the rest is read: the old file still tells
 Deno.test("the file is destroyed before the rest is read: every block stays, and is written anew", async () => {
   await withDatabase((path, folder) => {
     const all = makeDatabase(path, 40_000); // larger than SQLite's page cache of 2 MB
-    const { list, troubles } = openDurable(path, NOW, LATER);
+    const { list, troubles } = openWritten(path, NOW, LATER);
     overwrite(path, 4 * PAGE, noise(Deno.statSync(path).size - 8 * PAGE, 7));
     // Nobody changed it: it is not read for that.
     assert.deepEqual(list.reload(NOW), { added: [], removed: [], changed: [] });
@@ -517,10 +522,10 @@ Deno.test("opened in turns: the list is the same, and all of it was told", async
   for (const count of [0, 1, 500, 7_000]) {
     await withDatabase(async (path) => {
       const all = makeDatabase(path, count);
-      using other = BlockList.open(path);
+      using other = BlockDatabase.open(path);
       other.add([block("192.0.2.1", { until: NOW + 9, account: "root" })], NOW);
       const { heard, visitor } = listener();
-      using list = await DurableBlockList.openInTurns(path, { now: NOW }, visitor);
+      using list = await WrittenBlockList.openInTurns(path, { now: NOW }, visitor);
       assert.deepEqual(heard.told, list.targets());
       assert.deepEqual([heard.expected, heard.dismissed], [count + 1, 0]);
       assert.deepEqual(list.start, { blocks: count + 1, skipped: 0, salvaged: undefined });
@@ -535,12 +540,12 @@ Deno.test("opened in turns: the list is the same, and all of it was told", async
 Deno.test("opened in turns: what others change meanwhile is told by reload", async () => {
   await withDatabase(async (path) => {
     makeDatabase(path, 5_000);
-    using other = BlockList.open(path);
+    using other = BlockDatabase.open(path);
     const { heard, visitor } = listener(() => {
       other.add([block("192.0.2.1")], NOW);
       other.remove([address(4_990)]);
     });
-    using list = await DurableBlockList.openInTurns(path, { now: NOW }, visitor);
+    using list = await WrittenBlockList.openInTurns(path, { now: NOW }, visitor);
     assert.equal(list.size, 5_000);
     assert.ok(heard.told.includes(address(4_990)) && !heard.told.includes("192.0.2.1"));
     const { added, removed } = list.reload(NOW);
@@ -558,8 +563,8 @@ Deno.test("opened in turns: of a damaged file the same is saved, and who was tol
       overwrite(path, (1 + seed * 7 % (pages - 1)) * PAGE, noise(PAGE * (1 + seed % 3), seed));
       Deno.copyFileSync(path, `${folder}/copy.db`);
       const { heard, visitor } = listener();
-      using list = await DurableBlockList.openInTurns(path, { now: NOW }, visitor);
-      using expected = DurableBlockList.open(`${folder}/copy.db`, { now: NOW });
+      using list = await WrittenBlockList.openInTurns(path, { now: NOW }, visitor);
+      using expected = WrittenBlockList.open(`${folder}/copy.db`, { now: NOW });
       assert.deepEqual(list.targets().sort(), expected.targets().sort());
       assert.deepEqual(list.all(), expected.all());
       assert.equal(list.start.salvaged?.blocks, expected.start.salvaged?.blocks);
@@ -576,14 +581,14 @@ Deno.test("opened in turns: what a person must mend is thrown, and the lock give
   await withDatabase(async (path) => {
     Deno.writeTextFileSync(path, "hello\n".repeat(2_000));
     const { heard, visitor } = listener();
-    await assert.rejects(DurableBlockList.openInTurns(path, { now: NOW }, visitor), {
-      name: "BlockListError",
+    await assert.rejects(WrittenBlockList.openInTurns(path, { now: NOW }, visitor), {
+      name: "BlockDatabaseError",
       fault: "foreign",
     });
     assert.deepEqual([heard.told, heard.dismissed], [[], 1]);
     Deno.removeSync(path);
-    using list = await DurableBlockList.openInTurns(path, { now: NOW }, visitor);
-    await assert.rejects(DurableBlockList.openInTurns(path, { now: NOW }, visitor), {
+    using list = await WrittenBlockList.openInTurns(path, { now: NOW }, visitor);
+    await assert.rejects(WrittenBlockList.openInTurns(path, { now: NOW }, visitor), {
       fault: "running",
     });
     assert.equal(list.size, 0);
@@ -593,7 +598,7 @@ Deno.test("opened in turns: what a person must mend is thrown, and the lock give
 Deno.test("ended blocks, their count and good standing survive a restart of the daemon", async () => {
   await withDatabase((path) => {
     {
-      const { list } = openDurable(path);
+      const { list } = openWritten(path);
       assert.equal(list.add([block("192.0.2.1", { until: NOW + 10 })], NOW), true);
       assert.equal(list.saveStanding([["192.0.2.9", NOW]], NOW - 5, NOW), true);
       assert.deepEqual(list.removeEnded(NOW + 9), []);
@@ -601,7 +606,7 @@ Deno.test("ended blocks, their count and good standing survive a restart of the 
       assert.equal(list.timesOf("192.0.2.1"), 1);
       list.close();
     }
-    const { list } = openDurable(path);
+    const { list } = openWritten(path);
     assert.equal(list.timesOf("192.0.2.1"), 1);
     assert.equal(list.standing().get("192.0.2.9"), NOW);
     list.add([block("192.0.2.1", { since: NOW + 20 })], NOW + 20);
@@ -618,7 +623,7 @@ Deno.test("ended blocks, their count and good standing survive a restart of the 
 Deno.test("a database that another process holds: the change is owed, told late, written later", async () => {
   await withDatabase(async (path) => {
     await using other = new Helper();
-    const { list, troubles, mends } = openDurable(path);
+    const { list, troubles, mends } = openWritten(path);
     assert.equal(await other.ask(`hold ${path}`), true);
     const start = performance.now();
     assert.equal(list.add([block("192.0.2.1")], NOW), false);
@@ -646,7 +651,7 @@ Deno.test("a database that another process holds: the change is owed, told late,
 Deno.test("a short hold is never told; a clock that is set back does not delay the writing", async () => {
   await withDatabase(async (path) => {
     await using other = new Helper();
-    const { list, troubles, mends } = openDurable(path);
+    const { list, troubles, mends } = openWritten(path);
     await other.ask(`hold ${path}`);
     assert.equal(list.add([block("192.0.2.1")], NOW), false);
     await other.ask("release");
@@ -659,7 +664,7 @@ Deno.test("a short hold is never told; a clock that is set back does not delay t
 Deno.test("the latest state of each target wins, so what is owed is bounded", async () => {
   await withDatabase(async (path) => {
     await using other = new Helper();
-    const { list } = openDurable(path);
+    const { list } = openWritten(path);
     list.add([block("192.0.2.1"), block("192.0.2.2", { until: NOW + 50 })], NOW);
     await other.ask(`hold ${path}`);
     for (let round = 0; round < 100; round++) {
@@ -679,7 +684,7 @@ Deno.test("the latest state of each target wins, so what is owed is bounded", as
     await other.ask("release");
     assert.equal(list.retry(NOW + RETRY_MAX_MS), true);
     assert.deepEqual(stored(path), ["192.0.2.1"]);
-    using check = BlockList.open(path);
+    using check = BlockDatabase.open(path);
     assert.equal(check.timesOf("192.0.2.2"), 1);
     assert.equal(check.timesOf("192.0.2.3"), 0);
     assert.equal(check.standing().size, STANDING_OWED_MAX);
@@ -693,7 +698,7 @@ Deno.test("a daemon that starts while another process holds the database reads i
     makeDatabase(path, 10);
     await using other = new Helper();
     await other.ask(`hold ${path}`);
-    const { list } = openDurable(path);
+    const { list } = openWritten(path);
     assert.equal(list.size, 10);
     assert.equal(list.add([block("192.0.2.1")], NOW), false);
     await other.ask("release");
@@ -707,14 +712,14 @@ Deno.test("what is owed at the end is written by close, or counted", async () =>
   await withDatabase(async (path) => {
     await using other = new Helper();
     {
-      const { list } = openDurable(path);
+      const { list } = openWritten(path);
       await other.ask(`hold ${path}`);
       list.add([block("192.0.2.1")], NOW);
       await other.ask("release");
       assert.equal(list.close(NOW), 0);
       assert.deepEqual(stored(path), ["192.0.2.1"]);
     }
-    const { list } = openDurable(path);
+    const { list } = openWritten(path);
     await other.ask(`hold ${path}`);
     list.add([block("192.0.2.2")], NOW);
     assert.equal(list.close(NOW), 1);
@@ -724,7 +729,7 @@ Deno.test("what is owed at the end is written by close, or counted", async () =>
 
 Deno.test("a large debt is written in several transactions", async () => {
   await withDatabase((path) => {
-    const { list, troubles } = openDurable(path);
+    const { list, troubles } = openWritten(path);
     const count = 2 * CHANGES_PER_WRITE_MAX + 1;
     assert.equal(list.add(blocks(count), NOW), false);
     assert.equal(list.owed, CHANGES_PER_WRITE_MAX + 1);
@@ -846,7 +851,7 @@ Deno.test({
   ignore: !isRoot,
   fn: () =>
     withDatabase((path) => {
-      const { list, troubles, mends } = openDurable(path);
+      const { list, troubles, mends } = openWritten(path);
       list.add([block("192.0.2.1")], NOW);
       const files = [path, `${path}-wal`];
       if (!succeeds("chattr", ["+i", ...files])) return list.close(); // not on every file system
@@ -1057,7 +1062,7 @@ Deno.test("the write-ahead log does not grow with each change that is to reach t
 
 Deno.test("deleted while running: noticed by the timer, made anew from memory, with history and standing", async () => {
   await withDatabase((path, folder) => {
-    const { list, troubles, mends } = openDurable(path);
+    const { list, troubles, mends } = openWritten(path);
     list.add([...blocks(500), block("192.0.2.1", { until: NOW + 10 })], NOW);
     list.removeEnded(NOW + 10);
     list.saveStanding([["192.0.2.9", NOW]], 0, NOW);
@@ -1067,7 +1072,7 @@ Deno.test("deleted while running: noticed by the timer, made anew from memory, w
     assert.equal(mends.length, 1);
     assert.equal(stored(path).length, 500);
     {
-      using check = BlockList.open(path);
+      using check = BlockDatabase.open(path);
       assert.equal(check.timesOf("192.0.2.1"), 1);
       assert.equal(check.standing().get("192.0.2.9"), NOW);
       assert.deepEqual(check.all(), list.all());
@@ -1084,10 +1089,10 @@ Deno.test("deleted while running: noticed by the timer, made anew from memory, w
 Deno.test("what another process changed last is read from the file that was deleted", async () => {
   await withDatabase((path) => {
     makeDatabase(path, 2);
-    const { list } = openDurable(path);
+    const { list } = openWritten(path);
     const [first, second] = list.targets().sort();
     {
-      using other = BlockList.open(path);
+      using other = BlockDatabase.open(path);
       other.add([block("192.0.2.1")], NOW);
       other.remove([first!]);
     }
@@ -1103,13 +1108,13 @@ Deno.test("what another process changed last is read from the file that was dele
 
 Deno.test("the write-ahead log deleted while running: the list is written again", async () => {
   await withDatabase((path) => {
-    const { list } = openDurable(path);
+    const { list } = openWritten(path);
     list.add(blocks(100), NOW);
     Deno.removeSync(`${path}-wal`);
     assert.equal(list.add([block("192.0.2.1")], NOW), true);
     list.close();
     assert.equal(stored(path).length, 101);
-    using check = BlockList.open(path);
+    using check = BlockDatabase.open(path);
     check.check();
   });
 });
@@ -1118,10 +1123,10 @@ Deno.test("replaced by another list: both are joined, reload tells what came", a
   await withDatabase((path) => {
     makeDatabase(`${path}.backup`, 3);
     {
-      using backup = BlockList.open(`${path}.backup`);
+      using backup = BlockDatabase.open(`${path}.backup`);
       backup.add([block("192.0.2.3", { until: NOW + 9 })], NOW);
     }
-    const { list } = openDurable(path);
+    const { list } = openWritten(path);
     list.add([block("192.0.2.1"), block("192.0.2.2"), block("192.0.2.3")], NOW);
     Deno.renameSync(`${path}.backup`, path);
     assert.equal(list.remove(["192.0.2.2"], NOW), true);
@@ -1138,7 +1143,7 @@ Deno.test("replaced by another list: both are joined, reload tells what came", a
 
 Deno.test("replaced by a file of somebody else: not touched, told, goes on in memory", async () => {
   await withDatabase((path) => {
-    const { list, troubles } = openDurable(path);
+    const { list, troubles } = openWritten(path);
     list.add([block("192.0.2.1")], NOW);
     Deno.writeTextFileSync(`${path}.other`, "hello\n".repeat(2_000));
     Deno.renameSync(`${path}.other`, path);
@@ -1157,7 +1162,7 @@ Deno.test("replaced by a file of somebody else: not touched, told, goes on in me
 Deno.test("the folder renamed away and back: owed meanwhile", async () => {
   await withDatabase((_, folder) => {
     Deno.mkdirSync(`${folder}/a`);
-    const { list, mends } = openDurable(`${folder}/a/ampere.db`);
+    const { list, mends } = openWritten(`${folder}/a/ampere.db`);
     list.add([block("192.0.2.1")], NOW);
     Deno.renameSync(`${folder}/a`, `${folder}/b`);
     assert.equal(list.add([block("192.0.2.2")], NOW), false);
@@ -1178,14 +1183,14 @@ Deno.test("a block that another process deletes while the daemon is in trouble s
     const path = `${folder}/ampere.db`;
     Deno.mkdirSync(folder);
     makeDatabase(path, 3);
-    const { list } = openDurable(path);
+    const { list } = openWritten(path);
     const [first, second, third] = list.targets().sort();
     const again = block("192.0.2.5", { until: NOW + 3_600_000 });
     assert.equal(list.add([block("192.0.2.1"), again], NOW), true);
     Deno.renameSync(folder, `${outer}/away`);
     assert.equal(list.add([block("192.0.2.2")], NOW), false);
     {
-      using other = BlockList.open(`${outer}/away/ampere.db`);
+      using other = BlockDatabase.open(`${outer}/away/ampere.db`);
       assert.equal(other.remove([first!, "192.0.2.1", "192.0.2.5"]).length, 3);
     }
     Deno.renameSync(`${outer}/away`, folder);
@@ -1222,7 +1227,7 @@ Deno.test("kill -9 in the middle of writing: everything that was confirmed is th
         if (line === undefined) break;
         confirmed.push(line);
       }
-      using list = DurableBlockList.open(path);
+      using list = WrittenBlockList.open(path);
       assert.equal(list.start.salvaged, undefined);
       const missing = confirmed.filter((target) => !list.has(target));
       assert.deepEqual(missing, []);
@@ -1241,7 +1246,7 @@ Deno.test("garbage pages in the middle: set aside at the start, the rows of all 
       overwrite(path, Math.floor(pages * at) * PAGE, noise(PAGE, at * 1_000));
     }
     const damaged = Deno.readFileSync(path);
-    const { list, troubles } = openDurable(path);
+    const { list, troubles } = openWritten(path);
     const report = list.start.salvaged;
     assert(report !== undefined);
     const rowsPerPage = Math.ceil(5_000 / (pages / 2));
@@ -1261,7 +1266,7 @@ Deno.test("garbage pages in the middle: set aside at the start, the rows of all 
     assert.deepEqual([troubles, list.owed], [[], 0]);
     assert.equal(stored(path).length, report.blocks);
     list.close();
-    const { list: again } = openDurable(path);
+    const { list: again } = openWritten(path);
     assert.equal(again.start.salvaged, undefined);
     assert.equal(again.size, report.blocks);
     again.close();
@@ -1279,7 +1284,7 @@ Deno.test("a page of rows that is lost: the index still tells the targets", asyn
     }
     overwrite(path, victim * PAGE, noise(PAGE, 1));
     const until = NOW + 600_000;
-    using list = DurableBlockList.open(path, { now: NOW + 5, bareUntil: until });
+    using list = WrittenBlockList.open(path, { now: NOW + 5, bareUntil: until });
     assert.equal(list.size, before.length);
     const bare = list.all().filter((b) => b.reason === BARE_REASON);
     assert(bare.length > 10);
@@ -1310,13 +1315,13 @@ for (
       const damaged = Deno.readFileSync(path);
       if (fileKind(path) === "sqlite") {
         const error = failure(() => {
-          using list = BlockList.open(path);
+          using list = BlockDatabase.open(path);
           list.check();
         });
         assert.equal(error.fault, "corrupt");
         assert.match(error.advice, /daemon.*sets the damaged file aside/);
       }
-      const { list } = openDurable(path);
+      const { list } = openWritten(path);
       const salvaged = list.start.salvaged;
       assert(salvaged !== undefined);
       const kept = damaged.some((byte, at) => at > PAGE && byte !== 0);
@@ -1343,8 +1348,8 @@ for (const left of [0, 50]) {
       await daemon.ask(`remove ${targets.slice(0, 100).join(" ")}`);
       await daemon.kill();
       Deno.truncateSync(path, left);
-      if (left === 0) assert.equal(failure(() => BlockList.open(path)).fault, "corrupt");
-      const { list } = openDurable(path);
+      if (left === 0) assert.equal(failure(() => BlockDatabase.open(path)).fault, "corrupt");
+      const { list } = openWritten(path);
       assert.deepEqual(list.targets().sort(), targets.slice(100).sort());
       if (left === 0) {
         const [aside] = setAsideFiles(folder);
@@ -1375,7 +1380,7 @@ Deno.test("damaged while running: set aside, and written anew from memory", asyn
     assert.equal(setAsideFiles(folder).length, 1);
     assert.equal((await daemon.ask(`stored ${path}`)).length, 39_944);
     await daemon.kill();
-    using list = BlockList.open(path);
+    using list = BlockDatabase.open(path);
     list.check();
   });
 });
@@ -1384,7 +1389,7 @@ Deno.test("rows deleted before the damage do not come back", async () => {
   await withDatabase((path) => {
     makeDatabase(path, 5_000);
     {
-      using list = BlockList.open(path);
+      using list = BlockDatabase.open(path);
       list.remove(blocks(4_000).map((b) => b.target));
     }
     overwrite(path, 16, noise(84, 5)); // the header: only the pages are left to read
@@ -1397,7 +1402,7 @@ Deno.test("rows deleted before the damage do not come back", async () => {
 
 Deno.test("the image of a database with its log is what SQLite reads", async () => {
   await withDatabase((path) => {
-    const list = BlockList.open(path);
+    const list = BlockDatabase.open(path);
     list.add(blocks(800), NOW);
     list.remove(blocks(100).map((b) => b.target));
     const copy = `${path}.copy`;
@@ -1409,7 +1414,7 @@ Deno.test("the image of a database with its log is what SQLite reads", async () 
     const wal = Deno.readFileSync(`${copy}-wal`);
     const torn = salvageImage(applyWal(Deno.readFileSync(copy), wal.subarray(0, wal.length - 1)));
     Deno.truncateSync(`${copy}-wal`, wal.length - 1);
-    using sqlite = BlockList.open(copy);
+    using sqlite = BlockDatabase.open(copy);
     assert.deepEqual([...torn.blocks.keys()].sort(), sqlite.targets().sort());
     list.close();
   });
@@ -1482,15 +1487,15 @@ Deno.test("a start never touches the original's Berkeley DB or a later version",
   await withDatabase((path, folder) => {
     Deno.copyFileSync(new URL("../testdata/filter.db", import.meta.url), path);
     const before = Deno.readFileSync(path);
-    assert.equal(failure(() => DurableBlockList.open(path)).fault, "foreign");
+    assert.equal(failure(() => WrittenBlockList.open(path)).fault, "foreign");
     assert.deepEqual(Deno.readFileSync(path), before);
     assert.deepEqual(setAsideFiles(folder), []);
     Deno.removeSync(path);
-    BlockList.open(path).close();
+    BlockDatabase.open(path).close();
     const db = new DatabaseSync(path);
     db.exec("PRAGMA user_version = 99");
     db.close();
-    assert.equal(failure(() => DurableBlockList.open(path)).fault, "newer");
+    assert.equal(failure(() => WrittenBlockList.open(path)).fault, "newer");
     // The lock was given back each time.
     lockDatabase(path).release();
   });

@@ -3,8 +3,8 @@ import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import {
   type Block,
-  BlockList,
-  BlockListError,
+  BlockDatabase,
+  BlockDatabaseError,
   hasEnded,
   HISTORY_AGE_MAX_MS,
   HISTORY_ROWS_MAX,
@@ -18,12 +18,12 @@ import { address, block, NOW, withDatabase } from "../support/database_samples.t
 /** The original's file: a Berkeley DB B-tree with three addresses. */
 const BERKELEY = new URL("../testdata/filter.db", import.meta.url).pathname;
 
-/** The error that a call throws, which must be a BlockListError. */
-function failure(call: () => unknown): BlockListError {
+/** The error that a call throws, which must be a BlockDatabaseError. */
+function failure(call: () => unknown): BlockDatabaseError {
   try {
     call();
   } catch (error) {
-    assert(error instanceof BlockListError, String(error));
+    assert(error instanceof BlockDatabaseError, String(error));
     return error;
   }
   assert.fail("did not throw");
@@ -38,7 +38,7 @@ function meddle(path: string, sql: string): void {
 
 Deno.test("a new list is empty, private and in WAL mode with full synchronization", async () => {
   await withDatabase((path) => {
-    using list = BlockList.open(path);
+    using list = BlockDatabase.open(path);
     assert.deepEqual(list.all(), []);
     assert.equal(list.count(), 0);
     assert.equal((Deno.statSync(path).mode ?? 0) & 0o777, 0o640);
@@ -57,7 +57,7 @@ Deno.test("a new list is empty, private and in WAL mode with full synchronizatio
 Deno.test("an existing file keeps its rights", async () => {
   await withDatabase((path) => {
     Deno.writeFileSync(path, new Uint8Array(), { mode: 0o600 });
-    using list = BlockList.open(path);
+    using list = BlockDatabase.open(path);
     list.add([block("192.0.2.1")]);
     assert.equal((Deno.statSync(path).mode ?? 0) & 0o777, 0o600);
   });
@@ -75,13 +75,13 @@ Deno.test("what was added is there after opening again, oldest first, with all i
       block("10.0.0.0/8", { since: NOW, reason: "", times: 4 }),
     ];
     {
-      using list = BlockList.open(path);
+      using list = BlockDatabase.open(path);
       assert.deepEqual(
         list.add(given, NOW).map((added) => added.target),
         given.map((b) => b.target),
       );
     }
-    using list = BlockList.open(path);
+    using list = BlockDatabase.open(path);
     const expected = given.map((b) => ({ ...b, times: b.times ?? 1 }) as Block).reverse();
     assert.deepEqual(list.all(), expected);
     assert.deepEqual(list.targets().sort(), given.map((b) => b.target).sort());
@@ -94,7 +94,7 @@ Deno.test("what was added is there after opening again, oldest first, with all i
 
 Deno.test("targets are stored in canonical form; what is none is refused and the whole batch with it", async () => {
   await withDatabase((path) => {
-    using list = BlockList.open(path);
+    using list = BlockDatabase.open(path);
     list.add([block("10.1.2.3/8"), block("::FFFF:192.0.2.1")]);
     assert.deepEqual(list.targets().sort(), ["10.0.0.0/8", "192.0.2.1"]);
     assert.deepEqual(list.add([block("10.9.9.9/8")]), []);
@@ -107,7 +107,7 @@ Deno.test("targets are stored in canonical form; what is none is refused and the
 
 Deno.test("texts and times are bounded", async () => {
   await withDatabase((path) => {
-    using list = BlockList.open(path);
+    using list = BlockDatabase.open(path);
     const long = "x".repeat(5_000);
     list.add([block("192.0.2.1", {
       since: 1.75,
@@ -131,7 +131,7 @@ Deno.test("texts and times are bounded", async () => {
 
 Deno.test("a block in force keeps its beginning and ends at the later end", async () => {
   await withDatabase((path) => {
-    using list = BlockList.open(path);
+    using list = BlockDatabase.open(path);
     list.add([block("192.0.2.1", { until: NOW + 1_000 })], NOW);
     const again = (until: number | undefined) =>
       list.add([block("192.0.2.1", { since: NOW + 5, until, reason: "other" })], NOW + 5);
@@ -148,7 +148,7 @@ Deno.test("a block in force keeps its beginning and ends at the later end", asyn
 
 Deno.test("ended blocks go, are remembered, and count for the next block of the target", async () => {
   await withDatabase((path) => {
-    using list = BlockList.open(path);
+    using list = BlockDatabase.open(path);
     list.add([block("192.0.2.1", { until: NOW + 10 }), block("192.0.2.2")], NOW);
     assert.deepEqual(list.removeEnded(NOW + 9), []);
     assert.deepEqual(list.removeEnded(NOW + 10).map((b) => b.target), ["192.0.2.1"]);
@@ -171,7 +171,7 @@ Deno.test("ended blocks go, are remembered, and count for the next block of the 
 
 Deno.test("blocks that do not count make no later one longer, and count as one together", async () => {
   await withDatabase((path) => {
-    using list = BlockList.open(path);
+    using list = BlockDatabase.open(path);
     const at = (time: number, counts?: boolean) =>
       list.add([block("192.0.2.1", { since: time, until: time + 10, counts })], time)[0];
     assert.deepEqual([at(NOW, false)?.times, at(NOW + 10, false)?.times], [1, 1]);
@@ -187,7 +187,7 @@ Deno.test("blocks that do not count make no later one longer, and count as one t
 
 Deno.test("removing says what was there and forgets how often it was blocked", async () => {
   await withDatabase((path) => {
-    using list = BlockList.open(path);
+    using list = BlockDatabase.open(path);
     list.add([block("192.0.2.1", { until: NOW + 10 })], NOW);
     list.removeEnded(NOW + 10);
     list.add([block("192.0.2.1"), block("192.0.2.2")], NOW + 20);
@@ -199,7 +199,7 @@ Deno.test("removing says what was there and forgets how often it was blocked", a
 
 Deno.test("history is bounded in age and in number", async () => {
   await withDatabase((path) => {
-    using list = BlockList.open(path);
+    using list = BlockDatabase.open(path);
     const past = Array.from({ length: HISTORY_ROWS_MAX + 10 }, (_, n) => ({
       target: address(n),
       times: 1,
@@ -220,14 +220,14 @@ Deno.test("history is bounded in age and in number", async () => {
 Deno.test("good standing is kept, the later login counts, old ones are forgotten", async () => {
   await withDatabase((path) => {
     {
-      using list = BlockList.open(path);
+      using list = BlockDatabase.open(path);
       list.saveStanding(
         [["192.0.2.1", NOW], ["2001:db8::1", NOW + 5], ["192.0.2.3", NOW - 9]],
         NOW - 5,
       );
       list.saveStanding([["192.0.2.1", NOW - 1]], 0);
     }
-    using list = BlockList.open(path);
+    using list = BlockDatabase.open(path);
     assert.deepEqual([...list.standing()].sort(), [["192.0.2.1", NOW], ["2001:db8::1", NOW + 5]]);
     const many = Array.from(
       { length: STANDING_ROWS_MAX },
@@ -241,8 +241,8 @@ Deno.test("good standing is kept, the later login counts, old ones are forgotten
 
 Deno.test("dataVersion changes by the commits of others only", async () => {
   await withDatabase((path) => {
-    using mine = BlockList.open(path);
-    using other = BlockList.open(path);
+    using mine = BlockDatabase.open(path);
+    using other = BlockDatabase.open(path);
     const before = mine.dataVersion();
     mine.add([block("192.0.2.1")]);
     assert.equal(mine.dataVersion(), before);
@@ -257,8 +257,8 @@ Deno.test("dataVersion changes by the commits of others only", async () => {
 
 Deno.test("pages hold all entries of one moment, and tell the first end", async () => {
   await withDatabase((path) => {
-    using list = BlockList.open(path);
-    using other = BlockList.open(path);
+    using list = BlockDatabase.open(path);
+    using other = BlockDatabase.open(path);
     assert.deepEqual([...list.entryPages(10)], []);
     const ends = [30, 20, undefined, 10].map((ms) => ms === undefined ? undefined : NOW + ms);
     other.add(
@@ -297,7 +297,7 @@ Deno.test("pages hold all entries of one moment, and tell the first end", async 
 Deno.test("rows that are no blocks are skipped and counted, the others are read", async () => {
   await withDatabase((path) => {
     {
-      using list = BlockList.open(path);
+      using list = BlockDatabase.open(path);
       list.add([block("192.0.2.1"), block("192.0.2.2")], NOW);
       list.saveStanding([["192.0.2.3", NOW]], 0);
     }
@@ -312,7 +312,7 @@ Deno.test("rows that are no blocks are skipped and counted, the others are read"
         "UPDATE block SET times = -7 WHERE target = '192.0.2.2';" +
         "INSERT INTO standing VALUES ('me', 1), ('192.0.2.8', 9223372036854775807);",
     );
-    using list = BlockList.open(path);
+    using list = BlockDatabase.open(path);
     const good = ["192.0.2.1", "192.0.2.2", "192.0.2.4", "192.0.2.5"];
     assert.deepEqual(list.all().map((b) => b.target).sort(), good);
     assert.equal(list.skipped, 5);
@@ -337,7 +337,7 @@ Deno.test("the original's Berkeley DB is refused with the way to migrate, and st
     const before = Deno.readFileSync(path);
     const { mtime } = Deno.statSync(path);
     for (const readOnly of [false, true]) {
-      const error = failure(() => BlockList.open(path, { readOnly }));
+      const error = failure(() => BlockDatabase.open(path, { readOnly }));
       assert.equal(error.fault, "foreign");
       assert.match(error.message, /Berkeley DB/);
       assert(error.message.includes(path));
@@ -351,12 +351,12 @@ Deno.test("the original's Berkeley DB is refused with the way to migrate, and st
 
 Deno.test("a foreign file beside which a write-ahead log was left stays as it is", async () => {
   await withDatabase((path) => {
-    const list = BlockList.open(path);
+    const list = BlockDatabase.open(path);
     list.add([block("192.0.2.1")]);
     for (const part of ["-wal", "-shm"]) Deno.copyFileSync(path + part, `${path}2${part}`);
     list.close();
     Deno.copyFileSync(BERKELEY, `${path}2`);
-    assert.equal(failure(() => BlockList.open(`${path}2`)).fault, "foreign");
+    assert.equal(failure(() => BlockDatabase.open(`${path}2`)).fault, "foreign");
     assert.deepEqual(Deno.readFileSync(`${path}2`), Deno.readFileSync(BERKELEY));
   });
 });
@@ -366,14 +366,14 @@ Deno.test("files and databases of others are refused and stay as they are", asyn
     const texts = ["x", "hello\n".repeat(2_000), "SQLite format 2\0".repeat(100), "SQLite forma?"];
     for (const text of texts) {
       Deno.writeTextFileSync(path, text);
-      assert.equal(failure(() => BlockList.open(path)).fault, "foreign", text.slice(0, 20));
+      assert.equal(failure(() => BlockDatabase.open(path)).fault, "foreign", text.slice(0, 20));
       assert.equal(Deno.readTextFileSync(path), text);
     }
     for (const head of ["", "PRAGMA application_id = 7;", "PRAGMA user_version = 3;"]) {
       Deno.removeSync(path);
       meddle(path, `${head} CREATE TABLE astdb (key TEXT)`);
       const before = Deno.readFileSync(path);
-      const error = failure(() => BlockList.open(path));
+      const error = failure(() => BlockDatabase.open(path));
       assert.equal(error.fault, "foreign");
       assert.match(error.message, /another program/);
       assert.deepEqual(Deno.readFileSync(path), before);
@@ -383,21 +383,21 @@ Deno.test("files and databases of others are refused and stay as they are", asyn
 
 Deno.test("a list of a later version is refused, an empty file and an empty database become lists", async () => {
   await withDatabase((path) => {
-    BlockList.open(path).close();
+    BlockDatabase.open(path).close();
     meddle(path, `PRAGMA user_version = ${MIGRATIONS.length + 1}`);
-    const error = failure(() => BlockList.open(path));
+    const error = failure(() => BlockDatabase.open(path));
     assert.equal(error.fault, "newer");
     assert.match(error.message, /later version/);
     Deno.writeTextFileSync(path, "");
     {
-      using list = BlockList.open(path, { readOnly: true });
+      using list = BlockDatabase.open(path, { readOnly: true });
       assert.deepEqual(list.all(), []);
       assert.equal(Deno.statSync(path).size, 0);
     }
-    BlockList.open(path).close();
+    BlockDatabase.open(path).close();
     Deno.removeSync(path);
     meddle(path, "PRAGMA journal_mode = WAL; VACUUM");
-    using list = BlockList.open(path);
+    using list = BlockDatabase.open(path);
     assert.equal(list.add([block("192.0.2.1")]).length, 1);
   });
 });
@@ -405,7 +405,7 @@ Deno.test("a list of a later version is refused, an empty file and an empty data
 Deno.test("migration goes on from the version that is there, once, and all or nothing", async () => {
   await withDatabase((path) => {
     const steps = [...MIGRATIONS, "ALTER TABLE standing ADD COLUMN note TEXT"];
-    BlockList.open(path).close();
+    BlockDatabase.open(path).close();
     const db = new DatabaseSync(path);
     const broken = failure(() => migrate(db, path, [...steps, "CREATE TABLE block (x)"]));
     assert.match(broken.message, /block/);
@@ -415,24 +415,24 @@ Deno.test("migration goes on from the version that is there, once, and all or no
     assert.equal(db.prepare("PRAGMA user_version").get()?.user_version, steps.length);
     assert.equal(db.prepare("SELECT note FROM standing").all().length, 0);
     db.close();
-    assert.equal(failure(() => BlockList.open(path)).fault, "newer");
+    assert.equal(failure(() => BlockDatabase.open(path)).fault, "newer");
   });
 });
 
 Deno.test("a missing folder, a missing file, a folder as file: said with the path and the mend", async () => {
   await withDatabase((path, folder) => {
-    const nowhere = failure(() => BlockList.open(`${folder}/none/ampere.db`));
+    const nowhere = failure(() => BlockDatabase.open(`${folder}/none/ampere.db`));
     assert.equal(nowhere.fault, "missing");
     assert(nowhere.message.includes(`${folder}/none`));
     assert.match(nowhere.advice, /mkdir -p/);
-    const absent = failure(() => BlockList.open(path, { readOnly: true }));
+    const absent = failure(() => BlockDatabase.open(path, { readOnly: true }));
     assert.equal(absent.fault, "missing");
     assert.match(absent.message, /no such file/);
-    const directory = failure(() => BlockList.open(folder));
+    const directory = failure(() => BlockDatabase.open(folder));
     assert.equal(directory.fault, "denied");
     assert.match(directory.message, /a folder, not a file/);
     Deno.writeTextFileSync(path, "");
-    const below = failure(() => BlockList.open(`${path}/ampere.db`));
+    const below = failure(() => BlockDatabase.open(`${path}/ampere.db`));
     assert.equal(below.fault, "missing");
     assert.match(below.message, /is not a folder/);
   });
@@ -440,11 +440,11 @@ Deno.test("a missing folder, a missing file, a folder as file: said with the pat
 
 Deno.test("a program built without the right to touch the path says so", async () => {
   await withDatabase(async (path, folder) => {
-    const program = `import { BlockList } from "${new URL(
+    const program = `import { BlockDatabase } from "${new URL(
       "../../src/blocks/database.ts",
       import.meta.url,
     )}";
-      try { BlockList.open("${path}"); console.log("opened"); }
+      try { BlockDatabase.open("${path}"); console.log("opened"); }
       catch (error) { console.log(error.name, error.fault, error.message, error.advice); }`;
     for (const rights of [[], [`--allow-read=${folder}`]]) {
       const { stdout } = await new Deno.Command(Deno.execPath(), {
@@ -459,7 +459,7 @@ Deno.test("a program built without the right to touch the path says so", async (
       const text = new TextDecoder().decode(stdout);
       assert.match(
         text,
-        /^BlockListError denied .*built without the right.*deno task compile -- --allow-path=/s,
+        /^BlockDatabaseError denied .*built without the right.*deno task compile -- --allow-path=/s,
       );
       assert(text.includes(path));
     }
@@ -468,9 +468,9 @@ Deno.test("a program built without the right to touch the path says so", async (
 
 Deno.test("a reader who must not write sees the list, also while a daemon writes", async () => {
   await withDatabase((path) => {
-    using daemon = BlockList.open(path);
+    using daemon = BlockDatabase.open(path);
     daemon.add([block("192.0.2.1")]);
-    using reader = BlockList.open(path, { readOnly: true });
+    using reader = BlockDatabase.open(path, { readOnly: true });
     assert.equal(reader.isSnapshot, false);
     daemon.add([block("192.0.2.2")]);
     assert.deepEqual(reader.targets().sort(), ["192.0.2.1", "192.0.2.2"]);
@@ -481,9 +481,9 @@ Deno.test("a reader who must not write sees the list, also while a daemon writes
 Deno.test("eight processes that create and fill one list at once lose nothing", async () => {
   await withDatabase(async (path) => {
     const module = new URL("../../src/blocks/database.ts", import.meta.url);
-    const program = `import { BlockList } from "${module}";
+    const program = `import { BlockDatabase } from "${module}";
       const [path, id] = Deno.args;
-      using list = BlockList.open(path);
+      using list = BlockDatabase.open(path);
       for (let n = 0; n < 20; n++) list.add([{ target: "10.0." + id + "." + n, since: 1, until: undefined,
         reason: "", service: "", transport: "", account: "" }]);`;
     const runs = Array.from({ length: 8 }, (_, id) =>
@@ -500,7 +500,7 @@ Deno.test("eight processes that create and fill one list at once lose nothing", 
     for (const run of await Promise.all(runs)) {
       assert.equal(run.code, 0, new TextDecoder().decode(run.stderr));
     }
-    using list = BlockList.open(path, { readOnly: true });
+    using list = BlockDatabase.open(path, { readOnly: true });
     assert.equal(list.count(), 160);
   });
 });
@@ -508,7 +508,7 @@ Deno.test("eight processes that create and fill one list at once lose nothing", 
 Deno.test("50,000 blocks are read in well under the time that a start has for it", async () => {
   await withDatabase((path) => {
     {
-      using list = BlockList.open(path);
+      using list = BlockDatabase.open(path);
       list.add(
         Array.from(
           { length: 50_000 },
@@ -516,7 +516,7 @@ Deno.test("50,000 blocks are read in well under the time that a start has for it
         ),
       );
     }
-    using list = BlockList.open(path);
+    using list = BlockDatabase.open(path);
     const fastest = (read: () => unknown) => {
       let best = Infinity;
       for (let round = 0; round < 3; round++) {
@@ -553,7 +553,7 @@ Deno.test("any sequence of calls gives what a plain model gives", async () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
         const file = `${path}${run++}`;
-        let list = BlockList.open(file);
+        let list = BlockDatabase.open(file);
         let now = NOW;
         const model = new Map<string, { since: number; until: number; times: number }>();
         const past = new Map<string, number>();
@@ -588,7 +588,7 @@ Deno.test("any sequence of calls gives what a plain model gives", async () => {
             );
           } else {
             list.close();
-            list = BlockList.open(file);
+            list = BlockDatabase.open(file);
           }
           now++;
         }

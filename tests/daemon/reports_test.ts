@@ -5,7 +5,7 @@ import { type Config, DEFAULT_CONFIG } from "../../src/config/config.ts";
 import { Daemon } from "../../src/daemon/daemon.ts";
 import { exemptAddresses } from "../../src/address/exempt.ts";
 import { formatMetrics } from "../../src/telemetry/metrics.ts";
-import { MemoryBlockList } from "../../src/blocks/dry_run_block_list.ts";
+import { DryRunBlockList } from "../../src/blocks/dry_run_block_list.ts";
 import type { Notice } from "../../src/telemetry/notice.ts";
 import { statusOf } from "../../src/telemetry/status.ts";
 import { challengeSent, wrongAnswer } from "../support/asterisk_events.ts";
@@ -33,7 +33,7 @@ async function withDaemon(
   const { log, lines } = logWithLines();
   const daemon = new Daemon({
     config: { ...DEFAULT_CONFIG, port: asterisk.port, ...changes },
-    list: new MemoryBlockList("(memory)"),
+    list: new DryRunBlockList("(memory)"),
     backends: [],
     log,
     exempt: (trust) => exemptAddresses(trust),
@@ -267,7 +267,7 @@ Deno.test("daemon: a new list knows who is registered, and a password in Asteris
   const { log, lines } = logWithLines("debug");
   const daemon = new Daemon({
     config: { ...DEFAULT_CONFIG, port: asterisk.port },
-    list: new MemoryBlockList("(memory)"),
+    list: new DryRunBlockList("(memory)"),
     backends: [],
     log,
     exempt: (trust) => exemptAddresses(trust),

@@ -6,7 +6,7 @@ import type { Connection } from "../../src/ami/client.ts";
 import type { Clock } from "../../src/clock.ts";
 import { DEFAULT_CONFIG } from "../../src/config/config.ts";
 import { Daemon, type DaemonParts } from "../../src/daemon/daemon.ts";
-import { MemoryBlockList } from "../../src/blocks/dry_run_block_list.ts";
+import { DryRunBlockList } from "../../src/blocks/dry_run_block_list.ts";
 import {
   BANNER,
   bytesOf,
@@ -27,7 +27,7 @@ function daemonWith(parts: Partial<DaemonParts>): { daemon: Daemon; lines: strin
   const { log, lines } = logWithLines(parts.verbose === true ? "debug" : "info");
   const daemon = new Daemon({
     config: DEFAULT_CONFIG,
-    list: new MemoryBlockList("(memory)"),
+    list: new DryRunBlockList("(memory)"),
     backends: [],
     log,
     exempt: (trust) => new AddressSet(trust),

@@ -2,11 +2,11 @@
 
 import assert from "node:assert/strict";
 import { AddressSet } from "../../src/address/address.ts";
-import { BlockList } from "../../src/blocks/database.ts";
+import { BlockDatabase } from "../../src/blocks/database.ts";
 import { type Config, DEFAULT_CONFIG } from "../../src/config/config.ts";
 import { Daemon } from "../../src/daemon/daemon.ts";
-import { DurableBlockList } from "../../src/blocks/written_block_list.ts";
-import { Enforcer } from "../../src/firewall/firewall.ts";
+import { WrittenBlockList } from "../../src/blocks/written_block_list.ts";
+import { Firewall } from "../../src/firewall/firewall.ts";
 import { Foresight } from "../../src/firewall/foresight.ts";
 import { IpsetBackend } from "../../src/firewall/ipset.ts";
 import { IptablesBackend } from "../../src/firewall/iptables.ts";
@@ -35,21 +35,21 @@ async function inKernel(backend: keyof typeof BACKENDS): Promise<string[]> {
 async function start(
   backend: keyof typeof BACKENDS,
   ends: number | undefined,
-  meanwhile: (other: BlockList, daemon: Daemon, config: Config) => void,
+  meanwhile: (other: BlockDatabase, daemon: Daemon, config: Config) => void,
   ahead = 0,
 ): Promise<{ list: string[]; kernel: string[] }> {
   for (const args of [["-N", "ampere"], ["-F", "ampere"]]) await sh("iptables", ...args);
   let result = { list: [] as string[], kernel: [] as string[] };
   await withDatabase(async (path) => {
     const now = Date.now();
-    using other = BlockList.open(path);
+    using other = BlockDatabase.open(path);
     const all = Array.from({ length: 20_000 }, (_, n) => block(address(n), { until: ends }));
     other.add([...all, block(HOST, { until: now + 1 })], now - 1_000);
     const config: Config = { ...DEFAULT_CONFIG, backend, port: 1, database: path };
     const backends = [new BACKENDS[backend]({ family: 4, chain: "ampere" })];
     const exempt = (trust: readonly string[]) => new AddressSet(trust);
     const foresight = new Foresight({ backends, exempt: exempt([]), now: now + 2 });
-    const list = await DurableBlockList.openInTurns(path, { now: now + 2 }, foresight);
+    const list = await WrittenBlockList.openInTurns(path, { now: now + 2 }, foresight);
     const daemon = new Daemon({
       config,
       list,
@@ -62,8 +62,8 @@ async function start(
     meanwhile(other, daemon, config);
     const stop = new AbortController();
     const running = daemon.run(stop.signal);
-    await until("the first command has begun", () => daemon.enforcer.status().commands > 0);
-    await daemon.enforcer.idle();
+    await until("the first command has begun", () => daemon.firewall.status().commands > 0);
+    await daemon.firewall.idle();
     result = { list: list.targets().sort(), kernel: await inKernel(backend) };
     stop.abort();
     await running;
@@ -105,15 +105,15 @@ inNamespace(import.meta.url, () => {
       await sh("iptables", "-N", "ampere");
       const backends = [new BACKENDS[backend]({ family: 4, chain: "ampere" })];
       const log = { debug() {}, info() {}, warn() {}, error() {} };
-      const enforcer = new Enforcer({ backends, log, verifyMs: 3_600_000 });
+      const firewall = new Firewall({ backends, log, verifyMs: 3_600_000 });
       const twice = [HOST, LATER, HOST].map((target) => ({ target, until: undefined }));
-      await enforcer.start(twice);
-      await enforcer.idle();
+      await firewall.start(twice);
+      await firewall.idle();
       assert.deepEqual(await inKernel(backend), [HOST, LATER]);
-      enforcer.release([HOST]);
-      await enforcer.idle();
+      firewall.release([HOST]);
+      await firewall.idle();
       assert.deepEqual(await inKernel(backend), [LATER]);
-      await enforcer.stop();
+      await firewall.stop();
       await sh("iptables", "-F", "ampere");
       await sh("ipset", "destroy");
     });

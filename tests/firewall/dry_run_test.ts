@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { dryRunner } from "../../src/firewall/dry_run.ts";
-import { Enforcer } from "../../src/firewall/firewall.ts";
+import { Firewall } from "../../src/firewall/firewall.ts";
 import { IpsetBackend } from "../../src/firewall/ipset.ts";
 import { IptablesBackend } from "../../src/firewall/iptables.ts";
 import { FakeClock } from "../support/fake_clock.ts";
@@ -15,20 +15,20 @@ Deno.test("dry run: says each command, and finds the firewall as it should be", 
   const backends = ([4, 6] as const).map((family) =>
     new IptablesBackend({ family, chain: "ampere", run: runner })
   );
-  const enforcer = new Enforcer({ backends, log: QUIET, verifyMs: 1_000, clock });
-  assert.deepEqual(await enforcer.start([entry("192.0.2.1"), entry("198.51.100.0/24")]), []);
-  enforcer.block([entry("203.0.113.5"), entry("2001:db8::1")]);
-  await enforcer.idle();
-  enforcer.release(["192.0.2.1"]);
-  await enforcer.idle();
+  const firewall = new Firewall({ backends, log: QUIET, verifyMs: 1_000, clock });
+  assert.deepEqual(await firewall.start([entry("192.0.2.1"), entry("198.51.100.0/24")]), []);
+  firewall.block([entry("203.0.113.5"), entry("2001:db8::1")]);
+  await firewall.idle();
+  firewall.release(["192.0.2.1"]);
+  await firewall.idle();
   await clock.advance(10_000);
-  await enforcer.verify();
+  await firewall.verify();
   assert.equal(said.length, 4, said.join("\n"));
   assert.match(said[0]!, /^iptables -w 4 -A ampere -s 192\.0\.2\.1,198\.51\.100\.0\/24 -j REJECT/);
   assert.ok(said.some((command) => /^ip6tables .* -s 2001:db8::1 /.test(command)));
   assert.match(said[3]!, /^iptables -w 4 -D ampere -s 192\.0\.2\.1 /);
-  assert.equal(enforcer.status().applied, 3);
-  await enforcer.stop();
+  assert.equal(firewall.status().applied, 3);
+  await firewall.stop();
 });
 
 Deno.test("dry run: ipset's input is said too", async () => {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { EXCEPTIONS_MAX } from "../../src/firewall/backend.ts";
 import { run, type Runner } from "../../src/firewall/command.ts";
-import { Enforcer } from "../../src/firewall/firewall.ts";
+import { Firewall } from "../../src/firewall/firewall.ts";
 import { IpsetBackend } from "../../src/firewall/ipset.ts";
 import { IptablesBackend } from "../../src/firewall/iptables.ts";
 import { addresses, inNamespace, passes, sh } from "../support/namespace.ts";
@@ -24,12 +24,12 @@ function register(name: "iptables" | "ipset", family: 4 | 6): void {
   const make = (runner: Runner = run) => {
     const lines: string[] = [];
     const add = (message: string) => void lines.push(message);
-    const enforcer = new Enforcer({
+    const firewall = new Firewall({
       backends: [new Backend({ family, chain: "ampere", run: runner })],
       log: { debug() {}, info() {}, warn: add, error: add },
       verifyMs: 3_600_000,
     });
-    return { enforcer, lines };
+    return { firewall, lines };
   };
   const test = (what: string, body: () => Promise<void>) =>
     Deno.test(`${name}, IPv${family}: ${what}`, async () => {
@@ -51,27 +51,27 @@ function register(name: "iptables" | "ipset", family: 4 | 6): void {
     });
 
   test("passes from the start, when it is told later, and not any more when it is no exception", async () => {
-    const { enforcer, lines } = make();
-    enforcer.setExceptions([friend, "192.0.2.1"]);
-    assert.deepEqual(await enforcer.start(forEver(network)), []);
-    await enforcer.idle();
+    const { firewall, lines } = make();
+    firewall.setExceptions([friend, "192.0.2.1"]);
+    assert.deepEqual(await firewall.start(forEver(network)), []);
+    await firewall.idle();
     assert.deepEqual([await passes(friend), await passes(other)], [true, false]);
-    enforcer.setExceptions([]);
-    await enforcer.idle();
+    firewall.setExceptions([]);
+    await firewall.idle();
     assert.deepEqual([await passes(friend), await passes(other)], [false, false]);
-    enforcer.setExceptions([other]);
-    await enforcer.idle();
+    firewall.setExceptions([other]);
+    await firewall.idle();
     assert.deepEqual([await passes(friend), await passes(other)], [false, true]);
     // Without the network no exception is needed.
-    enforcer.release([network]);
-    await enforcer.idle();
+    firewall.release([network]);
+    await firewall.idle();
     const { out } = name === "ipset"
       ? await sh("ipset", "save", `ampere${family}`)
       : await sh(PROGRAM[family], "-S", "ampere");
     assert.doesNotMatch(out, /nomatch|RETURN/);
-    await enforcer.verify();
+    await firewall.verify();
     assert.deepEqual(lines, []);
-    await enforcer.stop();
+    await firewall.stop();
   });
 
   test("a network that is blocked later never stands in its way for a moment", async () => {
@@ -81,17 +81,17 @@ function register(name: "iptables" | "ipset", family: 4 | 6): void {
       seen.push(await passes(friend));
       return result;
     };
-    const { enforcer } = make(watching);
-    enforcer.setExceptions([friend]);
-    await enforcer.start([]);
-    await enforcer.idle();
-    enforcer.block(forEver(network));
-    await enforcer.idle();
+    const { firewall } = make(watching);
+    firewall.setExceptions([friend]);
+    await firewall.start([]);
+    await firewall.idle();
+    firewall.block(forEver(network));
+    await firewall.idle();
     assert.equal(await passes(other), false);
     assert.ok(seen.length >= 3 && !seen.includes(false), String(seen));
     // A restart does not either.
-    await enforcer.stop();
-    const again = make(watching).enforcer;
+    await firewall.stop();
+    const again = make(watching).firewall;
     again.setExceptions([friend]);
     await again.start(forEver(network));
     await again.idle();
@@ -101,10 +101,10 @@ function register(name: "iptables" | "ipset", family: 4 | 6): void {
   });
 
   test("is put back by a look, and what others let pass is blocked again", async () => {
-    const { enforcer, lines } = make();
-    enforcer.setExceptions([friend]);
-    await enforcer.start(forEver(network));
-    await enforcer.idle();
+    const { firewall, lines } = make();
+    firewall.setExceptions([friend]);
+    await firewall.start(forEver(network));
+    await firewall.idle();
     if (name === "ipset") {
       await sh("ipset", "del", `ampere${family}`, friend);
       await sh("ipset", "add", `ampere${family}`, other, "nomatch");
@@ -113,24 +113,24 @@ function register(name: "iptables" | "ipset", family: 4 | 6): void {
       await sh(PROGRAM[family], "-I", "ampere", "-s", other, "-j", "RETURN");
     }
     assert.deepEqual([await passes(friend), await passes(other)], [false, true]);
-    await enforcer.verify();
-    await enforcer.idle();
+    await firewall.verify();
+    await firewall.idle();
     assert.deepEqual([await passes(friend), await passes(other)], [true, false]);
     assert.equal(lines.length, 1);
     assert.match(lines[0]!, /2 exceptions of blocked networks were missing or too many/);
-    await enforcer.stop();
+    await firewall.stop();
   });
 
   test("whoever is blocked by name is no exception, and becomes one when that block ends", async () => {
-    const { enforcer } = make();
-    enforcer.setExceptions([friend]);
-    await enforcer.start(forEver(network, friend));
-    await enforcer.idle();
+    const { firewall } = make();
+    firewall.setExceptions([friend]);
+    await firewall.start(forEver(network, friend));
+    await firewall.idle();
     assert.equal(await passes(friend), false);
-    enforcer.release([friend]);
-    await enforcer.idle();
+    firewall.release([friend]);
+    await firewall.idle();
     assert.deepEqual([await passes(friend), await passes(other)], [true, false]);
-    await enforcer.stop();
+    await firewall.stop();
   });
 }
 
@@ -143,18 +143,18 @@ inNamespace(import.meta.url, () => {
     await sh("iptables", "-N", "ampere");
     const lines: string[] = [];
     const add = (message: string) => void lines.push(message);
-    const enforcer = new Enforcer({
+    const firewall = new Firewall({
       backends: [new IptablesBackend({ family: 4, chain: "ampere" })],
       log: { debug() {}, info() {}, warn: add, error: add },
       verifyMs: 3_600_000,
     });
-    enforcer.setExceptions(addresses(EXCEPTIONS_MAX + 1));
-    await enforcer.start(forEver("11.0.0.0/8"));
-    await enforcer.idle();
+    firewall.setExceptions(addresses(EXCEPTIONS_MAX + 1));
+    await firewall.start(forEver("11.0.0.0/8"));
+    await firewall.idle();
     const { out } = await sh("iptables", "-S", "ampere");
     assert.equal(out.match(/RETURN/g)?.length, EXCEPTIONS_MAX);
     assert.match(lines.join(), /of 1025 addresses that must pass only the first 1024/);
-    await enforcer.stop();
+    await firewall.stop();
     await sh("iptables", "-F", "ampere");
     await sh("iptables", "-X", "ampere");
   });

@@ -9,7 +9,7 @@ import type {
   ListOutcome,
   Outcome,
 } from "../../src/firewall/backend.ts";
-import { Enforcer, type EnforcerOptions, MANY_RULES } from "../../src/firewall/firewall.ts";
+import { Firewall, type FirewallOptions, MANY_RULES } from "../../src/firewall/firewall.ts";
 import { RETRY_MAX_MS, SAME_IN_A_ROW } from "../../src/firewall/reconciler.ts";
 import { addresses } from "../support/namespace.ts";
 
@@ -256,129 +256,129 @@ function randomOf(seed: number): () => number {
   };
 }
 
-function setUp(options: Partial<EnforcerOptions> & { timed?: boolean } = {}) {
+function setUp(options: Partial<FirewallOptions> & { timed?: boolean } = {}) {
   const clock = new SimulatedClock();
-  const firewall = new SimulatedFirewall(clock, 4, options.timed ?? false);
+  const kernel = new SimulatedFirewall(clock, 4, options.timed ?? false);
   const lines: string[] = [];
   const add = (level: string) => (message: string) => void lines.push(`${level} ${message}`);
   const log = { debug: () => {}, info: add("info"), warn: add("warn"), error: add("error") };
   const { timed: _, ...rest } = options;
-  const enforcer = new Enforcer({
-    backends: [firewall],
+  const firewall = new Firewall({
+    backends: [kernel],
     log,
     verifyMs: 60_000,
     clock,
     random: () => 1,
     ...rest,
   });
-  return { clock, firewall, enforcer, lines };
+  return { clock, kernel, firewall, lines };
 }
 
 const forEver = (targets: readonly string[]): Entry[] =>
   targets.map((target) => ({ target, until: undefined }));
 
-Deno.test("an order given to an idle enforcer is a command in the same turn", async () => {
-  const { clock, firewall, enforcer } = setUp();
-  await clock.passUntil(enforcer.start([]));
-  firewall.calls.length = 0;
-  enforcer.block(forEver(["192.0.2.1"]));
-  assert.deepEqual(firewall.calls, ["block 1"]);
-  await clock.passUntil(enforcer.idle());
-  enforcer.release(["192.0.2.1"]);
-  assert.deepEqual(firewall.calls, ["block 1", "release 1"]);
-  await clock.passUntil(enforcer.stop());
+Deno.test("an order given to an idle firewall is a command in the same turn", async () => {
+  const { clock, kernel, firewall } = setUp();
+  await clock.passUntil(firewall.start([]));
+  kernel.calls.length = 0;
+  firewall.block(forEver(["192.0.2.1"]));
+  assert.deepEqual(kernel.calls, ["block 1"]);
+  await clock.passUntil(firewall.idle());
+  firewall.release(["192.0.2.1"]);
+  assert.deepEqual(kernel.calls, ["block 1", "release 1"]);
+  await clock.passUntil(firewall.stop());
 });
 
 Deno.test("what comes while a command runs is one command afterwards", async () => {
   const applied: [string, number][] = [];
-  const { clock, firewall, enforcer } = setUp({
+  const { clock, kernel, firewall } = setUp({
     onApplied: (targets, waited) => targets.forEach((t, i) => applied.push([t, waited[i]!])),
   });
-  await clock.passUntil(enforcer.start([]));
-  firewall.calls.length = 0;
+  await clock.passUntil(firewall.start([]));
+  kernel.calls.length = 0;
   const all = addresses(5_000);
-  for (const target of all) enforcer.block(forEver([target]));
-  assert.equal(enforcer.status().queued, 5_000);
-  await clock.passUntil(enforcer.idle());
-  assert.deepEqual(firewall.calls, ["block 1", "block 4999"]);
-  assert.deepEqual(firewall.targets, all.toSorted());
+  for (const target of all) firewall.block(forEver([target]));
+  assert.equal(firewall.status().queued, 5_000);
+  await clock.passUntil(firewall.idle());
+  assert.deepEqual(kernel.calls, ["block 1", "block 4999"]);
+  assert.deepEqual(kernel.targets, all.toSorted());
   assert.deepEqual(applied[0], [all[0], 2]);
   assert.deepEqual(applied.slice(1), all.slice(1).map((target) => [target, 4]));
-  await clock.passUntil(enforcer.stop());
+  await clock.passUntil(firewall.stop());
 });
 
 Deno.test("what is undone while it waits disappears", async () => {
-  const { clock, firewall, enforcer } = setUp();
-  await clock.passUntil(enforcer.start(forEver(["192.0.2.9"])));
-  firewall.calls.length = 0;
-  enforcer.block(forEver(["192.0.2.1"]));
-  enforcer.block(forEver(["192.0.2.2", "192.0.2.3"]));
-  enforcer.release(["192.0.2.2", "192.0.2.9"]);
-  enforcer.block(forEver(["192.0.2.9"]));
-  enforcer.release(["192.0.2.77"]);
-  await clock.passUntil(enforcer.idle());
-  assert.deepEqual(firewall.calls, ["block 1", "block 1"]);
+  const { clock, kernel, firewall } = setUp();
+  await clock.passUntil(firewall.start(forEver(["192.0.2.9"])));
+  kernel.calls.length = 0;
+  firewall.block(forEver(["192.0.2.1"]));
+  firewall.block(forEver(["192.0.2.2", "192.0.2.3"]));
+  firewall.release(["192.0.2.2", "192.0.2.9"]);
+  firewall.block(forEver(["192.0.2.9"]));
+  firewall.release(["192.0.2.77"]);
+  await clock.passUntil(firewall.idle());
+  assert.deepEqual(kernel.calls, ["block 1", "block 1"]);
   // Also what the running command is about.
-  enforcer.release(["192.0.2.1"]);
-  enforcer.block(forEver(["192.0.2.1"]));
-  await clock.passUntil(enforcer.idle());
-  assert.deepEqual(firewall.calls.slice(2), ["release 1", "block 1"]);
-  assert.deepEqual(firewall.targets, ["192.0.2.1", "192.0.2.3", "192.0.2.9"]);
-  await clock.passUntil(enforcer.stop());
+  firewall.release(["192.0.2.1"]);
+  firewall.block(forEver(["192.0.2.1"]));
+  await clock.passUntil(firewall.idle());
+  assert.deepEqual(kernel.calls.slice(2), ["release 1", "block 1"]);
+  assert.deepEqual(kernel.targets, ["192.0.2.1", "192.0.2.3", "192.0.2.9"]);
+  await clock.passUntil(firewall.stop());
 });
 
 Deno.test("blocks and releases take turns, blocks first", async () => {
-  const { clock, firewall, enforcer } = setUp();
-  firewall.batchMax = 2;
-  await clock.passUntil(enforcer.start(forEver(["10.0.0.1", "10.0.0.2", "10.0.0.3"])));
-  firewall.calls.length = 0;
-  firewall.takesMs = 5;
-  enforcer.setDesired(forEver(addresses(5)));
-  await clock.passUntil(enforcer.idle());
-  assert.deepEqual(firewall.calls, ["block 2", "release 2", "block 2", "release 1", "block 1"]);
-  assert.deepEqual(firewall.targets, addresses(5).sort());
-  firewall.calls.length = 0;
-  enforcer.setDesired(forEver(addresses(5)));
-  await clock.passUntil(enforcer.idle());
-  assert.deepEqual(firewall.calls, []);
-  await clock.passUntil(enforcer.stop());
+  const { clock, kernel, firewall } = setUp();
+  kernel.batchMax = 2;
+  await clock.passUntil(firewall.start(forEver(["10.0.0.1", "10.0.0.2", "10.0.0.3"])));
+  kernel.calls.length = 0;
+  kernel.takesMs = 5;
+  firewall.setDesired(forEver(addresses(5)));
+  await clock.passUntil(firewall.idle());
+  assert.deepEqual(kernel.calls, ["block 2", "release 2", "block 2", "release 1", "block 1"]);
+  assert.deepEqual(kernel.targets, addresses(5).sort());
+  kernel.calls.length = 0;
+  firewall.setDesired(forEver(addresses(5)));
+  await clock.passUntil(firewall.idle());
+  assert.deepEqual(kernel.calls, []);
+  await clock.passUntil(firewall.stop());
 });
 
 Deno.test("the families do not wait for each other", async () => {
   const clock = new SimulatedClock();
   const [four, six] = [new SimulatedFirewall(clock, 4), new SimulatedFirewall(clock, 6)];
   const log = { debug() {}, info() {}, warn() {}, error() {} };
-  const enforcer = new Enforcer({ backends: [four, six], log, verifyMs: 60_000, clock });
+  const firewall = new Firewall({ backends: [four, six], log, verifyMs: 60_000, clock });
   six.chain = false;
-  const failures = await clock.passUntil(enforcer.start(forEver(["192.0.2.1", "2001:db8::1"])));
+  const failures = await clock.passUntil(firewall.start(forEver(["192.0.2.1", "2001:db8::1"])));
   assert.deepEqual(failures.map(({ family, kind }) => [family, kind]), [[6, "no-chain"]]);
   assert.deepEqual(four.targets, ["192.0.2.1"]);
-  enforcer.block(forEver(["2001:db8::2", "192.0.2.2"]));
-  await clock.passUntil(enforcer.idle());
+  firewall.block(forEver(["2001:db8::2", "192.0.2.2"]));
+  await clock.passUntil(firewall.idle());
   assert.deepEqual(four.targets, ["192.0.2.1", "192.0.2.2"]);
   assert.deepEqual(
-    enforcer.status().families.map(({ failing, desired, applied }) => [failing, desired, applied]),
+    firewall.status().families.map(({ failing, desired, applied }) => [failing, desired, applied]),
     [[false, 2, 2], [true, 2, 0]],
   );
   six.chain = true;
   await clock.pass(RETRY_MAX_MS);
   assert.deepEqual(six.targets, ["2001:db8::1", "2001:db8::2"]);
-  await clock.passUntil(enforcer.stop());
+  await clock.passUntil(firewall.stop());
   assert.equal(clock.timers, 0);
 });
 
 Deno.test("a failed command is tried again with growing delays, for ever", async () => {
-  const { clock, firewall, enforcer, lines } = setUp({ verifyMs: 86_400_000 });
-  await clock.passUntil(enforcer.start([]));
-  firewall.calls.length = 0;
+  const { clock, kernel, firewall, lines } = setUp({ verifyMs: 86_400_000 });
+  await clock.passUntil(firewall.start([]));
+  kernel.calls.length = 0;
   const moments: number[] = [];
   const start = clock.now();
-  firewall.fault = (verb) => {
+  kernel.fault = (verb) => {
     if (verb === "list") return undefined;
     moments.push(clock.now() - start);
     return { kind: "busy", part: 0 };
   };
-  enforcer.block(forEver(["192.0.2.1"]));
+  firewall.block(forEver(["192.0.2.1"]));
   await clock.pass(600_000);
   const delays = moments.map((at, i) => at - (moments[i - 1] ?? 0));
   // Each delay begins after the command and the look that follows it, 2 ms each.
@@ -387,210 +387,209 @@ Deno.test("a failed command is tried again with growing delays, for ever", async
     [-4, 100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 30_000, 30_000],
   );
   assert.equal(lines.length, 1, lines.join("\n"));
-  firewall.fault = () => undefined;
-  enforcer.block(forEver(["192.0.2.2"]));
+  kernel.fault = () => undefined;
+  firewall.block(forEver(["192.0.2.2"]));
   await clock.pass(RETRY_MAX_MS);
-  assert.deepEqual(firewall.targets, ["192.0.2.1", "192.0.2.2"]);
+  assert.deepEqual(kernel.targets, ["192.0.2.1", "192.0.2.2"]);
   assert.match(lines[1]!, /^info IPv4: the firewall works again, after \d+\.\d s$/);
   assert.equal(lines.length, 2);
-  await clock.passUntil(enforcer.stop());
+  await clock.passUntil(firewall.stop());
 });
 
 Deno.test("a trouble is over when what was to be repaired is wanted no more", async () => {
   for (const timed of [false, true]) {
-    const { clock, firewall, enforcer } = setUp({ timed });
-    await clock.passUntil(enforcer.start([]));
+    const { clock, kernel, firewall } = setUp({ timed });
+    await clock.passUntil(firewall.start([]));
     let faults = 1;
-    firewall.fault = () => faults-- > 0 ? { kind: "busy", part: 0 } : undefined;
-    enforcer.block(forEver(["192.0.2.1"]));
+    kernel.fault = () => faults-- > 0 ? { kind: "busy", part: 0 } : undefined;
+    firewall.block(forEver(["192.0.2.1"]));
     // The command has failed, the look has succeeded, and the second try is waited for.
     await clock.pass(20);
-    assert.deepEqual([enforcer.status().failing, firewall.calls.at(-1)], [true, "list"]);
-    enforcer.release(["192.0.2.1"]);
+    assert.deepEqual([firewall.status().failing, kernel.calls.at(-1)], [true, "list"]);
+    firewall.release(["192.0.2.1"]);
     await clock.pass(30_000);
-    assert.equal(enforcer.status().failing, false);
-    await clock.passUntil(enforcer.stop());
+    assert.equal(firewall.status().failing, false);
+    await clock.passUntil(firewall.stop());
   }
 });
 
 Deno.test("what the firewall refuses alone does not spoil making everything anew", async () => {
-  const { clock, firewall, enforcer } = setUp({ timed: true });
-  await clock.passUntil(enforcer.start([]));
-  firewall.poison.add("192.0.2.66");
-  enforcer.block(forEver(["192.0.2.66"]));
+  const { clock, kernel, firewall } = setUp({ timed: true });
+  await clock.passUntil(firewall.start([]));
+  kernel.poison.add("192.0.2.66");
+  firewall.block(forEver(["192.0.2.66"]));
   await clock.pass(150);
-  assert.equal(enforcer.status().held, 1);
-  enforcer.block(forEver(["192.0.2.1", "192.0.2.2"]));
-  await clock.passUntil(enforcer.idle());
-  firewall.calls.length = 0;
-  firewall.flush();
-  await clock.passUntil(enforcer.verify());
-  assert.deepEqual(firewall.calls.filter((call) => call.startsWith("replace")), ["replace 2"]);
-  assert.deepEqual(firewall.targets, ["192.0.2.1", "192.0.2.2"]);
-  await clock.passUntil(enforcer.stop());
+  assert.equal(firewall.status().held, 1);
+  firewall.block(forEver(["192.0.2.1", "192.0.2.2"]));
+  await clock.passUntil(firewall.idle());
+  kernel.calls.length = 0;
+  kernel.flush();
+  await clock.passUntil(firewall.verify());
+  assert.deepEqual(kernel.calls.filter((call) => call.startsWith("replace")), ["replace 2"]);
+  assert.deepEqual(kernel.targets, ["192.0.2.1", "192.0.2.2"]);
+  await clock.passUntil(firewall.stop());
 });
 
 Deno.test("a command that was killed late is not done twice", async () => {
   for (const part of [0, 0.5, 1]) {
-    const { clock, firewall, enforcer } = setUp();
-    await clock.passUntil(enforcer.start([]));
+    const { clock, kernel, firewall } = setUp();
+    await clock.passUntil(firewall.start([]));
     let once = true;
-    firewall.fault = (verb) => {
+    kernel.fault = (verb) => {
       if (verb !== "block" || !once) return undefined;
       once = false;
       return { kind: "timed-out", part };
     };
-    enforcer.block(forEver(addresses(1_000)));
-    await clock.passUntil(enforcer.idle());
-    assert.equal(firewall.doubled, 0);
-    assert.deepEqual(firewall.targets, addresses(1_000).sort());
-    await clock.passUntil(enforcer.stop());
+    firewall.block(forEver(addresses(1_000)));
+    await clock.passUntil(firewall.idle());
+    assert.equal(kernel.doubled, 0);
+    assert.deepEqual(kernel.targets, addresses(1_000).sort());
+    await clock.passUntil(firewall.stop());
   }
 });
 
 Deno.test("one target that is refused does not hold up the others", async () => {
   for (const timed of [false, true]) {
-    const { clock, firewall, enforcer, lines } = setUp({ timed });
+    const { clock, kernel, firewall, lines } = setUp({ timed });
     const all = addresses(8_000);
     const poison = all[4_711]!;
-    await clock.passUntil(enforcer.start([]));
-    firewall.poison.add(poison);
-    firewall.calls.length = 0;
+    await clock.passUntil(firewall.start([]));
+    kernel.poison.add(poison);
+    kernel.calls.length = 0;
     const start = clock.now();
-    enforcer.block(forEver(all));
-    await clock.passUntil(enforcer.idle());
-    assert.equal(firewall.targets.length, 7_999);
-    assert.ok(firewall.calls.length < 100, `${firewall.calls.length} commands`);
+    firewall.block(forEver(all));
+    await clock.passUntil(firewall.idle());
+    assert.equal(kernel.targets.length, 7_999);
+    assert.ok(kernel.calls.length < 100, `${kernel.calls.length} commands`);
     assert.ok(clock.now() - start < 1_000);
-    assert.deepEqual(enforcer.status().held, 1);
-    enforcer.block(forEver(["192.0.2.1"]));
+    assert.deepEqual(firewall.status().held, 1);
+    firewall.block(forEver(["192.0.2.1"]));
     await clock.pass(10);
-    assert.ok(firewall.rules.has("192.0.2.1"));
+    assert.ok(kernel.rules.has("192.0.2.1"));
     // It is reported once, although it is tried again.
     await clock.pass(600_000);
     const said = lines.filter((line) => line.includes(poison));
     assert.equal(said.length, 1, lines.join("\n"));
     assert.match(said[0]!, new RegExp(`^error ${poison} could not be blocked, and is tried again`));
-    firewall.calls.length = 0;
+    kernel.calls.length = 0;
     await clock.pass(600_000);
-    assert.ok(firewall.calls.length < 100, `${firewall.calls.length} commands in ten minutes`);
-    firewall.poison.clear();
+    assert.ok(kernel.calls.length < 100, `${kernel.calls.length} commands in ten minutes`);
+    kernel.poison.clear();
     await clock.pass(RETRY_MAX_MS);
-    assert.equal(firewall.targets.length, 8_001);
-    assert.equal(enforcer.status().held, 0);
-    await clock.passUntil(enforcer.stop());
+    assert.equal(kernel.targets.length, 8_001);
+    assert.equal(firewall.status().held, 0);
+    await clock.passUntil(firewall.stop());
   }
 });
 
 Deno.test("a refused target does not keep the others out at start", async () => {
   for (const timed of [false, true]) {
-    const { clock, firewall, enforcer } = setUp({ timed });
-    firewall.replacesAtStart = timed;
-    firewall.whole = !timed;
+    const { clock, kernel, firewall } = setUp({ timed });
+    kernel.replacesAtStart = timed;
+    kernel.whole = !timed;
     const all = addresses(1_000);
-    firewall.poison.add(all[700]!);
-    await clock.passUntil(enforcer.start(forEver(all)));
-    await clock.passUntil(enforcer.idle());
-    assert.equal(firewall.targets.length, 999);
-    assert.ok(firewall.calls.length < 100, `${firewall.calls.length} commands`);
-    await clock.passUntil(enforcer.stop());
+    kernel.poison.add(all[700]!);
+    await clock.passUntil(firewall.start(forEver(all)));
+    await clock.passUntil(firewall.idle());
+    assert.equal(kernel.targets.length, 999);
+    assert.ok(kernel.calls.length < 100, `${kernel.calls.length} commands`);
+    await clock.passUntil(firewall.stop());
   }
 });
 
 Deno.test("a refused change that is withdrawn is forgotten", async () => {
-  const { clock, firewall, enforcer } = setUp();
-  await clock.passUntil(enforcer.start([]));
-  firewall.poison.add("192.0.2.1");
-  enforcer.block(forEver(["192.0.2.1"]));
-  await clock.passUntil(enforcer.idle());
-  assert.equal(enforcer.status().held, 1);
-  enforcer.release(["192.0.2.1"]);
-  assert.equal(enforcer.status().held, 0);
-  firewall.calls.length = 0;
+  const { clock, kernel, firewall } = setUp();
+  await clock.passUntil(firewall.start([]));
+  kernel.poison.add("192.0.2.1");
+  firewall.block(forEver(["192.0.2.1"]));
+  await clock.passUntil(firewall.idle());
+  assert.equal(firewall.status().held, 1);
+  firewall.release(["192.0.2.1"]);
+  assert.equal(firewall.status().held, 0);
+  kernel.calls.length = 0;
   await clock.pass(50_000);
-  assert.deepEqual(firewall.calls, []);
-  await clock.passUntil(enforcer.stop());
+  assert.deepEqual(kernel.calls, []);
+  await clock.passUntil(firewall.stop());
 });
 
 Deno.test("a firewall that refuses everything is not stormed", async () => {
-  const { clock, firewall, enforcer, lines } = setUp({ verifyMs: 86_400_000 });
-  await clock.passUntil(enforcer.start([]));
+  const { clock, kernel, firewall, lines } = setUp({ verifyMs: 86_400_000 });
+  await clock.passUntil(firewall.start([]));
   const all = addresses(10_000);
-  for (const target of all) firewall.poison.add(target);
-  firewall.calls.length = 0;
-  enforcer.block(forEver(all));
+  for (const target of all) kernel.poison.add(target);
+  kernel.calls.length = 0;
+  firewall.block(forEver(all));
   await clock.pass(60_000);
-  assert.ok(firewall.calls.length < 300, `${firewall.calls.length} commands in a minute`);
+  assert.ok(kernel.calls.length < 300, `${kernel.calls.length} commands in a minute`);
   assert.ok(lines.length < 8, lines.join("\n"));
-  firewall.poison.clear();
+  kernel.poison.clear();
   const start = clock.now();
-  await clock.passUntil(enforcer.idle());
+  await clock.passUntil(firewall.idle());
   await clock.pass(RETRY_MAX_MS);
   assert.ok(clock.now() - start < 40_000);
-  assert.deepEqual(firewall.targets, all.toSorted());
-  await clock.passUntil(enforcer.stop());
+  assert.deepEqual(kernel.targets, all.toSorted());
+  await clock.passUntil(firewall.stop());
 });
 
 Deno.test("a fault of the program is survived", async () => {
-  const { clock, firewall, enforcer, lines } = setUp();
-  await clock.passUntil(enforcer.start([]));
+  const { clock, kernel, firewall, lines } = setUp();
+  await clock.passUntil(firewall.start([]));
   let once = true;
-  firewall.fault = () => {
+  kernel.fault = () => {
     if (!once) return undefined;
     once = false;
     return { kind: "throw", part: 1 };
   };
-  enforcer.block(forEver(["192.0.2.1"]));
-  await clock.passUntil(enforcer.idle());
-  assert.deepEqual(firewall.targets, ["192.0.2.1"]);
+  firewall.block(forEver(["192.0.2.1"]));
+  await clock.passUntil(firewall.idle());
+  assert.deepEqual(kernel.targets, ["192.0.2.1"]);
   assert.match(lines[0]!, /a fault in the program/);
-  await clock.passUntil(enforcer.stop());
+  await clock.passUntil(firewall.stop());
 });
 
 Deno.test("a chain that is never right is repaired once in an interval", async () => {
-  const { clock, firewall, enforcer, lines } = setUp();
-  await clock.passUntil(enforcer.start(forEver(["192.0.2.1", "192.0.2.2"])));
-  firewall.calls.length = 0;
-  const block = firewall.block.bind(firewall);
-  firewall.block = async (entries) => {
+  const { clock, kernel, firewall, lines } = setUp();
+  await clock.passUntil(firewall.start(forEver(["192.0.2.1", "192.0.2.2"])));
+  kernel.calls.length = 0;
+  const block = kernel.block.bind(kernel);
+  kernel.block = async (entries) => {
     const outcome = await block(entries);
-    firewall.flush();
+    kernel.flush();
     return outcome;
   };
-  firewall.flush();
+  kernel.flush();
   await clock.pass(600_001);
-  assert.deepEqual(firewall.calls, Array(10).fill(["list", "block 2"]).flat());
+  assert.deepEqual(kernel.calls, Array(10).fill(["list", "block 2"]).flat());
   assert.equal(lines.length, 10);
-  await clock.passUntil(enforcer.stop());
+  await clock.passUntil(firewall.stop());
 });
 
 Deno.test("a firewall that lists nothing at all is believed", async () => {
-  const { clock, firewall, enforcer, lines } = setUp();
-  firewall.silent = true;
-  assert.deepEqual(await clock.passUntil(enforcer.start(forEver(["192.0.2.1"]))), []);
-  enforcer.block(forEver(["192.0.2.2"]));
+  const { clock, kernel, firewall, lines } = setUp();
+  kernel.silent = true;
+  assert.deepEqual(await clock.passUntil(firewall.start(forEver(["192.0.2.1"]))), []);
+  firewall.block(forEver(["192.0.2.2"]));
   await clock.pass(600_000);
   assert.deepEqual(
-    firewall.calls,
+    kernel.calls,
     ["list", "replace 1", "block 1", ...Array(10).fill("list")],
   );
   assert.equal(lines.length, 1);
   // A command that fails is still tried again.
   let fails = 3;
-  firewall.fault = (verb) =>
-    verb === "block" && fails-- > 0 ? { kind: "busy", part: 0 } : undefined;
-  enforcer.block(forEver(["192.0.2.3"]));
-  await clock.passUntil(enforcer.idle());
-  assert.deepEqual(firewall.targets, ["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
-  await clock.passUntil(enforcer.stop());
+  kernel.fault = (verb) => verb === "block" && fails-- > 0 ? { kind: "busy", part: 0 } : undefined;
+  firewall.block(forEver(["192.0.2.3"]));
+  await clock.passUntil(firewall.idle());
+  assert.deepEqual(kernel.targets, ["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
+  await clock.passUntil(firewall.stop());
 });
 
 Deno.test("the cheap answer to a look is not believed for ever", async () => {
-  const { clock, firewall, enforcer } = setUp();
-  await clock.passUntil(enforcer.start(forEver(["192.0.2.1"])));
+  const { clock, kernel, firewall } = setUp();
+  await clock.passUntil(firewall.start(forEver(["192.0.2.1"])));
   const marks: boolean[] = [];
-  const list = firewall.list.bind(firewall);
-  firewall.list = (mark) => {
+  const list = kernel.list.bind(kernel);
+  kernel.list = (mark) => {
     marks.push(mark !== undefined);
     return list(mark);
   };
@@ -598,91 +597,91 @@ Deno.test("the cheap answer to a look is not believed for ever", async () => {
   const row: boolean[] = Array(SAME_IN_A_ROW).fill(true);
   // The start has looked before its own command: the first look after it is a full one.
   assert.deepEqual(marks, [false, ...row, false, true]);
-  await clock.passUntil(enforcer.stop());
+  await clock.passUntil(firewall.stop());
 });
 
 Deno.test("another backend is recommended once when there are many rules", async () => {
-  const { clock, firewall, enforcer, lines } = setUp();
-  await clock.passUntil(enforcer.start(forEver(addresses(MANY_RULES - 1))));
+  const { clock, kernel, firewall, lines } = setUp();
+  await clock.passUntil(firewall.start(forEver(addresses(MANY_RULES - 1))));
   assert.deepEqual(lines, []);
-  enforcer.block(forEver(["192.0.2.1"]));
-  await clock.passUntil(enforcer.idle());
-  enforcer.block(forEver(["192.0.2.2"]));
-  await clock.passUntil(enforcer.idle());
+  firewall.block(forEver(["192.0.2.1"]));
+  await clock.passUntil(firewall.idle());
+  firewall.block(forEver(["192.0.2.2"]));
+  await clock.passUntil(firewall.idle());
   assert.equal(lines.length, 1);
   assert.match(lines[0]!, /^info 1,000 hosts .* 82 microseconds .* 4\.4 .*"backend = ipset"/);
-  assert.equal(firewall.targets.length, MANY_RULES + 1);
-  await clock.passUntil(enforcer.stop());
+  assert.equal(kernel.targets.length, MANY_RULES + 1);
+  await clock.passUntil(firewall.stop());
 
   const ipset = setUp({ timed: true });
-  await ipset.clock.passUntil(ipset.enforcer.start(forEver(addresses(MANY_RULES))));
+  await ipset.clock.passUntil(ipset.firewall.start(forEver(addresses(MANY_RULES))));
   assert.deepEqual(ipset.lines, []);
-  await ipset.clock.passUntil(ipset.enforcer.stop());
+  await ipset.clock.passUntil(ipset.firewall.stop());
 });
 
 Deno.test("a new time of a block is told to a backend that keeps times, and only to it", async () => {
   for (const timed of [false, true]) {
-    const { clock, firewall, enforcer } = setUp({ timed });
+    const { clock, kernel, firewall } = setUp({ timed });
     const until = clock.now() + 60_000;
-    await clock.passUntil(enforcer.start([{ target: "192.0.2.1", until }]));
-    firewall.calls.length = 0;
-    enforcer.block([{ target: "192.0.2.1", until }]);
-    assert.deepEqual(firewall.calls, []);
-    enforcer.block([{ target: "192.0.2.1", until: until + 1 }]);
-    await clock.passUntil(enforcer.idle());
-    assert.deepEqual(firewall.calls, timed ? ["block 1"] : []);
-    if (timed) assert.equal(firewall.rules.get("192.0.2.1")?.until, until + 1);
-    await clock.passUntil(enforcer.stop());
+    await clock.passUntil(firewall.start([{ target: "192.0.2.1", until }]));
+    kernel.calls.length = 0;
+    firewall.block([{ target: "192.0.2.1", until }]);
+    assert.deepEqual(kernel.calls, []);
+    firewall.block([{ target: "192.0.2.1", until: until + 1 }]);
+    await clock.passUntil(firewall.idle());
+    assert.deepEqual(kernel.calls, timed ? ["block 1"] : []);
+    if (timed) assert.equal(kernel.rules.get("192.0.2.1")?.until, until + 1);
+    await clock.passUntil(firewall.stop());
   }
 });
 
 Deno.test("many releases are done by making the chain anew", async () => {
-  const { clock, firewall, enforcer } = setUp();
-  firewall.batchMax = 400;
+  const { clock, kernel, firewall } = setUp();
+  kernel.batchMax = 400;
   const all = addresses(1_000);
-  await clock.passUntil(enforcer.start(forEver(all)));
-  firewall.calls.length = 0;
-  enforcer.release(all.slice(0, 500));
-  enforcer.block(forEver(["192.0.2.1"]));
-  await clock.passUntil(enforcer.idle());
-  assert.deepEqual(firewall.calls, ["replace 500", "block 101"]);
-  assert.deepEqual(firewall.targets, [...all.slice(500), "192.0.2.1"].sort());
-  await clock.passUntil(enforcer.stop());
+  await clock.passUntil(firewall.start(forEver(all)));
+  kernel.calls.length = 0;
+  firewall.release(all.slice(0, 500));
+  firewall.block(forEver(["192.0.2.1"]));
+  await clock.passUntil(firewall.idle());
+  assert.deepEqual(kernel.calls, ["replace 500", "block 101"]);
+  assert.deepEqual(kernel.targets, [...all.slice(500), "192.0.2.1"].sort());
+  await clock.passUntil(firewall.stop());
 });
 
 Deno.test("stop does what is ordered, but does not wait for a firewall that hangs", async () => {
-  const { clock, firewall, enforcer } = setUp();
-  await clock.passUntil(enforcer.start([]));
-  enforcer.block(forEver(["192.0.2.1"]));
-  enforcer.block(forEver(["192.0.2.2"]));
-  assert.equal(await clock.passUntil(enforcer.stop()), 0);
-  assert.deepEqual(firewall.targets, ["192.0.2.1", "192.0.2.2"]);
+  const { clock, kernel, firewall } = setUp();
+  await clock.passUntil(firewall.start([]));
+  firewall.block(forEver(["192.0.2.1"]));
+  firewall.block(forEver(["192.0.2.2"]));
+  assert.equal(await clock.passUntil(firewall.stop()), 0);
+  assert.deepEqual(kernel.targets, ["192.0.2.1", "192.0.2.2"]);
   assert.equal(clock.timers, 0);
 
   const other = setUp();
-  await other.clock.passUntil(other.enforcer.start([]));
-  other.firewall.fault = () => ({ kind: "timed-out", part: 0 });
-  other.enforcer.block(forEver(["192.0.2.1", "192.0.2.2"]));
+  await other.clock.passUntil(other.firewall.start([]));
+  other.kernel.fault = () => ({ kind: "timed-out", part: 0 });
+  other.firewall.block(forEver(["192.0.2.1", "192.0.2.2"]));
   const start = other.clock.now();
-  assert.equal(await other.clock.passUntil(other.enforcer.stop(300)), 2);
+  assert.equal(await other.clock.passUntil(other.firewall.stop(300)), 2);
   assert.equal(other.clock.now() - start, 300);
   assert.equal(other.clock.timers, 0);
-  other.enforcer.block(forEver(["192.0.2.3"]));
+  other.firewall.block(forEver(["192.0.2.3"]));
   assert.equal(other.clock.timers, 0);
 });
 
 Deno.test("what is no address does not even get into the list", async () => {
-  const { clock, firewall, enforcer, lines } = setUp();
-  await clock.passUntil(enforcer.start(forEver(["1.2.3.4 -j ACCEPT", "192.0.2.1"])));
-  enforcer.block(forEver(["--flush", "192.0.2.2\nadd", "192.0.2.2"]));
-  await clock.passUntil(enforcer.idle());
-  assert.deepEqual(firewall.targets, ["192.0.2.1", "192.0.2.2"]);
+  const { clock, kernel, firewall, lines } = setUp();
+  await clock.passUntil(firewall.start(forEver(["1.2.3.4 -j ACCEPT", "192.0.2.1"])));
+  firewall.block(forEver(["--flush", "192.0.2.2\nadd", "192.0.2.2"]));
+  await clock.passUntil(firewall.idle());
+  assert.deepEqual(kernel.targets, ["192.0.2.1", "192.0.2.2"]);
   assert.equal(lines.length, 3);
   assert.equal(
     lines[0],
     'error "1.2.3.4 -j ACCEPT" is no address or network and cannot be blocked',
   );
-  await clock.passUntil(enforcer.stop());
+  await clock.passUntil(firewall.stop());
 });
 
 const KINDS: readonly (FailureKind | "throw")[] = [
@@ -697,82 +696,82 @@ const KINDS: readonly (FailureKind | "throw")[] = [
   "throw",
 ];
 
-/** One life of an enforcer with a firewall that has every fault; at the end all must be right. */
+/** One life of an firewall with a firewall that has every fault; at the end all must be right. */
 async function simulate(seed: number): Promise<void> {
   const random = randomOf(seed);
   const chance = (p: number) => random() < p;
   const below = (n: number) => Math.floor(random() * n);
   const timed = chance(0.5);
-  const { clock, firewall, enforcer } = setUp({ timed, random, verifyMs: 5_000 + below(60_000) });
+  const { clock, kernel, firewall } = setUp({ timed, random, verifyMs: 5_000 + below(60_000) });
   const pool = addresses(80);
   const pick = () => pool[below(pool.length)]!;
   const time = () => timed && chance(0.5) ? clock.now() + below(1_000_000) : undefined;
   const model = new Map<string, number | undefined>();
   const faulty = chance(0.9) ? random() * 0.6 : 0;
   const outsiders = chance(0.5);
-  firewall.takesMs = 1 + below(50);
-  firewall.batchMax = 1 + below(30);
-  firewall.replacesAtStart = timed;
-  firewall.whole = !timed;
-  firewall.fault = () =>
+  kernel.takesMs = 1 + below(50);
+  kernel.batchMax = 1 + below(30);
+  kernel.replacesAtStart = timed;
+  kernel.whole = !timed;
+  kernel.fault = () =>
     chance(faulty) ? { kind: KINDS[below(KINDS.length)]!, part: random() } : undefined;
   if (outsiders) {
-    for (let i = 0; i < 5; i++) firewall.insert(pick());
-    firewall.strangers.push("-A ampere -j ACCEPT");
+    for (let i = 0; i < 5; i++) kernel.insert(pick());
+    kernel.strangers.push("-A ampere -j ACCEPT");
   }
   for (let i = 0; i < below(60); i++) model.set(pick(), time());
   const entries = () => Array.from(model, ([target, until]) => ({ target, until }));
-  const started = enforcer.start(entries());
+  const started = firewall.start(entries());
   for (let step = 0; step < 60; step++) {
     const dice = random();
     if (dice < 0.5) {
       const some = Array.from({ length: 1 + below(6) }, () => ({ target: pick(), until: time() }));
       for (const { target, until } of some) model.set(target, until);
-      enforcer.block(some);
+      firewall.block(some);
     } else if (dice < 0.75) {
       const some = Array.from({ length: 1 + below(6) }, pick);
       for (const target of some) model.delete(target);
-      enforcer.release(some);
+      firewall.release(some);
     } else if (dice < 0.8) {
       for (let i = 0; i < 40; i++) chance(0.5) ? model.set(pick(), time()) : model.delete(pick());
-      enforcer.setDesired(entries());
+      firewall.setDesired(entries());
     } else if (dice < 0.85) {
-      void enforcer.verify();
+      void firewall.verify();
     } else if (dice < 0.9 && chance(0.5)) {
-      chance(0.5) ? firewall.poison.add(pick()) : firewall.poison.clear();
+      chance(0.5) ? kernel.poison.add(pick()) : kernel.poison.clear();
     } else if (outsiders) {
       const deed = below(5);
-      firewall.changes += 1;
-      if (deed === 0) firewall.flush();
-      else if (deed === 1) firewall.insert(pick());
-      else if (deed === 2) firewall.rules.delete(pick());
-      else if (deed === 3) firewall.strangers.push(`-A ampere -s ${pick()}/32 -j ACCEPT`);
-      else firewall.chain = !firewall.chain;
+      kernel.changes += 1;
+      if (deed === 0) kernel.flush();
+      else if (deed === 1) kernel.insert(pick());
+      else if (deed === 2) kernel.rules.delete(pick());
+      else if (deed === 3) kernel.strangers.push(`-A ampere -s ${pick()}/32 -j ACCEPT`);
+      else kernel.chain = !kernel.chain;
     }
     if (chance(0.7)) await clock.pass(chance(0.1) ? below(40_000) : below(200));
   }
   // The faults end; whatever happened, the kernel becomes equal to the list by itself.
-  firewall.fault = () => undefined;
-  firewall.poison.clear();
-  firewall.chain = true;
+  kernel.fault = () => undefined;
+  kernel.poison.clear();
+  kernel.chain = true;
   await clock.passUntil(started);
   await clock.pass(RETRY_MAX_MS * 2);
   // An outsider's last deed may have come after the last look.
-  await clock.passUntil(enforcer.verify());
-  await clock.passUntil(enforcer.idle());
-  assert.deepEqual(firewall.targets, [...model.keys()].sort());
-  assert.deepEqual(firewall.strangers, []);
+  await clock.passUntil(firewall.verify());
+  await clock.passUntil(firewall.idle());
+  assert.deepEqual(kernel.targets, [...model.keys()].sort());
+  assert.deepEqual(kernel.strangers, []);
   if (timed) {
-    assert.ok(firewall.whole);
-    for (const [target, until] of model) assert.equal(firewall.rules.get(target)!.until, until);
+    assert.ok(kernel.whole);
+    for (const [target, until] of model) assert.equal(kernel.rules.get(target)!.until, until);
   }
-  if (!outsiders) assert.equal(firewall.doubled, 0, "a rule was made twice");
-  const { desired, applied, queued, held, failing } = enforcer.status();
+  if (!outsiders) assert.equal(kernel.doubled, 0, "a rule was made twice");
+  const { desired, applied, queued, held, failing } = firewall.status();
   assert.deepEqual(
     { desired, applied, queued, held, failing },
     { desired: model.size, applied: model.size, queued: 0, held: 0, failing: false },
   );
-  assert.equal(await clock.passUntil(enforcer.stop()), 0);
+  assert.equal(await clock.passUntil(firewall.stop()), 0);
   assert.equal(clock.timers, 0);
 }
 
@@ -782,7 +781,7 @@ const FIRST_SEED = Number(Deno.env.get("AMPERE_FIRST_SEED") ?? 1);
 Deno.test(`after ${SEEDS} lives full of faults the kernel is equal to the list`, async () => {
   for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed++) {
     await simulate(seed).catch((error) => {
-      const how = `AMPERE_FIRST_SEED=${seed} AMPERE_SEEDS=1 deno test -A tests/enforcer_test.ts`;
+      const how = `AMPERE_FIRST_SEED=${seed} AMPERE_SEEDS=1 deno test -A tests/firewall_test.ts`;
       throw new Error(`seed ${seed} (again: ${how}): ${error.message}`, { cause: error });
     });
   }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type Entry, isLasting } from "../../src/firewall/backend.ts";
 import { type Program, run, type Runner } from "../../src/firewall/command.ts";
-import { Enforcer, type EnforcerOptions } from "../../src/firewall/firewall.ts";
+import { Firewall, type FirewallOptions } from "../../src/firewall/firewall.ts";
 import {
   IpsetBackend,
   KERNEL_GRACE_SECONDS,
@@ -45,14 +45,14 @@ const targetsOf = async (set: string) => (await entriesOf(set)).map(([target]) =
 const setNames = async () =>
   (await sh("ipset", "list", "-n")).out.split("\n").filter(Boolean).sort();
 
-function make(options: Partial<EnforcerOptions> & { run?: Runner; families?: (4 | 6)[] } = {}) {
+function make(options: Partial<FirewallOptions> & { run?: Runner; families?: (4 | 6)[] } = {}) {
   const log = memoryLog();
   const { run: runner = run, families = [4], ...rest } = options;
   const backends = families.map((family) =>
     new IpsetBackend({ family, chain: "ampere", run: runner })
   );
-  const enforcer = new Enforcer({ backends, log, verifyMs: 3_600_000, random: () => 0, ...rest });
-  return { enforcer, log };
+  const firewall = new Firewall({ backends, log, verifyMs: 3_600_000, random: () => 0, ...rest });
+  return { firewall, log };
 }
 
 /** Waits until the set that is being filled has so many entries. The program sends the last ones when its input ends. */
@@ -83,44 +83,44 @@ function test(name: string, body: () => Promise<void>): void {
 
 inNamespace(import.meta.url, () => {
   test("targets are in a set of each family, and one rule looks at it", async () => {
-    const { enforcer, log } = make({ families: [4, 6] });
+    const { firewall, log } = make({ families: [4, 6] });
     const targets = ["192.0.2.1", "198.51.100.0/24", "2001:db8::1", "2001:db8:1::/48"];
-    assert.deepEqual(await enforcer.start(forEver(targets)), []);
+    assert.deepEqual(await firewall.start(forEver(targets)), []);
     assert.deepEqual(await rulesOf("iptables"), [RULE4]);
     assert.deepEqual(await rulesOf("ip6tables"), [RULE6]);
     assert.deepEqual(await targetsOf("ampere4"), targets.slice(0, 2));
     assert.deepEqual(await targetsOf("ampere6"), ["2001:db8:1::/48", "2001:db8::1"]);
-    enforcer.block(forEver(["192.0.2.2", "192.0.2.3", "2001:db8::2"]));
-    enforcer.release(["192.0.2.1", "2001:db8::1"]);
-    await enforcer.idle();
+    firewall.block(forEver(["192.0.2.2", "192.0.2.3", "2001:db8::2"]));
+    firewall.release(["192.0.2.1", "2001:db8::1"]);
+    await firewall.idle();
     assert.deepEqual(await targetsOf("ampere4"), ["192.0.2.2", "192.0.2.3", "198.51.100.0/24"]);
     assert.deepEqual(await targetsOf("ampere6"), ["2001:db8:1::/48", "2001:db8::2"]);
-    await enforcer.verify();
+    await firewall.verify();
     assert.deepEqual(log.lines, []);
-    await enforcer.stop();
+    await firewall.stop();
     assert.deepEqual(await setNames(), ["ampere4", "ampere6"]);
   });
 
   test("the set has room for a million", async () => {
-    const { enforcer } = make();
-    await enforcer.start([]);
+    const { firewall } = make();
+    await firewall.start([]);
     const { out } = await sh("ipset", "list", "-t", "ampere4");
     assert.match(out, /^Type: hash:net$/m);
     assert.match(out, /family inet .*maxelem 1000000 timeout 0/);
-    await enforcer.stop();
+    await firewall.stop();
   });
 
   test("a block ends in the kernel by itself, a little later than in Ampere", async () => {
-    const { enforcer } = make();
+    const { firewall } = make();
     const now = Date.now();
     const hour = now + 3_600_000;
-    await enforcer.start([{ target: "192.0.2.1", until: hour }, ...forEver(["192.0.2.2"])]);
-    enforcer.block([
+    await firewall.start([{ target: "192.0.2.1", until: hour }, ...forEver(["192.0.2.2"])]);
+    firewall.block([
       { target: "192.0.2.3", until: hour },
       { target: "192.0.2.4", until: now + KERNEL_TIMEOUT_MAX_SECONDS * 1_000 },
       { target: "192.0.2.5", until: now - 1_000 },
     ]);
-    await enforcer.idle();
+    await firewall.idle();
     const timeouts = async () => Object.fromEntries(await entriesOf("ampere4"));
     const near = (actual: number | undefined, expected: number) =>
       assert.ok(actual! <= expected && actual! > expected - 10, `${actual} for ${expected}`);
@@ -131,15 +131,15 @@ inNamespace(import.meta.url, () => {
     // Longer than the kernel can: Ampere alone ends it.
     assert.deepEqual([first["192.0.2.2"], first["192.0.2.4"]], [0, 0]);
     // The times can be changed, in both directions.
-    enforcer.block([
+    firewall.block([
       { target: "192.0.2.1", until: undefined },
       { target: "192.0.2.2", until: now + 600_000 },
     ]);
-    await enforcer.idle();
+    await firewall.idle();
     const second = await timeouts();
     assert.equal(second["192.0.2.1"], 0);
     near(second["192.0.2.2"], 600 + KERNEL_GRACE_SECONDS);
-    await enforcer.stop();
+    await firewall.stop();
   });
 
   test("everything is blocked by two halves, which may also be blocked by themselves", async () => {
@@ -149,37 +149,37 @@ inNamespace(import.meta.url, () => {
         [6, "::/0", "::/1", "8000::/1"],
       ] as const
     ) {
-      const { enforcer, log } = make({ families: [family] });
+      const { firewall, log } = make({ families: [family] });
       const set = `ampere${family}`;
-      await enforcer.start(forEver([all]));
+      await firewall.start(forEver([all]));
       assert.deepEqual((await targetsOf(set)).toSorted(), [low, high].sort());
-      await enforcer.verify();
+      await firewall.verify();
       assert.deepEqual(log.lines, []);
-      enforcer.block(forEver([low]));
-      await enforcer.idle();
-      enforcer.release([all]);
-      await enforcer.idle();
+      firewall.block(forEver([low]));
+      await firewall.idle();
+      firewall.release([all]);
+      await firewall.idle();
       assert.deepEqual(await targetsOf(set), [low]);
-      enforcer.block(forEver([all]));
-      await enforcer.idle();
-      enforcer.release([low]);
-      await enforcer.idle();
+      firewall.block(forEver([all]));
+      await firewall.idle();
+      firewall.release([low]);
+      await firewall.idle();
       assert.equal((await targetsOf(set)).length, 2);
-      await enforcer.verify();
+      await firewall.verify();
       assert.deepEqual(log.lines, []);
-      assert.equal(enforcer.status().applied, 1);
-      enforcer.release([all]);
-      await enforcer.idle();
+      assert.equal(firewall.status().applied, 1);
+      firewall.release([all]);
+      await firewall.idle();
       assert.deepEqual(await targetsOf(set), []);
-      await enforcer.stop();
+      await firewall.stop();
     }
   });
 
   test("50,000 targets are there after a start, and the next start swaps them in", async () => {
     const all = forEver([...addresses(50_000), ...addresses(1_000, 6)]);
     const first = make({ families: [4, 6] });
-    await first.enforcer.start(all);
-    await first.enforcer.stop();
+    await first.firewall.start(all);
+    await first.firewall.stop();
     assert.equal((await entriesOf("ampere4")).length, 50_000);
     assert.equal((await entriesOf("ampere6")).length, 1_000);
 
@@ -196,8 +196,8 @@ inNamespace(import.meta.url, () => {
       return result;
     };
     const second = make({ run: watching });
-    await second.enforcer.start(all.slice(0, 20_000));
-    await second.enforcer.stop();
+    await second.firewall.start(all.slice(0, 20_000));
+    await second.firewall.stop();
     assert.ok(checks.length >= 2 && checks.every(Boolean));
     assert.deepEqual(calls.filter((call) => call.includes("-F") || call.includes("flush")), []);
     assert.equal((await entriesOf("ampere4")).length, 20_000);
@@ -209,31 +209,31 @@ inNamespace(import.meta.url, () => {
     await sh("ipset", "add", "ampere4-t", "203.0.113.1");
     await sh("ipset", "create", "ampere4", "hash:net", "maxelem", "10");
     await sh("iptables", ...RULE4.split(" "));
-    const { enforcer } = make();
-    assert.deepEqual(await enforcer.start(forEver(["192.0.2.1"])), []);
+    const { firewall } = make();
+    assert.deepEqual(await firewall.start(forEver(["192.0.2.1"])), []);
     assert.deepEqual(await entriesOf("ampere4"), [["192.0.2.1", 0]]);
     assert.deepEqual(await setNames(), ["ampere4"]);
-    await enforcer.stop();
+    await firewall.stop();
   });
 
   test("a set of another type under this name is told, and how to mend it", async () => {
     await sh("ipset", "create", "ampere4", "hash:ip");
-    const { enforcer, log } = make();
-    const failures = await enforcer.start(forEver(["192.0.2.1"]));
+    const { firewall, log } = make();
+    const failures = await firewall.start(forEver(["192.0.2.1"]));
     assert.equal(failures.length, 1);
     assert.match(log.lines[0]!, /type does not match.*To mend it: ipset destroy ampere4 /);
     await sh("ipset", "destroy", "ampere4");
-    await until("it is mended", () => enforcer.status().applied === 1);
-    await enforcer.stop();
+    await until("it is mended", () => firewall.status().applied === 1);
+    await firewall.stop();
   });
 
   test("what others do is repaired and told", async () => {
-    const { enforcer, log } = make();
+    const { firewall, log } = make();
     const targets = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
-    await enforcer.start(forEver(targets));
+    await firewall.start(forEver(targets));
     const repaired = async (said: RegExp) => {
       log.lines.length = 0;
-      await enforcer.verify();
+      await firewall.verify();
       assert.deepEqual(await targetsOf("ampere4"), targets);
       assert.deepEqual(await rulesOf("iptables"), [RULE4]);
       assert.equal(log.lines.length, 1, log.lines.join("\n"));
@@ -259,11 +259,11 @@ inNamespace(import.meta.url, () => {
     // Also when it is noticed by a command that fails.
     await sh("iptables", "-F", "ampere");
     await sh("ipset", "destroy", "ampere4");
-    enforcer.block(forEver(["192.0.2.4"]));
-    await enforcer.idle();
+    firewall.block(forEver(["192.0.2.4"]));
+    await firewall.idle();
     assert.deepEqual(await targetsOf("ampere4"), [...targets, "192.0.2.4"]);
     assert.deepEqual(await rulesOf("iptables"), [RULE4]);
-    await enforcer.stop();
+    await firewall.stop();
   });
 
   test("what was foreseen is in force when it is asked for, not before, and only what is asked for", async () => {
@@ -371,19 +371,19 @@ inNamespace(import.meta.url, () => {
       calls.push([program, ...args].join(" "));
       return run(program, args, options);
     };
-    const { enforcer } = make({ run: recording });
-    await enforcer.start(forEver(["192.0.2.1"]));
-    await enforcer.verify();
+    const { firewall } = make({ run: recording });
+    await firewall.start(forEver(["192.0.2.1"]));
+    await firewall.verify();
     calls.length = 0;
-    await enforcer.verify();
+    await firewall.verify();
     assert.deepEqual(calls, ["iptables -w 4 -S ampere", "ipset list -t ampere4"]);
-    await enforcer.stop();
+    await firewall.stop();
   });
 
   test("there and back again: the backend is changed, and nothing is left over", async () => {
     const targets = ["192.0.2.1", "192.0.2.2"];
     const iptables = () =>
-      new Enforcer({
+      new Firewall({
         backends: [new IptablesBackend({ family: 4, chain: "ampere" })],
         log: memoryLog(),
         verifyMs: 3_600_000,
@@ -392,10 +392,10 @@ inNamespace(import.meta.url, () => {
     await before.start(forEver(targets));
     await before.stop();
     const rules = await rulesOf("iptables");
-    const { enforcer } = make();
-    assert.deepEqual(await enforcer.start(forEver(targets)), []);
+    const { firewall } = make();
+    assert.deepEqual(await firewall.start(forEver(targets)), []);
     assert.deepEqual(await rulesOf("iptables"), [RULE4]);
-    await enforcer.stop();
+    await firewall.stop();
     const after = iptables();
     await after.start(forEver(targets));
     assert.deepEqual(await rulesOf("iptables"), rules);
@@ -406,44 +406,44 @@ inNamespace(import.meta.url, () => {
   test("a missing chain, and a missing program, are told with what mends them", async () => {
     await sh("iptables", "-X", "ampere");
     const first = make();
-    const [failure] = await first.enforcer.start(forEver(["192.0.2.1"]));
+    const [failure] = await first.firewall.start(forEver(["192.0.2.1"]));
     assert.deepEqual([failure?.kind, isLasting(failure!)], ["no-chain", true]);
     assert.match(first.log.lines[0]!, /To mend it: iptables -N ampere && iptables -I INPUT/);
     await sh("iptables", "-N", "ampere");
-    await first.enforcer.verify();
-    await first.enforcer.idle();
+    await first.firewall.verify();
+    await first.firewall.idle();
     assert.deepEqual(await rulesOf("iptables"), [RULE4]);
-    await first.enforcer.stop();
+    await first.firewall.stop();
 
     const folder = await Deno.makeTempDir();
     await Deno.symlink("/usr/sbin/xtables-nft-multi", `${folder}/iptables`);
     const path = Deno.env.get("PATH")!;
     Deno.env.set("PATH", folder);
     const second = make();
-    const [missing] = await second.enforcer.start([]);
+    const [missing] = await second.firewall.start([]);
     Deno.env.set("PATH", path);
-    await second.enforcer.stop();
+    await second.firewall.stop();
     assert.deepEqual([missing?.kind, isLasting(missing!)], ["missing-program", true]);
     assert.match(missing!.advice, /apt-get install ipset.*"backend = iptables"/);
     await Deno.remove(folder, { recursive: true });
   });
 
   test("a set without room is told, and blocks that end make room", async () => {
-    const { enforcer, log } = make();
-    await enforcer.start([]);
+    const { firewall, log } = make();
+    await firewall.start([]);
     // The same set, but small; the kernel's answer is the same with a million.
     await sh("ipset", "create", "small", "hash:net", "maxelem", "3", "timeout", "0");
     await sh("ipset", "swap", "small", "ampere4");
     const targets = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"];
-    enforcer.block(forEver(targets));
-    await enforcer.idle();
+    firewall.block(forEver(targets));
+    await firewall.idle();
     assert.deepEqual(await targetsOf("ampere4"), targets.slice(0, 3));
     assert.match(log.lines[0]!, /^error 192.0.2.4 could not be blocked.*is full.*ampere -d/);
-    enforcer.release(["192.0.2.1"]);
-    await enforcer.idle();
-    await until("the last one has its place", () => enforcer.status().held === 0);
+    firewall.release(["192.0.2.1"]);
+    await firewall.idle();
+    await until("the last one has its place", () => firewall.status().held === 0);
     assert.deepEqual(await targetsOf("ampere4"), targets.slice(1));
-    await enforcer.stop();
+    await firewall.stop();
   });
 
   test("a command that is killed in the middle leaves nothing wrong", async () => {
@@ -453,14 +453,14 @@ inNamespace(import.meta.url, () => {
       const late = program === "ipset" && args[0] === "restore" && kills < 8;
       return run(program, args, { ...options, timeoutMs: late ? 2 + 12 * kills++ : 10_000 });
     };
-    const { enforcer } = make({ run: impatient });
-    await enforcer.start(forEver(all.slice(0, 10_000)));
-    enforcer.block(forEver(all.slice(10_000)));
-    enforcer.release(all.slice(0, 1_000));
-    await enforcer.idle();
+    const { firewall } = make({ run: impatient });
+    await firewall.start(forEver(all.slice(0, 10_000)));
+    firewall.block(forEver(all.slice(10_000)));
+    firewall.release(all.slice(0, 1_000));
+    await firewall.idle();
     assert.deepEqual(await targetsOf("ampere4"), all.slice(1_000).sort());
-    assert.ok(enforcer.status().failures > 0);
-    await enforcer.stop();
+    assert.ok(firewall.status().failures > 0);
+    await firewall.stop();
   });
 
   test("a host that is blocked cannot reach a port, another can", async () => {
@@ -471,10 +471,10 @@ inNamespace(import.meta.url, () => {
     const served = (async () => {
       for await (const connection of listener) connection.close();
     })();
-    const { enforcer } = make();
-    await enforcer.start([]);
-    enforcer.block(forEver(["127.0.0.2"]));
-    await enforcer.idle();
+    const { firewall } = make();
+    await firewall.start([]);
+    firewall.block(forEver(["127.0.0.2"]));
+    await firewall.idle();
     const connect = async (source: string) =>
       (await sh(
         "bash",
@@ -484,13 +484,13 @@ inNamespace(import.meta.url, () => {
       )).code;
     assert.equal(await connect("127.0.0.3"), 0);
     assert.notEqual(await connect("127.0.0.2"), 0);
-    enforcer.release(["127.0.0.2"]);
-    await enforcer.idle();
+    firewall.release(["127.0.0.2"]);
+    await firewall.idle();
     assert.equal(await connect("127.0.0.2"), 0);
     listener.close();
     await served;
     await sh("iptables", "-D", "INPUT", "-j", "ampere");
-    await enforcer.stop();
+    await firewall.stop();
   });
 });
 
@@ -499,13 +499,13 @@ Deno.test("programs that only answer 0 are told all that they need", async () =>
   const stub = `#!/bin/sh\necho "$\{0##*/} $*" >> ${folder}/log\n` +
     `[ "$1" = restore ] && cat >> ${folder}/log\nexit 0\n`;
   await using _ = await withPrograms({ iptables: stub, ipset: stub });
-  const { enforcer, log } = make();
-  assert.deepEqual(await enforcer.start(forEver(["192.0.2.1"])), []);
-  enforcer.block(forEver(["192.0.2.2"]));
-  await enforcer.idle();
-  await enforcer.verify();
-  await enforcer.verify();
-  await enforcer.stop();
+  const { firewall, log } = make();
+  assert.deepEqual(await firewall.start(forEver(["192.0.2.1"])), []);
+  firewall.block(forEver(["192.0.2.2"]));
+  await firewall.idle();
+  await firewall.verify();
+  await firewall.verify();
+  await firewall.stop();
   const said = (await Deno.readTextFile(`${folder}/log`)).trim().split("\n");
   // The chain is looked at while the set is filled: in which order that is written down is not certain.
   const isChain = (line: string) => line.startsWith("iptables");

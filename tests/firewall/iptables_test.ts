@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type Entry, isLasting, isSafeTarget, type Outcome } from "../../src/firewall/backend.ts";
 import { COMMAND_TIMEOUT_MS, type Program, run, type Runner } from "../../src/firewall/command.ts";
-import { Enforcer } from "../../src/firewall/firewall.ts";
+import { Firewall } from "../../src/firewall/firewall.ts";
 import {
   ADDRESSES_MAX_BYTES,
   IptablesBackend,
@@ -219,10 +219,10 @@ function registerFor(kind: "nft" | "legacy"): void {
     await sh("iptables", "-X", "amp-2");
   });
 
-  test("the enforcer applies 50,000 targets, and finds them at the next start", async () => {
+  test("the firewall applies 50,000 targets, and finds them at the next start", async () => {
     const all = forEver([...addresses(50_000), ...addresses(100, 6)]);
     const make = (runner: Runner) =>
-      new Enforcer({
+      new Firewall({
         backends: [4, 6].map((family) =>
           new IptablesBackend({ family: family as 4 | 6, chain: "ampere", run: runner })
         ),
@@ -331,16 +331,16 @@ function registerFor(kind: "nft" | "legacy"): void {
       backend.prepare();
       if (isEarly) backend.foresee(all);
       const { log, loud } = memoryLog();
-      const enforcer = new Enforcer({ backends: [backend], log, verifyMs: 3_600_000 });
-      await enforcer.start(all, new Map([[4, all]]));
-      await enforcer.idle();
+      const firewall = new Firewall({ backends: [backend], log, verifyMs: 3_600_000 });
+      await firewall.start(all, new Map([[4, all]]));
+      await firewall.idle();
       const rules = await rulesOf("iptables");
       assert.deepEqual([rules.length, new Set(rules).size], [20_000, 20_000]);
       if (!isEarly) assert.match(loud().join("\n"), /did not end in time and was killed/);
-      enforcer.release([all[0]!.target, all[19_999]!.target]);
-      await enforcer.idle();
+      firewall.release([all[0]!.target, all[19_999]!.target]);
+      await firewall.idle();
       assert.equal((await rulesOf("iptables")).length, 19_998);
-      await enforcer.stop();
+      await firewall.stop();
       await sh("iptables", "-F", "ampere");
     }
   });
@@ -367,19 +367,19 @@ function registerFor(kind: "nft" | "legacy"): void {
     backend.prepare();
     backend.foresee(all);
     const { log } = memoryLog();
-    const enforcer = new Enforcer({
+    const firewall = new Firewall({
       backends: [backend],
       log,
       verifyMs: 3_600_000,
       random: () => 0,
     });
-    const started = enforcer.start(all, new Map([[4, all]]));
-    enforcer.block(forEver(["192.0.2.1"]));
+    const started = firewall.start(all, new Map([[4, all]]));
+    firewall.block(forEver(["192.0.2.1"]));
     await started;
-    await until("all are there", () => enforcer.status().applied === 20_001);
+    await until("all are there", () => firewall.status().applied === 20_001);
     const rules = await rulesOf("iptables");
     assert.deepEqual([rules.length, new Set(rules).size], [20_001, 20_001]);
-    await enforcer.stop();
+    await firewall.stop();
   });
 
   test("all is replaced by several commands, as long as nobody wants to come between", async () => {
@@ -410,44 +410,44 @@ function registerFor(kind: "nft" | "legacy"): void {
     assert.equal((await other.replace(all)).ok, false);
   });
 
-  test("the enforcer removes a few of many, and nearly all of many", async () => {
+  test("the firewall removes a few of many, and nearly all of many", async () => {
     const all = addresses(10_000);
-    const enforcer = new Enforcer({
+    const firewall = new Firewall({
       backends: [new IptablesBackend({ family: 4, chain: "ampere" })],
       log: memoryLog().log,
       verifyMs: 3_600_000,
     });
-    await enforcer.start(forEver(all));
-    enforcer.release(all.slice(5_000, 5_050));
-    await enforcer.idle();
+    await firewall.start(forEver(all));
+    firewall.release(all.slice(5_000, 5_050));
+    await firewall.idle();
     assert.equal((await rulesOf("iptables")).length, 9_950);
-    enforcer.release(all.slice(7));
-    await enforcer.idle();
+    firewall.release(all.slice(7));
+    await firewall.idle();
     assert.deepEqual(
       await rulesOf("iptables"),
       all.slice(0, 7).map((address) => rule(`${address}/32`)).sort(),
     );
-    await enforcer.stop();
+    await firewall.stop();
   });
 
-  test("the enforcer repairs what others do to the chain, and says so", async () => {
+  test("the firewall repairs what others do to the chain, and says so", async () => {
     const { log, loud, lines } = memoryLog();
-    const enforcer = new Enforcer({
+    const firewall = new Firewall({
       backends: [new IptablesBackend({ family: 4, chain: "ampere" })],
       log,
       verifyMs: 3_600_000,
     });
     const targets = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
     const wanted = targets.map((target) => rule(`${target}/32`));
-    await enforcer.start(forEver(targets));
+    await firewall.start(forEver(targets));
     const repaired = async (said: RegExp) => {
       lines.length = 0;
-      await enforcer.verify();
+      await firewall.verify();
       assert.deepEqual(await rulesOf("iptables"), wanted);
       assert.equal(loud().length, 1, loud().join("\n"));
       assert.match(loud()[0]!, said);
     };
-    await enforcer.verify();
+    await firewall.verify();
     assert.deepEqual(loud(), []);
     await sh("iptables", "-F", "ampere");
     await repaired(/^warn IPv4: .*3 of 3 blocks were missing \(was the chain flushed/);
@@ -463,77 +463,77 @@ function registerFor(kind: "nft" | "legacy"): void {
     // A release of what somebody has removed by hand is no failure that anybody must know of.
     await sh("iptables", ...rule(targets[0]!).replace("-A", "-D").split(" "));
     lines.length = 0;
-    enforcer.release([targets[0]!]);
-    await enforcer.idle();
+    firewall.release([targets[0]!]);
+    await firewall.idle();
     wanted.shift();
     assert.deepEqual(await rulesOf("iptables"), wanted);
     assert.deepEqual(loud(), []);
-    await enforcer.stop();
+    await firewall.stop();
   });
 
   test("a chain that was deleted is filled when it is back", async () => {
     const { log, loud } = memoryLog();
-    const enforcer = new Enforcer({
+    const firewall = new Firewall({
       backends: [new IptablesBackend({ family: 4, chain: "ampere" })],
       log,
       verifyMs: 3_600_000,
     });
-    await enforcer.start(forEver(["192.0.2.1"]));
+    await firewall.start(forEver(["192.0.2.1"]));
     await sh("iptables", "-F", "ampere");
     await sh("iptables", "-X", "ampere");
-    enforcer.block(forEver(["192.0.2.2"]));
+    firewall.block(forEver(["192.0.2.2"]));
     await until("the failure was logged", () => loud().length === 1);
     assert.match(loud()[0]!, /^error .*no chain "ampere".*iptables -N ampere && iptables -I INPUT/);
-    assert.deepEqual([enforcer.status().applied, enforcer.status().failing], [0, true]);
-    enforcer.block(forEver(["192.0.2.3"]));
+    assert.deepEqual([firewall.status().applied, firewall.status().failing], [0, true]);
+    firewall.block(forEver(["192.0.2.3"]));
     await sh("iptables", "-N", "ampere");
     await until("all rules are there", async () => (await rulesOf("iptables")).length === 3);
-    await enforcer.idle();
-    assert.equal(enforcer.status().applied, 3);
+    await firewall.idle();
+    assert.equal(firewall.status().applied, 3);
     assert.match(loud().at(-1)!, /^info IPv4: the firewall works again/);
-    await enforcer.stop();
+    await firewall.stop();
   });
 
   test("IPv4 works without an IPv6 chain, and IPv6 follows when it is there", async () => {
     await sh("ip6tables", "-X", "ampere");
     const { log, loud } = memoryLog();
-    const enforcer = new Enforcer({
+    const firewall = new Firewall({
       backends: [4, 6].map((family) =>
         new IptablesBackend({ family: family as 4 | 6, chain: "ampere" })
       ),
       log,
       verifyMs: 3_600_000,
     });
-    const failures = await enforcer.start(forEver(["192.0.2.1", "2001:db8::1"]));
+    const failures = await firewall.start(forEver(["192.0.2.1", "2001:db8::1"]));
     assert.deepEqual(failures.map(({ family, kind }) => [family, kind]), [[6, "no-chain"]]);
     assert.deepEqual(await rulesOf("iptables"), [rule("192.0.2.1/32")]);
     assert.match(loud()[0]!, /^warn IPv6: there is no chain "ampere".*ip6tables -N ampere/);
-    enforcer.block(forEver(["2001:db8::2", "192.0.2.2"]));
-    await enforcer.idle();
+    firewall.block(forEver(["2001:db8::2", "192.0.2.2"]));
+    await firewall.idle();
     assert.equal((await rulesOf("iptables")).length, 2);
     await sh("ip6tables", "-N", "ampere");
-    await enforcer.verify();
+    await firewall.verify();
     assert.deepEqual(await rulesOf("ip6tables"), [
       rule("2001:db8::1/128"),
       rule("2001:db8::2/128"),
     ]);
     assert.equal(loud().filter((line) => line.startsWith("warn")).length, 1);
-    await enforcer.stop();
+    await firewall.stop();
   });
 
   test("rules of the ipset backend, and its sets, are taken over", async () => {
     await sh("ipset", "create", "ampere4", "hash:net");
     const before = "-A ampere -m set --match-set ampere4 src -j REJECT";
     assert.equal((await sh("iptables", ...before.split(" "))).code, 0);
-    const enforcer = new Enforcer({
+    const firewall = new Firewall({
       backends: [new IptablesBackend({ family: 4, chain: "ampere" })],
       log: memoryLog().log,
       verifyMs: 3_600_000,
     });
-    assert.deepEqual(await enforcer.start(forEver(["192.0.2.1"])), []);
+    assert.deepEqual(await firewall.start(forEver(["192.0.2.1"])), []);
     assert.deepEqual(await rulesOf("iptables"), [rule("192.0.2.1/32")]);
     assert.equal((await sh("ipset", "list", "-n")).out, "");
-    await enforcer.stop();
+    await firewall.stop();
   });
 
   test("a command that is killed in the middle leaves nothing wrong", async () => {
@@ -541,28 +541,28 @@ function registerFor(kind: "nft" | "legacy"): void {
     let commands = 0;
     const impatient: Runner = (program, args, options) => {
       // At every moment of a command, also when it has nearly done its work.
-      const late = args.includes("-A") && enforcer.status().failures < 8;
+      const late = args.includes("-A") && firewall.status().failures < 8;
       return run(program, args, { ...options, timeoutMs: late ? 1 + 3 * (commands++ % 8) : 5_000 });
     };
-    const enforcer = new Enforcer({
+    const firewall = new Firewall({
       backends: [new IptablesBackend({ family: 4, chain: "ampere", run: impatient })],
       log: memoryLog().log,
       verifyMs: 3_600_000,
       random: () => 0,
     });
-    await enforcer.start([]);
+    await firewall.start([]);
     // Some commands are faster than the shortest timer; the more rules there are, the longer they take.
     let blocked = 0;
-    while (enforcer.status().failures < 3 && blocked < all.length) {
-      enforcer.block(forEver(all.slice(blocked, blocked += 3_000)));
-      await enforcer.idle();
+    while (firewall.status().failures < 3 && blocked < all.length) {
+      firewall.block(forEver(all.slice(blocked, blocked += 3_000)));
+      await firewall.idle();
     }
     assert.deepEqual(
       await rulesOf("iptables"),
       all.slice(0, blocked).map((address) => rule(`${address}/32`)).sort(),
     );
-    assert.ok(enforcer.status().failures >= 3);
-    await enforcer.stop();
+    assert.ok(firewall.status().failures >= 3);
+    await firewall.stop();
   });
 }
 
@@ -582,23 +582,23 @@ inNamespace(import.meta.url, () => {
     const reader = holder.stdout.getReader();
     await reader.read();
     const { log, loud } = memoryLog();
-    const enforcer = new Enforcer({
+    const firewall = new Firewall({
       backends: [new IptablesBackend({ family: 4, chain: "ampere" })],
       log,
       verifyMs: 3_600_000,
     });
-    const failures = await enforcer.start(forEver(["192.0.2.1"]));
+    const failures = await firewall.start(forEver(["192.0.2.1"]));
     assert.deepEqual(failures.map((failure) => failure.kind), ["busy"]);
     assert.equal(failures.some(isLasting), false);
     assert.match(loud()[0]!, /^error IPv4: another program holds the lock/);
-    enforcer.block(forEver(["192.0.2.2"]));
+    firewall.block(forEver(["192.0.2.2"]));
     await reader.cancel();
     await holder.stdin.close();
     await holder.status;
-    await enforcer.idle();
+    await firewall.idle();
     assert.equal((await rulesOf("iptables")).length, 2);
-    assert.equal(enforcer.status().failing, false);
-    await enforcer.stop();
+    assert.equal(firewall.status().failing, false);
+    await firewall.stop();
     await sh("iptables", "-F", "ampere");
     await sh("iptables", "-X", "ampere");
   });
@@ -648,26 +648,26 @@ inNamespace(import.meta.url, () => {
     const { log, loud } = memoryLog();
     const soon: Runner = (program, args, options) =>
       run(program, args, { ...options, timeoutMs: 300 });
-    const enforcer = new Enforcer({
+    const firewall = new Firewall({
       backends: [new IptablesBackend({ family: 4, chain: "ampere", run: soon })],
       log,
       verifyMs: 3_600_000,
     });
-    await enforcer.start([]);
+    await firewall.start([]);
     await Deno.writeTextFile(`${folder}/hang`, "");
-    enforcer.block(forEver(["192.0.2.1"]));
-    await until("the time limit was reached", () => enforcer.status().failures >= 2);
-    enforcer.block(forEver(["192.0.2.2"]));
+    firewall.block(forEver(["192.0.2.1"]));
+    await until("the time limit was reached", () => firewall.status().failures >= 2);
+    firewall.block(forEver(["192.0.2.2"]));
     assert.match(loud()[0]!, /^error IPv4: iptables did not end in time and was killed/);
     await Deno.remove(`${folder}/hang`);
-    await enforcer.idle();
+    await firewall.idle();
     assert.equal((await rulesOf("iptables")).length, 2);
     assert.equal(loud().length, 2, loud().join("\n"));
     // A command that hangs does not hold up the end of the program.
     await Deno.writeTextFile(`${folder}/hang`, "");
-    enforcer.block(forEver(["192.0.2.3"]));
+    firewall.block(forEver(["192.0.2.3"]));
     const start = performance.now();
-    assert.equal(await enforcer.stop(100), 1);
+    assert.equal(await firewall.stop(100), 1);
     assert.ok(performance.now() - start < 1_000);
     await Deno.remove(folder, { recursive: true });
     await sh("iptables", "-F", "ampere");
@@ -679,16 +679,16 @@ inNamespace(import.meta.url, () => {
     const script = `#!/bin/sh\necho "$@" >> ${folder}/log\n`;
     await using _ = await withPrograms({ iptables: script });
     const { log, loud } = memoryLog();
-    const enforcer = new Enforcer({
+    const firewall = new Firewall({
       backends: [new IptablesBackend({ family: 4, chain: "ampere" })],
       log,
       verifyMs: 3_600_000,
     });
-    assert.deepEqual(await enforcer.start(forEver(["192.0.2.1"])), []);
-    enforcer.block(forEver(["192.0.2.2"]));
-    await enforcer.idle();
-    await enforcer.verify();
-    await enforcer.verify();
+    assert.deepEqual(await firewall.start(forEver(["192.0.2.1"])), []);
+    firewall.block(forEver(["192.0.2.2"]));
+    await firewall.idle();
+    await firewall.verify();
+    await firewall.verify();
     const end = "-j REJECT --reject-with icmp-port-unreachable";
     assert.equal(
       await Deno.readTextFile(`${folder}/log`),
@@ -696,7 +696,7 @@ inNamespace(import.meta.url, () => {
         `-w 4 -A ampere -s 192.0.2.2 ${end}\n-w 4 -S ampere\n-w 4 -S ampere\n`,
     );
     assert.equal(loud().length, 1);
-    await enforcer.stop();
+    await firewall.stop();
     await Deno.remove(folder, { recursive: true });
   });
 });

@@ -6,7 +6,7 @@ import { Daemon } from "../../src/daemon/daemon.ts";
 import { AddressSet } from "../../src/address/address.ts";
 import { IptablesBackend } from "../../src/firewall/iptables.ts";
 import { Log } from "../../src/log.ts";
-import { MemoryBlockList } from "../../src/blocks/dry_run_block_list.ts";
+import { DryRunBlockList } from "../../src/blocks/dry_run_block_list.ts";
 import {
   NETWORK_BLOCKS_MAX,
   SHARED_NETWORK_HOSTS_MIN,
@@ -33,7 +33,7 @@ inNamespace(import.meta.url, () => {
     });
     const daemon = new Daemon({
       config: { ...DEFAULT_CONFIG, port: asterisk.port },
-      list: new MemoryBlockList("(memory)"),
+      list: new DryRunBlockList("(memory)"),
       backends: [new IptablesBackend({ family: 6, chain: "ampere" })],
       log: new Log({ stderr: { writeSync: (bytes) => bytes.length }, stamps: false }),
       // The addresses of this test are this machine's own.
@@ -50,7 +50,7 @@ inNamespace(import.meta.url, () => {
       await until("the network is blocked", () => daemon.list.get(NETWORK) !== undefined);
       const { reason } = daemon.list.get(NETWORK)!;
       assert.match(reason, /somebody else in this network belongs here/);
-      await until("the kernel has it", () => daemon.enforcer.status().queued === 0);
+      await until("the kernel has it", () => daemon.firewall.status().queued === 0);
       await until("the neighbour is out", async () => !await passes(NEIGHBOUR));
       assert.equal(await passes(PHONE), true);
     } finally {

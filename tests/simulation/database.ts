@@ -1,16 +1,16 @@
 /**
  * The database of the simulated machine: the rows in memory, any number of connections, and a disk that fails.
  *
- * {@linkcode DurableBlockList} is the real one; only what it opens is exchanged.
+ * {@linkcode WrittenBlockList} is the real one; only what it opens is exchanged.
  *
  * @module
  */
 
+import type { Entry } from "../../src/firewall/backend.ts";
 import {
   type Block,
-  type BlockEntry,
-  BlockList,
-  BlockListError,
+  BlockDatabase,
+  BlockDatabaseError,
   type Changes,
   type DatabaseFault,
   END_OF_ROWS,
@@ -48,12 +48,12 @@ export class Disk {
     return row;
   }
 
-  /** Opens a connection, as `BlockList.open` does. */
-  open(options: OpenOptions = {}): BlockList {
+  /** Opens a connection, as `BlockDatabase.open` does. */
+  open(options: OpenOptions = {}): BlockDatabase {
     if (this.between !== undefined) this.between.fromOpening = false;
     if (options.readOnly) this.fail("read");
     else this.fail("open");
-    return new DiskConnection(this) as unknown as BlockList;
+    return new DiskConnection(this) as unknown as BlockDatabase;
   }
 
   /** The daemon is about to look at the disk. */
@@ -105,11 +105,11 @@ export class Disk {
     // With a write-ahead log a writer hinders no reader, and a full disk neither.
     if (access === "read" && fault !== "io") return;
     if (access === "open" && fault === "busy") return;
-    throw new BlockListError(fault, this.#path, `database ${this.#path}: ${fault}`, "wait");
+    throw new BlockDatabaseError(fault, this.#path, `database ${this.#path}: ${fault}`, "wait");
   }
 }
 
-/** One open connection; has what {@linkcode DurableBlockList} uses of a `BlockList`. */
+/** One open connection; has what {@linkcode WrittenBlockList} uses of a `BlockDatabase`. */
 class DiskConnection {
   readonly skipped = 0;
   readonly #disk: Disk;
@@ -163,7 +163,7 @@ class DiskConnection {
     return [...this.#disk.history.values()];
   }
 
-  entries(): BlockEntry[] {
+  entries(): Entry[] {
     this.#begin();
     this.#disk.fail("read");
     return [...this.#disk.rows.values()].map(({ target, until }) => ({ target, until }));
@@ -248,12 +248,12 @@ class DiskConnection {
 }
 
 /**
- * Has `BlockList.open` open simulated databases, until the returned object is disposed.
+ * Has `BlockDatabase.open` open simulated databases, until the returned object is disposed.
  *
  * @param diskOf The disk at a path.
  */
 export function withDisks(diskOf: (path: string) => Disk): Disposable {
-  const open = BlockList.open;
-  BlockList.open = (path, options) => diskOf(path).open(options);
-  return { [Symbol.dispose]: () => void (BlockList.open = open) };
+  const open = BlockDatabase.open;
+  BlockDatabase.open = (path, options) => diskOf(path).open(options);
+  return { [Symbol.dispose]: () => void (BlockDatabase.open = open) };
 }

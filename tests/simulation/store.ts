@@ -5,8 +5,13 @@
  */
 
 import { DatabaseSync } from "node:sqlite";
-import { type Block, BlockList, BlockListError, type NewBlock } from "../../src/blocks/database.ts";
-import { DurableBlockList } from "../../src/blocks/written_block_list.ts";
+import {
+  type Block,
+  BlockDatabase,
+  BlockDatabaseError,
+  type NewBlock,
+} from "../../src/blocks/database.ts";
+import { WrittenBlockList } from "../../src/blocks/written_block_list.ts";
 import type { Dice } from "./dice.ts";
 import { Disk, type DiskFault, withDisks } from "./database.ts";
 
@@ -21,14 +26,14 @@ export interface Stored {
 /** A database that other processes use too, and that fails. */
 export interface Store extends Disposable {
   /** The daemon opens it. */
-  open(now: number, log: (message: string) => void): DurableBlockList;
+  open(now: number, log: (message: string) => void): WrittenBlockList;
   /** Something goes wrong with it, until {@linkcode Store.heal}. Tells what. */
   harm(dice: Dice): string;
   heal(): void;
   /** Whether a daemon can read it now. */
   readonly readable: boolean;
   /** The daemon was killed: what it had written stays, its locks are gone. */
-  abandon(list: DurableBlockList, now: number): void;
+  abandon(list: WrittenBlockList, now: number): void;
   /** What `ampere -a` does; false when it fails. */
   add(block: NewBlock, now: number): boolean;
   /** What `ampere -d` does; false when it fails. */
@@ -54,7 +59,7 @@ function worked(run: () => void): boolean {
     run();
     return true;
   } catch (error) {
-    if (error instanceof BlockListError) return false;
+    if (error instanceof BlockDatabaseError) return false;
     throw error;
   }
 }
@@ -62,8 +67,8 @@ function worked(run: () => void): boolean {
 /** Most lists of the simulation are compared in several turns, and short ones in one. */
 const COMPARISON = { atOnce: 3, perTurn: 2 };
 
-function openDurable(path: string, now: number, log: (message: string) => void): DurableBlockList {
-  return DurableBlockList.open(path, {
+function openWritten(path: string, now: number, log: (message: string) => void): WrittenBlockList {
+  return WrittenBlockList.open(path, {
     now,
     busyTimeout: 0,
     readLater: true,
@@ -90,9 +95,9 @@ export class MemoryStore implements Store {
     this.#disks = withDisks(() => this.#disk);
   }
 
-  open(now: number, log: (message: string) => void): DurableBlockList {
+  open(now: number, log: (message: string) => void): WrittenBlockList {
     this.#files.push(`${this.#path}.lock`);
-    return openDurable(this.#path, now, log);
+    return openWritten(this.#path, now, log);
   }
 
   harm(dice: Dice): string {
@@ -108,7 +113,7 @@ export class MemoryStore implements Store {
     return this.#disk.fault !== "io";
   }
 
-  abandon(list: DurableBlockList, now: number): void {
+  abandon(list: WrittenBlockList, now: number): void {
     // Nothing of what it still tries must reach the disk.
     const fault = this.#disk.fault;
     this.#disk.fault = "io";
@@ -162,11 +167,11 @@ export class SqliteStore implements Store {
   constructor(folder: string) {
     this.#folder = folder;
     this.#path = `${folder}/0.db`;
-    BlockList.open(this.#path).close();
+    BlockDatabase.open(this.#path).close();
   }
 
-  open(now: number, log: (message: string) => void): DurableBlockList {
-    return openDurable(this.#path, now, log);
+  open(now: number, log: (message: string) => void): WrittenBlockList {
+    return openWritten(this.#path, now, log);
   }
 
   harm(dice: Dice): string {
@@ -192,7 +197,7 @@ export class SqliteStore implements Store {
   /** A deleted file is written anew by the daemon that runs; one that begins meanwhile would find nothing. */
   readonly readable = true;
 
-  abandon(list: DurableBlockList, now: number): void {
+  abandon(list: WrittenBlockList, now: number): void {
     this.heal();
     const next = `${this.#folder}/${++this.#incarnation}.db`;
     for (const end of ["", "-wal"]) {
@@ -208,14 +213,14 @@ export class SqliteStore implements Store {
 
   add(block: NewBlock, now: number): boolean {
     return worked(() => {
-      using list = BlockList.open(this.#path, { busyTimeout: 0 });
+      using list = BlockDatabase.open(this.#path, { busyTimeout: 0 });
       list.add([block], now);
     });
   }
 
   delete(target: string): boolean {
     return worked(() => {
-      using list = BlockList.open(this.#path, { busyTimeout: 0 });
+      using list = BlockDatabase.open(this.#path, { busyTimeout: 0 });
       list.remove([target]);
     });
   }
@@ -227,20 +232,20 @@ export class SqliteStore implements Store {
   calm(): void {}
 
   remember(address: string, at: number): void {
-    using list = BlockList.open(this.#path);
+    using list = BlockDatabase.open(this.#path);
     list.saveStanding([[address, at]], 0);
   }
 
   read(): Stored {
     try {
-      using list = BlockList.open(this.#path, { readOnly: true });
+      using list = BlockDatabase.open(this.#path, { readOnly: true });
       return {
         rows: new Map(list.unsorted().map((block) => [block.target, block])),
         history: new Map(list.history().map(({ target, times }) => [target, times])),
         standing: list.standing(),
       };
     } catch (error) {
-      if (!(error instanceof BlockListError)) throw error;
+      if (!(error instanceof BlockDatabaseError)) throw error;
       return { rows: new Map(), history: new Map(), standing: new Map() };
     }
   }

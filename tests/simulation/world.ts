@@ -8,8 +8,9 @@ import { createHash } from "node:crypto";
 import { AddressSet, networksAround } from "../../src/address/address.ts";
 import type { NewBlock } from "../../src/blocks/database.ts";
 import { type Config, DEFAULT_CONFIG, VERIFY_MAX } from "../../src/config/config.ts";
-import { Daemon, type DaemonList, TICK_MS } from "../../src/daemon/daemon.ts";
-import type { DurableBlockList } from "../../src/blocks/written_block_list.ts";
+import type { BlockList } from "../../src/blocks/block_list.ts";
+import { Daemon, TICK_MS } from "../../src/daemon/daemon.ts";
+import type { WrittenBlockList } from "../../src/blocks/written_block_list.ts";
 import type { Backend } from "../../src/firewall/backend.ts";
 import { Foresight } from "../../src/firewall/foresight.ts";
 import { IpsetBackend } from "../../src/firewall/ipset.ts";
@@ -163,7 +164,7 @@ function makeRepeatable(dice: Dice): () => void {
 interface Process {
   readonly clock: ProcessClock;
   readonly daemon: Daemon;
-  readonly list: DurableBlockList;
+  readonly list: WrittenBlockList;
   readonly stop: AbortController;
   exitCode: number | undefined;
   error: unknown;
@@ -394,7 +395,7 @@ class World {
   }
 
   /** Tells the firewall what was read, rightly or wrongly. */
-  #foresee(foresight: Foresight, list: DurableBlockList): void {
+  #foresee(foresight: Foresight, list: WrittenBlockList): void {
     const { dice } = this;
     const told = [...list.entries()];
     const isWrong = dice.chance(0.2);
@@ -444,7 +445,7 @@ class World {
   }
 
   /** The list of a daemon, and an ear at it. */
-  #observed(list: DurableBlockList): DaemonList {
+  #observed(list: WrittenBlockList): BlockList {
     const unsaved = this.#unsaved;
     const model = this.#model;
     const note = (saved: boolean, targets: Iterable<string>) => {
@@ -1031,14 +1032,14 @@ class World {
     const process = this.#process;
     if (process === undefined) return "no daemon runs";
     const { list, daemon } = process;
-    const { enforcer } = daemon;
+    const { firewall } = daemon;
     if (list.trouble !== undefined || list.owed > 0) {
       return `the database: ${list.trouble}, ${list.owed} changes owed`;
     }
-    const { queued, held, failing } = enforcer.status();
+    const { queued, held, failing } = firewall.status();
     const hasV6 = !this.#faults.has("no ip6tables");
     if (hasV6 && (queued > 0 || held > 0 || failing)) {
-      return `the enforcer: ${queued} changes queued, ${held} held${failing ? ", failing" : ""}`;
+      return `the firewall: ${queued} changes queued, ${held} held${failing ? ", failing" : ""}`;
     }
     return this.#differs(process);
   }
@@ -1156,7 +1157,7 @@ class World {
 
 /** A daemon ends by itself when it could do nothing from its start: no login, or no firewall for IPv4. */
 function mayEnd({ exitCode, daemon }: Process): boolean {
-  const ipv4 = daemon.enforcer.status().families.find(({ family }) => family === 4);
+  const ipv4 = daemon.firewall.status().families.find(({ family }) => family === 4);
   return exitCode === 1 && (daemon.counters.logins === 0 || ipv4!.failures > 0);
 }
 

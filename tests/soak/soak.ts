@@ -9,7 +9,7 @@
 
 import { fileURLToPath } from "node:url";
 import { readOptions, refuse, wholeNumber } from "../../tools/options.ts";
-import { BlockList } from "../../src/blocks/database.ts";
+import { BlockDatabase } from "../../src/blocks/database.ts";
 import type { Status } from "../../src/telemetry/status.ts";
 import { askStatus, statusSocketPath } from "../../src/telemetry/status_socket.ts";
 import { compiledAmpere } from "../e2e/executable.ts";
@@ -353,7 +353,7 @@ function rounded(value: number): number {
 /** The rules stay when the daemon has ended: they must be those of the list. */
 async function kernelDiffers({ backend }: Options): Promise<string | undefined> {
   // What `-l` shows would leave out what has ended since.
-  using list = BlockList.open(DATABASE, { readOnly: true });
+  using list = BlockDatabase.open(DATABASE, { readOnly: true });
   const listed = list.targets().sort();
   const found: string[] = [];
   for (const [program, set] of [["iptables", "ampere4"], ["ip6tables", "ampere6"]] as const) {

@@ -24,19 +24,19 @@
  */
 
 import { DatabaseSync } from "node:sqlite";
-import { BlockList, BlockListError } from "../../src/blocks/database.ts";
+import { BlockDatabase, BlockDatabaseError } from "../../src/blocks/database.ts";
 import { lockDatabase } from "../../src/blocks/lock.ts";
 import { BARE_REASON } from "../../src/blocks/recovery/salvage.ts";
-import { DurableBlockList, type DurableOptions } from "../../src/blocks/written_block_list.ts";
+import { WrittenBlockList, type WrittenOptions } from "../../src/blocks/written_block_list.ts";
 
-let list: DurableBlockList | undefined;
+let list: WrittenBlockList | undefined;
 let holder: DatabaseSync | undefined;
 let clock = 1_700_000_000_000;
 const troubles: string[] = [];
 const mends: string[] = [];
 const held: Disposable[] = [];
 
-function opened(): DurableBlockList {
+function opened(): WrittenBlockList {
   if (list === undefined) throw new Error("open first");
   return list;
 }
@@ -53,8 +53,8 @@ function block(target: string) {
   };
 }
 
-function open(path: string, options: DurableOptions = {}) {
-  list = DurableBlockList.open(path, {
+function open(path: string, options: WrittenOptions = {}) {
+  list = WrittenBlockList.open(path, {
     ...options,
     now: clock,
     onTrouble: (message) => troubles.push(message),
@@ -87,11 +87,11 @@ const verbs: Record<string, (rest: string, words: string[]) => unknown> = {
   reload: () => opened().reload(clock),
   close: () => opened().close(clock),
   stored(path) {
-    using stored = BlockList.open(path);
+    using stored = BlockDatabase.open(path);
     return stored.targets();
   },
   list(path) {
-    using stored = BlockList.open(path, { readOnly: true });
+    using stored = BlockDatabase.open(path, { readOnly: true });
     return { targets: stored.targets(), isSnapshot: stored.isSnapshot };
   },
   hold(path) {
@@ -119,7 +119,7 @@ const verbs: Record<string, (rest: string, words: string[]) => unknown> = {
   },
   sh: (command) => new Deno.Command("sh", { args: ["-c", command] }).outputSync().code,
   burst(path) {
-    using burst = BlockList.open(path);
+    using burst = BlockDatabase.open(path);
     for (let count = 0;; count++) {
       const target = `20.${count >> 16 & 255}.${count >> 8 & 255}.${count & 255}`;
       burst.add([block(target)], clock);
@@ -140,7 +140,7 @@ function answer(line: string): unknown {
     if (run === undefined) throw new Error(`no verb ${verb}`);
     return run(words.join(" "), words);
   } catch (error) {
-    if (!(error instanceof BlockListError)) return { error: String(error) };
+    if (!(error instanceof BlockDatabaseError)) return { error: String(error) };
     return { error: error.message, advice: error.advice, fault: error.fault };
   }
 }

@@ -78,7 +78,7 @@ export function source(
         },
       ],
     },
-    enforcer: { status: () => ({ ...family, families: [{ family: 4, ...family }] }) },
+    firewall: { status: () => ({ ...family, families: [{ family: 4, ...family }] }) },
     worstHosts: () => [{
       host: "198.51.100.7",
       points: 9,

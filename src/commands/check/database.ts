@@ -6,7 +6,7 @@
  */
 
 import { dirname } from "node:path";
-import { BlockList, BlockListError } from "../../blocks/database.ts";
+import { BlockDatabase, BlockDatabaseError } from "../../blocks/database.ts";
 import { toBlockListError } from "../../blocks/fault.ts";
 import type { Config } from "../../config/config.ts";
 import { counted } from "../../text/table.ts";
@@ -42,12 +42,12 @@ export function checkDatabase(config: Config): Finding {
 /** The number of blocks; `undefined` when there is no database yet. */
 function count(path: string): number | undefined {
   try {
-    const list = BlockList.open(path, { readOnly: true });
+    const list = BlockDatabase.open(path, { readOnly: true });
     const blocks = list.targets().length;
     list.close();
     return blocks;
   } catch (error) {
-    if (error instanceof BlockListError && error.fault === "missing") return undefined;
+    if (error instanceof BlockDatabaseError && error.fault === "missing") return undefined;
     throw error;
   }
 }

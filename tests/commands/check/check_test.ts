@@ -11,7 +11,7 @@ import {
   parseListing,
 } from "../../../src/commands/check/firewall_path.ts";
 import { type Finding, formatFinding, problem } from "../../../src/commands/check/finding.ts";
-import { BlockList } from "../../../src/blocks/database.ts";
+import { BlockDatabase } from "../../../src/blocks/database.ts";
 import { lockDatabase } from "../../../src/blocks/lock.ts";
 import { COLOURED, PLAIN } from "../../../src/text/table.ts";
 import { FakeAsterisk, type FakeAsteriskOptions, type User } from "../../support/fake_asterisk.ts";
@@ -138,7 +138,7 @@ Deno.test("check: database that is new, in use by a daemon, in no folder, of ano
     assert.match(at(path).message, /will be made at the first start/);
     assert.deepEqual([...Deno.readDirSync(folder)], [], "nothing is left behind");
 
-    const list = BlockList.open(path);
+    const list = BlockDatabase.open(path);
     using _lock = lockDatabase(path);
     list.add([{
       target: "203.0.113.5",

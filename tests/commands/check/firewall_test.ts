@@ -5,7 +5,7 @@ import { check } from "../../../src/commands/check/check.ts";
 import { checkFirewall } from "../../../src/commands/check/firewall.ts";
 import type { Finding } from "../../../src/commands/check/finding.ts";
 import { type Config, DEFAULT_CONFIG, readConfig } from "../../../src/config/config.ts";
-import { Enforcer } from "../../../src/firewall/firewall.ts";
+import { Firewall } from "../../../src/firewall/firewall.ts";
 import { IptablesBackend } from "../../../src/firewall/iptables.ts";
 import { Log } from "../../../src/log.ts";
 import { FakeAsterisk } from "../../support/fake_asterisk.ts";
@@ -192,14 +192,14 @@ inNamespace(import.meta.url, () => {
     await reset("-N ampere", "-I INPUT -j ampere");
     const log = new Log({ level: "error" });
     const backends = [new IptablesBackend({ family: 4, chain: "ampere" })];
-    const enforcer = new Enforcer({ backends, log, verifyMs: 60_000 });
-    await enforcer.start([
+    const firewall = new Firewall({ backends, log, verifyMs: 60_000 });
+    await firewall.start([
       { target: "203.0.113.5", until: undefined },
       { target: "203.0.113.0/28", until: undefined },
     ]);
-    await enforcer.idle();
+    await firewall.idle();
     const findings = await checkFirewall(CONFIG);
-    await enforcer.stop();
+    await firewall.stop();
     assert.deepEqual(faults(findings), []);
     assert.match(findings[0]!.message, /with 2 blocks/);
   });

@@ -1,0 +1,96 @@
+/**
+ * The list of blocks as the daemon sees it, and as nobody else need see it.
+ *
+ * @module
+ */
+
+import type { Entry } from "../firewall/backend.ts";
+import type { Block, NewBlock } from "./block.ts";
+
+/** What another process changed in the list; see {@linkcode BlockList.reload}. */
+export interface ListChange {
+  /** Targets that are blocked now and were not. */
+  readonly added: readonly string[];
+  /** Targets that are no longer blocked. */
+  readonly removed: readonly string[];
+  /** Targets whose block ends at another time. */
+  readonly changed: readonly string[];
+  /** There is more than fits into one turn of the event loop: to be asked again at once. */
+  readonly more?: true;
+}
+
+/**
+ * Which hosts and networks are blocked, until when and why, and who has logged in.
+ *
+ * All answers come from memory. What is changed is in force at once, and written to the database as soon as that can be
+ * written: until then it is pending. Times are in milliseconds since 1970. `WrittenBlockList` is the real one,
+ * `DryRunBlockList` forgets what it is told.
+ */
+export interface BlockList {
+  /** Where it is stored, for messages. */
+  readonly path: string;
+  /** Number of blocks. */
+  readonly size: number;
+  /** Changes that are not in the database yet. */
+  readonly owed: number;
+  /** What is wrong with the database, in words for an administrator; `undefined`: nothing. */
+  readonly trouble: string | undefined;
+  /** When it began with nobody known; 0: long ago. */
+  readonly bornAt: number;
+  /** The block of exactly this target. */
+  get(target: string): Block | undefined;
+  /** All blocks, in no order. */
+  all(): Block[];
+  /** What the firewall must know of all blocks, in no order. */
+  entries(): Iterable<Entry>;
+  /** Reads what was not needed for {@linkcode BlockList.entries}. */
+  readRest?(now: number): void;
+  /** How often a target has been blocked, now or before. */
+  timesOf(target: string): number;
+  /** Whether some target that is not blocked may have been blocked before: saves a look for each. */
+  anyPast(): boolean;
+  /** The hosts that have logged in, with the time of their last login. */
+  standing(): ReadonlyMap<string, number>;
+  /**
+   * Adds blocks; a target that is blocked already keeps the later end.
+   *
+   * @returns whether all is in the database; if not it is pending
+   */
+  add(blocks: readonly NewBlock[], now: number): boolean;
+  /**
+   * Takes blocks out, whatever their end.
+   *
+   * @returns whether all is in the database; if not it is pending
+   */
+  remove(targets: readonly string[], now: number): boolean;
+  /**
+   * Takes out what has ended: nothing that ends later than `now`, each by the time that `timeOf` says for when it was made.
+   *
+   * @returns the blocks that have ended
+   */
+  removeEnded(now: number, timeOf?: (since?: number) => number): Block[];
+  /**
+   * Keeps logins, and forgets those before `forgetBefore`.
+   *
+   * @returns whether all is in the database; if not it is pending
+   */
+  saveStanding(
+    entries: readonly (readonly [string, number])[],
+    forgetBefore: number,
+    now: number,
+  ): boolean;
+  /**
+   * Writes what is pending, if the database can be written again.
+   *
+   * @returns whether nothing is pending any more
+   */
+  retry(now: number): boolean;
+  /** Takes over what other processes have changed in the database. */
+  reload(now: number): ListChange;
+  /**
+   * Writes what is pending, and ends its use.
+   *
+   * @returns changes that could not be written and are lost
+   */
+  close(now: number): number;
+}
