@@ -29,14 +29,13 @@
 export * from "./src/address/address.ts";
 export * from "./src/clock.ts";
 export { Framer, type FramerHandlers, MESSAGE_BYTES_MAX, type Skipped } from "./src/ami/framer.ts";
+export { parseMessage, type Verdict } from "./src/ami/parser.ts";
 export {
-  parseMessage,
   SecurityEvent,
   type SecurityEventKind,
   type Service,
   type Transport,
-  type Verdict,
-} from "./src/ami/security_event.ts";
+} from "./src/ami/event.ts";
 export {
   EventReader,
   type EventReaderHandlers,

@@ -609,3 +609,13 @@ function meets(
   // The ranges before `low` begin at or before `last`; of these the last one ends last.
   return low > 0 && compareWords(ranges[low - 1]!.last, first) >= 0;
 }
+
+/** The text of an IPv4 address that is kept as a signed 32-bit number. */
+export function ipv4Text(host: number): string {
+  return `${host >>> 24}.${(host >>> 16) & 255}.${(host >>> 8) & 255}.${host & 255}`;
+}
+
+/** The signed 32-bit number of an IPv4 address in canonical text. */
+export function ipv4Number(address: string): number {
+  return address.split(".").reduce((value, part) => (value << 8) | Number(part), 0);
+}

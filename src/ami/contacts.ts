@@ -5,7 +5,7 @@
  */
 
 import { parseAddress } from "../address/address.ts";
-import { type Answer, ANSWER_MS, type ListEntry } from "./client.ts";
+import { type Answer, ANSWER_MS } from "./client.ts";
 
 /** Endpoints of PJSIP whose settings are asked for, one after the other: an office has fewer. */
 export const ENDPOINTS_MAX = 1_000;

@@ -1,7 +1,7 @@
 /**
  * Reads an AMI byte stream into security events that may be believed.
  *
- * The exact grammar (`security_event.ts`) refuses what is not formed as Asterisk forms it. One forgery is formed so: chan_sip
+ * The exact grammar (`parser.ts`) refuses what is not formed as Asterisk forms it. One forgery is formed so: chan_sip
  * prints the account name of a REGISTER decoded, up to about 240 characters of it, and a stranger can write *the whole rest of
  * the event* into it: SessionID, LocalAddress, RemoteAddress (anybody's) and Challenge, and the empty line. The head of
  * that block is Asterisk's, its tail is his. What he can't suppress is the true tail, which Asterisk prints right behind, as
@@ -23,11 +23,9 @@ import {
   readHead,
   readRemote,
   readSender,
-  SecurityEvent,
-  type SecurityEventKind,
-  type Service,
   type Verdict,
-} from "./security_event.ts";
+} from "./parser.ts";
+import { SecurityEvent, type SecurityEventKind, type Service } from "./event.ts";
 
 /**
  * Most bytes of a stranger's text in an account name. chan_sip cuts the To header at 255 characters (`chan_sip.c`,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { BlockList, ListChange } from "./block_list.ts";
+import type { BlockList } from "./block_list.ts";
 import { type Block, boundedNew, hasEnded, mergeBlock, type NewBlock } from "./block.ts";
 
 /** Where the stored blocks are read from; `BlockDatabase` is one. */

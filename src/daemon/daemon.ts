@@ -10,7 +10,7 @@ import { AmiClient, type AmiClientOptions, LoginRefusedError } from "../ami/clie
 import { literalPeers } from "../ami/dial.ts";
 import type { Tampered } from "../ami/event_reader.ts";
 import { latin1 } from "../ami/framer.ts";
-import type { SecurityEvent } from "../ami/security_event.ts";
+import type { SecurityEvent } from "../ami/event.ts";
 import { BelievedTime } from "../blocks/believed_time.ts";
 import { type Block, hasEnded, type NewBlock } from "../blocks/block.ts";
 import { type Clock, systemClock } from "../clock.ts";
@@ -23,8 +23,8 @@ import {
   type ExemptTarget,
   RELEASED_BECAUSE,
 } from "../address/exempt.ts";
-import type { BlockList, ListChange } from "../blocks/block_list.ts";
-import { type Backend, type Entry, isLasting } from "../firewall/backend.ts";
+import type { BlockList } from "../blocks/block_list.ts";
+import { type Backend, isLasting } from "../firewall/backend.ts";
 import { Firewall, type SortedEntries } from "../firewall/firewall.ts";
 import { Foresight } from "../firewall/foresight.ts";
 import { escapeText, formatLocalTime, Log } from "../log.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { SecurityEvent } from "../ami/security_event.ts";
+import type { SecurityEvent } from "../ami/event.ts";
 
 /** Accounts of one host that are told apart; what further ones cost is counted together, and no login is theirs. */
 export const ACCOUNTS_MAX = 64;

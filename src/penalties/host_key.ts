@@ -5,7 +5,7 @@
  */
 
 import { AddressSet, ipv4In, networkOf } from "../address/address.ts";
-import { ipv4Number, ipv4Text } from "../ami/security_event.ts";
+import { ipv4Number, ipv4Text } from "../address/address.ts";
 
 /**
  * An IPv4 address as a signed 32-bit number, which costs neither time nor memory; all else as

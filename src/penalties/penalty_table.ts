@@ -11,7 +11,7 @@
  */
 
 import { type AddressSet, isLoopback } from "../address/address.ts";
-import { SecurityEvent, type Service, type Transport } from "../ami/security_event.ts";
+import { SecurityEvent, type Service, type Transport } from "../ami/event.ts";
 import { ExemptFailures } from "./exempt_failures.ts";
 import { FailedAccounts } from "./failed_accounts.ts";
 import { Forgiveness } from "./forgiveness.ts";

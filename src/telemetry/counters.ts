@@ -5,7 +5,7 @@
  */
 
 import type { Tampered } from "../ami/event_reader.ts";
-import { EVENT_TYPES } from "../ami/security_event.ts";
+import { EVENT_TYPES } from "../ami/event.ts";
 
 /** Upper bounds of the histogram from an event's arrival to its rule in the kernel, in seconds. */
 export const LATENCY_BOUNDS = [

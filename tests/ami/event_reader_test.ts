@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { MESSAGE_BYTES_MAX } from "../../src/ami/framer.ts";
-import { EVENT_TYPES } from "../../src/ami/security_event.ts";
+import { EVENT_TYPES } from "../../src/ami/event.ts";
 import {
   ACCOUNT_BYTES_MAX,
   ACCOUNT_ENCODED_MAX,

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { AddressSet, overlaps, parseAddress, parseTarget } from "../../src/address/address.ts";
-import { parseMessage, SecurityEvent } from "../../src/ami/security_event.ts";
+import { parseMessage } from "../../src/ami/parser.ts";
+import { SecurityEvent } from "../../src/ami/event.ts";
 import { parseConfig } from "../../src/config/config.ts";
 import { bytesOf, printEvent } from "../support/asterisk_events.ts";
 import { describeFinding, tryMany } from "./fuzz.ts";

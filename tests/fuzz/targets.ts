@@ -22,12 +22,8 @@ import {
   READ_BYTES_MIN,
   REMOTE_BYTES_MAX,
 } from "../../src/ami/framer.ts";
-import {
-  parseAhead,
-  parseMessage,
-  SecurityEvent,
-  TEXT_CHARACTERS_MAX,
-} from "../../src/ami/security_event.ts";
+import { parseAhead, parseMessage } from "../../src/ami/parser.ts";
+import { SecurityEvent, TEXT_CHARACTERS_MAX } from "../../src/ami/event.ts";
 import { SecurityLogReader } from "../../src/ami/security_log.ts";
 import { formatBlock, formatBlockJson, parseBlockLine } from "../../src/blocks/block_lines.ts";
 import { boundedNew } from "../../src/blocks/block.ts";

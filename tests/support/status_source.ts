@@ -1,6 +1,6 @@
 /** A daemon with known numbers, for the tests of what is shown of it. */
 
-import { EVENT_TYPES, type EventType } from "../../src/ami/security_event.ts";
+import { EVENT_TYPES, type EventType } from "../../src/ami/event.ts";
 import { DEFAULT_CONFIG } from "../../src/config/config.ts";
 import { Counters } from "../../src/telemetry/counters.ts";
 import type { StatusSource } from "../../src/telemetry/status.ts";

@@ -6,7 +6,7 @@
 
 import { EventReader, type Tampered } from "../../ami/event_reader.ts";
 import { latin1 } from "../../ami/framer.ts";
-import type { SecurityEvent } from "../../ami/security_event.ts";
+import type { SecurityEvent } from "../../ami/event.ts";
 import { looksLikeSecurityLog, SecurityLogReader } from "../../ami/security_log.ts";
 
 /** How much of the input is looked at to tell what it is, in bytes. */

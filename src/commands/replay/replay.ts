@@ -6,7 +6,7 @@
  */
 
 import { contains } from "../../address/address.ts";
-import type { SecurityEvent } from "../../ami/security_event.ts";
+import type { SecurityEvent } from "../../ami/event.ts";
 import type { Config } from "../../config/config.ts";
 import { literalPeers } from "../../ami/dial.ts";
 import { exemptAddresses, type ExemptSet } from "../../address/exempt.ts";

@@ -5,7 +5,7 @@
  */
 
 import type { AddressSet } from "../../address/address.ts";
-import type { SecurityEvent } from "../../ami/security_event.ts";
+import type { SecurityEvent } from "../../ami/event.ts";
 import { type Block, hasEnded } from "../../blocks/block.ts";
 import type { Config } from "../../config/config.ts";
 import { type Grounds, type Offence, PenaltyTable } from "../../penalties/penalty_table.ts";

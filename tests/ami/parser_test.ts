@@ -1,11 +1,7 @@
 import assert from "node:assert/strict";
 import { parseAddress } from "../../src/address/address.ts";
-import {
-  parseMessage,
-  SecurityEvent,
-  TEXT_CHARACTERS_MAX,
-  type Verdict,
-} from "../../src/ami/security_event.ts";
+import { parseMessage, type Verdict } from "../../src/ami/parser.ts";
+import { SecurityEvent, TEXT_CHARACTERS_MAX } from "../../src/ami/event.ts";
 import {
   bytesOf,
   challengeSent,

@@ -1,0 +1,222 @@
+/**
+ * A security event of Asterisk, as the rest of Ampere sees it.
+ *
+ * @module
+ */
+
+import { ipv4Text } from "../address/address.ts";
+import { isText, NOTHING, viewOf } from "./bytes.ts";
+import { latin1 } from "./framer.ts";
+
+/**
+ * The security events that Asterisk 12 to 22 know, by their names on AMI, and `RefusedMessage`: what was not believed, but
+ * shows who raised it. That is a wrong answer of theirs, and proves nothing else.
+ */
+const EVENT_KINDS = [
+  "ChallengeSent",
+  "SuccessfulAuth",
+  "ChallengeResponseFailed",
+  "InvalidPassword",
+  "InvalidAccountID",
+  "FailedACL",
+  "RequestNotSupported",
+  "RequestNotAllowed",
+  "RequestBadFormat",
+  "InvalidTransport",
+  "SessionLimit",
+  "MemoryLimit",
+  "LoadAverageLimit",
+  "AuthMethodNotAllowed",
+  "UnexpectedAddress",
+  "RefusedMessage",
+] as const;
+
+/** What has happened. */
+export type SecurityEventKind = typeof EVENT_KINDS[number];
+
+/** The part of Asterisk that raised the event. */
+export type Service = "AMI" | "IAX2" | "PJSIP" | "SIP";
+
+/** The order of them in {@linkcode EVENT_TYPES}. */
+export const SERVICES: readonly Service[] = ["PJSIP", "SIP", "AMI", "IAX2"];
+
+/** The transport in RemoteAddress; empty when Asterisk left it out (three parts instead of four). */
+export type Transport = "" | "TCP" | "TLS" | "UDP" | "WS" | "WSS";
+
+/** Longest text of a stranger (account, ACL name) that is kept, in characters. */
+export const TEXT_CHARACTERS_MAX = 80;
+
+/**
+ * One security event. The object is used again for later events: read what you need during the call that hands it over, or
+ * {@linkcode SecurityEvent.detach} it.
+ */
+export class SecurityEvent {
+  /** What happened. */
+  kind: SecurityEventKind = "ChallengeSent";
+  /** Where in Asterisk. */
+  service: Service = "SIP";
+  /** Kind and service as one number: an index of {@linkcode EVENT_TYPES}. */
+  type = 0;
+  /** How the host is connected. */
+  transport: Transport = "";
+  /**
+   * The remote host: an IPv4 address as a signed 32-bit number, or an IPv6 address as canonical text. Two events have the
+   * same host if and only if this is equal; it is the cheapest key for a table.
+   */
+  host: number | string = 0;
+  /** SuccessfulAuth: the host proved a password (`UsingPassword: 1`). */
+  usingPassword = false;
+  /** Hash of SessionID: of the SIP Call-ID (PJSIP), of a pointer (SIP, AMI). */
+  session = 0;
+  /** Hash of Challenge; equal challenges have equal hashes. */
+  challenge = 0;
+  /** Hash of the challenge and the answer to it; the same wrong answer again has the same hash. */
+  answer = 0;
+  /** Whether the answer to the challenge is not empty. */
+  hasAnswer = false;
+  /** RemoteAddress port. */
+  port = 0;
+  /** AccountID is empty: for AMI, nobody has logged in. */
+  anonymous = false;
+
+  #bytes: Uint8Array = NOTHING;
+  #accountStart = 0;
+  #accountEnd = 0;
+  #detailStart = 0;
+  #detailEnd = 0;
+  #timeStart = 0;
+  #account: string | undefined;
+  #detail: string | undefined;
+  #time: string | undefined;
+
+  /**
+   * Whether the host had to answer from its address: it can't be forged. A connection shows that, but not with chan_sip,
+   * which can be made to print another address than the one that its answers reach, whatever the transport.
+   */
+  get provesPath(): boolean {
+    return this.transport !== "UDP" && this.transport !== "" && this.service !== "SIP" &&
+      this.kind !== "RefusedMessage";
+  }
+
+  /** The remote host as canonical text, for example `203.0.113.5` or `2001:db8::1`. */
+  get address(): string {
+    const host = this.host;
+    return typeof host === "string" ? host : ipv4Text(host);
+  }
+
+  /** AccountID, one character a byte, cut to {@linkcode TEXT_CHARACTERS_MAX}; a stranger's text: escape it before printing. */
+  get account(): string {
+    return this.#account ??= knownText(
+      this.#bytes,
+      this.#accountStart,
+      Math.min(this.#accountEnd, this.#accountStart + TEXT_CHARACTERS_MAX),
+    );
+  }
+
+  /** ACLName of a FailedACL, RequestType of a refused request, else empty; cut to {@linkcode TEXT_CHARACTERS_MAX}. */
+  get detail(): string {
+    return this.#detail ??= this.#text(this.#detailStart, this.#detailEnd);
+  }
+
+  /** EventTV: Asterisk's time of the event, `2026-11-22T08:09:09.918+0000`. */
+  get time(): string {
+    return this.#time ??= latin1(this.#bytes, this.#timeStart, this.#timeStart + TIME_BYTES);
+  }
+
+  /** Keeps what the event says when its bytes go away. */
+  detach(): void {
+    void this.account;
+    void this.detail;
+    void this.time;
+    this.#bytes = NOTHING;
+  }
+
+  /** Index of the first byte of the AccountID value in the buffer that was parsed. */
+  get accountStart(): number {
+    return this.#accountStart;
+  }
+
+  /** Called by the parser: begins anew on a buffer. */
+  begin(bytes: Uint8Array, timeStart: number): void {
+    this.#bytes = bytes;
+    this.#timeStart = timeStart;
+    this.#account = this.#detail = this.#time = undefined;
+    this.#detailStart = this.#detailEnd = 0;
+    this.usingPassword = false;
+    this.challenge = 0;
+    this.answer = 0;
+    this.hasAnswer = false;
+  }
+
+  /**
+   * Called by the reader: nothing but who sent it is believed.
+   *
+   * @param service the part of Asterisk that raised it
+   * @param session tells it from other messages
+   * @param time EventTV
+   */
+  refuse(service: Service, session: number, time: string): void {
+    this.begin(NOTHING, 0);
+    this.kind = "RefusedMessage";
+    this.service = service;
+    this.type = eventType(this.kind, service);
+    this.session = session;
+    this.setAccount(0, 0);
+    this.#time = time;
+  }
+
+  /** Called by the parser: where the account is. */
+  setAccount(start: number, end: number): void {
+    this.#accountStart = start;
+    this.#accountEnd = end;
+    this.anonymous = start === end;
+  }
+
+  /** Called by the parser: where the ACL name or request type is. */
+  setDetail(start: number, end: number): void {
+    this.#detailStart = start;
+    this.#detailEnd = end;
+  }
+
+  #text(start: number, end: number): string {
+    return latin1(this.#bytes, start, Math.min(end, start + TEXT_CHARACTERS_MAX));
+  }
+}
+
+/** Accounts that came last, by a few of their bytes: the same ones come again and again, and need not be made anew. */
+const TEXTS_KEPT = 1024;
+
+const texts: string[] = new Array(TEXTS_KEPT).fill("");
+
+/** The same as {@linkcode latin1}, mostly without making a text. */
+function knownText(bytes: Uint8Array, start: number, end: number): string {
+  const length = end - start;
+  if (length <= 0) return "";
+  const middle = bytes[start + (length >> 1)]!;
+  const place = (bytes[end - 1]! * 37 + middle * 11 + bytes[start]! * 5 + length) % TEXTS_KEPT;
+  const known = texts[place]!;
+  return isText(known, viewOf(bytes), start, end)
+    ? known
+    : texts[place] = latin1(bytes, start, end);
+}
+
+/** Length of EventTV, `2026-11-22T08:09:09.918+0000`, in bytes. */
+export const TIME_BYTES = 28;
+
+/** A kind of event of one service. */
+export interface EventType {
+  /** What happened. */
+  readonly kind: SecurityEventKind;
+  /** Where in Asterisk. */
+  readonly service: Service;
+}
+
+/** Every kind of event of every service: what {@linkcode SecurityEvent.type} is an index of. */
+export const EVENT_TYPES: readonly EventType[] = EVENT_KINDS.flatMap((kind) =>
+  SERVICES.map((service) => ({ kind, service }))
+);
+
+/** The index of a kind of event of a service in {@linkcode EVENT_TYPES}. */
+export function eventType(kind: SecurityEventKind, service: Service): number {
+  return EVENT_KINDS.indexOf(kind) * SERVICES.length + SERVICES.indexOf(service);
+}
