@@ -13,14 +13,15 @@
  *   forgetMs: 86_400_000,
  *   ipv6Prefix: 128,
  *   exempt: new AddressSet(["192.0.2.0/24"]),
- * }, (offence) => console.log(offence.target, offence.tally));
+ * });
  * const reader = new EventReader({
  *   banner: () => {},
  *   response: () => {},
  *   tampered: (what) => console.warn(what),
- *   event: (event, verdict) => table.take(event, performance.now(), verdict === "security"),
+ *   event: (event, verdict) => table.record(event, performance.now(), verdict === "security"),
  * });
  * reader.push(new TextEncoder().encode("Asterisk Call Manager/7.0.3\r\n"));
+ * for (const { target, tally } of table.takeOffences()) console.log(target, tally);
  * ```
  *
  * @module
@@ -52,16 +53,15 @@ export {
   LoginRefusedError,
   type Opening,
 } from "./src/ami/client.ts";
+export { type Charge, PenaltyTable } from "./src/penalties/penalty_table.ts";
 export {
-  type Charge,
   type Grounds,
-  type HostStatus,
   type KnownProxy,
   type Offence,
-  type PenaltyPolicy,
-  PenaltyTable,
   type Tally,
-} from "./src/penalties/penalty_table.ts";
+} from "./src/penalties/offence.ts";
+export { type HostStatus } from "./src/penalties/hosts.ts";
+export { type PenaltyPolicy } from "./src/penalties/policy.ts";
 export { type BanGrounds, banTime, type BanTimes } from "./src/penalties/ban_time.ts";
 export {
   type Block,

@@ -30,13 +30,10 @@ import { Foresight } from "../firewall/foresight.ts";
 import { escapeText, formatLocalTime, Log } from "../log.ts";
 import { defaultGateways } from "../address/neighbours.ts";
 import type { Notice } from "../telemetry/notice.ts";
-import {
-  type HostStatus,
-  type Offence,
-  type PenaltyPolicy,
-  PenaltyTable,
-} from "../penalties/penalty_table.ts";
-import { blockOf, policyOf } from "../penalties/offence.ts";
+import type { HostStatus } from "../penalties/hosts.ts";
+import type { PenaltyPolicy } from "../penalties/policy.ts";
+import { PenaltyTable } from "../penalties/penalty_table.ts";
+import { blockOf, policyOf } from "../penalties/policy.ts";
 import { describeDuration, describeExemptFailures, describeProxy } from "../penalties/reason.ts";
 import { counted } from "../text/table.ts";
 import { VERSION } from "../version.ts";
@@ -154,7 +151,6 @@ export class Daemon {
   readonly #wallClock: () => number;
   readonly #believedTime: Pick<BelievedTime, "now" | "latest">;
   readonly #exempt: (trust: readonly string[], peers: readonly string[]) => AddressSet;
-  readonly #offences: Offence[] = [];
   #config: Config;
   /** Canonical addresses of the AMI server, as far as they are known. */
   #peers: readonly string[];
@@ -194,10 +190,7 @@ export class Daemon {
     this.#exempt = parts.exempt ?? exemptNow;
     this.#peers = literalPeers(parts.config.host);
     this.startedAt = this.#wallClock();
-    this.table = new PenaltyTable(
-      this.#policy(),
-      (offence) => void this.#offences.push(offence),
-    );
+    this.table = new PenaltyTable(this.#policy());
     this.table.explain = parts.verbose ?? false;
     this.firewall = new Firewall({
       backends: parts.backends,
@@ -471,7 +464,7 @@ export class Daemon {
 
   #take(event: SecurityEvent, obey: boolean): void {
     this.counters.event(event.type);
-    this.table.take(event, this.#readAt ??= this.#clock.now(), obey);
+    this.table.record(event, this.#readAt ??= this.#clock.now(), obey);
     if (!this.#parts.verbose) return;
     const charge = this.table.lastCharge;
     if (charge === undefined) return;
@@ -530,7 +523,8 @@ export class Daemon {
 
   /** Blocks those who have gone too far since the last call: one transaction, then one order to the firewall. */
   #flush(): void {
-    if (this.#offences.length === 0) return;
+    const offences = this.table.takeOffences();
+    if (offences.length === 0) return;
     const now = this.#wallClock();
     const fresh = new Map<string, NewBlock>();
     let anyPast: boolean | undefined;
@@ -538,7 +532,7 @@ export class Daemon {
       anyPast ??= this.#list.anyPast();
       return anyPast ? this.#list.timesOf(target) : this.#list.get(target)?.times ?? 0;
     };
-    for (const offence of this.#offences.splice(0)) {
+    for (const offence of offences) {
       this.counters.offences++;
       const known = this.#list.get(offence.target);
       if (known !== undefined && !hasEnded(known, now)) {

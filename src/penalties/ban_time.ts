@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Offence } from "./penalty_table.ts";
+import type { Offence } from "./offence.ts";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;

@@ -1,64 +1,77 @@
 /**
- * From the configuration to the rules of the penalty table, and from an offence to a block: the daemon and `--replay` must
- * agree on both.
+ * What an offence is: a host has gone too far.
  *
  * @module
  */
 
-import type { AddressSet } from "../address/address.ts";
-import { banTime, isShort } from "./ban_time.ts";
-import type { NewBlock } from "../blocks/block.ts";
-import type { Config } from "../config/config.ts";
-import type { Offence, PenaltyPolicy } from "./penalty_table.ts";
-import { reasonOf } from "./reason.ts";
+import type { Service, Transport } from "../ami/event.ts";
 
-/**
- * The rules of the penalty table.
- *
- * @param config the configuration
- * @param exempt who is never charged
- */
-export function policyOf(config: Config, exempt: AddressSet): PenaltyPolicy {
-  return {
-    loyalty: config.loyalty,
-    patienceMs: config.patience * 1000,
-    creditMs: config.credit * 1000,
-    forgetMs: config.forget * 1000,
-    doubtMs: 1000 * (config.bantime > 0 ? Math.min(config.doubt, config.bantime) : config.doubt),
-    ipv6Prefix: config.ipv6Prefix,
-    nat64: config.nat64,
-    exempt,
-  };
+/** A host that has gone too far. */
+export interface Offence {
+  /** What to block: an address, or a network of `ipv6Prefix`. */
+  readonly target: string;
+  /** The address of the last attempt. */
+  readonly address: string;
+  /** Service of the last attempt. */
+  readonly service: Service;
+  /** Transport of the last attempt. */
+  readonly transport: Transport;
+  /** The account of the last attempt, as the stranger wrote it: escape it before printing. */
+  readonly account: string;
+  /** Points that it had in the end. */
+  readonly points: number;
+  /** Points at which it is blocked. */
+  readonly limit: number;
+  /** What the offence rests on, which decides how long the block may last. */
+  readonly grounds: Grounds;
+  /** How many short blocks of this kind came before in a row: of a single session, of good standing, or of a shared network. */
+  readonly row: number;
+  /** The limit was reached by attempts alone whose address can't be forged; see {@linkcode SecurityEvent.provesPath}. */
+  readonly proven: boolean;
+  /** What it was charged for. */
+  readonly tally: Tally;
+  /** Clock value of the first attempt that counted, in milliseconds. */
+  readonly firstAt: number;
+  /** Clock value of the decision, in milliseconds. */
+  readonly at: number;
 }
 
 /**
- * The block that an offence leads to.
+ * What an offence rests on; the first that holds.
  *
- * @param offence the offence
- * @param config the ban times
- * @param timesOf how often a target was blocked before; asked only if it matters, which it does not in most bursts
- * @param now when the block begins, in milliseconds
+ * - `good standing`: the host logged in with a password within the credit; it belongs here.
+ * - `shared network`: an IPv6 network that holds somebody in good standing, or trusted.
+ * - `unanswered`: without its unanswered challenges, which test no password, it would not have reached the limit.
+ * - `single session`: all its wrong answers came in one session. A phone with a wrong password does that.
+ * - `attempts`: several sessions.
  */
-export function blockOf(
-  offence: Offence,
-  config: Config,
-  timesOf: (target: string) => number,
-  now: number,
-): NewBlock {
-  const matters = config.bantimeFactor > 1 || (config.bantime === 0 && !offence.proven);
-  const times = matters ? timesOf(offence.target) : 0;
-  const ban = banTime(config, times, offence);
-  // It would be for ever, had a connection shown that the address is not forged.
-  const isForgeable = ban !== undefined &&
-    banTime(config, times, { ...offence, proven: true }) === undefined;
-  return {
-    target: offence.target,
-    since: now,
-    until: ban === undefined ? undefined : now + ban,
-    reason: reasonOf(offence, isForgeable),
-    service: offence.service,
-    transport: offence.transport,
-    account: offence.account,
-    counts: !isShort(config, offence),
-  };
+export type Grounds =
+  | "good standing"
+  | "shared network"
+  | "unanswered"
+  | "single session"
+  | "attempts";
+
+/** What a host was charged for, in attempts. */
+export interface Tally {
+  /** Passwords or answers to a challenge that were wrong. */
+  wrongAnswers: number;
+  /** Challenges that were never answered. */
+  unanswered: number;
+  /** Refusals by an access control list, or of an unknown account. */
+  refusals: number;
+  /** Requests to the manager interface that nobody without a login may make. */
+  badRequests: number;
+}
+
+/** An address from which many come who don't know each other. */
+export interface KnownProxy {
+  /** The address, as canonical text. */
+  readonly address: string;
+  /** Accounts that logged in from it while it was watched. */
+  readonly own: number;
+  /** Accounts that failed and did not log in. */
+  readonly strange: number;
+  /** Failures of accounts that Asterisk does not know. */
+  readonly unknown: number;
 }

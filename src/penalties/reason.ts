@@ -5,7 +5,7 @@
  */
 
 import { escapeText } from "../log.ts";
-import type { Grounds, KnownProxy, Offence, Tally } from "./penalty_table.ts";
+import type { Grounds, KnownProxy, Offence, Tally } from "./offence.ts";
 import { STRANGE_ACCOUNTS_MIN } from "./proxy_signs.ts";
 import { counted } from "../text/table.ts";
 

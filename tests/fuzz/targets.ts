@@ -31,7 +31,7 @@ import { describeConfig, formatProblem, parseConfig } from "../../src/config/con
 import { isSafeTarget } from "../../src/firewall/backend.ts";
 import { readTarget } from "../../src/firewall/iptables.ts";
 import { escapeText } from "../../src/log.ts";
-import { CHALLENGE_POINTS } from "../../src/penalties/penalty_table.ts";
+import { CHALLENGE_POINTS } from "../../src/penalties/hosts.ts";
 import { type EventFields, printEvent } from "../support/asterisk_events.ts";
 import type { Dice } from "../simulation/dice.ts";
 import { TableBench } from "../support/table_bench.ts";

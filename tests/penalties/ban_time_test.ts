@@ -9,7 +9,7 @@ import {
   UNPROVEN_BAN_MS,
   UNPROVEN_BAN_MS_MAX,
 } from "../../src/penalties/ban_time.ts";
-import type { Grounds, Offence } from "../../src/penalties/penalty_table.ts";
+import type { Grounds, Offence } from "../../src/penalties/offence.ts";
 import { describeDuration, describeTally, reasonOf } from "../../src/penalties/reason.ts";
 
 const MINUTE = 60_000;

@@ -2,13 +2,9 @@
 
 import assert from "node:assert/strict";
 import { AddressSet, overlaps } from "../../src/address/address.ts";
-import {
-  ATTEMPT_POINTS,
-  HOSTS_MAX,
-  RETRANSMISSIONS_MAX,
-  STANDING_MAX,
-  WAITING_MAX,
-} from "../../src/penalties/penalty_table.ts";
+import { ATTEMPT_POINTS, RETRANSMISSIONS_MAX, WAITING_MAX } from "../../src/penalties/attempts.ts";
+import { HOSTS_MAX } from "../../src/penalties/hosts.ts";
+import { STANDING_MAX } from "../../src/penalties/good_standing.ts";
 import { EXEMPT_HOSTS_MAX, ExemptFailures } from "../../src/penalties/exempt_failures.ts";
 import { ACCOUNTS_MAX, FailedAccounts } from "../../src/penalties/failed_accounts.ts";
 import {

@@ -2,15 +2,11 @@
 
 import assert from "node:assert/strict";
 import { AddressSet } from "../../src/address/address.ts";
-import {
-  ATTEMPT_POINTS,
-  ATTEMPTS_MAX,
-  BENIGN_ACL_NAMES,
-  FORGIVEN_A_DAY,
-  HOSTS_MAX,
-  RECENT_LOGIN_MS,
-  RETRANSMISSIONS_MAX,
-} from "../../src/penalties/penalty_table.ts";
+import { ATTEMPT_POINTS, ATTEMPTS_MAX, RETRANSMISSIONS_MAX } from "../../src/penalties/attempts.ts";
+import { BENIGN_ACL_NAMES } from "../../src/penalties/penalty_table.ts";
+import { FORGIVEN_A_DAY } from "../../src/penalties/forgiveness.ts";
+import { HOSTS_MAX } from "../../src/penalties/hosts.ts";
+import { RECENT_LOGIN_MS } from "../../src/penalties/ledger.ts";
 import {
   NETWORK_BLOCKS_MAX,
   SHARED_NETWORK_HOSTS_MIN,

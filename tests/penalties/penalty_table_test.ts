@@ -2,12 +2,10 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { AddressSet } from "../../src/address/address.ts";
 import { EventReader } from "../../src/ami/event_reader.ts";
-import {
-  ATTEMPTS_MAX,
-  HOSTS_MAX,
-  PenaltyTable,
-  SAVE_LOGIN_MS,
-} from "../../src/penalties/penalty_table.ts";
+import { ATTEMPTS_MAX } from "../../src/penalties/attempts.ts";
+import { HOSTS_MAX } from "../../src/penalties/hosts.ts";
+import { PenaltyTable } from "../../src/penalties/penalty_table.ts";
+import { SAVE_LOGIN_MS } from "../../src/penalties/good_standing.ts";
 import {
   challengeSent,
   type EventFields,
@@ -476,7 +474,7 @@ Deno.test("penalties: every recording by Asterisk's own clock: nobody is blocked
   for (const { name, bytes, attackers, legit } of recordings()) {
     const blocked = new Set<string>();
     const failures = new Map<string, Set<number>>();
-    const table = new PenaltyTable(POLICY, (offence) => void blocked.add(offence.target));
+    const table = new PenaltyTable(POLICY);
     let now = 0;
     const reader = new EventReader({
       banner: () => {},
@@ -485,7 +483,8 @@ Deno.test("penalties: every recording by Asterisk's own clock: nobody is blocked
       event: (event, verdict) => {
         now = Math.max(now, eventTime(event.time));
         table.advance(now);
-        table.take(event, now, verdict === "security");
+        table.record(event, now, verdict === "security");
+        for (const { target } of table.takeOffences()) blocked.add(target);
         if (verdict !== "security") return;
         if (event.kind !== "ChallengeResponseFailed" && event.kind !== "InvalidPassword") return;
         if (event.address.startsWith("127.")) return;

@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import { AddressSet } from "../../src/address/address.ts";
 import { DEFAULT_CONFIG } from "../../src/config/config.ts";
 import { PenaltyTable } from "../../src/penalties/penalty_table.ts";
-import { policyOf } from "../../src/penalties/offence.ts";
+import { policyOf } from "../../src/penalties/policy.ts";
 import { Replay } from "../../src/commands/replay/replay.ts";
 import { RecordingReader } from "../../src/commands/replay/recording.ts";
 
@@ -116,23 +116,18 @@ Deno.test("phones: a phone whose network was dead is in good standing, and owes 
 });
 
 Deno.test("phones: what is under way when a phone is blocked does not make its next block longer", () => {
-  const rows: number[] = [];
-  const table = new PenaltyTable(
-    policyOf(DEFAULT_CONFIG, new AddressSet([])),
-    ({ grounds, row }) => {
-      assert.equal(grounds, "single session");
-      rows.push(row);
-    },
-  );
+  const table = new PenaltyTable(policyOf(DEFAULT_CONFIG, new AddressSet([])));
   const reader = new RecordingReader({
     // All of it arrives, as it does before the kernel knows of the block.
-    event: (event) => table.take(event, Date.parse(isoOf(event.time)), true),
+    event: (event) => table.record(event, Date.parse(isoOf(event.time))),
     tampered: assert.fail,
   });
   // Three bursts of fifteen answers, each worth five offences.
   reader.push(bytesOf("baresip-16-pjsip-tls-wrong-for-ever.ami"));
   reader.end();
-  assert.deepEqual(rows, [0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2]);
+  const offences = table.takeOffences();
+  assert.ok(offences.every(({ grounds }) => grounds === "single session"));
+  assert.deepEqual(offences.map(({ row }) => row), [0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2]);
 });
 
 Deno.test("phones: without the time for doubt a phone's burst of answers would be its end", () => {

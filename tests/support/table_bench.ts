@@ -2,12 +2,10 @@
 
 import { AddressSet } from "../../src/address/address.ts";
 import { EventReader } from "../../src/ami/event_reader.ts";
-import {
-  HOSTS_MAX,
-  type Offence,
-  type PenaltyPolicy,
-  PenaltyTable,
-} from "../../src/penalties/penalty_table.ts";
+import { HOSTS_MAX } from "../../src/penalties/hosts.ts";
+import type { Offence } from "../../src/penalties/offence.ts";
+import type { PenaltyPolicy } from "../../src/penalties/policy.ts";
+import { PenaltyTable } from "../../src/penalties/penalty_table.ts";
 import { BANNER, bytesOf } from "./asterisk_events.ts";
 
 export const SECOND = 1_000;
@@ -27,23 +25,26 @@ export const POLICY: PenaltyPolicy = {
 export const HOST = "203.0.113.5";
 
 export class TableBench {
-  readonly offences: Offence[] = [];
+  readonly #offences: Offence[] = [];
   readonly table: PenaltyTable;
   now = 1_000_000;
   readonly #reader: EventReader;
 
   constructor(policy: Partial<PenaltyPolicy> = {}) {
-    this.table = new PenaltyTable(
-      { ...POLICY, ...policy },
-      (offence) => void this.offences.push(offence),
-    );
+    this.table = new PenaltyTable({ ...POLICY, ...policy });
     this.#reader = new EventReader({
       banner: () => {},
       response: () => {},
-      event: (event, verdict) => this.table.take(event, this.now, verdict === "security"),
+      event: (event, verdict) => this.table.record(event, this.now, verdict === "security"),
       tampered: () => {},
     });
     this.#reader.push(bytesOf(BANNER));
+  }
+
+  /** All offences so far. */
+  get offences(): Offence[] {
+    this.#offences.push(...this.table.takeOffences());
+    return this.#offences;
   }
 
   /** Takes events. */

@@ -11,7 +11,7 @@ import type { Config } from "../../config/config.ts";
 import { literalPeers } from "../../ami/dial.ts";
 import { exemptAddresses, type ExemptSet } from "../../address/exempt.ts";
 import { escapeText, formatLocalTime } from "../../log.ts";
-import type { KnownProxy } from "../../penalties/penalty_table.ts";
+import type { KnownProxy } from "../../penalties/offence.ts";
 import { describeDuration, describeExemptFailures, describeProxy } from "../../penalties/reason.ts";
 import { RecordingError, RecordingReader } from "./recording.ts";
 import { Simulation, type WouldBlock } from "./simulation.ts";

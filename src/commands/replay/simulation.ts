@@ -8,9 +8,10 @@ import type { AddressSet } from "../../address/address.ts";
 import type { SecurityEvent } from "../../ami/event.ts";
 import { type Block, hasEnded } from "../../blocks/block.ts";
 import type { Config } from "../../config/config.ts";
-import { type Grounds, type Offence, PenaltyTable } from "../../penalties/penalty_table.ts";
+import type { Grounds, Offence } from "../../penalties/offence.ts";
+import { PenaltyTable } from "../../penalties/penalty_table.ts";
 import { HostNetworks } from "../../penalties/host_key.ts";
-import { blockOf, policyOf } from "../../penalties/offence.ts";
+import { blockOf, policyOf } from "../../penalties/policy.ts";
 
 /** The daemon looks at its table so often, in milliseconds. */
 const TICK_MS = 250;
@@ -52,7 +53,7 @@ export class Simulation {
   constructor(config: Config, exempt: AddressSet) {
     this.#config = config;
     this.#networks = new HostNetworks(config.ipv6Prefix, config.nat64);
-    this.table = new PenaltyTable(policyOf(config, exempt), (offence) => this.#block(offence));
+    this.table = new PenaltyTable(policyOf(config, exempt));
   }
 
   /** The clock, in milliseconds since 1970. */
@@ -81,7 +82,8 @@ export class Simulation {
       block.eventsAfter++;
       return false;
     }
-    this.table.take(event, this.#now, obey);
+    this.table.record(event, this.#now, obey);
+    this.#blockOffenders();
     return true;
   }
 
@@ -92,6 +94,7 @@ export class Simulation {
       if (next === undefined) return;
       this.#now = Math.max(this.#now, next);
       this.table.advance(this.#now);
+      this.#blockOffenders();
     }
   }
 
@@ -101,10 +104,16 @@ export class Simulation {
       const next = this.table.nextDeadline;
       if (next === undefined || next > this.#now) break;
       this.table.advance(next);
+      this.#blockOffenders();
     }
     if (this.#now - this.#advancedAt < TICK_MS) return;
     this.#advancedAt = this.#now;
     this.table.advance(this.#now);
+    this.#blockOffenders();
+  }
+
+  #blockOffenders(): void {
+    for (const offence of this.table.takeOffences()) this.#block(offence);
   }
 
   #block(offence: Offence): void {

@@ -1,0 +1,558 @@
+/**
+ * What the hosts have been charged, by which it is known when one has gone too far; and what is taken away again.
+ *
+ * @module
+ */
+
+import { isLoopback } from "../address/address.ts";
+import type { SecurityEvent } from "../ami/event.ts";
+import {
+  AFTER,
+  ATTEMPT_POINTS,
+  Attempts,
+  ATTEMPTS_MAX,
+  CHARGED,
+  HOST,
+  IS_WAITING,
+  REPEATED_CHALLENGE_POINTS,
+  WAITING_MAX,
+} from "./attempts.ts";
+import { FailedAccounts } from "./failed_accounts.ts";
+import { Forgiveness } from "./forgiveness.ts";
+import { GoodStanding } from "./good_standing.ts";
+import { type HostKey, HostNetworks, keyText } from "./host_key.ts";
+import {
+  ATTEMPTS,
+  CHALLENGE_POINTS,
+  FAILED_SESSION,
+  FIRST_AT,
+  FIRST_ATTEMPT,
+  GONE,
+  type Hosts,
+  HOSTS_MAX,
+  LAST_AT,
+  MAY_STAND,
+  NO_SESSION,
+  NO_TALLY,
+  NONE,
+  OWN_SESSION,
+  POINTS,
+  SEVERAL_SESSIONS,
+  SOFT,
+  UNANSWERED,
+} from "./hosts.ts";
+import { LateAttempts } from "./late_attempts.ts";
+import { NetworkFailures } from "./network_failures.ts";
+import type { Grounds, Offence } from "./offence.ts";
+import { OffenceRows } from "./offence_rows.ts";
+import type { PenaltyPolicy } from "./policy.ts";
+import { ProxySigns } from "./proxy_signs.ts";
+
+/** A host in good standing has this many times the limit of a stranger. */
+export const STANDING_LIMIT_FACTOR = 10;
+
+/**
+ * The longest registration that Asterisk grants by default, in milliseconds (PJSIP, `maximum_expiration`; chan_sip grants
+ * an hour). Within this time after a login the phones of a host may all be waiting to register again, so that no login can
+ * tell that they are there: the row of its short blocks does not grow beyond {@linkcode RECENT_ROW_MAX}.
+ */
+export const RECENT_LOGIN_MS = 7_200_000;
+
+/** So many blocks count in the row of a host from which somebody has logged in lately: the second is the longest. */
+export const RECENT_ROW_MAX = 1;
+
+/** IPv6 hosts of which it is remembered whether they are exempt. */
+const EXEMPT_CACHE_MAX = 16_384;
+
+/** First number of the addresses 127.0.0.0/8. */
+const LOOPBACK_NETWORK = 127;
+
+/**
+ * The points of all hosts, and everything that decides what they lead to: good standing, failed accounts, rows of short
+ * blocks, networks. The penalty table says what an event costs; this says what follows.
+ */
+export class Ledger {
+  readonly attempts: Attempts;
+  readonly standing: GoodStanding;
+  readonly late = new LateAttempts();
+  readonly proxies = new ProxySigns();
+  readonly #hosts: Hosts;
+  readonly #records: Hosts["records"];
+  readonly #attemptRecords: Attempts["records"];
+  #policy: PenaltyPolicy;
+  #networks: HostNetworks;
+  readonly #accountsFailed = new FailedAccounts();
+  readonly #forgiveness = new Forgiveness(ATTEMPT_POINTS);
+  /** Blocks for a single session. */
+  readonly #doubts = new OffenceRows();
+  /** Blocks in good standing, and of shared networks. */
+  readonly #shortBlocks = new OffenceRows();
+  readonly #networkFailures = new NetworkFailures();
+  #offences: Offence[] = [];
+  /** Until then unanswered challenges cost nothing: who belongs here is not known yet. */
+  #learnsUntil = -Infinity;
+  /** Whether the IPv6 hosts seen last are exempt: to look through all networks for each event would cost most of its time. */
+  readonly #exempt = new Map<string, boolean>();
+  #evicted = 0;
+
+  /**
+   * Nobody is charged yet.
+   *
+   * @param policy The rules.
+   * @param hosts The hosts.
+   */
+  constructor(policy: PenaltyPolicy, hosts: Hosts) {
+    this.#policy = policy;
+    this.#hosts = hosts;
+    this.#records = hosts.records;
+    this.attempts = new Attempts(hosts.records);
+    this.#attemptRecords = this.attempts.records;
+    this.#networks = new HostNetworks(policy.ipv6Prefix, policy.nat64 ?? []);
+    this.#networkFailures.setForget(policy.forgetMs);
+    this.standing = new GoodStanding(this.#networks);
+  }
+
+  /** The rules in force. */
+  get policy(): PenaltyPolicy {
+    return this.#policy;
+  }
+
+  /** Hosts that were forgotten because there were too many. */
+  get evicted(): number {
+    return this.#evicted;
+  }
+
+  /** The hosts that have gone too far since the last call. */
+  takeOffences(): Offence[] {
+    const offences = this.#offences;
+    if (offences.length > 0) this.#offences = [];
+    return offences;
+  }
+
+  /**
+   * Changes the rules. Hosts that are exempt now lose their points.
+   *
+   * @param policy the new rules
+   */
+  setPolicy(policy: PenaltyPolicy): void {
+    const prefixChanged = policy.ipv6Prefix !== this.#policy.ipv6Prefix ||
+      String(policy.nat64 ?? []) !== String(this.#policy.nat64 ?? []);
+    this.#policy = policy;
+    this.#networkFailures.setForget(policy.forgetMs);
+    this.#exempt.clear();
+    for (const [key, host] of [...this.#hosts.entries()]) {
+      const text = keyText(key);
+      if (policy.exempt.overlaps(text)) this.remove(host);
+    }
+    if (prefixChanged) {
+      this.#networks = new HostNetworks(policy.ipv6Prefix, policy.nat64 ?? []);
+      this.standing.setNetworks(this.#networks);
+      this.#networkFailures.clear();
+    }
+    this.recheckStanding();
+  }
+
+  /**
+   * Nobody is known yet: until a clock value, challenges may stay unanswered at no cost.
+   *
+   * @param until The clock value, in milliseconds.
+   */
+  learnUntil(until: number): void {
+    this.#learnsUntil = until;
+  }
+
+  /** Whether challenges may stay unanswered at no cost yet. */
+  isLearning(now: number): boolean {
+    return now < this.#learnsUntil;
+  }
+
+  /** A login ends the rows of short blocks. */
+  endRows(event: SecurityEvent): void {
+    this.#doubts.end(event.host);
+    this.#shortBlocks.end(event.host);
+    const network = this.networkOf(event.host);
+    // Whoever is new in a network shows that it is not only the guesser's.
+    if (network !== undefined && !this.standing.knows(event.host)) this.#shortBlocks.end(network);
+  }
+
+  /** Who is in good standing in a network, and has not failed there. */
+  innocentIn(network: string): string[] {
+    // Hundreds of networks may be blocked in a moment, and almost none holds anybody.
+    if (!this.standing.hasIn(network)) return [];
+    return this.standing.addressesIn(network).filter((address) => {
+      const host = this.#hosts.find(address);
+      return (host === NONE || this.#records.get(host, POINTS) === 0) &&
+        !this.#shortBlocks.has(address);
+    });
+  }
+
+  // Hosts
+
+  /** The host of an event, made if need be; none when it is never charged. */
+  host(event: SecurityEvent, now: number): number {
+    const key = event.host;
+    return this.hostAt(key, this.#hosts.find(key), true, now);
+  }
+
+  /**
+   * The host of an event when its record, if it is in the table, is known already; made if need be.
+   *
+   * @param mayStand False if it is known not to be in good standing, which saves a look.
+   * @returns Its record; 0 when it is never charged.
+   */
+  hostAt(key: HostKey, present: number, mayStand: boolean, now: number): number {
+    let host = present;
+    if (host === NONE) {
+      if (this.isExempt(key)) return NONE;
+      host = this.#hosts.make(key, now);
+      if (mayStand && this.isInGoodStanding(key, now)) this.#records.set(host, MAY_STAND, 1);
+    } else if (now - this.#records.time(host, LAST_AT) > this.#policy.forgetMs) {
+      this.remove(host);
+      return this.hostAt(key, NONE, mayStand, now);
+    }
+    this.#records.setTime(host, LAST_AT, now);
+    return host;
+  }
+
+  /** Opens an attempt of a host, which may make room for it. */
+  open(host: number, event: SecurityEvent, now: number): number {
+    const attempt = this.attempts.open(host, event, now);
+    if (this.#records.get(host, ATTEMPTS) > ATTEMPTS_MAX) this.#makeRoom(host, attempt, now);
+    return attempt;
+  }
+
+  /** The attempt of a host in the session of an event, opened if need be. */
+  findOrOpen(host: number, event: SecurityEvent, now: number): number {
+    const attempt = this.attempts.find(host, event.session, now);
+    return attempt === NONE ? this.open(host, event, now) : attempt;
+  }
+
+  /** Forgets the oldest attempt of a host that is settled, or else charges and forgets the oldest. */
+  #makeRoom(host: number, newest: number, now: number): void {
+    const oldest = this.attempts.oldestOf(host, newest);
+    if (this.#attemptRecords.get(oldest, IS_WAITING) === 1) this.lapse(oldest, now);
+    // The charge may have been one too many: then all of them are released already.
+    if (this.#records.get(host, GONE) === 0) this.attempts.release(oldest);
+  }
+
+  /** An attempt waits for its answer. */
+  wait(attempt: number, now: number): void {
+    // The oldest attempt that had to make room may have been one too many.
+    if (this.#records.get(this.#attemptRecords.get(attempt, HOST), GONE) === 1) return;
+    this.attempts.wait(attempt);
+    if (this.attempts.waiting > WAITING_MAX) this.lapse(this.attempts.oldestWaiting, now);
+  }
+
+  /** The patience for an attempt has run out. */
+  lapse(attempt: number, now: number): void {
+    this.attempts.stopWaiting(attempt);
+    const host = this.#attemptRecords.get(attempt, HOST);
+    if (this.isStanding(host, now) || this.isNetworkStanding(this.#hosts.keyOf(host))) return;
+    this.chargeChallenge(attempt, now);
+  }
+
+  /** A challenge was left unanswered. */
+  chargeChallenge(attempt: number, now: number): void {
+    const attempts = this.#attemptRecords;
+    const host = attempts.get(attempt, HOST);
+    if (this.isLearning(now)) return this.settle(host);
+    const repeated = this.#records.get(host, POINTS) % ATTEMPT_POINTS === CHALLENGE_POINTS;
+    const points = repeated ? REPEATED_CHALLENGE_POINTS : CHALLENGE_POINTS;
+    attempts.set(attempt, CHARGED, points);
+    this.#records.add(host, SOFT, points);
+    this.#hosts.count(host, UNANSWERED, now);
+    this.#add(host, points, attempt, now);
+  }
+
+  /** What was charged as an unanswered challenge has become an attempt. */
+  harden(host: number, attempt: number): void {
+    const attempts = this.#attemptRecords;
+    if (attempts.get(attempt, CHARGED) === 0) return;
+    attempts.set(attempt, CHARGED, 0);
+    this.#records.add(host, SOFT, -CHALLENGE_POINTS);
+  }
+
+  /**
+   * A host has failed: what it costs is on its account, in its session.
+   *
+   * @param session in which
+   */
+  fail(
+    host: number,
+    points: number,
+    event: SecurityEvent,
+    now: number,
+    session: number,
+  ): void {
+    const hosts = this.#records;
+    const key = this.#hosts.keyOf(host);
+    this.late.count(key);
+    // To make room for this attempt an older one was charged, which was one too many.
+    if (hosts.get(host, GONE) === 1) return;
+    // What its challenge has cost counts from now on as failed.
+    const cost = points < ATTEMPT_POINTS ? ATTEMPT_POINTS : points;
+    this.#accountsFailed.add(host, event, cost, event.provesPath);
+    const before = hosts.get(host, FAILED_SESSION);
+    if (before === NO_SESSION) hosts.set(host, FAILED_SESSION, session);
+    else if (before !== session || session === OWN_SESSION) {
+      hosts.set(host, FAILED_SESSION, SEVERAL_SESSIONS);
+    }
+    const standing = this.isStanding(host, now);
+    // Whoever mistypes once or twice is not watched for a proxy.
+    if (standing && hosts.get(host, POINTS) >= 2 * ATTEMPT_POINTS) {
+      this.proxies.failed(key, event.account, now);
+      this.standing.watch(key);
+    }
+    const network = this.networkOf(key);
+    if (network !== undefined) {
+      const how = { standing, proven: event.provesPath };
+      this.#networkFailures.add(network, key as string, cost, how, now);
+    }
+    this.#add(host, points, event, now);
+    if (network !== undefined) this.#judgeNetwork(network, host, standing, event, now);
+  }
+
+  /**
+   * A login from a host forgives its unanswered challenges, its failures on that account, and so many others as are
+   * forgiven in a day.
+   *
+   * @returns the points that it had
+   */
+  forgive(event: SecurityEvent, now: number): number {
+    const host = this.#hosts.find(event.host);
+    if (host === NONE) return 0;
+    const hosts = this.#records;
+    const before = hosts.get(host, POINTS);
+    if (hosts.get(host, FAILED_SESSION) === NO_SESSION) {
+      this.remove(host);
+      return before;
+    }
+    const failed = before - hosts.get(host, SOFT);
+    // chan_sip prints the dialled number for the account of a call: it proves nothing about the failures on that.
+    const own = event.service === "SIP" ? 0 : this.#accountsFailed.forgive(host, event);
+    const network = this.networkOf(event.host);
+    const payer = network ?? event.host;
+    const left = this.#policy.creditMs > 0 ? this.#forgiveness.left(payer, now) : 0;
+    const others = this.#accountsFailed.forgiveAny(host, Math.max(0, Math.min(failed - own, left)));
+    this.#forgiveness.use(payer, others, now);
+    const rest = Math.max(0, failed - own - others);
+    if (network !== undefined) {
+      this.#networkFailures.forgive(network, event.address, own + others, rest);
+    }
+    if (rest === 0) {
+      this.remove(host);
+      return before;
+    }
+    hosts.set(host, MAY_STAND, 1);
+    this.#leave(host, own + others, rest);
+    return before;
+  }
+
+  /** Puts a host behind all others that are as guilty, and makes room if there are too many hosts. */
+  settle(host: number): void {
+    if (this.#records.get(host, GONE) === 1) return;
+    this.#hosts.settle(host);
+    if (this.#hosts.size <= HOSTS_MAX) return;
+    this.#evicted++;
+    this.remove(this.#hosts.leastGuilty());
+  }
+
+  /** Takes a host out of the table. What it says stays readable until the next host is made. */
+  remove(host: number): void {
+    if (this.#records.get(host, GONE) === 1) return;
+    this.attempts.releaseAll(host);
+    if (this.#records.get(host, FAILED_SESSION) !== NO_SESSION) {
+      this.#accountsFailed.remove(host);
+      this.attempts.forgetBursts(host);
+    }
+    this.#hosts.remove(host);
+  }
+
+  /** Points at which a host is blocked. */
+  limitOf(host: number, now: number): number {
+    const limit = ATTEMPT_POINTS * this.#policy.loyalty;
+    return this.isStanding(host, now) ? limit * STANDING_LIMIT_FACTOR : limit;
+  }
+
+  /** Whether a host of the table is in good standing. For almost all of them its record answers that. */
+  isStanding(host: number, now: number): boolean {
+    return this.#records.get(host, MAY_STAND) === 1 &&
+      this.isInGoodStanding(this.#hosts.keyOf(host), now);
+  }
+
+  /** Whether an IPv6 host has a neighbour that logged in: it may be the same phone under another address. */
+  isNetworkStanding(address: HostKey): boolean {
+    const network = this.networkOf(address);
+    return network !== undefined && this.standing.hasIn(network);
+  }
+
+  /** Any host of the table may be in good standing now, without a login. */
+  recheckStanding(): void {
+    for (const host of this.#hosts.values()) this.#records.set(host, MAY_STAND, 1);
+  }
+
+  /** Whether an address is in good standing at a clock value. */
+  isInGoodStanding(address: HostKey, now: number): boolean {
+    const credit = this.#policy.creditMs;
+    return credit > 0 && this.standing.has(address, now - credit);
+  }
+
+  /** Whether a host is never charged. */
+  isExempt(address: HostKey): boolean {
+    if (typeof address === "number") {
+      return address >>> 24 === LOOPBACK_NETWORK || address === 0 ||
+        this.#policy.exempt.hasIpv4(address);
+    }
+    const known = this.#exempt.get(address);
+    if (known !== undefined) return known;
+    const behind = this.#networks.ipv4Of(address);
+    const exempt = isLoopback(address) || address === "::" || this.#policy.exempt.has(address) ||
+      (behind !== undefined && this.#policy.exempt.has(behind));
+    if (this.#exempt.size >= EXEMPT_CACHE_MAX) this.#exempt.clear();
+    this.#exempt.set(address, exempt);
+    return exempt;
+  }
+
+  /** The IPv6 network with which an address is counted; none where each address is a host. */
+  networkOf(address: HostKey): string | undefined {
+    if (typeof address === "number") return undefined;
+    const network = this.#networks.of(address);
+    return network === address ? undefined : network;
+  }
+
+  /**
+   * Adds points to a host, which may be one too many.
+   *
+   * @param from the event, or the attempt that was left unanswered
+   */
+  #add(host: number, points: number, from: SecurityEvent | number, now: number): void {
+    const hosts = this.#records;
+    if (hosts.get(host, GONE) === 1) return;
+    const sum = hosts.add(host, POINTS, points);
+    const limit = this.limitOf(host, now);
+    if (sum < limit) {
+      this.settle(host);
+      return;
+    }
+    const key = this.#hosts.keyOf(host);
+    const by = typeof from === "number" ? this.attempts.originOf(from) : from;
+    const grounds = this.#groundsOf(host, limit, now);
+    const { doubtMs = 0 } = this.#policy;
+    if (grounds === "single session" && doubtMs > 0 && this.#doubts.forbears(key, now, doubtMs)) {
+      return this.#forbear(host);
+    }
+    const offence: Offence = {
+      target: keyText(key),
+      address: keyText(key),
+      service: by.service,
+      transport: by.transport,
+      account: by.account,
+      points: sum,
+      limit,
+      grounds,
+      row: this.#rowOf(key, grounds, now),
+      proven: this.#accountsFailed.provenOf(host) >= limit,
+      tally: this.#hosts.tallyOf(host),
+      firstAt: hosts.time(host, FIRST_AT),
+      at: now,
+    };
+    this.remove(host);
+    this.late.blocked(key, now);
+    this.#offences.push(offence);
+  }
+
+  /** The hosts of an IPv6 network may be one guesser: whether they have gone too far together. */
+  #judgeNetwork(
+    network: string,
+    host: number,
+    standing: boolean,
+    event: SecurityEvent,
+    now: number,
+  ): void {
+    const limit = ATTEMPT_POINTS * this.#policy.loyalty;
+    const shared = this.standing.hasIn(network) || this.#policy.exempt.overlaps(network);
+    const alone = this.#records.get(host, GONE) === 1;
+    const limits = { strange: limit, own: limit * STANDING_LIMIT_FACTOR };
+    const { verdict, points, proven, firstAt } = this.#networkFailures.judge(
+      network,
+      limits,
+      shared,
+      standing,
+    );
+    // Its last host may have gone too far by itself: then it is blocked already.
+    if (verdict === "nothing" || (verdict === "host" && alone)) return;
+    const target = verdict === "host" ? event.address : network;
+    const grounds = shared ? "shared network" : "attempts";
+    this.late.blocked(verdict === "host" ? event.host : network, now);
+    this.#offences.push({
+      target,
+      address: event.address,
+      service: event.service,
+      transport: event.transport,
+      account: event.account,
+      points,
+      limit,
+      grounds,
+      row: this.#rowOf(network, grounds, now),
+      proven,
+      tally: { ...NO_TALLY, wrongAnswers: Math.ceil(points / ATTEMPT_POINTS) },
+      firstAt,
+      at: now,
+    });
+    // A host that is blocked begins anew; in a network it keeps its points, by which it is not innocent there.
+    if (verdict === "host") {
+      this.#shortBlocks.next(event.host, now, this.#policy.creditMs);
+      this.remove(host);
+    }
+  }
+
+  #groundsOf(host: number, limit: number, now: number): Grounds {
+    const hosts = this.#records;
+    if (this.isStanding(host, now)) return "good standing";
+    if (hosts.get(host, POINTS) - hosts.get(host, SOFT) < limit) return "unanswered";
+    return hosts.get(host, FAILED_SESSION) === SEVERAL_SESSIONS ? "attempts" : "single session";
+  }
+
+  #rowOf(key: HostKey, grounds: Grounds, now: number): number {
+    const { forgetMs, creditMs } = this.#policy;
+    if (grounds === "single session") return this.#doubts.next(key, now, forgetMs);
+    if (grounds === "good standing" || grounds === "shared network") {
+      const recent = grounds === "good standing" && this.standing.has(key, now - RECENT_LOGIN_MS);
+      const most = recent ? RECENT_ROW_MAX : Infinity;
+      return this.#shortBlocks.next(key, now, Math.max(creditMs, forgetMs), most);
+    }
+    return 0;
+  }
+
+  /** Of all that a host has failed one attempt is left. */
+  #forbear(host: number): void {
+    const failed = this.#records.get(host, POINTS) - this.#records.get(host, SOFT);
+    const forborne = this.#accountsFailed.forgiveAny(host, failed - ATTEMPT_POINTS);
+    const key = this.#hosts.keyOf(host);
+    const network = this.networkOf(key);
+    if (network !== undefined) {
+      this.#networkFailures.forgive(network, keyText(key), forborne, ATTEMPT_POINTS);
+    }
+    this.#leave(host, forborne, ATTEMPT_POINTS);
+  }
+
+  /**
+   * Points of a host are gone, and with them its unanswered challenges.
+   *
+   * @param forgiven points that it failed
+   * @param rest points that it has left
+   */
+  #leave(host: number, forgiven: number, rest: number): void {
+    const hosts = this.#records;
+    for (let at = hosts.get(host, FIRST_ATTEMPT); at !== NONE;) {
+      this.attempts.stopWaiting(at);
+      this.#attemptRecords.set(at, CHARGED, 0);
+      at = this.#attemptRecords.get(at, AFTER);
+    }
+    hosts.set(host, POINTS, rest);
+    hosts.set(host, SOFT, 0);
+    this.#accountsFailed.forgiveProven(host, forgiven);
+    this.#hosts.forgiveTally(host, Math.floor(forgiven / ATTEMPT_POINTS));
+    this.settle(host);
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * By which rules hosts are charged, and which block an offence leads to: the daemon and `--replay` must agree on both.
+ *
+ * @module
+ */
+
+import type { AddressSet } from "../address/address.ts";
+import type { NewBlock } from "../blocks/block.ts";
+import type { Config } from "../config/config.ts";
+import { banTime, isShort } from "./ban_time.ts";
+import type { Offence } from "./offence.ts";
+import { reasonOf } from "./reason.ts";
+
+/** The policy of a {@linkcode PenaltyTable}. */
+export interface PenaltyPolicy {
+  /** Attempts that a stranger has; the limit is 5 times as many points. */
+  readonly loyalty: number;
+  /** How long a challenge may stay unanswered, in milliseconds; 0 charges it at once, as the original does. */
+  readonly patienceMs: number;
+  /** How long a login with a password keeps a host in good standing, in milliseconds; 0: not at all. */
+  readonly creditMs: number;
+  /** After this time without an event a host's points are forgotten, in milliseconds. */
+  readonly forgetMs: number;
+  /** How long the first block for a single session lasts, in milliseconds; 0: as any other. */
+  readonly doubtMs?: number;
+  /** IPv6 hosts are counted and blocked by prefixes of this length. */
+  readonly ipv6Prefix: number;
+  /** Prefixes of NAT64 beside the well-known one, canonical networks of 96 bits: behind each address is an IPv4 host. */
+  readonly nat64?: readonly string[];
+  /** Hosts that are never charged. Loopback never is. */
+  readonly exempt: AddressSet;
+}
+
+/**
+ * The rules of the penalty table.
+ *
+ * @param config the configuration
+ * @param exempt who is never charged
+ */
+export function policyOf(config: Config, exempt: AddressSet): PenaltyPolicy {
+  return {
+    loyalty: config.loyalty,
+    patienceMs: config.patience * 1000,
+    creditMs: config.credit * 1000,
+    forgetMs: config.forget * 1000,
+    doubtMs: 1000 * (config.bantime > 0 ? Math.min(config.doubt, config.bantime) : config.doubt),
+    ipv6Prefix: config.ipv6Prefix,
+    nat64: config.nat64,
+    exempt,
+  };
+}
+
+/**
+ * The block that an offence leads to.
+ *
+ * @param offence the offence
+ * @param config the ban times
+ * @param timesOf how often a target was blocked before; asked only if it matters, which it does not in most bursts
+ * @param now when the block begins, in milliseconds
+ */
+export function blockOf(
+  offence: Offence,
+  config: Config,
+  timesOf: (target: string) => number,
+  now: number,
+): NewBlock {
+  const matters = config.bantimeFactor > 1 || (config.bantime === 0 && !offence.proven);
+  const times = matters ? timesOf(offence.target) : 0;
+  const ban = banTime(config, times, offence);
+  // It would be for ever, had a connection shown that the address is not forged.
+  const isForgeable = ban !== undefined &&
+    banTime(config, times, { ...offence, proven: true }) === undefined;
+  return {
+    target: offence.target,
+    since: now,
+    until: ban === undefined ? undefined : now + ban,
+    reason: reasonOf(offence, isForgeable),
+    service: offence.service,
+    transport: offence.transport,
+    account: offence.account,
+    counts: !isShort(config, offence),
+  };
+}
