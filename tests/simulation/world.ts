@@ -933,7 +933,8 @@ class World {
       !this.#faults.has("freeze") && !this.#faults.has("kill") && !this.#faults.has("restart") &&
       !this.#faults.has("commands") && !this.#faults.has("chain");
     const within = onlyPort ? RESUMED_WITHIN_MS : LOGGED_IN_WITHIN_MS;
-    const start = this.#time.now;
+    // A stall of the network that has begun is not over before what it holds up has arrived.
+    const start = Math.max(this.#time.now, this.#asterisk.arrivedAt);
     const loggedIn = () =>
       this.#asterisk.isHeard && this.#process?.daemon.connectedSince !== undefined &&
       !this.#process.clock.frozen;
