@@ -693,6 +693,33 @@ Deno.test("the latest state of each target wins, so what is owed is bounded", as
   });
 });
 
+Deno.test("what is blocked anew by hand before its end is written stays blocked", async () => {
+  for (
+    const [noticed, until] of [[true, undefined], [false, undefined], [false, NOW + 900]] as const
+  ) {
+    await withDatabase(async (path) => {
+      await using other = new Helper();
+      const { list } = openWritten(path);
+      list.add([block("192.0.2.1", { until: NOW + 50 })], NOW);
+      await other.ask(`hold ${path}`);
+      assert.equal(list.removeEnded(NOW + 50).length, 1);
+      await other.ask("release");
+      {
+        using hand = BlockDatabase.open(path);
+        hand.add([block("192.0.2.1", { since: NOW + 60, until })], NOW + 60);
+      }
+      const added: string[] = [];
+      if (noticed) added.push(...list.reload(NOW + 70).added);
+      assert.equal(list.retry(NOW + RETRY_MAX_MS), true);
+      added.push(...list.reload(NOW + RETRY_MAX_MS).added);
+      assert.deepEqual([added, stored(path)], [["192.0.2.1"], ["192.0.2.1"]]);
+      assert.equal(list.get("192.0.2.1")?.until, until);
+      assert.equal(list.get("192.0.2.1")?.times, 2);
+      list.close();
+    });
+  }
+});
+
 Deno.test("a daemon that starts while another process holds the database reads it and writes later", async () => {
   await withDatabase(async (path) => {
     makeDatabase(path, 10);
