@@ -501,6 +501,11 @@ class World {
       saveStanding: (entries, before, now) => list.saveStanding(entries, before, now),
       retry: (now) => {
         model.tick(this.#time.now, this.#wall());
+        // What lapses by the clock the daemon has charged already, and blocked by what it could know.
+        for (const [target, known] of model.blocks) {
+          const block = known.vague ? list.get(target) : undefined;
+          if (block !== undefined) [known.until, known.times] = [block.until, block.times];
+        }
         const saved = note(list.retry(now), []);
         if (list.trouble !== undefined) {
           for (const change of this.#byHand.values()) {
