@@ -987,9 +987,12 @@ class World {
     this.#trace("all is in order");
     // It must stay so, through the next look at the firewall.
     await this.#passUntil(this.#time.now + 1_000 * VERIFY_SECONDS + 1_000);
-    // A block may just be ending.
+    // Blocks may just be ending, each by a command of its own, and looks come in between.
     const inOrder = () => this.#differences() === undefined;
-    if (!inOrder()) await this.#passUntil(this.#time.now + 1_000 * VERIFY_SECONDS, inOrder);
+    const process = this.#process!;
+    const changes = process.daemon.firewall.status().queued + process.list.size;
+    const within = 1_000 * VERIFY_SECONDS + 2 * changes * this.#programs.slowestMs;
+    if (!inOrder()) await this.#passUntil(this.#time.now + within, inOrder);
     if (!inOrder() && !this.#endsEarly) {
       throw new WorldError(`it was in order, and then: ${this.#differences()}`);
     }
