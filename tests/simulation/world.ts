@@ -1012,6 +1012,8 @@ class World {
   async #stopOrderly(): Promise<void> {
     const process = this.#process!;
     this.#trace("the daemon is told to end");
+    // It has looked at its clock a tick ago; what ends after that ends at the next start.
+    const lookedAt = this.#wall() - TICK_MS;
     process.stop.abort();
     const start = this.#time.now;
     const within = ENDED_WITHIN_MS;
@@ -1025,7 +1027,7 @@ class World {
     for (const host of this.#model.standing.keys()) {
       if (!stored.standing.has(host)) throw new WorldError(`the login of ${host} was not stored`);
     }
-    const differences = this.#differs(process);
+    const differences = this.#differs(process, lookedAt);
     if (differences !== undefined && !this.#endsEarly) {
       throw new WorldError(`after the end: ${differences}`);
     }
@@ -1053,20 +1055,31 @@ class World {
     return this.#differs(process);
   }
 
-  /** What is not as it should be, whether the process still runs or not. */
-  #differs({ list, daemon: { counters }, arrived }: Process): string | undefined {
+  /**
+   * What is not as it should be, whether the process still runs or not.
+   *
+   * @param lookedAt Wall time up to which it has seen what ends.
+   */
+  #differs(
+    { list, daemon: { counters }, arrived }: Process,
+    lookedAt = this.#wall(),
+  ): string | undefined {
     if (this.#deleted.size > 0) return `deleted by hand, and not seen: ${[...this.#deleted]}`;
     if (counters.eventsTotal !== arrived) {
       return `${arrived} events arrived, ${counters.eventsTotal} were taken`;
     }
     const listed = new Map(list.all().map((block) => [block.target, block.until]));
-    return this.#differsFromModel(listed) ?? this.#differsFromDatabase(listed) ??
+    return this.#differsFromModel(listed, lookedAt) ?? this.#differsFromDatabase(listed) ??
       this.#differsFromKernel([...listed.keys()]);
   }
 
-  #differsFromModel(listed: ReadonlyMap<string, number | undefined>): string | undefined {
+  #differsFromModel(
+    listed: ReadonlyMap<string, number | undefined>,
+    lookedAt: number,
+  ): string | undefined {
     for (const { target, until, present, vague } of this.#byHand.values()) {
       const ended = until !== undefined && until <= this.#wall();
+      if (ended && until > lookedAt) continue;
       if (vague || (this.#wallMoved && until !== undefined)) continue;
       if (listed.has(target) !== (present && !ended)) {
         return `${target} was ${present ? "added" : "deleted"} by hand, and is ${
