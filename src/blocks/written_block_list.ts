@@ -583,6 +583,7 @@ export class WrittenBlockList implements BlockList, Disposable {
         change[this.#blocks.has(block.target) ? "changed" : "added"].push(block.target);
         this.#keep(block);
       }
+      this.#leaveOutReturned(change);
       this.#seenVersion = version;
     } catch (error) {
       // What a comparison in parts has taken over stays so; the next begins anew.
@@ -591,6 +592,11 @@ export class WrittenBlockList implements BlockList, Disposable {
       this.#failed(error, now);
     }
     return change;
+  }
+
+  /** What was found to be deleted when the file was opened again may have been blocked anew since. */
+  #leaveOutReturned(change: { removed: string[] }): void {
+    change.removed = change.removed.filter((target) => !this.#blocks.has(target));
   }
 
   get #turns(): ComparisonTurns {
@@ -620,6 +626,7 @@ export class WrittenBlockList implements BlockList, Disposable {
         change[known === undefined ? "added" : "changed"].push(target);
         this.#keep(block);
       }
+      this.#leaveOutReturned(change);
       comparison.after = last;
       if (last === END_OF_ROWS) comparison.inMemory = this.#blocks.keys();
       change.more = true;

@@ -1240,6 +1240,43 @@ Deno.test("a block that another process deletes while the daemon is in trouble s
   });
 });
 
+Deno.test("a block that others delete during a trouble, and make again before it is told, is added", async () => {
+  for (const comparison of [{ atOnce: 50, perTurn: 50 }, { atOnce: 1, perTurn: 1 }]) {
+    await withDatabase((_, outer) => {
+      const folder = `${outer}/ampere`;
+      const path = `${folder}/ampere.db`;
+      Deno.mkdirSync(folder);
+      makeDatabase(path, 3);
+      const { list } = openWritten(path, NOW, { comparison });
+      const [first, second] = list.targets().sort();
+      Deno.renameSync(folder, `${outer}/away`);
+      assert.equal(list.add([block("192.0.2.2")], NOW), false);
+      {
+        using other = BlockDatabase.open(`${outer}/away/ampere.db`);
+        assert.equal(other.remove([first!, second!]).length, 2);
+      }
+      Deno.renameSync(`${outer}/away`, folder);
+      assert.equal(list.retry(NOW + RETRY_MAX_MS), true);
+      {
+        using other = BlockDatabase.open(path);
+        other.add([block(first!, { until: NOW + 7_200_000 })], NOW);
+      }
+      const told: string[] = [];
+      for (let more = true; more;) {
+        const change = list.reload(NOW + RETRY_MAX_MS);
+        more = change.more ?? false;
+        // In this order the firewall is told.
+        told.push(...change.added.map((target) => `block ${target}`));
+        told.push(...change.removed.map((target) => `release ${target}`));
+      }
+      const last = (target: string) => told.findLast((order) => order.endsWith(` ${target}`));
+      assert.equal(last(first!), `block ${first}`);
+      assert.equal(last(second!), `release ${second}`);
+      list.close();
+    });
+  }
+});
+
 Deno.test("kill -9 in the middle of writing: everything that was confirmed is there", async () => {
   for (let run = 0; run < 5; run++) {
     await withDatabase(async (path) => {
