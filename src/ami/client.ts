@@ -208,10 +208,10 @@ export class AmiClient {
    * @throws {LoginRefusedError} when Asterisk refuses the login before any login has succeeded
    */
   async run(signal: AbortSignal): Promise<void> {
-    let failingSince: number | undefined;
+    let failing: { readonly since: number; readonly portClosed: boolean } | undefined;
     while (!signal.aborted) {
       try {
-        await this.#connectOnce(signal, () => failingSince = undefined);
+        await this.#connectOnce(signal, () => failing = undefined);
       } catch (error) {
         if (signal.aborted) return;
         if (error instanceof LoginRefusedError && !this.#everLoggedIn) throw error;
@@ -222,11 +222,13 @@ export class AmiClient {
           this.#lastCause = error.message;
           this.#handlers.disconnected(error.message);
         }
-        failingSince ??= this.#clock.now();
-        const most = error instanceof ConnectionError && error.portClosed
-          ? PORT_RETRY_MS_MAX
-          : RETRY_MS_MAX;
-        await sleep(this.#clock, this.#retryDelay(failingSince, most), signal);
+        const portClosed = error instanceof ConnectionError && error.portClosed;
+        // What fails once the port is open again has not failed for as long as it was closed.
+        if (failing?.portClosed !== portClosed) {
+          failing = { since: this.#clock.now(), portClosed };
+        }
+        const most = portClosed ? PORT_RETRY_MS_MAX : RETRY_MS_MAX;
+        await sleep(this.#clock, this.#retryDelay(failing.since, most), signal);
       }
     }
   }

@@ -649,12 +649,14 @@ export class BlockDatabase implements Disposable {
     return Number(this.#run("DELETE FROM block WHERE target = ?").run(target).changes) > 0;
   }
 
-  #remember(past: PastBlock): void {
-    this.#run("DELETE FROM block WHERE target = ?").run(past.target);
+  /** A block that somebody has made anew meanwhile, with a later end, has not ended. */
+  #remember({ target, times, ended }: PastBlock): void {
+    this.#run("DELETE FROM block WHERE target = ? AND until <= ?").run(target, ended);
     this.#run(
-      `INSERT INTO history (target, times, ended) VALUES (?, ?, ?)
+      `INSERT INTO history (target, times, ended)
+       SELECT ?1, ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM block WHERE target = ?1)
        ON CONFLICT (target) DO UPDATE SET times = max(times, excluded.times), ended = excluded.ended`,
-    ).run(past.target, past.times, past.ended);
+    ).run(target, times, ended);
   }
 
   #pruneHistory(now: number): void {

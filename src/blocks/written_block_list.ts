@@ -583,6 +583,7 @@ export class WrittenBlockList implements BlockList, Disposable {
         change[this.#blocks.has(block.target) ? "changed" : "added"].push(block.target);
         this.#keep(block);
       }
+      this.#leaveOutReturned(change);
       this.#seenVersion = version;
     } catch (error) {
       // What a comparison in parts has taken over stays so; the next begins anew.
@@ -591,6 +592,11 @@ export class WrittenBlockList implements BlockList, Disposable {
       this.#failed(error, now);
     }
     return change;
+  }
+
+  /** What was found to be deleted when the file was opened again may have been blocked anew since. */
+  #leaveOutReturned(change: { removed: string[] }): void {
+    change.removed = change.removed.filter((target) => !this.#blocks.has(target));
   }
 
   get #turns(): ComparisonTurns {
@@ -614,12 +620,13 @@ export class WrittenBlockList implements BlockList, Disposable {
       for (const { target, until } of entries) {
         inFile.add(target);
         const known = this.#blocks.get(target);
-        if (known !== undefined && known.until === until || this.#owed.has(target)) continue;
+        if (known !== undefined && known.until === until || this.#isOwed(target, until)) continue;
         const block = list.get(target);
         if (block === undefined || known !== undefined && known.until === block.until) continue;
         change[known === undefined ? "added" : "changed"].push(target);
         this.#keep(block);
       }
+      this.#leaveOutReturned(change);
       comparison.after = last;
       if (last === END_OF_ROWS) comparison.inMemory = this.#blocks.keys();
       change.more = true;
@@ -962,7 +969,7 @@ export class WrittenBlockList implements BlockList, Disposable {
     const targets = new Set<string>();
     for (const [target, until] of ends) {
       const known = this.#blocks.get(target);
-      if ((known === undefined || known.until !== until) && !this.#owed.has(target)) {
+      if ((known === undefined || known.until !== until) && !this.#isOwed(target, until)) {
         targets.add(target);
       }
     }
@@ -974,8 +981,17 @@ export class WrittenBlockList implements BlockList, Disposable {
 
   // What is owed
 
+  /** Whether a row of the file counts less than what is owed: others may block anew what ended. */
+  #isOwed(target: string, until: number | undefined): boolean {
+    const owed = this.#owed.get(target);
+    if (owed?.kind !== "ended") return owed !== undefined;
+    return until !== undefined && until <= owed.past.ended;
+  }
+
   #keep(block: Block): void {
     this.#byTarget.set(block.target, block);
+    // Others have blocked it anew.
+    if (this.#owed.get(block.target)?.kind === "ended") this.#owed.delete(block.target);
     this.#foundRemoved.delete(block.target);
     this.#noteEnd(block.until);
   }

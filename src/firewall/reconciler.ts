@@ -821,6 +821,8 @@ export class Reconciler {
     this.#report(found);
     for (const target of found) this.#reconcile(target);
     const clean = listing.whole && listing.strangers.length === 0;
+    // What was to be made anew is in no queue: if only what differs is mended, all is compared.
+    if (clean && this.#mustReplace) this.#mustSort = true;
     this.#mustReplace = !clean;
     this.#mark = clean && this.#extras.length === 0 ? listing.mark : undefined;
     const exceptions = afterFailure ? 0 : unexcepted + overlooked;

@@ -214,6 +214,10 @@ Deno.test("client: reconnects within 2 s of Asterisk's return, however long it w
     assert.equal(lines.length, 1);
     await clock.advance(PORT_RETRY_MS_MAX);
     assert.equal(lines.length, 2, `after ${away} ms`);
+    // It comes back and goes once more before the login is answered.
+    line().hangUp();
+    await clock.advance(PORT_RETRY_MS_MAX);
+    assert.equal(lines.length, 3, `twice after ${away} ms`);
     stop.abort();
     await ended;
   }

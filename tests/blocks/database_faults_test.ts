@@ -693,6 +693,33 @@ Deno.test("the latest state of each target wins, so what is owed is bounded", as
   });
 });
 
+Deno.test("what is blocked anew by hand before its end is written stays blocked", async () => {
+  for (
+    const [noticed, until] of [[true, undefined], [false, undefined], [false, NOW + 900]] as const
+  ) {
+    await withDatabase(async (path) => {
+      await using other = new Helper();
+      const { list } = openWritten(path);
+      list.add([block("192.0.2.1", { until: NOW + 50 })], NOW);
+      await other.ask(`hold ${path}`);
+      assert.equal(list.removeEnded(NOW + 50).length, 1);
+      await other.ask("release");
+      {
+        using hand = BlockDatabase.open(path);
+        hand.add([block("192.0.2.1", { since: NOW + 60, until })], NOW + 60);
+      }
+      const added: string[] = [];
+      if (noticed) added.push(...list.reload(NOW + 70).added);
+      assert.equal(list.retry(NOW + RETRY_MAX_MS), true);
+      added.push(...list.reload(NOW + RETRY_MAX_MS).added);
+      assert.deepEqual([added, stored(path)], [["192.0.2.1"], ["192.0.2.1"]]);
+      assert.equal(list.get("192.0.2.1")?.until, until);
+      assert.equal(list.get("192.0.2.1")?.times, 2);
+      list.close();
+    });
+  }
+});
+
 Deno.test("a daemon that starts while another process holds the database reads it and writes later", async () => {
   await withDatabase(async (path) => {
     makeDatabase(path, 10);
@@ -1211,6 +1238,43 @@ Deno.test("a block that another process deletes while the daemon is in trouble s
     assert.deepEqual(stored(path), [...new Set([...expected, first!, "192.0.2.4"])].sort());
     list.close();
   });
+});
+
+Deno.test("a block that others delete during a trouble, and make again before it is told, is added", async () => {
+  for (const comparison of [{ atOnce: 50, perTurn: 50 }, { atOnce: 1, perTurn: 1 }]) {
+    await withDatabase((_, outer) => {
+      const folder = `${outer}/ampere`;
+      const path = `${folder}/ampere.db`;
+      Deno.mkdirSync(folder);
+      makeDatabase(path, 3);
+      const { list } = openWritten(path, NOW, { comparison });
+      const [first, second] = list.targets().sort();
+      Deno.renameSync(folder, `${outer}/away`);
+      assert.equal(list.add([block("192.0.2.2")], NOW), false);
+      {
+        using other = BlockDatabase.open(`${outer}/away/ampere.db`);
+        assert.equal(other.remove([first!, second!]).length, 2);
+      }
+      Deno.renameSync(`${outer}/away`, folder);
+      assert.equal(list.retry(NOW + RETRY_MAX_MS), true);
+      {
+        using other = BlockDatabase.open(path);
+        other.add([block(first!, { until: NOW + 7_200_000 })], NOW);
+      }
+      const told: string[] = [];
+      for (let more = true; more;) {
+        const change = list.reload(NOW + RETRY_MAX_MS);
+        more = change.more ?? false;
+        // In this order the firewall is told.
+        told.push(...change.added.map((target) => `block ${target}`));
+        told.push(...change.removed.map((target) => `release ${target}`));
+      }
+      const last = (target: string) => told.findLast((order) => order.endsWith(` ${target}`));
+      assert.equal(last(first!), `block ${first}`);
+      assert.equal(last(second!), `release ${second}`);
+      list.close();
+    });
+  }
 });
 
 Deno.test("kill -9 in the middle of writing: everything that was confirmed is there", async () => {

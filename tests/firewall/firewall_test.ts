@@ -413,6 +413,28 @@ Deno.test("a trouble is over when what was to be repaired is wanted no more", as
   }
 });
 
+Deno.test("a look that fails while all is about to be made anew loses no block", async () => {
+  for (const fails of [0, 1, 3]) {
+    const { clock, kernel, firewall } = setUp();
+    let looks = 0;
+    kernel.fault = (verb) => {
+      const isFault = verb === "list" && ++looks > 1 && looks <= 1 + fails;
+      // So that the cheap answer is not given: it would hide what is to be seen here.
+      kernel.changes += 1;
+      return isFault ? { kind: "busy", part: 0 } : undefined;
+    };
+    const started = firewall.start(forEver(["192.0.2.1", "192.0.2.2"]));
+    // The first look is under way.
+    void firewall.verify();
+    await clock.passUntil(started);
+    firewall.block(forEver(["192.0.2.3"]));
+    await clock.pass(30_000);
+    assert.deepEqual(kernel.targets, ["192.0.2.1", "192.0.2.2", "192.0.2.3"], `${fails} fail`);
+    assert.equal(firewall.status().queued, 0);
+    await clock.passUntil(firewall.stop());
+  }
+});
+
 Deno.test("what the firewall refuses alone does not spoil making everything anew", async () => {
   const { clock, kernel, firewall } = setUp({ timed: true });
   await clock.passUntil(firewall.start([]));

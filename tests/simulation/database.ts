@@ -217,6 +217,8 @@ class DiskConnection {
       disk.history.delete(target);
     }
     for (const past of changes.ended) {
+      const row = disk.rows.get(past.target);
+      if (row !== undefined && (row.until === undefined || row.until > past.ended)) continue;
       disk.rows.delete(past.target);
       const times = Math.max(past.times, disk.history.get(past.target)?.times ?? 0);
       disk.history.set(past.target, { ...past, times });

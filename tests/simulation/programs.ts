@@ -26,6 +26,9 @@ export interface Trouble {
 /** Nothing goes wrong. */
 export const NO_TROUBLE: Readonly<Trouble> = { busy: 0, refuses: 0, hangs: 0, slow: 0, half: 0 };
 
+/** Shortest and longest time of a command on a good machine, in milliseconds. */
+const TAKES_MS = [0.5, 12] as const;
+
 /** Longest argument that Linux takes (MAX_ARG_STRLEN), in bytes. */
 const ARGUMENT_MAX = 131_072;
 
@@ -78,6 +81,11 @@ export class Programs {
 
   constructor(options: ProgramsOptions) {
     this.#options = options;
+  }
+
+  /** How long a command takes at most when nothing is wrong, in milliseconds. */
+  get slowestMs(): number {
+    return TAKES_MS[1] * this.slowness;
   }
 
   /**
@@ -195,7 +203,7 @@ export class Programs {
     } else {
       const ms = dice.chance(trouble.slow)
         ? dice.between(500, 4_900)
-        : dice.between(0.5, 12) * this.slowness;
+        : dice.between(...TAKES_MS) * this.slowness;
       const before = dice.next();
       works(ms * before, 1, (ending) => ends(ms * (1 - before), ending, "ran"));
     }

@@ -96,7 +96,9 @@ export class MemoryStore implements Store {
   }
 
   open(now: number, log: (message: string) => void): WrittenBlockList {
-    this.#files.push(`${this.#path}.lock`);
+    this.#files.push(this.#path, `${this.#path}.lock`);
+    // By the file the daemon tells that it is the same database when it opens it again.
+    Deno.writeFileSync(this.#path, new Uint8Array(0));
     return openWritten(this.#path, now, log);
   }
 

@@ -501,6 +501,11 @@ class World {
       saveStanding: (entries, before, now) => list.saveStanding(entries, before, now),
       retry: (now) => {
         model.tick(this.#time.now, this.#wall());
+        // What lapses by the clock the daemon has charged already, and blocked by what it could know.
+        for (const [target, known] of model.blocks) {
+          const block = known.vague ? list.get(target) : undefined;
+          if (block !== undefined) [known.until, known.times] = [block.until, block.times];
+        }
         const saved = note(list.retry(now), []);
         if (list.trouble !== undefined) {
           for (const change of this.#byHand.values()) {
@@ -933,7 +938,8 @@ class World {
       !this.#faults.has("freeze") && !this.#faults.has("kill") && !this.#faults.has("restart") &&
       !this.#faults.has("commands") && !this.#faults.has("chain");
     const within = onlyPort ? RESUMED_WITHIN_MS : LOGGED_IN_WITHIN_MS;
-    const start = this.#time.now;
+    // A stall of the network that has begun is not over before what it holds up has arrived.
+    const start = Math.max(this.#time.now, this.#asterisk.arrivedAt);
     const loggedIn = () =>
       this.#asterisk.isHeard && this.#process?.daemon.connectedSince !== undefined &&
       !this.#process.clock.frozen;
@@ -981,9 +987,12 @@ class World {
     this.#trace("all is in order");
     // It must stay so, through the next look at the firewall.
     await this.#passUntil(this.#time.now + 1_000 * VERIFY_SECONDS + 1_000);
-    // A block may just be ending.
+    // Blocks may just be ending, each by a command of its own, and looks come in between.
     const inOrder = () => this.#differences() === undefined;
-    if (!inOrder()) await this.#passUntil(this.#time.now + 1_000 * VERIFY_SECONDS, inOrder);
+    const process = this.#process!;
+    const changes = process.daemon.firewall.status().queued + process.list.size;
+    const within = 1_000 * VERIFY_SECONDS + 2 * changes * this.#programs.slowestMs;
+    if (!inOrder()) await this.#passUntil(this.#time.now + within, inOrder);
     if (!inOrder() && !this.#endsEarly) {
       throw new WorldError(`it was in order, and then: ${this.#differences()}`);
     }
@@ -1003,6 +1012,8 @@ class World {
   async #stopOrderly(): Promise<void> {
     const process = this.#process!;
     this.#trace("the daemon is told to end");
+    // It has looked at its clock a tick ago; what ends after that ends at the next start.
+    const lookedAt = this.#wall() - TICK_MS;
     process.stop.abort();
     const start = this.#time.now;
     const within = ENDED_WITHIN_MS;
@@ -1016,7 +1027,7 @@ class World {
     for (const host of this.#model.standing.keys()) {
       if (!stored.standing.has(host)) throw new WorldError(`the login of ${host} was not stored`);
     }
-    const differences = this.#differs(process);
+    const differences = this.#differs(process, lookedAt);
     if (differences !== undefined && !this.#endsEarly) {
       throw new WorldError(`after the end: ${differences}`);
     }
@@ -1044,20 +1055,31 @@ class World {
     return this.#differs(process);
   }
 
-  /** What is not as it should be, whether the process still runs or not. */
-  #differs({ list, daemon: { counters }, arrived }: Process): string | undefined {
+  /**
+   * What is not as it should be, whether the process still runs or not.
+   *
+   * @param lookedAt Wall time up to which it has seen what ends.
+   */
+  #differs(
+    { list, daemon: { counters }, arrived }: Process,
+    lookedAt = this.#wall(),
+  ): string | undefined {
     if (this.#deleted.size > 0) return `deleted by hand, and not seen: ${[...this.#deleted]}`;
     if (counters.eventsTotal !== arrived) {
       return `${arrived} events arrived, ${counters.eventsTotal} were taken`;
     }
     const listed = new Map(list.all().map((block) => [block.target, block.until]));
-    return this.#differsFromModel(listed) ?? this.#differsFromDatabase(listed) ??
+    return this.#differsFromModel(listed, lookedAt) ?? this.#differsFromDatabase(listed) ??
       this.#differsFromKernel([...listed.keys()]);
   }
 
-  #differsFromModel(listed: ReadonlyMap<string, number | undefined>): string | undefined {
+  #differsFromModel(
+    listed: ReadonlyMap<string, number | undefined>,
+    lookedAt: number,
+  ): string | undefined {
     for (const { target, until, present, vague } of this.#byHand.values()) {
       const ended = until !== undefined && until <= this.#wall();
+      if (ended && until > lookedAt) continue;
       if (vague || (this.#wallMoved && until !== undefined)) continue;
       if (listed.has(target) !== (present && !ended)) {
         return `${target} was ${present ? "added" : "deleted"} by hand, and is ${
