@@ -4,7 +4,6 @@
  * @module
  */
 
-import { isLoopback } from "../address/address.ts";
 import type { SecurityEvent } from "../ami/event.ts";
 import {
   AFTER,
@@ -17,6 +16,7 @@ import {
   REPEATED_CHALLENGE_POINTS,
   WAITING_MAX,
 } from "./attempts.ts";
+import { ExemptHosts } from "./exempt_hosts.ts";
 import { FailedAccounts } from "./failed_accounts.ts";
 import { Forgiveness } from "./forgiveness.ts";
 import { GoodStanding } from "./good_standing.ts";
@@ -61,12 +61,6 @@ export const RECENT_LOGIN_MS = 7_200_000;
 /** So many blocks count in the row of a host from which somebody has logged in lately: the second is the longest. */
 export const RECENT_ROW_MAX = 1;
 
-/** IPv6 hosts of which it is remembered whether they are exempt. */
-const EXEMPT_CACHE_MAX = 16_384;
-
-/** First number of the addresses 127.0.0.0/8. */
-const LOOPBACK_NETWORK = 127;
-
 /**
  * The points of all hosts, and everything that decides what they lead to: good standing, failed accounts, rows of short
  * blocks, networks. The penalty table says what an event costs; this says what follows.
@@ -91,8 +85,7 @@ export class Ledger {
   #offences: Offence[] = [];
   /** Until then unanswered challenges cost nothing: who belongs here is not known yet. */
   #learnsUntil = -Infinity;
-  /** Whether the IPv6 hosts seen last are exempt: to look through all networks for each event would cost most of its time. */
-  readonly #exempt = new Map<string, boolean>();
+  readonly #exempt: ExemptHosts;
   #evicted = 0;
 
   /**
@@ -110,6 +103,7 @@ export class Ledger {
     this.#networks = new HostNetworks(policy.ipv6Prefix, policy.nat64 ?? []);
     this.#networkFailures.setForget(policy.forgetMs);
     this.standing = new GoodStanding(this.#networks);
+    this.#exempt = new ExemptHosts(policy.exempt, this.#networks);
   }
 
   /** The rules in force. */
@@ -139,7 +133,6 @@ export class Ledger {
       String(policy.nat64 ?? []) !== String(this.#policy.nat64 ?? []);
     this.#policy = policy;
     this.#networkFailures.setForget(policy.forgetMs);
-    this.#exempt.clear();
     for (const [key, host] of [...this.#hosts.entries()]) {
       const text = keyText(key);
       if (policy.exempt.overlaps(text)) this.remove(host);
@@ -149,6 +142,7 @@ export class Ledger {
       this.standing.setNetworks(this.#networks);
       this.#networkFailures.clear();
     }
+    this.#exempt.set(policy.exempt, this.#networks);
     this.recheckStanding();
   }
 
@@ -398,19 +392,8 @@ export class Ledger {
   }
 
   /** Whether a host is never charged. */
-  isExempt(address: HostKey): boolean {
-    if (typeof address === "number") {
-      return address >>> 24 === LOOPBACK_NETWORK || address === 0 ||
-        this.#policy.exempt.hasIpv4(address);
-    }
-    const known = this.#exempt.get(address);
-    if (known !== undefined) return known;
-    const behind = this.#networks.ipv4Of(address);
-    const exempt = isLoopback(address) || address === "::" || this.#policy.exempt.has(address) ||
-      (behind !== undefined && this.#policy.exempt.has(behind));
-    if (this.#exempt.size >= EXEMPT_CACHE_MAX) this.#exempt.clear();
-    this.#exempt.set(address, exempt);
-    return exempt;
+  isExempt(key: HostKey): boolean {
+    return this.#exempt.has(key);
   }
 
   /** The IPv6 network with which an address is counted; none where each address is a host. */

@@ -10,7 +10,7 @@
  * @module
  */
 
-import { SecurityEvent, type Transport } from "../ami/event.ts";
+import { SecurityEvent } from "../ami/event.ts";
 import {
   ANSWERED,
   ATTEMPT_POINTS,
@@ -21,7 +21,7 @@ import {
   SUCCEEDED,
 } from "./attempts.ts";
 import { ExemptFailures } from "./exempt_failures.ts";
-import { type HostKey, keyOf, keyText } from "./host_key.ts";
+import { keyOf, keyText } from "./host_key.ts";
 import {
   BAD_REQUESTS,
   Hosts,
@@ -90,9 +90,7 @@ export class PenaltyTable {
   /** The last InvalidAccountID of PJSIP, and when it came, while nothing more was said of its request. */
   #unknownWaits = false;
   #unknownAt = 0;
-  #unknownHost: HostKey = 0;
-  #unknownSession = 0;
-  #unknownTransport: Transport = "";
+  readonly #unknownEvent = new SecurityEvent();
   #charge: Charge | undefined;
   /** Set to be told by {@linkcode PenaltyTable.lastCharge} what became of each event; costs time. */
   explain = false;
@@ -338,9 +336,11 @@ export class PenaltyTable {
    * what it costs. Only if it does not, this counts as a challenge; so it is kept until the next event.
    */
   #unknown(event: SecurityEvent, now: number): void {
-    this.#unknownHost = event.host;
-    this.#unknownSession = event.session;
-    this.#unknownTransport = event.transport;
+    const unknown = this.#unknownEvent;
+    unknown.service = "PJSIP";
+    unknown.host = event.host;
+    unknown.session = event.session;
+    unknown.transport = event.transport;
     this.#unknownAt = now;
     this.#unknownWaits = true;
     this.#explain("an unknown account: its challenge is charged", event);
@@ -348,14 +348,10 @@ export class PenaltyTable {
 
   #meetUnknown(event?: SecurityEvent): void {
     this.#unknownWaits = false;
-    if (event?.session === this.#unknownSession && event.host === this.#unknownHost) return;
+    const unknown = this.#unknownEvent;
+    if (event?.session === unknown.session && event.host === unknown.host) return;
     // Without patience the challenge would be charged once more, should it come after an event of somebody else.
     if (this.#ledger.policy.patienceMs === 0) return;
-    const unknown = new SecurityEvent();
-    unknown.service = "PJSIP";
-    unknown.host = this.#unknownHost;
-    unknown.session = this.#unknownSession;
-    unknown.transport = this.#unknownTransport;
     this.#challenged(unknown, this.#unknownAt);
   }
 
