@@ -41,11 +41,8 @@ export interface Block {
   readonly times: number;
 }
 
-/** What a person wants to see of a block. */
-export type BriefBlock = Pick<Block, "target" | "since" | "until" | "reason">;
-
 /** Compares for sorting: the oldest first, those of one moment by their targets. */
-export function byAge(a: BriefBlock, b: BriefBlock): number {
+export function byAge(a: Block, b: Block): number {
   return a.since - b.since || (a.target < b.target ? -1 : 1);
 }
 
@@ -176,8 +173,6 @@ export class BlockReader {
   /** Rows that were no blocks. */
   skipped = 0;
   readonly #texts = new Map<string, string>();
-  /** The text found last in each column. */
-  readonly #last = ["", "", "", ""];
 
   /**
    * Makes a block of a row.
@@ -205,10 +200,10 @@ export class BlockReader {
         target,
         since: boundedTime(since),
         until: until === null ? undefined : boundedTime(until),
-        reason: this.#shared(reason, 0, TEXT_MAX),
-        service: this.#shared(service, 1, NAME_MAX),
-        transport: this.#shared(transport, 2, NAME_MAX),
-        account: this.#shared(account, 3, TEXT_MAX),
+        reason: this.#shared(reason, TEXT_MAX),
+        service: this.#shared(service, NAME_MAX),
+        transport: this.#shared(transport, NAME_MAX),
+        account: this.#shared(account, TEXT_MAX),
         times: boundedTimes(times),
       };
     }
@@ -216,40 +211,8 @@ export class BlockReader {
     return undefined;
   }
 
-  /**
-   * Makes of a row what a person wants to see.
-   *
-   * @param into is changed: target, since, until and reason are those of the row
-   * @returns whether the row is a block; if not it is counted in `skipped`
-   */
-  readBrief(
-    target: unknown,
-    since: unknown,
-    until: unknown,
-    reason: unknown,
-    into: { -readonly [K in keyof BriefBlock]: BriefBlock[K] },
-  ): boolean {
-    if (
-      typeof target === "string" && isCanonical(target) && typeof since === "number" &&
-      (typeof until === "number" || until === null) && typeof reason === "string"
-    ) {
-      into.target = target;
-      into.since = boundedTime(since);
-      into.until = until === null ? undefined : boundedTime(until);
-      into.reason = this.#shared(reason, 0, TEXT_MAX);
-      return true;
-    }
-    this.skipped++;
-    return false;
-  }
-
-  /** One string for all equal ones: 50,000 blocks have a handful of services and reasons, and neighbours mostly the same. */
-  #shared(text: string, column: number, max: number): string {
-    const last = this.#last[column]!;
-    return text === last ? last : this.#last[column] = this.#find(text, max);
-  }
-
-  #find(text: string, max: number): string {
+  /** One string for all equal ones: 50,000 blocks have a handful of services and reasons. */
+  #shared(text: string, max: number): string {
     if (text === "") return text;
     const known = this.#texts.get(text);
     if (known !== undefined) return known;

@@ -17,7 +17,6 @@ import {
   BlockReader,
   boundedNew,
   boundedTime,
-  type BriefBlock,
   byAge,
   hasEnded,
   isCanonical,
@@ -30,7 +29,7 @@ import { fileKind, readImage } from "./recovery/image.ts";
 import { openImage } from "./recovery/salvage.ts";
 import { migrate, readSchemaState } from "./schema.ts";
 
-export { type Block, type BriefBlock, hasEnded, type NewBlock, type PastBlock } from "./block.ts";
+export { type Block, hasEnded, type NewBlock, type PastBlock } from "./block.ts";
 export { BlockDatabaseError, type DatabaseFault } from "./fault.ts";
 
 /**
@@ -122,9 +121,6 @@ export const ROW_MIN = -(2n ** 63n);
 /** So many of them after a row, in the order of the rows. */
 const ENTRY_PAGE = `SELECT json_group_array(target) AS target, json_group_array(until) AS until,
   CAST(max(row) AS TEXT) AS last, CAST(min(until) AS REAL) AS ends FROM (SELECT rowid AS row, target, until FROM block WHERE rowid > ? ORDER BY rowid LIMIT ?)`;
-
-/** Those of a {@linkcode BriefBlock}: the first ones. */
-const BRIEF_COLUMNS = COLUMNS.slice(0, 4);
 
 /** Blocks that one statement writes when there are many: in half of the time of one each. */
 const ROWS_PER_INSERT = 50;
@@ -319,33 +315,6 @@ export class BlockDatabase implements Disposable {
   all(): Block[] {
     // Rows come in the order of their making, which is almost this one.
     return this.#guarded(() => this.#read("block")).sort(byAge);
-  }
-
-  /**
-   * Visits all blocks, the oldest first, with no more than a person wants to see: a third of the time of
-   * {@linkcode BlockDatabase.all}.
-   *
-   * @param visit is called with each block; the object is used again for the next one
-   * @throws BlockDatabaseError if the file cannot be read
-   */
-  visit(visit: (block: BriefBlock) => void): void {
-    const columns = this.#guarded(() => this.#columns("block", BRIEF_COLUMNS)) as [
-      unknown[],
-      unknown[],
-      unknown[],
-      unknown[],
-    ];
-    const [targets, sinces, untils, reasons] = columns;
-    const order = orderByAge(targets, sinces);
-    const reader = new BlockReader();
-    const block = { target: "", since: 0, until: undefined, reason: "" };
-    for (let i = 0; i < targets.length; i++) {
-      const row = order === undefined ? i : order[i]!;
-      if (reader.readBrief(targets[row], sinces[row], untils[row], reasons[row], block)) {
-        visit(block);
-      }
-    }
-    this.#skipped = reader.skipped;
   }
 
   /**
@@ -925,19 +894,6 @@ function unopenedError(path: string, cause: unknown): BlockDatabaseError | undef
     if (error instanceof Deno.errors.NotFound) return missingError(path, cause);
   }
   return undefined;
-}
-
-/**
- * The rows in the order of {@linkcode byAge}; `undefined` if that is theirs already, as it is when nobody came back. Rows that
- * are no blocks may stand anywhere.
- */
-function orderByAge(targets: readonly unknown[], sinces: readonly unknown[]): number[] | undefined {
-  const [target, since] = [targets as string[], sinces as number[]];
-  const compare = (a: number, b: number) =>
-    since[a]! - since[b]! || (target[a]! < target[b]! ? -1 : 1);
-  let row = 1;
-  while (row < target.length && compare(row - 1, row) < 0) row++;
-  return row >= target.length ? undefined : Array.from(target.keys()).sort(compare);
 }
 
 /**
