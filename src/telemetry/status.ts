@@ -9,7 +9,8 @@ import type { Config } from "../config/config.ts";
 import type { Counters } from "./counters.ts";
 import type { ExemptTarget } from "../address/exempt.ts";
 import type { FirewallStatus } from "../firewall/firewall.ts";
-import { escapeText, formatLocalTime } from "../log.ts";
+import { formatLocalTime } from "../log.ts";
+import { escapeControls, escapeText } from "../text/escape.ts";
 import type { HostStatus, Tally } from "../penalties/penalty_table.ts";
 import { describeDuration, describeTally } from "../penalties/reason.ts";
 import { askStatus, RUN_FOLDER, StatusError, statusSocketPath } from "./status_socket.ts";
@@ -341,16 +342,10 @@ function blocksTable(blocks: readonly ShownBlock[], style: Style): string {
     block.target,
     formatLocalTime(Date.parse(block.since)),
     block.until === null ? "for ever" : formatLocalTime(Date.parse(block.until)),
-    plain(block.reason),
+    escapeControls(block.reason, REASON_CHARACTERS_MAX),
   ]);
   return "\n" + style.strong("Last blocks") + "\n" +
     formatTable([["host", "since", "until", "reason"], ...rows]);
-}
-
-/** Control characters become visible; quotes stay: the reason is escaped already. */
-function plain(text: string): string {
-  return escapeText(text, 2 * REASON_CHARACTERS_MAX).replace(/\\(["\\])/g, "$1")
-    .slice(0, REASON_CHARACTERS_MAX);
 }
 
 /**
