@@ -67,7 +67,6 @@ export {
   type Block,
   BlockDatabase,
   BlockDatabaseError,
-  type BriefBlock,
   type Changes,
   type DatabaseFault,
   type EntryPage,

@@ -236,13 +236,8 @@ async function listBlocks(config: Config, json: boolean): Promise<number> {
     print(text);
     text = "";
   };
-  if (json) {
-    for (const block of list.all()) if (!hasEnded(block, now)) add(formatBlockJson(block));
-  } else {
-    list.visit((block) => {
-      if (!hasEnded(block, now)) add(formatBlock(block));
-    });
-  }
+  const format = json ? formatBlockJson : formatBlock;
+  for (const block of list.all()) if (!hasEnded(block, now)) add(format(block));
   list.close();
   return print(text);
 }

@@ -6,7 +6,10 @@
  */
 
 import { fstatSync } from "node:fs";
+import { escapeControls } from "./text/escape.ts";
 import { LogQueue } from "./text/log_queue.ts";
+
+export { escapeText } from "./text/escape.ts";
 
 /** How important a line is, in ascending order. */
 export type LogLevel = "debug" | "info" | "warn" | "error";
@@ -51,9 +54,6 @@ export const MESSAGE_MAX = 8_192;
 /** Room for ` (N more in the last minute)` at the end of a message, in UTF-16 units. */
 const COUNT_MAX = 64;
 
-/** Longest text that {@linkcode escapeText} lets through unless told otherwise, in UTF-16 units. */
-export const ESCAPED_TEXT_MAX = 200;
-
 /** How long a cause is silent after a line of {@linkcode Log.limited}, in milliseconds. */
 export const LIMIT_WINDOW_MS = 60_000;
 
@@ -62,15 +62,6 @@ export const LIMITED_CAUSES_MAX = 256;
 
 /** The cause that stands for all causes beyond {@linkcode LIMITED_CAUSES_MAX}. */
 const OTHER_CAUSES = "";
-
-/**
- * Everything that must not reach a terminal or a log as it is: control characters (C0, DEL, C1),
- * invisible format characters (bidi overrides and marks, zero-width characters, tags, and what Unicode
- * keeps for more of them), line and paragraph separators, surrogates without a partner.
- */
-const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Default_Ignorable_Code_Point}]/u;
-
-const ELLIPSIS = "…";
 
 /** What is known of a cause whose window is open. */
 interface LimitedCause {
@@ -284,7 +275,7 @@ export class Log {
   #tellTrouble(reason: string): void {
     const message =
       `the log file ${this.#path} cannot be written (${
-        oneLine(reason)
+        escapeControls(reason, MESSAGE_MAX)
       }): lines are dropped until it can be ` +
       "written again, Ampere goes on with its work; make room or mend the file";
     this.#stderr.write("error", [message], this.#now());
@@ -369,7 +360,7 @@ class QueuedSink implements LineSink {
   write(level: LogLevel, messages: readonly string[], now: number): undefined {
     const stamp = this.#stamps ? `${formatLocalTime(now)} ` : "";
     this.#queue.push(
-      messages.map((message) => `${stamp}${level}: ${oneLine(message)}\n`),
+      messages.map((message) => `${stamp}${level}: ${escapeControls(message, MESSAGE_MAX)}\n`),
       (lost) => aboutLost(lost, stamp),
     );
   }
@@ -420,13 +411,15 @@ class Sink implements LineSink {
         this.#lost = 0;
       }
       let lines = "";
-      for (const message of messages) lines += `${stamp}${level}: ${oneLine(message)}\n`;
+      for (const message of messages) {
+        lines += `${stamp}${level}: ${escapeControls(message, MESSAGE_MAX)}\n`;
+      }
       this.#put(lines, (left) => missing = Math.min(missing, left));
       return undefined;
     } catch (error) {
       this.#lost += missing;
       if (lost > 0) return undefined;
-      return error instanceof Error ? oneLine(error.message) : "unknown reason";
+      return error instanceof Error ? escapeControls(error.message, MESSAGE_MAX) : "unknown reason";
     }
   }
 
@@ -449,32 +442,6 @@ class Sink implements LineSink {
       throw error;
     }
   }
-}
-
-/**
- * Makes any text safe between double quotes in one line of a log, so that it is plain where it ends
- * and what it was: control characters, line separators, invisible format characters (bidi overrides
- * among them) and lone surrogates become `\x1b`, `\u202e` or `\u{e0001}`; `\` and `"` get a `\` before
- * them. What is longer than `maxLength` ends in `…`.
- *
- * @param text Any text, for example an account name that a stranger sent.
- * @param maxLength Longest result in UTF-16 units, the ellipsis included; at least 1.
- * @returns The text in one line, without quotes around it. Neither an escape nor a character of two
- *   units is cut in the middle.
- *
- * @example
- * ```ts
- * import { escapeText } from "./log.ts";
- *
- * escapeText('a"b\r\nEvent: Shutdown'); // 'a\\"b\\x0d\\x0aEvent: Shutdown'
- * ```
- */
-export function escapeText(text: string, maxLength = ESCAPED_TEXT_MAX): string {
-  if (text.length <= maxLength && HARMLESS.test(text)) return text;
-  return build(text, maxLength, (character) => {
-    if (character === "\\" || character === '"') return `\\${character}`;
-    return UNSAFE.test(character) ? escapeOf(character) : character;
-  });
 }
 
 /**
@@ -510,39 +477,6 @@ function formatTime(epochMs: number): string {
 /** The byte at the end of a line. */
 const LINE_END = 0x0a;
 
-/** Printable ASCII without quotes and backslashes: most of what there is. */
-const HARMLESS = /^[ !#-[\]-~]*$/;
-
-/** A message without anything that could begin a second line or steer a terminal. */
-function oneLine(message: string, maxLength = MESSAGE_MAX): string {
-  if (message.length <= maxLength && !UNSAFE.test(message)) return message;
-  return build(
-    message,
-    maxLength,
-    (character) => UNSAFE.test(character) ? escapeOf(character) : character,
-  );
-}
-
-/** Joins the pieces for each character of a text, with an ellipsis if they become too long. */
-function build(text: string, maxLength: number, pieceOf: (character: string) => string): string {
-  const limit = Math.max(1, maxLength);
-  let result = "";
-  let lengthForEllipsis = 0; // of the longest part that leaves room for the ellipsis
-  for (const character of text) {
-    result += pieceOf(character);
-    if (result.length > limit) return result.slice(0, lengthForEllipsis) + ELLIPSIS;
-    if (result.length + ELLIPSIS.length <= limit) lengthForEllipsis = result.length;
-  }
-  return result;
-}
-
-/** The visible escape of one character. */
-function escapeOf(character: string): string {
-  const hex = character.codePointAt(0)!.toString(16);
-  if (hex.length <= 2) return `\\x${hex.padStart(2, "0")}`;
-  return hex.length <= 4 ? `\\u${hex.padStart(4, "0")}` : `\\u{${hex}}`;
-}
-
 /** The beginning of a text, so that what is kept of it does not hold on to all of it. */
 function cutText(text: string, maxLength: number): string {
   return text.length <= maxLength ? text : text.slice(0, maxLength);
@@ -552,7 +486,7 @@ function cutText(text: string, maxLength: number): string {
 function withCount(message: string, more: number): string {
   return more === 0
     ? message
-    : `${oneLine(message, MESSAGE_MAX - COUNT_MAX)} (${more} more in the last minute)`;
+    : `${escapeControls(message, MESSAGE_MAX - COUNT_MAX)} (${more} more in the last minute)`;
 }
 
 /** Standard error may be something that somebody reads, or does not. */

@@ -41,11 +41,8 @@ export interface Block {
   readonly times: number;
 }
 
-/** What a person wants to see of a block. */
-export type BriefBlock = Pick<Block, "target" | "since" | "until" | "reason">;
-
 /** Compares for sorting: the oldest first, those of one moment by their targets. */
-export function byAge(a: BriefBlock, b: BriefBlock): number {
+export function byAge(a: Block, b: Block): number {
   return a.since - b.since || (a.target < b.target ? -1 : 1);
 }
 
@@ -163,100 +160,25 @@ export function boundedTime(time: number): number {
   return Math.min(Math.max(Math.floor(time) || 0, 0), TIME_MAX);
 }
 
-function boundedTimes(times: number): number {
+/**
+ * A count of blocks within its bounds.
+ *
+ * @param times Any number.
+ * @returns A whole number from 1 to {@linkcode TIMES_MAX}.
+ */
+export function boundedTimes(times: number): number {
   return Math.min(Math.max(Math.floor(times) || 1, 1), TIMES_MAX);
 }
 
-function boundedText(text: string, max: number): string {
+/**
+ * A text that can be stored.
+ *
+ * @param text Any text.
+ * @param max Longest result in UTF-16 units.
+ * @returns Its beginning, without half characters.
+ */
+export function boundedText(text: string, max: number): string {
   return text.slice(0, max).toWellFormed();
-}
-
-/** Reads blocks from rows that may hold anything, and shares equal texts among them. */
-export class BlockReader {
-  /** Rows that were no blocks. */
-  skipped = 0;
-  readonly #texts = new Map<string, string>();
-  /** The text found last in each column. */
-  readonly #last = ["", "", "", ""];
-
-  /**
-   * Makes a block of a row.
-   *
-   * @param row target, since, until, reason, service, transport, account, times
-   * @returns the block, or undefined (and counted in `skipped`) when a value is not what it must be
-   */
-  read(row: readonly unknown[]): Block | undefined {
-    // By index: to take an array apart goes through an iterator, and most of this runs before it is optimized.
-    const target = row[0];
-    const since = row[1];
-    const until = row[2];
-    const reason = row[3];
-    const service = row[4];
-    const transport = row[5];
-    const account = row[6];
-    const times = row[7];
-    if (
-      typeof target === "string" && isCanonical(target) &&
-      typeof since === "number" && (typeof until === "number" || until === null) &&
-      typeof reason === "string" && typeof service === "string" &&
-      typeof transport === "string" && typeof account === "string" && typeof times === "number"
-    ) {
-      return {
-        target,
-        since: boundedTime(since),
-        until: until === null ? undefined : boundedTime(until),
-        reason: this.#shared(reason, 0, TEXT_MAX),
-        service: this.#shared(service, 1, NAME_MAX),
-        transport: this.#shared(transport, 2, NAME_MAX),
-        account: this.#shared(account, 3, TEXT_MAX),
-        times: boundedTimes(times),
-      };
-    }
-    this.skipped++;
-    return undefined;
-  }
-
-  /**
-   * Makes of a row what a person wants to see.
-   *
-   * @param into is changed: target, since, until and reason are those of the row
-   * @returns whether the row is a block; if not it is counted in `skipped`
-   */
-  readBrief(
-    target: unknown,
-    since: unknown,
-    until: unknown,
-    reason: unknown,
-    into: { -readonly [K in keyof BriefBlock]: BriefBlock[K] },
-  ): boolean {
-    if (
-      typeof target === "string" && isCanonical(target) && typeof since === "number" &&
-      (typeof until === "number" || until === null) && typeof reason === "string"
-    ) {
-      into.target = target;
-      into.since = boundedTime(since);
-      into.until = until === null ? undefined : boundedTime(until);
-      into.reason = this.#shared(reason, 0, TEXT_MAX);
-      return true;
-    }
-    this.skipped++;
-    return false;
-  }
-
-  /** One string for all equal ones: 50,000 blocks have a handful of services and reasons, and neighbours mostly the same. */
-  #shared(text: string, column: number, max: number): string {
-    const last = this.#last[column]!;
-    return text === last ? last : this.#last[column] = this.#find(text, max);
-  }
-
-  #find(text: string, max: number): string {
-    if (text === "") return text;
-    const known = this.#texts.get(text);
-    if (known !== undefined) return known;
-    const bounded = text.length > max ? boundedText(text, max) : text;
-    if (this.#texts.size < SHARED_TEXTS_MAX) this.#texts.set(text, bounded);
-    return bounded;
-  }
 }
 
 /** Almost every target is such an address, and a pattern needs no warming up: -l reads 50,000 of them only once. */
@@ -271,6 +193,3 @@ const CANONICAL_IPV4 =
 export function isCanonical(target: string): boolean {
   return CANONICAL_IPV4.test(target) || parseTarget(target) === target;
 }
-
-/** Most different texts that a {@linkcode BlockReader} remembers. */
-const SHARED_TEXTS_MAX = 4_096;

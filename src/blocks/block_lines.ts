@@ -5,8 +5,9 @@
  */
 
 import { parseTarget } from "../address/address.ts";
-import type { Block, BriefBlock, NewBlock } from "./database.ts";
-import { escapeText, formatLocalTime } from "../log.ts";
+import type { Block, NewBlock } from "./block.ts";
+import { formatLocalTime } from "../log.ts";
+import { escapeControls, escapeText } from "../text/escape.ts";
 
 /** Longest line that is read, in characters: an address, two dates and a reason fit several times. */
 export const LINE_CHARACTERS_MAX = 1_000;
@@ -28,11 +29,11 @@ const SET_BACK_MS = 26 * 3_600_000;
  * @param block the block
  * @returns the line without its end, without control characters
  */
-export function formatBlock(block: BriefBlock): string {
+export function formatBlock(block: Block): string {
   const { target, since, until, reason } = block;
-  const begin = `${PADDING[target.length] ?? ""} ${target} | since ${formatTime(since)}`;
+  const begin = ` ${target.padStart(TARGET_WIDTH)} | since ${formatTime(since)}`;
   const end = until === undefined ? " | for ever" : ` | until ${formatTime(until)}`;
-  return begin + end + reasonColumn(reason);
+  return begin + end + (reason === "" ? "" : ` | ${escapeControls(reason, REASON_CHARACTERS_MAX)}`);
 }
 
 function formatTime(ms: number): string {
@@ -44,36 +45,6 @@ function formatTime(ms: number): string {
   const two = (minutes: number) => String(minutes).padStart(2, "0");
   const size = Math.abs(west);
   return `${text} ${west > 0 ? "-" : "+"}${two(Math.floor(size / 60))}${two(size % 60)}`;
-}
-
-/** What stands before a target, by its length. */
-const PADDING = Array.from(
-  { length: TARGET_WIDTH },
-  (_, length) => " ".repeat(TARGET_WIDTH - length),
-);
-
-let lastReason = "";
-let lastColumn = "";
-
-/** The last column; blocks of a burst or an import have the same. */
-function reasonColumn(reason: string): string {
-  if (reason !== lastReason) {
-    lastReason = reason;
-    lastColumn = reason === "" ? "" : ` | ${plain(reason)}`;
-  }
-  return lastColumn;
-}
-
-/** Printable ASCII. */
-const HARMLESS = /^[ -~]*$/;
-
-/** Control characters become visible; backslashes and quotes stay: the reason is escaped already. */
-function plain(reason: string): string {
-  if (reason.length <= REASON_CHARACTERS_MAX && HARMLESS.test(reason)) return reason;
-  return escapeText(reason, 2 * REASON_CHARACTERS_MAX).replace(/\\(["\\])/g, "$1").slice(
-    0,
-    REASON_CHARACTERS_MAX,
-  );
 }
 
 /**

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { BlockList } from "./block_list.ts";
+import type { BlockList, ListChange } from "./block_list.ts";
 import { type Block, boundedNew, hasEnded, mergeBlock, type NewBlock } from "./block.ts";
 
 /** Where the stored blocks are read from; `BlockDatabase` is one. */
@@ -114,7 +114,7 @@ export class DryRunBlockList implements BlockList {
     return true;
   }
 
-  reload(): { added: string[]; removed: string[]; changed: string[] } {
+  reload(): ListChange {
     return { added: [], removed: [], changed: [] };
   }
 

@@ -46,7 +46,7 @@ export class BlockDatabaseError extends Error {
   readonly advice: string;
 
   /**
-   * See {@linkcode toBlockListError} for errors of SQLite and of the system.
+   * See {@linkcode toDatabaseError} for errors of SQLite and of the system.
    *
    * @param fault the kind of fault
    * @param path path of the database
@@ -133,7 +133,7 @@ export function faultOf(error: unknown): DatabaseFault {
  * @param path path of the database
  * @returns the error itself when it is one already
  */
-export function toBlockListError(error: unknown, path: string): BlockDatabaseError {
+export function toDatabaseError(error: unknown, path: string): BlockDatabaseError {
   if (error instanceof BlockDatabaseError) return error;
   const fault = faultOf(error);
   const detail = detailOf(error);
@@ -248,4 +248,72 @@ export function missingError(path: string, cause: unknown): BlockDatabaseError {
     `create it ("mkdir -p -m 750 ${folder}"), or correct \`database\` in ampere.cfg`,
     cause,
   );
+}
+
+/**
+ * The error about a file of Ampere 0.2.
+ *
+ * @param path Path of the database.
+ * @returns How to take its blocks over.
+ */
+export function berkeleyError(path: string): BlockDatabaseError {
+  return new BlockDatabaseError(
+    "foreign",
+    path,
+    `database ${path}: this is a Berkeley DB file, as Ampere 0.2 kept it, not an SQLite database`,
+    "nothing was changed in it. To take its blocks over: list them with the old program " +
+      '("ampere -l > blocks.txt"), set `database` in ampere.cfg to another path (the default is ' +
+      '/var/lib/ampere/ampere.db), and add them with this one ("ampere -a < blocks.txt")',
+  );
+}
+
+/**
+ * The error about a file that is no SQLite database.
+ *
+ * @param path Path of the database.
+ * @returns That the file was left as it is, and what to do.
+ */
+export function foreignError(path: string): BlockDatabaseError {
+  return new BlockDatabaseError(
+    "foreign",
+    path,
+    `database ${path}: this file is not an SQLite database`,
+    "nothing was changed in it; set `database` in ampere.cfg to another path. The blocks of another " +
+      'program are taken over with "ampere -a", one address a line',
+  );
+}
+
+/**
+ * The error about a path where no database can be opened whatever its rights are.
+ *
+ * @param path Path of the database.
+ * @param cause What was thrown.
+ * @returns Whether a folder or a file is missing, or the one stands where the other should be;
+ *   `undefined` if none of that is so.
+ */
+export function unopenedError(path: string, cause: unknown): BlockDatabaseError | undefined {
+  const folder = dirname(path);
+  try {
+    if (!Deno.statSync(folder).isDirectory) {
+      return new BlockDatabaseError(
+        "missing",
+        path,
+        `database ${path}: ${folder} is not a folder`,
+        "correct `database` in ampere.cfg",
+        cause,
+      );
+    }
+    if (Deno.statSync(path).isDirectory) {
+      return new BlockDatabaseError(
+        "denied",
+        path,
+        `database ${path}: this is a folder, not a file`,
+        `correct \`database\` in ampere.cfg, for example to ${path}/ampere.db`,
+        cause,
+      );
+    }
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return missingError(path, cause);
+  }
+  return undefined;
 }

@@ -6,13 +6,11 @@
 
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { BlockDatabaseError, faultOf, missingError, toBlockListError } from "./fault.ts";
+import { BlockDatabaseError, faultOf, missingError, toDatabaseError } from "./fault.ts";
+import { FILE_MODE, identityOf } from "./files.ts";
 
 /** How often the lock file may be exchanged under our hands, or be damaged, before that is an error. */
 const ATTEMPTS_MAX = 10;
-
-/** Rights of the lock file, as of the database: who may write it can keep the daemon from starting. */
-const FILE_MODE = 0o640;
 
 /** The right to be the daemon of a database; see {@linkcode lockDatabase}. */
 export class DatabaseLock implements Disposable {
@@ -67,6 +65,7 @@ export function lockDatabase(
     try {
       db = new DatabaseSync(lockPath, { timeout: 0 });
       const file = identityOf(lockPath);
+      // Who may write it can keep the daemon from starting.
       if (file !== undefined) Deno.chmodSync(lockPath, FILE_MODE);
       // In memory: a full disk must not hinder the daemon.
       db.exec("PRAGMA journal_mode = MEMORY");
@@ -89,9 +88,7 @@ export function lockDatabase(
           break;
         default:
           // SQLite says of a missing folder only that it is unable to open the file.
-          throw isMissing(dirname(path))
-            ? missingError(path, error)
-            : toBlockListError(error, path);
+          throw isMissing(dirname(path)) ? missingError(path, error) : toDatabaseError(error, path);
       }
     }
   }
@@ -141,15 +138,5 @@ function isMissing(folder: string): boolean {
     return false;
   } catch (error) {
     return error instanceof Deno.errors.NotFound;
-  }
-}
-
-/** Which file is at a path; undefined when there is none. */
-function identityOf(lockPath: string): string | undefined {
-  try {
-    const { dev, ino } = Deno.statSync(lockPath);
-    return `${dev} ${ino}`;
-  } catch {
-    return undefined;
   }
 }

@@ -5,7 +5,7 @@
  */
 
 import type { DatabaseSync } from "node:sqlite";
-import { BlockDatabaseError, toBlockListError } from "./fault.ts";
+import { BlockDatabaseError, toDatabaseError } from "./fault.ts";
 
 /** "Ampr": the mark of this program in byte 68 of the file (https://www.sqlite.org/fileformat.html, section 1.3). */
 export const APPLICATION_ID = 0x416d7072;
@@ -109,7 +109,7 @@ export function migrate(
     db.prepare("COMMIT").run();
   } catch (error) {
     if (db.isTransaction) db.exec("ROLLBACK");
-    throw toBlockListError(error, path);
+    throw toDatabaseError(error, path);
   }
 }
 

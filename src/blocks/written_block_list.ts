@@ -28,7 +28,8 @@ import {
   type PastBlock,
 } from "./block.ts";
 import { BackgroundSync } from "./background_sync.ts";
-import { type DatabaseFault, faultOf, toBlockListError } from "./fault.ts";
+import { type DatabaseFault, faultOf, toDatabaseError } from "./fault.ts";
+import { type DatabaseIdentity, databaseIdentityOf, identityOf, incarnationOf } from "./files.ts";
 import { readImage } from "./recovery/image.ts";
 import { DatabaseLock, lockDatabase } from "./lock.ts";
 import { BARE_REASON, type Salvage, salvageImage } from "./recovery/salvage.ts";
@@ -183,12 +184,6 @@ interface Trouble {
   nextTry: number;
 }
 
-/** Which files the open database consists of. */
-interface Identity {
-  readonly database: string;
-  readonly log: string | undefined;
-}
-
 /**
  * The list that the daemon works with. All reading is from memory.
  *
@@ -217,7 +212,7 @@ export class WrittenBlockList implements BlockList, Disposable {
   #forgetStandingBefore = 0;
   /** Open unless in trouble. */
   #list: BlockDatabase | undefined;
-  #identity: Identity | undefined;
+  #identity: DatabaseIdentity | undefined;
   #seenVersion: number | undefined;
   #trouble: Trouble | undefined;
   /** Earliest end among the blocks; no block ends before. */
@@ -763,7 +758,7 @@ export class WrittenBlockList implements BlockList, Disposable {
 
   #loadDespite(error: unknown, now: number): void {
     this.#unread = undefined;
-    const problem = toBlockListError(error, this.path);
+    const problem = toDatabaseError(error, this.path);
     if (problem.fault === "corrupt") return this.#loadDamaged(problem, now);
     if (!PASSING_FAULTS.has(problem.fault)) {
       this.#closeList();
@@ -834,7 +829,7 @@ export class WrittenBlockList implements BlockList, Disposable {
     });
     // The first read makes the write-ahead log, which belongs to the identity.
     this.#seenVersion = this.#list.dataVersion();
-    this.#identity = identityOf(this.path);
+    this.#identity = databaseIdentityOf(this.path);
     const birth = this.#list.birth();
     this.#bornAt ??= birth ?? now;
     this.#hasBirth = birth !== undefined;
@@ -857,7 +852,7 @@ export class WrittenBlockList implements BlockList, Disposable {
     if (this.#list === undefined || this.#identity === undefined) return false;
     let found;
     try {
-      found = identityOf(this.path);
+      found = databaseIdentityOf(this.path);
     } catch {
       return false; // Not to be seen now; the next write tells.
     }
@@ -867,7 +862,7 @@ export class WrittenBlockList implements BlockList, Disposable {
   /** Sees to it that the file at the path is open, and equal to the list but for what is owed. */
   #ensureOpen(now: number): void {
     if (this.#wasMoved()) {
-      const fresh = identityOf(this.path) === undefined;
+      const fresh = databaseIdentityOf(this.path) === undefined;
       this.#tell(
         "missing",
         `database ${this.path} was ${fresh ? "deleted" : "replaced"} while it was in use; ` +
@@ -898,11 +893,11 @@ export class WrittenBlockList implements BlockList, Disposable {
     this.#closeList();
     if (this.#identity === undefined) return;
     const { database, log } = this.#identity;
-    const isSame = fileIdentity(this.path) === database;
+    const isSame = identityOf(this.path) === database;
     // Only its log is another one: some of what was written is gone with the old one.
     if (isSame) this.#writtenTo = undefined;
     if (log === undefined || isSame) return;
-    if (fileIdentity(`${this.path}-wal`) !== log) return;
+    if (identityOf(`${this.path}-wal`) !== log) return;
     for (const part of ["-wal", "-shm"]) Deno.removeSync(this.path + part);
   }
 
@@ -1096,14 +1091,14 @@ export class WrittenBlockList implements BlockList, Disposable {
    * @returns whether it could be mended at once
    */
   #failed(error: unknown, now: number): boolean {
-    let problem = toBlockListError(error, this.path);
+    let problem = toDatabaseError(error, this.path);
     if (problem.fault === "corrupt" || this.#isOursOverwritten(problem)) {
       this.#tell("corrupt", `${problem.message}; it is set aside and written anew`, now);
       try {
         this.#replaceDamaged(now);
         return true;
       } catch (again) {
-        problem = toBlockListError(again, this.path);
+        problem = toDatabaseError(again, this.path);
       }
     }
     this.#tell(problem.fault, `${problem.message}; blocking goes on, ${problem.advice}`, now);
@@ -1129,7 +1124,7 @@ export class WrittenBlockList implements BlockList, Disposable {
   #isOursOverwritten(problem: BlockDatabaseError): boolean {
     if (problem.fault !== "foreign" || this.#identity === undefined) return false;
     try {
-      return identityOf(this.path)?.database === this.#identity.database;
+      return databaseIdentityOf(this.path)?.database === this.#identity.database;
     } catch {
       return false;
     }
@@ -1200,36 +1195,6 @@ function lockForDaemon(path: string): DatabaseLock {
   } catch (error) {
     if (PASSING_FAULTS.has(faultOf(error))) return new DatabaseLock(undefined);
     throw error;
-  }
-}
-
-/** @throws the system's error if the files cannot be looked at; undefined: there is no file */
-function identityOf(path: string): Identity | undefined {
-  const database = fileIdentity(path);
-  return database === undefined ? undefined : { database, log: fileIdentity(`${path}-wal`) };
-}
-
-function fileIdentity(path: string): string | undefined {
-  try {
-    const { dev, ino } = Deno.statSync(path);
-    return `${dev}:${ino}`;
-  } catch (error) {
-    if (faultOf(error) === "missing") return undefined;
-    throw error;
-  }
-}
-
-/**
- * Which file it is, also when nobody holds it open: then the number of a deleted one may soon be that of another.
- *
- * @returns `undefined` if that is not to be known
- */
-function incarnationOf(path: string): string | undefined {
-  try {
-    const { dev, ino, birthtime } = Deno.statSync(path);
-    return birthtime === null ? undefined : `${dev}:${ino}:${birthtime.getTime()}`;
-  } catch {
-    return undefined;
   }
 }
 

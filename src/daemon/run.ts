@@ -20,6 +20,8 @@ import { IptablesBackend } from "../firewall/iptables.ts";
 import type { Log } from "../log.ts";
 import { DryRunBlockList } from "../blocks/dry_run_block_list.ts";
 
+export { newestTimeOf } from "../blocks/database.ts";
+
 /**
  * Opens the list.
  *
@@ -54,16 +56,6 @@ export async function openList(
     log.warn(`${skipped} rows of ${config.database} are no blocks and were left out`);
   }
   return list;
-}
-
-/**
- * The newest time that the stored list knows.
- *
- * @param path the database
- * @returns milliseconds since 1970; `undefined` if it knows none
- */
-export function newestTimeOf(path: string): number | undefined {
-  return BlockDatabase.newestTimeOf(path);
 }
 
 function readStored(path: string): BlockDatabase | undefined {

@@ -9,9 +9,10 @@ import type { Config } from "../config/config.ts";
 import type { Counters } from "./counters.ts";
 import type { ExemptTarget } from "../address/exempt.ts";
 import type { FirewallStatus } from "../firewall/firewall.ts";
-import { escapeText, formatLocalTime } from "../log.ts";
+import { formatLocalTime } from "../log.ts";
 import type { HostStatus } from "../penalties/hosts.ts";
 import type { Tally } from "../penalties/offence.ts";
+import { escapeControls, escapeText } from "../text/escape.ts";
 import { describeDuration, describeTally } from "../penalties/reason.ts";
 import { askStatus, RUN_FOLDER, StatusError, statusSocketPath } from "./status_socket.ts";
 import { counted, formatTable, type Style, styleFor } from "../text/table.ts";
@@ -342,16 +343,10 @@ function blocksTable(blocks: readonly ShownBlock[], style: Style): string {
     block.target,
     formatLocalTime(Date.parse(block.since)),
     block.until === null ? "for ever" : formatLocalTime(Date.parse(block.until)),
-    plain(block.reason),
+    escapeControls(block.reason, REASON_CHARACTERS_MAX),
   ]);
   return "\n" + style.strong("Last blocks") + "\n" +
     formatTable([["host", "since", "until", "reason"], ...rows]);
-}
-
-/** Control characters become visible; quotes stay: the reason is escaped already. */
-function plain(text: string): string {
-  return escapeText(text, 2 * REASON_CHARACTERS_MAX).replace(/\\(["\\])/g, "$1")
-    .slice(0, REASON_CHARACTERS_MAX);
 }
 
 /**

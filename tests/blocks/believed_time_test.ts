@@ -6,7 +6,7 @@ import {
   SETS_MAX,
   SETTLE_MS,
 } from "../../src/blocks/believed_time.ts";
-import { BlockDatabase } from "../../src/blocks/database.ts";
+import { newestTimeOf } from "../../src/blocks/database.ts";
 import { DryRunBlockList } from "../../src/blocks/dry_run_block_list.ts";
 import { WrittenBlockList } from "../../src/blocks/written_block_list.ts";
 
@@ -70,13 +70,13 @@ Deno.test("believed time: a list that is opened a month too early keeps its bloc
       );
       list.saveStanding([["198.51.100.7", NEWEST + HOUR]], 0, NEWEST);
     }
-    const newest = BlockDatabase.newestTimeOf(path);
+    const newest = newestTimeOf(path);
     assert.equal(newest, NEWEST + HOUR);
     const { time } = at(NEWEST + 30 * DOUBT_MS, newest!);
     using list = WrittenBlockList.open(path, { now: time.now() });
     assert.deepEqual(list.removeEnded(time.now()), []);
     assert.equal(list.size, 1);
-    assert.equal(BlockDatabase.newestTimeOf(`${folder}/none.db`), undefined);
+    assert.equal(newestTimeOf(`${folder}/none.db`), undefined);
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }

@@ -26,7 +26,7 @@ import {
   WrittenBlockList,
   type WrittenOptions,
 } from "../../src/blocks/written_block_list.ts";
-import { address, block, NOW, withDatabase } from "../support/database_samples.ts";
+import { address, block, NOW, saveStanding, withDatabase } from "../support/database_samples.ts";
 
 const PAGE = 4_096;
 const PROGRAM = new URL("../support/database_process.ts", import.meta.url).pathname;
@@ -53,7 +53,7 @@ function blocks(count: number): NewBlock[] {
 function makeDatabase(path: string, count: number): Block[] {
   using list = BlockDatabase.open(path);
   list.add(blocks(count), NOW);
-  list.saveStanding([["192.0.2.200", NOW]], 0);
+  saveStanding(list, [["192.0.2.200", NOW]]);
   return list.all();
 }
 

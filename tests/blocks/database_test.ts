@@ -13,7 +13,14 @@ import {
 } from "../../src/blocks/database.ts";
 import { NAME_MAX, TEXT_MAX, TIME_MAX } from "../../src/blocks/block.ts";
 import { migrate, MIGRATIONS } from "../../src/blocks/schema.ts";
-import { address, block, NOW, withDatabase } from "../support/database_samples.ts";
+import {
+  address,
+  block,
+  NOW,
+  removeEnded,
+  saveStanding,
+  withDatabase,
+} from "../support/database_samples.ts";
 
 /** The original's file: a Berkeley DB B-tree with three addresses. */
 const BERKELEY = new URL("../testdata/filter.db", import.meta.url).pathname;
@@ -150,9 +157,9 @@ Deno.test("ended blocks go, are remembered, and count for the next block of the 
   await withDatabase((path) => {
     using list = BlockDatabase.open(path);
     list.add([block("192.0.2.1", { until: NOW + 10 }), block("192.0.2.2")], NOW);
-    assert.deepEqual(list.removeEnded(NOW + 9), []);
-    assert.deepEqual(list.removeEnded(NOW + 10).map((b) => b.target), ["192.0.2.1"]);
-    assert.deepEqual(list.removeEnded(NOW + 10), []);
+    assert.deepEqual(removeEnded(list, NOW + 9), []);
+    assert.deepEqual(removeEnded(list, NOW + 10).map((b) => b.target), ["192.0.2.1"]);
+    assert.deepEqual(removeEnded(list, NOW + 10), []);
     assert.deepEqual(list.targets(), ["192.0.2.2"]);
     assert.equal(list.timesOf("192.0.2.1"), 1);
     assert.equal(list.timesOf("192.0.2.2"), 1);
@@ -175,7 +182,7 @@ Deno.test("blocks that do not count make no later one longer, and count as one t
     const at = (time: number, counts?: boolean) =>
       list.add([block("192.0.2.1", { since: time, until: time + 10, counts })], time)[0];
     assert.deepEqual([at(NOW, false)?.times, at(NOW + 10, false)?.times], [1, 1]);
-    list.removeEnded(NOW + 20);
+    removeEnded(list, NOW + 20);
     assert.equal(at(NOW + 20, false)?.times, 1);
     assert.deepEqual([at(NOW + 30)?.times, at(NOW + 40, false)?.times], [2, 2]);
     assert.deepEqual(list.get("192.0.2.1"), {
@@ -189,7 +196,7 @@ Deno.test("removing says what was there and forgets how often it was blocked", a
   await withDatabase((path) => {
     using list = BlockDatabase.open(path);
     list.add([block("192.0.2.1", { until: NOW + 10 })], NOW);
-    list.removeEnded(NOW + 10);
+    removeEnded(list, NOW + 10);
     list.add([block("192.0.2.1"), block("192.0.2.2")], NOW + 20);
     assert.deepEqual(list.remove(["192.0.2.1", "192.0.2.7"]), ["192.0.2.1"]);
     assert.equal(list.timesOf("192.0.2.1"), 0);
@@ -211,7 +218,7 @@ Deno.test("history is bounded in age and in number", async () => {
     assert.equal(list.timesOf(address(10)), 1);
     const late = NOW + HISTORY_AGE_MAX_MS + 20;
     list.add([block("192.0.2.1", { until: late })], NOW);
-    list.removeEnded(late);
+    removeEnded(list, late);
     assert.equal(list.timesOf(address(19)), 0);
     assert.equal(list.timesOf(address(20)), 1);
   });
@@ -221,11 +228,12 @@ Deno.test("good standing is kept, the later login counts, old ones are forgotten
   await withDatabase((path) => {
     {
       using list = BlockDatabase.open(path);
-      list.saveStanding(
+      saveStanding(
+        list,
         [["192.0.2.1", NOW], ["2001:db8::1", NOW + 5], ["192.0.2.3", NOW - 9]],
         NOW - 5,
       );
-      list.saveStanding([["192.0.2.1", NOW - 1]], 0);
+      saveStanding(list, [["192.0.2.1", NOW - 1]], 0);
     }
     using list = BlockDatabase.open(path);
     assert.deepEqual([...list.standing()].sort(), [["192.0.2.1", NOW], ["2001:db8::1", NOW + 5]]);
@@ -233,7 +241,7 @@ Deno.test("good standing is kept, the later login counts, old ones are forgotten
       { length: STANDING_ROWS_MAX },
       (_, n) => [address(n), NOW + 10 + n] as const,
     );
-    list.saveStanding(many, 0);
+    saveStanding(list, many, 0);
     assert.equal(list.standing().size, STANDING_ROWS_MAX);
     assert.equal(list.standing().has("192.0.2.1"), false);
   });
@@ -299,7 +307,7 @@ Deno.test("rows that are no blocks are skipped and counted, the others are read"
     {
       using list = BlockDatabase.open(path);
       list.add([block("192.0.2.1"), block("192.0.2.2")], NOW);
-      list.saveStanding([["192.0.2.3", NOW]], 0);
+      saveStanding(list, [["192.0.2.3", NOW]], 0);
     }
     const insert = (target: string, since: string, account = "'a'") =>
       `INSERT INTO block VALUES (${target}, ${since}, NULL, 'r', 's', 't', ${account}, 1);`;
@@ -583,7 +591,7 @@ Deno.test("any sequence of calls gives what a plain model gives", async () => {
               past.set(name, b.times);
             }
             assert.deepEqual(
-              list.removeEnded(now).map((b) => b.target).sort(),
+              removeEnded(list, now).map((b) => b.target).sort(),
               ended.map(([name]) => name).sort(),
             );
           } else {

@@ -11,7 +11,7 @@ import { Foresight } from "../../src/firewall/foresight.ts";
 import { IpsetBackend } from "../../src/firewall/ipset.ts";
 import { IptablesBackend } from "../../src/firewall/iptables.ts";
 import { Log } from "../../src/log.ts";
-import { address, block, withDatabase } from "../support/database_samples.ts";
+import { address, block, removeEnded, withDatabase } from "../support/database_samples.ts";
 import { inNamespace, sh, until } from "../support/namespace.ts";
 
 const HOST = "192.0.2.1";
@@ -77,7 +77,7 @@ inNamespace(import.meta.url, () => {
   for (const backend of ["iptables", "ipset"] as const) {
     Deno.test(`${backend}: a block that others renew while the list is read is not lost`, async () => {
       const { list, kernel } = await start(backend, undefined, (other) => {
-        other.removeEnded(Date.now() + 10);
+        removeEnded(other, Date.now() + 10);
         other.add([block(HOST), block(LATER)], Date.now());
         other.remove([address(5)]);
       });

@@ -12,6 +12,7 @@ import {
   type NewBlock,
 } from "../../src/blocks/database.ts";
 import { WrittenBlockList } from "../../src/blocks/written_block_list.ts";
+import { saveStanding } from "../support/database_samples.ts";
 import type { Dice } from "./dice.ts";
 import { Disk, type DiskFault, withDisks } from "./database.ts";
 
@@ -235,7 +236,7 @@ export class SqliteStore implements Store {
 
   remember(address: string, at: number): void {
     using list = BlockDatabase.open(this.#path);
-    list.saveStanding([[address, at]], 0);
+    saveStanding(list, [[address, at]]);
   }
 
   read(): Stored {

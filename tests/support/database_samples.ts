@@ -1,6 +1,7 @@
 /** What the tests of the block list share. */
 
-import type { NewBlock } from "../../src/blocks/database.ts";
+import { type Block, hasEnded, type NewBlock } from "../../src/blocks/block.ts";
+import type { BlockDatabase, Changes } from "../../src/blocks/database.ts";
 
 export const NOW = 1_700_000_000_000;
 
@@ -30,4 +31,29 @@ export function block(target: string, more: Partial<NewBlock> = {}): NewBlock {
 /** The n-th of 16 million different addresses. */
 export function address(n: number): string {
   return `20.${n >> 16 & 255}.${n >> 8 & 255}.${n & 255}`;
+}
+
+const NO_CHANGES: Changes = {
+  put: [],
+  ended: [],
+  gone: [],
+  standing: [],
+  forgetStandingBefore: 0,
+};
+
+/** Takes out the blocks whose end has come, as the daemon does. */
+export function removeEnded(list: BlockDatabase, now: number): Block[] {
+  const blocks = list.all().filter((block) => hasEnded(block, now));
+  const ended = blocks.map(({ target, times, until }) => ({ target, times, ended: until ?? now }));
+  list.save({ ...NO_CHANGES, ended }, now);
+  return blocks;
+}
+
+/** Keeps logins, as the daemon does. */
+export function saveStanding(
+  list: BlockDatabase,
+  standing: Changes["standing"],
+  forgetStandingBefore = 0,
+): void {
+  list.save({ ...NO_CHANGES, standing, forgetStandingBefore });
 }

@@ -11,7 +11,8 @@
 
 import { DatabaseSync } from "node:sqlite";
 import { parseTarget } from "../../address/address.ts";
-import { type Block, BlockReader, boundedTime, type PastBlock, TIMES_MAX } from "../block.ts";
+import { type Block, boundedTime, type PastBlock, TIMES_MAX } from "../block.ts";
+import { BlockReader } from "../rows.ts";
 import { HEADER_BYTES, PAGE_BYTES, pageSizeOf } from "./image.ts";
 
 /** Reason of a block of which only the target could be saved. */

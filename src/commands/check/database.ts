@@ -7,7 +7,7 @@
 
 import { dirname } from "node:path";
 import { BlockDatabase, BlockDatabaseError } from "../../blocks/database.ts";
-import { toBlockListError } from "../../blocks/fault.ts";
+import { toDatabaseError } from "../../blocks/fault.ts";
 import type { Config } from "../../config/config.ts";
 import { counted } from "../../text/table.ts";
 import { type Finding, ok, problem } from "./finding.ts";
@@ -34,7 +34,7 @@ export function checkDatabase(config: Config): Finding {
         : `${path} holds ${counted(blocks, "block")} and can be written`,
     );
   } catch (error) {
-    const { message, advice } = toBlockListError(error, path);
+    const { message, advice } = toDatabaseError(error, path);
     return problem(ABOUT, message.replace(/^database /, ""), advice);
   }
 }

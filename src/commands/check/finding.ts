@@ -4,7 +4,7 @@
  * @module
  */
 
-import { escapeText } from "../../log.ts";
+import { escapeControls } from "../../text/escape.ts";
 import { PLAIN, type Style } from "../../text/table.ts";
 
 /** How bad it is: `problem` = Ampere cannot protect so, `warning` = it can, but a person should look. */
@@ -52,12 +52,9 @@ export function formatFinding(finding: Finding, style: Style = PLAIN): string {
   const { level, about, message, mend } = finding;
   const paint = { ok: style.good, warning: style.doubtful, problem: style.bad }[level];
   const line = `${paint(level.padEnd(LEVEL_WIDTH))}  ${about.padEnd(ABOUT_WIDTH)}  ${
-    safe(message)
+    escapeControls(message, TEXT_MAX)
   }\n`;
-  return mend === "" ? line : `${line}${" ".repeat(LEVEL_WIDTH)}  mend: ${safe(mend)}\n`;
-}
-
-/** Control characters become visible; quotes and backslashes belong to commands and stay. */
-function safe(text: string): string {
-  return escapeText(text, 2 * TEXT_MAX).replace(/\\(["\\])/g, "$1").slice(0, TEXT_MAX);
+  return mend === ""
+    ? line
+    : `${line}${" ".repeat(LEVEL_WIDTH)}  mend: ${escapeControls(mend, TEXT_MAX)}\n`;
 }
