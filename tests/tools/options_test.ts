@@ -12,7 +12,7 @@ const WRONG: Readonly<Record<string, readonly string[]>> = {
   "tools/package.ts": ["--nonsense"],
   "bench/bench.ts": ["--nonsense", "nonsense"],
   "tests/fuzz/fuzz.ts": ["--nonsense", "--seed=x", "--target=nonsense", "--inputs=0"],
-  "tests/simulation/simulate.ts": ["--nonsense", "--seeds=1.5", "--seed=x", "--jobs=0"],
+  "tests/simulation/simulate.ts": ["--nonsense", "--seeds=1.5", "--seed=x", "--from=x", "--jobs=0"],
   "tests/soak/soak.ts": ["--nonsense", "--seconds=0", "--backend=nonsense", "--rate="],
   "tests/soak/feeder.ts": ["--nonsense", "--port=x"],
 };
