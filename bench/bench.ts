@@ -3,9 +3,9 @@
  *
  * ```sh
  * deno task bench                     # all, less than 5 minutes; needs root
- * deno task bench reader restart      # some of: reader memory single burst restart commands packets
- * deno task bench --write             # all, and writes docs/benchmark.svg and the table in bench/README.md
- * deno task bench --executable=PATH   # with an executable that is there; it must be allowed to write /tmp
+ * deno task bench reader restart      # some: reader memory single burst restart commands packets
+ * deno task bench --write             # all; writes docs/benchmark.svg and bench/README.md's table
+ * deno task bench --executable=PATH   # with an executable that is there, allowed to write /tmp
  * ```
  *
  * Everything runs in a network namespace of its own, so the machine's firewall is not touched.
@@ -80,7 +80,10 @@ const STORED = [1_000, 10_000, 25_000, 50_000] as const;
 const PACKET_BLOCKS = [0, 1_000, 5_000, 10_000, 25_000, 50_000] as const;
 /** Bounds for one attacker, in milliseconds. */
 const SINGLE_MS = { median: 4, p99: 10 } as const;
-/** With thousands of rules most of the time is that of iptables: the bounds are what the original needs. */
+/**
+ * With thousands of rules most of the time is that of iptables: the bounds are what the original
+ * needs.
+ */
 const ORIGINAL_FULL_CHAIN_MS = { median: 10.3, p99: 18.4 } as const;
 /** How often what takes a part of a second is measured; the median counts. */
 const REPETITIONS = 3;

@@ -13,15 +13,20 @@ import { Ampere, type AmpereOptions, type BackendName, pause, until } from "./pr
 import { areaBelow } from "./statistics.ts";
 
 /** Hosts below this index are stored before, those from it on attack. */
-export const ATTACKERS_FROM = 100_000;
+const ATTACKERS_FROM = 100_000;
 
 /** Attempts that a host has, by default. */
 const LOYALTY = 3;
 
-/** Between two attackers that come one after the other, in milliseconds: the daemon is idle again. */
+/**
+ * Between two attackers that come one after the other, in milliseconds: the daemon is idle again.
+ */
 const GAP_MS = 8;
 
-/** Hosts of a burst whose packets are looked at. All others are counted in the kernel's list afterwards. */
+/**
+ * Hosts of a burst whose packets are looked at. All others are counted in the kernel's list
+ * afterwards.
+ */
 const PROBED = 16;
 
 /** The last attempt of each host, after Ampere has seen all others. */
@@ -42,7 +47,8 @@ async function prepareAttack(
 }
 
 /**
- * The times from an event's first byte to the kernel refusing the host's packets, one attacker after the other.
+ * The times from an event's first byte to the kernel refusing the host's packets, one attacker
+ * after the other.
  *
  * @param count how many attackers
  * @param service whose events tell of them
@@ -81,7 +87,10 @@ async function settled(backend: BackendName, stored: number): Promise<void> {
   await until("the blocks of the start", () => blockedCount(backend) >= stored ? true : undefined);
 }
 
-/** The same by one `iptables` process for each attacker and nothing else, on a chain with `stored` rules. */
+/**
+ * The same by one `iptables` process for each attacker and nothing else, on a chain with `stored`
+ * rules.
+ */
 export function measureSingleProcesses(
   probe: PacketProbe,
   count: number,
@@ -105,7 +114,8 @@ export function measureSingleProcesses(
 /**
  * Many attackers go too far together.
  *
- * @returns seconds from the first byte of the first last attempt until all are in the database and in the kernel
+ * @returns seconds from the first byte of the first last attempt until all are in the database and
+ *   in the kernel
  */
 export async function measureBurst(
   manager: Manager,
@@ -129,7 +139,8 @@ export async function measureBurst(
     const sent = ampere.connection.send(attack);
     await pause(0);
     let end = waitUntilBlocked(probe, probed, 500);
-    // Blocks are written before they are ordered, so this is true at the first look, or the claim is wrong.
+    // Blocks are written before they are ordered, so this is true at the first look, or the claim
+    // is wrong.
     while (storedCount(folder) < count) end = performance.now();
     await sent;
     const there = blockedCount(backend);

@@ -1,5 +1,6 @@
 /**
- * What Asterisk would send: real recordings looped with fresh hosts and sessions, and made-up attackers.
+ * What Asterisk would send: real recordings looped with fresh hosts and sessions, and made-up
+ * attackers.
  *
  * @module
  */
@@ -11,7 +12,7 @@ const FIRST_OCTET = 100;
 const OCTETS = 256 - FIRST_OCTET;
 
 /** How many different hosts {@linkcode hostAddress} knows. */
-export const HOSTS_MAX = OCTETS ** 3;
+const HOSTS_MAX = OCTETS ** 3;
 
 /**
  * A host's address, always 14 characters long so that it can be put in the place of another.
@@ -165,7 +166,10 @@ export function wrongSipPassword(host: string): string {
   });
 }
 
-/** Challenges that were sent to hosts which each asked once, as a flood of forged UDP packets makes them. */
+/**
+ * Challenges that were sent to hosts which each asked once, as a flood of forged UDP packets makes
+ * them.
+ */
 export function challenges(first: number, count: number): Uint8Array<ArrayBuffer> {
   let text = "";
   for (let i = first; i < first + count; i++) {

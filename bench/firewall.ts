@@ -7,7 +7,10 @@
 import { type PacketProbe, sleepBlocking } from "./native.ts";
 import { type BackendName, CHAIN, must } from "./process.ts";
 
-/** Between two packets of a probe, in microseconds: the error of a measured time, and what it leaves of a core. */
+/**
+ * Between two packets of a probe, in microseconds: the error of a measured time, and what it leaves
+ * of a core.
+ */
 const PROBE_EVERY_US = 50;
 
 /** How long a rule may take to appear, in milliseconds. */

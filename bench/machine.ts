@@ -11,8 +11,9 @@ const ADDITIONS = 20_000_000;
 const LOOKS = 5;
 
 /**
- * How many additions that need each other one core does in a second: its clock rate, less what other guests of the same
- * hardware take of it. A figure of another day, or of another machine, can be compared only with this beside it.
+ * How many additions that need each other one core does in a second: its clock rate, less what
+ * other guests of the same hardware take of it. A figure of another day, or of another machine, can
+ * be compared only with this beside it.
  */
 export function additionsPerSecond(): number {
   let quickest = Infinity;

@@ -1,5 +1,6 @@
 /**
- * The side of Asterisk: a manager interface that lets everybody in and sends what the bench wants sent.
+ * The side of Asterisk: a manager interface that lets everybody in and sends what the bench wants
+ * sent.
  *
  * @module
  */

@@ -1,6 +1,7 @@
 /**
- * UDP sockets and short sleeps by calls of the C library, because a packet probe has to take microseconds: the answer must
- * be there when the call returns, not in a later turn of the event loop. Linux on x86-64 or arm64 only.
+ * UDP sockets and short sleeps by calls of the C library, because a packet probe has to take
+ * microseconds: the answer must be there when the call returns, not in a later turn of the event
+ * loop. Linux on x86-64 or arm64 only.
  *
  * @module
  */
@@ -60,8 +61,9 @@ function openUdp(address: string): number {
 }
 
 /**
- * Tells whether packets of a host still arrive, by sending one. A packet over the loopback interface goes through INPUT
- * within the call that sends it, so the answer is known when the call returns, and it is the kernel's own.
+ * Tells whether packets of a host still arrive, by sending one. A packet over the loopback
+ * interface goes through INPUT within the call that sends it, so the answer is known when the call
+ * returns, and it is the kernel's own.
  */
 export class PacketProbe implements Disposable {
   readonly #receiver: number;
@@ -77,7 +79,9 @@ export class PacketProbe implements Disposable {
     this.#port = new DataView(name.buffer).getUint16(2);
   }
 
-  /** Makes a sender for a host, so that the first {@linkcode PacketProbe.passes} does not need to. */
+  /**
+   * Makes a sender for a host, so that the first {@linkcode PacketProbe.passes} does not need to.
+   */
   prepare(host: string): number {
     let sender = this.#senders.get(host);
     if (sender === undefined) {
@@ -98,7 +102,10 @@ export class PacketProbe implements Disposable {
     return libc.recv(this.#receiver, this.#packet, 1n, MSG_DONTWAIT) === 1;
   }
 
-  /** Sends and receives many packets of a host that is not blocked; the time of one, in microseconds. */
+  /**
+   * Sends and receives many packets of a host that is not blocked; the time of one, in
+   * microseconds.
+   */
   microsecondsPerPacket(host: string, packets: number): number {
     const sender = this.prepare(host);
     const packet = this.#packet;

@@ -12,7 +12,7 @@ export interface Series {
 }
 
 /** One chart. */
-export interface Chart {
+interface Chart {
   readonly title: string;
   readonly xLabel: string;
   readonly series: readonly Series[];

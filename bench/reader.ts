@@ -134,7 +134,8 @@ export async function measureCollections(
   await send(ampere.connection, options.feed, loops);
   await counted(ampere, loops * options.feed.events);
   await ampere.stop();
-  // For example: [1234:0x55]  345 ms: Scavenge 22.1 (24.5) -> 21.3 (25.5) MB, pooled: 0 MB, 0.53 / 0.00 ms
+  // For example: [1234:0x55] 345 ms: Scavenge 22.1 (24.5) -> 21.3 (25.5) MB, pooled: 0 MB, 0.53 /
+  // 0.00 ms
   const stops = [...(await output).matchAll(/MB, .*?([\d.]+) \/ [\d.]+ ms/g)].map((m) =>
     Number(m[1])
   );
@@ -143,7 +144,7 @@ export async function measureCollections(
 }
 
 /** Resident memory, in MiB. */
-export interface MemoryResult {
+interface MemoryResult {
   readonly idle: number;
   /** After so many forged hosts had sent one packet each. */
   readonly afterFlood: number;

@@ -22,7 +22,10 @@ import {
 /** Stored hosts whose packets are looked at; all others are counted afterwards. */
 const PROBED = 16;
 
-/** Between two looks while thousands of rules are made, in microseconds: each packet is compared with all that are there. */
+/**
+ * Between two looks while thousands of rules are made, in microseconds: each packet is compared
+ * with all that are there.
+ */
 const PROBE_EVERY_US = 3_000;
 
 /** The hosts that {@linkcode fillChain} and the stored lists hold. */
@@ -55,7 +58,8 @@ export function fillSet(hosts: number): void {
 }
 
 /**
- * What the firewall's own program needs for so many hosts, when it is given all of them at once: less is not possible.
+ * What the firewall's own program needs for so many hosts, when it is given all of them at once:
+ * less is not possible.
  *
  * @returns seconds
  */

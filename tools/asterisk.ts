@@ -1,13 +1,14 @@
 /**
- * Gets real Asterisk servers for the tests in `tests/live`: the file systems of two Debian releases, with Asterisk installed.
+ * Gets real Asterisk servers for the tests in `tests/live`: the file systems of two Debian
+ * releases, with Asterisk installed.
  *
  * ```sh
  * deno task asterisk                     # into $AMPERE_ASTERISK, or /var/cache/ampere-asterisk
  * deno task asterisk --dir=/srv/asterisk # elsewhere; tell the tests by AMPERE_ASTERISK
  * ```
  *
- * What is there already stays. A file system has its name only when it is complete, so whoever finds one may use it. Nothing is
- * started or installed on this machine itself.
+ * What is there already stays. A file system has its name only when it is complete, so whoever
+ * finds one may use it. Nothing is started or installed on this machine itself.
  *
  * @module
  */
@@ -62,7 +63,7 @@ export class AsteriskError extends Error {
 }
 
 /** Where the file systems of the servers are. */
-export function serversFolder(): string {
+function serversFolder(): string {
   return Deno.env.get("AMPERE_ASTERISK") || DEFAULT_FOLDER;
 }
 
@@ -113,13 +114,15 @@ export async function provide(
 
 async function bootstrap({ suite }: Server, stage: string, debootstrap: string): Promise<void> {
   const log = `${stage}.log`;
-  // In a mount namespace of its own it leaves no mount behind, and in a process namespace no process, however it ends.
+  // In a mount namespace of its own it leaves no mount behind, and in a process namespace no
+  // process, however it ends.
   const namespaces = ["--mount", "--pid", "--fork", "--mount-proc", "--kill-child"];
   const command = [debootstrap, "--variant=minbase", "--include=asterisk", suite, stage];
   try {
     const { code, signal } = await new Deno.Command("unshare", {
       args: [...namespaces, "sh", "-c", 'log=$1; shift; "$@" >"$log" 2>&1', "sh", log, ...command],
-      // With LC_ALL unset, Perl in the new system does not complain about locales that are not there.
+      // With LC_ALL unset, Perl in the new system does not complain about locales that are not
+      // there.
       env: { DEBIAN_FRONTEND: "noninteractive", LC_ALL: "C" },
       stdin: "null",
       signal: AbortSignal.timeout(LIMIT_MS),

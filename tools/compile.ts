@@ -8,9 +8,9 @@
  * deno task compile -- --denort=npm                # see denort.ts
  * ```
  *
- * The same sources, options and runtime give the same bytes on every machine: the modules are compiled
- * from a copy whose files all bear the date of the release (or `SOURCE_DATE_EPOCH`), because
- * `deno compile` writes the dates of the files into the executable.
+ * The same sources, options and runtime give the same bytes on every machine: the modules are
+ * compiled from a copy whose files all bear the date of the release (or `SOURCE_DATE_EPOCH`),
+ * because `deno compile` writes the dates of the files into the executable.
  *
  * @module
  */
@@ -35,7 +35,10 @@ const RESOLVER_FILES = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"] 
 /** Read and write: the block list, the log, the socket of `--status`. */
 const STATE_FOLDERS = ["/var/lib/ampere", "/var/log", "/run/ampere"] as const;
 
-/** The runtime is a download of about 40 MB; a server that is silent for longer counts as out of reach. */
+/**
+ * The runtime is a download of about 40 MB; a server that is silent for longer counts as out of
+ * reach.
+ */
 const COMPILE_LIMIT_MS = 240_000;
 
 const USAGE =
@@ -49,7 +52,7 @@ const USAGE =
 `;
 
 /** Where the runtime comes from. */
-export type DenortSource = "auto" | "deno" | "npm";
+type DenortSource = "auto" | "deno" | "npm";
 
 /** What is to be compiled, and how. */
 export interface CompileOptions {
@@ -65,7 +68,7 @@ export interface CompileOptions {
 }
 
 /** What came of it. */
-export interface Compiled {
+interface Compiled {
   /** The permission flags in effect. */
   readonly permissions: readonly string[];
   /** The runtime inside, for people. */
@@ -81,8 +84,8 @@ export class CompileError extends Error {
 
 /**
  * The permissions of the executable, as flags of `deno compile`. There is no `--allow-env`, no
- * `--allow-ffi` and no `--allow-all`; `--no-prompt` makes a denied access an error instead of a question
- * to whoever sits at the terminal.
+ * `--allow-ffi` and no `--allow-all`; `--no-prompt` makes a denied access an error instead of a
+ * question to whoever sits at the terminal.
  *
  * - run: the firewall commands, by name; Deno looks them up in `PATH` when the program starts.
  * - net: the hosts are the administrator's choice (`host`, `metrics`, `webhook`).
@@ -105,11 +108,11 @@ export function permissionFlags(allowPaths: readonly string[] = []): string[] {
 }
 
 /**
- * How V8 collects garbage: the heap may grow by half before it does, not to four times, and what is young
- * has 8 MiB. Most of what there is in a flood of forged addresses dies young. It does not begin before there
- * are 32 MiB, so that a long list is read without (an idle Ampere has 10). And without the compiler in the
- * middle (Maglev): what runs long enough to matter is compiled by the best one all the same, and 4 MB of
- * code stay out of memory.
+ * How V8 collects garbage: the heap may grow by half before it does, not to four times, and what is
+ * young has 8 MiB. Most of what there is in a flood of forged addresses dies young. It does not
+ * begin before there are 32 MiB, so that a long list is read without (an idle Ampere has 10). And
+ * without the compiler in the middle (Maglev): what runs long enough to matter is compiled by the
+ * best one all the same, and 4 MB of code stay out of memory.
  */
 export const V8_FLAGS =
   "--heap-growing-percent=60,--max-semi-space-size=8,--initial-heap-size=32,--no-maglev";
@@ -117,13 +120,13 @@ export const V8_FLAGS =
 /**
  * The other flags of `deno compile`.
  *
- * - Nothing foreign is inside: no npm package, no remote module. With `--cached-only` even the default
- *   list of hosts that a program may import from is left out of the executable.
- * - `--quiet` goes into the executable: without it every command would begin with two words of Deno about
- *   an ipset that is not installed and not needed.
+ * - Nothing foreign is inside: no npm package, no remote module. With `--cached-only` even the
+ *   default list of hosts that a program may import from is left out of the executable.
+ * - `--quiet` goes into the executable: without it every command would begin with two words of Deno
+ *   about an ipset that is not installed and not needed.
  * - `--no-code-cache` is for security, not for size: with the cache the program would, beside its
- *   permissions, write and next time trust /tmp/deno-compile-ampere.cache, where any local user can put
- *   a file first. Each start takes 3 to 5 ms longer for that.
+ *   permissions, write and next time trust /tmp/deno-compile-ampere.cache, where any local user can
+ *   put a file first. Each start takes 3 to 5 ms longer for that.
  */
 const BUILD_FLAGS = [
   "--no-npm",
@@ -160,7 +163,9 @@ export async function compile(options: CompileOptions): Promise<Compiled> {
 
 type Origin = Pick<Compiled, "runtime" | "fallbackReason">;
 
-/** Runs `deno compile`, with denort from the npm registry if asked for or if there is no other way. */
+/**
+ * Runs `deno compile`, with denort from the npm registry if asked for or if there is no other way.
+ */
 async function compileWithRuntime(
   args: string[],
   folder: string,

@@ -1,14 +1,15 @@
 /**
- * Shows Ampere at work: a recording of a real Asterisk is told over TCP, as Asterisk would, and the program does what it does on
- * a PBX, with a configuration and a database that are thrown away.
+ * Shows Ampere at work: a recording of a real Asterisk is told over TCP, as Asterisk would, and the
+ * program does what it does on a PBX, with a configuration and a database that are thrown away.
  *
  * ```sh
  * deno task demo                   # 20 attackers and 6 phones
  * deno task demo pjsip-udp-flood   # another recording of tests/testdata/recordings
  * ```
  *
- * Where a network namespace can be made, it works there with the real iptables. Elsewhere it only says what it would do.
- * Exit code 1 when somebody was blocked who should not be, or the other way round.
+ * Where a network namespace can be made, it works there with the real iptables. Elsewhere it only
+ * says what it would do. Exit code 1 when somebody was blocked who should not be, or the other way
+ * round.
  *
  * @module
  */
@@ -34,7 +35,10 @@ const FAMILIES = ["iptables", "ip6tables"] as const;
 /** Attempts that a stranger has: the default. */
 const LOYALTY = 3;
 
-/** How long a challenge may stay unanswered, in seconds; the default is 5, for which nobody wants to wait here. */
+/**
+ * How long a challenge may stay unanswered, in seconds; the default is 5, for which nobody wants to
+ * wait here.
+ */
 const PATIENCE_S = 1;
 
 /** How long the telling takes at most, in milliseconds. */
@@ -187,7 +191,9 @@ async function follow(
   await telling;
 }
 
-/** Sends message by message, as Asterisk writes them, in the recorded order and rhythm but faster. */
+/**
+ * Sends message by message, as Asterisk writes them, in the recorded order and rhythm but faster.
+ */
 async function tell(
   body: Uint8Array,
   course: Course,

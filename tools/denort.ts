@@ -1,18 +1,20 @@
 /**
  * Gets `denort` without Deno's download server.
  *
- * `deno compile` puts the program behind a slim runtime named `denort`, which it downloads from Deno's
- * own server the first time. On an open network that is the right way and nothing here is used. This
- * module is for builds on machines that reach only an npm registry, and for the tests.
+ * `deno compile` puts the program behind a slim runtime named `denort`, which it downloads from
+ * Deno's own server the first time. On an open network that is the right way and nothing here is
+ * used. This module is for builds on machines that reach only an npm registry, and for the tests.
  *
- * What it does: the npm package `@mcp-stress/linux-x64` (MIT) ships a program that somebody else made
- * with `deno compile`, and such a program *is* denort with the program's data behind it. An ELF file
- * ends with its section header table, so cutting there leaves denort alone. The package was made with
- * Deno 2.6.10: the result runs Ampere on that version, although Deno 2.8.3 compiled it.
+ * What it does: the npm package `@mcp-stress/linux-x64` (MIT) ships a program that somebody else
+ * made with `deno compile`, and such a program *is* denort with the program's data behind it. An
+ * ELF file ends with its section header table, so cutting there leaves denort alone. The package
+ * was made with Deno 2.6.10: the result runs Ampere on that version, although Deno 2.8.3 compiled
+ * it.
  *
  * What it trusts: the package's integrity hash and the hash of the cut file are pinned below, so
- * everybody gets the bytes that were tried here. That these bytes are Deno's own cannot be proved from
- * the registry. Do not publish binaries made this way; build those with `deno compile`'s download.
+ * everybody gets the bytes that were tried here. That these bytes are Deno's own cannot be proved
+ * from the registry. Do not publish binaries made this way; build those with `deno compile`'s
+ * download.
  *
  * ```sh
  * deno run --allow-read --allow-write --allow-run --allow-env tools/denort.ts [FOLDER]
@@ -34,7 +36,9 @@ const PACKAGE = {
   program: "package/bin/mcp-stress",
 } as const;
 
-/** The version of Deno inside the package's program (`Deno.version.deno` of a program built on it). */
+/**
+ * The version of Deno inside the package's program (`Deno.version.deno` of a program built on it).
+ */
 export const NPM_DENORT_VERSION = "2.6.10";
 
 /** SHA-256 of the cut file, 92,183,912 bytes. */

@@ -9,7 +9,8 @@ import { parseArgs, type ParseArgsConfig } from "node:util";
 /**
  * Reads the options of a tool, and ends the process with 2 and one line when one is wrong.
  *
- * @param config what `parseArgs` of node:util takes; a `--` that the shell's task runner left is passed over
+ * @param config what `parseArgs` of node:util takes; a `--` that the shell's task runner left is
+ *   passed over
  * @returns what `parseArgs` gives
  */
 export function readOptions<T extends ParseArgsConfig>(

@@ -2,11 +2,14 @@
  * Packs `dist/ampere` into a Debian package and an archive for other systems.
  *
  * ```sh
- * deno task package     # dist/ampere_1.0.0_amd64.deb, dist/ampere-1.0.0-linux-x86_64.tar.gz, dist/SHA256SUMS
+ * deno task package
  * ```
  *
- * Options after `--` are those of `deno task compile`, which runs first. Needs dpkg-deb, tar and gzip.
- * Like the executable, the packages have the same bytes wherever they are made from the same files.
+ * It writes `ampere_1.0.0_amd64.deb`, `ampere-1.0.0-linux-x86_64.tar.gz` and `SHA256SUMS` to dist/.
+ *
+ * Options after `--` are those of `deno task compile`, which runs first. Needs dpkg-deb, tar and
+ * gzip. Like the executable, the packages have the same bytes wherever they are made from the same
+ * files.
  *
  * @module
  */
@@ -30,8 +33,9 @@ interface Item {
 const DOC = "usr/share/doc/ampere";
 
 /**
- * What is installed where. Only the configuration is not for everybody to read: it holds the secret of
- * AMI. The folder of the database is closed because the addresses of a company's phones are in it.
+ * What is installed where. Only the configuration is not for everybody to read: it holds the secret
+ * of AMI. The folder of the database is closed because the addresses of a company's phones are in
+ * it.
  */
 const INSTALLED: readonly Item[] = [
   { from: "ampere.cfg", to: "etc/ampere/ampere.cfg", mode: 0o640 },
@@ -69,14 +73,17 @@ const CONFIG_FILES = ["/etc/ampere/ampere.cfg", "/etc/logrotate.d/ampere"];
 
 const SCRIPTS = ["preinst", "postinst", "prerm", "postrm"] as const;
 
-/** How dpkg-deb and tar compress; the quick way (5 s instead of 30 s, 36 MB instead of 25 MB) is for tests. */
+/**
+ * How dpkg-deb and tar compress; the quick way (5 s instead of 30 s, 36 MB instead of 25 MB) is for
+ * tests.
+ */
 const COMPRESSION = {
   small: { debian: ["-Zxz", "-z6"], archive: "gzip -6n" },
   quick: { debian: ["-Zgzip", "-z1"], archive: "gzip -1n" },
 } as const;
 
 /** What is packed. */
-export interface PackageOptions {
+interface PackageOptions {
   /** The executable. */
   readonly program: string;
   /** Where the packages are put. */
@@ -242,7 +249,9 @@ async function walk(folder: string): Promise<string[]> {
   return paths;
 }
 
-/** Makes all folders readable, whatever the umask was, but those of the list, which say their mode. */
+/**
+ * Makes all folders readable, whatever the umask was, but those of the list, which say their mode.
+ */
 async function openFolders(tree: string, items: readonly Item[]): Promise<void> {
   for (const path of [tree, ...await walk(tree)]) {
     const listed = items.some((item) => join(tree, item.to) === path);

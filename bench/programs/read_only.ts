@@ -1,4 +1,7 @@
-/** Reads a connection, looks at nothing, and closes it after so many bytes: the limit of what any reader could do. */
+/**
+ * Reads a connection, looks at nothing, and closes it after so many bytes: the limit of what any
+ * reader could do.
+ */
 const [port, bytes] = Deno.args.map(Number);
 const connection = await Deno.connect({ hostname: "127.0.0.1", port: port! });
 await connection.write(

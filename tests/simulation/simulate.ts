@@ -1,6 +1,7 @@
 /**
- * Runs simulated worlds: `deno task simulate [-- --seeds=10000] [--from=1] [--jobs=2]`, or one of them with all that
- * happens in it: `deno task simulate -- --seed=123`.
+ * Runs simulated worlds: `deno task simulate [-- --seeds=10000] [--from=1] [--jobs=2]`, or one of
+ * them with all that happens in it: `deno task simulate -- --seed=123`. With `--from=clock` nobody
+ * has run them before; the command to repeat them is printed.
  *
  * @module
  */
@@ -71,10 +72,14 @@ async function main(): Promise<number> {
       jobs: { type: "string", default: String(navigator.hardwareConcurrency) },
     },
   });
-  const from = wholeNumber("from", values.from);
+  const isFresh = values.from === "clock";
+  const from = isFresh ? Math.floor(Date.now() / 1000) : wholeNumber("from", values.from);
   const seeds = wholeNumber("seeds", values.seeds, 1);
   const jobs = wholeNumber("jobs", values.jobs, 1);
   const seed = values.seed === undefined ? undefined : wholeNumber("seed", values.seed);
+  if (isFresh) {
+    console.log(`fresh seeds; again: deno task simulate -- --seeds=${seeds} --from=${from}`);
+  }
   if (seed === undefined && jobs > 1) return await runJobs(from, seeds, jobs);
   const folder = simulationFolder();
   try {

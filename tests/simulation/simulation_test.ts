@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { RULES, type Visits } from "./model.ts";
+import { sh } from "../support/namespace.ts";
 import { describeFailure, runSeed, simulationFolder } from "./simulate.ts";
 
 /** Worlds in the normal tests; `deno task simulate` runs ten thousand. */
@@ -38,4 +39,17 @@ Deno.test("simulation: a seed tells the same story each time", async () => {
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
+});
+
+Deno.test("simulation: fresh seeds are printed with the command that repeats them", async () => {
+  const tool = new URL("./simulate.ts", import.meta.url).pathname;
+  const run = (...options: string[]) =>
+    sh(Deno.execPath(), "run", "-A", "--no-check", tool, "--jobs=1", ...options);
+  const { code, out, err } = await run("--from=clock", "--seeds=2");
+  assert.equal(code, 0, out + err);
+  const again = /^fresh seeds; again: deno task simulate -- (--seeds=2) (--from=(\d+))$/m.exec(out);
+  assert.ok(again, out);
+  assert.ok(Math.abs(Number(again[3]) - Date.now() / 1000) < 60, out);
+  const second = await run(again[1]!, again[2]!);
+  assert.match(second.out, new RegExp(`^2 seeds from ${again[3]} in .* 0 failed$`, "m"));
 });

@@ -4,12 +4,15 @@ import { sh } from "../support/namespace.ts";
 /** Each tool, and options of it that are wrong. */
 const WRONG: Readonly<Record<string, readonly string[]>> = {
   "tools/asterisk.ts": ["--nonsense", "--dir=relative"],
+  "tools/circles.ts": ["--nonsense"],
+  "tools/columns.ts": ["--nonsense"],
   "tools/compile.ts": ["--nonsense", "--denort=elsewhere"],
+  "tools/dead_exports.ts": ["--nonsense"],
   "tools/demo.ts": ["--nonsense"],
   "tools/package.ts": ["--nonsense"],
   "bench/bench.ts": ["--nonsense", "nonsense"],
   "tests/fuzz/fuzz.ts": ["--nonsense", "--seed=x", "--target=nonsense", "--inputs=0"],
-  "tests/simulation/simulate.ts": ["--nonsense", "--seeds=1.5", "--seed=x", "--jobs=0"],
+  "tests/simulation/simulate.ts": ["--nonsense", "--seeds=1.5", "--seed=x", "--from=x", "--jobs=0"],
   "tests/soak/soak.ts": ["--nonsense", "--seconds=0", "--backend=nonsense", "--rate="],
   "tests/soak/feeder.ts": ["--nonsense", "--port=x"],
 };
