@@ -178,7 +178,7 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 async function runWithConfig(invocation: Invocation): Promise<number> {
-  const { formatProblem, readConfig } = await import("./config/config.ts");
+  const { formatProblem, readConfig } = await import("./config/parse.ts");
   const { config, problems, warnings } = readConfig(invocation.config);
   if (invocation.command === "check") {
     const { check } = await import("./commands/check/check.ts");

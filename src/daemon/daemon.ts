@@ -14,7 +14,8 @@ import type { SecurityEvent } from "../ami/event.ts";
 import { BelievedTime } from "../blocks/believed_time.ts";
 import { type Block, hasEnded, type NewBlock } from "../blocks/block.ts";
 import { type Clock, systemClock } from "../clock.ts";
-import { type Config, describeConfig, formatProblem, readConfig } from "../config/config.ts";
+import { type Config, describeConfig } from "../config/config.ts";
+import { formatProblem, readConfig } from "../config/parse.ts";
 import { Counters } from "../telemetry/counters.ts";
 import {
   type Cause,
@@ -27,7 +28,9 @@ import type { BlockList } from "../blocks/block_list.ts";
 import { type Backend, isLasting } from "../firewall/backend.ts";
 import { Firewall, type SortedEntries } from "../firewall/firewall.ts";
 import { Foresight } from "../firewall/foresight.ts";
-import { escapeText, formatLocalTime, Log } from "../log.ts";
+import { formatLocalTime } from "../text/time.ts";
+import { Log } from "../log.ts";
+import { escapeText } from "../text/escape.ts";
 import { defaultGateways } from "../address/neighbours.ts";
 import type { Notice } from "../telemetry/notice.ts";
 import type { HostStatus } from "../penalties/hosts.ts";

@@ -5,7 +5,7 @@
  */
 
 import type { Config } from "../config/config.ts";
-import type { LogLevel } from "../log.ts";
+import type { LogLevel } from "../text/line_sink.ts";
 import type { BoundedServer } from "./bounded_server.ts";
 import type { Notice } from "./notice.ts";
 import { statusOf, type StatusSource } from "./status.ts";

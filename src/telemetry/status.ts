@@ -9,7 +9,7 @@ import type { Config } from "../config/config.ts";
 import type { Counters } from "./counters.ts";
 import type { ExemptTarget } from "../address/exempt.ts";
 import type { FirewallStatus } from "../firewall/firewall.ts";
-import { formatLocalTime } from "../log.ts";
+import { formatLocalTime } from "../text/time.ts";
 import type { HostStatus } from "../penalties/hosts.ts";
 import type { Tally } from "../penalties/offence.ts";
 import { escapeControls, escapeText } from "../text/escape.ts";

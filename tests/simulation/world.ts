@@ -7,7 +7,8 @@
 import { createHash } from "node:crypto";
 import { AddressSet, networksAround } from "../../src/address/address.ts";
 import type { NewBlock } from "../../src/blocks/database.ts";
-import { type Config, DEFAULT_CONFIG, VERIFY_MAX } from "../../src/config/config.ts";
+import { type Config, DEFAULT_CONFIG } from "../../src/config/config.ts";
+import { VERIFY_MAX } from "../../src/config/keys.ts";
 import type { BlockList } from "../../src/blocks/block_list.ts";
 import { Daemon, TICK_MS } from "../../src/daemon/daemon.ts";
 import type { WrittenBlockList } from "../../src/blocks/written_block_list.ts";

@@ -20,7 +20,7 @@
 import { AddressSet } from "../../address/address.ts";
 import type { Config } from "../../config/config.ts";
 import { exemptAddresses } from "../../address/exempt.ts";
-import { escapeText } from "../../log.ts";
+import { escapeText } from "../../text/escape.ts";
 import { AmiSession, type Answer, SessionError } from "./ami_session.ts";
 import { type Finding, ok, problem, warning } from "./finding.ts";
 

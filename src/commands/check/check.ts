@@ -6,12 +6,11 @@
 
 import {
   type Config,
-  type ConfigReading,
   DEFAULT_CONFIG,
   DEFAULT_CONFIG_FILE,
   describeConfig,
-  formatProblem,
 } from "../../config/config.ts";
+import { type ConfigReading, formatProblem } from "../../config/parse.ts";
 import { checkAsterisk } from "./asterisk.ts";
 import { checkDatabase } from "./database.ts";
 import { type Finding, formatFinding, ok, problem, warning } from "./finding.ts";

@@ -1,18 +1,15 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { join } from "node:path";
 import fc from "fast-check";
+import { type Config, DEFAULT_CONFIG, describeConfig } from "../../src/config/config.ts";
 import {
-  type Config,
   CONFIG_BYTES_MAX,
-  DEFAULT_CONFIG,
-  describeConfig,
-  formatDuration,
   formatProblem,
   parseConfig,
-  parseDuration,
   PROBLEMS_MAX,
   readConfig,
-} from "../../src/config/config.ts";
+} from "../../src/config/parse.ts";
+import { formatDuration, parseDuration } from "../../src/config/duration.ts";
 
 const KEYS = [
   "host",
@@ -714,7 +711,7 @@ Deno.test("readConfig: the default file may be missing, which is a warning", asy
     await Deno.writeTextFile(
       script,
       `import { formatProblem, readConfig } from ${
-        JSON.stringify(import.meta.resolve("../../src/config/config.ts"))
+        JSON.stringify(import.meta.resolve("../../src/config/parse.ts"))
       };
       const { config, problems, warnings } = readConfig(Deno.args[0]);
       console.log(config?.port + "|" + [...problems, ...warnings].map(formatProblem).join("|"));`,
