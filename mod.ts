@@ -70,7 +70,6 @@ export {
   type BriefBlock,
   type Changes,
   type DatabaseFault,
-  type EntryPage,
   hasEnded,
   type NewBlock,
   type OpenOptions,
@@ -80,7 +79,6 @@ export {
 export type { BlockList, ListChange } from "./src/blocks/block_list.ts";
 export {
   type ComparisonTurns,
-  type EntryVisitor,
   type SalvageReport,
   type StartReport,
   WrittenBlockList,
@@ -114,6 +112,4 @@ export {
   type FirewallLog,
   type FirewallOptions,
   type FirewallStatus,
-  type SortedEntries,
 } from "./src/firewall/firewall.ts";
-export { Foresight, type ForesightOptions } from "./src/firewall/foresight.ts";
