@@ -208,7 +208,7 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
       return await replay(config, invocation, print, complain);
     }
     default: {
-      const { runDaemon } = await import("./daemon/daemon.ts");
+      const { runDaemon } = await import("./daemon/run.ts");
       return await runDaemon(config, invocation);
     }
   }

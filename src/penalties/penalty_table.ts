@@ -275,7 +275,7 @@ export class PenaltyTable {
   }
 
   /** Drops the points and open attempts of hosts within a target, as a success would. */
-  pardon(target: string, overlaps: (a: string, b: string) => boolean): void {
+  clearPoints(target: string, overlaps: (a: string, b: string) => boolean): void {
     for (const [key, host] of [...this.#hosts.entries()]) {
       if (overlaps(target, keyText(key))) this.#ledger.remove(host);
     }

@@ -245,7 +245,8 @@ Deno.test("bounds: whatever is done with the table, its numbers make sense", () 
     ];
     const rare = [
       () => table.setPolicy({ ...POLICY, ...now = policy() }),
-      () => table.pardon(dice.pick([...hosts, "203.0.113.0/24", "2001:db8:0:1::/64"]), overlaps),
+      () =>
+        table.clearPoints(dice.pick([...hosts, "203.0.113.0/24", "2001:db8:0:1::/64"]), overlaps),
       () => table.learnUntil(bench.now + dice.int(0, 10_000)),
       () => table.restoreStanding([[dice.pick(hosts), bench.now - dice.int(0, DAY)]]),
       () => table.takeLogins(2),
