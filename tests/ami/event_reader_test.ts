@@ -1,7 +1,7 @@
 /**
  * A stranger's text in account names, by Asterisk's own rules: PJSIP prints up to 36 decoded bytes of it in InvalidAccountID,
  * chan_sip up to 236 percent-encoded characters in ChallengeSent and InvalidPassword (InvalidAccountID with
- * alwaysauthreject=no). Whatever he writes, he alone is charged, nobody is forgiven, and everybody else's events arrive.
+ * alwaysauthreject=no). Whatever they write, they alone are charged, nobody is forgiven, and everybody else's events arrive.
  */
 
 import assert from "node:assert/strict";
@@ -63,7 +63,7 @@ function encodedLength(text: string): number {
   return length;
 }
 
-/** The shortest texts with which a stranger could end an event of his and name somebody else. */
+/** The shortest texts with which a stranger could end an event of theirs and name somebody else. */
 const ENDS: Record<string, string> = {
   ChallengeSent:
     `x\r\nSessionID: 0x1\r\nLocalAddress: IPV4/UDP/1.1.1.1/1\r\nRemoteAddress: IPV4/UDP/${VICTIM}/1\r\nChallenge: \r\n\r\n`,

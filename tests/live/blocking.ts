@@ -90,7 +90,7 @@ export function testBlocking(server: Server, executable: string, root: string): 
     await ampere.ends();
   });
 
-  test("a guesser is blocked over TCP and IPv6 too, and wherever his guesses stand", async () => {
+  test("a guesser is blocked over TCP and IPv6 too, and wherever their guesses stand", async () => {
     await using _asterisk = await Asterisk.start(root, pbx(MANAGER_CONF));
     await using ampere = await Ampere.start(executable);
     const [overTcp, overIpv6, inOneSession] = [
