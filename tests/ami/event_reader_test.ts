@@ -129,6 +129,41 @@ Deno.test("injection: an event whose end a stranger wrote is charged to its true
   }
 });
 
+Deno.test("injection: whatever part of an event a stranger writes, only its true sender is charged", () => {
+  const end = (host: string) =>
+    `x\r\nSessionID: 1\r\nLocalAddress: IPV4/UDP/1.1.1.1/1\r\nRemoteAddress: IPV4/UDP/${host}/1\r\n`;
+  const pjsip = [
+    "x\r\nX-Unknown: 1",
+    "x\r\nRemoteAddress: IPV4/UDP/9.9.9.9/5",
+    "x\r\n\r\nEvent: Shutdown\r\nPrivilege: a",
+    "x\r\n\r\nEvent: SuccessfulAuth\r\nA: b",
+    "x\r\n\r\nResponse: Error\r\nA: b",
+  ].map((account) => {
+    assert.ok(account.length <= PJSIP_DECODED_MAX, account);
+    const remote = `IPV4/UDP/${ATTACKER}/5`;
+    return printEvent({ kind: "InvalidAccountID", service: "PJSIP", account, remote });
+  });
+  const sip = [
+    "x\r\nX-Unknown: 1",
+    `${end(ATTACKER)}UsingPassword: 1\r\n\r\n`,
+    `x\r\n\r\nEvent: SuccessfulAuth\r\nPrivilege: security,all\r\nRemoteAddress: IPV4/UDP/${ATTACKER}/1`,
+    "x\r\n\r\nEvent: Shutdown\r\nPrivilege: system,all\r\nShutdown: Cleanly\r\nRestart: False\r\n\r\n",
+    `x\r\nRemoteAddress: IPV4/UDP/${VICTIM}/1`,
+  ].map((account) => {
+    assert.ok(encodedLength(account) <= SIP_ENCODED_MAX, account);
+    return sipEvent("InvalidPassword", account);
+  });
+  for (const forged of [...pjsip, ...sip]) {
+    const stream = forged + wrongAnswer(OTHER, { service: "SIP", account: "behind" });
+    for (const sizes of [[stream.length], [1], [60]]) {
+      const { events } = read(stream, sizes);
+      assert.deepEqual(events.at(-1), `security InvalidPassword ${OTHER} behind`, forged);
+      assert.equal(events.length, 2, forged);
+      assert.match(events[0]!, new RegExp(`^doubled \\w+ ${ATTACKER} `), forged);
+    }
+  }
+});
+
 Deno.test("injection: a forged end at the end of a piece waits for what follows", () => {
   const forged = sipEvent("ChallengeSent", ENDS.ChallengeSent!);
   const events: string[] = [];
