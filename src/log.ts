@@ -263,7 +263,7 @@ export class Log {
       `the log file ${this.#path} cannot be written (${
         escapeControls(reason, MESSAGE_MAX)
       }): lines are dropped until it can be ` +
-      "written again, Ampere goes on with its work; make room or mend the file";
+      "written again, Ampere goes on with its work; make room or repair the file";
     this.#stderr.write("error", [message], this.#now());
   }
 

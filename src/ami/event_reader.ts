@@ -4,7 +4,7 @@
  * The exact grammar (`parser.ts`) refuses what is not formed as Asterisk forms it. One forgery is formed so: chan_sip
  * prints the account name of a REGISTER decoded, up to about 240 characters of it, and a stranger can write *the whole rest of
  * the event* into it: SessionID, LocalAddress, RemoteAddress (anybody's) and Challenge, and the empty line. The head of
- * that block is Asterisk's, its tail is his. What he can't suppress is the true tail, which Asterisk prints right behind, as
+ * that block is Asterisk's, its tail is theirs. What they can't suppress is the true tail, which Asterisk prints right behind, as
  * a block without a head. So an event that a stranger could have ended is held back until what follows it shows that it was
  * not cut: see {@linkcode EventReader}.
  *

@@ -372,7 +372,7 @@ function takeTail(
 }
 
 /**
- * A block that is exact but for lines that a stranger put behind his account name, each doubling a header of the block.
+ * A block that is exact but for lines that a stranger put behind their account name, each doubling a header of the block.
  * The lines that Asterisk printed are its first and its last, so without the stranger's it must be exact.
  */
 function parseDoubled(

@@ -16,7 +16,7 @@ export interface Config {
   readonly user: string;
   /** Secret of the AMI user. */
   readonly pass: string;
-  /** Attempts that a stranger has before he is blocked, {@linkcode LOYALTY_MAX} at most. */
+  /** Attempts that a stranger has before they are blocked, {@linkcode LOYALTY_MAX} at most. */
   readonly loyalty: number;
   /** Name of the chain that belongs to Ampere alone: it is flushed at start. */
   readonly chain: string;

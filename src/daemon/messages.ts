@@ -63,7 +63,7 @@ export class Messages {
     if (buffer[start + SHUTDOWN_AT] !== SHUTDOWN_BYTE) return;
     const text = latin1(buffer, start, Math.min(end, start + EXCERPT_CHARACTERS_MAX));
     if (!text.startsWith("Event: Shutdown\r\n")) return;
-    // Whoever can write line ends into an account name can write this too, as often as he likes.
+    // Whoever can write line ends into an account name can write this too, as often as they like.
     this.#log.limited(
       "shutdown",
       "info",

@@ -869,7 +869,7 @@ export class Reconciler {
     this.#log.debug(`${failure.message} (failure ${this.#failuresInARow} in a row)`);
     if (quiet || failure.kind === "aborted" || logged.has(failure.kind)) return;
     logged.add(failure.kind);
-    const advice = failure.advice === "" ? "" : `. To mend it: ${failure.advice}`;
+    const advice = failure.advice === "" ? "" : `. Fix: ${failure.advice}`;
     const text = `${failure.message}. Its blocks stay in the list and are applied as soon as the ` +
       `firewall works${advice}`;
     if (this.#family === 4) this.#log.error(text);
@@ -904,7 +904,7 @@ export class Reconciler {
     this.#setAside(target);
     this.#refusedInARow += 1;
     const more = this.#refusedInARow - REFUSED_IN_A_ROW;
-    const advice = failure.advice === "" ? "" : `. To mend it: ${failure.advice}`;
+    const advice = failure.advice === "" ? "" : `. Fix: ${failure.advice}`;
     if (more <= 0) {
       const what = verb === "block" ? "blocked" : "released";
       this.#log.error(

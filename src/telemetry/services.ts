@@ -121,7 +121,7 @@ export class Services {
     } catch (error) {
       this.#log.warn(
         `no metrics: cannot listen on ${text}: ${messageOf(error)}. Is another program there ` +
-          `(ss -ltnp)? Mend it or change "metrics", then: systemctl reload ampere`,
+          `(ss -ltnp)? Fix it or change "metrics", then: systemctl reload ampere`,
       );
     }
   }

@@ -253,7 +253,7 @@ export function formatStatus(status: Status, now: number, style: Style): string 
     ["Firewall", firewallLine(firewall, style)],
     ...firewall.trouble.map(({ message, advice }) => [
       "",
-      style.bad(message) + (advice === "" ? "" : `. To mend it: ${advice}`),
+      style.bad(message) + (advice === "" ? "" : `. Fix: ${advice}`),
     ]),
     ["Database", databaseLine(database, style)],
   ];

@@ -21,7 +21,7 @@ export interface Conversation {
   readonly banner: string;
   /** Asterisk's answer to the login of the one who recorded. */
   readonly accepted: boolean;
-  /** What came after that answer, up to his logoff. */
+  /** What came after that answer, up to the logoff. */
   readonly body: Uint8Array;
   /** The server ended the connection: nobody logged off. */
   readonly endedByServer: boolean;

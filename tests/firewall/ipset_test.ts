@@ -213,7 +213,7 @@ inNamespace(import.meta.url, () => {
     const { firewall, log } = make();
     const failures = await firewall.start(forEver(["192.0.2.1"]));
     assert.equal(failures.length, 1);
-    assert.match(log.lines[0]!, /type does not match.*To mend it: ipset destroy ampere4 /);
+    assert.match(log.lines[0]!, /type does not match.*Fix: ipset destroy ampere4 /);
     await sh("ipset", "destroy", "ampere4");
     await until("it is mended", () => firewall.status().applied === 1);
     await firewall.stop();
@@ -301,7 +301,7 @@ inNamespace(import.meta.url, () => {
     const first = make();
     const [failure] = await first.firewall.start(forEver(["192.0.2.1"]));
     assert.deepEqual([failure?.kind, isLasting(failure!)], ["no-chain", true]);
-    assert.match(first.log.lines[0]!, /To mend it: iptables -N ampere && iptables -I INPUT/);
+    assert.match(first.log.lines[0]!, /Fix: iptables -N ampere && iptables -I INPUT/);
     await sh("iptables", "-N", "ampere");
     await first.firewall.verify();
     await first.firewall.idle();

@@ -90,7 +90,7 @@ export function testBlocking(server: Server, executable: string, root: string): 
     await ampere.ends();
   });
 
-  test("a guesser is blocked over TCP and IPv6 too, and wherever his guesses stand", async () => {
+  test("a guesser is blocked over TCP and IPv6 too, and wherever their guesses stand", async () => {
     await using _asterisk = await Asterisk.start(root, pbx(MANAGER_CONF));
     await using ampere = await Ampere.start(executable);
     const [overTcp, overIpv6, inOneSession] = [
@@ -215,31 +215,21 @@ export function testBlocking(server: Server, executable: string, root: string): 
     await nothingTampered(ampere);
   });
 
-  test("line ends in an account name harm nobody else, and do not help who sends them", async () => {
+  test("line ends in an account name are refused, and charged to who sends them", async () => {
     await using _asterisk = await Asterisk.start(root, pbx(UNFILTERED));
     await using ampere = await Ampere.start(executable);
-    // Nobody knows this host: three wrong passwords in its name would be enough.
-    const victim = hostOf("stranger");
     using agents = new DisposableStack();
     const attackers = await onEach(async (driver) => {
-      const forgers: string[] = [];
-      for (const account of FORGERIES[driver.name]) {
-        const host = hostOf("attacker");
-        forgers.push(host);
-        await guess(host, driver, LOYALTY - 1);
-        const agent = agents.use(await SipAgent.open(host, driver));
-        // It is charged like a wrong password, perhaps before it is answered.
-        agent.registerAnew({ account: encode(account(victim, host)), password: "x" })
-          .catch(() => {});
-      }
-      return [...forgers, await guessUntilBlocked(driver, hostOf("attacker"))];
+      const host = hostOf("attacker");
+      await guess(host, driver, LOYALTY - 1);
+      const agent = agents.use(await SipAgent.open(host, driver));
+      // It is charged like a wrong password, perhaps before it is answered.
+      agent.registerAnew({ account: encode(UNKNOWN_HEADER), password: "x" }).catch(() => {});
+      return [host, await guessUntilBlocked(driver, hostOf("attacker"))];
     });
     await ampere.blocks(...attackers.flat());
     const { events } = await ampere.status();
     assert.ok((events.tamperedBy.malformed ?? 0) > 0, JSON.stringify(events));
-    if (drivers.includes(CHAN_SIP)) {
-      assert.ok((events.tamperedBy["forged end"] ?? 0) > 0, JSON.stringify(events));
-    }
   });
 
   if (!drivers.includes(CHAN_SIP)) return;
@@ -374,41 +364,11 @@ export async function leaveUnanswered(host: string, driver: Driver): Promise<str
   return host;
 }
 
-/** The end of an event of chan_sip, but for the lines of its kind, that says that somebody else caused it. */
-function endNaming(host: string, session = 1): string {
-  return `x\r\nSessionID: ${session}\r\nLocalAddress: IPV4/UDP/1.1.1.1/1\r\nRemoteAddress: IPV4/UDP/${host}/1\r\n`;
-}
-
-/** What a stranger writes into an account name, given the address of the victim and their own: one wrong guess more. */
-type Forgery = (victim: string, own: string) => string;
-
-/** See docs/threat-model.md. */
-const FORGERIES: Record<Driver["name"], readonly Forgery[]> = {
-  // 36 bytes are printed of it, in an event beside those that are charged.
-  PJSIP: [
-    "x\r\nRemoteAddress: IPV4/UDP/9.9.9.9/5",
-    "x\r\n\r\nEvent: Shutdown\r\nPrivilege: a",
-    "x\r\n\r\nEvent: SuccessfulAuth\r\nA: b",
-    "x\r\n\r\nResponse: Error\r\nA: b",
-  ].map((account) => () => account),
-  chan_sip: [
-    ...[
-      "Challenge: \r\n\r\n",
-      "Challenge: \r\nReceivedChallenge: \r\nReceivedHash: \r\n\r\n",
-    ].flatMap((tail) =>
-      Array.from(
-        { length: LOYALTY },
-        (_, session) => (victim: string) => endNaming(victim, session) + tail,
-      )
-    ),
-    (_, own) => `${endNaming(own)}UsingPassword: 1\r\n\r\n`,
-    (_, own) =>
-      `x\r\n\r\nEvent: SuccessfulAuth\r\nPrivilege: security,all\r\nRemoteAddress: IPV4/UDP/${own}/1`,
-    () =>
-      "x\r\n\r\nEvent: Shutdown\r\nPrivilege: system,all\r\nShutdown: Cleanly\r\nRestart: False\r\n\r\n",
-    (victim) => `x\r\nRemoteAddress: IPV4/UDP/${victim}/1`,
-  ],
-};
+/**
+ * An account name with line ends: Asterisk prints a header that no event has. What else could be
+ * written there is tested with made-up text, in tests/ami/event_reader_test.ts.
+ */
+const UNKNOWN_HEADER = "x\r\nX-Unknown: 1";
 
 /** Percent-encodes what the user part of a SIP address may not hold. */
 function encode(text: string): string {

@@ -307,7 +307,7 @@ function assertWell(checked: Readonly<Record<string, Checked>>): void {
 
 /** The one finding of a level, which must be the worst. */
 function findingOf(out: string, level: "warning" | "problem"): { message: string; mend: string } {
-  const found = [...out.matchAll(/^(warning|problem) +asterisk +(.*)\n +mend: (.*)$/gm)];
+  const found = [...out.matchAll(/^(warning|problem) +asterisk +(.*)\n +fix: (.*)$/gm)];
   const other = found.find(([, is]) => is !== level);
   if (found.length !== 1 || other !== undefined) return { message: `not one ${level}`, mend: "" };
   return { message: found[0]![2]!, mend: found[0]![3]! };

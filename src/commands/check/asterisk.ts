@@ -259,7 +259,7 @@ async function failToLogIn(config: Config, login: Record<string, string>): Promi
     using session = await AmiSession.open(config.host, config.port);
     if (login.AuthType !== undefined) await session.ask("Challenge", { AuthType: "MD5" });
     const { message } = await session.ask("Login", login);
-    // With allowmultiplelogin = no a user who is logged in is refused before his password is looked at.
+    // With allowmultiplelogin = no a user who is logged in is refused before their password is looked at.
     return message === IN_USE
       ? { made: false, message: "manager.conf has allowmultiplelogin = no" }
       : { made: true, message };

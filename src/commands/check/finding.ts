@@ -56,5 +56,5 @@ export function formatFinding(finding: Finding, style: Style = PLAIN): string {
   }\n`;
   return mend === ""
     ? line
-    : `${line}${" ".repeat(LEVEL_WIDTH)}  mend: ${escapeControls(mend, TEXT_MAX)}\n`;
+    : `${line}${" ".repeat(LEVEL_WIDTH)}  fix: ${escapeControls(mend, TEXT_MAX)}\n`;
 }

@@ -416,7 +416,7 @@ function hints(replayed: Replayed, config: Config): string {
       `${counted(loggedIn.length, "blocked host")} logged in with a password too: ${
         named(loggedIn)
       }. Phones that belong here? ` +
-        `Then mend their passwords, or add: ${
+        `Then correct their passwords, or add: ${
           loggedIn.slice(0, NAMED_HOSTS_MAX).map((host) => `trust = ${host}`).join("; ")
         }`,
     );

@@ -305,7 +305,7 @@ Deno.test("check: a finding is one line and its mend another, without control ch
   const finding = problem("config", 'a "quoted" \x1b[31m word', "chmod 600 /etc/a\\b");
   assert.equal(
     formatFinding(finding, PLAIN),
-    'problem  config    a "quoted" \\x1b[31m word\n         mend: chmod 600 /etc/a\\b\n',
+    'problem  config    a "quoted" \\x1b[31m word\n         fix: chmod 600 /etc/a\\b\n',
   );
   assert.ok(formatFinding(finding, COLOURED).startsWith("\x1b[31mproblem"));
 });

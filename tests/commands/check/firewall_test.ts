@@ -293,13 +293,13 @@ inNamespace(import.meta.url, () => {
       assert.equal(bad.code, 1);
       assert.match(
         bad.text,
-        /^problem {2}firewall {2}IPv4: INPUT does not ask ampere.*\n +mend: iptables -I INPUT/m,
+        /^problem {2}firewall {2}IPv4: INPUT does not ask ampere.*\n +fix: iptables -I INPUT/m,
       );
 
       await Deno.chmod(file, 0o644);
       await Deno.writeTextFile(file, "trsut = 10.0.0.1\n", { append: true });
       const doubtful = await run();
-      assert.match(doubtful.text, new RegExp(`mend: chmod 600 ${file}`));
+      assert.match(doubtful.text, new RegExp(`fix: chmod 600 ${file}`));
       assert.match(doubtful.text, /^warning {2}config .*trsut: unknown key/m);
       assert.ok(!doubtful.text.includes("s3cret"));
 
