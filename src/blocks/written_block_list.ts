@@ -143,7 +143,7 @@ interface Comparison {
 
 /** Latest state of a target that the database does not have yet. */
 type Owed =
-  | { readonly kind: "put"; readonly block: Block }
+  | { readonly kind: "put"; readonly block: Block; readonly endedBefore?: number }
   | { readonly kind: "ended"; readonly past: PastBlock }
   | { readonly kind: "gone" };
 
@@ -386,7 +386,8 @@ export class WrittenBlockList implements BlockList, Disposable {
     if (now < this.#nextEnd) return [];
     const ended = this.#takeUnreadEnded(timeOf()) ?? this.#takeEnded(timeOf);
     for (const { target, times, until } of ended) {
-      this.#owed.set(target, { kind: "ended", past: { target, times, ended: until ?? now } });
+      const at = Math.max(until ?? now, this.#unwrittenEnd(target));
+      this.#owed.set(target, { kind: "ended", past: { target, times, ended: at } });
     }
     this.#write(now);
     return ended;
@@ -917,8 +918,16 @@ export class WrittenBlockList implements BlockList, Disposable {
   }
 
   #owePut(block: Block): void {
+    const endedBefore = this.#unwrittenEnd(block.target);
     this.#keep(block);
-    this.#owed.set(block.target, { kind: "put", block });
+    this.#owed.set(block.target, { kind: "put", block, endedBefore });
+  }
+
+  /** The end of a block that the file may still hold: a later one, if the clock was set back. */
+  #unwrittenEnd(target: string): number {
+    const owed = this.#owed.get(target);
+    if (owed?.kind === "ended") return owed.past.ended;
+    return owed?.kind === "put" ? owed.endedBefore ?? -Infinity : -Infinity;
   }
 
   #oweBlocks(): void {

@@ -638,6 +638,23 @@ Deno.test("what is blocked anew by hand before its end is written stays blocked"
   }
 });
 
+Deno.test("an end that is written after the clock was set back is no block of others", async () => {
+  await withDatabase(async (path) => {
+    await using other = new Helper();
+    const { list } = openWritten(path);
+    const hour = 3_600_000;
+    list.add([block("192.0.2.1", { until: NOW + hour })], NOW);
+    await other.ask(`hold ${path}`);
+    assert.equal(list.removeEnded(NOW + hour).length, 1);
+    list.add([block("192.0.2.1", { until: NOW + 50 })], NOW);
+    assert.equal(list.removeEnded(NOW + 50).length, 1);
+    await other.ask("release");
+    assert.equal(list.retry(NOW + RETRY_MAX_MS), true);
+    assert.deepEqual([list.reload(NOW + RETRY_MAX_MS).added, stored(path)], [[], []]);
+    list.close();
+  });
+});
+
 Deno.test("a daemon that starts while another process holds the database reads it and writes later", async () => {
   await withDatabase(async (path) => {
     makeDatabase(path, 10);
