@@ -15,6 +15,7 @@ import {
   type BlockDatabaseError,
   type Changes,
   END_OF_ROWS,
+  type EndedBlock,
   ROW_MIN,
 } from "./database.ts";
 import {
@@ -141,10 +142,13 @@ interface Comparison {
   inMemory: Iterator<string> | undefined;
 }
 
-/** Latest state of a target that the database does not have yet. */
+/**
+ * Latest state of a target that the database does not have yet. A row of the target that ends later
+ * than `upTo`, and than the block, was made by others.
+ */
 type Owed =
-  | { readonly kind: "put"; readonly block: Block }
-  | { readonly kind: "ended"; readonly past: PastBlock }
+  | { readonly kind: "put"; readonly block: Block; readonly upTo: number }
+  | { readonly kind: "ended"; readonly past: EndedBlock; readonly upTo: number }
   | { readonly kind: "gone" };
 
 interface Trouble {
@@ -386,7 +390,7 @@ export class WrittenBlockList implements BlockList, Disposable {
     if (now < this.#nextEnd) return [];
     const ended = this.#takeUnreadEnded(timeOf()) ?? this.#takeEnded(timeOf);
     for (const { target, times, until } of ended) {
-      this.#owed.set(target, { kind: "ended", past: { target, times, ended: until ?? now } });
+      this.#oweEnd({ target, times, ended: until ?? now });
     }
     this.#write(now);
     return ended;
@@ -853,7 +857,7 @@ export class WrittenBlockList implements BlockList, Disposable {
     for (const block of this.#blocks.values()) {
       if (ends.has(block.target) || this.#owed.has(block.target)) continue;
       if (isSame) this.#foundRemoved.add(block.target);
-      else this.#owed.set(block.target, { kind: "put", block });
+      else this.#owed.set(block.target, { kind: "put", block, upTo: -Infinity });
     }
     for (const target of this.#foundRemoved) this.#blocks.delete(target);
     for (const block of this.#differing(ends)) {
@@ -872,9 +876,8 @@ export class WrittenBlockList implements BlockList, Disposable {
       if (known?.reason !== BARE_REASON) continue;
       const block = { ...row, until: known.until };
       this.#byTarget.set(row.target, block);
-      if (this.#owed.get(row.target)?.kind === "put") {
-        this.#owed.set(row.target, { kind: "put", block });
-      }
+      const owed = this.#owed.get(row.target);
+      if (owed?.kind === "put") this.#owed.set(row.target, { ...owed, block });
       this.#bare.delete(row.target);
     }
   }
@@ -897,17 +900,17 @@ export class WrittenBlockList implements BlockList, Disposable {
 
   // What is owed
 
-  /** Whether a row of the file counts less than what is owed: others may block anew what ended. */
+  /** Whether a row of the file counts less than what is owed: others may have made one that ends later. */
   #isOwed(target: string, until: number | undefined): boolean {
     const owed = this.#owed.get(target);
-    if (owed?.kind !== "ended") return owed !== undefined;
-    return until !== undefined && until <= owed.past.ended;
+    if (owed === undefined || owed.kind === "gone") return owed !== undefined;
+    const end = owed.kind === "put" ? owed.block.until ?? Infinity : -Infinity;
+    return (until ?? Infinity) <= Math.max(end, owed.upTo);
   }
 
   #keep(block: Block): void {
     this.#byTarget.set(block.target, block);
-    // Others have blocked it anew.
-    if (this.#owed.get(block.target)?.kind === "ended") this.#owed.delete(block.target);
+    this.#owed.delete(block.target);
     this.#foundRemoved.delete(block.target);
     this.#noteEnd(block.until);
   }
@@ -917,12 +920,27 @@ export class WrittenBlockList implements BlockList, Disposable {
   }
 
   #owePut(block: Block): void {
+    const upTo = this.#lastEnd(block.target);
     this.#keep(block);
-    this.#owed.set(block.target, { kind: "put", block });
+    this.#owed.set(block.target, { kind: "put", block, upTo });
+  }
+
+  #oweEnd(past: PastBlock): void {
+    const upTo = Math.max(past.ended, this.#lastEnd(past.target));
+    this.#owed.set(past.target, { kind: "ended", past: { ...past, upTo }, upTo });
+  }
+
+  /** The latest end of the rows that the file may hold still though they ended, or were removed. */
+  #lastEnd(target: string): number {
+    const owed = this.#owed.get(target);
+    if (owed === undefined) return -Infinity;
+    return owed.kind === "gone" ? Infinity : owed.upTo;
   }
 
   #oweBlocks(): void {
-    for (const block of this.#blocks.values()) this.#owed.set(block.target, { kind: "put", block });
+    for (const block of this.#blocks.values()) {
+      this.#owed.set(block.target, { kind: "put", block, upTo: -Infinity });
+    }
   }
 
   #oweEverything(salvage: Salvage): void {
@@ -933,7 +951,7 @@ export class WrittenBlockList implements BlockList, Disposable {
   #owePast(history: Iterable<PastBlock>, standing: ReadonlyMap<string, number>): void {
     for (const past of history) {
       if (this.#blocks.has(past.target) || this.#owed.has(past.target)) continue;
-      this.#owed.set(past.target, { kind: "ended", past });
+      this.#oweEnd(past);
     }
     for (const [host, at] of standing) {
       if (this.#owedStanding.size >= STANDING_OWED_MAX) break;
@@ -972,8 +990,9 @@ export class WrittenBlockList implements BlockList, Disposable {
   #writeSome(now: number): void {
     if (this.owed === 0 && this.#trouble === undefined) return;
     this.#saveBirth();
+    this.#yieldToOthers();
     const put: Block[] = [];
-    const ended: PastBlock[] = [];
+    const ended: EndedBlock[] = [];
     const gone: string[] = [];
     const batch: string[] = [];
     for (const [target, owed] of this.#owed) {
@@ -996,6 +1015,21 @@ export class WrittenBlockList implements BlockList, Disposable {
     this.#sync?.request();
     for (const target of batch) this.#owed.delete(target);
     this.#owedStanding.clear();
+  }
+
+  /** What others made to last longer in the meantime is taken over, not written over. */
+  #yieldToOthers(): void {
+    const list = this.#opened();
+    if (this.#owed.size === 0 || list.dataVersion() === this.#seenVersion) return;
+    const ends = this.#owed.size > SINGLE_READS_MAX ? list.ends() : undefined;
+    for (const [target, owed] of this.#owed) {
+      if (owed.kind === "gone" || ends !== undefined && !ends.has(target)) continue;
+      if (ends !== undefined && this.#isOwed(target, ends.get(target))) continue;
+      const row = list.get(target);
+      if (row === undefined || this.#isOwed(target, row.until)) continue;
+      (owed.kind === "put" ? this.#foundChanged : this.#foundAdded).add(target);
+      this.#keep(row);
+    }
   }
 
   #saveBirth(): void {

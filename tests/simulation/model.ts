@@ -512,7 +512,7 @@ export class Model {
       this.#forgiveNetwork(network, host, own + others, rest);
     }
     if (rest === 0) return this.#drop(host);
-    host.accounts.delete(account);
+    if (own > 0) host.accounts.set(account, 0);
     this.#takeFromAccounts(host, others);
     for (const attempt of host.attempts) {
       attempt.waiting = false;
@@ -523,12 +523,12 @@ export class Model {
     host.proven = Math.max(0, host.proven - own - others);
   }
 
+  /** From those on which it failed first; an account of no points keeps its place among others. */
   #takeFromAccounts(host: Host, points: number): void {
     for (const [account, some] of host.accounts) {
       const part = Math.min(some, points);
       points -= part;
-      if (part === some) host.accounts.delete(account);
-      else host.accounts.set(account, some - part);
+      host.accounts.set(account, some - part);
     }
   }
 
@@ -592,6 +592,8 @@ export class Model {
     const cost = Math.max(5, points);
     // No login forgives what chan_sip calls an account: it may be a dialled number.
     const name = service === "SIP" ? "of chan_sip" : `${service} ${account}`;
+    const [only] = host.accounts.values();
+    if (host.accounts.size === 1 && only === 0) host.accounts.clear();
     host.accounts.set(name, (host.accounts.get(name) ?? 0) + cost);
     const proven = happening.transport !== "UDP" && service !== "SIP" ? cost : 0;
     host.proven += proven;

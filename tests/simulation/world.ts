@@ -179,7 +179,7 @@ interface ByHand {
   readonly present: boolean;
   /** The daemon has taken it over. */
   seen: boolean;
-  /** Either outcome is right: the daemon could not see it, and joins what it knows with the file. */
+  /** Either outcome is right: the file may be gone, and the daemon writes what it knows into another. */
   vague: boolean;
 }
 
@@ -478,7 +478,7 @@ class World {
           if (block !== undefined) [known.until, known.times] = [block.until, block.times];
         }
         const saved = note(list.retry(now), []);
-        if (list.trouble !== undefined) {
+        if (this.#sqlite && list.trouble !== undefined) {
           for (const change of this.#byHand.values()) {
             change.vague ||= !change.present && !change.seen;
           }
@@ -866,7 +866,7 @@ class World {
     this.#trace(`by hand: ${present ? "-a" : "-d"} ${target} ${until ?? ""} ${worked}`);
     if (!worked) return;
     const row = this.#store.read().rows.get(target);
-    const vague = !present && this.#process?.list.trouble !== undefined;
+    const vague = this.#sqlite && !present && this.#process?.list.trouble !== undefined;
     this.#byHand.set(target, { target, until: row?.until, present, vague, seen: false });
   }
 
