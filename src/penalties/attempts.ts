@@ -235,6 +235,15 @@ export class Attempts {
     for (let first; (first = this.#hosts.get(host, FIRST_ATTEMPT)) !== NONE;) this.release(first);
   }
 
+  /** No attempt of a host waits any more, and none has cost anything as an unanswered challenge. */
+  settleAll(host: number): void {
+    for (let at = this.#hosts.get(host, FIRST_ATTEMPT); at !== NONE;) {
+      this.stopWaiting(at);
+      this.records.set(at, CHARGED, 0);
+      at = this.records.get(at, AFTER);
+    }
+  }
+
   /** What is known of the failures of a host beside its attempts goes with it. */
   forgetBursts(host: number): void {
     this.#burstAt.delete(host);

@@ -6,7 +6,6 @@
 
 import type { SecurityEvent } from "../ami/event.ts";
 import {
-  AFTER,
   ATTEMPT_POINTS,
   Attempts,
   ATTEMPTS_MAX,
@@ -26,7 +25,6 @@ import {
   CHALLENGE_POINTS,
   FAILED_SESSION,
   FIRST_AT,
-  FIRST_ATTEMPT,
   GONE,
   type Hosts,
   HOSTS_MAX,
@@ -44,22 +42,12 @@ import {
 import { LateAttempts } from "./late_attempts.ts";
 import { NetworkFailures } from "./network_failures.ts";
 import type { Grounds, Offence } from "./offence.ts";
-import { OffenceRows } from "./offence_rows.ts";
 import type { PenaltyPolicy } from "./policy.ts";
+import { ShortBlocks } from "./short_blocks.ts";
 import { ProxySigns } from "./proxy_signs.ts";
 
 /** A host in good standing has this many times the limit of a stranger. */
 export const STANDING_LIMIT_FACTOR = 10;
-
-/**
- * The longest registration that Asterisk grants by default, in milliseconds (PJSIP, `maximum_expiration`; chan_sip grants
- * an hour). Within this time after a login the phones of a host may all be waiting to register again, so that no login can
- * tell that they are there: the row of its short blocks does not grow beyond {@linkcode RECENT_ROW_MAX}.
- */
-export const RECENT_LOGIN_MS = 7_200_000;
-
-/** So many blocks count in the row of a host from which somebody has logged in lately: the second is the longest. */
-export const RECENT_ROW_MAX = 1;
 
 /**
  * The points of all hosts, and everything that decides what they lead to: good standing, failed accounts, rows of short
@@ -77,10 +65,7 @@ export class Ledger {
   #networks: HostNetworks;
   readonly #accountsFailed = new FailedAccounts();
   readonly #forgiveness = new Forgiveness(ATTEMPT_POINTS);
-  /** Blocks for a single session. */
-  readonly #doubts = new OffenceRows();
-  /** Blocks in good standing, and of shared networks. */
-  readonly #shortBlocks = new OffenceRows();
+  readonly #shortBlocks: ShortBlocks;
   readonly #networkFailures = new NetworkFailures();
   #offences: Offence[] = [];
   /** Until then unanswered challenges cost nothing: who belongs here is not known yet. */
@@ -103,6 +88,7 @@ export class Ledger {
     this.#networks = new HostNetworks(policy.ipv6Prefix, policy.nat64 ?? []);
     this.#networkFailures.setForget(policy.forgetMs);
     this.standing = new GoodStanding(this.#networks);
+    this.#shortBlocks = new ShortBlocks(this.standing);
     this.#exempt = new ExemptHosts(policy.exempt, this.#networks);
   }
 
@@ -162,11 +148,7 @@ export class Ledger {
 
   /** A login ends the rows of short blocks. */
   endRows(event: SecurityEvent): void {
-    this.#doubts.end(event.host);
-    this.#shortBlocks.end(event.host);
-    const network = this.networkOf(event.host);
-    // Whoever is new in a network shows that it is not only the guesser's.
-    if (network !== undefined && !this.standing.knows(event.host)) this.#shortBlocks.end(network);
+    this.#shortBlocks.end(event.host, this.networkOf(event.host));
   }
 
   /** Who is in good standing in a network, and has not failed there. */
@@ -420,10 +402,7 @@ export class Ledger {
     const key = this.#hosts.keyOf(host);
     const by = typeof from === "number" ? this.attempts.originOf(from) : from;
     const grounds = this.#groundsOf(host, limit, now);
-    const { doubtMs = 0 } = this.#policy;
-    if (grounds === "single session" && doubtMs > 0 && this.#doubts.forbears(key, now, doubtMs)) {
-      return this.#forbear(host);
-    }
+    if (this.#shortBlocks.forbears(key, grounds, this.#policy, now)) return this.#forbear(host);
     const offence: Offence = {
       target: keyText(key),
       address: keyText(key),
@@ -433,7 +412,7 @@ export class Ledger {
       points: sum,
       limit,
       grounds,
-      row: this.#rowOf(key, grounds, now),
+      row: this.#shortBlocks.next(key, grounds, this.#policy, now),
       proven: this.#accountsFailed.provenOf(host) >= limit,
       tally: this.#hosts.tallyOf(host),
       firstAt: hosts.time(host, FIRST_AT),
@@ -476,7 +455,7 @@ export class Ledger {
       points,
       limit,
       grounds,
-      row: this.#rowOf(network, grounds, now),
+      row: this.#shortBlocks.next(network, grounds, this.#policy, now),
       proven,
       tally: { ...NO_TALLY, wrongAnswers: Math.ceil(points / ATTEMPT_POINTS) },
       firstAt,
@@ -484,7 +463,7 @@ export class Ledger {
     });
     // A host that is blocked begins anew; in a network it keeps its points, by which it is not innocent there.
     if (verdict === "host") {
-      this.#shortBlocks.next(event.host, now, this.#policy.creditMs);
+      this.#shortBlocks.blockedInNetwork(event.host, now, this.#policy.creditMs);
       this.remove(host);
     }
   }
@@ -494,17 +473,6 @@ export class Ledger {
     if (this.isStanding(host, now)) return "good standing";
     if (hosts.get(host, POINTS) - hosts.get(host, SOFT) < limit) return "unanswered";
     return hosts.get(host, FAILED_SESSION) === SEVERAL_SESSIONS ? "attempts" : "single session";
-  }
-
-  #rowOf(key: HostKey, grounds: Grounds, now: number): number {
-    const { forgetMs, creditMs } = this.#policy;
-    if (grounds === "single session") return this.#doubts.next(key, now, forgetMs);
-    if (grounds === "good standing" || grounds === "shared network") {
-      const recent = grounds === "good standing" && this.standing.has(key, now - RECENT_LOGIN_MS);
-      const most = recent ? RECENT_ROW_MAX : Infinity;
-      return this.#shortBlocks.next(key, now, Math.max(creditMs, forgetMs), most);
-    }
-    return 0;
   }
 
   /** Of all that a host has failed one attempt is left. */
@@ -527,11 +495,7 @@ export class Ledger {
    */
   #leave(host: number, forgiven: number, rest: number): void {
     const hosts = this.#records;
-    for (let at = hosts.get(host, FIRST_ATTEMPT); at !== NONE;) {
-      this.attempts.stopWaiting(at);
-      this.#attemptRecords.set(at, CHARGED, 0);
-      at = this.#attemptRecords.get(at, AFTER);
-    }
+    this.attempts.settleAll(host);
     hosts.set(host, POINTS, rest);
     hosts.set(host, SOFT, 0);
     this.#accountsFailed.forgiveProven(host, forgiven);

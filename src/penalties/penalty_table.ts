@@ -46,6 +46,9 @@ export const BENIGN_ACL_NAMES: ReadonlySet<string> = new Set([
   "registrar_attempt_without_configured_aors",
 ]);
 
+/** Each is an attempt of its own: Asterisk closes the connection. */
+const MANAGER_REQUEST = "a failed request to the manager interface";
+
 /** What became of one event, for the log. */
 export interface Charge {
   /** Why the event was charged or not. */
@@ -161,14 +164,16 @@ export class PenaltyTable {
       case "ChallengeResponseFailed":
       case "InvalidPassword":
         return event.service === "AMI"
-          ? this.#manager(event, now, WRONG_ANSWERS)
+          ? this.#failed(event, now, WRONG_ANSWERS, MANAGER_REQUEST)
           : this.#answeredWrongly(event, now);
       case "FailedACL":
         return event.service === "AMI"
-          ? this.#manager(event, now, REFUSALS)
+          ? this.#failed(event, now, REFUSALS, MANAGER_REQUEST)
           : this.#refused(event, now);
       case "InvalidAccountID":
-        if (event.service === "AMI") return this.#manager(event, now, WRONG_ANSWERS);
+        if (event.service === "AMI") {
+          return this.#failed(event, now, WRONG_ANSWERS, MANAGER_REQUEST);
+        }
         if (event.service === "PJSIP") return this.#unknown(event, now);
         return this.#refused(event, now);
       case "RefusedMessage":
@@ -178,7 +183,7 @@ export class PenaltyTable {
         if (!event.anonymous) {
           return this.#explain("a request of a logged-in manager user: never charged", event);
         }
-        return this.#manager(event, now, BAD_REQUESTS);
+        return this.#failed(event, now, BAD_REQUESTS, MANAGER_REQUEST);
       case "SuccessfulAuth":
         return this.#succeeded(event, now, trusted);
       default:
@@ -473,11 +478,6 @@ export class PenaltyTable {
     this.#hosts.count(host, REFUSALS, now);
     this.#ledger.fail(host, points, event, now, sessionOf(event));
     this.#explain("a refusal", event, before, before + points);
-  }
-
-  /** Each failed request to the manager interface is an attempt of its own: Asterisk closes the connection. */
-  #manager(event: SecurityEvent, now: number, what: number): void {
-    this.#failed(event, now, what, "a failed request to the manager interface");
   }
 
   /** An attempt of one event. */

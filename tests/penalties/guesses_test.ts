@@ -6,7 +6,7 @@ import { ATTEMPT_POINTS, ATTEMPTS_MAX, RETRANSMISSIONS_MAX } from "../../src/pen
 import { BENIGN_ACL_NAMES } from "../../src/penalties/penalty_table.ts";
 import { FORGIVEN_A_DAY } from "../../src/penalties/forgiveness.ts";
 import { HOSTS_MAX } from "../../src/penalties/hosts.ts";
-import { RECENT_LOGIN_MS } from "../../src/penalties/ledger.ts";
+import { RECENT_LOGIN_MS } from "../../src/penalties/short_blocks.ts";
 import {
   NETWORK_BLOCKS_MAX,
   SHARED_NETWORK_HOSTS_MIN,
