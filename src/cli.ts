@@ -365,7 +365,10 @@ async function relatedTargets(
   targets: readonly string[],
   blocked: readonly string[],
 ): Promise<Map<string, string[]>> {
-  const { AddressSet, overlaps } = await import("./address/address.ts");
+  const [{ overlaps }, { AddressSet }] = await Promise.all([
+    import("./address/address.ts"),
+    import("./address/address_set.ts"),
+  ]);
   const any = new AddressSet(targets);
   const related = blocked.filter((candidate) => any.overlaps(candidate)).sort();
   return new Map(targets.map((target) => [

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { AddressSet, overlaps, ownAddresses } from "./address.ts";
+import { AddressSet } from "./address_set.ts";
+import { overlaps, ownAddresses } from "./address.ts";
 import { resolvers } from "./neighbours.ts";
 
 const LOOPBACK = ["127.0.0.0/8", "::1"];

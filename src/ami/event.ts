@@ -12,7 +12,26 @@ import { latin1 } from "./framer.ts";
  * The security events that Asterisk 12 to 22 know, by their names on AMI, and `RefusedMessage`: what was not believed, but
  * shows who raised it. That is a wrong answer of theirs, and proves nothing else.
  */
-const EVENT_KINDS = [
+export type SecurityEventKind =
+  | "ChallengeSent"
+  | "SuccessfulAuth"
+  | "ChallengeResponseFailed"
+  | "InvalidPassword"
+  | "InvalidAccountID"
+  | "FailedACL"
+  | "RequestNotSupported"
+  | "RequestNotAllowed"
+  | "RequestBadFormat"
+  | "InvalidTransport"
+  | "SessionLimit"
+  | "MemoryLimit"
+  | "LoadAverageLimit"
+  | "AuthMethodNotAllowed"
+  | "UnexpectedAddress"
+  | "RefusedMessage";
+
+/** The order of them in {@linkcode EVENT_TYPES}. */
+const EVENT_KINDS: readonly SecurityEventKind[] = [
   "ChallengeSent",
   "SuccessfulAuth",
   "ChallengeResponseFailed",
@@ -29,10 +48,7 @@ const EVENT_KINDS = [
   "AuthMethodNotAllowed",
   "UnexpectedAddress",
   "RefusedMessage",
-] as const;
-
-/** What has happened. */
-export type SecurityEventKind = typeof EVENT_KINDS[number];
+];
 
 /** The part of Asterisk that raised the event. */
 export type Service = "AMI" | "IAX2" | "PJSIP" | "SIP";

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { type AddressSet, isLoopback, networkOf } from "../address/address.ts";
+import type { AddressSet } from "../address/address_set.ts";
+import { isLoopback, networkOf } from "../address/address.ts";
 import { registeredAddresses } from "../ami/contacts.ts";
 import { AmiClient, type AmiClientOptions, LoginRefusedError } from "../ami/client.ts";
 import { literalPeers } from "../ami/dial.ts";

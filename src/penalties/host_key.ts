@@ -4,7 +4,8 @@
  * @module
  */
 
-import { AddressSet, ipv4In, networkOf } from "../address/address.ts";
+import { AddressSet } from "../address/address_set.ts";
+import { ipv4In, networkOf } from "../address/address.ts";
 import { ipv4Number, ipv4Text } from "../address/address.ts";
 
 /**

@@ -69,7 +69,7 @@ export interface Charge {
  *
  * @example
  * ```ts
- * import { AddressSet } from "../address/address.ts";
+ * import { AddressSet } from "../address/address_set.ts";
  * import { PenaltyTable } from "./penalty_table.ts";
  *
  * const table = new PenaltyTable({

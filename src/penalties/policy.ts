@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { AddressSet } from "../address/address.ts";
+import type { AddressSet } from "../address/address_set.ts";
 import type { NewBlock } from "../blocks/block.ts";
 import type { Config } from "../config/config.ts";
 import { banTime, isShort } from "./ban_time.ts";

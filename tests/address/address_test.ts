@@ -1,8 +1,8 @@
 import { deepStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
 import { BlockList, isIP, isIPv4 } from "node:net";
 import fc from "fast-check";
+import { AddressSet } from "../../src/address/address_set.ts";
 import {
-  AddressSet,
   contains,
   familyOf,
   isLoopback,

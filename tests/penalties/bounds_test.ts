@@ -1,7 +1,8 @@
 /** Nothing that strangers fill grows without a bound, and no number of the penalty table ever makes no sense. */
 
 import assert from "node:assert/strict";
-import { AddressSet, overlaps } from "../../src/address/address.ts";
+import { AddressSet } from "../../src/address/address_set.ts";
+import { overlaps } from "../../src/address/address.ts";
 import { ATTEMPT_POINTS, RETRANSMISSIONS_MAX, WAITING_MAX } from "../../src/penalties/attempts.ts";
 import { HOSTS_MAX } from "../../src/penalties/hosts.ts";
 import { STANDING_MAX } from "../../src/penalties/good_standing.ts";

@@ -1,7 +1,7 @@
 /** No guess goes uncounted, whatever the guesser makes Asterisk print. */
 
 import assert from "node:assert/strict";
-import { AddressSet } from "../../src/address/address.ts";
+import { AddressSet } from "../../src/address/address_set.ts";
 import { ATTEMPT_POINTS, ATTEMPTS_MAX, RETRANSMISSIONS_MAX } from "../../src/penalties/attempts.ts";
 import { BENIGN_ACL_NAMES } from "../../src/penalties/penalty_table.ts";
 import { FORGIVEN_A_DAY } from "../../src/penalties/forgiveness.ts";

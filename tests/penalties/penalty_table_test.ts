@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { AddressSet } from "../../src/address/address.ts";
+import { AddressSet } from "../../src/address/address_set.ts";
 import { EventReader } from "../../src/ami/event_reader.ts";
 import { ATTEMPTS_MAX } from "../../src/penalties/attempts.ts";
 import { HOSTS_MAX } from "../../src/penalties/hosts.ts";

@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { AddressSet } from "../../src/address/address.ts";
+import { AddressSet } from "../../src/address/address_set.ts";
 import { DEFAULT_CONFIG } from "../../src/config/config.ts";
 import { PenaltyTable } from "../../src/penalties/penalty_table.ts";
 import { policyOf } from "../../src/penalties/policy.ts";

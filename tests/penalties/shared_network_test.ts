@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { DEFAULT_CONFIG } from "../../src/config/config.ts";
 import { Daemon } from "../../src/daemon/daemon.ts";
-import { AddressSet } from "../../src/address/address.ts";
+import { AddressSet } from "../../src/address/address_set.ts";
 import { IptablesBackend } from "../../src/firewall/iptables.ts";
 import { Log } from "../../src/log.ts";
 import { DryRunBlockList } from "../../src/blocks/dry_run_block_list.ts";

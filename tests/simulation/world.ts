@@ -5,7 +5,8 @@
  */
 
 import { createHash } from "node:crypto";
-import { AddressSet, networksAround } from "../../src/address/address.ts";
+import { AddressSet } from "../../src/address/address_set.ts";
+import { networksAround } from "../../src/address/address.ts";
 import type { NewBlock } from "../../src/blocks/database.ts";
 import { type Config, DEFAULT_CONFIG } from "../../src/config/config.ts";
 import { VERIFY_MAX } from "../../src/config/keys.ts";

@@ -4,7 +4,7 @@
  */
 
 import { EventReader } from "../../src/ami/event_reader.ts";
-import { AddressSet } from "../../src/address/address.ts";
+import { AddressSet } from "../../src/address/address_set.ts";
 import { type Config, DEFAULT_CONFIG } from "../../src/config/config.ts";
 import { Simulation } from "../../src/commands/replay/simulation.ts";
 import {

@@ -17,7 +17,7 @@
  * @module
  */
 
-import { AddressSet } from "../../address/address.ts";
+import { AddressSet } from "../../address/address_set.ts";
 import type { Config } from "../../config/config.ts";
 import { exemptAddresses } from "../../address/exempt.ts";
 import { escapeText } from "../../text/escape.ts";

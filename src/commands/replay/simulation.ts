@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { AddressSet } from "../../address/address.ts";
+import type { AddressSet } from "../../address/address_set.ts";
 import type { SecurityEvent } from "../../ami/event.ts";
 import { type Block, hasEnded } from "../../blocks/block.ts";
 import type { Config } from "../../config/config.ts";

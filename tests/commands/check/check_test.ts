@@ -1,7 +1,7 @@
 /** Tests of `--check` for what can't be had from a real Asterisk; tests/live has the others. */
 
 import assert from "node:assert/strict";
-import { AddressSet } from "../../../src/address/address.ts";
+import { AddressSet } from "../../../src/address/address_set.ts";
 import { type Config, DEFAULT_CONFIG } from "../../../src/config/config.ts";
 import { checkAsterisk, FILTER } from "../../../src/commands/check/asterisk.ts";
 import { checkDatabase } from "../../../src/commands/check/database.ts";
