@@ -86,9 +86,6 @@ export {
 export {
   type Backend,
   type Entry,
-  type Failure,
-  type FailureKind,
-  isLasting,
   isSafeTarget,
   type Listing,
   type ListOutcome,
@@ -103,6 +100,7 @@ export {
   type Runner,
   type RunOptions,
 } from "./src/firewall/command.ts";
+export { type Failure, type FailureKind, isLasting } from "./src/firewall/failure.ts";
 export { IptablesBackend, type IptablesOptions } from "./src/firewall/iptables.ts";
 export { IpsetBackend, type IpsetOptions } from "./src/firewall/ipset.ts";
 export {

@@ -5,11 +5,16 @@
  * @module
  */
 
+import type { Family } from "../address/address.ts";
+
 /** The programs that may be run; the same names stand in `--allow-run` of the compiled program. */
 export const PROGRAMS = ["iptables", "ip6tables", "ipset"] as const;
 
 /** The name of a program that may be run. */
 export type Program = typeof PROGRAMS[number];
+
+/** The program that changes the rules of a family. */
+export const IPTABLES: Readonly<Record<Family, Program>> = { 4: "iptables", 6: "ip6tables" };
 
 /** How long a command may take before it is killed, in milliseconds. */
 export const COMMAND_TIMEOUT_MS = 5_000;
@@ -61,8 +66,8 @@ export type Input = Iterable<string>;
 /** How a command is to be run. */
 export interface RunOptions {
   /**
-   * What the program reads from its standard input, a text or pieces of it; nothing by default. A piece is asked for when
-   * those before it are on their way.
+   * What the program reads from its standard input, a text or pieces of it; nothing by default. A
+   * piece is asked for when those before it are on their way.
    */
   readonly stdin?: Input;
   /** Whether standard output is wanted. @default {false} */
