@@ -63,22 +63,11 @@ export {
 export { BlockDatabaseError, type DatabaseFault } from "./src/blocks/fault.ts";
 
 // The firewall
-export {
-  type FamilyStatus,
-  Firewall,
-  type FirewallLog,
-  type FirewallOptions,
-  type FirewallStatus,
-} from "./src/firewall/firewall.ts";
-export type {
-  Backend,
-  Entry,
-  Failure,
-  FailureKind,
-  Listing,
-  ListOutcome,
-  Outcome,
-} from "./src/firewall/backend.ts";
+export { Firewall, type FirewallLog, type FirewallOptions } from "./src/firewall/firewall.ts";
+export type { FamilyStatus, FirewallStatus } from "./src/firewall/status.ts";
+export type { Backend, Entry, Listing, ListOutcome, Outcome } from "./src/firewall/backend.ts";
+export type { Failure, FailureKind } from "./src/firewall/failure.ts";
+export type { ChainOptions } from "./src/firewall/chain.ts";
 export { IptablesBackend, type IptablesOptions } from "./src/firewall/iptables.ts";
 export { IpsetBackend, type IpsetOptions } from "./src/firewall/ipset.ts";
 export type { CommandResult, Input, Program, Runner, RunOptions } from "./src/firewall/command.ts";

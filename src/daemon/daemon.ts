@@ -15,7 +15,8 @@ import type { Config } from "../config/config.ts";
 import { Counters } from "../telemetry/counters.ts";
 import { exemptAddresses, ExemptSet, type ExemptTarget } from "../address/exempt.ts";
 import type { BlockList } from "../blocks/block_list.ts";
-import { type Backend, isLasting } from "../firewall/backend.ts";
+import type { Backend } from "../firewall/backend.ts";
+import { isLasting } from "../firewall/failure.ts";
 import { Firewall } from "../firewall/firewall.ts";
 import { formatLocalTime } from "../text/time.ts";
 import type { Log } from "../log.ts";
@@ -319,7 +320,7 @@ export class Daemon {
       `${table.standingSize} in good standing`,
       `${this.#list.size} blocks`,
       `${state.applied} in the firewall`,
-      `${state.queued + state.held} changes queued`,
+      `${state.queued + state.rejected} changes queued`,
       `${state.failures} of ${state.commands} firewall commands failed`,
       this.#list.owed === 0
         ? "database in order"

@@ -165,7 +165,7 @@ function aboutBlocks({ counters, list, firewall }: StatusSource): Metric[] {
     gauge(
       "ampere_firewall_queue_length",
       "Changes that wait for the firewall.",
-      state.queued + state.held,
+      state.queued + state.rejected,
     ),
     counter("ampere_firewall_commands_total", "Commands to the firewall.", state.commands),
     counter(

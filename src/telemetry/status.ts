@@ -190,7 +190,7 @@ export function statusOf(source: StatusSource, now: number): Status {
       chain: config.chain,
       applied: state.applied,
       queued: state.queued,
-      held: state.held,
+      held: state.rejected,
       commands: state.commands,
       failures: state.failures,
       trouble: state.families.flatMap(({ failing, lastFailure }) =>

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { isLasting } from "../../src/firewall/backend.ts";
+import { isLasting } from "../../src/firewall/failure.ts";
 import { type Program, run, type Runner } from "../../src/firewall/command.ts";
 import { Firewall, type FirewallOptions } from "../../src/firewall/firewall.ts";
 import {
@@ -334,7 +334,7 @@ inNamespace(import.meta.url, () => {
     assert.match(log.lines[0]!, /^error 192.0.2.4 could not be blocked.*is full.*ampere -d/);
     firewall.release(["192.0.2.1"]);
     await firewall.idle();
-    await until("the last one has its place", () => firewall.status().held === 0);
+    await until("the last one has its place", () => firewall.status().rejected === 0);
     assert.deepEqual(await targetsOf("ampere4"), targets.slice(1));
     await firewall.stop();
   });

@@ -30,7 +30,7 @@ import { boundedNew } from "../../src/blocks/block.ts";
 import { describeConfig } from "../../src/config/config.ts";
 import { formatProblem, parseConfig } from "../../src/config/parse.ts";
 import { isSafeTarget } from "../../src/firewall/backend.ts";
-import { readTarget } from "../../src/firewall/iptables.ts";
+import { readTarget } from "../../src/firewall/chain.ts";
 import { escapeText } from "../../src/text/escape.ts";
 import { CHALLENGE_POINTS } from "../../src/penalties/hosts.ts";
 import { type EventFields, printEvent } from "../support/asterisk_events.ts";

@@ -1019,10 +1019,12 @@ class World {
     if (list.trouble !== undefined || list.owed > 0) {
       return `the database: ${list.trouble}, ${list.owed} changes owed`;
     }
-    const { queued, held, failing } = firewall.status();
+    const { queued, rejected, failing } = firewall.status();
     const hasV6 = !this.#faults.has("no ip6tables");
-    if (hasV6 && (queued > 0 || held > 0 || failing)) {
-      return `the firewall: ${queued} changes queued, ${held} held${failing ? ", failing" : ""}`;
+    if (hasV6 && (queued > 0 || rejected > 0 || failing)) {
+      return `the firewall: ${queued} changes queued, ${rejected} rejected${
+        failing ? ", failing" : ""
+      }`;
     }
     return this.#differs(process);
   }
