@@ -1,6 +1,7 @@
 /**
- * The parts of Ampere that another program can use: reading Asterisk's Manager Interface so that nobody can forge it, the
- * penalty table, the list of blocks, and the firewall that is kept equal to it.
+ * The parts of Ampere that another program can use: reading Asterisk's Manager Interface so that
+ * nobody can forge it, the penalty table, the list of blocks, and the firewall that is kept equal
+ * to it.
  *
  * @example Print who guesses passwords, from a recorded AMI stream
  * ```ts

@@ -1,7 +1,8 @@
 /**
  * The command line: flags, and one function for each command. Only this module prints for people.
  *
- * Modules that only one command needs are imported when it runs, so that `ampere -h` does not wait for them.
+ * Modules that only one command needs are imported when it runs, so that `ampere -h` does not wait
+ * for them.
  *
  * @module
  */
@@ -150,7 +151,8 @@ export function parseArguments(args: readonly string[]): Invocation {
  * Runs the program.
  *
  * @param args the arguments, without the program's name
- * @returns the exit code: 0 all is well, 1 something went wrong (it is said on stderr), 2 wrong arguments
+ * @returns the exit code: 0 all is well, 1 something went wrong (it is said on stderr), 2 wrong
+ *   arguments
  */
 export async function main(args: readonly string[]): Promise<number> {
   try {
@@ -303,8 +305,8 @@ async function addBlocks(
 }
 
 /**
- * Who must not be blocked: what this process sees, and what the daemon, if it runs, knows besides (the gateways, and the
- * addresses of an AMI server that has a name).
+ * Who must not be blocked: what this process sees, and what the daemon, if it runs, knows besides
+ * (the gateways, and the addresses of an AMI server that has a name).
  */
 async function exemptNow(config: Config): Promise<ExemptSet> {
   const [{ exemptAddresses, ExemptSet }, { literalPeers }, socket] = await Promise.all([
@@ -325,7 +327,10 @@ async function exemptNow(config: Config): Promise<ExemptSet> {
   }
 }
 
-/** Removes what is there, in one transaction, and says what is not; the number of lines that let nobody in. */
+/**
+ * Removes what is there, in one transaction, and says what is not; the number of lines that let
+ * nobody in.
+ */
 async function removeBlocks(
   config: Config,
   blocks: readonly (NewBlock & { line: number })[],

@@ -1,6 +1,6 @@
 /**
- * What Ampere says while it runs: lines for standard error or for a file, never more than one line a
- * message, whatever a stranger managed to put into it.
+ * What Ampere says while it runs: lines for standard error or for a file, never more than one line
+ * a message, whatever a stranger managed to put into it.
  *
  * @module
  */
@@ -29,7 +29,10 @@ export interface LogOptions {
   readonly file?: string | undefined;
   /** The least level that is written; default `info`. */
   readonly level?: LogLevel | undefined;
-  /** Whether lines on standard error begin with the local time, default `true`. A file always has it. */
+  /**
+   * Whether lines on standard error begin with the local time, default `true`. A file always has
+   * it.
+   */
   readonly stamps?: boolean | undefined;
   /** The clock, in milliseconds since 1970; default `Date.now`. */
   readonly now?: (() => number) | undefined;
@@ -63,10 +66,10 @@ interface LimitedCause {
 /**
  * Writes lines `YYYY-MM-DD HH:MM:SS level: message`.
  *
- * Writing never throws and never waits for a reader: a file is written at once, what somebody reads (a FIFO, a pipe, a socket, a
- * terminal) by a bounded queue. Lines that cannot be written (a full disk, a closed pipe, a reader that stands still) are
- * dropped and counted; for a file this is said once on standard error; the first line that can be written again says how many
- * are missing.
+ * Writing never throws and never waits for a reader: a file is written at once, what somebody reads
+ * (a FIFO, a pipe, a socket, a terminal) by a bounded queue. Lines that cannot be written (a full
+ * disk, a closed pipe, a reader that stands still) are dropped and counted; for a file this is said
+ * once on standard error; the first line that can be written again says how many are missing.
  *
  * @example
  * ```ts ignore
@@ -163,8 +166,8 @@ export class Log {
 
   /**
    * Writes a message at once, and then at most one a minute of the same cause. What is held back is
-   * counted: the next line of the cause ends in `(N more in the last minute)`. So that this line also
-   * comes when nothing of the cause happens any more, call {@linkcode sweep} now and then.
+   * counted: the next line of the cause ends in `(N more in the last minute)`. So that this line
+   * also comes when nothing of the cause happens any more, call {@linkcode sweep} now and then.
    *
    * At most {@linkcode LIMITED_CAUSES_MAX} causes are told apart at a time. Those beyond share one
    * window, so that a stranger who can invent causes cannot fill memory or the disk.
@@ -203,7 +206,8 @@ export class Log {
 
   /**
    * Opens the file anew by its name (after logrotate moved the old one away). If that fails the old
-   * one stays in use, and both the old one and standard error say so. Without a file nothing happens.
+   * one stays in use, and both the old one and standard error say so. Without a file nothing
+   * happens.
    *
    * @returns `false` if the file could not be opened.
    */
@@ -237,8 +241,8 @@ export class Log {
   }
 
   /**
-   * Writes what {@linkcode limited} still holds back and closes the file. Lines that come later go to
-   * standard error.
+   * Writes what {@linkcode limited} still holds back and closes the file. Lines that come later go
+   * to standard error.
    */
   close(): void {
     this.#sweep(Infinity);
@@ -250,8 +254,8 @@ export class Log {
     const fifo = fifoAt(path);
     if (fifo === undefined) return openFile(path);
     const queue = new LogQueue({
-      // To read, too: then the opening does not wait for a reader (Linux, fifo(7)), and what is written while one reader goes and
-      // the next one comes is kept.
+      // To read, too: then the opening does not wait for a reader (Linux, fifo(7)), and what is
+      // written while one reader goes and the next one comes is kept.
       open: () => Deno.open(path, { read: true, append: true }),
       onTrouble: (why) => this.#tellTrouble(why),
     });

@@ -5,9 +5,9 @@
  * command: whatever passes {@linkcode parseAddress} or {@linkcode parseTarget} is written anew from
  * its bits, so that it can hold nothing but digits, `a` to `f`, `.`, `:` and one `/`.
  *
- * A _target_ is the canonical text of an address or a network, as the two functions return it: it is
- * what a rule blocks, what the block list keeps, what the trust list holds. Two texts of the same
- * network have the same target, so targets may be compared with `===`.
+ * A _target_ is the canonical text of an address or a network, as the two functions return it: it
+ * is what a rule blocks, what the block list keeps, what the trust list holds. Two texts of the
+ * same network have the same target, so targets may be compared with `===`.
  *
  * @module
  */
@@ -18,13 +18,17 @@ export type Family = 4 | 6;
 /** Bits of an address. */
 const WIDTH: Readonly<Record<Family, number>> = { 4: 32, 6: 128 };
 
-/** Longest text of an IPv6 address: `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`, in characters. */
+/**
+ * Longest text of an IPv6 address: `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`, in characters.
+ */
 const IPV6_TEXT_MAX = 45;
 
 /** 16-bit groups of an IPv6 address. */
 const IPV6_GROUPS = 8;
 
-/** Bits before the IPv4 address in an IPv4-mapped IPv6 address (`::ffff:0:0/96`, RFC 4291, 2.5.5.2). */
+/**
+ * Bits before the IPv4 address in an IPv4-mapped IPv6 address (`::ffff:0:0/96`, RFC 4291, 2.5.5.2).
+ */
 const MAPPED_PREFIX = 96;
 
 /**
@@ -79,8 +83,8 @@ export function parseAddress(text: string): string | undefined {
  *
  * Bits after the prefix are masked away; the full prefix (/32, /128) is left out of the result; a
  * network of IPv4-mapped addresses (`::ffff:192.0.2.0/120`) is the IPv4 network that it stands for.
- * A prefix must be a decimal number without sign and leading zeros; masks (`/255.0.0.0`) are refused,
- * and so is a zone together with a prefix.
+ * A prefix must be a decimal number without sign and leading zeros; masks (`/255.0.0.0`) are
+ * refused, and so is a zone together with a prefix.
  *
  * @param text The text, without white space around it.
  * @returns The target, `undefined` if it is neither an address nor a network.

@@ -76,7 +76,8 @@ export class AddressSet {
   }
 
   /**
-   * The same for an IPv4 address that is a number, as events of a flood bring it: no text is made or read.
+   * The same for an IPv4 address that is a number, as events of a flood bring it: no text is made
+   * or read.
    *
    * @param address The four bytes as one number of 32 bits, signed or not.
    * @returns `true` if it is one of the targets or in one of them.
@@ -112,7 +113,8 @@ export class AddressSet {
   }
 
   /**
-   * Whether every address of a target is in this set. Two targets of the set that hold a half each do not count.
+   * Whether every address of a target is in this set. Two targets of the set that hold a half each
+   * do not count.
    *
    * @param target A canonical target.
    * @returns `true` if one target of the set holds all of it.

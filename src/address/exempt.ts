@@ -1,6 +1,7 @@
 /**
- * Who is never blocked: trusted hosts, loopback, this machine's own addresses, and those without whom the machine or Ampere
- * itself would be cut off: the AMI server, the default gateways, the resolvers.
+ * Who is never blocked: trusted hosts, loopback, this machine's own addresses, and those without
+ * whom the machine or Ampere itself would be cut off: the AMI server, the default gateways, the
+ * resolvers.
  *
  * @module
  */
@@ -107,7 +108,8 @@ export const RELEASED_BECAUSE: Readonly<Record<Cause, string>> = {
  * Tells why a target must not be blocked by hand.
  *
  * @param exempt who is never blocked
- * @returns a function that gives the reason for a canonical target, `undefined` when it may be blocked
+ * @returns a function that gives the reason for a canonical target, `undefined` when it may be
+ *   blocked
  */
 export function protectedBy(exempt: ExemptSet): (target: string) => string | undefined {
   return (target) => {

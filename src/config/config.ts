@@ -95,8 +95,8 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
 });
 
 /**
- * A configuration as keys and values of a file, for `--verbose`. Of the secret it is only told whether
- * one is set, of the webhook only the server.
+ * A configuration as keys and values of a file, for `--verbose`. Of the secret it is only told
+ * whether one is set, of the webhook only the server.
  *
  * @param config The configuration.
  * @returns Keys with values in the order of the documentation, `trust` once for each target.

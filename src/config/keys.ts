@@ -18,10 +18,16 @@ export const NAT64_MAX = 8;
 /** Bits of a prefix of NAT64 whose last 32 bits are an IPv4 address (RFC 6052, section 2.2). */
 const NAT64_PREFIX = 96;
 
-/** Longest `user`, in bytes: Asterisk keeps it in `char username[80]` (main/manager.c), NUL included. */
+/**
+ * Longest `user`, in bytes: Asterisk keeps it in `char username[80]` (main/manager.c), NUL
+ * included.
+ */
 export const USER_BYTES_MAX = 79;
 
-/** Longest `pass`, in bytes; a line of AMI holds 1,024 (main/manager.c), so this is far from trouble. */
+/**
+ * Longest `pass`, in bytes; a line of AMI holds 1,024 (main/manager.c), so this is far from
+ * trouble.
+ */
 export const PASS_BYTES_MAX = 255;
 
 /** Longest `host`, in characters: a name of DNS (RFC 1035, 2.3.4). */
@@ -30,13 +36,18 @@ export const HOST_LENGTH_MAX = 253;
 /** Largest `loyalty`. */
 export const LOYALTY_MAX = 1_000;
 
-/** Longest name of a chain: XT_EXTENSION_MAXNAMELEN is 29 (linux/netfilter/x_tables.h), NUL included. */
+/**
+ * Longest name of a chain: XT_EXTENSION_MAXNAMELEN is 29 (linux/netfilter/x_tables.h), NUL
+ * included.
+ */
 export const CHAIN_LENGTH_MAX = 28;
 
 /** Longest name of a set: IPSET_MAXNAMELEN is 32 (linux/netfilter/ipset/ip_set.h), NUL included. */
 export const SET_LENGTH_MAX = 31;
 
-/** What the backend ipset puts behind the chain's name for a set of its own: `4_new` is the longest. */
+/**
+ * What the backend ipset puts behind the chain's name for a set of its own: `4_new` is the longest.
+ */
 export const SET_SUFFIX = "4_new";
 
 /** Longest `database`, in bytes: PATH_MAX is 4,096 (linux/limits.h), NUL included. */
@@ -64,8 +75,8 @@ export const VERIFY_MAX = 86_400;
 const SHOWN_VALUE_MAX = 60;
 
 /**
- * Chains that exist without anybody's doing and that carry the machine's own rules. Ampere flushes its
- * chain, so with one of these it would open or close the whole machine.
+ * Chains that exist without anybody's doing and that carry the machine's own rules. Ampere flushes
+ * its chain, so with one of these it would open or close the whole machine.
  */
 const BUILT_IN_CHAINS: ReadonlySet<string> = new Set([
   "INPUT",

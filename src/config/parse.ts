@@ -1,8 +1,8 @@
 /**
  * The configuration file: its keys, their meaning, their bounds, and how a mistake in it is told.
  *
- * Only this folder knows keys. A file is read as a whole and all that is wrong with it is
- * reported at once, so that an administrator corrects it in one go. The secret (`pass`), and the address
+ * Only this folder knows keys. A file is read as a whole and all that is wrong with it is reported
+ * at once, so that an administrator corrects it in one go. The secret (`pass`), and the address
  * given as `webhook`, which often holds one, never stand in a message.
  *
  * @module
@@ -39,7 +39,9 @@ export const CONFIG_BYTES_MAX = 65_536;
 
 const TOO_LONG = `longer than ${CONFIG_BYTES_MAX} bytes, so this is not a configuration file`;
 
-/** Problems of one file that are told one by one, and as many warnings; of the rest only the number. */
+/**
+ * Problems of one file that are told one by one, and as many warnings; of the rest only the number.
+ */
 export const PROBLEMS_MAX = 100;
 
 /** Longest name of a key that is repeated in a message, in characters. */
@@ -54,9 +56,10 @@ const CONTROL_CHARACTER = /[\x00-\x1f\x7f-\x9f]/;
 /**
  * Reads the text of a configuration file.
  *
- * Each line is empty, a comment (its first character is `#` or `;`) or `key = value`. A `#` or `;` after
- * white space begins a comment as well; elsewhere it belongs to the value. A value in double or single
- * quotes is taken as it is. Keys are written without regard to case and stand in no section.
+ * Each line is empty, a comment (its first character is `#` or `;`) or `key = value`. A `#` or `;`
+ * after white space begins a comment as well; elsewhere it belongs to the value. A value in double
+ * or single quotes is taken as it is. Keys are written without regard to case and stand in no
+ * section.
  *
  * @param text The whole text; a byte order mark and lines that end in CR LF are fine.
  * @param fileName The name that problems begin with.
@@ -79,8 +82,8 @@ export function parseConfig(text: string, fileName: string): ConfigReading {
 /**
  * Reads a configuration file.
  *
- * @param path The file; `undefined` for {@linkcode DEFAULT_CONFIG_FILE}, which may be missing: then all
- *   keys have their defaults, and a warning says so.
+ * @param path The file; `undefined` for {@linkcode DEFAULT_CONFIG_FILE}, which may be missing: then
+ *   all keys have their defaults, and a warning says so.
  * @returns The configuration, or all that is wrong with the file.
  */
 export function readConfig(path: string | undefined): ConfigReading {
@@ -266,8 +269,8 @@ function misshapen(text: string): string {
 }
 
 /**
- * The name of an unknown key for a message, unless it may be the rest of a secret that was broken into
- * two lines: a long text, or one that ends in `=` as Base64 does.
+ * The name of an unknown key for a message, unless it may be the rest of a secret that was broken
+ * into two lines: a long text, or one that ends in `=` as Base64 does.
  */
 function shownKey(name: string, afterEquals: string): string | undefined {
   const isLikeBase64 = /^=*$/.test(trimBlanks(afterEquals));

@@ -1,5 +1,6 @@
 /**
- * The daemon's life: it starts, follows Asterisk, looks at the clock, and ends. What it does with an event is in pipeline.ts.
+ * The daemon's life: it starts, follows Asterisk, looks at the clock, and ends. What it does with
+ * an event is in pipeline.ts.
  *
  * @module
  */
@@ -40,18 +41,23 @@ import { Reports } from "./reports.ts";
 export const TICK_MS = 250;
 
 /**
- * When the process stood still for so long, in milliseconds, answers to challenges may wait unread in the socket: nothing
- * is charged for a lapse of patience before they are read.
+ * When the process stood still for so long, in milliseconds, answers to challenges may wait unread
+ * in the socket: nothing is charged for a lapse of patience before they are read.
  */
 const STALL_MS = 1_000;
 
-/** Most logins that are written at a time, four times a second; takes about 4 ms when the database knows 25,000. */
+/**
+ * Most logins that are written at a time, four times a second; takes about 4 ms when the database
+ * knows 25,000.
+ */
 const LOGINS_PER_TICK = 250;
 
 /** How often logins are written, and this machine's addresses looked up, in milliseconds. */
 const CHORES_MS = 10_000;
 
-/** So many times more hosts are looked at as are shown, because some of them may be blocked already. */
+/**
+ * So many times more hosts are looked at as are shown, because some of them may be blocked already.
+ */
 const WORST_LOOKED_AT_FACTOR = 100;
 
 /** What a {@linkcode Daemon} is made of. */
@@ -61,8 +67,8 @@ export interface DaemonParts {
   readonly backends: readonly Backend[];
   readonly log: Log;
   /**
-   * When the list was made, in milliseconds since 1970: for `learn` after that it is not known who belongs here.
-   * `undefined`: long ago.
+   * When the list was made, in milliseconds since 1970: for `learn` after that it is not known who
+   * belongs here. `undefined`: long ago.
    */
   readonly bornAt?: number | undefined;
   /** Monotonic time, for intervals. */
@@ -209,7 +215,10 @@ export class Daemon {
       !this.table.isInGoodStanding(host, this.#clock.now());
   }
 
-  /** Time of day since which Asterisk's events arrive, in milliseconds since 1970; `undefined` when they do not. */
+  /**
+   * Time of day since which Asterisk's events arrive, in milliseconds since 1970; `undefined` when
+   * they do not.
+   */
   get connectedSince(): number | undefined {
     const since = this.#client?.connectedSince;
     return since === undefined ? undefined : this.#toWallClock(since);
@@ -328,7 +337,10 @@ export class Daemon {
     ].join(", ");
   }
 
-  /** Nobody is known to a new list: phones that registered before may ping, which costs others something. */
+  /**
+   * Nobody is known to a new list: phones that registered before may ping, which costs others
+   * something.
+   */
   #learn(wall: number): void {
     const learnMs = this.#config.learn * 1000;
     const { bornAt } = this.#parts;
@@ -512,7 +524,10 @@ export class Daemon {
   }
 }
 
-/** Standard input of the daemon may be the table of routes; other commands read something else there. */
+/**
+ * Standard input of the daemon may be the table of routes; other commands read something else
+ * there.
+ */
 export function exemptNow(trust: readonly string[], peers: readonly string[]): ExemptSet {
   return exemptAddresses(trust, peers, defaultGateways());
 }

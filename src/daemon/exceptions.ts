@@ -31,7 +31,10 @@ export interface ExceptionParts {
 /** Keeps the firewall's exceptions equal to what the penalty table knows. */
 export class Exceptions {
   readonly #parts: ExceptionParts;
-  /** IPv6 networks that Ampere has blocked itself though somebody belongs there, who has not failed and is let through. */
+  /**
+   * IPv6 networks that Ampere has blocked itself though somebody belongs there, who has not failed
+   * and is let through.
+   */
   readonly #sharedNetworks = new Set<string>();
   /** Blocked networks of which it was told that they let somebody through. */
   readonly #said = new Set<string>();
@@ -71,8 +74,8 @@ export class Exceptions {
   }
 
   /**
-   * Nobody who is exempt stays blocked: a block that holds nobody else ends; a network that holds others too stays, and lets
-   * them through.
+   * Nobody who is exempt stays blocked: a block that holds nobody else ends; a network that holds
+   * others too stays, and lets them through.
    */
   releaseExempt(): void {
     const { table, list, releases } = this.#parts;

@@ -56,7 +56,10 @@ export class ListChanges {
     this.#parts = parts;
   }
 
-  /** Looks for what other processes have changed; when it is much, takes it over in several turns of the event loop. */
+  /**
+   * Looks for what other processes have changed; when it is much, takes it over in several turns of
+   * the event loop.
+   */
   look(now: number): void {
     if (!this.#takingOver) this.#takeOver(now);
   }
@@ -91,7 +94,8 @@ export class ListChanges {
     told.changed.add(changed);
     this.#takingOver = more === true;
     if (more) {
-      // Not `soon`: Deno's event loop would ask the system only once in many turns what else has happened.
+      // Not `soon`: Deno's event loop would ask the system only once in many turns what else has
+      // happened.
       this.#parts.clock.after(TAKE_OVER_PAUSE_MS, () => {
         if (this.#takingOver) this.#takeOver(this.#parts.wallClock());
       });

@@ -74,7 +74,8 @@ export class Messages {
   };
 
   readonly onMessage = (verdict: string, buffer: Uint8Array, start: number, end: number): void => {
-    // Lists tell what is configured: the one about an endpoint of PJSIP has its password (`res_pjsip/config_auth.c`).
+    // Lists tell what is configured: the one about an endpoint of PJSIP has its password
+    // (`res_pjsip/config_auth.c`).
     const received = latin1(buffer, start, end);
     if (verdict === "response" && received.startsWith(LISTED)) {
       return this.#log.debug("received an entry of a list (not shown)");

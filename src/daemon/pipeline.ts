@@ -2,8 +2,8 @@
  * The way of the data: event → charge → offence → block → firewall.
  *
  * Whatever source of events there is hands them to {@linkcode Pipeline.onEvent}, and says with
- * {@linkcode Pipeline.onBatch} that all that came together was handed on. Blocks that come from elsewhere enter at
- * {@linkcode Pipeline.block}.
+ * {@linkcode Pipeline.onBatch} that all that came together was handed on. Blocks that come from
+ * elsewhere enter at {@linkcode Pipeline.block}.
  *
  * @module
  */
@@ -27,7 +27,10 @@ import type { Notices } from "./notices.ts";
 /** Most attempts that are charged in one turn of the event loop; takes about 2 ms. */
 const LAPSES_PER_TURN = 2_000;
 
-/** A host that is blocked this long and still reaches Asterisk tells that the firewall is not in its way, in milliseconds. */
+/**
+ * A host that is blocked this long and still reaches Asterisk tells that the firewall is not in its
+ * way, in milliseconds.
+ */
 const STILL_ARRIVES_MS = 10_000;
 
 /** What a {@linkcode Pipeline} joins. */
@@ -90,7 +93,8 @@ export class Pipeline {
   };
 
   /**
-   * Charges the attempts whose patience has run out; those who read the socket get their turn in between.
+   * Charges the attempts whose patience has run out; those who read the socket get their turn in
+   * between.
    *
    * @param now Clock value, in milliseconds.
    */
@@ -174,7 +178,10 @@ export class Pipeline {
     };
   }
 
-  /** A blocked host went on: what was under way when it was blocked, or the firewall is not in its way. */
+  /**
+   * A blocked host went on: what was under way when it was blocked, or the firewall is not in its
+   * way.
+   */
   #stillArrives(block: Block, now: number): void {
     if (now - block.since < STILL_ARRIVES_MS || now - this.#saidStillArrives < STILL_ARRIVES_MS) {
       return;

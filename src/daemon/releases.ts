@@ -1,5 +1,6 @@
 /**
- * Blocks that end, whoever ends them: the firewall, the figures, the subscribers and the log hear of it together.
+ * Blocks that end, whoever ends them: the firewall, the figures, the subscribers and the log hear
+ * of it together.
  *
  * @module
  */

@@ -1,5 +1,6 @@
 /**
- * What the hosts have been charged, by which it is known when one has gone too far; and what is taken away again.
+ * What the hosts have been charged, by which it is known when one has gone too far; and what is
+ * taken away again.
  *
  * @module
  */
@@ -50,8 +51,9 @@ import { ProxySigns } from "./proxy_signs.ts";
 export const STANDING_LIMIT_FACTOR = 10;
 
 /**
- * The points of all hosts, and everything that decides what they lead to: good standing, failed accounts, rows of short
- * blocks, networks. The penalty table says what an event costs; this says what follows.
+ * The points of all hosts, and everything that decides what they lead to: good standing, failed
+ * accounts, rows of short blocks, networks. The penalty table says what an event costs; this says
+ * what follows.
  */
 export class Ledger {
   readonly attempts: Attempts;
@@ -203,7 +205,9 @@ export class Ledger {
     return attempt === NONE ? this.open(host, event, now) : attempt;
   }
 
-  /** Forgets the oldest attempt of a host that is settled, or else charges and forgets the oldest. */
+  /**
+   * Forgets the oldest attempt of a host that is settled, or else charges and forgets the oldest.
+   */
   #makeRoom(host: number, newest: number, now: number): void {
     const oldest = this.attempts.oldestOf(host, newest);
     if (this.#attemptRecords.get(oldest, IS_WAITING) === 1) this.lapse(oldest, now);
@@ -289,8 +293,8 @@ export class Ledger {
   }
 
   /**
-   * A login from a host forgives its unanswered challenges, its failures on that account, and so many others as are
-   * forgiven in a day.
+   * A login from a host forgives its unanswered challenges, its failures on that account, and so
+   * many others as are forgiven in a day.
    *
    * @returns the points that it had
    */
@@ -304,7 +308,8 @@ export class Ledger {
       return before;
     }
     const failed = before - hosts.get(host, SOFT);
-    // chan_sip prints the dialled number for the account of a call: it proves nothing about the failures on that.
+    // chan_sip prints the dialled number for the account of a call: it proves nothing about the
+    // failures on that.
     const own = event.service === "SIP" ? 0 : this.#accountsFailed.forgive(host, event);
     const network = this.networkOf(event.host);
     const payer = network ?? event.host;
@@ -324,7 +329,9 @@ export class Ledger {
     return before;
   }
 
-  /** Puts a host behind all others that are as guilty, and makes room if there are too many hosts. */
+  /**
+   * Puts a host behind all others that are as guilty, and makes room if there are too many hosts.
+   */
   settle(host: number): void {
     if (this.#records.get(host, GONE) === 1) return;
     this.#hosts.settle(host);
@@ -350,13 +357,19 @@ export class Ledger {
     return this.isStanding(host, now) ? limit * STANDING_LIMIT_FACTOR : limit;
   }
 
-  /** Whether a host of the table is in good standing. For almost all of them its record answers that. */
+  /**
+   * Whether a host of the table is in good standing. For almost all of them its record answers
+   * that.
+   */
   isStanding(host: number, now: number): boolean {
     return this.#records.get(host, MAY_STAND) === 1 &&
       this.isInGoodStanding(this.#hosts.keyOf(host), now);
   }
 
-  /** Whether an IPv6 host has a neighbour that logged in: it may be the same phone under another address. */
+  /**
+   * Whether an IPv6 host has a neighbour that logged in: it may be the same phone under another
+   * address.
+   */
   isNetworkStanding(address: HostKey): boolean {
     const network = this.networkOf(address);
     return network !== undefined && this.standing.hasIn(network);
@@ -461,7 +474,8 @@ export class Ledger {
       firstAt,
       at: now,
     });
-    // A host that is blocked begins anew; in a network it keeps its points, by which it is not innocent there.
+    // A host that is blocked begins anew; in a network it keeps its points, by which it is not
+    // innocent there.
     if (verdict === "host") {
       this.#shortBlocks.blockedInNetwork(event.host, now, this.#policy.creditMs);
       this.remove(host);

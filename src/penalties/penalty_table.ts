@@ -1,11 +1,12 @@
 /**
  * The penalty table: what each remote host has done, in points, and when it has gone too far.
  *
- * Pure: security events and a clock value go in, offences come out. No I/O, no timers, bounded memory.
+ * Pure: security events and a clock value go in, offences come out. No I/O, no timers, bounded
+ * memory.
  *
- * The weights are those of the original Ampere (4 points for a challenge, 1 for the wrong answer to it, limit 5 × loyalty),
- * but they are charged per *attempt* (one SessionID of one host), not per message, because Asterisk raises one to six
- * messages for one attempt.
+ * The weights are those of the original Ampere (4 points for a challenge, 1 for the wrong answer to
+ * it, limit 5 × loyalty), but they are charged per *attempt* (one SessionID of one host), not per
+ * message, because Asterisk raises one to six messages for one attempt.
  *
  * @module
  */
@@ -90,12 +91,17 @@ export class PenaltyTable {
   readonly #attempts: Ledger["attempts"];
   readonly #attemptRecords: Ledger["attempts"]["records"];
   readonly #exemptFailures = new ExemptFailures();
-  /** The last InvalidAccountID of PJSIP, and when it came, while nothing more was said of its request. */
+  /**
+   * The last InvalidAccountID of PJSIP, and when it came, while nothing more was said of its
+   * request.
+   */
   #unknownWaits = false;
   #unknownAt = 0;
   readonly #unknownEvent = new SecurityEvent();
   #charge: Charge | undefined;
-  /** Set to be told by {@linkcode PenaltyTable.lastCharge} what became of each event; costs time. */
+  /**
+   * Set to be told by {@linkcode PenaltyTable.lastCharge} what became of each event; costs time.
+   */
   explain = false;
 
   /**
@@ -224,8 +230,8 @@ export class PenaltyTable {
   }
 
   /**
-   * Nobody is known yet: until a clock value, challenges may stay unanswered at no cost, because phones that registered
-   * before may ping.
+   * Nobody is known yet: until a clock value, challenges may stay unanswered at no cost, because
+   * phones that registered before may ping.
    *
    * @param until clock value, in milliseconds
    */
@@ -233,12 +239,17 @@ export class PenaltyTable {
     this.#ledger.learnUntil(until);
   }
 
-  /** Whether challenges may stay unanswered at no cost yet; see {@linkcode PenaltyTable.learnUntil}. */
+  /**
+   * Whether challenges may stay unanswered at no cost yet; see {@linkcode PenaltyTable.learnUntil}.
+   */
   isLearning(now: number): boolean {
     return this.#ledger.isLearning(now);
   }
 
-  /** The hosts whose attempts were under way when they were blocked, and how many these were; each is told once. */
+  /**
+   * The hosts whose attempts were under way when they were blocked, and how many these were; each
+   * is told once.
+   */
   takeLate(): [target: string, attempts: number][] {
     return this.#ledger.late.takeExpired().map(([key, attempts]) => [keyText(key), attempts]);
   }
@@ -271,7 +282,10 @@ export class PenaltyTable {
     return this.#ledger.innocentIn(network);
   }
 
-  /** Clock value at which the oldest open attempt is to be charged, in milliseconds; `undefined` when none is open. */
+  /**
+   * Clock value at which the oldest open attempt is to be charged, in milliseconds; `undefined`
+   * when none is open.
+   */
   get nextDeadline(): number | undefined {
     return this.#attempts.oldestWaiting === NONE
       ? undefined
@@ -313,7 +327,8 @@ export class PenaltyTable {
   }
 
   /**
-   * The hosts whose last login is to be saved, with its clock value: each at most once in {@linkcode SAVE_LOGIN_MS}.
+   * The hosts whose last login is to be saved, with its clock value: each at most once in
+   * {@linkcode SAVE_LOGIN_MS}.
    *
    * @param most hosts; the others are given by the next calls
    */
@@ -337,8 +352,9 @@ export class PenaltyTable {
   }
 
   /**
-   * PJSIP says that an account is unknown, and in the same breath challenges or refuses it all the same: then that costs
-   * what it costs. Only if it does not, this counts as a challenge; so it is kept until the next event.
+   * PJSIP says that an account is unknown, and in the same breath challenges or refuses it all the
+   * same: then that costs what it costs. Only if it does not, this counts as a challenge; so it is
+   * kept until the next event.
    */
   #unknown(event: SecurityEvent, now: number): void {
     const unknown = this.#unknownEvent;
@@ -355,7 +371,8 @@ export class PenaltyTable {
     this.#unknownWaits = false;
     const unknown = this.#unknownEvent;
     if (event?.session === unknown.session && event.host === unknown.host) return;
-    // Without patience the challenge would be charged once more, should it come after an event of somebody else.
+    // Without patience the challenge would be charged once more, should it come after an event of
+    // somebody else.
     if (this.#ledger.policy.patienceMs === 0) return;
     this.#challenged(unknown, this.#unknownAt);
   }
@@ -380,7 +397,8 @@ export class PenaltyTable {
     const known = this.#attempts.find(host, event.session, now);
     const atOnce = this.#ledger.policy.patienceMs === 0;
     if (known !== NONE && (!atOnce || attempts.get(known, REFUSED) === 1)) {
-      // chan_sip sends a new challenge for each new request, and the same one again for a repeated request.
+      // chan_sip sends a new challenge for each new request, and the same one again for a repeated
+      // request.
       const repeated = event.service === "PJSIP" ||
         event.challenge === attempts.get(known, CHALLENGE) ||
         attempts.get(known, REFUSED) === 1 || attempts.get(known, SUCCEEDED) === 1;
@@ -486,7 +504,8 @@ export class PenaltyTable {
     if (host === NONE) return this.#exemptFailed(event);
     const before = this.#records.get(host, POINTS);
     this.#hosts.count(host, what, now);
-    // SessionID is the place of the session in Asterisk's memory, which the next session gets again.
+    // SessionID is the place of the session in Asterisk's memory, which the next session gets
+    // again.
     this.#ledger.fail(host, ATTEMPT_POINTS, event, now, OWN_SESSION);
     this.#explain(why, event, before, before + ATTEMPT_POINTS);
   }
@@ -498,7 +517,8 @@ export class PenaltyTable {
 
   #succeeded(event: SecurityEvent, now: number, trusted: boolean): void {
     if (!trusted) return this.#explain("not to be believed", event);
-    // AMI never lets anybody in without a secret, and always prints 0 (`manager.c`, report_auth_success).
+    // AMI never lets anybody in without a secret, and always prints 0 (`manager.c`,
+    // report_auth_success).
     if (!event.usingPassword && event.service !== "AMI") {
       return this.#explain("a login without password: proves nothing", event);
     }
@@ -533,7 +553,10 @@ export class PenaltyTable {
   }
 }
 
-/** What tells the session of a failure from others: chan_sip may use a SessionID again, but not with the same challenge. */
+/**
+ * What tells the session of a failure from others: chan_sip may use a SessionID again, but not with
+ * the same challenge.
+ */
 function sessionOf(event: SecurityEvent): number {
   const session = event.service === "SIP" ? event.session ^ event.challenge : event.session;
   return session === NO_SESSION || session === SEVERAL_SESSIONS || session === OWN_SESSION

@@ -1,5 +1,6 @@
 /**
- * Rows of short blocks: how often a host was blocked for a short time only, because it is in doubt who was behind it.
+ * Rows of short blocks: how often a host was blocked for a short time only, because it is in doubt
+ * who was behind it.
  *
  * @module
  */
@@ -11,13 +12,17 @@ import { OffenceRows } from "./offence_rows.ts";
 import type { PenaltyPolicy } from "./policy.ts";
 
 /**
- * The longest registration that Asterisk grants by default, in milliseconds (PJSIP, `maximum_expiration`; chan_sip grants
- * an hour). Within this time after a login the phones of a host may all be waiting to register again, so that no login can
- * tell that they are there: the row of its short blocks does not grow beyond {@linkcode RECENT_ROW_MAX}.
+ * The longest registration that Asterisk grants by default, in milliseconds (PJSIP,
+ * `maximum_expiration`; chan_sip grants an hour). Within this time after a login the phones of a
+ * host may all be waiting to register again, so that no login can tell that they are there: the row
+ * of its short blocks does not grow beyond {@linkcode RECENT_ROW_MAX}.
  */
 export const RECENT_LOGIN_MS = 7_200_000;
 
-/** So many blocks count in the row of a host from which somebody has logged in lately: the second is the longest. */
+/**
+ * So many blocks count in the row of a host from which somebody has logged in lately: the second is
+ * the longest.
+ */
 export const RECENT_ROW_MAX = 1;
 
 /** Says which block of a row comes next, until a login ends the row. */

@@ -1,7 +1,9 @@
 /**
- * Metrics for Prometheus, in its text format (version 0.0.4), and the small HTTP server that hands them out.
+ * Metrics for Prometheus, in its text format (version 0.0.4), and the small HTTP server that hands
+ * them out.
  *
- * Names follow https://prometheus.io/docs/practices/naming/: a prefix, base units, `_total` for what only grows.
+ * Names follow https://prometheus.io/docs/practices/naming/: a prefix, base units, `_total` for
+ * what only grows.
  *
  * @module
  */
@@ -23,7 +25,10 @@ export const CONNECTION_MS = 5_000;
 /** Longest head of a request that is read, in characters. */
 export const REQUEST_CHARACTERS_MAX = 8 * 1024;
 
-/** Why messages are not obeyed; all are shown, also those that never happened, so that rates can be computed. */
+/**
+ * Why messages are not obeyed; all are shown, also those that never happened, so that rates can be
+ * computed.
+ */
 const TAMPERED_REASONS = ["malformed", "forged end", "cut off", "oversized"] as const;
 
 /** A metric with its values. */

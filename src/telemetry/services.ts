@@ -51,8 +51,8 @@ export class Services {
   }
 
   /**
-   * Makes the services as the daemon's configuration wants them. What could not be started before is tried again. Never
-   * throws: what fails is logged.
+   * Makes the services as the daemon's configuration wants them. What could not be started before
+   * is tried again. Never throws: what fails is logged.
    */
   apply(): Promise<void> {
     return this.#changing = this.#changing.then(() => this.#apply());

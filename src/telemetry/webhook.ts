@@ -1,8 +1,9 @@
 /**
  * Reports blocks, their ends, and the loss of Asterisk to an HTTP server of the administrator's.
  *
- * Nothing waits for it: notices go into a bounded queue, and one request at a time carries as many as have collected. A
- * server that is slow or dead costs memory up to {@linkcode QUEUE_MAX} notices, and then the oldest notices.
+ * Nothing waits for it: notices go into a bounded queue, and one request at a time carries as many
+ * as have collected. A server that is slow or dead costs memory up to {@linkcode QUEUE_MAX}
+ * notices, and then the oldest notices.
  *
  * @module
  */
@@ -30,7 +31,10 @@ export const ATTEMPTS_MAX = 5;
 /** The delay after the first failure, in milliseconds; it doubles with each: 1, 2, 4, 8 s. */
 export const RETRY_MS = 1_000;
 
-/** HTTP codes of the 4xx group that may pass by waiting (RFC 9110, sections 15.5.9; RFC 6585, section 4). */
+/**
+ * HTTP codes of the 4xx group that may pass by waiting (RFC 9110, sections 15.5.9; RFC 6585,
+ * section 4).
+ */
 const PASSING = new Set([408, 425, 429]);
 
 /** What a request carries, as JSON. */

@@ -1,5 +1,6 @@
 /**
- * Where lines of a log go: a file that may be moved away, a pipe that may not be read, standard error.
+ * Where lines of a log go: a file that may be moved away, a pipe that may not be read, standard
+ * error.
  *
  * @module
  */

@@ -1,6 +1,7 @@
 /**
- * Lines on their way into something that may not take them: a FIFO, a pipe, a socket, a terminal. Whoever reads there can stop,
- * and a write would stop with them; so it is done in the background, and only so much waits.
+ * Lines on their way into something that may not take them: a FIFO, a pipe, a socket, a terminal.
+ * Whoever reads there can stop, and a write would stop with them; so it is done in the background,
+ * and only so much waits.
  *
  * @module
  */

@@ -1,8 +1,10 @@
 /**
- * How numbers and tables are shown to people: human units, aligned columns, colours, a progress bar.
+ * How numbers and tables are shown to people: human units, aligned columns, colours, a progress
+ * bar.
  *
- * Colours are used only on a terminal, and never when `NO_COLOR` is set (https://no-color.org). Deno reads that variable
- * at its own start (`Deno.noColor`), so that the program needs no permission to read the environment.
+ * Colours are used only on a terminal, and never when `NO_COLOR` is set (https://no-color.org).
+ * Deno reads that variable at its own start (`Deno.noColor`), so that the program needs no
+ * permission to read the environment.
  *
  * @module
  */
@@ -108,7 +110,8 @@ export function formatTable(
  * @param count a whole number
  */
 export function formatCount(count: number): string {
-  // Not toLocaleString(): its first call loads the data of all languages, which takes 30 ms and 3 MB.
+  // Not toLocaleString(): its first call loads the data of all languages, which takes 30 ms and 3
+  // MB.
   return String(count).replace(/\B(?=(?:\d{3})+$)/g, ",");
 }
 

@@ -1,7 +1,8 @@
 /**
- * A stranger's text in account names, by Asterisk's own rules: PJSIP prints up to 36 decoded bytes of it in InvalidAccountID,
- * chan_sip up to 236 percent-encoded characters in ChallengeSent and InvalidPassword (InvalidAccountID with
- * alwaysauthreject=no). Whatever they write, they alone are charged, nobody is forgiven, and everybody else's events arrive.
+ * A stranger's text in account names, by Asterisk's own rules: PJSIP prints up to 36 decoded bytes
+ * of it in InvalidAccountID, chan_sip up to 236 percent-encoded characters in ChallengeSent and
+ * InvalidPassword (InvalidAccountID with alwaysauthreject=no). Whatever they write, they alone are
+ * charged, nobody is forgiven, and everybody else's events arrive.
  */
 
 import assert from "node:assert/strict";
@@ -36,7 +37,10 @@ interface Read {
   tampered: Tampered[];
 }
 
-/** Reads a stream in pieces; `settle` after every piece is the worst case of slow pieces only where it is asked for. */
+/**
+ * Reads a stream in pieces; `settle` after every piece is the worst case of slow pieces only where
+ * it is asked for.
+ */
 function read(text: string, sizes: readonly number[] = [text.length]): Read {
   const result: Read = { events: [], tampered: [] };
   const reader = new EventReader({
@@ -331,9 +335,11 @@ Deno.test("injection: no text in an account name charges or clears anybody else,
 });
 
 Deno.test("injection: the window covers every remainder that Asterisk can print", () => {
-  // The remainder begins behind at most the stranger's decoded text, which is never longer than its encoded form.
+  // The remainder begins behind at most the stranger's decoded text, which is never longer than its
+  // encoded form.
   assert.ok(SIP_ENCODED_MAX <= ACCOUNT_BYTES_MAX);
-  // And an honest event is over before the next but one begins, so that no honest event is dropped for another's sake.
+  // And an honest event is over before the next but one begins, so that no honest event is dropped
+  // for another's sake.
   const honest = sipEvent("ChallengeSent", "");
   const behindAccount = honest.length - honest.indexOf("SessionID");
   const head = sipEvent("ChallengeSent", "").indexOf("SessionID");

@@ -1,4 +1,7 @@
-/** Rules of the daemon that only show at the edge: a process that stood still, a new prefix, what the log must not show. */
+/**
+ * Rules of the daemon that only show at the edge: a process that stood still, a new prefix, what
+ * the log must not show.
+ */
 
 import assert from "node:assert/strict";
 import { AddressSet } from "../../src/address/address_set.ts";

@@ -157,7 +157,9 @@ class SimulatedFirewall implements Backend {
     return typeof result === "number" ? { ok: true, done: result } : { ok: false, failure: result };
   }
 
-  /** Adds entries; a refused one spoils all of them, as with iptables, or the rest, as with ipset. */
+  /**
+   * Adds entries; a refused one spoils all of them, as with iptables, or the rest, as with ipset.
+   */
   #add(entries: readonly Entry[], most: number): number | Failure {
     if (!this.timed && entries.some(({ target }) => this.poison.has(target))) {
       return this.#failure("refused");

@@ -400,7 +400,8 @@ Deno.test("programs that only answer 0 are told all that they need", async () =>
   await firewall.verify();
   await firewall.stop();
   const said = (await Deno.readTextFile(`${folder}/log`)).trim().split("\n");
-  // The chain is looked at while the set is filled: in which order that is written down is not certain.
+  // The chain is looked at while the set is filled: in which order that is written down is not
+  // certain.
   const isChain = (line: string) => line.startsWith("iptables");
   assert.deepEqual(said.filter((line) => !isChain(line)), [
     "ipset restore -exist",

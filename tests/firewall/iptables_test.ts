@@ -433,7 +433,8 @@ function registerFor(kind: "nft" | "legacy"): void {
       random: () => 0,
     });
     await firewall.start([]);
-    // Some commands are faster than the shortest timer; the more rules there are, the longer they take.
+    // Some commands are faster than the shortest timer; the more rules there are, the longer they
+    // take.
     let blocked = 0;
     while (firewall.status().failures < 3 && blocked < all.length) {
       firewall.block(forEver(all.slice(blocked, blocked += 3_000)));

@@ -1,6 +1,6 @@
 /**
- * Tries many inputs: `deno task fuzz [-- --inputs=1000000] [--from=1] [--target=NAME]`, or one of them again:
- * `deno task fuzz -- --target=NAME --seed=123`.
+ * Tries many inputs: `deno task fuzz [-- --inputs=1000000] [--from=1]
+ * [--target=NAME]`, or one of them again: `deno task fuzz -- --target=NAME --seed=123`.
  *
  * @module
  */
@@ -10,12 +10,15 @@ import { Dice } from "../simulation/dice.ts";
 import { type Target, TARGETS } from "./targets.ts";
 
 /**
- * An input that takes longer than this hangs, in milliseconds. The longest that are right take a hundredth; the rest is
- * for a machine that is busy with other things.
+ * An input that takes longer than this hangs, in milliseconds. The longest that are right take a
+ * hundredth; the rest is for a machine that is busy with other things.
  */
 const HANG_MS = 3_000;
 
-/** Heap that may be in use in the end beyond that of the beginning, in bytes: nothing keeps what it was given. */
+/**
+ * Heap that may be in use in the end beyond that of the beginning, in bytes: nothing keeps what it
+ * was given.
+ */
 const HEAP_GROWTH_MAX = 200 * 1024 * 1024;
 
 /** Failures after which the search ends. */

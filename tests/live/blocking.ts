@@ -1,8 +1,9 @@
 /**
  * Who is blocked and who is not, when a real Asterisk says what real SIP requests made of it.
  *
- * In each test the hosts of all channel drivers act at the same time, and the last thing is that a host of each is blocked: what
- * came before has been judged then, so that "nobody else" means something.
+ * In each test the hosts of all channel drivers act at the same time, and the last thing is that a
+ * host of each is blocked: what came before has been judged then, so that "nobody else" means
+ * something.
  *
  * @module
  */
@@ -32,7 +33,9 @@ import { SipAgent, type SipServer } from "./sip.ts";
 /** Attempts that a stranger has: the default of `loyalty`, which stays as it is. */
 export const LOYALTY = 3;
 
-/** The longest that a host may still get through after its last guess was answered, in milliseconds. */
+/**
+ * The longest that a host may still get through after its last guess was answered, in milliseconds.
+ */
 const BLOCKED_MS_MAX = 1_000;
 
 /** Hosts that guess at the same time, for each driver. */
@@ -152,7 +155,8 @@ export function testBlocking(server: Server, executable: string, root: string): 
         // Looks for accounts, with a guess for each.
         const status = await searching.registerAnew({ account: `admin${i}`, password: "admin" });
         assert.ok(status === 401 || status === 403, String(status));
-        // Even with the right password: from there nobody may. The last request is refused before it could be answered.
+        // Even with the right password: from there nobody may. The last request is refused before
+        // it could be answered.
         const last = i === LOYALTY - 1;
         const refusal = await intruding.registerAnew(last ? {} : { password: passwordOf(FENCED) });
         assert.notEqual(refusal, 200);
@@ -269,7 +273,10 @@ export async function guess(
   }
 }
 
-/** Guesses as often as a stranger may; packets pass before each guess, and are refused soon after the last. */
+/**
+ * Guesses as often as a stranger may; packets pass before each guess, and are refused soon after
+ * the last.
+ */
 export async function guessUntilBlocked(driver: Driver, host: string): Promise<string> {
   const { name, host: to, port } = driver;
   for (let i = 0; i < LOYALTY; i++) {
@@ -289,7 +296,10 @@ export async function nothingTampered(ampere: Ampere): Promise<void> {
   assert.deepEqual([events.tampered, events.tamperedBy], [0, {}], ampere.text);
 }
 
-/** Refreshes its registration, with the nonce that it has and with a new one, and repeats what is answered late. */
+/**
+ * Refreshes its registration, with the nonce that it has and with a new one, and repeats what is
+ * answered late.
+ */
 async function registerAgainAndAgain(host: string, driver: Driver): Promise<void> {
   using phone = await SipAgent.open(host, driver);
   const password = passwordOf("100");
@@ -348,7 +358,10 @@ async function call(host: string, driver: Driver): Promise<void> {
   assert.equal(await phone.invite(NUMBER, { password }), 603);
 }
 
-/** Two phones share an account that is for one: the second is refused though its password is right. PJSIP only. */
+/**
+ * Two phones share an account that is for one: the second is refused though its password is right.
+ * PJSIP only.
+ */
 async function crowd(host: string): Promise<void> {
   using first = await SipAgent.open(host, PJSIP, SINGLE);
   using second = await SipAgent.open(host, PJSIP, SINGLE);

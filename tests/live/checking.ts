@@ -1,5 +1,6 @@
 /**
- * `ampere --check` against a real Asterisk: every mistake in manager.conf is named, and what `--check` prints mends it.
+ * `ampere --check` against a real Asterisk: every mistake in manager.conf is named, and what
+ * `--check` prints mends it.
  *
  * @module
  */
@@ -12,7 +13,10 @@ import { AMI_PORT, Asterisk } from "./asterisk.ts";
 import { pbx } from "./pbx.ts";
 import { MANAGER_CONF } from "./readme.ts";
 
-/** Checks at a time: Asterisk admits 50 sessions that are not logged in (`authlimit`), and each check makes up to five. */
+/**
+ * Checks at a time: Asterisk admits 50 sessions that are not logged in (`authlimit`), and each
+ * check makes up to five.
+ */
 const AT_A_TIME = 8;
 
 /** How long a check may take, in milliseconds. */

@@ -1,4 +1,7 @@
-/** Nothing that strangers fill grows without a bound, and no number of the penalty table ever makes no sense. */
+/**
+ * Nothing that strangers fill grows without a bound, and no number of the penalty table ever makes
+ * no sense.
+ */
 
 import assert from "node:assert/strict";
 import { AddressSet } from "../../src/address/address_set.ts";
@@ -45,7 +48,8 @@ Deno.test("bounds: attempts that wait, the oldest is charged when there are more
   for (let i = 0; i < 16_384; i++) {
     for (let j = 0; j < each; j++) bench.take(challengeSent(address(i)));
   }
-  // Two sessions of one host whose seeded hashes are equal are one attempt: about once in a thousand runs.
+  // Two sessions of one host whose seeded hashes are equal are one attempt: about once in a
+  // thousand runs.
   while (bench.table.waiting < WAITING_MAX) bench.take(challengeSent(address(16_383)));
   assert.equal(bench.table.waiting, WAITING_MAX);
   assert.equal(bench.points(address(0)), 0);

@@ -439,7 +439,8 @@ Deno.test("guesses: who belongs in a network pays for nothing that strangers did
 
 Deno.test("guesses: what is forgiven was the proven part of what a host did", () => {
   const standing = new TableBench({ loyalty: 1 }).take(successfulAuth(HOST, { account: "own" }));
-  // A phone that fails once at each registration over TLS, and somebody who forges its address meanwhile.
+  // A phone that fails once at each registration over TLS, and somebody who forges its address
+  // meanwhile.
   const over = { account: "own", remote: remoteOf(HOST, "TLS") };
   while (standing.points() < 40) {
     standing.take(wrongAnswer(HOST, over), wrongAnswer(HOST, { account: "x" }));

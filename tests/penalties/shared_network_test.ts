@@ -1,4 +1,6 @@
-/** A guesser beside a phone in one IPv6 network: the daemon, the real firewall, and real packets. */
+/**
+ * A guesser beside a phone in one IPv6 network: the daemon, the real firewall, and real packets.
+ */
 
 import assert from "node:assert/strict";
 import { DEFAULT_CONFIG } from "../../src/config/config.ts";

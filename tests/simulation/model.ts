@@ -1,7 +1,8 @@
 /**
- * What Ampere should do, as plainly as it can be said: no performance, no bounds, no I/O. It is written from the rules in
- * the documentation, not from the code, and knows only the traffic that the simulation makes. It counts how often each
- * rule decided something: a rule that is never reached proves nothing.
+ * What Ampere should do, as plainly as it can be said: no performance, no bounds, no I/O. It is
+ * written from the rules in the documentation, not from the code, and knows only the traffic that
+ * the simulation makes. It counts how often each rule decided something: a rule that is never
+ * reached proves nothing.
  *
  * @module
  */
@@ -199,7 +200,10 @@ export interface ModelBlock {
   /** Wall time of the end; `undefined`: never. */
   until: number | undefined;
   times: number;
-  /** How often it was blocked before was not known for certain when this was decided: the database was in trouble. */
+  /**
+   * How often it was blocked before was not known for certain when this was decided: the database
+   * was in trouble.
+   */
   vague: boolean;
 }
 
@@ -222,7 +226,9 @@ const LATE = 2 * SECOND;
 const STRANGERS = 3;
 const STRANGERS_AMONG_OTHERS = 8;
 const BLOCKS_BEFORE_NETWORK = 8;
-/** After standing still for longer than this, nothing is charged before what has arrived is read. */
+/**
+ * After standing still for longer than this, nothing is charged before what has arrived is read.
+ */
 const STALL = 1 * SECOND;
 
 /** The model. Times are world times unless they are called wall times. */
@@ -317,7 +323,10 @@ export class Model {
     }
   }
 
-  /** PJSIP names an unknown account, and then does what it does for any: only if it does not, that is a challenge. */
+  /**
+   * PJSIP names an unknown account, and then does what it does for any: only if it does not, that
+   * is a challenge.
+   */
   #meetUnknown(next?: Happening): void {
     const unknown = this.#unknown;
     this.#unknown = undefined;
@@ -749,7 +758,10 @@ export class Model {
     return before;
   }
 
-  /** Blocks that count in the row of who belongs here: one, while registrations of up to two hours may be valid. */
+  /**
+   * Blocks that count in the row of who belongs here: one, while registrations of up to two hours
+   * may be valid.
+   */
   #mostInRow(address: string, now: number): number {
     const at = this.standing.get(address);
     return at !== undefined && now - at <= 2 * HOUR ? 1 : Infinity;

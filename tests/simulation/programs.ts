@@ -1,5 +1,6 @@
 /**
- * The firewall programs of the simulated machine: they take time, fail, hang, and do half of their work.
+ * The firewall programs of the simulated machine: they take time, fail, hang, and do half of their
+ * work.
  *
  * @module
  */

@@ -9,7 +9,10 @@ import type { Said } from "./asterisk.ts";
 import type { Dice } from "./dice.ts";
 import type { Happening } from "./model.ts";
 
-/** Longest account name after which Ampere holds an event of chan_sip back, counted to the end of the event, in bytes. */
+/**
+ * Longest account name after which Ampere holds an event of chan_sip back, counted to the end of
+ * the event, in bytes.
+ */
 const HELD_MAX = 255;
 
 /** Something that is said after a pause, in milliseconds. */
@@ -374,7 +377,9 @@ export class Traffic {
     return { ...said, happenings: [{ ...said.happenings[0]!, what: "not believed" }] };
   }
 
-  /** A stranger writes the whole rest of the event, with a victim's address, into an account name. */
+  /**
+   * A stranger writes the whole rest of the event, with a victim's address, into an account name.
+   */
   #forgedEnd(victim: string): Said {
     const forged = `1\r\nSessionID: 1\r\nLocalAddress: IPV4/UDP/1/1\r\nRemoteAddress: ${
       remoteOf(victim)

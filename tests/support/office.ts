@@ -1,6 +1,6 @@
 /**
- * An office: phones behind one address that register with the rules of Ampere between them and Asterisk. Time is that of
- * the events; nothing waits.
+ * An office: phones behind one address that register with the rules of Ampere between them and
+ * Asterisk. Time is that of the events; nothing waits.
  */
 
 import { EventReader } from "../../src/ami/event_reader.ts";
@@ -16,7 +16,10 @@ import {
   wrongAnswer,
 } from "./asterisk_events.ts";
 
-/** When a request over UDP is sent again, in milliseconds (RFC 3261, section 17.1.2.2, Timers E and F). */
+/**
+ * When a request over UDP is sent again, in milliseconds (RFC 3261, section 17.1.2.2, Timers E and
+ * F).
+ */
 const RETRANSMISSIONS = [
   0,
   500,
@@ -134,7 +137,10 @@ export class Office {
     return this;
   }
 
-  /** Adds a guesser: a wrong answer each so many milliseconds, in one session or in a new one each time. */
+  /**
+   * Adds a guesser: a wrong answer each so many milliseconds, in one session or in a new one each
+   * time.
+   */
   addGuesser(every: number, oneSession: boolean): this {
     const session = unique();
     const guess = (at: number) => {

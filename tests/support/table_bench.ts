@@ -1,4 +1,6 @@
-/** A penalty table that is fed with texts as Asterisk prints them, at times of the test's choice. */
+/**
+ * A penalty table that is fed with texts as Asterisk prints them, at times of the test's choice.
+ */
 
 import { AddressSet } from "../../src/address/address_set.ts";
 import { EventReader } from "../../src/ami/event_reader.ts";

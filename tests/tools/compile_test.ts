@@ -274,7 +274,8 @@ Deno.test(
   async () => {
     const ampere = await compiledAmpere();
     const trace = join(SHOWN, "ampere-trace");
-    // There is no chain and no Asterisk: the daemon looks for both. SIGTERM comes when iptables has been asked.
+    // There is no chain and no Asterisk: the daemon looks for both. SIGTERM comes when iptables has
+    // been asked.
     await doInSandbox(
       `${PREPARE_FOLDERS}
     echo 203.0.113.5 | strace -f -e trace=execve,openat -o ${trace}-add ${ampere} -a

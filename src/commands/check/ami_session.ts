@@ -10,7 +10,10 @@ import { EventReader } from "../../ami/event_reader.ts";
 import { latin1 } from "../../ami/framer.ts";
 import type { SecurityEvent } from "../../ami/event.ts";
 
-/** How long an answer may take, in milliseconds; Asterisk delays that to a wrong login by one second. */
+/**
+ * How long an answer may take, in milliseconds; Asterisk delays that to a wrong login by one
+ * second.
+ */
 export const ANSWER_MS = 10_000;
 
 /** What Asterisk answered. */

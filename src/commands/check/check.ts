@@ -1,5 +1,6 @@
 /**
- * `ampere --check`: looks at everything that Ampere needs, and says what mends what is not right. It changes nothing.
+ * `ampere --check`: looks at everything that Ampere needs, and says what mends what is not right.
+ * It changes nothing.
  *
  * @module
  */
@@ -58,7 +59,10 @@ export async function check(
   return code;
 }
 
-/** All findings, in the order of a packet's way: configuration, firewall, database, Asterisk, daemon. */
+/**
+ * All findings, in the order of a packet's way: configuration, firewall, database, Asterisk,
+ * daemon.
+ */
 async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGenerator<Finding> {
   yield* checkConfig(request, reading);
   const { config } = reading;

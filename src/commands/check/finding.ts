@@ -7,7 +7,10 @@
 import { escapeControls } from "../../text/escape.ts";
 import { PLAIN, type Style } from "../../text/table.ts";
 
-/** How bad it is: `problem` = Ampere cannot protect so, `warning` = it can, but a person should look. */
+/**
+ * How bad it is: `problem` = Ampere cannot protect so, `warning` = it can, but a person should
+ * look.
+ */
 export type Level = "ok" | "warning" | "problem";
 
 /** One thing that was looked at. */

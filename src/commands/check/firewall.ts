@@ -28,7 +28,8 @@ const STRANGERS_TOLD_MAX = 3;
 const RULE_CHARACTERS_MAX = 120;
 
 /**
- * Checks the firewall for both families. Without IPv6 Ampere works, so what is wrong there is a warning.
+ * Checks the firewall for both families. Without IPv6 Ampere works, so what is wrong there is a
+ * warning.
  *
  * @param config which chain, which backend
  * @param runner runs the commands; they only look
@@ -154,7 +155,8 @@ function checkJump(jump: Jump, config: Config, family: Family): Finding {
 function moveToFront(jump: Jump, config: Config, family: Family): string {
   const iptables = IPTABLES[family];
   const { chain } = config;
-  // A jump in a chain of ufw or the like is put back there by that program; another one in front does no harm.
+  // A jump in a chain of ufw or the like is put back there by that program; another one in front
+  // does no harm.
   const remove = jump.chain === "INPUT" ? `${iptables} -D INPUT ${jump.text} && ` : "";
   return `${remove}${iptables} -I INPUT -j ${chain} ${AT_BOOT}`;
 }

@@ -1,6 +1,7 @@
 /**
- * `ampere --replay FILE...`: who would have been blocked, when and why, from recorded AMI streams or from Asterisk's security
- * log. Nothing is blocked, and no database is read: at the beginning nobody is in good standing.
+ * `ampere --replay FILE...`: who would have been blocked, when and why, from recorded AMI streams
+ * or from Asterisk's security log. Nothing is blocked, and no database is read: at the beginning
+ * nobody is in good standing.
  *
  * @module
  */
@@ -38,7 +39,10 @@ const NAMED_HOSTS_MAX = 10;
 /** Size of one read, in bytes. */
 const READ_BYTES = 256 * 1024;
 
-/** A file that begins so much earlier than the one before it ended is complained of, in milliseconds. */
+/**
+ * A file that begins so much earlier than the one before it ended is complained of, in
+ * milliseconds.
+ */
 const NEXT_FILE_MAY_BE_EARLIER_MS = 60_000;
 
 /** What is asked for; `Invocation` is one. */
@@ -404,7 +408,8 @@ function hints(replayed: Replayed, config: Config): string {
   const lines: string[] = [];
   const blocked = new Set(replayed.blocks.map((block) => block.target));
   const hidden = new Set(replayed.proxies.map(({ address }) => address));
-  // Who logged in is let through a block of its network; to trust all of that would help the one who failed there.
+  // Who logged in is let through a block of its network; to trust all of that would help the one
+  // who failed there.
   const loggedIn = hostsThatLoggedIn(blocked, replayed.logins)
     .filter((host) => !hidden.has(host) && !host.includes("/"));
   lines.push(...replayed.proxies.slice(0, NAMED_HOSTS_MAX).map(describeProxy));
@@ -472,7 +477,8 @@ function named(hosts: readonly string[]): string {
 }
 
 /**
- * The result for programs: an object for each block, one a line, then one with the totals. Times are ISO 8601 in UTC.
+ * The result for programs: an object for each block, one a line, then one with the totals. Times
+ * are ISO 8601 in UTC.
  *
  * @param replayed what was found
  */

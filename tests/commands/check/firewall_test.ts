@@ -1,4 +1,7 @@
-/** `ampere --check` against real firewalls: each fault is made, told, mended by the very command that is told, and gone. */
+/**
+ * `ampere --check` against real firewalls: each fault is made, told, mended by the very command
+ * that is told, and gone.
+ */
 
 import assert from "node:assert/strict";
 import { check } from "../../../src/commands/check/check.ts";
