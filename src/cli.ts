@@ -15,7 +15,7 @@ import type { Status } from "./telemetry/status.ts";
 import { VERSION } from "./version.ts";
 
 /** Exit codes. */
-export const EXIT = { ok: 0, problem: 1, usage: 2 } as const;
+const EXIT = { ok: 0, problem: 1, usage: 2 } as const;
 
 const HELP = `Usage: ampere [OPTION]...
 Blocks hosts that guess passwords on an Asterisk PBX, by its Manager Interface.
@@ -70,7 +70,7 @@ const TAKES: Record<"json" | "dry-run" | "verbose" | "output", readonly Command[
 };
 
 /** Largest input of -a and -d, in bytes: about a million lines of -l. */
-export const INPUT_BYTES_MAX = 128 * 1024 * 1024;
+const INPUT_BYTES_MAX = 128 * 1024 * 1024;
 
 /** The list is printed in pieces of about so many characters, which is faster than in one. */
 const OUTPUT_CHARACTERS = 65_536;
@@ -82,7 +82,7 @@ const COMPLAINTS_MAX = 100;
 const RELATED_MAX = 10;
 
 /** What the command line asks for. */
-export interface Invocation {
+interface Invocation {
   readonly command: Command;
   readonly config: string | undefined;
   readonly output: string | undefined;
@@ -93,7 +93,7 @@ export interface Invocation {
 }
 
 /** Something is wrong with the arguments. */
-export class UsageError extends Error {
+class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
@@ -103,7 +103,7 @@ export class UsageError extends Error {
  * @param args the arguments, without the program's name
  * @throws {UsageError} saying which argument is wrong
  */
-export function parseArguments(args: readonly string[]): Invocation {
+function parseArguments(args: readonly string[]): Invocation {
   let parsed;
   try {
     parsed = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true, strict: true });

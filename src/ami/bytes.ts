@@ -98,7 +98,9 @@ export function wordOf(text: string): number {
 }
 
 // Seeds nobody outside knows, so that nobody can choose Call-IDs whose hashes are equal.
-export const [SEED_A = 0, SEED_B = 0] = crypto.getRandomValues(new Int32Array(2));
+const SEEDS = crypto.getRandomValues(new Int32Array(2));
+export const SEED_A = SEEDS[0]!;
+const SEED_B = SEEDS[1]!;
 
 /** Index of the line that ends at `at`, or -1 when none does behind `start`. */
 export function lineBefore(view: DataView, at: number, start: number): number {

@@ -18,7 +18,7 @@ export const ANSWER_MS = 10_000;
 export const PING_AFTER_MS = 15_000;
 
 /** Shortest and longest time between two attempts to log in, in milliseconds. */
-export const RETRY_MS_MIN = 1_000;
+const RETRY_MS_MIN = 1_000;
 export const RETRY_MS_MAX = 60_000;
 
 /**
@@ -32,7 +32,7 @@ export const PORT_RETRY_MS_MAX = 1_500;
  * event in one call (`manager.c`, `send_string`), so it arrives in one piece or the pieces follow
  * each other within microseconds.
  */
-export const SETTLE_MS = 10;
+const SETTLE_MS = 10;
 
 /**
  * When what one read brought took so long, in milliseconds, the next read waits a moment. As long
@@ -56,7 +56,7 @@ export interface Connection {
 }
 
 /** Where to log in, and as whom. */
-export interface Login {
+interface Login {
   /** Name or address of the server. */
   readonly host: string;
   /** TCP port, 5038 by default in Asterisk. */
@@ -68,7 +68,7 @@ export interface Login {
 }
 
 /** What opens a connection is told, and tells. */
-export interface Opening {
+interface Opening {
   /** Gives up. */
   readonly signal: AbortSignal;
   /** Takes all addresses of the server. */
@@ -76,8 +76,7 @@ export interface Opening {
 }
 
 /** What the {@linkcode AmiClient} tells, besides the events. */
-export interface AmiClientHandlers
-  extends Omit<EventReaderHandlers, "response" | "isListed" | "banner"> {
+interface AmiClientHandlers extends Omit<EventReaderHandlers, "response" | "isListed" | "banner"> {
   /** All that one read brought has been handed on. */
   batch?(): void;
   /** Logged in: events arrive from now on. `banner` is Asterisk's first line. */
@@ -112,7 +111,7 @@ const ACTION_ID = "ActionID: ";
 const LIST_ENTRIES_MAX = 20_000;
 
 /** The headers of an entry of a list, `Event` among them. */
-export type ListEntry = ReadonlyMap<string, string>;
+type ListEntry = ReadonlyMap<string, string>;
 
 /**
  * What Asterisk says to an action.

@@ -11,7 +11,7 @@ import { type Answer, ANSWER_MS } from "./client.ts";
 export const ENDPOINTS_MAX = 1_000;
 
 /** Most addresses that are taken over. */
-export const CONTACTS_MAX = 10_000;
+const CONTACTS_MAX = 10_000;
 
 /** The host of a SIP URI (RFC 3261, section 25.1), which is an address here or of no use. */
 const URI_HOST = /^sips?:(?:[^@]*@)?(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?=[:;>?]|$)/;
@@ -37,7 +37,7 @@ export type AskForList = (
 ) => Promise<Answer>;
 
 /** Who is registered. */
-export interface Registered {
+interface Registered {
   /** Canonical addresses. */
   readonly addresses: ReadonlySet<string>;
   /** Why not all may be among them, in words for an administrator. */

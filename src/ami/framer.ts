@@ -26,7 +26,7 @@ export const BANNER_BYTES_MAX = 256;
 export const READ_BYTES_MIN = 64 * 1024;
 
 /** Size of the read buffer, in bytes: room for the longest message and a large read behind it. */
-export const BUFFER_BYTES = 2 * MESSAGE_BYTES_MAX;
+const BUFFER_BYTES = 2 * MESSAGE_BYTES_MAX;
 
 /**
  * How much of the beginning of a skipped message is kept, in bytes: the head of a security event,
@@ -62,7 +62,7 @@ export interface Skipped {
 }
 
 /** What the {@linkcode Framer} calls; the bytes are valid only during the call. */
-export interface FramerHandlers {
+interface FramerHandlers {
   /**
    * The first line of the connection, without its CR LF. A first line without end within
    * {@linkcode BANNER_BYTES_MAX} arrives cut.

@@ -17,7 +17,7 @@ import { latin1, MESSAGE_BYTES_MAX } from "./framer.ts";
 /**
  * Longest line that is looked at, in bytes: also of an event that is too long the sender is read.
  */
-export const LINE_BYTES_MAX = 4 * MESSAGE_BYTES_MAX;
+const LINE_BYTES_MAX = 4 * MESSAGE_BYTES_MAX;
 
 const LF = 0x0a;
 
@@ -39,7 +39,7 @@ const REMAINDER = /",(?:SessionID|LocalAddress|RemoteAddress|EventTV|Severity|Ch
 const BORDER = /",([A-Za-z]{1,20})="/g;
 
 /** What the {@linkcode SecurityLogReader} calls. */
-export type SecurityLogHandlers = Omit<EventReaderHandlers, "response" | "banner" | "other">;
+type SecurityLogHandlers = Omit<EventReaderHandlers, "response" | "banner" | "other">;
 
 /**
  * Cuts a log into lines, and hands on the security events.

@@ -55,7 +55,7 @@ export interface Config {
 }
 
 /** One of the ways to put blocks into the kernel. */
-export type BackendName = "iptables" | "ipset";
+type BackendName = "iptables" | "ipset";
 
 /** Where a server listens. */
 export interface ListenAddress {

@@ -10,10 +10,10 @@ import type { Config } from "./config.ts";
 import { formatDuration, parseDuration } from "./duration.ts";
 
 /** Lines `trust`, as in the original. */
-export const TRUST_MAX = 16;
+const TRUST_MAX = 16;
 
 /** Lines `nat64`. */
-export const NAT64_MAX = 8;
+const NAT64_MAX = 8;
 
 /** Bits of a prefix of NAT64 whose last 32 bits are an IPv4 address (RFC 6052, section 2.2). */
 const NAT64_PREFIX = 96;
@@ -22,25 +22,25 @@ const NAT64_PREFIX = 96;
  * Longest `user`, in bytes: Asterisk keeps it in `char username[80]` (main/manager.c), NUL
  * included.
  */
-export const USER_BYTES_MAX = 79;
+const USER_BYTES_MAX = 79;
 
 /**
  * Longest `pass`, in bytes; a line of AMI holds 1,024 (main/manager.c), so this is far from
  * trouble.
  */
-export const PASS_BYTES_MAX = 255;
+const PASS_BYTES_MAX = 255;
 
 /** Longest `host`, in characters: a name of DNS (RFC 1035, 2.3.4). */
-export const HOST_LENGTH_MAX = 253;
+const HOST_LENGTH_MAX = 253;
 
 /** Largest `loyalty`. */
-export const LOYALTY_MAX = 1_000;
+const LOYALTY_MAX = 1_000;
 
 /**
  * Longest name of a chain: XT_EXTENSION_MAXNAMELEN is 29 (linux/netfilter/x_tables.h), NUL
  * included.
  */
-export const CHAIN_LENGTH_MAX = 28;
+const CHAIN_LENGTH_MAX = 28;
 
 /** Longest name of a set: IPSET_MAXNAMELEN is 32 (linux/netfilter/ipset/ip_set.h), NUL included. */
 export const SET_LENGTH_MAX = 31;
@@ -51,22 +51,22 @@ export const SET_LENGTH_MAX = 31;
 export const SET_SUFFIX = "4_new";
 
 /** Longest `database`, in bytes: PATH_MAX is 4,096 (linux/limits.h), NUL included. */
-export const PATH_BYTES_MAX = 4_095;
+const PATH_BYTES_MAX = 4_095;
 
 /** Longest `webhook`, in characters; what every HTTP server takes as a request line. */
-export const WEBHOOK_LENGTH_MAX = 2_000;
+const WEBHOOK_LENGTH_MAX = 2_000;
 
 /** Longest `patience`, in seconds. */
-export const PATIENCE_MAX = 300;
+const PATIENCE_MAX = 300;
 
 /** Longest duration of the other keys, in seconds: ten years. */
-export const DURATION_MAX = 3_650 * 86_400;
+const DURATION_MAX = 3_650 * 86_400;
 
 /** Largest `bantime_factor`. */
-export const BANTIME_FACTOR_MAX = 1_000;
+const BANTIME_FACTOR_MAX = 1_000;
 
 /** Shortest `verify`, in seconds. */
-export const VERIFY_MIN = 5;
+const VERIFY_MIN = 5;
 
 /** Longest `verify`, in seconds. */
 export const VERIFY_MAX = 86_400;
@@ -317,7 +317,7 @@ function isOff(value: string): boolean {
 }
 
 /** A value in a message: in quotes, in one line, cut. */
-export function shown(value: string): string {
+function shown(value: string): string {
   // Two keys may stand in one line by mistake, and the second one may be the secret.
   if (/=|pass|secret/i.test(value)) return "the value (not shown, it may hold a secret)";
   return `"${escapeText(value, SHOWN_VALUE_MAX)}"`;

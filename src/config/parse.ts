@@ -13,7 +13,7 @@ import { formatDuration } from "./duration.ts";
 import { type Draft, MAY_BE_EMPTY, REPEATABLE, RULES, SET_LENGTH_MAX, SET_SUFFIX } from "./keys.ts";
 
 /** Something about a file that an administrator should know. */
-export interface ConfigProblem {
+interface ConfigProblem {
   /** The file's name, as it was given. */
   readonly file: string;
   /** Number of the line, the first is 1; 0 if it is about the file as a whole. */

@@ -528,7 +528,7 @@ export class Daemon {
  * Standard input of the daemon may be the table of routes; other commands read something else
  * there.
  */
-export function exemptNow(trust: readonly string[], peers: readonly string[]): ExemptSet {
+function exemptNow(trust: readonly string[], peers: readonly string[]): ExemptSet {
   return exemptAddresses(trust, peers, defaultGateways());
 }
 

@@ -18,7 +18,7 @@ import { Targets } from "./targets.ts";
 const SAID_MAX = 1_024;
 
 /** What {@linkcode Exceptions} looks at. */
-export interface ExceptionParts {
+interface ExceptionParts {
   readonly table: PenaltyTable;
   readonly list: BlockList;
   readonly firewall: Firewall;

@@ -26,7 +26,7 @@ class TakenOver {
 }
 
 /** What {@linkcode ListChanges} looks at, and whom it tells. */
-export interface ListChangeParts {
+interface ListChangeParts {
   readonly table: PenaltyTable;
   readonly list: BlockList;
   readonly firewall: Firewall;

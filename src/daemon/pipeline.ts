@@ -34,7 +34,7 @@ const LAPSES_PER_TURN = 2_000;
 const STILL_ARRIVES_MS = 10_000;
 
 /** What a {@linkcode Pipeline} joins. */
-export interface PipelineParts {
+interface PipelineParts {
   readonly table: PenaltyTable;
   readonly list: BlockList;
   readonly firewall: Firewall;

@@ -12,7 +12,7 @@ import type { Notices } from "./notices.ts";
 import { Targets } from "./targets.ts";
 
 /** Whom {@linkcode Releases} tells. */
-export interface ReleaseParts {
+interface ReleaseParts {
   readonly firewall: Firewall;
   readonly counters: Counters;
   readonly notices: Notices;

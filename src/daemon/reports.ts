@@ -16,7 +16,7 @@ import { LOGGED_CHANGES_MAX } from "./targets.ts";
 const LOGGED_EXEMPT_MAX = 1_024;
 
 /** What {@linkcode Reports} looks at. */
-export interface ReportParts {
+interface ReportParts {
   readonly table: PenaltyTable;
   readonly exceptions: Exceptions;
   readonly counters: Counters;

@@ -35,7 +35,7 @@ import { DryRunBlockList } from "../blocks/dry_run_block_list.ts";
  * @param now the time, in milliseconds since 1970
  * @throws {BlockDatabaseError} when a person must mend something first
  */
-export function openList(
+function openList(
   config: Config,
   log: Log,
   dryRun: boolean,
@@ -74,7 +74,7 @@ function readStored(path: string): BlockDatabase | undefined {
  * @param dryRun run no command
  * @param now the time, in milliseconds since 1970, from which the ends of blocks are counted
  */
-export function firewallBackends(
+function firewallBackends(
   config: Config,
   log: Log,
   dryRun: boolean,
@@ -88,7 +88,7 @@ export function firewallBackends(
 }
 
 /** How the daemon is started. */
-export interface DaemonInvocation {
+interface DaemonInvocation {
   readonly config: string | undefined;
   readonly output: string | undefined;
   readonly verbose: boolean;

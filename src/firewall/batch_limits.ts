@@ -9,7 +9,7 @@ import type { Batch, Verb } from "./changes.ts";
 import type { Failure } from "./failure.ts";
 
 /** Fewest entries of a batch that is made smaller because commands take too long. */
-export const SLOW_BATCH_MIN = 64;
+const SLOW_BATCH_MIN = 64;
 
 /** A batch of which one command took a part is followed by one of that part, larger by this. */
 const BATCH_GROWTH = 1.1;
@@ -18,7 +18,7 @@ const BATCH_GROWTH = 1.1;
  * How to go on after a batch that failed: at once with a smaller one, after a delay, or without the
  * only change that it had.
  */
-export type NextTry = "at once" | "later" | "without it";
+type NextTry = "at once" | "later" | "without it";
 
 /** The sizes of the batches of one family. */
 export class BatchLimits {

@@ -24,7 +24,7 @@ import { type Failure, failureOf, type Place, placeOf } from "./failure.ts";
 export const LOCK_WAIT_SECONDS = 4;
 
 /** How many lines of a listing are read in one turn of the event loop; takes about 0.3 ms. */
-export const LINES_PER_TURN = 1_000;
+const LINES_PER_TURN = 1_000;
 
 /** The end of a rule, for each family. */
 export const REJECT: Readonly<Record<Family, readonly string[]>> = {

@@ -24,7 +24,7 @@ export const COMMAND_TIMEOUT_MS = 5_000;
  * `iptables -S` has at most 130 bytes, so that this holds the rules of 500,000 hosts, or an ipset
  * of 1,000,000.
  */
-export const OUTPUT_MAX_BYTES = 64 * 1024 * 1024;
+const OUTPUT_MAX_BYTES = 64 * 1024 * 1024;
 
 /** Most bytes that are kept of a command's messages (standard error). */
 export const MESSAGES_MAX_BYTES = 4 * 1024;

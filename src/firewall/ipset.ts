@@ -20,7 +20,7 @@ import { COMMAND_TIMEOUT_MS, type CommandResult, type Input } from "./command.ts
 import type { Failure } from "./failure.ts";
 
 /** Most targets of a set. */
-export const SET_MAX_TARGETS = 1_000_000;
+const SET_MAX_TARGETS = 1_000_000;
 
 /** Longest timeout that the kernel takes, in seconds (ipset(8)): 24.8 days. */
 export const KERNEL_TIMEOUT_MAX_SECONDS = 2_147_483;

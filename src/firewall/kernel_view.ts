@@ -16,7 +16,7 @@ import { inTurns } from "./work_loop.ts";
 export const SAME_IN_A_ROW = 9;
 
 /** What a look has found. */
-export interface Seen {
+interface Seen {
   /** New blocks that were there all the same: a command that failed has made them. */
   readonly orders: AppliedOrders;
   /** Whether changes are enough; false: everything must be made anew; `undefined`: as before. */

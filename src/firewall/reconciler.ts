@@ -17,13 +17,13 @@ import { type FirewallLog, REJECTED_IN_A_ROW, Trouble } from "./trouble.ts";
 import { inTurns, WorkLoop } from "./work_loop.ts";
 
 /** The first retry delay after a command that failed, in milliseconds; it doubles each time. */
-export const RETRY_MIN_MS = 100;
+const RETRY_MIN_MS = 100;
 
 /** The longest retry delay after a command that failed, in milliseconds. */
 export const RETRY_MAX_MS = 30_000;
 
 /** The longest delay after a change that was rejected, in milliseconds. */
-export const REJECTED_DELAY_MAX_MS = 2_000;
+const REJECTED_DELAY_MAX_MS = 2_000;
 
 /** What a reconciler needs besides its backend. */
 export interface ReconcilerOptions {

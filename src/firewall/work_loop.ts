@@ -7,7 +7,7 @@
 import type { Clock } from "../clock.ts";
 
 /** What a {@linkcode WorkLoop} works at. */
-export interface Work {
+interface Work {
   /** Called when work begins after a pause. */
   begin(): void;
   /** Whether something is to be done now. */

@@ -35,7 +35,7 @@ export const REPEATED_CHALLENGE_POINTS = 10;
  * How long a request may be repeated, in milliseconds: 64 × T1 (RFC 3261, section 17.1.2.2, Timer
  * F), after which the client gives up. A request of the same session after that is a new attempt.
  */
-export const ATTEMPT_LIFE_MS = 32_000;
+const ATTEMPT_LIFE_MS = 32_000;
 
 /**
  * Events of one attempt that cost nothing beside what the attempt itself costs: retransmissions of
@@ -50,7 +50,7 @@ export const RETRANSMISSIONS_MAX = 10;
  * answers within this time, in milliseconds, one costs nothing (a network may double a packet), a
  * further one is a guess.
  */
-export const RETRANSMISSION_MS_MIN = 400;
+const RETRANSMISSION_MS_MIN = 400;
 
 /** Wrong answers of one session that are remembered to know a retransmission. */
 const ANSWERS_MAX = 64;
@@ -60,13 +60,13 @@ const ANSWERS_MAX = 64;
  * attempt: baresip 1.0 answers fifteen times within some milliseconds and then rests. With a
  * further one all of them are charged.
  */
-export const BURST_ANSWERS_MAX = 15;
+const BURST_ANSWERS_MAX = 15;
 
 /**
  * Such a burst is taken for one attempt once in this time, in milliseconds: after it that phone
  * rests for 30 s and more.
  */
-export const BURST_MS = 30_000;
+const BURST_MS = 30_000;
 
 // The times and numbers of an attempt's record.
 /** Clock value of its first event. */
@@ -76,7 +76,7 @@ const OLDER = 0;
 const NEWER = 1;
 /** Neighbours among the attempts of its host. */
 const BEFORE = 2;
-export const AFTER = 3;
+const AFTER = 3;
 export const HOST = 4;
 const SESSION = 5;
 export const CHALLENGE = 6;
@@ -106,7 +106,7 @@ const ATTEMPT_RECORDS = { times: 1, numbers: 16, room: WAITING_MAX };
 const TRANSPORTS: readonly Transport[] = ["", "UDP", "TCP", "TLS", "WS", "WSS"];
 
 /** Where an attempt came from. */
-export interface Origin {
+interface Origin {
   readonly service: Service;
   readonly transport: Transport;
   /** As the stranger wrote it: escape it before printing. */

@@ -16,7 +16,7 @@ const DAY_MS = 24 * HOUR_MS;
  * whoever guessed there: a phone repeats its request over UDP for 32 s (RFC 3261, section 17.1.2.2,
  * Timer F), and so does not even notice.
  */
-export const STANDING_BAN_MS = 30_000;
+const STANDING_BAN_MS = 30_000;
 
 /** The longest block of a host in good standing, in milliseconds. */
 export const STANDING_BAN_MS_MAX = HOUR_MS;
@@ -32,10 +32,10 @@ export const STANDING_UNPROVEN_BAN_MS_MAX = 10 * MINUTE_MS;
 export const UNANSWERED_BAN_MS_MAX = 10 * MINUTE_MS;
 
 /** The second block in a row for a single session is this many times as long as the first. */
-export const DOUBT_FACTOR = 10;
+const DOUBT_FACTOR = 10;
 
 /** So many blocks in a row for a single session are short. */
-export const DOUBTS_MAX = 2;
+const DOUBTS_MAX = 2;
 
 /**
  * The first block for attempts that may have been forged where blocks are for ever, in
@@ -48,10 +48,10 @@ export const UNPROVEN_BAN_MS = HOUR_MS;
 export const UNPROVEN_BAN_MS_MAX = 7 * DAY_MS;
 
 /** Longest ban that is computed, in milliseconds: ten years. More is written as for ever. */
-export const BAN_MS_MAX = 10 * 365 * DAY_MS;
+const BAN_MS_MAX = 10 * 365 * DAY_MS;
 
 /** The ban times of the configuration, in seconds. */
-export interface BanTimes {
+interface BanTimes {
   /** The first ban; 0: for ever. */
   readonly bantime: number;
   /** Each further ban is this many times as long. */

@@ -45,7 +45,7 @@ export const SOFT = 10;
 /** The session in which it failed: of none, of one, or of several. */
 export const FAILED_SESSION = 11;
 /** Its tally, in the order of {@linkcode TALLY}. */
-export const TALLY_AT = 12;
+const TALLY_AT = 12;
 const HOST_RECORDS = { times: 2, numbers: TALLY_AT + 4, room: HOSTS_MAX + 1 };
 export const NO_TALLY: Readonly<Tally> = {
   wrongAnswers: 0,

@@ -48,7 +48,7 @@ import { ShortBlocks } from "./short_blocks.ts";
 import { ProxySigns } from "./proxy_signs.ts";
 
 /** A host in good standing has this many times the limit of a stranger. */
-export const STANDING_LIMIT_FACTOR = 10;
+const STANDING_LIMIT_FACTOR = 10;
 
 /**
  * The points of all hosts, and everything that decides what they lead to: good standing, failed
@@ -111,19 +111,14 @@ export class Ledger {
     return offences;
   }
 
-  /**
-   * Changes the rules. Hosts that are exempt now lose their points.
-   *
-   * @param policy the new rules
-   */
+  /** Changes the rules. Hosts that are exempt now lose their points. */
   setPolicy(policy: PenaltyPolicy): void {
     const prefixChanged = policy.ipv6Prefix !== this.#policy.ipv6Prefix ||
       String(policy.nat64 ?? []) !== String(this.#policy.nat64 ?? []);
     this.#policy = policy;
     this.#networkFailures.setForget(policy.forgetMs);
     for (const [key, host] of [...this.#hosts.entries()]) {
-      const text = keyText(key);
-      if (policy.exempt.overlaps(text)) this.remove(host);
+      if (policy.exempt.overlaps(keyText(key))) this.remove(host);
     }
     if (prefixChanged) {
       this.#networks = new HostNetworks(policy.ipv6Prefix, policy.nat64 ?? []);
@@ -134,11 +129,7 @@ export class Ledger {
     this.recheckStanding();
   }
 
-  /**
-   * Nobody is known yet: until a clock value, challenges may stay unanswered at no cost.
-   *
-   * @param until The clock value, in milliseconds.
-   */
+  /** Nobody is known yet: until a clock value, challenges may stay unanswered at no cost. */
   learnUntil(until: number): void {
     this.#learnsUntil = until;
   }
@@ -205,9 +196,7 @@ export class Ledger {
     return attempt === NONE ? this.open(host, event, now) : attempt;
   }
 
-  /**
-   * Forgets the oldest attempt of a host that is settled, or else charges and forgets the oldest.
-   */
+  /** Forgets the oldest settled attempt of a host, or else charges and forgets the oldest. */
   #makeRoom(host: number, newest: number, now: number): void {
     const oldest = this.attempts.oldestOf(host, newest);
     if (this.#attemptRecords.get(oldest, IS_WAITING) === 1) this.lapse(oldest, now);
@@ -329,9 +318,7 @@ export class Ledger {
     return before;
   }
 
-  /**
-   * Puts a host behind all others that are as guilty, and makes room if there are too many hosts.
-   */
+  /** Puts a host behind all others that are as guilty, and makes room for it. */
   settle(host: number): void {
     if (this.#records.get(host, GONE) === 1) return;
     this.#hosts.settle(host);
@@ -357,19 +344,13 @@ export class Ledger {
     return this.isStanding(host, now) ? limit * STANDING_LIMIT_FACTOR : limit;
   }
 
-  /**
-   * Whether a host of the table is in good standing. For almost all of them its record answers
-   * that.
-   */
+  /** Whether a host is in good standing. For almost all of them the record answers that. */
   isStanding(host: number, now: number): boolean {
     return this.#records.get(host, MAY_STAND) === 1 &&
       this.isInGoodStanding(this.#hosts.keyOf(host), now);
   }
 
-  /**
-   * Whether an IPv6 host has a neighbour that logged in: it may be the same phone under another
-   * address.
-   */
+  /** Whether an IPv6 host has a neighbour that logged in: it may be the same phone. */
   isNetworkStanding(address: HostKey): boolean {
     const network = this.networkOf(address);
     return network !== undefined && this.standing.hasIn(network);

@@ -8,7 +8,7 @@
 import { forgetOldest } from "./bounded_map.ts";
 
 /** From so many different hosts on, failures are those of their network. */
-export const NETWORK_HOSTS_MIN = 3;
+const NETWORK_HOSTS_MIN = 3;
 
 /** The same where somebody in the network belongs: so many may mistype in an office. */
 export const SHARED_NETWORK_HOSTS_MIN = 8;
@@ -23,7 +23,7 @@ export const NETWORK_BLOCKS_MAX = 8;
 export const NETWORKS_MAX = 65_536;
 
 /** Who is to be blocked for the failures of a network. */
-export interface NetworkVerdict {
+interface NetworkVerdict {
   /** Nobody, the host that failed last, or its network. */
   readonly verdict: "nothing" | "host" | "network";
   /** Points of the network. */

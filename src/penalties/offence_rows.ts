@@ -12,16 +12,16 @@ import { LATE_MS } from "./late_attempts.ts";
  * After the end of a block what was repeated into it arrives again, in milliseconds: requests over
  * UDP are sent again each 4 s (T2; RFC 3261, section 17.1.2.2, Timer E).
  */
-export const BACK_MS = 5_000;
+const BACK_MS = 5_000;
 
 /**
  * Wrong answers that come within so long are a phone's to one challenge, in milliseconds: baresip
  * gives fifteen in 5 to 14.
  */
-export const FORBORNE_MS = 15;
+const FORBORNE_MS = 15;
 
 /** Most of these. */
-export const FORBORNE_MAX = 15;
+const FORBORNE_MAX = 15;
 
 /** Most hosts of which that is known; the one that was blocked longest ago goes first. */
 export const ROWS_MAX = 65_536;

@@ -91,17 +91,12 @@ export class PenaltyTable {
   readonly #attempts: Ledger["attempts"];
   readonly #attemptRecords: Ledger["attempts"]["records"];
   readonly #exemptFailures = new ExemptFailures();
-  /**
-   * The last InvalidAccountID of PJSIP, and when it came, while nothing more was said of its
-   * request.
-   */
+  /** The last InvalidAccountID of PJSIP, and its time, while nothing more is said of its request. */
   #unknownWaits = false;
   #unknownAt = 0;
   readonly #unknownEvent = new SecurityEvent();
   #charge: Charge | undefined;
-  /**
-   * Set to be told by {@linkcode PenaltyTable.lastCharge} what became of each event; costs time.
-   */
+  /** Whether {@linkcode PenaltyTable.lastCharge} tells what became of each event; costs time. */
   explain = false;
 
   /**
@@ -145,11 +140,7 @@ export class PenaltyTable {
     return this.#ledger.policy;
   }
 
-  /**
-   * Changes the rules. Hosts that are exempt now lose their points.
-   *
-   * @param policy the new rules
-   */
+  /** Changes the rules. Hosts that are exempt now lose their points. */
   setPolicy(policy: PenaltyPolicy): void {
     this.#ledger.setPolicy(policy);
   }
@@ -230,26 +221,19 @@ export class PenaltyTable {
   }
 
   /**
-   * Nobody is known yet: until a clock value, challenges may stay unanswered at no cost, because
-   * phones that registered before may ping.
-   *
-   * @param until clock value, in milliseconds
+   * Nobody is known yet: until a clock value in milliseconds, challenges may stay unanswered at no
+   * cost, because phones that registered before may ping.
    */
   learnUntil(until: number): void {
     this.#ledger.learnUntil(until);
   }
 
-  /**
-   * Whether challenges may stay unanswered at no cost yet; see {@linkcode PenaltyTable.learnUntil}.
-   */
+  /** Whether challenges may stay unanswered at no cost yet. */
   isLearning(now: number): boolean {
     return this.#ledger.isLearning(now);
   }
 
-  /**
-   * The hosts whose attempts were under way when they were blocked, and how many these were; each
-   * is told once.
-   */
+  /** Who had attempts under way when they were blocked, and how many; each is told once. */
   takeLate(): [target: string, attempts: number][] {
     return this.#ledger.late.takeExpired().map(([key, attempts]) => [keyText(key), attempts]);
   }

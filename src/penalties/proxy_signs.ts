@@ -26,13 +26,13 @@ export const STRANGE_ACCOUNTS_MIN = 10;
 /**
  * So many times as many as those that log in, when it is not certain yet that all of these have.
  */
-export const EARLY_STRANGE_FACTOR = 5;
+const EARLY_STRANGE_FACTOR = 5;
 
 /** Failures of accounts that Asterisk does not know, a minute. */
-export const UNKNOWN_A_MINUTE_MIN = 10;
+const UNKNOWN_A_MINUTE_MIN = 10;
 
 /** The same for each account that logs in. */
-export const UNKNOWN_FACTOR = 20;
+const UNKNOWN_FACTOR = 20;
 
 /** Accounts that logged in: one alone is a phone whose address somebody else shares. */
 export const OWN_ACCOUNTS_MIN = 2;
@@ -44,10 +44,10 @@ export const PROXY_WATCH_MS_MIN = 600_000;
  * After so long the phones of an office have registered again, in milliseconds: most register each
  * hour.
  */
-export const PROXY_KNOWN_MS = 3_600_000;
+const PROXY_KNOWN_MS = 3_600_000;
 
 /** How long an address is watched before it is counted anew, in milliseconds. */
-export const PROXY_WINDOW_MS = 2 * PROXY_KNOWN_MS;
+const PROXY_WINDOW_MS = 2 * PROXY_KNOWN_MS;
 
 /** Most addresses that are watched at a time; the one that is watched longest goes first. */
 export const PROXIES_WATCHED_MAX = 1_024;
@@ -64,7 +64,7 @@ const MINUTE_MS = 60_000;
 const UNKNOWN_ACCOUNT = "<unknown>";
 
 /** An address from which many come who don't know each other. */
-export interface ProxySign {
+interface ProxySign {
   /** The address, as its key. */
   readonly host: HostKey;
   /** Accounts that logged in from it while it was watched. */

@@ -23,7 +23,7 @@ export const RECENT_LOGIN_MS = 7_200_000;
  * So many blocks count in the row of a host from which somebody has logged in lately: the second is
  * the longest.
  */
-export const RECENT_ROW_MAX = 1;
+const RECENT_ROW_MAX = 1;
 
 /** Says which block of a row comes next, until a login ends the row. */
 export class ShortBlocks {

@@ -16,7 +16,7 @@ import { createServer, type Server, type Socket } from "node:net";
 const STOP_MS = 200;
 
 /** Where a server listens. */
-export type ListenOn =
+type ListenOn =
   | { readonly host: string; readonly port: number }
   /** A Unix socket. */
   | { readonly path: string };
@@ -29,7 +29,7 @@ export type ListenOn =
 const BACKLOG = 1_000_000_000;
 
 /** What a {@linkcode BoundedServer} is made of. */
-export interface BoundedServerOptions {
+interface BoundedServerOptions {
   /** Most connections at a time; a further one is closed at once. */
   readonly connectionsMax: number;
   /** How long a connection may last, in milliseconds; then it is closed. */

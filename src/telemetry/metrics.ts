@@ -20,7 +20,7 @@ import { VERSION } from "../version.ts";
 export const CONNECTIONS_MAX = 16;
 
 /** How long a connection may last, in milliseconds. */
-export const CONNECTION_MS = 5_000;
+const CONNECTION_MS = 5_000;
 
 /** Longest head of a request that is read, in characters. */
 export const REQUEST_CHARACTERS_MAX = 8 * 1024;
@@ -43,7 +43,7 @@ type Labels = Readonly<Record<string, string>>;
 type Sample = readonly [labels: Labels, value: number];
 
 /** What the webhook tells, if there is one. */
-export interface DeliveryCounts {
+interface DeliveryCounts {
   readonly delivered: number;
   readonly dropped: number;
 }

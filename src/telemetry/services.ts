@@ -13,7 +13,7 @@ import { RUN_FOLDER, StatusError, StatusServer, statusSocketPath } from "./statu
 import type { Webhook } from "./webhook.ts";
 
 /** Where services tell of themselves; `Log` is one. */
-export interface ServicesLog {
+interface ServicesLog {
   info(message: string): void;
   warn(message: string): void;
   limited(cause: string, level: LogLevel, message: string): void;

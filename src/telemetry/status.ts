@@ -19,10 +19,10 @@ import { counted, formatTable, type Style, styleFor } from "../text/table.ts";
 import { VERSION } from "../version.ts";
 
 /** How many hosts that are not blocked yet are shown. */
-export const WORST_HOSTS_MAX = 10;
+const WORST_HOSTS_MAX = 10;
 
 /** How many blocks are shown, the last ones. */
-export const LAST_BLOCKS_MAX = 10;
+const LAST_BLOCKS_MAX = 10;
 
 /** Longest reason of a block in the table, in characters. */
 const REASON_CHARACTERS_MAX = 160;
@@ -120,7 +120,7 @@ export interface Status {
 }
 
 /** A host that is not blocked yet. */
-export interface WatchedHost extends Tally {
+interface WatchedHost extends Tally {
   readonly host: string;
   readonly points: number;
   readonly limit: number;
@@ -130,7 +130,7 @@ export interface WatchedHost extends Tally {
 }
 
 /** A block as the status shows it. */
-export interface ShownBlock {
+interface ShownBlock {
   readonly target: string;
   readonly since: string;
   /** `null` for ever. */

@@ -22,10 +22,10 @@ export const RUN_FOLDER = "/run/ampere";
 const CONNECTIONS_MAX = 4;
 
 /** How long one answer may take, in milliseconds. */
-export const ANSWER_MS = 2_000;
+const ANSWER_MS = 2_000;
 
 /** Longest answer that is read, in characters. */
-export const ANSWER_CHARACTERS_MAX = 4 * 1024 * 1024;
+const ANSWER_CHARACTERS_MAX = 4 * 1024 * 1024;
 
 /** Rights of the socket: its own user only. */
 const SOCKET_MODE = 0o600;

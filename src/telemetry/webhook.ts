@@ -20,16 +20,16 @@ export const QUEUE_MAX = 10_000;
 export const BATCH_MAX = 500;
 
 /** How long notices collect before they are sent, in milliseconds. */
-export const COLLECT_MS = 1_000;
+const COLLECT_MS = 1_000;
 
 /** How long the server may take, in milliseconds. */
 export const REQUEST_MS = 10_000;
 
 /** How often the same notices are sent before they are dropped. */
-export const ATTEMPTS_MAX = 5;
+const ATTEMPTS_MAX = 5;
 
 /** The delay after the first failure, in milliseconds; it doubles with each: 1, 2, 4, 8 s. */
-export const RETRY_MS = 1_000;
+const RETRY_MS = 1_000;
 
 /**
  * HTTP codes of the 4xx group that may pass by waiting (RFC 9110, sections 15.5.9; RFC 6585,
@@ -48,12 +48,12 @@ export interface WebhookBody {
 }
 
 /** Where a {@linkcode Webhook} tells of its own troubles; `Log` is one. */
-export interface WebhookLog {
+interface WebhookLog {
   limited(cause: string, level: "warn" | "info", message: string): void;
 }
 
 /** What a {@linkcode Webhook} is made of. */
-export interface WebhookOptions {
+interface WebhookOptions {
   /** Where to; what comes after the server's name may be a secret and is never logged. */
   readonly url: string;
   readonly log: WebhookLog;

@@ -5,7 +5,7 @@
  */
 
 /** Longest text that {@linkcode escapeText} lets through unless told otherwise, in UTF-16 units. */
-export const ESCAPED_TEXT_MAX = 200;
+const ESCAPED_TEXT_MAX = 200;
 
 /**
  * Everything that must not reach a terminal or a log as it is: control characters (C0, DEL, C1),

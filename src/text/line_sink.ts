@@ -23,7 +23,7 @@ export interface LogWriter {
 export const MESSAGE_MAX = 8_192;
 
 /** The byte at the end of a line. */
-export const LINE_END = 0x0a;
+const LINE_END = 0x0a;
 
 /** The log file cannot be opened; the message says why and what to do. */
 export class LogError extends Error {

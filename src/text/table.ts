@@ -10,19 +10,19 @@
  */
 
 /** Widest table column but the last, in characters: an IPv6 network has 43. */
-export const COLUMN_WIDTH_MAX = 48;
+const COLUMN_WIDTH_MAX = 48;
 
 /** Shortest time between two drawings of a progress bar, in milliseconds. */
-export const DRAW_EVERY_MS = 100;
+const DRAW_EVERY_MS = 100;
 
 /** Input that is shorter is read before a bar could be seen, in bytes. */
-export const PROGRESS_FROM_BYTES = 4 * 1024 * 1024;
+const PROGRESS_FROM_BYTES = 4 * 1024 * 1024;
 
 /** Length of the bar, in characters. */
 const BAR_WIDTH = 30;
 
 /** Something that may be a terminal, and that can be written to; `Deno.stderr` is one. */
-export interface Terminal {
+interface Terminal {
   isTerminal(): boolean;
   writeSync(bytes: Uint8Array): number;
 }
@@ -70,7 +70,7 @@ export function styleFor(
 }
 
 /** How a column is aligned. */
-export type Alignment = "left" | "right";
+type Alignment = "left" | "right";
 
 /**
  * Aligns columns, with two blanks between them. The last column is not padded.

@@ -20,7 +20,7 @@ const DEFAULT_BANNER = "Asterisk Call Manager/7.0.3";
 const ACTION_BYTES_MAX = 64 * 1024;
 
 /** The parts of a recording. */
-export interface Conversation {
+interface Conversation {
   /** The first line, without its end. */
   readonly banner: string;
   /** Asterisk's answer to the login of the one who recorded. */
@@ -55,7 +55,7 @@ export function conversationOf(bytes: Uint8Array): Conversation {
 }
 
 /** How an {@linkcode AmiServer} is started. */
-export interface AmiServerOptions {
+interface AmiServerOptions {
   /** The port; 0 is any. @default {0} */
   readonly port?: number;
   /** Where it listens. @default {"127.0.0.1"} */

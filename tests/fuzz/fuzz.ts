@@ -25,7 +25,7 @@ const HEAP_GROWTH_MAX = 200 * 1024 * 1024;
 const FAILURES_MAX = 10;
 
 /** One input that something did not hold for. */
-export interface Finding {
+interface Finding {
   readonly target: string;
   readonly seed: number;
   readonly input: string;
@@ -33,7 +33,7 @@ export interface Finding {
 }
 
 /** What was tried. */
-export interface Report {
+interface Report {
   readonly inputs: number;
   readonly findings: readonly Finding[];
   /** Inputs and seconds for each target. */
@@ -61,7 +61,7 @@ function choose(seed: number, only: string | undefined): { target: Target; dice:
  * @param seed Decides about it.
  * @param only The target; by default the seed decides about that too.
  */
-export function tryOne(seed: number, only?: string): Finding | undefined {
+function tryOne(seed: number, only?: string): Finding | undefined {
   const { target, dice } = choose(seed, only);
   const input = target.make(dice);
   try {

@@ -323,7 +323,7 @@ async function mistype(host: string, driver: Driver): Promise<void> {
 }
 
 /** Five phones behind one address start at the same time; what they send is sent twice. */
-export async function startTogether(host: string, driver: Driver): Promise<void> {
+async function startTogether(host: string, driver: Driver): Promise<void> {
   const phones = await Promise.all(
     ACCOUNTS.map((account) => SipAgent.open(host, driver, account)),
   );
@@ -371,7 +371,7 @@ async function crowd(host: string): Promise<void> {
 }
 
 /** Is challenged as often as a stranger may be, and never answers. */
-export async function leaveUnanswered(host: string, driver: Driver): Promise<string> {
+async function leaveUnanswered(host: string, driver: Driver): Promise<string> {
   using agent = await SipAgent.open(host, driver);
   for (let i = 0; i < LOYALTY; i++) assert.equal(await agent.registerAnew(), 401);
   return host;

@@ -26,13 +26,13 @@ const ANSWER_MS = 8_000;
 const T1_MS = 500;
 
 /** A final answer. */
-export interface SipAnswer {
+interface SipAnswer {
   readonly status: number;
   readonly text: string;
 }
 
 /** What a request is made of, where it is not as usual. */
-export interface SipRequest {
+interface SipRequest {
   /**
    * What stands in From, and in To of a REGISTER, between `sip:` and `@`. @default the agent's
    * account

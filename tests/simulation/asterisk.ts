@@ -51,7 +51,7 @@ export type AsteriskState =
   | "dark";
 
 /** What {@linkcode Asterisk} needs. */
-export interface AsteriskOptions {
+interface AsteriskOptions {
   readonly time: SimulatedTime;
   readonly dice: Dice;
   readonly trace: (text: string) => void;

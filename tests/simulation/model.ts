@@ -136,7 +136,7 @@ export const RULES = [
 ] as const;
 
 /** A rule whose visits are counted. */
-export type Rule = typeof RULES[number];
+type Rule = typeof RULES[number];
 
 /** How often each rule decided something. */
 export type Visits = Map<Rule, number>;
@@ -196,7 +196,7 @@ interface Network {
 type Grounds = "good standing" | "shared network" | "unanswered" | "single session" | "attempts";
 
 /** A block, as the model sees it. */
-export interface ModelBlock {
+interface ModelBlock {
   /** Wall time of the end; `undefined`: never. */
   until: number | undefined;
   times: number;

@@ -60,7 +60,7 @@ const NOTHING: CommandResult = {
 };
 
 /** What the programs of one machine need. */
-export interface ProgramsOptions {
+interface ProgramsOptions {
   readonly time: SimulatedTime;
   readonly kernel: Kernel;
   readonly dice: Dice;

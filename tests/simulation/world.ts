@@ -110,10 +110,10 @@ const MEDDLING: readonly FaultName[] = ["flush", "chain", "strangers", "wall clo
 const VERIFY_SECONDS = 5;
 
 /** One kind of fault. */
-export type FaultName = typeof FAULTS[number];
+type FaultName = typeof FAULTS[number];
 
 /** How a world is run. */
-export interface WorldOptions {
+interface WorldOptions {
   /** Takes the story of what happens, line by line. */
   readonly trace?: (line: string) => void;
   /** Counts what the model decided. */
@@ -123,7 +123,7 @@ export interface WorldOptions {
 }
 
 /** A world has shown that something is wrong. */
-export class WorldError extends Error {
+class WorldError extends Error {
   override readonly name = "WorldError";
 }
 

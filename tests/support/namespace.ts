@@ -56,7 +56,7 @@ export function inNamespace(url: string, define: () => void): void {
 }
 
 /** What a program said. */
-export interface Said {
+interface Said {
   /** The exit code. */
   readonly code: number;
   /** Standard output. */

@@ -54,7 +54,7 @@ export interface Habit {
 }
 
 /** How a phone fared. */
-export interface Fate {
+interface Fate {
   readonly account: string;
   logins: number;
   /** Longest time from wanting to register to being registered, in milliseconds. */

@@ -6,7 +6,7 @@
  */
 
 /** What a script said. */
-export interface Output {
+interface Output {
   /** The exit code. */
   readonly code: number;
   /** Standard output. */

@@ -14,7 +14,7 @@ import type { SecurityEvent } from "../../ami/event.ts";
  * How long an answer may take, in milliseconds; Asterisk delays that to a wrong login by one
  * second.
  */
-export const ANSWER_MS = 10_000;
+const ANSWER_MS = 10_000;
 
 /** What Asterisk answered. */
 export interface Answer {
@@ -25,7 +25,7 @@ export interface Answer {
 }
 
 /** What was seen of one security event. */
-export interface SeenEvent {
+interface SeenEvent {
   readonly kind: string;
   readonly service: string;
   readonly account: string;

@@ -33,7 +33,7 @@ const ABOUT = "asterisk";
 /**
  * How long an event may take to arrive after what raised it was answered, in milliseconds. Seen: 1.
  */
-export const EVENT_MS = 1_500;
+const EVENT_MS = 1_500;
 
 /** The events that Ampere uses, as the filter of README.md that nobody outside can get round. */
 export const FILTER =
@@ -54,7 +54,7 @@ const THEN = "asterisk -rx 'manager reload' && systemctl restart ampere";
 const IN_USE = "Login Already In Use";
 
 /** What a test may change. */
-export interface AsteriskCheckOptions {
+interface AsteriskCheckOptions {
   /** This machine's addresses. */
   readonly own?: AddressSet;
   /** @default {EVENT_MS} */

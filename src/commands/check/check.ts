@@ -30,7 +30,7 @@ import { styleFor } from "../../text/table.ts";
 const OTHERS = 0o007;
 
 /** What is to be checked; `Invocation` is one. */
-export interface CheckRequest {
+interface CheckRequest {
   /** The configuration file that was named. */
   readonly config: string | undefined;
   /** Show the values in effect, too. */

@@ -11,7 +11,7 @@ import { PLAIN, type Style } from "../../text/table.ts";
  * How bad it is: `problem` = Ampere cannot protect so, `warning` = it can, but a person should
  * look.
  */
-export type Level = "ok" | "warning" | "problem";
+type Level = "ok" | "warning" | "problem";
 
 /** One thing that was looked at. */
 export interface Finding {

@@ -31,7 +31,7 @@ import {
 const LOYALTIES = [1, 2, 3, 5, 10] as const;
 
 /** Most hosts whose logins are counted. */
-export const LOGINS_MAX = 1_000_000;
+const LOGINS_MAX = 1_000_000;
 
 /** Most hosts that a hint names. */
 const NAMED_HOSTS_MAX = 10;
@@ -46,14 +46,14 @@ const READ_BYTES = 256 * 1024;
 const NEXT_FILE_MAY_BE_EARLIER_MS = 60_000;
 
 /** What is asked for; `Invocation` is one. */
-export interface ReplayRequest {
+interface ReplayRequest {
   readonly files: readonly string[];
   readonly json: boolean;
   readonly verbose: boolean;
 }
 
 /** What a replay has found. */
-export interface Replayed {
+interface Replayed {
   readonly blocks: readonly WouldBlock[];
   readonly events: number;
   readonly byKind: ReadonlyMap<string, number>;
@@ -74,7 +74,7 @@ export interface Replayed {
 }
 
 /** Failed logins of an address that is never blocked. */
-export interface ExemptFailure {
+interface ExemptFailure {
   readonly address: string;
   readonly failures: number;
   readonly cause: string;
