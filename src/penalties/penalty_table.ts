@@ -266,10 +266,7 @@ export class PenaltyTable {
     return this.#ledger.innocentIn(network);
   }
 
-  /**
-   * Clock value at which the oldest open attempt is to be charged, in milliseconds; `undefined`
-   * when none is open.
-   */
+  /** Clock value at which the oldest open attempt is to be charged; `undefined`: none is open. */
   get nextDeadline(): number | undefined {
     return this.#attempts.oldestWaiting === NONE
       ? undefined
