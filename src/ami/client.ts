@@ -18,14 +18,11 @@ export const ANSWER_MS = 10_000;
 export const PING_AFTER_MS = 15_000;
 
 /** Shortest and longest time between two attempts to log in, in milliseconds. */
-const RETRY_MS_MIN = 1_000;
-export const RETRY_MS_MAX = 60_000;
+export const RETRY_FIRST_MS = 1_000;
+export const RETRY_MAX_MS = 60_000;
 
-/**
- * Longest time between two looks whether the port is open again, in milliseconds: they cost
- * nothing, and protection waits.
- */
-export const PORT_RETRY_MS_MAX = 1_500;
+/** Longest time between two looks whether the port is open again, in milliseconds: they cost nothing, and protection waits. */
+export const PORT_RETRY_MAX_MS = 1_500;
 
 /**
  * How long the rest of a write of Asterisk may be under way, in milliseconds. Asterisk writes an
@@ -236,7 +233,7 @@ export class AmiClient {
         if (failing?.portClosed !== portClosed) {
           failing = { since: this.#clock.now(), portClosed };
         }
-        const most = portClosed ? PORT_RETRY_MS_MAX : RETRY_MS_MAX;
+        const most = portClosed ? PORT_RETRY_MAX_MS : RETRY_MAX_MS;
         await sleep(this.#clock, this.#retryDelay(failing.since, most), signal);
       }
     }
@@ -247,7 +244,7 @@ export class AmiClient {
    * necessary; and jitter.
    */
   #retryDelay(failingSince: number, most: number): number {
-    const delay = Math.max(RETRY_MS_MIN, (this.#clock.now() - failingSince) / 4);
+    const delay = Math.max(RETRY_FIRST_MS, (this.#clock.now() - failingSince) / 4);
     return Math.min(most, delay * (1 + 0.25 * this.#random()));
   }
 

@@ -8,6 +8,7 @@
  * @module
  */
 
+import { retryDelay } from "../backoff.ts";
 import type { Entry } from "../firewall/backend.ts";
 import type { BlockList, ListChange } from "./block_list.ts";
 import {
@@ -155,7 +156,7 @@ interface Trouble {
   fault: DatabaseFault;
   readonly since: number;
   readonly told: Set<DatabaseFault>;
-  delay: number;
+  tries: number;
   nextTry: number;
 }
 
@@ -1061,8 +1062,7 @@ export class WrittenBlockList implements BlockList, Disposable {
     if (problem.fault !== "busy" && problem.fault !== "full") this.#closeList();
     const trouble = this.#trouble;
     if (trouble !== undefined) {
-      trouble.nextTry = now + trouble.delay;
-      trouble.delay = Math.min(trouble.delay * 2, RETRY_MAX_MS);
+      trouble.nextTry = now + retryDelay(trouble.tries++, RETRY_FIRST_MS, RETRY_MAX_MS);
     }
     return false;
   }
@@ -1104,7 +1104,7 @@ export class WrittenBlockList implements BlockList, Disposable {
   }
 
   #tell(fault: DatabaseFault, message: string, now: number): void {
-    this.#trouble ??= { fault, since: now, told: new Set(), delay: RETRY_FIRST_MS, nextTry: now };
+    this.#trouble ??= { fault, since: now, told: new Set(), tries: 0, nextTry: now };
     this.#trouble.fault = fault;
     const told = this.#trouble.told;
     if (told.has(fault)) return;

@@ -37,18 +37,11 @@ const HOST_LENGTH_MAX = 253;
 const LOYALTY_MAX = 1_000;
 
 /**
- * Longest name of a chain: XT_EXTENSION_MAXNAMELEN is 29 (linux/netfilter/x_tables.h), NUL
- * included.
+ * Longest name of a chain: XT_EXTENSION_MAXNAMELEN is 29 (linux/netfilter/x_tables.h), NUL included.
+ * The longest name of a set that ipset.ts makes of it (`4-t` behind it) has 31 characters then, as
+ * many as there may be: IPSET_MAXNAMELEN is 32 (linux/netfilter/ipset/ip_set.h), NUL included.
  */
-const CHAIN_LENGTH_MAX = 28;
-
-/** Longest name of a set: IPSET_MAXNAMELEN is 32 (linux/netfilter/ipset/ip_set.h), NUL included. */
-export const SET_LENGTH_MAX = 31;
-
-/**
- * What the backend ipset puts behind the chain's name for a set of its own: `4_new` is the longest.
- */
-export const SET_SUFFIX = "4_new";
+export const CHAIN_LENGTH_MAX = 28;
 
 /** Longest `database`, in bytes: PATH_MAX is 4,096 (linux/limits.h), NUL included. */
 const PATH_BYTES_MAX = 4_095;

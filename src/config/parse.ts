@@ -10,7 +10,7 @@
 
 import { type Config, DEFAULT_CONFIG, DEFAULT_CONFIG_FILE } from "./config.ts";
 import { formatDuration } from "./duration.ts";
-import { type Draft, MAY_BE_EMPTY, REPEATABLE, RULES, SET_LENGTH_MAX, SET_SUFFIX } from "./keys.ts";
+import { type Draft, MAY_BE_EMPTY, REPEATABLE, RULES } from "./keys.ts";
 
 /** Something about a file that an administrator should know. */
 interface ConfigProblem {
@@ -196,21 +196,13 @@ class Reader {
   /** Checks keys whose bounds depend on each other, as far as each of them is right. */
   #checkTogether(): void {
     const wrong = new Set(this.#problems.map((problem) => problem.key));
-    const { bantime, bantimeMax, chain, backend } = this.#draft;
+    const { bantime, bantimeMax } = this.#draft;
     const at = (key: string) => this.#lineOf.get(key) ?? 0;
     if (!wrong.has("bantime") && !wrong.has("bantime_max") && bantimeMax > 0) {
       if (bantimeMax < bantime) {
         const [max, time] = [formatDuration(bantimeMax), formatDuration(bantime)];
         this.#problem(at("bantime_max"), "bantime_max", `${max} is less than bantime (${time})`);
       }
-    }
-    const longest = SET_LENGTH_MAX - SET_SUFFIX.length;
-    if (!wrong.has("chain") && backend === "ipset" && chain.length > longest) {
-      this.#problem(
-        at("chain"),
-        "chain",
-        `longer than ${longest} characters, which the backend ipset needs to name its sets`,
-      );
     }
     this.#problems.sort((a, b) => a.line - b.line);
   }

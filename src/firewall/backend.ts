@@ -135,12 +135,15 @@ export interface Backend {
 /** Most characters of a canonical target: eight groups of four, and a prefix of three digits. */
 const TARGET_MAX_LENGTH = 43;
 
+/** A number from 0 to 255 without leading zeros. */
+const OCTET = "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";
+
 /**
  * The last check before a target goes to a command: the characters and the form of an address, so
  * that no program can take it for an option, a list, a host name or a second line.
  */
 const SAFE: Readonly<Record<Family, RegExp>> = {
-  4: /^(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}(?:\/(?:[12]?\d|3[01]))?$/,
+  4: new RegExp(`^${OCTET}(?:\\.${OCTET}){3}(?:/(?:[12]?\\d|3[01]))?$`),
   6: /^(?=[^:]*:[^:]*:)[0-9a-f:]{2,39}(?:\/(?:[1-9]?\d|1[01]\d|12[0-7]))?$/,
 };
 

@@ -9,6 +9,7 @@
  */
 
 import { type Clock, systemClock } from "../clock.ts";
+import { formatCount } from "../text/table.ts";
 import { type Family, familyOf } from "../address/address.ts";
 import { type Backend, type Entry, EXCEPTIONS_MAX, isSafeTarget } from "./backend.ts";
 import type { Failure } from "./failure.ts";
@@ -258,16 +259,9 @@ export class Firewall {
     if (rules < MANY_RULES) return;
     this.#recommended = true;
     this.#log.info(
-      `${
-        // Not toLocaleString(): its first call loads the data of all languages, 30 ms in the middle
-        // of a burst.
-        String(rules).replace(
-          /\B(?=(?:\d{3})+$)/g,
-          ",",
-        )} hosts are blocked by a rule each, and every packet is compared ` +
-        "with all of them: with 10,000 rules that costs 82 microseconds a packet, with an ipset of " +
-        'any size 4.4 (measured). Set "backend = ipset" in the configuration (it needs the program ' +
-        "ipset)",
+      `${formatCount(rules)} hosts are blocked by a rule each, and every packet is compared with ` +
+        'all of them; an ipset is one look, whatever its size. Set "backend = ipset" in the ' +
+        "configuration (it needs the program ipset)",
     );
   }
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { jittered, retryDelay } from "../backoff.ts";
 import type { Clock } from "../clock.ts";
 import type { Backend, Entry, Outcome } from "./backend.ts";
 import { BatchLimits, mayBeOneOfThem } from "./batch_limits.ts";
@@ -17,7 +18,7 @@ import { type FirewallLog, REJECTED_IN_A_ROW, Trouble } from "./trouble.ts";
 import { inTurns, WorkLoop } from "./work_loop.ts";
 
 /** The first retry delay after a command that failed, in milliseconds; it doubles each time. */
-const RETRY_MIN_MS = 100;
+export const RETRY_FIRST_MS = 100;
 
 /** The longest retry delay after a command that failed, in milliseconds. */
 export const RETRY_MAX_MS = 30_000;
@@ -428,8 +429,8 @@ export class Reconciler {
     this.#rejectedInARow += 1;
     this.#trouble.rejected(target, verb, failure, this.#rejectedInARow);
     const more = this.#rejectedInARow - REJECTED_IN_A_ROW;
-    const delay = more < 0 ? 0 : Math.min(REJECTED_DELAY_MAX_MS, RETRY_MIN_MS * 2 ** more);
-    this.#failed(failure, this.#jitter(delay), { isQuiet: true });
+    const delay = more < 0 ? 0 : retryDelay(more, RETRY_FIRST_MS, REJECTED_DELAY_MAX_MS);
+    this.#failed(failure, jittered(delay, this.#options.random), { isQuiet: true });
   }
 
   /** As long as changes are rejected, one of them is tried again after a while. */
@@ -460,11 +461,6 @@ export class Reconciler {
   }
 
   #retryDelay(failures: number = this.#trouble.inARow): number {
-    return this.#jitter(Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** failures));
-  }
-
-  /** Something from the half to the whole. */
-  #jitter(ms: number): number {
-    return ms * (0.5 + this.#options.random() / 2);
+    return jittered(retryDelay(failures, RETRY_FIRST_MS, RETRY_MAX_MS), this.#options.random);
   }
 }

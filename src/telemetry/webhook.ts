@@ -8,6 +8,7 @@
  * @module
  */
 
+import { retryDelay } from "../backoff.ts";
 import { type Clock, sleep, systemClock } from "../clock.ts";
 import type { Notice } from "./notice.ts";
 import { counted } from "../text/table.ts";
@@ -28,8 +29,11 @@ export const REQUEST_MS = 10_000;
 /** How often the same notices are sent before they are dropped. */
 const ATTEMPTS_MAX = 5;
 
-/** The delay after the first failure, in milliseconds; it doubles with each: 1, 2, 4, 8 s. */
-const RETRY_MS = 1_000;
+/** The first retry delay, in milliseconds; it doubles with each failure: 1, 2, 4, 8 s. */
+export const RETRY_FIRST_MS = 1_000;
+
+/** The longest retry delay, in milliseconds. */
+const RETRY_MAX_MS = 8_000;
 
 /**
  * HTTP codes of the 4xx group that may pass by waiting (RFC 9110, sections 15.5.9; RFC 6585,
@@ -191,7 +195,8 @@ export class Webhook {
             : "It will be tried again; blocking is not affected"),
       );
       if (lasting) return false;
-      await sleep(this.#clock, RETRY_MS * 2 ** (attempt - 1), this.#hurry.signal);
+      const delay = retryDelay(attempt - 1, RETRY_FIRST_MS, RETRY_MAX_MS);
+      await sleep(this.#clock, delay, this.#hurry.signal);
     }
   }
 

@@ -628,7 +628,10 @@ Deno.test("another backend is recommended once when there are many rules", async
   firewall.block(forEver(["192.0.2.2"]));
   await clock.passUntil(firewall.idle());
   assert.equal(lines.length, 1);
-  assert.match(lines[0]!, /^info 1,000 hosts .* 82 microseconds .* 4\.4 .*"backend = ipset"/);
+  assert.match(
+    lines[0]!,
+    /^info 1,000 hosts are blocked by a rule each, .* an ipset is one look, .*"backend = ipset"/,
+  );
   assert.equal(kernel.targets.length, MANY_RULES + 1);
   await clock.passUntil(firewall.stop());
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { isLasting } from "../../src/firewall/failure.ts";
+import { CHAIN_LENGTH_MAX } from "../../src/config/keys.ts";
 import { type Program, run, type Runner } from "../../src/firewall/command.ts";
 import { Firewall, type FirewallOptions } from "../../src/firewall/firewall.ts";
 import {
@@ -256,6 +257,31 @@ inNamespace(import.meta.url, () => {
     assert.deepEqual(await targetsOf("ampere4"), [...targets, "192.0.2.4"]);
     assert.deepEqual(await rulesOf("iptables"), [RULE4]);
     await firewall.stop();
+  });
+
+  test("the longest names of chains that iptables takes are long enough for its sets", async () => {
+    assert.notEqual((await sh("iptables", "-N", "c".repeat(CHAIN_LENGTH_MAX + 1))).code, 0);
+    for (const length of [CHAIN_LENGTH_MAX - 1, CHAIN_LENGTH_MAX]) {
+      const chain = "c".repeat(length);
+      for (const program of ["iptables", "ip6tables"]) {
+        assert.equal((await sh(program, "-N", chain)).code, 0);
+      }
+      const log = memoryLog();
+      const backends = ([4, 6] as const).map((family) => new IpsetBackend({ family, chain }));
+      const firewall = new Firewall({ backends, log, verifyMs: 3_600_000 });
+      assert.deepEqual(await firewall.start(forEver(["192.0.2.1", "2001:db8::1"])), []);
+      firewall.block(forEver(["192.0.2.2"]));
+      await firewall.verify();
+      assert.deepEqual(await targetsOf(`${chain}4`), ["192.0.2.1", "192.0.2.2"]);
+      assert.deepEqual(await targetsOf(`${chain}6`), ["2001:db8::1"]);
+      assert.deepEqual(log.lines, []);
+      await firewall.stop();
+      for (const program of ["iptables", "ip6tables"]) {
+        await sh(program, "-F", chain);
+        await sh(program, "-X", chain);
+      }
+      for (const family of [4, 6]) await sh("ipset", "destroy", `${chain}${family}`);
+    }
   });
 
   test("an unchanged set is not read again", async () => {

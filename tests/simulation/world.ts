@@ -32,7 +32,7 @@ const CONVERGED_WITHIN_MS = 180_000;
 /** How often it is looked whether all is in order, in milliseconds. */
 const LOOK_MS = 500;
 
-/** After the last fault the daemon is logged in again within this time, in milliseconds (`RETRY_MS_MAX` and an answer). */
+/** After the last fault the daemon is logged in again within this time, in milliseconds (`RETRY_MAX_MS` and an answer). */
 const LOGGED_IN_WITHIN_MS = 80_000;
 
 /** When only the port was closed it is much less: the promise is 2 s. */
