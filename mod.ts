@@ -69,7 +69,6 @@ export {
   BlockDatabaseError,
   type Changes,
   type DatabaseFault,
-  type EntryPage,
   hasEnded,
   type NewBlock,
   type OpenOptions,
@@ -79,7 +78,6 @@ export {
 export type { BlockList, ListChange } from "./src/blocks/block_list.ts";
 export {
   type ComparisonTurns,
-  type EntryVisitor,
   type SalvageReport,
   type StartReport,
   WrittenBlockList,
@@ -113,6 +111,4 @@ export {
   type FirewallLog,
   type FirewallOptions,
   type FirewallStatus,
-  type SortedEntries,
 } from "./src/firewall/firewall.ts";
-export { Foresight, type ForesightOptions } from "./src/firewall/foresight.ts";

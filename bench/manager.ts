@@ -33,10 +33,13 @@ export class ManagerConnection {
         text += decoder.decode(buffer.subarray(0, count), { stream: true });
         for (let end; (end = text.indexOf("\r\n\r\n")) >= 0; text = text.slice(end + 4)) {
           const id = /ActionID: (.*)/.exec(text.slice(0, end))?.[1]?.trim();
-          await writeAll(
-            connection,
-            `Response: Success\r\nActionID: ${id}\r\nMessage: Authentication accepted\r\n\r\n`,
-          );
+          const accepted =
+            `Response: Success\r\nActionID: ${id}\r\nMessage: Authentication accepted\r\n\r\n`;
+          try {
+            await writeAll(connection, accepted);
+          } catch {
+            return; // The client has left, or the connection is closed.
+          }
           loggedIn.resolve();
         }
       }

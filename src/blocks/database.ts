@@ -79,18 +79,10 @@ export interface Changes {
   readonly forgetStandingBefore: number;
 }
 
-/** Some entries; see {@linkcode BlockDatabase.entryPages}. */
-export interface EntryPage {
+/** Some entries, and where the next ones follow; see {@linkcode BlockDatabase.entriesAfter}. */
+export interface RowPage {
   /** In the order of the rows. */
   readonly entries: readonly Entry[];
-  /** None of them ends before, in milliseconds since 1970; `undefined`: none ever does. */
-  readonly firstEnd: number | undefined;
-}
-
-/** Some entries, and where the next ones follow; see {@linkcode BlockDatabase.entriesAfter}. */
-export interface RowPage extends EntryPage {
-  /** Rows that are no blocks. */
-  readonly skipped: number;
   /** Where the next page begins; {@linkcode END_OF_ROWS}: there is none. */
   readonly last: bigint;
 }
@@ -103,7 +95,7 @@ export const ROW_MIN = -(2n ** 63n);
 
 /** So many of them after a row, in the order of the rows. */
 const ENTRY_PAGE = `SELECT json_group_array(target) AS target, json_group_array(until) AS until,
-  CAST(max(row) AS TEXT) AS last, CAST(min(until) AS REAL) AS ends FROM (SELECT rowid AS row, target, until FROM block WHERE rowid > ? ORDER BY rowid LIMIT ?)`;
+  CAST(max(row) AS TEXT) AS last FROM (SELECT rowid AS row, target, until FROM block WHERE rowid > ? ORDER BY rowid LIMIT ?)`;
 
 /**
  * The list in its file.
@@ -301,31 +293,6 @@ export class BlockDatabase implements Disposable {
   }
 
   /**
-   * The same as {@linkcode BlockDatabase.entries} in pages, all of one moment whatever others change meanwhile. As long as not all were
-   * taken, nothing else may be done with the list.
-   *
-   * @param rows most rows of a page; of the first one a quarter, so that it comes soon
-   * @throws BlockDatabaseError if the file cannot be read
-   */
-  *entryPages(rows: number): Generator<EntryPage, void> {
-    this.#skipped = 0;
-    this.#connection.guarded(() => this.#connection.run("BEGIN").run());
-    try {
-      let most = Math.ceil(rows / 4);
-      let after = ROW_MIN;
-      while (after !== END_OF_ROWS) {
-        const page: RowPage = this.entriesAfter(after, most);
-        this.#skipped += page.skipped;
-        after = page.last;
-        most = rows;
-        if (page.entries.length > 0) yield page;
-      }
-    } finally {
-      this.#connection.rollback();
-    }
-  }
-
-  /**
    * The entries that follow a row, in the order of the rows: what others change between two calls is seen by the second.
    *
    * @param after where the page before ended; {@linkcode ROW_MIN} for the first page
@@ -336,11 +303,8 @@ export class BlockDatabase implements Disposable {
     const page = this.#connection.guarded(() => this.#connection.run(ENTRY_PAGE).get(after, rows));
     const targets: unknown[] = JSON.parse(String(page?.target));
     const entries = toEntries(targets, JSON.parse(String(page?.until)));
-    const ends = page?.ends;
     return {
       entries,
-      skipped: targets.length - entries.length,
-      firstEnd: typeof ends === "number" ? boundedTime(ends) : undefined,
       last: targets.length < rows ? END_OF_ROWS : this.#later(after, BigInt(String(page?.last))),
     };
   }

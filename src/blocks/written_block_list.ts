@@ -63,9 +63,6 @@ const CHECKPOINT_QUIET_MS = 2_000;
 /** After so many changes it is brought all the same: the log has about 20 MB then. */
 const CHECKPOINT_CHANGES_MAX = 1_000;
 
-/** Entries that are read in one turn of the event loop; takes about 2 ms. */
-const ENTRIES_PER_TURN = 2_000;
-
 /** Blocks that are compared with a file that others have changed in one turn; 50,000 take 40 ms. */
 export const COMPARED_AT_ONCE_MAX = 50_000;
 
@@ -105,32 +102,6 @@ export interface WrittenOptions {
    * Only a power failure in that moment, which takes the kernel's rules too, loses it. @default {false}
    */
   readonly syncLater?: boolean;
-  /**
-   * Only what the firewall must know is read at the start, {@linkcode WrittenBlockList.entries}. The rest, which takes five
-   * times as long, is read when it is first asked for, or by {@linkcode WrittenBlockList.readRest}. @default {false}
-   */
-  readonly readLater?: boolean;
-}
-
-/** Is told what is blocked while it is being read; see {@linkcode WrittenBlockList.openInTurns}. */
-export interface EntryVisitor {
-  /**
-   * It begins.
-   *
-   * @param expected about how many entries there are
-   */
-  begin(expected: number): void;
-  /**
-   * Takes some of {@linkcode WrittenBlockList.entries}, each once.
-   *
-   * @param entries the next ones
-   * @returns when the next may come
-   */
-  take(entries: readonly Entry[]): Promise<void> | undefined;
-  /** Is asked when something has taken long. */
-  pause(): Promise<void>;
-  /** The file turned out to be damaged, or cannot be read on: the list may differ from what was told. */
-  dismiss(): void;
 }
 
 /** What was found at the start. */
@@ -203,7 +174,7 @@ export class WrittenBlockList implements BlockList, Disposable {
   readonly #options: WrittenOptions;
   readonly #lock: DatabaseLock;
   readonly #byTarget = new Map<string, Block>();
-  /** With `readLater`, until the rest is read: what is blocked, and until when. */
+  /** Until the rest is read: what is blocked, and until when. */
   #unread: readonly Entry[] | undefined;
   /** Targets of which nothing more could be read. */
   readonly #bare = new Set<string>();
@@ -250,6 +221,10 @@ export class WrittenBlockList implements BlockList, Disposable {
    * Opens the list and takes the lock of the daemon. A damaged file is set aside, what can be read of it is saved. A file
    * that can be read but not written (full disk, read-only file system, busy) is a trouble, not an error.
    *
+   * Only what the firewall must know is read at once, {@linkcode WrittenBlockList.entries}. The rest,
+   * which takes five times as long, is read when it is first asked for, or by
+   * {@linkcode WrittenBlockList.readRest}.
+   *
    * @param path path of the database
    * @param options see {@linkcode WrittenOptions}
    * @returns the list; close it at the end
@@ -261,32 +236,6 @@ export class WrittenBlockList implements BlockList, Disposable {
     try {
       const list = new WrittenBlockList(path, lock, options);
       list.#load(options.now ?? Date.now());
-      return list;
-    } catch (error) {
-      lock.release();
-      throw error;
-    }
-  }
-
-  /**
-   * The same as with `readLater`, while others get their turn: what the firewall must know is told as it is read, so that it can
-   * prepare itself.
-   *
-   * @param path path of the database
-   * @param options see {@linkcode WrittenOptions}
-   * @param visitor is told what is read
-   * @returns the list; close it at the end
-   * @throws BlockDatabaseError as {@linkcode WrittenBlockList.open}
-   */
-  static async openInTurns(
-    path: string,
-    options: WrittenOptions,
-    visitor: EntryVisitor,
-  ): Promise<WrittenBlockList> {
-    const lock = lockForDaemon(path);
-    try {
-      const list = new WrittenBlockList(path, lock, options);
-      await list.#loadInTurns(options.now ?? Date.now(), visitor);
       return list;
     } catch (error) {
       lock.release();
@@ -665,9 +614,9 @@ export class WrittenBlockList implements BlockList, Disposable {
   }
 
   /**
-   * Reads what `readLater` has left out; after that, and without it, it does nothing. Should the file fail or have been
-   * changed in the meantime, what was blocked at the start is blocked all the same, and the change is left to
-   * {@linkcode WrittenBlockList.reload}.
+   * Reads what {@linkcode WrittenBlockList.open} has left out; after that it does nothing. Should the
+   * file fail or have been changed in the meantime, what was blocked at the start is blocked all the
+   * same, and the change is left to {@linkcode WrittenBlockList.reload}.
    *
    * @param now clock value in milliseconds since 1970
    */
@@ -709,45 +658,17 @@ export class WrittenBlockList implements BlockList, Disposable {
       const list = this.#opened();
       list.check();
       this.#seenVersion = list.dataVersion();
-      if (this.#options.readLater ?? false) {
-        this.#unread = list.entries();
-        for (const { until } of this.#unread) this.#noteEnd(until);
-      } else for (const block of list.unsorted()) this.#keep(block);
-      this.#loaded(list.skipped);
-    } catch (error) {
-      this.#loadDespite(error, now);
-    }
-  }
-
-  async #loadInTurns(now: number, visitor: EntryVisitor): Promise<void> {
-    try {
-      this.#open(now);
-      const list = this.#opened();
-      this.#seenVersion = list.dataVersion();
-      visitor.begin(list.count());
-      const pages: (readonly Entry[])[] = [];
-      for (const { entries, firstEnd } of list.entryPages(ENTRIES_PER_TURN)) {
-        pages.push(entries);
-        this.#noteEnd(firstEnd);
-        await visitor.take(entries);
-      }
+      this.#unread = list.entries();
+      for (const { until } of this.#unread) this.#noteEnd(until);
       const { skipped } = list;
-      list.check();
-      await visitor.pause();
-      this.#unread = pages.flat();
-      this.#loaded(skipped);
+      // Not before: a damaged file is left as it was found.
+      this.#saveBirth();
+      this.#writtenTo = incarnationOf(this.path);
+      this.#standingAtStart = list.standing();
+      this.#start = { blocks: this.size, skipped, salvaged: undefined };
     } catch (error) {
-      visitor.dismiss();
       this.#loadDespite(error, now);
     }
-  }
-
-  #loaded(skipped: number): void {
-    // Not before: a damaged file is left as it was found.
-    this.#saveBirth();
-    this.#writtenTo = incarnationOf(this.path);
-    this.#standingAtStart = this.#opened().standing();
-    this.#start = { blocks: this.size, skipped, salvaged: undefined };
   }
 
   /** All blocks; those that were not read yet are read now. */

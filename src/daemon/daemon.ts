@@ -25,8 +25,7 @@ import {
 } from "../address/exempt.ts";
 import type { BlockList } from "../blocks/block_list.ts";
 import { type Backend, isLasting } from "../firewall/backend.ts";
-import { Firewall, type SortedEntries } from "../firewall/firewall.ts";
-import { Foresight } from "../firewall/foresight.ts";
+import { Firewall } from "../firewall/firewall.ts";
 import { escapeText, formatLocalTime, Log } from "../log.ts";
 import { defaultGateways } from "../address/neighbours.ts";
 import type { Notice } from "../telemetry/notice.ts";
@@ -105,8 +104,6 @@ export interface DaemonParts {
   readonly config: Config;
   readonly list: BlockList;
   readonly backends: readonly Backend[];
-  /** What the backends were told of the list already. */
-  readonly foresight?: Foresight;
   readonly log: Log;
   /**
    * When the list was made, in milliseconds since 1970: for `learn` after that it is not known who belongs here.
@@ -258,7 +255,7 @@ export class Daemon {
    */
   async run(signal: AbortSignal): Promise<number> {
     const wall = this.#wallClock();
-    const sorted = this.#removeUnwanted(this.#believedTime.now());
+    this.#removeUnwanted(this.#believedTime.now());
     this.table.restoreStanding(
       [...this.#list.standing()].map(([host, at]) => [host, this.#fromWallClock(at)]),
     );
@@ -279,7 +276,7 @@ export class Daemon {
       code = 1;
       stop.abort();
     };
-    const started = this.firewall.start(this.#list.entries(), sorted).then((failures) => {
+    const started = this.firewall.start(this.#list.entries()).then((failures) => {
       this.#list.readRest?.(this.#believedTime.now());
       this.#findSharedNetworks();
       // The other family may have taken its time: IPv4 may work by now.
@@ -734,22 +731,12 @@ export class Daemon {
     this.#releaseTrusted();
   }
 
-  /** At the start: removes stored blocks that are not to be in force, and gives the others if they are sorted already. */
-  #removeUnwanted(wall: number): SortedEntries | undefined {
-    const { foresight } = this.#parts;
+  /** At the start: removes stored blocks that are not to be in force. */
+  #removeUnwanted(wall: number): void {
     // Whoever was blocked anew meanwhile must not be taken for one whose block has ended.
-    const { added, removed, changed } = this.#list.reload(wall);
-    const isSame = added.length + removed.length + changed.length === 0;
-    const ended = this.#list.removeEnded(wall).length;
-    const sorted = isSame && foresight?.ended === ended && foresight.trusted.length === 0 &&
-        isSameSet(foresight.exempt, this.table.policy.exempt)
-      ? foresight.sorted
-      : undefined;
-    if (sorted === undefined) this.#releaseTrusted();
-    else this.#setExceptions();
-    let count = 0;
-    for (const entries of sorted?.values() ?? []) count += entries.length;
-    return count === this.#list.size ? sorted : undefined;
+    this.#list.reload(wall);
+    this.#list.removeEnded(wall);
+    this.#releaseTrusted();
   }
 
   /**
@@ -962,21 +949,12 @@ async function runLogged(config: Config, invocation: DaemonInvocation, log: Log)
     );
   }
   const backends = firewallBackends(config, log, invocation.dryRun, () => time.earliest());
-  const exempt = exemptNow(config.trust, literalPeers(config.host));
-  const foresight = new Foresight({ backends, exempt, now: time.now() });
-  let list: BlockList;
-  try {
-    list = await openList(config, log, invocation.dryRun, foresight, time.now());
-  } catch (error) {
-    for (const backend of backends) backend.fin();
-    throw error;
-  }
+  const list = openList(config, log, invocation.dryRun, time.now());
   const daemon: Daemon = new Daemon({
     config,
     list,
     bornAt: list.bornAt,
     believedTime: time,
-    foresight,
     backends,
     log,
     verbose: invocation.verbose,
@@ -998,7 +976,6 @@ async function runLogged(config: Config, invocation: DaemonInvocation, log: Log)
   for (const [signal, handler] of signals) Deno.addSignalListener(signal, handler);
   try {
     // The firewall comes first, but a webhook must be there before the first report.
-    await foresight.pause();
     const isEarly = config.webhook !== undefined;
     if (isEarly) await services.apply();
     const running = daemon.run(stop.signal);

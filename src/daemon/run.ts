@@ -14,7 +14,6 @@ import { WrittenBlockList } from "../blocks/written_block_list.ts";
 import type { Backend } from "../firewall/backend.ts";
 import { run } from "../firewall/command.ts";
 import { dryRunner } from "../firewall/dry_run.ts";
-import type { Foresight } from "../firewall/foresight.ts";
 import { IpsetBackend } from "../firewall/ipset.ts";
 import { IptablesBackend } from "../firewall/iptables.ts";
 import type { Log } from "../log.ts";
@@ -28,28 +27,23 @@ export { newestTimeOf } from "../blocks/database.ts";
  * @param config where it is
  * @param log takes what is to be said of it
  * @param dryRun read it, but keep changes in memory
- * @param foresight is told what is blocked while others are still being read
- * @param now the time, in milliseconds since 1970; what has ended by then is left out
+ * @param now the time, in milliseconds since 1970
  * @throws {BlockDatabaseError} when a person must mend something first
  */
-export async function openList(
+export function openList(
   config: Config,
   log: Log,
   dryRun: boolean,
-  foresight: Foresight,
   now: number,
-): Promise<BlockList> {
-  if (dryRun) {
-    foresight.dismiss();
-    return new DryRunBlockList(config.database, readStored(config.database));
-  }
-  const list = await WrittenBlockList.openInTurns(config.database, {
+): BlockList {
+  if (dryRun) return new DryRunBlockList(config.database, readStored(config.database));
+  const list = WrittenBlockList.open(config.database, {
     now,
     syncLater: true,
     bareUntil: config.bantime === 0 ? undefined : now + config.bantime * 1000,
     onTrouble: (message) => log.error(message),
     onMended: (message) => log.info(message),
-  }, foresight);
+  });
   const { salvaged, skipped } = list.start;
   if (salvaged !== undefined) log.error(salvaged.message);
   if (skipped > 0) {

@@ -175,19 +175,6 @@ export interface Backend {
    */
   prefersReplace(removals: number): boolean;
 
-  /** Begins with the first look at the chain before anybody asks for it. */
-  prepare?(): void;
-
-  /**
-   * Told, before the first {@linkcode Backend.replace}, of entries that it will probably be about, while others are still
-   * being read. They may be blocked at once if nothing is blocked yet; `replace` says what really is to be.
-   *
-   * @param entries Those that are known by now. The next time it is the same array, which has grown.
-   * @param from The first one that is new.
-   * @param expected About how many there will be in the end.
-   */
-  foresee?(entries: readonly Entry[], from: number, expected: number): void;
-
   /**
    * Looks what the kernel holds.
    *

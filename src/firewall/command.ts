@@ -55,8 +55,8 @@ export interface CommandResult {
   readonly incomplete: boolean;
 }
 
-/** A text, or pieces of one, which may come late. */
-export type Input = Iterable<string> | AsyncIterable<string>;
+/** A text, or pieces of one, which may be made while they are read. */
+export type Input = Iterable<string>;
 
 /** How a command is to be run. */
 export interface RunOptions {
@@ -272,7 +272,7 @@ function feed(
   const write = async () => {
     // Taken piece by piece, a text would be taken character by character.
     const pieces = typeof input === "string" ? [input] : input;
-    for await (const piece of pieces) await writer.write(encoder.encode(piece));
+    for (const piece of pieces) await writer.write(encoder.encode(piece));
     await writer.close();
   };
   return {

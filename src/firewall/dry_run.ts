@@ -25,20 +25,18 @@ const COMMAND_CHARACTERS_MAX = 400;
  */
 export function dryRunner(say: (command: string) => void): Runner {
   const chains = new Map<string, DryChain>();
-  return async (program, args, options) => {
+  return (program, args, options) => {
     const at = args.findIndex((arg) => /^-[SADFI]$/.test(arg));
     const verb = args[at];
     const name = args[at + 1] ?? "";
     const chain = chains.get(program) ?? new DryChain(program === "iptables" ? "/32" : "/128");
     chains.set(program, chain);
-    if (verb === "-S") return answer(chain.print(name));
+    if (verb === "-S") return Promise.resolve(answer(chain.print(name)));
     if (verb !== undefined) chain.change(verb, args.slice(at + 2));
-    else if (args.includes("list")) return answer("");
-    const input = options?.stdin === undefined
-      ? ""
-      : ` with the input: ${await lines(options.stdin)}`;
+    else if (args.includes("list")) return Promise.resolve(answer(""));
+    const input = options?.stdin === undefined ? "" : ` with the input: ${lines(options.stdin)}`;
     say(`${program} ${args.join(" ")}${input}`.slice(0, COMMAND_CHARACTERS_MAX));
-    return answer("");
+    return Promise.resolve(answer(""));
   };
 }
 
@@ -70,8 +68,8 @@ class DryChain {
   }
 }
 
-async function lines(input: Input): Promise<string> {
-  return (await Array.fromAsync(input)).join("").trim().replaceAll("\n", "; ");
+function lines(input: Input): string {
+  return [...input].join("").trim().replaceAll("\n", "; ");
 }
 
 function answer(stdout: string): CommandResult {

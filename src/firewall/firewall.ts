@@ -110,17 +110,15 @@ export class Firewall {
    * Makes the firewall equal to the given list, and keeps it so from now on.
    *
    * @param entries All that is to be blocked.
-   * @param sorted The same, if it was sorted already.
    * @returns When the first attempt of each family has ended: the failures, at most one for a family,
    * logged already. The firewall does not give up because of one; whether the program does is the
    * caller's decision (see {@linkcode isLasting}).
    */
-  async start(entries: Iterable<Entry>, sorted?: SortedEntries): Promise<Failure[]> {
-    // The first look takes its time; the list is sorted meanwhile.
-    const results = [...this.#reconcilers.values()].map((reconciler) => reconciler.start());
-    for (const [family, some] of sorted ?? this.#split(entries)) {
-      this.#reconcilers.get(family)?.fill(some);
-    }
+  async start(entries: Iterable<Entry>): Promise<Failure[]> {
+    const lists = this.#split(entries);
+    const results = [...this.#reconcilers].map(([family, reconciler]) =>
+      reconciler.start(lists.get(family) ?? [])
+    );
     this.#armVerify();
     return (await Promise.all(results)).filter((failure) => failure !== undefined);
   }
@@ -232,7 +230,7 @@ export class Firewall {
   }
 
   /** Sorts entries by family; what must not reach a command is logged and left out. */
-  #split(entries: Iterable<Entry>): SortedEntries {
+  #split(entries: Iterable<Entry>): Map<Family, Entry[]> {
     const lists = new Map<Family, Entry[]>([...this.#reconcilers.keys()].map((f) => [f, []]));
     for (const entry of entries) {
       const family = familyOf(entry.target);
@@ -277,6 +275,3 @@ export class Firewall {
     );
   }
 }
-
-/** Entries of each family. */
-export type SortedEntries = ReadonlyMap<Family, readonly Entry[]>;

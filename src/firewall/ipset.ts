@@ -26,7 +26,6 @@ import {
   unsafeOutcome,
 } from "./iptables.ts";
 import { COMMAND_TIMEOUT_MS, type CommandResult, type Input } from "./command.ts";
-import { InputQueue } from "./input_queue.ts";
 
 /** Most targets of a set. */
 export const SET_MAX_TARGETS = 1_000_000;
@@ -66,21 +65,6 @@ const HALVES: Readonly<Record<Family, readonly [string, string]>> = {
   6: ["::/1", "8000::/1"],
 };
 
-/** Up to so many entries are taken out of a set that was filled too early; with more of them it is filled anew. */
-const CORRECTIONS_MAX = 1_000;
-
-/** A new set that a program fills. */
-interface Filling {
-  /** The lines for the program. */
-  readonly input: InputQueue;
-  /** The entries that it was given before it was known what is wanted. */
-  readonly given: readonly Entry[];
-  readonly result: Promise<CommandResult>;
-  /** A target that must not reach a command; nothing came after it. */
-  unsafe: string | undefined;
-  hasEnded: boolean;
-}
-
 /** What an ipset backend is made of. */
 export interface IpsetOptions extends IptablesOptions {
   /** The wall clock, milliseconds since 1970. @default {Date.now} */
@@ -117,8 +101,6 @@ export class IpsetBackend implements Backend {
   readonly #wide = new Set<string>();
   /** About how many entries the set has: so much time a look may take. */
   #entries = 0;
-  /** A set that is being filled before it is asked for. */
-  #filling: Filling | undefined;
 
   /**
    * Makes it; nothing runs yet.
@@ -132,12 +114,6 @@ export class IpsetBackend implements Backend {
     this.#now = options.now ?? Date.now;
   }
 
-  /** Begins to fill a new set; see {@linkcode Backend.foresee}. */
-  foresee(entries: readonly Entry[], from: number, expected: number): void {
-    this.#filling ??= this.#beginFilling(expected, entries);
-    this.#filling.input.add(this.#pieces(this.#filling, entries, from, entries.length));
-  }
-
   /** Makes the firewall hold nothing but the given entries; see {@linkcode Backend.replace}. */
   async replace(
     entries: readonly Entry[],
@@ -147,9 +123,11 @@ export class IpsetBackend implements Backend {
     const unsafeException = exceptions.find((target) => !isSafeTarget(target, this.family));
     if (unsafeException !== undefined) return unsafeOutcome(unsafeException, this.family);
     this.#entries = entries.length;
-    const filling = this.#fill(entries, exceptions);
-    // The chain is looked at meanwhile.
-    const [{ filled, unsafe }, rules] = await Promise.all([filling, this.#listRules()]);
+    // The chain is looked at while the set is filled.
+    const [{ filled, unsafe }, rules] = await Promise.all([
+      this.#fill(entries, exceptions),
+      this.#listRules(),
+    ]);
     if (unsafe !== undefined) return unsafeOutcome(unsafe, this.family);
     if (!filled.ok) return this.#failed(filled);
     const failure = await this.#putRule(rules);
@@ -238,97 +216,52 @@ export class IpsetBackend implements Backend {
     entries: readonly Entry[],
     exceptions: readonly string[],
   ): Promise<{ filled: CommandResult; unsafe: string | undefined }> {
-    const begun = this.#filling;
-    this.#filling = undefined;
-    const kept = begun === undefined ? undefined : await this.#correct(begun, entries);
-    const filling = kept === undefined ? this.#beginFilling(entries.length) : begun!;
-    filling.input.add(this.#pieces(filling, entries, kept ?? 0, entries.length));
-    // Nobody looks at the new set yet.
-    filling.input.add(exceptions.map((target) => this.#exceptLine(this.#fresh, target)));
-    // A set that is there already stays.
-    const swap = `swap ${this.#fresh} ${this.#set}\ndestroy ${this.#fresh}\n`;
-    filling.input.add([this.#createLine(this.#set, entries.length) + swap]);
-    filling.input.end();
-    const filled = await filling.result;
-    const { unsafe } = filling;
+    let unsafe: string | undefined;
+    const lines = this.#fillLines(entries, exceptions, (target) => unsafe = target);
+    const filled = await this.#runRestore(lines, entries.length);
     if (unsafe !== undefined || !filled.stderr.includes("already exists")) {
       return { filled, unsafe };
     }
     // A set of the same type but with other options cannot be created, but it can be swapped.
-    return { filled: await this.#runRestore(swap, 0), unsafe };
-  }
-
-  /** Starts the program that fills a new set, under another name. */
-  #beginFilling(expected: number, given: readonly Entry[] = []): Filling {
-    this.#wide.clear();
-    const input = new InputQueue();
-    // What an interrupted start may have left goes first.
-    input.add([`destroy ${this.#fresh}\n${this.#createLine(this.#fresh, expected)}`]);
-    const filling: Filling = {
-      input,
-      given,
-      result: this.#runRestore(input, expected),
-      unsafe: undefined,
-      hasEnded: false,
-    };
-    void filling.result.then(() => filling.hasEnded = true);
-    return filling;
+    return { filled: await this.#runRestore(this.#swapLines(), 0), unsafe };
   }
 
   /**
-   * Makes a set that was begun by {@linkcode IpsetBackend.foresee} hold only what is wanted.
+   * The lines that fill a new set under another name, and swap it in. The program takes the first
+   * of them while the next ones are made.
    *
-   * @returns how many of the entries it holds, from the first one on; `undefined` if too much of it would be wrong, or its
-   * program has failed: then it is over
+   * @param entries All that are to be blocked.
+   * @param exceptions What must pass.
+   * @param onUnsafe Takes a target that must not reach a command; no line follows then.
    */
-  async #correct(filling: Filling, entries: readonly Entry[]): Promise<number | undefined> {
-    const wrong: string[] = [];
-    let kept = 0;
-    // The usual case is the very same array.
-    if (filling.given === entries) kept = entries.length;
-    else {
-      for (const { target, until } of filling.given) {
-        const wanted = entries[kept];
-        if (wanted?.target === target && wanted.until === until) kept++;
-        else wrong.push(target);
-      }
-    }
-    // A damaged list may tell a target twice: what takes one of them out must not take out the other.
-    const right = new Set(wrong.length > 0 ? entries.slice(0, kept).map((e) => e.target) : []);
-    const isTooMuch = wrong.length > CORRECTIONS_MAX ||
-      wrong.some((target) => right.has(target) || this.#isWide(target));
-    if (filling.hasEnded || isTooMuch) {
-      filling.input.cut();
-      await filling.result;
-      return undefined;
-    }
-    filling.input.add(wrong.map((target) => `del ${this.#fresh} ${target}\n`));
-    return kept;
-  }
-
-  /** The lines that add some of the entries. The program fills the set with the first of them while the next ones are made. */
-  *#pieces(
-    filling: Filling,
+  *#fillLines(
     entries: readonly Entry[],
-    from: number,
-    to: number,
+    exceptions: readonly string[],
+    onUnsafe: (target: string) => void,
   ): Generator<string, void> {
+    this.#wide.clear();
+    // What an interrupted start may have left goes first.
+    yield `destroy ${this.#fresh}\n${this.#createLine(this.#fresh, entries.length)}`;
     const add = `add ${this.#fresh} `;
-    for (let at = from; at < to; at += LINES_PER_PIECE) {
+    for (let at = 0; at < entries.length; at += LINES_PER_PIECE) {
       const lines: string[] = [];
-      for (let i = at; i < at + LINES_PER_PIECE && i < to; i++) {
+      for (let i = at; i < at + LINES_PER_PIECE && i < entries.length; i++) {
         const entry = entries[i]!;
-        if (!isSafeTarget(entry.target, this.family)) {
-          filling.unsafe = entry.target;
-          filling.input.cut();
-          return;
-        }
+        if (!isSafeTarget(entry.target, this.family)) return onUnsafe(entry.target);
         // Nothing needs to be said of an entry without end where none was before.
         this.#addLines(lines, "", entry, "");
       }
       // Most lines are a target as it is, and this copies it once.
       yield `${add}${lines.join(`\n${add}`)}\n`;
     }
+    // Nobody looks at the new set yet.
+    for (const target of exceptions) yield this.#exceptLine(this.#fresh, target);
+    // A set that is there already stays.
+    yield this.#createLine(this.#set, entries.length) + this.#swapLines();
+  }
+
+  #swapLines(): string {
+    return `swap ${this.#fresh} ${this.#set}\ndestroy ${this.#fresh}\n`;
   }
 
   /** The name of a set that is being filled. */

@@ -123,10 +123,6 @@ export class IptablesBackend implements Backend {
   #rules = 0;
   /** Nothing was there at the last look, and nothing was made since. */
   #isEmpty = false;
-  /** A look that was begun before it was asked for. */
-  #prepared: Promise<CommandResult> | undefined;
-  /** Rules that are made before they are asked for. */
-  #early: EarlyRules | undefined;
   /** The chain looks at a set: that of the ipset backend, which was in use before. */
   #leftover = false;
 
@@ -141,87 +137,22 @@ export class IptablesBackend implements Backend {
     this.#chain = new Chain(options);
   }
 
-  /** Begins to make rules in an empty chain, by commands that are full; see {@linkcode Backend.foresee}. */
-  foresee(entries: readonly Entry[]): void {
-    const early = this.#early ??= {
-      entries,
-      done: 0,
-      state: "unknown",
-      isOver: false,
-      running: undefined,
-    };
-    if (early.isOver) return;
-    early.running ??= this.#appendEarly(early).finally(() => early.running = undefined);
-  }
-
-  async #appendEarly(early: EarlyRules): Promise<void> {
-    if (early.state === "unknown") {
-      const look = await this.#prepared;
-      const isEmpty = look?.ok && decode(look.stdout).trim() === `-N ${this.#chain.name}`;
-      early.state = isEmpty ? "begun" : "refused";
-    }
-    while (!early.isOver && early.state === "begun") {
-      const list = this.#join(early.entries, early.done);
-      // More may come that has room in this one.
-      if (early.done + list.count >= early.entries.length) return;
-      const outcome = await this.#append(list);
-      if (outcome.ok) early.done += outcome.done;
-      else early.state = "failed";
-    }
-  }
-
-  /**
-   * Ends what was begun by {@linkcode IptablesBackend.foresee}: what it made is kept if it is the beginning of what is wanted,
-   * otherwise it is taken out again.
-   *
-   * @returns how many of the wanted entries are blocked, from the first one on; a failure if something that is not wanted is
-   * still there
-   */
-  async #endEarly(wanted?: readonly Entry[]): Promise<Outcome> {
-    const early = this.#early;
-    if (early === undefined) return { ok: true, done: 0 };
-    early.isOver = true;
-    await early.running;
-    if (early.state === "begun" && early.entries === wanted) {
-      this.#early = undefined;
-      return { ok: true, done: early.done };
-    }
-    // What a command did that failed, nobody knows.
-    if (early.done > 0 || early.state === "failed") {
-      early.state = "failed";
-      const emptied = await this.#flush();
-      if (!emptied.ok) return this.#chain.failed(emptied);
-      this.#rules = 0;
-      this.#isEmpty = true;
-    }
-    this.#early = undefined;
-    return { ok: true, done: 0 };
-  }
-
-  async #flush(): Promise<CommandResult> {
-    return await this.#chain.run(["-F"], { timeoutMs: this.#timeoutMs() });
-  }
-
   /** Makes the firewall hold nothing but the given entries; see {@linkcode Backend.replace}. */
   async replace(
     entries: readonly Entry[],
     goOn: () => boolean = () => true,
     exceptions: readonly string[] = [],
   ): Promise<Outcome> {
-    const early = await this.#endEarly(entries);
-    if (!early.ok) return early;
-    const { done } = early;
-    if (done === 0 && !this.#isEmpty) {
-      const emptied = await this.#flush();
+    if (!this.#isEmpty) {
+      const emptied = await this.#chain.run(["-F"], { timeoutMs: this.#timeoutMs() });
       if (!emptied.ok) return this.#chain.failed(emptied);
     }
-    this.#rules = done;
+    this.#rules = 0;
     if (exceptions.length > 0) {
-      this.#isEmpty = false;
       const excepted = await this.except(exceptions, []);
       if (!excepted.ok) return excepted;
     }
-    const outcome = await this.#blockAll(entries, done, goOn);
+    const outcome = await this.#blockAll(entries, goOn);
     if (this.#leftover) {
       this.#leftover = false;
       // Nothing looks at the set any more. If it stays, it does no harm.
@@ -231,12 +162,8 @@ export class IptablesBackend implements Backend {
   }
 
   /** One command after the other; the next one's addresses are joined while it runs. */
-  async #blockAll(
-    entries: readonly Entry[],
-    from: number,
-    goOn: () => boolean,
-  ): Promise<Outcome> {
-    let done = from;
+  async #blockAll(entries: readonly Entry[], goOn: () => boolean): Promise<Outcome> {
+    let done = 0;
     for (let list = this.#join(entries, done); done < entries.length && (done === 0 || goOn());) {
       const running = this.#append(list);
       const following = this.#join(entries, done + list.count);
@@ -250,8 +177,6 @@ export class IptablesBackend implements Backend {
 
   /** Blocks; see {@linkcode Backend.block}. */
   async block(entries: readonly Entry[]): Promise<Outcome> {
-    const undone = this.#early === undefined ? undefined : await this.#endEarly();
-    if (undone?.ok === false) return undone;
     return await this.#append(this.#join(entries, 0));
   }
 
@@ -274,8 +199,6 @@ export class IptablesBackend implements Backend {
 
   /** Ends blocks; see {@linkcode Backend.release}. */
   async release(targets: readonly string[]): Promise<Outcome> {
-    const undone = this.#early === undefined ? undefined : await this.#endEarly();
-    if (undone?.ok === false) return undone;
     const most = Math.max(1, Math.floor(COMPARISONS_PER_COMMAND / Math.max(1, this.#rules)));
     const list = joinTargets(targets, most, this.family);
     if (list.unsafe !== undefined) return unsafeOutcome(list.unsafe, this.family);
@@ -290,8 +213,6 @@ export class IptablesBackend implements Backend {
 
   /** Changes the exceptions, which are rules before all others; see {@linkcode Backend.except}. */
   async except(add: readonly string[], remove: readonly string[]): Promise<Outcome> {
-    const undone = this.#early === undefined ? undefined : await this.#endEarly();
-    if (undone?.ok === false) return undone;
     for (const [verb, targets] of [["-I", add], ["-D", remove]] as const) {
       if (targets.length === 0) continue;
       const list = joinTargets(targets, targets.length, this.family);
@@ -311,20 +232,9 @@ export class IptablesBackend implements Backend {
     return removals * this.#rules > COMPARISONS_WORTH_REPLACING;
   }
 
-  /** Begins to look; see {@linkcode Backend.prepare}. */
-  prepare(): void {
-    this.#prepared = this.#listRules();
-  }
-
   /** Looks what the kernel holds; see {@linkcode Backend.list}. */
   async list(mark?: string): Promise<ListOutcome> {
-    if (this.#prepared === undefined && this.#early !== undefined) {
-      const undone = await this.#endEarly();
-      if (!undone.ok) return { state: "failed", failure: undone.failure };
-    }
-    const look = this.#prepared ?? this.#listRules();
-    this.#prepared = undefined;
-    const result = await look;
+    const result = await this.#chain.run(["-S"], { output: true, timeoutMs: this.#timeoutMs() });
     if (!result.ok) return { state: "failed", failure: this.#chain.failure(result) };
     if (result.stdout.length === 0) return { state: "silent" };
     // Taken outside of this thread; much cheaper than to read the lines again.
@@ -359,26 +269,9 @@ export class IptablesBackend implements Backend {
     return { ok: false, failure: { ...failure, kind: "refused", message, advice } };
   }
 
-  #listRules(): Promise<CommandResult> {
-    return this.#chain.run(["-S"], { output: true, timeoutMs: this.#timeoutMs() });
-  }
-
   #timeoutMs(): number {
     return COMMAND_TIMEOUT_MS + this.#rules * TIMEOUT_PER_RULE_MS;
   }
-}
-
-/** Rules that are made before they are asked for. */
-interface EarlyRules {
-  /** What is to be blocked; it grows. */
-  readonly entries: readonly Entry[];
-  /** How many of them are, from the first one on. */
-  done: number;
-  /** `refused`: the chain was not empty, or not to be seen, so that nothing was begun; `failed`: a command has. */
-  state: "unknown" | "begun" | "refused" | "failed";
-  /** It has been asked for what is wanted: nothing more is begun. */
-  isOver: boolean;
-  running: Promise<void> | undefined;
 }
 
 /** One chain of one family: runs iptables on it and tells its failures. */

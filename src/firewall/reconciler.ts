@@ -144,11 +144,6 @@ export class Reconciler {
   /** What was ordered about that in the meantime. */
   readonly #touched = new Set<string>();
 
-  /** What was given at start, until the first command has it. */
-  #given: readonly Entry[] | undefined;
-  /** What was given at start and is not among what is wanted yet: that waits until the first command has ended. */
-  #untaken: { readonly entries: readonly Entry[]; next: number } | undefined;
-
   #running = false;
   #started = false;
   #ended = false;
@@ -215,51 +210,25 @@ export class Reconciler {
     return this.#applied.size;
   }
 
-  /** Begins with a look, if the backend wants one; {@linkcode fill} must follow at once. */
-  start(): Promise<Failure | undefined> {
+  /**
+   * Begins, with a look at what is there or by making all anew, as the backend wants it.
+   *
+   * @param entries All that is to be blocked.
+   * @returns When the first attempt has ended: the failure, if it is one.
+   */
+  start(entries: readonly Entry[]): Promise<Failure | undefined> {
     this.#started = true;
+    for (const { target, until } of entries) this.#desired.set(target, until);
+    if (this.#backend.replacesAtStart) this.#mustReplace = true;
+    else this.#mustLook = true;
     return new Promise((resolve) => {
       this.#firstResult = resolve;
-      if (this.#backend.replacesAtStart) return;
-      this.#mustLook = true;
       this.#pump();
     });
   }
 
-  /** Gives what is to be blocked at start. */
-  fill(entries: readonly Entry[]): void {
-    this.#given = entries;
-    this.#untaken = { entries, next: 0 };
-    if (!this.#backend.replacesAtStart) return;
-    this.#mustReplace = true;
-    this.#pump();
-  }
-
-  /** Takes over some of what was given at start; whether there is more. */
-  #takeOver(most: number): boolean {
-    const untaken = this.#untaken;
-    if (untaken === undefined) return false;
-    const { entries, next } = untaken;
-    untaken.next = Math.min(next + most, entries.length);
-    for (let i = next; i < untaken.next; i++) {
-      const { target, until } = entries[i]!;
-      // What was ordered in the meantime counts more.
-      if (!this.#touched.has(target)) this.#desired.set(target, until);
-    }
-    if (untaken.next === entries.length) this.#untaken = undefined;
-    return this.#untaken !== undefined;
-  }
-
-  /** Before something is ordered, unless the command that deals with what was given at start runs already. */
-  #takeGiven(): void {
-    if (this.#given === undefined) return;
-    this.#given = undefined;
-    this.#takeOver(Infinity);
-  }
-
   /** See `Firewall.block`. */
   block(entries: readonly Entry[]): void {
-    this.#takeGiven();
     const now = this.#clock.now();
     for (const { target, until } of entries) {
       this.#desired.set(target, until);
@@ -271,15 +240,12 @@ export class Reconciler {
 
   /** See `Firewall.release`. */
   release(targets: readonly string[]): void {
-    this.#takeGiven();
     for (const target of targets) this.#forget(target);
     this.#pump();
   }
 
   /** See `Firewall.setDesired`. */
   setDesired(entries: readonly Entry[]): void {
-    this.#takeGiven();
-    this.#takeOver(Infinity);
     const wanted = new Map(entries.map(({ target, until }) => [target, until]));
     for (const target of this.#desired.keys()) if (!wanted.has(target)) this.#forget(target);
     const changed: Entry[] = [];
@@ -387,7 +353,7 @@ export class Reconciler {
   status(): FamilyStatus {
     return {
       family: this.#family,
-      desired: Math.max(this.#desired.size, this.#untaken?.entries.length ?? 0),
+      desired: this.#desired.size,
       applied: this.#isGone() ? 0 : this.#applied.size,
       queued: this.#queued(),
       held: this.#held.size,
@@ -399,7 +365,7 @@ export class Reconciler {
   }
 
   #forget(target: string): void {
-    if (this.#desired.delete(target) || this.#untaken !== undefined) this.#reconcile(target);
+    if (this.#desired.delete(target)) this.#reconcile(target);
   }
 
   /** Compares what is wanted with what is there for one target, and queues the difference. */
@@ -498,7 +464,6 @@ export class Reconciler {
       await this.#change();
     } catch (error) {
       // A fault of the program; protection goes on all the same.
-      this.#takeOver(Infinity);
       this.#doubt(this.#flying === "all" ? this.#applied.keys() : this.#flying);
       this.#flying = new Set();
       this.#land([]);
@@ -653,8 +618,7 @@ export class Reconciler {
 
   /** Makes everything anew. */
   async #replace(): Promise<void> {
-    const entries = this.#given ?? this.#entriesToReplace();
-    this.#given = undefined;
+    const entries = this.#entriesToReplace();
     this.#mustReplace = false;
     this.#extras = [];
     this.#flying = "all";
@@ -672,7 +636,6 @@ export class Reconciler {
       exceptions,
     );
     this.#mustExcept = true;
-    while (this.#takeOver(COMPARED_PER_TURN)) await this.#yield();
     if (!outcome.ok) {
       this.#doubt(this.#applied.keys());
       this.#mustSort = true;
@@ -696,9 +659,8 @@ export class Reconciler {
     this.#report(entries.slice(0, outcome.done).map((entry) => entry.target));
     this.#land([...this.#desired.keys(), ...this.#held]);
     this.#succeeded();
-    // What a command did that failed, or with a target that was given twice, only a look can tell.
+    // What a command did that failed only a look can tell.
     if (outcome.failure !== undefined) this.#failed(outcome.failure, this.#retryDelay());
-    else if (this.#applied.size < outcome.done) this.#mustLook = true;
   }
 
   /** With fewer entries it may go, and the culprit is then found among the rest. */
@@ -718,7 +680,6 @@ export class Reconciler {
     const answer = await this.#backend.list(mark);
     switch (answer.state) {
       case "failed":
-        this.#takeGiven();
         this.#failed(answer.failure, this.#retryDelay(), { looking: true });
         return;
       case "silent":
@@ -729,7 +690,6 @@ export class Reconciler {
         break;
       case "listed":
         this.#sameInARow = 0;
-        if (answer.listing.targets.size > 0) this.#takeGiven();
         await this.#compare(answer.listing);
     }
     this.#hasLooked = true;
@@ -745,14 +705,9 @@ export class Reconciler {
     this.#mustSort = false;
     if (this.#isBlank()) {
       // The usual start in short: nothing is there and nothing waits, so all of it is to be done.
-      const isGiven = this.#given !== undefined && this.#given.length > 0;
-      // When nothing is wanted in the end, something may have been foreseen, and be there by now.
-      const mayBeEarly = this.#desired.size === 0 && this.#backend.foresee !== undefined;
-      if (isGiven || mayBeEarly) this.#mustReplace = true;
-      else for (const target of this.#desired.keys()) this.#bulk.add(target);
+      if (this.#desired.size > 0) this.#mustReplace = true;
       return;
     }
-    this.#takeGiven();
     for (const targets of [this.#applied, this.#desired]) {
       for (const target of targets.keys()) {
         if (++visited % COMPARED_PER_TURN === 0) await this.#yield();

@@ -20,7 +20,6 @@ import {
   CHANGES_PER_WRITE_MAX,
   COMPARED_AT_ONCE_MAX,
   COMPARED_PER_TURN,
-  type EntryVisitor,
   RETRY_MAX_MS,
   STANDING_OWED_MAX,
   WrittenBlockList,
@@ -370,12 +369,10 @@ Deno.test("what others change in a long list is taken over in turns, and what ha
   });
 });
 
-const LATER = { readLater: true };
-
 Deno.test("targets and ends are there before the rest is read, and the rest is the same as ever", async () => {
   await withDatabase((path) => {
     const all = makeDatabase(path, 3_000);
-    const { list, troubles } = openWritten(path, NOW, LATER);
+    const { list, troubles } = openWritten(path, NOW);
     assert.equal(list.size, 3_000);
     assert.deepEqual(
       [...list.entries()],
@@ -388,7 +385,7 @@ Deno.test("targets and ends are there before the rest is read, and the rest is t
     list.readRest(NOW);
     assert.deepEqual(list.all(), all);
     list.close();
-    using again = WrittenBlockList.open(path, LATER);
+    using again = WrittenBlockList.open(path);
     again.readRest(NOW);
     assert.deepEqual(again.all(), all);
     assert.deepEqual(troubles, []);
@@ -400,7 +397,7 @@ Deno.test("what others change before the rest is read is told by reload, not swa
     makeDatabase(path, 10);
     using other = BlockDatabase.open(path);
     other.add([block("192.0.2.1", { until: NOW + 9 }), block("192.0.2.2")], NOW);
-    using list = openWritten(path, NOW, LATER).list;
+    using list = openWritten(path, NOW).list;
     other.remove(["192.0.2.2", address(3)]);
     other.add([block("192.0.2.1"), block("192.0.2.3", { reason: "new" })], NOW);
     list.readRest(NOW);
@@ -423,11 +420,11 @@ Deno.test("blocks whose end comes, and blocks that are added, before the rest is
     makeDatabase(path, 10);
     using other = BlockDatabase.open(path);
     other.add([block("192.0.2.1", { until: NOW + 9, account: "root" })], NOW);
-    using ends = openWritten(path, NOW, LATER).list;
+    using ends = openWritten(path, NOW).list;
     assert.deepEqual(ends.removeEnded(NOW + 8), []);
     assert.deepEqual(ends.removeEnded(NOW + 9).map(({ account }) => account), ["root"]);
     ends.close();
-    using adds = openWritten(path, NOW, LATER).list;
+    using adds = openWritten(path, NOW).list;
     assert.equal(adds.add([block("192.0.2.4"), block(address(2), { since: NOW + 5 })], NOW), true);
     assert.equal(adds.size, 11);
     assert.equal(adds.get(address(2))?.since, NOW + 2);
@@ -438,13 +435,14 @@ Deno.test("blocks whose end comes, and blocks that are added, before the rest is
 Deno.test("blocks that ended while no daemon ran are the same whether the rest is read or not", async () => {
   for (const count of [3, 600]) {
     const outcomes: unknown[] = [];
-    for (const options of [{}, LATER]) {
+    for (const isRead of [true, false]) {
       await withDatabase((path) => {
         makeDatabase(path, 1_000);
         const ending = { until: NOW + 9, account: "root", times: 7 };
         using other = BlockDatabase.open(path);
         other.add(blocks(count).map((_, n) => block(address(5_000 + n), ending)), NOW);
-        using list = openWritten(path, NOW, options).list;
+        using list = openWritten(path, NOW).list;
+        if (isRead) list.readRest(NOW);
         const ended = list.removeEnded(NOW + 9);
         assert.equal(ended.length, count);
         assert.deepEqual(list.removeEnded(NOW + 9), []);
@@ -462,7 +460,7 @@ Deno.test("deleted or replaced before the rest is read: the old file still tells
   for (const replaced of [false, true]) {
     await withDatabase((path, folder) => {
       const all = makeDatabase(path, 50);
-      using list = openWritten(path, NOW, LATER).list;
+      using list = openWritten(path, NOW).list;
       for (const part of ["", "-wal", "-shm"]) Deno.removeSync(path + part);
       if (replaced) {
         using other = BlockDatabase.open(`${folder}/other.db`);
@@ -485,7 +483,7 @@ Deno.test("deleted or replaced before the rest is read: the old file still tells
 Deno.test("the file is destroyed before the rest is read: every block stays, and is written anew", async () => {
   await withDatabase((path, folder) => {
     const all = makeDatabase(path, 40_000); // larger than SQLite's page cache of 2 MB
-    const { list, troubles } = openWritten(path, NOW, LATER);
+    const { list, troubles } = openWritten(path, NOW);
     overwrite(path, 4 * PAGE, noise(Deno.statSync(path).size - 8 * PAGE, 7));
     // Nobody changed it: it is not read for that.
     assert.deepEqual(list.reload(NOW), { added: [], removed: [], changed: [] });
@@ -501,96 +499,16 @@ Deno.test("the file is destroyed before the rest is read: every block stays, and
   });
 });
 
-/** A visitor that writes down what it is told. */
-function listener(onPage: () => void = () => {}) {
-  const told: string[] = [];
-  const heard = { told, expected: -1, dismissed: 0 };
-  const visitor: EntryVisitor = {
-    begin: (expected) => void (heard.expected = expected),
-    take: (entries) => {
-      for (const { target } of entries) told.push(target);
-      onPage();
-      return undefined;
-    },
-    pause: () => Promise.resolve(),
-    dismiss: () => void heard.dismissed++,
-  };
-  return { heard, visitor };
-}
-
-Deno.test("opened in turns: the list is the same, and all of it was told", async () => {
-  for (const count of [0, 1, 500, 7_000]) {
-    await withDatabase(async (path) => {
-      const all = makeDatabase(path, count);
-      using other = BlockDatabase.open(path);
-      other.add([block("192.0.2.1", { until: NOW + 9, account: "root" })], NOW);
-      const { heard, visitor } = listener();
-      using list = await WrittenBlockList.openInTurns(path, { now: NOW }, visitor);
-      assert.deepEqual(heard.told, list.targets());
-      assert.deepEqual([heard.expected, heard.dismissed], [count + 1, 0]);
-      assert.deepEqual(list.start, { blocks: count + 1, skipped: 0, salvaged: undefined });
-      assert.equal(list.standing().size, 1);
-      assert.deepEqual(list.removeEnded(NOW + 8), []);
-      assert.deepEqual(list.removeEnded(NOW + 9).map(({ account }) => account), ["root"]);
-      assert.deepEqual(list.all(), all);
-    });
-  }
-});
-
-Deno.test("opened in turns: what others change meanwhile is told by reload", async () => {
-  await withDatabase(async (path) => {
-    makeDatabase(path, 5_000);
-    using other = BlockDatabase.open(path);
-    const { heard, visitor } = listener(() => {
-      other.add([block("192.0.2.1")], NOW);
-      other.remove([address(4_990)]);
-    });
-    using list = await WrittenBlockList.openInTurns(path, { now: NOW }, visitor);
-    assert.equal(list.size, 5_000);
-    assert.ok(heard.told.includes(address(4_990)) && !heard.told.includes("192.0.2.1"));
-    const { added, removed } = list.reload(NOW);
-    assert.deepEqual([added, removed], [["192.0.2.1"], [address(4_990)]]);
-    assert.deepEqual(list.targets().sort(), stored(path));
-  });
-});
-
-Deno.test("opened in turns: of a damaged file the same is saved, and who was told is told that it was wrong", async () => {
-  let damaged = 0;
-  for (let seed = 1; seed <= 40; seed++) {
-    await withDatabase(async (path, folder) => {
-      makeDatabase(path, 3_000);
-      const pages = Deno.statSync(path).size / PAGE;
-      overwrite(path, (1 + seed * 7 % (pages - 1)) * PAGE, noise(PAGE * (1 + seed % 3), seed));
-      Deno.copyFileSync(path, `${folder}/copy.db`);
-      const { heard, visitor } = listener();
-      using list = await WrittenBlockList.openInTurns(path, { now: NOW }, visitor);
-      using expected = WrittenBlockList.open(`${folder}/copy.db`, { now: NOW });
-      assert.deepEqual(list.targets().sort(), expected.targets().sort());
-      assert.deepEqual(list.all(), expected.all());
-      assert.equal(list.start.salvaged?.blocks, expected.start.salvaged?.blocks);
-      assert.deepEqual(heard.dismissed > 0, expected.start.salvaged !== undefined);
-      if (heard.dismissed === 0) assert.deepEqual(heard.told, list.targets());
-      else damaged++;
-      assert.deepEqual(stored(path), list.targets().sort());
-    });
-  }
-  assert.ok(damaged > 20, `${damaged} of 40 were damaged`);
-});
-
-Deno.test("opened in turns: what a person must mend is thrown, and the lock given back", async () => {
-  await withDatabase(async (path) => {
+Deno.test("what a person must mend is thrown, and the lock given back", async () => {
+  await withDatabase((path) => {
     Deno.writeTextFileSync(path, "hello\n".repeat(2_000));
-    const { heard, visitor } = listener();
-    await assert.rejects(WrittenBlockList.openInTurns(path, { now: NOW }, visitor), {
+    assert.throws(() => WrittenBlockList.open(path, { now: NOW }), {
       name: "BlockDatabaseError",
       fault: "foreign",
     });
-    assert.deepEqual([heard.told, heard.dismissed], [[], 1]);
     Deno.removeSync(path);
-    using list = await WrittenBlockList.openInTurns(path, { now: NOW }, visitor);
-    await assert.rejects(WrittenBlockList.openInTurns(path, { now: NOW }, visitor), {
-      fault: "running",
-    });
+    using list = WrittenBlockList.open(path, { now: NOW });
+    assert.throws(() => WrittenBlockList.open(path, { now: NOW }), { fault: "running" });
     assert.equal(list.size, 0);
   });
 });
@@ -964,7 +882,7 @@ Deno.test({
       makeDatabase(path, 40_000); // larger than SQLite's page cache of 2 MB
       await using daemon = new Helper();
       await daemon.ask(`clock ${NOW}`);
-      assert.equal((await daemon.ask(`first ${path}`)).blocks, 40_000);
+      assert.equal((await daemon.ask(`open ${path}`)).blocks, 40_000);
       const endFault = await injectFault(daemon.pid, path, "pread64:error=EIO");
       const failing = await daemon.ask("rest");
       assert.equal(failing.size, 40_000);

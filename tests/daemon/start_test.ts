@@ -7,7 +7,6 @@ import { type Config, DEFAULT_CONFIG } from "../../src/config/config.ts";
 import { Daemon } from "../../src/daemon/daemon.ts";
 import { WrittenBlockList } from "../../src/blocks/written_block_list.ts";
 import { Firewall } from "../../src/firewall/firewall.ts";
-import { Foresight } from "../../src/firewall/foresight.ts";
 import { IpsetBackend } from "../../src/firewall/ipset.ts";
 import { IptablesBackend } from "../../src/firewall/iptables.ts";
 import { Log } from "../../src/log.ts";
@@ -29,7 +28,7 @@ async function inKernel(backend: keyof typeof BACKENDS): Promise<string[]> {
 /**
  * Reads a list of 20,001 blocks, lets something happen, and runs the daemon.
  *
- * @param meanwhile what happens when the list has been read, and the firewall been told
+ * @param meanwhile what happens when the list has been read
  * @returns the list and the kernel when all is done
  */
 async function start(
@@ -48,12 +47,10 @@ async function start(
     const config: Config = { ...DEFAULT_CONFIG, backend, port: 1, database: path };
     const backends = [new BACKENDS[backend]({ family: 4, chain: "ampere" })];
     const exempt = (trust: readonly string[]) => new AddressSet(trust);
-    const foresight = new Foresight({ backends, exempt: exempt([]), now: now + 2 });
-    const list = await WrittenBlockList.openInTurns(path, { now: now + 2 }, foresight);
+    const list = WrittenBlockList.open(path, { now: now + 2 });
     const daemon = new Daemon({
       config,
       list,
-      foresight,
       backends,
       exempt,
       log: new Log({ level: "error", stderr: { writeSync: (bytes) => bytes.length } }),
@@ -75,7 +72,7 @@ async function start(
 
 inNamespace(import.meta.url, () => {
   for (const backend of ["iptables", "ipset"] as const) {
-    Deno.test(`${backend}: a block that others renew while the list is read is not lost`, async () => {
+    Deno.test(`${backend}: a block that others renew once the list is read is not lost`, async () => {
       const { list, kernel } = await start(backend, undefined, (other) => {
         removeEnded(other, Date.now() + 10);
         other.add([block(HOST), block(LATER)], Date.now());

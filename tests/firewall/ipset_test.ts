@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type Entry, isLasting } from "../../src/firewall/backend.ts";
+import { isLasting } from "../../src/firewall/backend.ts";
 import { type Program, run, type Runner } from "../../src/firewall/command.ts";
 import { Firewall, type FirewallOptions } from "../../src/firewall/firewall.ts";
 import {
@@ -53,14 +53,6 @@ function make(options: Partial<FirewallOptions> & { run?: Runner; families?: (4 
   );
   const firewall = new Firewall({ backends, log, verifyMs: 3_600_000, random: () => 0, ...rest });
   return { firewall, log };
-}
-
-/** Waits until the set that is being filled has so many entries. The program sends the last ones when its input ends. */
-async function untilFilled(entries: number): Promise<void> {
-  await until("the new set is filled", async () => {
-    const { out } = await sh("ipset", "list", "-t", "ampere4-t");
-    return Number(/^Number of entries: (\d+)$/m.exec(out)?.[1]) >= entries;
-  });
 }
 
 /** A test that begins with two empty chains and no sets. */
@@ -264,105 +256,6 @@ inNamespace(import.meta.url, () => {
     assert.deepEqual(await targetsOf("ampere4"), [...targets, "192.0.2.4"]);
     assert.deepEqual(await rulesOf("iptables"), [RULE4]);
     await firewall.stop();
-  });
-
-  test("what was foreseen is in force when it is asked for, not before, and only what is asked for", async () => {
-    const all = addresses(5_000);
-    const timed = { target: "192.0.2.1", until: Date.now() + 3_600_000 };
-    const everything = { target: "0.0.0.0/0", until: undefined };
-    const told = [...forEver(all.slice(0, 4_990)), timed];
-    const others = forEver(all.slice(4_990));
-    const cases: [string, readonly Entry[], number][] = [
-      ["as it was told", told, 1],
-      ["with others behind it", [...told, ...others], 1],
-      ["without some of it", [...told.slice(0, 7), ...told.slice(9, -1), ...others], 1],
-      ["with another end", [...told.slice(0, -1), { ...timed, until: undefined }], 1],
-      ["in another order", told.toReversed(), 2],
-      ["with nothing of it", others, 2],
-      ["as nothing at all", [], 2],
-    ];
-    for (const [how, wanted, commands] of cases) {
-      const calls: string[] = [];
-      const counting: Runner = (program, args, options) => {
-        calls.push(program);
-        return run(program, args, options);
-      };
-      await sh("ipset", "create", "ampere4", "hash:net", "maxelem", "1000000", "timeout", "0");
-      await sh("ipset", "add", "ampere4", "203.0.113.7");
-      const backend = new IpsetBackend({ family: 4, chain: "ampere", run: counting });
-      const foreseen: Entry[] = [];
-      backend.foresee(foreseen, 0, told.length);
-      for (let at = 0; at < told.length; at += 1_500) {
-        foreseen.push(...told.slice(at, at + 1_500));
-        backend.foresee(foreseen, at, told.length);
-      }
-      await untilFilled(4_000);
-      assert.deepEqual(await targetsOf("ampere4"), ["203.0.113.7"], how);
-      const outcome = await backend.replace(wanted === told ? foreseen : wanted);
-      assert.deepEqual(outcome, { ok: true, done: wanted.length }, how);
-      const entries = await entriesOf("ampere4");
-      assert.deepEqual(
-        entries.map(([target]) => target),
-        wanted.map(({ target }) => target).sort(),
-        how,
-      );
-      const ends = new Set(wanted.filter(({ until }) => until !== undefined).map((e) => e.target));
-      assert.deepEqual(
-        entries.filter(([, end]) => end > 0).map(([target]) => target),
-        [...ends],
-        how,
-      );
-      assert.deepEqual(await setNames(), ["ampere4"], how);
-      assert.equal(calls.filter((program) => program === "ipset").length, commands, how);
-      await sh("iptables", "-F", "ampere");
-      await sh("ipset", "destroy");
-    }
-    // Two halves stand for it: what they are must be known afterwards.
-    for (const wanted of [[everything], forEver(["128.0.0.0/1"])]) {
-      const backend = new IpsetBackend({ family: 4, chain: "ampere" });
-      backend.foresee([everything], 0, 1);
-      await backend.replace(wanted);
-      const listed = await backend.list();
-      assert.ok(listed.state === "listed");
-      assert.deepEqual([...listed.listing.targets.keys()], wanted.map(({ target }) => target));
-    }
-  });
-
-  test("what was told twice, as a damaged list may, is not taken out once", async () => {
-    const all = forEver(addresses(300));
-    const backend = new IpsetBackend({ family: 4, chain: "ampere" });
-    backend.foresee([...all.slice(0, 200), ...all.slice(100)], 0, 300);
-    assert.deepEqual(await backend.replace(all), { ok: true, done: 300 });
-    assert.deepEqual(await targetsOf("ampere4"), all.map(({ target }) => target).sort());
-  });
-
-  test("what was foreseen by a program that failed is made anew", async () => {
-    let fails = true;
-    const failing: Runner = (program, args, options) => {
-      const wrong = program === "ipset" && fails;
-      fails &&= program !== "ipset";
-      return run(program, wrong ? ["restore", "-no-such-option"] : args, options);
-    };
-    const backend = new IpsetBackend({ family: 4, chain: "ampere", run: failing });
-    const foreseen = forEver(["192.0.2.1"]);
-    backend.foresee(foreseen, 0, 1);
-    // The program has ended when another one, started later, has.
-    await sh("ipset", "list");
-    foreseen.push(...forEver(["192.0.2.2"]));
-    backend.foresee(foreseen, 1, 2);
-    const first = await backend.replace(foreseen);
-    if (!first.ok) assert.deepEqual(await backend.replace(foreseen), { ok: true, done: 2 });
-    assert.deepEqual(await targetsOf("ampere4"), ["192.0.2.1", "192.0.2.2"]);
-    assert.deepEqual(await rulesOf("iptables"), [RULE4]);
-  });
-
-  test("what was foreseen and never asked for leaves nothing in force", async () => {
-    const backend = new IpsetBackend({ family: 4, chain: "ampere" });
-    backend.foresee(forEver(addresses(5_000)), 0, 5_000);
-    await untilFilled(4_000);
-    backend.fin();
-    assert.deepEqual(await targetsOf("ampere4"), []);
-    assert.deepEqual(await rulesOf("iptables"), []);
   });
 
   test("an unchanged set is not read again", async () => {

@@ -185,8 +185,6 @@ class DiskConnection {
       .slice(0, rows);
     return {
       entries: found.map(({ target, until }) => ({ target, until })),
-      skipped: 0,
-      firstEnd: undefined,
       last: found.length < rows ? END_OF_ROWS : found.at(-1)!.row,
     };
   }

@@ -326,7 +326,11 @@ export class Model {
     if (next?.address === address && next.session === session) {
       return this.#visit("unknown account: what follows is charged");
     }
-    if (!this.#isTrusted(address)) this.#challenged(unknown.happening, now, wall);
+    if (this.#isTrusted(address)) return;
+    if (this.#rules.patience === 0) {
+      return this.#visit("unknown account: without patience its challenge is charged");
+    }
+    this.#challenged(unknown.happening, now, wall);
   }
 
   /** The daemon has looked at its clock. */
@@ -367,7 +371,7 @@ export class Model {
   // Events
 
   #challenged(happening: Happening, now: number, wall: number): void {
-    const { what, address, session } = happening;
+    const { address, session } = happening;
     const { patience } = this.#rules;
     if (this.#isStanding(address, now)) return this.#visit("challenge: in good standing, free");
     if (this.#hasStandingNeighbour(address)) {
@@ -380,9 +384,6 @@ export class Model {
         known.refused !== undefined || known.loggedIn;
       if (same && this.#isFree(known)) return this.#visit("challenge: repeated, free");
       if (same) this.#visit("challenge: repeated too often");
-    }
-    if (patience === 0 && what === "unknown") {
-      return this.#visit("unknown account: without patience its challenge is charged");
     }
     const attempt = this.#open(host, happening, now);
     if (patience > 0) attempt.waiting = true;

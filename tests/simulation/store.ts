@@ -72,7 +72,6 @@ function openWritten(path: string, now: number, log: (message: string) => void):
   return WrittenBlockList.open(path, {
     now,
     busyTimeout: 0,
-    readLater: true,
     comparison: COMPARISON,
     onTrouble: log,
     onMended: log,

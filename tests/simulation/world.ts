@@ -12,7 +12,6 @@ import type { BlockList } from "../../src/blocks/block_list.ts";
 import { Daemon, TICK_MS } from "../../src/daemon/daemon.ts";
 import type { WrittenBlockList } from "../../src/blocks/written_block_list.ts";
 import type { Backend } from "../../src/firewall/backend.ts";
-import { Foresight } from "../../src/firewall/foresight.ts";
 import { IpsetBackend } from "../../src/firewall/ipset.ts";
 import { IptablesBackend } from "../../src/firewall/iptables.ts";
 import { Log } from "../../src/log.ts";
@@ -346,21 +345,12 @@ class World {
         ? new IpsetBackend({ family, chain, run, now: wallClock })
         : new IptablesBackend({ family, chain, run, batchMax })
     );
-    const foresight = new Foresight({
-      backends,
-      exempt: this.#exempt(this.#config.trust),
-      now: wallClock(),
-      clock,
-    });
-    if (dice.chance(0.7)) this.#foresee(foresight, list);
-    else foresight.dismiss();
     let serial = 0;
     const daemon = new Daemon({
       config: this.#config,
       bornAt: this.#bornAt,
       list: this.#observed(list),
       backends,
-      foresight,
       log,
       clock,
       wallClock,
@@ -392,26 +382,6 @@ class World {
     daemon.run(stop.signal).then((code) => process.exitCode = code, (error) => {
       process.error = error;
     });
-  }
-
-  /** Tells the firewall what was read, rightly or wrongly. */
-  #foresee(foresight: Foresight, list: WrittenBlockList): void {
-    const { dice } = this;
-    const told = [...list.entries()];
-    const isWrong = dice.chance(0.2);
-    if (isWrong) {
-      if (dice.chance(0.5)) told.reverse();
-      told.splice(dice.int(0, told.length), dice.int(0, 3), {
-        target: "198.18.255.1",
-        until: undefined,
-      });
-    }
-    const most = dice.int(1, 10);
-    if (dice.chance(0.5)) foresight.begin(told.length);
-    for (let at = 0; at < told.length; at += most) {
-      void foresight.take(told.slice(at, at + most));
-    }
-    if (isWrong) foresight.dismiss();
   }
 
   /** The model takes over what the database holds; it may differ only in what could not be written. */

@@ -4,7 +4,6 @@
  *
  *     open PATH            the daemon's list           { blocks, salvaged } or { error, advice, fault }
  *     later PATH           the same, and changes reach the disk later
- *     first PATH           the same as open, but only targets and ends are read
  *     rest                 reads the rest              { size, bare }: blocks, and those without their details
  *     add TARGET...        at clock value `clock`      durable?
  *     remove TARGET...                                 durable?
@@ -66,7 +65,6 @@ function open(path: string, options: WrittenOptions = {}) {
 const verbs: Record<string, (rest: string, words: string[]) => unknown> = {
   open: (path) => open(path),
   later: (path) => open(path, { syncLater: true }),
-  first: (path) => open(path, { readLater: true }),
   rest() {
     opened().readRest(clock);
     const bare = opened().all().filter(({ reason }) => reason === BARE_REASON);
