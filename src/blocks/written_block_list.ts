@@ -1,7 +1,7 @@
 /**
  * The block list of the daemon: in memory, written through to the database, and never stopped by it.
  *
- * While the database is busy, full, read-only, failing, damaged or gone, the list goes on in memory and owes the changes;
+ * While the database is busy, full, read-only, failing, damaged or gone, the list goes on in memory and the changes are pending;
  * {@linkcode WrittenBlockList.retry} writes them when it can. What is promised: once the database can be written again it
  * becomes equal to the list in memory, and no fault of the database reaches the caller.
  *
@@ -10,13 +10,7 @@
 
 import type { Entry } from "../firewall/backend.ts";
 import type { BlockList, ListChange } from "./block_list.ts";
-import {
-  BlockDatabase,
-  type BlockDatabaseError,
-  type Changes,
-  END_OF_ROWS,
-  ROW_MIN,
-} from "./database.ts";
+import { BlockDatabase, type BlockDatabaseError, END_OF_ROWS, ROW_MIN } from "./database.ts";
 import {
   type Block,
   boundedNew,
@@ -30,6 +24,7 @@ import {
 import { BackgroundSync } from "./background_sync.ts";
 import { type DatabaseFault, faultOf, toDatabaseError } from "./fault.ts";
 import { type DatabaseIdentity, databaseIdentityOf, identityOf, incarnationOf } from "./files.ts";
+import { PendingChanges } from "./pending_changes.ts";
 import { readImage } from "./recovery/image.ts";
 import { DatabaseLock, lockDatabase } from "./lock.ts";
 import { BARE_REASON, type Salvage, salvageImage } from "./recovery/salvage.ts";
@@ -38,11 +33,11 @@ import { setAside } from "./recovery/set_aside.ts";
 /**
  * How long a write of the daemon waits for another process, in milliseconds. The event loop stands still meanwhile, so
  * this is short: a command that adds one block is done within a few; an import of thousands takes longer, and then the
- * change is owed and written a moment later.
+ * change is pending and written a moment later.
  */
 export const DAEMON_BUSY_MS = 100;
 
-/** First time between two tries to write what is owed, in milliseconds; it doubles. */
+/** First time between two tries to write what is pending, in milliseconds; it doubles. */
 export const RETRY_FIRST_MS = 250;
 
 /** Longest time between two tries, in milliseconds. */
@@ -69,9 +64,6 @@ export const COMPARED_AT_ONCE_MAX = 50_000;
 /** When there are more, so many are compared in a turn. */
 export const COMPARED_PER_TURN = 2_000;
 
-/** Most hosts in good standing whose logins are owed; the oldest entries go first. */
-export const STANDING_OWED_MAX = 65_536;
-
 /** How a long list is compared with its file. */
 export interface ComparisonTurns {
   /** Blocks up to which it is done in one turn. */
@@ -86,7 +78,7 @@ export interface WrittenOptions {
   readonly comparison?: ComparisonTurns;
   /** Called once for each kind of fault, until all is mended. The message says what happened and what to do. */
   readonly onTrouble?: (message: string) => void;
-  /** Called when everything owed is written after a trouble that was told. */
+  /** Called when everything pending is written after a trouble that was told. */
   readonly onMended?: (message: string) => void;
   /** Clock value at the start, in milliseconds since 1970. */
   readonly now?: number;
@@ -141,12 +133,6 @@ interface Comparison {
   inMemory: Iterator<string> | undefined;
 }
 
-/** Latest state of a target that the database does not have yet. */
-type Owed =
-  | { readonly kind: "put"; readonly block: Block }
-  | { readonly kind: "ended"; readonly past: PastBlock }
-  | { readonly kind: "gone" };
-
 interface Trouble {
   fault: DatabaseFault;
   readonly since: number;
@@ -178,9 +164,7 @@ export class WrittenBlockList implements BlockList, Disposable {
   #unread: readonly Entry[] | undefined;
   /** Targets of which nothing more could be read. */
   readonly #bare = new Set<string>();
-  readonly #owed = new Map<string, Owed>();
-  readonly #owedStanding = new Map<string, number>();
-  #forgetStandingBefore = 0;
+  readonly #pending = new PendingChanges();
   /** Open unless in trouble. */
   #list: BlockDatabase | undefined;
   #identity: DatabaseIdentity | undefined;
@@ -192,7 +176,7 @@ export class WrittenBlockList implements BlockList, Disposable {
   readonly #foundAdded = new Set<string>();
   readonly #foundChanged = new Set<string>();
   readonly #foundRemoved = new Set<string>();
-  /** The file that holds all of memory but what is owed. */
+  /** The file that holds all of memory but what is pending. */
   #writtenTo: string | undefined;
   /** With `syncLater`, until the disk fails: from then on each change waits for it, so that a further fault is seen at once. */
   #sync: BackgroundSync | undefined;
@@ -262,8 +246,8 @@ export class WrittenBlockList implements BlockList, Disposable {
   }
 
   /** Changes that the database does not have yet. */
-  get owed(): number {
-    return this.#owed.size + this.#owedStanding.size;
+  get pending(): number {
+    return this.#pending.size;
   }
 
   /** What is wrong with the database now; undefined when all is well. */
@@ -313,8 +297,8 @@ export class WrittenBlockList implements BlockList, Disposable {
   timesOf(target: string): number {
     const known = this.#blocks.get(target)?.times;
     if (known !== undefined) return known;
-    const owed = this.#owed.get(target);
-    if (owed !== undefined) return owed.kind === "ended" ? owed.past.times : 0;
+    const pending = this.#pending.pastTimesOf(target);
+    if (pending !== undefined) return pending;
     try {
       return this.#list?.timesOf(target) ?? 0;
     } catch {
@@ -324,7 +308,7 @@ export class WrittenBlockList implements BlockList, Disposable {
 
   /** Whether some target that is not blocked may have been blocked before: saves a look for each. */
   anyPast(): boolean {
-    if (this.#owed.size > 0) return true;
+    if (this.#pending.hasBlocks) return true;
     try {
       return this.#list?.hasHistory() ?? true;
     } catch {
@@ -342,7 +326,7 @@ export class WrittenBlockList implements BlockList, Disposable {
    *
    * @param blocks what to add
    * @param now clock value in milliseconds since 1970
-   * @returns whether it is in the database; if not it is owed
+   * @returns whether it is in the database; if not it is pending
    * @throws TypeError if a target is not an address or network
    */
   add(blocks: readonly NewBlock[], now: number = Date.now()): boolean {
@@ -353,7 +337,7 @@ export class WrittenBlockList implements BlockList, Disposable {
       const known = this.#blocks.get(fresh.target);
       const past = known === undefined && anyPast ? this.timesOf(fresh.target) : 0;
       const { block, change } = mergeBlock(known, past, fresh, now);
-      if (change !== "same") this.#owePut(block);
+      if (change !== "same") this.#put(block);
     }
     return this.#write(now);
   }
@@ -363,11 +347,11 @@ export class WrittenBlockList implements BlockList, Disposable {
    *
    * @param targets canonical targets
    * @param now clock value in milliseconds since 1970
-   * @returns whether it is in the database; if not it is owed
+   * @returns whether it is in the database; if not it is pending
    */
   remove(targets: readonly string[], now: number = Date.now()): boolean {
     for (const target of targets) {
-      if (this.#blocks.delete(target)) this.#owed.set(target, { kind: "gone" });
+      if (this.#blocks.delete(target)) this.#pending.remove(target);
     }
     return this.#write(now);
   }
@@ -386,7 +370,7 @@ export class WrittenBlockList implements BlockList, Disposable {
     if (now < this.#nextEnd) return [];
     const ended = this.#takeUnreadEnded(timeOf()) ?? this.#takeEnded(timeOf);
     for (const { target, times, until } of ended) {
-      this.#owed.set(target, { kind: "ended", past: { target, times, ended: until ?? now } });
+      this.#pending.end({ target, times, ended: until ?? now });
     }
     this.#write(now);
     return ended;
@@ -431,34 +415,26 @@ export class WrittenBlockList implements BlockList, Disposable {
    * @param entries hosts and their last login in milliseconds since 1970
    * @param forgetBefore hosts whose last login is before this moment are forgotten
    * @param now clock value in milliseconds since 1970
-   * @returns whether it is in the database; if not it is owed
+   * @returns whether it is in the database; if not it is pending
    */
   saveStanding(
     entries: readonly (readonly [string, number])[],
     forgetBefore: number,
     now: number = Date.now(),
   ): boolean {
-    this.#forgetStandingBefore = boundedTime(forgetBefore);
-    for (const [host, at] of entries) {
-      this.#owedStanding.delete(host);
-      this.#owedStanding.set(host, boundedTime(at));
-    }
-    for (const oldest of this.#owedStanding.keys()) {
-      if (this.#owedStanding.size <= STANDING_OWED_MAX) break;
-      this.#owedStanding.delete(oldest);
-    }
+    this.#pending.saveStanding(entries, forgetBefore);
     return this.#write(now);
   }
 
   /**
-   * Writes what is owed, if it is time to try again, and notices a database that was deleted or exchanged. The daemon's
-   * timer calls it a few times a second; when nothing is owed it costs 20 µs.
+   * Writes what is pending, if it is time to try again, and notices a database that was deleted or exchanged. The daemon's
+   * timer calls it a few times a second; when nothing is pending it costs 20 µs.
    *
    * @param now clock value in milliseconds since 1970
-   * @returns whether nothing is owed any more
+   * @returns whether nothing is pending any more
    */
   retry(now: number = Date.now()): boolean {
-    if (this.#trouble === undefined && this.owed === 0 && !this.#wasMoved()) {
+    if (this.#trouble === undefined && this.pending === 0 && !this.#wasMoved()) {
       this.#checkpoint(now);
       return true;
     }
@@ -518,7 +494,7 @@ export class WrittenBlockList implements BlockList, Disposable {
       }
       const ends = this.#list.ends();
       for (const target of this.#blocks.keys()) {
-        if (!ends.has(target) && !this.#owed.has(target)) change.removed.push(target);
+        if (!ends.has(target) && !this.#pending.has(target)) change.removed.push(target);
       }
       const news = this.#differing(ends);
       // From here on nothing can fail: the change is taken over as a whole or not at all.
@@ -564,7 +540,9 @@ export class WrittenBlockList implements BlockList, Disposable {
       for (const { target, until } of entries) {
         inFile.add(target);
         const known = this.#blocks.get(target);
-        if (known !== undefined && known.until === until || this.#isOwed(target, until)) continue;
+        if (
+          known !== undefined && known.until === until || this.#pending.overrules(target, until)
+        ) continue;
         const block = list.get(target);
         if (block === undefined || known !== undefined && known.until === block.until) continue;
         change[known === undefined ? "added" : "changed"].push(target);
@@ -583,7 +561,9 @@ export class WrittenBlockList implements BlockList, Disposable {
         this.#comparison = undefined;
         return;
       }
-      if (inFile.has(target) || this.#owed.has(target) || list.get(target) !== undefined) continue;
+      if (inFile.has(target) || this.#pending.has(target) || list.get(target) !== undefined) {
+        continue;
+      }
       change.removed.push(target);
       this.#blocks.delete(target);
     }
@@ -591,21 +571,21 @@ export class WrittenBlockList implements BlockList, Disposable {
   }
 
   /**
-   * Writes what is owed, closes the database and gives the lock back.
+   * Writes what is pending, closes the database and gives the lock back.
    *
    * @param now clock value in milliseconds since 1970
    * @returns how many changes could not be written and are lost with the process
    */
   close(now: number = Date.now()): number {
     if (this.#wasMoved()) this.#try(now);
-    for (let before = Infinity; this.owed > 0 && this.owed < before;) {
-      before = this.owed;
+    for (let before = Infinity; this.pending > 0 && this.pending < before;) {
+      before = this.pending;
       this.#try(now);
     }
     this.#list?.close();
     this.#list = undefined;
     this.#lock.release();
-    return this.owed;
+    return this.pending;
   }
 
   /** The same as {@linkcode WrittenBlockList.close}. */
@@ -726,7 +706,7 @@ export class WrittenBlockList implements BlockList, Disposable {
     this.#standingAtStart = salvage.standing;
     // Whoever belongs here is known, or has to be learnt again.
     this.#bornAt = salvage.standing.size > 0 ? 0 : now;
-    this.#oweEverything(salvage);
+    this.#pendEverything(salvage);
     let place: string | undefined;
     try {
       place = setAside(this.path, now);
@@ -780,7 +760,7 @@ export class WrittenBlockList implements BlockList, Disposable {
     return found?.database !== this.#identity.database || found.log !== this.#identity.log;
   }
 
-  /** Sees to it that the file at the path is open, and equal to the list but for what is owed. */
+  /** Sees to it that the file at the path is open, and equal to the list but for what is pending. */
   #ensureOpen(now: number): void {
     if (this.#wasMoved()) {
       const fresh = databaseIdentityOf(this.path) === undefined;
@@ -807,7 +787,7 @@ export class WrittenBlockList implements BlockList, Disposable {
     const list = this.#opened();
     try {
       this.#takeLastChanges(list);
-      this.#owePast(list.history(), list.standing());
+      this.#pendPast(list.history(), list.standing());
     } catch {
       // Lost with it: what others changed in it last, and the memory of ended blocks and of good standing.
     }
@@ -828,19 +808,19 @@ export class WrittenBlockList implements BlockList, Disposable {
     const ends = list.ends();
     const news = this.#differing(ends);
     for (const { target } of this.#blocks.values()) {
-      if (!ends.has(target) && !this.#owed.has(target)) this.#foundRemoved.add(target);
+      if (!ends.has(target) && !this.#pending.has(target)) this.#foundRemoved.add(target);
     }
     for (const target of this.#foundRemoved) this.#blocks.delete(target);
     for (const block of news) {
       const found = this.#blocks.has(block.target) ? this.#foundChanged : this.#foundAdded;
       found.add(block.target);
-      this.#owePut(block);
+      this.#put(block);
     }
   }
 
   /**
-   * Joins memory with a file that was opened again. In the same file is, but for what is owed, all that was ever written: what
-   * is gone from it was deleted by somebody. To another one everything is owed, so that nothing that either of them blocks
+   * Joins memory with a file that was opened again. In the same file is, but for what is pending, all that was ever written: what
+   * is gone from it was deleted by somebody. To another one everything is pending, so that nothing that either of them blocks
    * is lost.
    */
   #merge(list: BlockDatabase): void {
@@ -851,9 +831,9 @@ export class WrittenBlockList implements BlockList, Disposable {
     const isSame = file !== undefined && file === this.#writtenTo;
     this.#writtenTo = file;
     for (const block of this.#blocks.values()) {
-      if (ends.has(block.target) || this.#owed.has(block.target)) continue;
+      if (ends.has(block.target) || this.#pending.has(block.target)) continue;
       if (isSame) this.#foundRemoved.add(block.target);
-      else this.#owed.set(block.target, { kind: "put", block });
+      else this.#pending.put(block);
     }
     for (const target of this.#foundRemoved) this.#blocks.delete(target);
     for (const block of this.#differing(ends)) {
@@ -872,20 +852,20 @@ export class WrittenBlockList implements BlockList, Disposable {
       if (known?.reason !== BARE_REASON) continue;
       const block = { ...row, until: known.until };
       this.#byTarget.set(row.target, block);
-      if (this.#owed.get(row.target)?.kind === "put") {
-        this.#owed.set(row.target, { kind: "put", block });
-      }
+      this.#pending.complete(block);
       this.#bare.delete(row.target);
     }
   }
 
-  /** Blocks of the file that memory does not have, or with another end, apart from those that are owed. */
+  /** Blocks of the file that memory does not have, or with another end, apart from those that are pending. */
   #differing(ends: ReadonlyMap<string, number | undefined>): Block[] {
     const list = this.#opened();
     const targets = new Set<string>();
     for (const [target, until] of ends) {
       const known = this.#blocks.get(target);
-      if ((known === undefined || known.until !== until) && !this.#isOwed(target, until)) {
+      if (
+        (known === undefined || known.until !== until) && !this.#pending.overrules(target, until)
+      ) {
         targets.add(target);
       }
     }
@@ -895,19 +875,12 @@ export class WrittenBlockList implements BlockList, Disposable {
     return [...targets].map((target) => list.get(target)).filter((block) => block !== undefined);
   }
 
-  // What is owed
-
-  /** Whether a row of the file counts less than what is owed: others may block anew what ended. */
-  #isOwed(target: string, until: number | undefined): boolean {
-    const owed = this.#owed.get(target);
-    if (owed?.kind !== "ended") return owed !== undefined;
-    return until !== undefined && until <= owed.past.ended;
-  }
+  // What is pending
 
   #keep(block: Block): void {
     this.#byTarget.set(block.target, block);
     // Others have blocked it anew.
-    if (this.#owed.get(block.target)?.kind === "ended") this.#owed.delete(block.target);
+    this.#pending.dropEnd(block.target);
     this.#foundRemoved.delete(block.target);
     this.#noteEnd(block.until);
   }
@@ -916,29 +889,22 @@ export class WrittenBlockList implements BlockList, Disposable {
     if (until !== undefined && until < this.#nextEnd) this.#nextEnd = until;
   }
 
-  #owePut(block: Block): void {
+  #put(block: Block): void {
     this.#keep(block);
-    this.#owed.set(block.target, { kind: "put", block });
+    this.#pending.put(block);
   }
 
-  #oweBlocks(): void {
-    for (const block of this.#blocks.values()) this.#owed.set(block.target, { kind: "put", block });
+  #pendBlocks(): void {
+    for (const block of this.#blocks.values()) this.#pending.put(block);
   }
 
-  #oweEverything(salvage: Salvage): void {
-    this.#oweBlocks();
-    this.#owePast(salvage.history.values(), salvage.standing);
+  #pendEverything(salvage: Salvage): void {
+    this.#pendBlocks();
+    this.#pendPast(salvage.history.values(), salvage.standing);
   }
 
-  #owePast(history: Iterable<PastBlock>, standing: ReadonlyMap<string, number>): void {
-    for (const past of history) {
-      if (this.#blocks.has(past.target) || this.#owed.has(past.target)) continue;
-      this.#owed.set(past.target, { kind: "ended", past });
-    }
-    for (const [host, at] of standing) {
-      if (this.#owedStanding.size >= STANDING_OWED_MAX) break;
-      if (!this.#owedStanding.has(host)) this.#owedStanding.set(host, at);
-    }
+  #pendPast(history: Iterable<PastBlock>, standing: ReadonlyMap<string, number>): void {
+    this.#pending.addPast(history, standing, (target) => this.#blocks.has(target));
   }
 
   /** Tries to write, unless a trouble says to wait. */
@@ -958,7 +924,7 @@ export class WrittenBlockList implements BlockList, Disposable {
     } catch (error) {
       if (!this.#failed(error, now)) return false;
     }
-    if (this.owed > 0) return false;
+    if (this.pending > 0) return false;
     this.#mended();
     return true;
   }
@@ -966,36 +932,20 @@ export class WrittenBlockList implements BlockList, Disposable {
   #writeAll(now: number): void {
     this.#ensureOpen(now);
     this.#saveBirth();
-    while (this.owed > 0) this.#writeSome(now);
+    while (this.pending > 0) this.#writeSome(now);
   }
 
   #writeSome(now: number): void {
-    if (this.owed === 0 && this.#trouble === undefined) return;
+    if (this.pending === 0 && this.#trouble === undefined) return;
     this.#saveBirth();
-    const put: Block[] = [];
-    const ended: PastBlock[] = [];
-    const gone: string[] = [];
-    const batch: string[] = [];
-    for (const [target, owed] of this.#owed) {
-      if (batch.length >= CHANGES_PER_WRITE_MAX) break;
-      batch.push(target);
-      if (owed.kind === "put") put.push(owed.block);
-      else if (owed.kind === "ended") ended.push(owed.past);
-      else gone.push(target);
-    }
-    const changes: Changes = {
-      put,
-      ended,
-      gone,
-      standing: [...this.#owedStanding],
-      forgetStandingBefore: this.#forgetStandingBefore,
-    };
-    this.#opened().save(changes, now);
-    this.#inLog += batch.length + changes.standing.length;
+    const database = this.#opened();
+    const written = this.#pending.give(
+      CHANGES_PER_WRITE_MAX,
+      (changes) => database.save(changes, now),
+    );
+    this.#inLog += written;
     this.#changedAt = now;
     this.#sync?.request();
-    for (const target of batch) this.#owed.delete(target);
-    this.#owedStanding.clear();
   }
 
   #saveBirth(): void {
@@ -1037,7 +987,7 @@ export class WrittenBlockList implements BlockList, Disposable {
   #syncFailed(error: unknown): void {
     this.#sync = undefined;
     if (this.#list === undefined) return; // Closed or in trouble already.
-    this.#oweBlocks();
+    this.#pendBlocks();
     this.#failed(error, Date.now());
   }
 
@@ -1055,7 +1005,7 @@ export class WrittenBlockList implements BlockList, Disposable {
     this.#closeList();
     const salvage = this.#salvage();
     this.#completeBare(salvage.blocks.values());
-    this.#oweEverything(salvage);
+    this.#pendEverything(salvage);
     setAside(this.path, now);
     this.#identity = undefined;
     this.#writeAll(now);

@@ -13,6 +13,7 @@ import {
 } from "../../src/blocks/database.ts";
 import { applyWal, fileKind, readImage } from "../../src/blocks/recovery/image.ts";
 import { lockDatabase } from "../../src/blocks/lock.ts";
+import { PENDING_STANDING_MAX } from "../../src/blocks/pending_changes.ts";
 import { BARE_REASON, salvageImage } from "../../src/blocks/recovery/salvage.ts";
 import { SET_ASIDE_MAX, setAside } from "../../src/blocks/recovery/set_aside.ts";
 import {
@@ -21,7 +22,6 @@ import {
   COMPARED_AT_ONCE_MAX,
   COMPARED_PER_TURN,
   RETRY_MAX_MS,
-  STANDING_OWED_MAX,
   WrittenBlockList,
   type WrittenOptions,
 } from "../../src/blocks/written_block_list.ts";
@@ -317,7 +317,7 @@ Deno.test("what others change in a long list is taken over in turns, and what ha
       (_, i) => block(`10.${i >> 16}.${i >> 8 & 255}.${i & 255}`),
     );
     list.add(many, NOW);
-    while (list.owed > 0) list.retry(NOW);
+    while (list.pending > 0) list.retry(NOW);
     using other = BlockDatabase.open(path);
     const [first, last] = [many[0]!.target, many.at(-1)!.target];
     other.remove([first, many[7]!.target]);
@@ -492,7 +492,7 @@ Deno.test("the file is destroyed before the rest is read: every block stays, and
     assert.deepEqual(list.targets().sort(), all.map(({ target }) => target).sort());
     assert.match(troubles.join(), /damaged.*set aside and written anew/);
     assert.equal(list.retry(NOW + RETRY_MAX_MS), true);
-    assert.deepEqual([list.owed, list.trouble], [0, undefined]);
+    assert.deepEqual([list.pending, list.trouble], [0, undefined]);
     assert.equal(setAsideFiles(folder).length, 1);
     assert.equal(list.close(), 0);
     assert.equal(stored(path).length, 40_000);
@@ -538,7 +538,7 @@ Deno.test("ended blocks, their count and good standing survive a restart of the 
 
 // Busy
 
-Deno.test("a database that another process holds: the change is owed, told late, written later", async () => {
+Deno.test("a database that another process holds: the change is pending, told late, written later", async () => {
   await withDatabase(async (path) => {
     await using other = new Helper();
     const { list, troubles, mends } = openWritten(path);
@@ -552,7 +552,7 @@ Deno.test("a database that another process holds: the change is owed, told late,
     assert.equal(list.add([block("192.0.2.2")], NOW + 1), false);
     assert.equal(list.retry(NOW + 2), false);
     assert(performance.now() - again < 50);
-    assert.deepEqual([list.owed, list.trouble, troubles.length], [2, "busy", 0]);
+    assert.deepEqual([list.pending, list.trouble, troubles.length], [2, "busy", 0]);
     assert.equal(list.retry(NOW + BUSY_TOLD_AFTER_MS), false);
     assert.equal(list.retry(NOW + 2 * BUSY_TOLD_AFTER_MS), false);
     assert.equal(troubles.length, 1);
@@ -560,7 +560,7 @@ Deno.test("a database that another process holds: the change is owed, told late,
     assert.deepEqual(list.targets(), ["192.0.2.1", "192.0.2.2"]);
     assert.equal(await other.ask("release"), true);
     assert.equal(list.retry(NOW + 3 * BUSY_TOLD_AFTER_MS + RETRY_MAX_MS), true);
-    assert.deepEqual([list.owed, list.trouble, mends.length], [0, undefined, 1]);
+    assert.deepEqual([list.pending, list.trouble, mends.length], [0, undefined, 1]);
     assert.deepEqual(stored(path), ["192.0.2.1", "192.0.2.2"]);
     list.close();
   });
@@ -579,7 +579,7 @@ Deno.test("a short hold is never told; a clock that is set back does not delay t
   });
 });
 
-Deno.test("the latest state of each target wins, so what is owed is bounded", async () => {
+Deno.test("the latest state of each target wins, so what is pending is bounded", async () => {
   await withDatabase(async (path) => {
     await using other = new Helper();
     const { list } = openWritten(path);
@@ -591,21 +591,21 @@ Deno.test("the latest state of each target wins, so what is owed is bounded", as
       list.remove(["192.0.2.3"], NOW);
     }
     list.removeEnded(NOW + 50);
-    assert.equal(list.owed, 3);
+    assert.equal(list.pending, 3);
     assert.equal(list.timesOf("192.0.2.2"), 1);
     const hosts = Array.from(
-      { length: STANDING_OWED_MAX + 5 },
+      { length: PENDING_STANDING_MAX + 5 },
       (_, n) => [address(n), NOW + n] as const,
     );
     list.saveStanding(hosts, 0, NOW + 60);
-    assert.equal(list.owed, 3 + STANDING_OWED_MAX);
+    assert.equal(list.pending, 3 + PENDING_STANDING_MAX);
     await other.ask("release");
     assert.equal(list.retry(NOW + RETRY_MAX_MS), true);
     assert.deepEqual(stored(path), ["192.0.2.1"]);
     using check = BlockDatabase.open(path);
     assert.equal(check.timesOf("192.0.2.2"), 1);
     assert.equal(check.timesOf("192.0.2.3"), 0);
-    assert.equal(check.standing().size, STANDING_OWED_MAX);
+    assert.equal(check.standing().size, PENDING_STANDING_MAX);
     assert.equal(check.standing().has(address(4)), false);
     list.close();
   });
@@ -653,7 +653,7 @@ Deno.test("a daemon that starts while another process holds the database reads i
   });
 });
 
-Deno.test("what is owed at the end is written by close, or counted", async () => {
+Deno.test("what is pending at the end is written by close, or counted", async () => {
   await withDatabase(async (path) => {
     await using other = new Helper();
     {
@@ -677,7 +677,7 @@ Deno.test("a large debt is written in several transactions", async () => {
     const { list, troubles } = openWritten(path);
     const count = 2 * CHANGES_PER_WRITE_MAX + 1;
     assert.equal(list.add(blocks(count), NOW), false);
-    assert.equal(list.owed, CHANGES_PER_WRITE_MAX + 1);
+    assert.equal(list.pending, CHANGES_PER_WRITE_MAX + 1);
     assert.equal(stored(path).length, CHANGES_PER_WRITE_MAX);
     assert.deepEqual(list.reload(), { added: [], removed: [], changed: [] });
     assert.equal(list.retry(NOW), false);
@@ -705,7 +705,7 @@ Deno.test({
       await daemon.ask(`add 192.0.2.${100 + second}`);
     }
     const full = await daemon.ask("state");
-    assert.deepEqual([full.size, full.owed, full.trouble], [103, 102, "full"]);
+    assert.deepEqual([full.size, full.pending, full.trouble], [103, 102, "full"]);
     assert.equal(full.troubles.length, 1);
     assert.match(full.troubles[0], /disk is full.*blocking goes on, make room.*\/mnt/);
     assert.deepEqual(await daemon.ask("stored /mnt/ampere.db"), ["192.0.2.1"]);
@@ -713,7 +713,7 @@ Deno.test({
     await daemon.ask(`clock ${NOW + 100_000 + RETRY_MAX_MS}`);
     assert.equal(await daemon.ask("retry"), true);
     const mended = await daemon.ask("state");
-    assert.deepEqual([mended.owed, mended.trouble, mended.mends.length], [0, null, 1]);
+    assert.deepEqual([mended.pending, mended.trouble, mended.mends.length], [0, null, 1]);
     assert.equal((await daemon.ask("stored /mnt/ampere.db")).length, 103);
     assert.equal(await daemon.ask("close"), 0);
   },
@@ -770,7 +770,7 @@ Deno.test({
     await daemon.ask(`clock ${NOW + RETRY_MAX_MS}`);
     assert.equal(await daemon.ask("retry"), true);
     const mended = await daemon.ask("state");
-    assert.deepEqual([mended.owed, mended.mends.length], [0, 1]);
+    assert.deepEqual([mended.pending, mended.mends.length], [0, 1]);
     assert.equal((await daemon.ask("stored /mnt/ampere.db")).length, 3);
   },
 });
@@ -792,7 +792,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "an immutable file (chattr +i) while running: owed, then written (root only)",
+  name: "an immutable file (chattr +i) while running: pending, then written (root only)",
   ignore: !isRoot,
   fn: () =>
     withDatabase((path) => {
@@ -847,7 +847,7 @@ for (
   ] as const
 ) {
   Deno.test({
-    name: `the device fails (${fault}): owed, then written (root and strace only)`,
+    name: `the device fails (${fault}): pending, then written (root and strace only)`,
     ignore: !canTrace,
     fn: () =>
       withDatabase(async (path) => {
@@ -860,7 +860,7 @@ for (
         await daemon.ask(`clock ${NOW + 1_000}`);
         assert.equal(await daemon.ask("retry"), false);
         const failing = await daemon.ask("state");
-        assert.deepEqual([failing.trouble, failing.owed, failing.size], [kind, 3, 2]);
+        assert.deepEqual([failing.trouble, failing.pending, failing.size], [kind, 3, 2]);
         assert.match(failing.troubles[0], /blocking goes on/);
         await endFault();
         await daemon.ask(`clock ${NOW + 2 * RETRY_MAX_MS}`);
@@ -927,7 +927,7 @@ Deno.test({
       assert.equal(await daemon.ask("add 192.0.2.2 192.0.2.3"), true);
       let failing = await daemon.ask("state");
       while (failing.trouble === null) failing = await daemon.ask("state");
-      assert.deepEqual([failing.trouble, failing.owed, failing.size], ["io", 3, 3]);
+      assert.deepEqual([failing.trouble, failing.pending, failing.size], ["io", 3, 3]);
       assert.match(failing.troubles[0], /blocking goes on/);
       // Now each change waits for the disk: that it still fails is seen at once, and said once.
       await daemon.ask(`clock ${Date.now() + 1_000}`);
@@ -1104,7 +1104,7 @@ Deno.test("replaced by a file of somebody else: not touched, told, goes on in me
   });
 });
 
-Deno.test("the folder renamed away and back: owed meanwhile", async () => {
+Deno.test("the folder renamed away and back: pending meanwhile", async () => {
   await withDatabase((_, folder) => {
     Deno.mkdirSync(`${folder}/a`);
     const { list, mends } = openWritten(`${folder}/a/ampere.db`);
@@ -1245,7 +1245,7 @@ Deno.test("garbage pages in the middle: set aside at the start, the rows of all 
     assert.deepEqual(setAsideFiles(folder), ["ampere.db.corrupt-20231114T221320"]);
     assert.deepEqual(Deno.readFileSync(report.setAside), damaged);
     assert.equal(list.standing().get("192.0.2.200"), NOW);
-    assert.deepEqual([troubles, list.owed], [[], 0]);
+    assert.deepEqual([troubles, list.pending], [[], 0]);
     assert.equal(stored(path).length, report.blocks);
     list.close();
     const { list: again } = openWritten(path);
@@ -1355,7 +1355,7 @@ Deno.test("damaged while running: set aside, and written anew from memory", asyn
     await daemon.ask(`remove ${targets.slice(0, 100).join(" ")}`);
     await daemon.ask(`add ${targets.slice(150).join(" ")} 192.0.2.1`);
     const state = await daemon.ask("state");
-    assert.deepEqual([state.size, state.owed, state.trouble], [39_944, 0, null]);
+    assert.deepEqual([state.size, state.pending, state.trouble], [39_944, 0, null]);
     assert.equal(state.troubles.length, 1);
     assert.match(state.troubles[0], /damaged.*set aside and written anew/);
     assert.equal(state.mends.length, 1);
