@@ -76,13 +76,10 @@ export {
   type RowPage,
 } from "./src/blocks/database.ts";
 export type { BlockList, ListChange } from "./src/blocks/block_list.ts";
-export {
-  type ComparisonTurns,
-  type SalvageReport,
-  type StartReport,
-  WrittenBlockList,
-  type WrittenOptions,
-} from "./src/blocks/written_block_list.ts";
+export type { ComparisonTurns } from "./src/blocks/comparison.ts";
+export type { OpeningOptions, SalvageReport, StartReport } from "./src/blocks/opening.ts";
+export type { WriterOptions } from "./src/blocks/list_writer.ts";
+export { WrittenBlockList, type WrittenOptions } from "./src/blocks/written_block_list.ts";
 export {
   type Backend,
   type Entry,

@@ -81,7 +81,7 @@ const verbs: Record<string, (rest: string, words: string[]) => unknown> = {
     troubles,
     mends,
   }),
-  targets: () => opened().targets(),
+  targets: () => Array.from(opened().entries(), ({ target }) => target),
   reload: () => opened().reload(clock),
   close: () => opened().close(clock),
   stored(path) {
