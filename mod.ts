@@ -1,6 +1,7 @@
 /**
- * The parts of Ampere that another program can use: reading Asterisk's Manager Interface so that nobody can forge it, the
- * penalty table, the block list, and the firewall that keeps a firewall equal to it.
+ * The parts of Ampere that another program can use: reading Asterisk's Manager Interface so that
+ * nobody can forge it, the penalty table, the list of blocks, and the firewall that is kept equal
+ * to it.
  *
  * @example Print who guesses passwords, from a recorded AMI stream
  * ```ts
@@ -27,16 +28,9 @@
  * @module
  */
 
-export * from "./src/address/address.ts";
-export * from "./src/clock.ts";
-export { Framer, type FramerHandlers, MESSAGE_BYTES_MAX, type Skipped } from "./src/ami/framer.ts";
-export { parseMessage, type Verdict } from "./src/ami/parser.ts";
-export {
-  SecurityEvent,
-  type SecurityEventKind,
-  type Service,
-  type Transport,
-} from "./src/ami/event.ts";
+// Reading
+export type { Family } from "./src/address/address.ts";
+export { AddressSet } from "./src/address/address_set.ts";
 export {
   EventReader,
   type EventReaderHandlers,
@@ -44,68 +38,35 @@ export {
   type Tampered,
 } from "./src/ami/event_reader.ts";
 export {
-  AmiClient,
-  type AmiClientHandlers,
-  type AmiClientOptions,
-  type Connection,
-  type ListEntry,
-  type Login,
-  LoginRefusedError,
-  type Opening,
-} from "./src/ami/client.ts";
+  SecurityEvent,
+  type SecurityEventKind,
+  type Service,
+  type Transport,
+} from "./src/ami/event.ts";
+export type { Verdict } from "./src/ami/parser.ts";
+
+// Penalties
 export { type Charge, PenaltyTable } from "./src/penalties/penalty_table.ts";
-export {
-  type Grounds,
-  type KnownProxy,
-  type Offence,
-  type Tally,
-} from "./src/penalties/offence.ts";
-export { type HostStatus } from "./src/penalties/hosts.ts";
-export { type PenaltyPolicy } from "./src/penalties/policy.ts";
-export { type BanGrounds, banTime, type BanTimes } from "./src/penalties/ban_time.ts";
-export {
-  type Block,
-  BlockDatabase,
-  BlockDatabaseError,
-  type Changes,
-  type DatabaseFault,
-  hasEnded,
-  type NewBlock,
-  type OpenOptions,
-  type PastBlock,
-  type RowPage,
-} from "./src/blocks/database.ts";
+export type { PenaltyPolicy } from "./src/penalties/policy.ts";
+export type { Grounds, KnownProxy, Offence, Tally } from "./src/penalties/offence.ts";
+export type { HostStatus } from "./src/penalties/hosts.ts";
+
+// The list of blocks
 export type { BlockList, ListChange } from "./src/blocks/block_list.ts";
+export type { Block, NewBlock } from "./src/blocks/block.ts";
 export type { ComparisonTurns } from "./src/blocks/comparison.ts";
 export type { OpeningOptions, SalvageReport, StartReport } from "./src/blocks/opening.ts";
 export type { WriterOptions } from "./src/blocks/list_writer.ts";
 export { WrittenBlockList, type WrittenOptions } from "./src/blocks/written_block_list.ts";
-export {
-  type Backend,
-  type Entry,
-  type Failure,
-  type FailureKind,
-  isLasting,
-  isSafeTarget,
-  type Listing,
-  type ListOutcome,
-  type Outcome,
-} from "./src/firewall/backend.ts";
-export {
-  type CommandResult,
-  type Input,
-  type Program,
-  PROGRAMS,
-  run,
-  type Runner,
-  type RunOptions,
-} from "./src/firewall/command.ts";
+export { BlockDatabaseError, type DatabaseFault } from "./src/blocks/fault.ts";
+
+// The firewall
+export { Firewall, type FirewallLog, type FirewallOptions } from "./src/firewall/firewall.ts";
+export type { FamilyStatus, FirewallStatus } from "./src/firewall/status.ts";
+export type { Backend, Entry, Listing, ListOutcome, Outcome } from "./src/firewall/backend.ts";
+export type { Failure, FailureKind } from "./src/firewall/failure.ts";
+export type { ChainOptions } from "./src/firewall/chain.ts";
 export { IptablesBackend, type IptablesOptions } from "./src/firewall/iptables.ts";
 export { IpsetBackend, type IpsetOptions } from "./src/firewall/ipset.ts";
-export {
-  type FamilyStatus,
-  Firewall,
-  type FirewallLog,
-  type FirewallOptions,
-  type FirewallStatus,
-} from "./src/firewall/firewall.ts";
+export type { CommandResult, Input, Program, Runner, RunOptions } from "./src/firewall/command.ts";
+export type { Clock } from "./src/clock.ts";

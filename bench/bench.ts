@@ -298,7 +298,8 @@ class Bench {
           what: `restart with ${stored.toLocaleString("en")} blocks, ${backend}`,
           value: median(times),
           format: seconds,
-          // Within a second is what a set promises; a rule for each host needs most of it in iptables.
+          // Within a second is what a set promises; a rule for each host needs most of it in
+          // iptables.
           ...(stored === 50_000 && backend === "ipset"
             ? { target: { kind: "at most" as const, value: 1 } }
             : {}),

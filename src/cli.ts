@@ -1,7 +1,8 @@
 /**
  * The command line: flags, and one function for each command. Only this module prints for people.
  *
- * Modules that only one command needs are imported when it runs, so that `ampere -h` does not wait for them.
+ * Modules that only one command needs are imported when it runs, so that `ampere -h` does not wait
+ * for them.
  *
  * @module
  */
@@ -14,7 +15,7 @@ import type { Status } from "./telemetry/status.ts";
 import { VERSION } from "./version.ts";
 
 /** Exit codes. */
-export const EXIT = { ok: 0, problem: 1, usage: 2 } as const;
+const EXIT = { ok: 0, problem: 1, usage: 2 } as const;
 
 const HELP = `Usage: ampere [OPTION]...
 Blocks hosts that guess passwords on an Asterisk PBX, by its Manager Interface.
@@ -69,7 +70,7 @@ const TAKES: Record<"json" | "dry-run" | "verbose" | "output", readonly Command[
 };
 
 /** Largest input of -a and -d, in bytes: about a million lines of -l. */
-export const INPUT_BYTES_MAX = 128 * 1024 * 1024;
+const INPUT_BYTES_MAX = 128 * 1024 * 1024;
 
 /** The list is printed in pieces of about so many characters, which is faster than in one. */
 const OUTPUT_CHARACTERS = 65_536;
@@ -81,7 +82,7 @@ const COMPLAINTS_MAX = 100;
 const RELATED_MAX = 10;
 
 /** What the command line asks for. */
-export interface Invocation {
+interface Invocation {
   readonly command: Command;
   readonly config: string | undefined;
   readonly output: string | undefined;
@@ -92,7 +93,7 @@ export interface Invocation {
 }
 
 /** Something is wrong with the arguments. */
-export class UsageError extends Error {
+class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
@@ -102,7 +103,7 @@ export class UsageError extends Error {
  * @param args the arguments, without the program's name
  * @throws {UsageError} saying which argument is wrong
  */
-export function parseArguments(args: readonly string[]): Invocation {
+function parseArguments(args: readonly string[]): Invocation {
   let parsed;
   try {
     parsed = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true, strict: true });
@@ -150,7 +151,8 @@ export function parseArguments(args: readonly string[]): Invocation {
  * Runs the program.
  *
  * @param args the arguments, without the program's name
- * @returns the exit code: 0 all is well, 1 something went wrong (it is said on stderr), 2 wrong arguments
+ * @returns the exit code: 0 all is well, 1 something went wrong (it is said on stderr), 2 wrong
+ *   arguments
  */
 export async function main(args: readonly string[]): Promise<number> {
   try {
@@ -178,7 +180,7 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 async function runWithConfig(invocation: Invocation): Promise<number> {
-  const { formatProblem, readConfig } = await import("./config/config.ts");
+  const { formatProblem, readConfig } = await import("./config/parse.ts");
   const { config, problems, warnings } = readConfig(invocation.config);
   if (invocation.command === "check") {
     const { check } = await import("./commands/check/check.ts");
@@ -208,7 +210,7 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
       return await replay(config, invocation, print, complain);
     }
     default: {
-      const { runDaemon } = await import("./daemon/daemon.ts");
+      const { runDaemon } = await import("./daemon/run.ts");
       return await runDaemon(config, invocation);
     }
   }
@@ -303,8 +305,8 @@ async function addBlocks(
 }
 
 /**
- * Who must not be blocked: what this process sees, and what the daemon, if it runs, knows besides (the gateways, and the
- * addresses of an AMI server that has a name).
+ * Who must not be blocked: what this process sees, and what the daemon, if it runs, knows besides
+ * (the gateways, and the addresses of an AMI server that has a name).
  */
 async function exemptNow(config: Config): Promise<ExemptSet> {
   const [{ exemptAddresses, ExemptSet }, { literalPeers }, socket] = await Promise.all([
@@ -325,7 +327,10 @@ async function exemptNow(config: Config): Promise<ExemptSet> {
   }
 }
 
-/** Removes what is there, in one transaction, and says what is not; the number of lines that let nobody in. */
+/**
+ * Removes what is there, in one transaction, and says what is not; the number of lines that let
+ * nobody in.
+ */
 async function removeBlocks(
   config: Config,
   blocks: readonly (NewBlock & { line: number })[],
@@ -365,7 +370,10 @@ async function relatedTargets(
   targets: readonly string[],
   blocked: readonly string[],
 ): Promise<Map<string, string[]>> {
-  const { AddressSet, overlaps } = await import("./address/address.ts");
+  const [{ overlaps }, { AddressSet }] = await Promise.all([
+    import("./address/address.ts"),
+    import("./address/address_set.ts"),
+  ]);
   const any = new AddressSet(targets);
   const related = blocked.filter((candidate) => any.overlaps(candidate)).sort();
   return new Map(targets.map((target) => [

@@ -8,7 +8,10 @@ import { setImmediate } from "node:timers";
 
 /** A source of time and timers. */
 export interface Clock {
-  /** Milliseconds since the Unix epoch, as of the start, counted on by a clock that is never set back. */
+  /**
+   * Milliseconds since the Unix epoch, as of the start, counted on by a clock that is never set
+   * back.
+   */
   now(): number;
   /**
    * Calls a function once after a time.
@@ -19,14 +22,18 @@ export interface Clock {
    */
   after(ms: number, run: () => void): () => void;
   /**
-   * Calls a function in the next turn of the event loop, when what has arrived meanwhile has been read.
+   * Calls a function in the next turn of the event loop, when what has arrived meanwhile has been
+   * read.
    *
    * @param run the function
    */
   soon(run: () => void): void;
 }
 
-/** The machine's clock. It does not jump when the system time is set: patience and ban times are intervals. */
+/**
+ * The machine's clock. It does not jump when the system time is set: patience and ban times are
+ * intervals.
+ */
 export const systemClock: Clock = {
   now: () => performance.timeOrigin + performance.now(),
   after(ms, run) {

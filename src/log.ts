@@ -1,26 +1,27 @@
 /**
- * What Ampere says while it runs: lines for standard error or for a file, never more than one line a
- * message, whatever a stranger managed to put into it.
+ * What Ampere says while it runs: lines for standard error or for a file, never more than one line
+ * a message, whatever a stranger managed to put into it.
  *
  * @module
  */
 
-import { fstatSync } from "node:fs";
 import { escapeControls } from "./text/escape.ts";
+import {
+  DRAIN_MS,
+  fifoAt,
+  type LineSink,
+  LogError,
+  type LogLevel,
+  type LogWriter,
+  MESSAGE_MAX,
+  type OpenFile,
+  openFile,
+  openStderr,
+  QueuedSink,
+} from "./text/line_sink.ts";
 import { LogQueue } from "./text/log_queue.ts";
 
-export { escapeText } from "./text/escape.ts";
-
-/** How important a line is, in ascending order. */
-export type LogLevel = "debug" | "info" | "warn" | "error";
-
 const LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
-
-/** Bytes to where lines go; `Deno.stderr` and `Deno.FsFile` are such. */
-export interface LogWriter {
-  /** Writes some of the bytes and returns how many; throws if it cannot. */
-  writeSync(bytes: Uint8Array): number;
-}
 
 /** How a {@linkcode Log} is set up. */
 export interface LogOptions {
@@ -28,28 +29,16 @@ export interface LogOptions {
   readonly file?: string | undefined;
   /** The least level that is written; default `info`. */
   readonly level?: LogLevel | undefined;
-  /** Whether lines on standard error begin with the local time, default `true`. A file always has it. */
+  /**
+   * Whether lines on standard error begin with the local time, default `true`. A file always has
+   * it.
+   */
   readonly stamps?: boolean | undefined;
   /** The clock, in milliseconds since 1970; default `Date.now`. */
   readonly now?: (() => number) | undefined;
   /** Where standard error goes; default `Deno.stderr`. */
   readonly stderr?: LogWriter | undefined;
 }
-
-/** The log file cannot be opened; the message says why and what to do. */
-export class LogError extends Error {
-  /** Always `LogError`. */
-  override readonly name = "LogError";
-}
-
-/** How long the end of the program waits for what is on its way to a reader, in milliseconds. */
-export const DRAIN_MS = 1_000;
-
-/** Rights of a new log file: it names accounts and addresses, so it is not for everybody. */
-const FILE_MODE = 0o640;
-
-/** Longest message in a line, in UTF-16 units; a message that was received may hold 64 KiB. */
-export const MESSAGE_MAX = 8_192;
 
 /** Room for ` (N more in the last minute)` at the end of a message, in UTF-16 units. */
 const COUNT_MAX = 64;
@@ -77,10 +66,10 @@ interface LimitedCause {
 /**
  * Writes lines `YYYY-MM-DD HH:MM:SS level: message`.
  *
- * Writing never throws and never waits for a reader: a file is written at once, what somebody reads (a FIFO, a pipe, a socket, a
- * terminal) by a bounded queue. Lines that cannot be written (a full disk, a closed pipe, a reader that stands still) are
- * dropped and counted; for a file this is said once on standard error; the first line that can be written again says how many
- * are missing.
+ * Writing never throws and never waits for a reader: a file is written at once, what somebody reads
+ * (a FIFO, a pipe, a socket, a terminal) by a bounded queue. Lines that cannot be written (a full
+ * disk, a closed pipe, a reader that stands still) are dropped and counted; for a file this is said
+ * once on standard error; the first line that can be written again says how many are missing.
  *
  * @example
  * ```ts ignore
@@ -177,8 +166,8 @@ export class Log {
 
   /**
    * Writes a message at once, and then at most one a minute of the same cause. What is held back is
-   * counted: the next line of the cause ends in `(N more in the last minute)`. So that this line also
-   * comes when nothing of the cause happens any more, call {@linkcode sweep} now and then.
+   * counted: the next line of the cause ends in `(N more in the last minute)`. So that this line
+   * also comes when nothing of the cause happens any more, call {@linkcode sweep} now and then.
    *
    * At most {@linkcode LIMITED_CAUSES_MAX} causes are told apart at a time. Those beyond share one
    * window, so that a stranger who can invent causes cannot fill memory or the disk.
@@ -217,7 +206,8 @@ export class Log {
 
   /**
    * Opens the file anew by its name (after logrotate moved the old one away). If that fails the old
-   * one stays in use, and both the old one and standard error say so. Without a file nothing happens.
+   * one stays in use, and both the old one and standard error say so. Without a file nothing
+   * happens.
    *
    * @returns `false` if the file could not be opened.
    */
@@ -251,8 +241,8 @@ export class Log {
   }
 
   /**
-   * Writes what {@linkcode limited} still holds back and closes the file. Lines that come later go to
-   * standard error.
+   * Writes what {@linkcode limited} still holds back and closes the file. Lines that come later go
+   * to standard error.
    */
   close(): void {
     this.#sweep(Infinity);
@@ -264,8 +254,8 @@ export class Log {
     const fifo = fifoAt(path);
     if (fifo === undefined) return openFile(path);
     const queue = new LogQueue({
-      // To read, too: then the opening does not wait for a reader (Linux, fifo(7)), and what is written while one reader goes and
-      // the next one comes is kept.
+      // To read, too: then the opening does not wait for a reader (Linux, fifo(7)), and what is
+      // written while one reader goes and the next one comes is kept.
       open: () => Deno.open(path, { read: true, append: true }),
       onTrouble: (why) => this.#tellTrouble(why),
     });
@@ -277,7 +267,7 @@ export class Log {
       `the log file ${this.#path} cannot be written (${
         escapeControls(reason, MESSAGE_MAX)
       }): lines are dropped until it can be ` +
-      "written again, Ampere goes on with its work; make room or mend the file";
+      "written again, Ampere goes on with its work; make room or repair the file";
     this.#stderr.write("error", [message], this.#now());
   }
 
@@ -314,169 +304,6 @@ export class Log {
   }
 }
 
-/** One place where lines go. */
-interface LineSink {
-  /** Lines that did not get there. */
-  readonly lost: number;
-  /** Takes over the lines that another one could not write. */
-  inherit(other: LineSink): void;
-  /**
-   * Writes lines, and before them how many are missing if some are.
-   *
-   * @returns The reason why it failed if the write before did not fail, else `undefined`.
-   */
-  write(level: LogLevel, messages: readonly string[], now: number): string | undefined;
-  /** Waits until all is written, but not longer than so many milliseconds. */
-  drain(limitMs: number): Promise<unknown>;
-}
-
-/** The log file. */
-interface OpenFile {
-  readonly sink: LineSink;
-  readonly close: () => void;
-  /** Which FIFO it is, if it is one. */
-  readonly fifo?: string;
-}
-
-/** A place behind a queue. */
-class QueuedSink implements LineSink {
-  readonly #queue: LogQueue;
-  readonly #stamps: boolean;
-
-  constructor(queue: LogQueue, stamps: boolean) {
-    this.#queue = queue;
-    this.#stamps = stamps;
-  }
-
-  get lost(): number {
-    return this.#queue.lost;
-  }
-
-  inherit(other: LineSink): void {
-    this.#queue.addLost(other.lost);
-  }
-
-  /** The queue itself tells why lines are lost. */
-  write(level: LogLevel, messages: readonly string[], now: number): undefined {
-    const stamp = this.#stamps ? `${formatLocalTime(now)} ` : "";
-    this.#queue.push(
-      messages.map((message) => `${stamp}${level}: ${escapeControls(message, MESSAGE_MAX)}\n`),
-      (lost) => aboutLost(lost, stamp),
-    );
-  }
-
-  drain(limitMs: number): Promise<unknown> {
-    return this.#queue.drain(limitMs);
-  }
-}
-
-function aboutLost(lost: number, stamp: string): string {
-  const lines = lost === 1 ? "1 line was lost" : `${lost} lines were lost`;
-  return `${stamp}warn: ${lines} here, because the log could not be written\n`;
-}
-
-/** A place that takes lines at once, with the count of those that did not get there. */
-class Sink implements LineSink {
-  readonly #writer: LogWriter;
-  readonly #stamps: boolean;
-  readonly #encoder = new TextEncoder();
-  #lost = 0;
-  /** The last line was written in part, so that the next one has to begin a new line. */
-  #torn = false;
-
-  constructor(writer: LogWriter, stamps: boolean) {
-    this.#writer = writer;
-    this.#stamps = stamps;
-  }
-
-  get lost(): number {
-    return this.#lost;
-  }
-
-  inherit(other: LineSink): void {
-    this.#lost += other.lost;
-  }
-
-  drain(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  write(level: LogLevel, messages: readonly string[], now: number): string | undefined {
-    const stamp = this.#stamps ? `${formatLocalTime(now)} ` : "";
-    const lost = this.#lost;
-    let missing = messages.length;
-    try {
-      if (lost > 0) {
-        this.#put(aboutLost(lost, stamp));
-        this.#lost = 0;
-      }
-      let lines = "";
-      for (const message of messages) {
-        lines += `${stamp}${level}: ${escapeControls(message, MESSAGE_MAX)}\n`;
-      }
-      this.#put(lines, (left) => missing = Math.min(missing, left));
-      return undefined;
-    } catch (error) {
-      this.#lost += missing;
-      if (lost > 0) return undefined;
-      return error instanceof Error ? escapeControls(error.message, MESSAGE_MAX) : "unknown reason";
-    }
-  }
-
-  /**
-   * Writes all of a text.
-   *
-   * @param onFailure is told how many ends of lines were not written, before the error is thrown
-   */
-  #put(text: string, onFailure: (left: number) => void = () => {}): void {
-    let bytes = this.#encoder.encode(this.#torn ? `\n${text}` : text);
-    try {
-      while (bytes.length > 0) {
-        const written = this.#writer.writeSync(bytes);
-        if (written <= 0) throw new Error("nothing was written");
-        this.#torn = bytes[written - 1] !== LINE_END;
-        bytes = bytes.subarray(written);
-      }
-    } catch (error) {
-      onFailure(bytes.reduce((ends, byte) => byte === LINE_END ? ends + 1 : ends, 0));
-      throw error;
-    }
-  }
-}
-
-/**
- * A point in time as people read it.
- *
- * @param epochMs Milliseconds since 1970.
- * @returns `YYYY-MM-DD HH:MM:SS` in local time.
- */
-export function formatLocalTime(epochMs: number): string {
-  const second = Math.floor(epochMs / 1000);
-  if (second !== formattedSecond) {
-    formattedSecond = second;
-    formattedTime = formatTime(epochMs);
-  }
-  return formattedTime;
-}
-
-/** What was asked for last: a burst of lines, or an import of blocks, has the same second. */
-let formattedSecond = NaN;
-let formattedTime = "";
-
-function formatTime(epochMs: number): string {
-  const time = new Date(epochMs);
-  const two = (value: number) => String(value).padStart(2, "0");
-  const date = [
-    String(time.getFullYear()).padStart(4, "0"),
-    two(time.getMonth() + 1),
-    two(time.getDate()),
-  ].join("-");
-  return `${date} ${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
-}
-
-/** The byte at the end of a line. */
-const LINE_END = 0x0a;
-
 /** The beginning of a text, so that what is kept of it does not hold on to all of it. */
 function cutText(text: string, maxLength: number): string {
   return text.length <= maxLength ? text : text.slice(0, maxLength);
@@ -487,71 +314,4 @@ function withCount(message: string, more: number): string {
   return more === 0
     ? message
     : `${escapeControls(message, MESSAGE_MAX - COUNT_MAX)} (${more} more in the last minute)`;
-}
-
-/** Standard error may be something that somebody reads, or does not. */
-function openStderr(given: LogWriter | undefined, stamps: boolean): LineSink {
-  if (given !== undefined || !isRead(STDERR)) return new Sink(given ?? Deno.stderr, stamps);
-  return new QueuedSink(
-    // Nobody is left who could be told.
-    new LogQueue({ open: () => Promise.resolve({ write: writeStderr }), onTrouble: () => {} }),
-    stamps,
-  );
-}
-
-const STDERR = 2;
-
-function writeStderr(bytes: Uint8Array): Promise<number> {
-  return Deno.stderr.write(bytes);
-}
-
-/** Whether a write can wait for a reader. */
-function isRead(fd: number): boolean {
-  try {
-    const stat = fstatSync(fd);
-    return stat.isFIFO() || stat.isSocket() || Deno.stderr.isTerminal();
-  } catch {
-    return false;
-  }
-}
-
-/** Which FIFO is at a path; `undefined` when something else is there, or nothing. */
-function fifoAt(path: string): string | undefined {
-  try {
-    const { isFifo, dev, ino } = Deno.statSync(path);
-    return isFifo ? `${dev} ${ino}` : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function openFile(path: string): OpenFile {
-  try {
-    const handle = Deno.openSync(path, { append: true, create: true, mode: FILE_MODE });
-    return { sink: new Sink(handle, true), close: () => closeQuietly(handle) };
-  } catch (error) {
-    throw new LogError(`the log file ${path} cannot be opened: ${whyNotOpened(error)}`, {
-      cause: error,
-    });
-  }
-}
-
-function whyNotOpened(error: unknown): string {
-  if (error instanceof Deno.errors.NotCapable) {
-    return "this build of Ampere may not write there; compile it with " +
-      "`deno task compile -- --allow-path=DIRECTORY`, or use a file in /var/log";
-  }
-  if (error instanceof Deno.errors.NotFound) return "its directory does not exist; create it first";
-  if (error instanceof Deno.errors.PermissionDenied) {
-    return "this user may not write it; use sudo (the packaged daemon is root, and writes it only if it belongs to root)";
-  }
-  return error instanceof Error ? error.message : String(error);
-}
-
-function closeQuietly(handle: Deno.FsFile): void {
-  try {
-    handle.close();
-  } catch {
-    // The handle is given up either way, and there is nobody who could do more about it.
-  }
 }

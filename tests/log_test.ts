@@ -1,16 +1,10 @@
 import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert/strict";
 import { join } from "node:path";
 import fc from "fast-check";
-import {
-  formatLocalTime,
-  LIMIT_WINDOW_MS,
-  LIMITED_CAUSES_MAX,
-  Log,
-  LogError,
-  type LogOptions,
-  type LogWriter,
-  MESSAGE_MAX,
-} from "../src/log.ts";
+import { formatLocalTime } from "../src/text/time.ts";
+import { LIMIT_WINDOW_MS, LIMITED_CAUSES_MAX, Log, type LogOptions } from "../src/log.ts";
+import { type LogWriter, MESSAGE_MAX } from "../src/text/line_sink.ts";
+import { LogError } from "../src/text/line_sink.ts";
 
 const decoder = new TextDecoder();
 

@@ -68,7 +68,7 @@ const INSTALLED: readonly Item[] = [
   { to: "var/lib/ampere", mode: 0o750 },
 ];
 
-/** Files that dpkg treats as the administrator's: it never overwrites his changes. */
+/** Files that dpkg treats as the administrator's: it never overwrites their changes. */
 const CONFIG_FILES = ["/etc/ampere/ampere.cfg", "/etc/logrotate.d/ampere"];
 
 const SCRIPTS = ["preinst", "postinst", "prerm", "postrm"] as const;

@@ -5,9 +5,9 @@
  * command: whatever passes {@linkcode parseAddress} or {@linkcode parseTarget} is written anew from
  * its bits, so that it can hold nothing but digits, `a` to `f`, `.`, `:` and one `/`.
  *
- * A _target_ is the canonical text of an address or a network, as the two functions return it: it is
- * what a rule blocks, what the block list keeps, what the trust list holds. Two texts of the same
- * network have the same target, so targets may be compared with `===`.
+ * A _target_ is the canonical text of an address or a network, as the two functions return it: it
+ * is what a rule blocks, what the block list keeps, what the trust list holds. Two texts of the
+ * same network have the same target, so targets may be compared with `===`.
  *
  * @module
  */
@@ -18,13 +18,17 @@ export type Family = 4 | 6;
 /** Bits of an address. */
 const WIDTH: Readonly<Record<Family, number>> = { 4: 32, 6: 128 };
 
-/** Longest text of an IPv6 address: `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`, in characters. */
+/**
+ * Longest text of an IPv6 address: `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`, in characters.
+ */
 const IPV6_TEXT_MAX = 45;
 
 /** 16-bit groups of an IPv6 address. */
 const IPV6_GROUPS = 8;
 
-/** Bits before the IPv4 address in an IPv4-mapped IPv6 address (`::ffff:0:0/96`, RFC 4291, 2.5.5.2). */
+/**
+ * Bits before the IPv4 address in an IPv4-mapped IPv6 address (`::ffff:0:0/96`, RFC 4291, 2.5.5.2).
+ */
 const MAPPED_PREFIX = 96;
 
 /**
@@ -37,21 +41,16 @@ const ZONE = /^[A-Za-z0-9_.:@-]{1,15}$/;
 const PREFIX_LENGTH = /^(?:0|[1-9][0-9]{0,2})$/;
 
 const DIGIT_0 = 0x30;
+
 const DOT = 0x2e;
 
 /** A network; an address is a network with the full prefix. Bits after the prefix are zero. */
-interface Network {
+export interface Network {
   readonly family: Family;
   /** 32-bit unsigned words, the first is the most significant: one for IPv4, four for IPv6. */
   readonly words: readonly number[];
   /** Bits that are fixed. */
   readonly prefix: number;
-}
-
-/** First and last address of a network, as words. */
-interface Range {
-  readonly first: readonly number[];
-  readonly last: readonly number[];
 }
 
 /**
@@ -84,8 +83,8 @@ export function parseAddress(text: string): string | undefined {
  *
  * Bits after the prefix are masked away; the full prefix (/32, /128) is left out of the result; a
  * network of IPv4-mapped addresses (`::ffff:192.0.2.0/120`) is the IPv4 network that it stands for.
- * A prefix must be a decimal number without sign and leading zeros; masks (`/255.0.0.0`) are refused,
- * and so is a zone together with a prefix.
+ * A prefix must be a decimal number without sign and leading zeros; masks (`/255.0.0.0`) are
+ * refused, and so is a zone together with a prefix.
  *
  * @param text The text, without white space around it.
  * @returns The target, `undefined` if it is neither an address nor a network.
@@ -224,113 +223,6 @@ export function ownAddresses(): string[] {
 }
 
 /**
- * An immutable set of addresses and networks that answers quickly whether an address is in it: a
- * search costs the logarithm of the number of networks, and no memory but that of reading the text.
- *
- * @example
- * ```ts
- * import { AddressSet } from "./address.ts";
- *
- * const trusted = new AddressSet(["192.168.0.0/16", "2001:db8::7"]);
- * trusted.has("192.168.4.1"); // true
- * trusted.overlaps("2001:db8::/64"); // true
- * ```
- */
-export class AddressSet {
-  /** The targets, canonical, each once, in the order in which they were given. */
-  readonly targets: readonly string[];
-
-  /** Networks of a family that do not touch each other's addresses, in ascending order. */
-  readonly #ranges: Readonly<Record<Family, readonly Range[]>>;
-
-  /** Those of IPv4 once more, as numbers: a flood asks for each of its events. */
-  readonly #ipv4Firsts: Uint32Array;
-  readonly #ipv4Lasts: Uint32Array;
-
-  /**
-   * Makes a set; the order of the targets and targets inside of others do not matter.
-   *
-   * @param targets Addresses and networks.
-   * @throws {TypeError} If one of them is neither.
-   */
-  constructor(targets: Iterable<string>) {
-    const networks = new Map<string, Network>();
-    for (const target of targets) {
-      const network = expectNetwork(target);
-      networks.set(writeNetwork(network), network);
-    }
-    this.targets = [...networks.keys()];
-    const all = [...networks.values()];
-    this.#ranges = { 4: disjointRanges(all, 4), 6: disjointRanges(all, 6) };
-    this.#ipv4Firsts = Uint32Array.from(this.#ranges[4], ({ first }) => first[0]!);
-    this.#ipv4Lasts = Uint32Array.from(this.#ranges[4], ({ last }) => last[0]!);
-  }
-
-  /**
-   * Whether an address is one of the targets or in one of them.
-   *
-   * @param address An address.
-   * @returns `true` if it is; `false` if it is not, or if the text is not an address.
-   */
-  has(address: string): boolean {
-    const network = readAddress(address);
-    if (network === undefined) return false;
-    return meets(this.#ranges[network.family], network.words, network.words);
-  }
-
-  /**
-   * The same for an IPv4 address that is a number, as events of a flood bring it: no text is made or read.
-   *
-   * @param address The four bytes as one number of 32 bits, signed or not.
-   * @returns `true` if it is one of the targets or in one of them.
-   */
-  hasIpv4(address: number): boolean {
-    const wanted = address >>> 0;
-    const firsts = this.#ipv4Firsts;
-    let low = 0;
-    let high = firsts.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (firsts[middle]! <= wanted) low = middle + 1;
-      else high = middle;
-    }
-    return low > 0 && this.#ipv4Lasts[low - 1]! >= wanted;
-  }
-
-  /**
-   * Whether a target shares an address with this set, that is, contains a target of the set or is
-   * contained in one.
-   *
-   * @param target A canonical target.
-   * @returns `true` if at least one address is in both.
-   * @throws {TypeError} If it is not a target.
-   */
-  overlaps(target: string): boolean {
-    // Most targets are such addresses, and at the start there are tens of thousands.
-    const word = readIpv4(target);
-    if (word !== undefined) return this.hasIpv4(word);
-    const network = expectNetwork(target);
-    const { first, last } = rangeOf(network);
-    return meets(this.#ranges[network.family], first, last);
-  }
-
-  /**
-   * Whether every address of a target is in this set. Two targets of the set that hold a half each do not count.
-   *
-   * @param target A canonical target.
-   * @returns `true` if one target of the set holds all of it.
-   * @throws {TypeError} If it is not a target.
-   */
-  covers(target: string): boolean {
-    const network = expectNetwork(target);
-    const { first, last } = rangeOf(network);
-    return this.#ranges[network.family].some((range) =>
-      compareWords(range.first, first) <= 0 && compareWords(last, range.last) <= 0
-    );
-  }
-}
-
-/**
  * The networks that hold a target and more, from the narrowest to all addresses of its family.
  *
  * @param target A canonical target.
@@ -354,7 +246,7 @@ export function networksAround(target: string): string[] {
 // --- reading -------------------------------------------------------------------------------------
 
 /** Reads an address with an optional zone; IPv4-mapped addresses become IPv4. */
-function readAddress(text: string): Network | undefined {
+export function readAddress(text: string): Network | undefined {
   if (!text.includes(":")) {
     const word = readIpv4(text);
     return word === undefined ? undefined : { family: 4, words: [word], prefix: WIDTH[4] };
@@ -387,7 +279,7 @@ function readNetwork(text: string): Network | undefined {
 }
 
 /** Reads a dotted quad into an unsigned 32-bit number. */
-function readIpv4(text: string): number | undefined {
+export function readIpv4(text: string): number | undefined {
   const length = text.length;
   if (length < 7 || length > 15) return undefined;
   let address = 0;
@@ -495,7 +387,7 @@ function unmapped(words: readonly number[], prefix: number): Network {
 }
 
 /** Reads a target of which the caller promises that it is one. */
-function expectNetwork(target: string): Network {
+export function expectNetwork(target: string): Network {
   const network = readNetwork(target);
   if (network === undefined) {
     throw new TypeError(`not an address or network: ${JSON.stringify(target).slice(0, 80)}`);
@@ -514,7 +406,7 @@ function expectAddress(address: string): Network {
 
 // --- writing -------------------------------------------------------------------------------------
 
-function writeNetwork({ family, words, prefix }: Network): string {
+export function writeNetwork({ family, words, prefix }: Network): string {
   const address = family === 4 ? writeIpv4(words[0]!) : writeIpv6(words);
   return prefix === WIDTH[family] ? address : `${address}/${prefix}`;
 }
@@ -546,7 +438,7 @@ function writeIpv6(words: readonly number[]): string {
 // --- bits ----------------------------------------------------------------------------------------
 
 /** The bits of the word at `index` that a prefix fixes, as an unsigned mask. */
-function maskOfWord(prefix: number, index: number): number {
+export function maskOfWord(prefix: number, index: number): number {
   const bits = Math.min(Math.max(prefix - 32 * index, 0), 32);
   // A shift by 32 does nothing in JavaScript, hence the case of its own.
   return bits === 0 ? 0 : (0xffffffff << (32 - bits)) >>> 0;
@@ -556,58 +448,11 @@ function masked(words: readonly number[], prefix: number): number[] {
   return words.map((word, i) => (word & maskOfWord(prefix, i)) >>> 0);
 }
 
-function rangeOf({ words, prefix }: Network): Range {
-  return {
-    first: words,
-    last: words.map((word, i) => (word | ~maskOfWord(prefix, i)) >>> 0),
-  };
-}
-
-/** Negative, zero or positive, as `a` is before, equal to or after `b`; both of one family. */
-function compareWords(a: readonly number[], b: readonly number[]): number {
-  for (let i = 0; i < a.length; i++) {
-    const difference = a[i]! - b[i]!;
-    if (difference !== 0) return difference;
-  }
-  return 0;
-}
-
 /** Whether two networks share an address: they agree in the bits that both fix. */
 function rangesMeet(a: Network, b: Network): boolean {
   if (a.family !== b.family) return false;
   const prefix = Math.min(a.prefix, b.prefix);
   return a.words.every((word, i) => ((word ^ b.words[i]!) & maskOfWord(prefix, i)) === 0);
-}
-
-/** The ranges of the networks of one family in ascending order, without those inside of others. */
-function disjointRanges(networks: readonly Network[], family: Family): Range[] {
-  const sorted = networks
-    .filter((network) => network.family === family)
-    .sort((a, b) => compareWords(a.words, b.words) || a.prefix - b.prefix);
-  const ranges: Range[] = [];
-  for (const network of sorted) {
-    const range = rangeOf(network);
-    const previous = ranges.at(-1);
-    if (previous === undefined || compareWords(range.first, previous.last) > 0) ranges.push(range);
-  }
-  return ranges;
-}
-
-/** Whether one of the ascending, disjoint ranges shares an address with `first` to `last`. */
-function meets(
-  ranges: readonly Range[],
-  first: readonly number[],
-  last: readonly number[],
-): boolean {
-  let low = 0;
-  let high = ranges.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (compareWords(ranges[middle]!.first, last) <= 0) low = middle + 1;
-    else high = middle;
-  }
-  // The ranges before `low` begin at or before `last`; of these the last one ends last.
-  return low > 0 && compareWords(ranges[low - 1]!.last, first) >= 0;
 }
 
 /** The text of an IPv4 address that is kept as a signed 32-bit number. */

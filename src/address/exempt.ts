@@ -1,11 +1,13 @@
 /**
- * Who is never blocked: trusted hosts, loopback, this machine's own addresses, and those without whom the machine or Ampere
- * itself would be cut off: the AMI server, the default gateways, the resolvers.
+ * Who is never blocked: trusted hosts, loopback, this machine's own addresses, and those without
+ * whom the machine or Ampere itself would be cut off: the AMI server, the default gateways, the
+ * resolvers.
  *
  * @module
  */
 
-import { AddressSet, overlaps, ownAddresses } from "./address.ts";
+import { AddressSet } from "./address_set.ts";
+import { overlaps, ownAddresses } from "./address.ts";
 import { resolvers } from "./neighbours.ts";
 
 const LOOPBACK = ["127.0.0.0/8", "::1"];
@@ -106,7 +108,8 @@ export const RELEASED_BECAUSE: Readonly<Record<Cause, string>> = {
  * Tells why a target must not be blocked by hand.
  *
  * @param exempt who is never blocked
- * @returns a function that gives the reason for a canonical target, `undefined` when it may be blocked
+ * @returns a function that gives the reason for a canonical target, `undefined` when it may be
+ *   blocked
  */
 export function protectedBy(exempt: ExemptSet): (target: string) => string | undefined {
   return (target) => {

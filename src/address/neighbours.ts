@@ -7,8 +7,11 @@
 import { fstatSync, readSync } from "node:fs";
 import { parseAddress } from "./address.ts";
 
-/** Where resolvers stand. The second is what systemd-resolved asks, when the first names only its own loopback address. */
-export const RESOLVER_FILES: readonly string[] = [
+/**
+ * Where resolvers stand. The second is what systemd-resolved asks, when the first names only its
+ * own loopback address.
+ */
+const RESOLVER_FILES: readonly string[] = [
   "/etc/resolv.conf",
   "/run/systemd/resolve/resolv.conf",
 ];
@@ -26,8 +29,9 @@ const ROUTES_HEAD = "Iface\tDestination\tGateway";
 const TO_GATEWAY = 0x3;
 
 /**
- * Destination and mask of a route for all that there is (0.0.0.0/0), or for a half of it: two of the latter (0.0.0.0/1 and
- * 128.0.0.0/1) make a default route that goes before the former, as VPN programs do it.
+ * Destination and mask of a route for all that there is (0.0.0.0/0), or for a half of it: two of
+ * the latter (0.0.0.0/1 and 128.0.0.0/1) make a default route that goes before the former, as VPN
+ * programs do it.
  */
 const DEFAULT_WORDS: readonly number[] = [0x0, 0x80];
 
@@ -70,9 +74,10 @@ export function parseResolvers(text: string): string[] {
 }
 
 /**
- * The IPv4 default gateways of this machine, if standard input is `/proc/net/route`. A program of Deno's may open no file in
- * `/proc` unless it may do everything, but it may read what it is given open; the kernel then tells the present routes at each
- * reading. Standard input of any other kind is left alone.
+ * The IPv4 default gateways of this machine, if standard input is `/proc/net/route`. A program of
+ * Deno's may open no file in `/proc` unless it may do everything, but it may read what it is given
+ * open; the kernel then tells the present routes at each reading. Standard input of any other kind
+ * is left alone.
  *
  * @returns canonical addresses, each once; none when it is not known
  */
@@ -114,7 +119,10 @@ export function parseRoutes(table: string): string[] {
   return [...gateways];
 }
 
-/** The kernel prints the four bytes of an address as one number of the processor: all that Ampere runs on begin with the last. */
+/**
+ * The kernel prints the four bytes of an address as one number of the processor: all that Ampere
+ * runs on begin with the last.
+ */
 function fromKernel(hex: string): string {
   const bytes = hex.match(/../g)!.reverse();
   return bytes.map((byte) => Number.parseInt(byte, 16)).join(".");

@@ -1,8 +1,8 @@
 /**
  * Text in the bytes of a message, compared and hashed some bytes at a time.
  *
- * `| 0` in the loops says that an index has 32 bits: V8 then neither looks for an overflow nor tags it, which saves a seventh
- * of the time of the grammar.
+ * `| 0` in the loops says that an index has 32 bits: V8 then neither looks for an overflow nor tags
+ * it, which saves a seventh of the time of the grammar.
  *
  * @module
  */
@@ -17,19 +17,23 @@ const LF = 0x0a;
 /** CR LF as a little-endian number. */
 export const CR_LF = 0x0a0d;
 
-// `| 0` in the loops of this module says that an index has 32 bits: V8 then neither looks for an overflow nor tags it, which
-// saves a seventh of the time of the grammar.
+// `| 0` in the loops of this module says that an index has 32 bits: V8 then neither looks for an
+// overflow nor tags it, which saves a seventh of the time of the grammar.
 
 /**
- * A text to be compared with bytes of a message, eight at a time: read as floating-point numbers, because JavaScript has no
- * other type of eight bytes that costs nothing. Two of them are equal if and only if their bytes are, unless the text's own
- * is no number or zero; the constructor sees to that.
+ * A text to be compared with bytes of a message, eight at a time: read as floating-point numbers,
+ * because JavaScript has no other type of eight bytes that costs nothing. Two of them are equal if
+ * and only if their bytes are, unless the text's own is no number or zero; the constructor sees to
+ * that.
  */
 export class Literal {
   readonly text: string;
   readonly length: number;
   readonly #words: Float64Array;
-  /** The last bytes, eight (or four of a short text), which overlap the words before unless they begin where those end. */
+  /**
+   * The last bytes, eight (or four of a short text), which overlap the words before unless they
+   * begin where those end.
+   */
   readonly #last: number;
 
   constructor(text: string) {
@@ -94,7 +98,9 @@ export function wordOf(text: string): number {
 }
 
 // Seeds nobody outside knows, so that nobody can choose Call-IDs whose hashes are equal.
-export const [SEED_A = 0, SEED_B = 0] = crypto.getRandomValues(new Int32Array(2));
+const SEEDS = crypto.getRandomValues(new Int32Array(2));
+export const SEED_A = SEEDS[0]!;
+const SEED_B = SEEDS[1]!;
 
 /** Index of the line that ends at `at`, or -1 when none does behind `start`. */
 export function lineBefore(view: DataView, at: number, start: number): number {
@@ -143,8 +149,9 @@ export let lineHash = 0;
 /**
  * Reads a value and its hash in one pass: equal values have equal hashes, wherever they stand.
  *
- * The hash is seeded, and a small integer because V8 keeps larger numbers in objects of their own, several for each event.
- * At most 50 sessions of one host are compared, so that a chance match is one in a hundred million.
+ * The hash is seeded, and a small integer because V8 keeps larger numbers in objects of their own,
+ * several for each event. At most 50 sessions of one host are compared, so that a chance match is
+ * one in a hundred million.
  *
  * @returns index behind the CR LF of the line, and in {@linkcode lineHash} the hash; or -1
  */

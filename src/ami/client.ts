@@ -12,26 +12,30 @@ import { latin1 } from "./framer.ts";
 /** How long Asterisk may take to answer an action, in milliseconds. */
 export const ANSWER_MS = 10_000;
 
-/** After this long without a byte from Asterisk it is asked whether it is there, in milliseconds. */
+/**
+ * After this long without a byte from Asterisk it is asked whether it is there, in milliseconds.
+ */
 export const PING_AFTER_MS = 15_000;
 
 /** Shortest and longest time between two attempts to log in, in milliseconds. */
-export const RETRY_MS_MIN = 1_000;
-export const RETRY_MS_MAX = 60_000;
+export const RETRY_FIRST_MS = 1_000;
+export const RETRY_MAX_MS = 60_000;
 
 /** Longest time between two looks whether the port is open again, in milliseconds: they cost nothing, and protection waits. */
-export const PORT_RETRY_MS_MAX = 1_500;
+export const PORT_RETRY_MAX_MS = 1_500;
 
 /**
- * How long the rest of a write of Asterisk may be under way, in milliseconds. Asterisk writes an event in one call
- * (`manager.c`, `send_string`), so it arrives in one piece or the pieces follow each other within microseconds.
+ * How long the rest of a write of Asterisk may be under way, in milliseconds. Asterisk writes an
+ * event in one call (`manager.c`, `send_string`), so it arrives in one piece or the pieces follow
+ * each other within microseconds.
  */
-export const SETTLE_MS = 10;
+const SETTLE_MS = 10;
 
 /**
- * When what one read brought took so long, in milliseconds, the next read waits a moment. As long as there is something to
- * read, Deno's event loop (tokio, `event_interval`) asks the system only once in 61 turns what else has happened, for example
- * whether a firewall command has ended, and turns in which many hosts are blocked are long.
+ * When what one read brought took so long, in milliseconds, the next read waits a moment. As long
+ * as there is something to read, Deno's event loop (tokio, `event_interval`) asks the system only
+ * once in 61 turns what else has happened, for example whether a firewall command has ended, and
+ * turns in which many hosts are blocked are long.
  */
 const LONG_TURN_MS = 4;
 
@@ -49,7 +53,7 @@ export interface Connection {
 }
 
 /** Where to log in, and as whom. */
-export interface Login {
+interface Login {
   /** Name or address of the server. */
   readonly host: string;
   /** TCP port, 5038 by default in Asterisk. */
@@ -61,7 +65,7 @@ export interface Login {
 }
 
 /** What opens a connection is told, and tells. */
-export interface Opening {
+interface Opening {
   /** Gives up. */
   readonly signal: AbortSignal;
   /** Takes all addresses of the server. */
@@ -69,8 +73,7 @@ export interface Opening {
 }
 
 /** What the {@linkcode AmiClient} tells, besides the events. */
-export interface AmiClientHandlers
-  extends Omit<EventReaderHandlers, "response" | "isListed" | "banner"> {
+interface AmiClientHandlers extends Omit<EventReaderHandlers, "response" | "isListed" | "banner"> {
   /** All that one read brought has been handed on. */
   batch?(): void;
   /** Logged in: events arrive from now on. `banner` is Asterisk's first line. */
@@ -105,7 +108,7 @@ const ACTION_ID = "ActionID: ";
 const LIST_ENTRIES_MAX = 20_000;
 
 /** The headers of an entry of a list, `Event` among them. */
-export type ListEntry = ReadonlyMap<string, string>;
+type ListEntry = ReadonlyMap<string, string>;
 
 /**
  * What Asterisk says to an action.
@@ -169,7 +172,10 @@ export class AmiClient {
   #banner: string | undefined;
   /** The actions that wait for an answer, by their id. */
   readonly #pending = new Map<string, PendingAction>();
-  /** All lists that this connection has asked for: what comes late belongs to one of them, and is nobody's business. */
+  /**
+   * All lists that this connection has asked for: what comes late belongs to one of them, and is
+   * nobody's business.
+   */
   readonly #listIds = new Set<string>();
   #loggedIn = false;
   #everLoggedIn = false;
@@ -227,15 +233,18 @@ export class AmiClient {
         if (failing?.portClosed !== portClosed) {
           failing = { since: this.#clock.now(), portClosed };
         }
-        const most = portClosed ? PORT_RETRY_MS_MAX : RETRY_MS_MAX;
+        const most = portClosed ? PORT_RETRY_MAX_MS : RETRY_MAX_MS;
         await sleep(this.#clock, this.#retryDelay(failing.since, most), signal);
       }
     }
   }
 
-  /** A quarter of the time that it has failed already, so that nobody is away much longer than necessary; and jitter. */
+  /**
+   * A quarter of the time that it has failed already, so that nobody is away much longer than
+   * necessary; and jitter.
+   */
   #retryDelay(failingSince: number, most: number): number {
-    const delay = Math.max(RETRY_MS_MIN, (this.#clock.now() - failingSince) / 4);
+    const delay = Math.max(RETRY_FIRST_MS, (this.#clock.now() - failingSince) / 4);
     return Math.min(most, delay * (1 + 0.25 * this.#random()));
   }
 
@@ -279,8 +288,9 @@ export class AmiClient {
   }
 
   /**
-   * Reads until the connection ends. A read that is under way when the connection is closed is not ended by Deno 2.8 and may
-   * still bring bytes; they go to a reader that nobody listens to any more.
+   * Reads until the connection ends. A read that is under way when the connection is closed is not
+   * ended by Deno 2.8 and may still bring bytes; they go to a reader that nobody listens to any
+   * more.
    */
   async #read(
     connection: Connection,
@@ -372,7 +382,9 @@ export class AmiClient {
     });
   }
 
-  /** Sends an action without which the connection is of no use: when there is no answer it is ended. */
+  /**
+   * Sends an action without which the connection is of no use: when there is no answer it is ended.
+   */
   #ask(
     action: string,
     headers: Readonly<Record<string, string>>,
@@ -403,7 +415,10 @@ export class AmiClient {
     return promise;
   }
 
-  /** Sends an action; its id. If it can't be written the connection is `broken`, and there is no answer. */
+  /**
+   * Sends an action; its id. If it can't be written the connection is `broken`, and there is no
+   * answer.
+   */
   #send(
     action: string,
     headers: Readonly<Record<string, string>>,
@@ -429,7 +444,10 @@ export class AmiClient {
     pending.done(answer);
   }
 
-  /** Entries of lists have no Privilege: what tells them from a stranger's text is the id of our action, in the second line. */
+  /**
+   * Entries of lists have no Privilege: what tells them from a stranger's text is the id of our
+   * action, in the second line.
+   */
   #isListed(buffer: Uint8Array, start: number, end: number): boolean {
     if (this.#listIds.size === 0) return false;
     const second = latin1(buffer, start, end).split("\r\n", 2)[1] ?? "";

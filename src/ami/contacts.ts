@@ -11,7 +11,7 @@ import { type Answer, ANSWER_MS } from "./client.ts";
 export const ENDPOINTS_MAX = 1_000;
 
 /** Most addresses that are taken over. */
-export const CONTACTS_MAX = 10_000;
+const CONTACTS_MAX = 10_000;
 
 /** The host of a SIP URI (RFC 3261, section 25.1), which is an address here or of no use. */
 const URI_HOST = /^sips?:(?:[^@]*@)?(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?=[:;>?]|$)/;
@@ -19,7 +19,9 @@ const URI_HOST = /^sips?:(?:[^@]*@)?(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?=[:;>?]|
 /** Names that can be sent back as they came. */
 const PLAIN_NAME = /^[\x21-\x7e]+$/;
 
-/** What Asterisk says to an action that the user may not ask (`main/manager.c`, `process_message`). */
+/**
+ * What Asterisk says to an action that the user may not ask (`main/manager.c`, `process_message`).
+ */
 const DENIED = "Permission denied";
 
 /**
@@ -35,7 +37,7 @@ export type AskForList = (
 ) => Promise<Answer>;
 
 /** Who is registered. */
-export interface Registered {
+interface Registered {
   /** Canonical addresses. */
   readonly addresses: ReadonlySet<string>;
   /** Why not all may be among them, in words for an administrator. */
@@ -45,14 +47,15 @@ export interface Registered {
 /**
  * The addresses from which phones are registered.
  *
- * chan_sip (`SIPpeers`, needs `write = reporting`) shows the address that it has seen for peers with
- * `nat = force_rport`. chan_pjsip (`PJSIPShowContacts` and `PJSIPShowEndpoint`, need `write = system`) puts it into the
- * contact where the endpoint has `rewrite_contact`. All others show what a phone has written itself: they are left out.
- * Contacts that do not expire were written by the administrator, not registered.
+ * chan_sip (`SIPpeers`, needs `write = reporting`) shows the address that it has seen for peers
+ * with `nat = force_rport`. chan_pjsip (`PJSIPShowContacts` and `PJSIPShowEndpoint`, need
+ * `write = system`) puts it into the contact where the endpoint has `rewrite_contact`. All others
+ * show what a phone has written itself: they are left out. Contacts that do not expire were written
+ * by the administrator, not registered.
  *
  * @param ask asks Asterisk
- * @param isLocal Asterisk runs on this machine; if not, chan_pjsip is not asked, because what it says of an endpoint holds
- *   its password (`res_pjsip/config_auth.c`), and AMI is not encrypted
+ * @param isLocal Asterisk runs on this machine; if not, chan_pjsip is not asked, because what it
+ *   says of an endpoint holds its password (`res_pjsip/config_auth.c`), and AMI is not encrypted
  * @returns the addresses, and what is not known
  *
  * @example

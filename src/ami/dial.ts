@@ -10,7 +10,9 @@ import { parseAddress } from "../address/address.ts";
 /** How long connecting may take in all, in milliseconds. */
 export const CONNECT_MS = 5_000;
 
-/** After so long without an answer of one address the next one is tried beside it, in milliseconds. */
+/**
+ * After so long without an answer of one address the next one is tried beside it, in milliseconds.
+ */
 export const NEXT_ADDRESS_MS = 250;
 
 /** Most addresses of a name that are tried. */
@@ -30,7 +32,7 @@ export class DialError extends Error {
 }
 
 /** What a test may change, and who wants to know. */
-export interface DialOptions {
+interface DialOptions {
   /** Told the addresses, canonical, as soon as they are known. */
   readonly resolved?: (addresses: readonly string[]) => void;
   /** Gives up. */
@@ -72,14 +74,16 @@ export function literalPeers(host: string): string[] {
 }
 
 /**
- * Connects to the first address of a host that answers. They are tried in their order, the next one when one has refused or is
- * silent for {@linkcode NEXT_ADDRESS_MS}: `localhost` is `::1` and `127.0.0.1`, and Asterisk mostly listens at one of them.
+ * Connects to the first address of a host that answers. They are tried in their order, the next one
+ * when one has refused or is silent for {@linkcode NEXT_ADDRESS_MS}: `localhost` is `::1` and
+ * `127.0.0.1`, and Asterisk mostly listens at one of them.
  *
  * @param host a name, or an address
  * @param port TCP port
  * @param options see {@linkcode DialOptions}
  * @returns the connection
- * @throws {DialError} when no address answers within {@linkcode CONNECT_MS}, or when told to give up
+ * @throws {DialError} when no address answers within {@linkcode CONNECT_MS}, or when told to give
+ *   up
  */
 export async function dial(
   host: string,
@@ -90,7 +94,8 @@ export async function dial(
   limit.promise.catch(() => {});
   const race = new Race(port);
   const end = (why: string) => {
-    // At once, and not when the caller has heard of it: who connects in between would never be closed.
+    // At once, and not when the caller has heard of it: who connects in between would never be
+    // closed.
     race.over();
     limit.reject(new DialError(why));
   };

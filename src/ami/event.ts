@@ -9,10 +9,30 @@ import { isText, NOTHING, viewOf } from "./bytes.ts";
 import { latin1 } from "./framer.ts";
 
 /**
- * The security events that Asterisk 12 to 22 know, by their names on AMI, and `RefusedMessage`: what was not believed, but
- * shows who raised it. That is a wrong answer of theirs, and proves nothing else.
+ * The security events that Asterisk 12 to 22 know, by their names on AMI, and `RefusedMessage`:
+ * what was not believed, but shows who raised it. That is a wrong answer of theirs, and proves
+ * nothing else.
  */
-const EVENT_KINDS = [
+export type SecurityEventKind =
+  | "ChallengeSent"
+  | "SuccessfulAuth"
+  | "ChallengeResponseFailed"
+  | "InvalidPassword"
+  | "InvalidAccountID"
+  | "FailedACL"
+  | "RequestNotSupported"
+  | "RequestNotAllowed"
+  | "RequestBadFormat"
+  | "InvalidTransport"
+  | "SessionLimit"
+  | "MemoryLimit"
+  | "LoadAverageLimit"
+  | "AuthMethodNotAllowed"
+  | "UnexpectedAddress"
+  | "RefusedMessage";
+
+/** The order of them in {@linkcode EVENT_TYPES}. */
+const EVENT_KINDS: readonly SecurityEventKind[] = [
   "ChallengeSent",
   "SuccessfulAuth",
   "ChallengeResponseFailed",
@@ -29,10 +49,7 @@ const EVENT_KINDS = [
   "AuthMethodNotAllowed",
   "UnexpectedAddress",
   "RefusedMessage",
-] as const;
-
-/** What has happened. */
-export type SecurityEventKind = typeof EVENT_KINDS[number];
+];
 
 /** The part of Asterisk that raised the event. */
 export type Service = "AMI" | "IAX2" | "PJSIP" | "SIP";
@@ -40,15 +57,17 @@ export type Service = "AMI" | "IAX2" | "PJSIP" | "SIP";
 /** The order of them in {@linkcode EVENT_TYPES}. */
 export const SERVICES: readonly Service[] = ["PJSIP", "SIP", "AMI", "IAX2"];
 
-/** The transport in RemoteAddress; empty when Asterisk left it out (three parts instead of four). */
+/**
+ * The transport in RemoteAddress; empty when Asterisk left it out (three parts instead of four).
+ */
 export type Transport = "" | "TCP" | "TLS" | "UDP" | "WS" | "WSS";
 
 /** Longest text of a stranger (account, ACL name) that is kept, in characters. */
 export const TEXT_CHARACTERS_MAX = 80;
 
 /**
- * One security event. The object is used again for later events: read what you need during the call that hands it over, or
- * {@linkcode SecurityEvent.detach} it.
+ * One security event. The object is used again for later events: read what you need during the call
+ * that hands it over, or {@linkcode SecurityEvent.detach} it.
  */
 export class SecurityEvent {
   /** What happened. */
@@ -60,8 +79,9 @@ export class SecurityEvent {
   /** How the host is connected. */
   transport: Transport = "";
   /**
-   * The remote host: an IPv4 address as a signed 32-bit number, or an IPv6 address as canonical text. Two events have the
-   * same host if and only if this is equal; it is the cheapest key for a table.
+   * The remote host: an IPv4 address as a signed 32-bit number, or an IPv6 address as canonical
+   * text. Two events have the same host if and only if this is equal; it is the cheapest key for a
+   * table.
    */
   host: number | string = 0;
   /** SuccessfulAuth: the host proved a password (`UsingPassword: 1`). */
@@ -90,8 +110,9 @@ export class SecurityEvent {
   #time: string | undefined;
 
   /**
-   * Whether the host had to answer from its address: it can't be forged. A connection shows that, but not with chan_sip,
-   * which can be made to print another address than the one that its answers reach, whatever the transport.
+   * Whether the host had to answer from its address: it can't be forged. A connection shows that,
+   * but not with chan_sip, which can be made to print another address than the one that its answers
+   * reach, whatever the transport.
    */
   get provesPath(): boolean {
     return this.transport !== "UDP" && this.transport !== "" && this.service !== "SIP" &&
@@ -104,7 +125,10 @@ export class SecurityEvent {
     return typeof host === "string" ? host : ipv4Text(host);
   }
 
-  /** AccountID, one character a byte, cut to {@linkcode TEXT_CHARACTERS_MAX}; a stranger's text: escape it before printing. */
+  /**
+   * AccountID, one character a byte, cut to {@linkcode TEXT_CHARACTERS_MAX}; a stranger's text:
+   * escape it before printing.
+   */
   get account(): string {
     return this.#account ??= knownText(
       this.#bytes,
@@ -113,7 +137,10 @@ export class SecurityEvent {
     );
   }
 
-  /** ACLName of a FailedACL, RequestType of a refused request, else empty; cut to {@linkcode TEXT_CHARACTERS_MAX}. */
+  /**
+   * ACLName of a FailedACL, RequestType of a refused request, else empty; cut to
+   * {@linkcode TEXT_CHARACTERS_MAX}.
+   */
   get detail(): string {
     return this.#detail ??= this.#text(this.#detailStart, this.#detailEnd);
   }
@@ -183,7 +210,10 @@ export class SecurityEvent {
   }
 }
 
-/** Accounts that came last, by a few of their bytes: the same ones come again and again, and need not be made anew. */
+/**
+ * Accounts that came last, by a few of their bytes: the same ones come again and again, and need
+ * not be made anew.
+ */
 const TEXTS_KEPT = 1024;
 
 const texts: string[] = new Array(TEXTS_KEPT).fill("");

@@ -1,16 +1,18 @@
 /**
  * Reads an AMI byte stream into security events that may be believed.
  *
- * The exact grammar (`parser.ts`) refuses what is not formed as Asterisk forms it. One forgery is formed so: chan_sip
- * prints the account name of a REGISTER decoded, up to about 240 characters of it, and a stranger can write *the whole rest of
- * the event* into it: SessionID, LocalAddress, RemoteAddress (anybody's) and Challenge, and the empty line. The head of
- * that block is Asterisk's, its tail is his. What he can't suppress is the true tail, which Asterisk prints right behind, as
- * a block without a head. So an event that a stranger could have ended is held back until what follows it shows that it was
- * not cut: see {@linkcode EventReader}.
+ * The exact grammar (`parser.ts`) refuses what is not formed as Asterisk forms it. One forgery is
+ * formed so: chan_sip prints the account name of a REGISTER decoded, up to about 240 characters of
+ * it, and a stranger can write *the whole rest of the event* into it: SessionID, LocalAddress,
+ * RemoteAddress (anybody's) and Challenge, and the empty line. The head of that block is
+ * Asterisk's, its tail is theirs. What they can't suppress is the true tail, which Asterisk prints
+ * right behind, as a block without a head. So an event that a stranger could have ended is held
+ * back until what follows it shows that it was not cut: see {@linkcode EventReader}.
  *
- * What is refused must not be cheaper than what is obeyed, or a guesser would have all their guesses refused. Asterisk prints
- * the sender's address behind all that they wrote, so of the pieces into which they have cut an event the last one names its
- * true sender, and they are charged: see {@linkcode EventReaderHandlers.event}. Who is named by another piece is not.
+ * What is refused must not be cheaper than what is obeyed, or a guesser would have all their
+ * guesses refused. Asterisk prints the sender's address behind all that they wrote, so of the
+ * pieces into which they have cut an event the last one names its true sender, and they are
+ * charged: see {@linkcode EventReaderHandlers.event}. Who is named by another piece is not.
  *
  * @module
  */
@@ -28,24 +30,28 @@ import {
 import { SecurityEvent, type SecurityEventKind, type Service } from "./event.ts";
 
 /**
- * Most bytes of a stranger's text in an account name. chan_sip cuts the To header at 255 characters (`chan_sip.c`,
- * `register_verify`, `char tmp[256]`); the recordings show that 236 percent-encoded ones pass and 240 do not.
+ * Most bytes of a stranger's text in an account name. chan_sip cuts the To header at 255 characters
+ * (`chan_sip.c`, `register_verify`, `char tmp[256]`); the recordings show that 236 percent-encoded
+ * ones pass and 240 do not.
  */
 export const ACCOUNT_BYTES_MAX = 255;
 
 /**
- * Most characters of a percent-encoded account name: {@linkcode ACCOUNT_BYTES_MAX} less the shortest `<sip:` and `@h>`
- * around it. A CR, an LF and a colon need three characters each there.
+ * Most characters of a percent-encoded account name: {@linkcode ACCOUNT_BYTES_MAX} less the
+ * shortest `<sip:` and `@h>` around it. A CR, an LF and a colon need three characters each there.
  */
 export const ACCOUNT_ENCODED_MAX = ACCOUNT_BYTES_MAX - 8;
 
 /**
- * Most bytes of a stranger's text in an account name of PJSIP, which cuts it at 36 characters (`res_pjsip`, account id of
- * InvalidAccountID), and the empty line that it may end with. The end of an event that names somebody needs more.
+ * Most bytes of a stranger's text in an account name of PJSIP, which cuts it at 36 characters
+ * (`res_pjsip`, account id of InvalidAccountID), and the empty line that it may end with. The end
+ * of an event that names somebody needs more.
  */
 const PJSIP_ACCOUNT_BYTES_MAX = 40;
 
-/** Kinds of events that cost their sender something. Who is too long for such an event is charged. */
+/**
+ * Kinds of events that cost their sender something. Who is too long for such an event is charged.
+ */
 const COSTLY: ReadonlySet<SecurityEventKind> = new Set([
   "ChallengeSent",
   "ChallengeResponseFailed",
@@ -57,13 +63,17 @@ const COSTLY: ReadonlySet<SecurityEventKind> = new Set([
 /** What the {@linkcode EventReader} calls. Bytes and events are valid only during the call. */
 export interface EventReaderHandlers {
   /**
-   * A security event that may be believed; `doubled` ones may be charged but not obeyed. Among these are the
-   * `RefusedMessage`s: of a message that was refused nothing but its sender is believed.
+   * A security event that may be believed; `doubled` ones may be charged but not obeyed. Among
+   * these are the `RefusedMessage`s: of a message that was refused nothing but its sender is
+   * believed.
    */
   event(event: SecurityEvent, verdict: "security" | "doubled"): void;
   /** An answer to an action: its lines, one character a byte. */
   response(buffer: Uint8Array, start: number, end: number): void;
-  /** Whether an event that is formed as nothing else is an entry of a list that was asked for; it is handed on as an answer. */
+  /**
+   * Whether an event that is formed as nothing else is an entry of a list that was asked for; it is
+   * handed on as an answer.
+   */
   isListed?(buffer: Uint8Array, start: number, end: number): boolean;
   /** A well-formed event of another class. */
   other?(buffer: Uint8Array, start: number, end: number): void;
@@ -80,7 +90,8 @@ export interface EventReaderHandlers {
  *
  * - `malformed`: a message that is not formed as Asterisk forms it.
  * - `forged end`: an event whose true end follows it: a stranger wrote the end that it came with.
- * - `cut off`: an event that a stranger could have ended, and the connection ended before it could be checked.
+ * - `cut off`: an event that a stranger could have ended, and the connection ended before it could
+ *   be checked.
  * - `oversized`: a message too long to be kept.
  *
  * Whoever can be known to have sent it is charged all the same: a `RefusedMessage` follows.
@@ -91,12 +102,21 @@ export type Tampered = "malformed" | "forged end" | "cut off" | "oversized";
 export type Held =
   /** Nothing is held back. */
   | "nothing"
-  /** Only events that Asterisk's limits make impossible to forge: the next turn of the event loop is soon enough. */
+  /**
+   * Only events that Asterisk's limits make impossible to forge: the next turn of the event loop is
+   * soon enough.
+   */
   | "briefly"
-  /** Events that a stranger could have ended: wait until the rest of a write of Asterisk must have arrived. */
+  /**
+   * Events that a stranger could have ended: wait until the rest of a write of Asterisk must have
+   * arrived.
+   */
   | "long";
 
-/** An event into whose account name a stranger has written line ends, as long as its true end has not come. */
+/**
+ * An event into whose account name a stranger has written line ends, as long as its true end has
+ * not come.
+ */
 interface Cut {
   readonly service: Service;
   readonly time: string;
@@ -112,7 +132,10 @@ class Slot {
   verdict: "security" | "doubled" = "security";
   /** The remainder of a cut event begins at this stream position at the latest. */
   limit = 0;
-  /** Where in the buffer the account name begins and the event ends, until {@linkcode Framer} moves the bytes. */
+  /**
+   * Where in the buffer the account name begins and the event ends, until {@linkcode Framer} moves
+   * the bytes.
+   */
   from = 0;
   to = 0;
   /** A stranger's text would not have fitted into a SIP header. */
@@ -128,11 +151,12 @@ const SLOTS = 3;
 /**
  * Cuts a stream into messages, checks them, and hands on the security events.
  *
- * An event of chan_sip that shows a name from a REGISTER (ChallengeSent, InvalidPassword, InvalidAccountID) is held until
- * the stream is {@linkcode ACCOUNT_BYTES_MAX} bytes behind the beginning of its account name (mostly: until the next
- * message is complete), or until {@linkcode EventReader.settle}. If a block without Asterisk's head begins before that, it is
- * the true end of this event, and the event is dropped as tampered. All other events are handed on at once: PJSIP prints
- * at most 36 bytes of a stranger's text, AMI none with a line end.
+ * An event of chan_sip that shows a name from a REGISTER (ChallengeSent, InvalidPassword,
+ * InvalidAccountID) is held until the stream is {@linkcode ACCOUNT_BYTES_MAX} bytes behind the
+ * beginning of its account name (mostly: until the next message is complete), or until
+ * {@linkcode EventReader.settle}. If a block without Asterisk's head begins before that, it is the
+ * true end of this event, and the event is dropped as tampered. All other events are handed on at
+ * once: PJSIP prints at most 36 bytes of a stranger's text, AMI none with a line end.
  *
  * @example
  * ```ts
@@ -190,7 +214,10 @@ export class EventReader {
     this.#framer.push(chunk);
   }
 
-  /** Whether events are held back, and for how long. While the rest of a message is awaited nothing needs to be settled. */
+  /**
+   * Whether events are held back, and for how long. While the rest of a message is awaited nothing
+   * needs to be settled.
+   */
   get held(): Held {
     if (this.#held.length === 0 || this.#framer.pending > 0) return "nothing";
     return this.#held.every((held) => held.impossible) ? "briefly" : "long";
@@ -265,8 +292,9 @@ export class EventReader {
   }
 
   /**
-   * Charges the true sender of a malformed message: that is who its end names, if it is the last piece of an event that
-   * Asterisk has begun. A stranger can make an end or a head (up to the account name), but has no room for both.
+   * Charges the true sender of a malformed message: that is who its end names, if it is the last
+   * piece of an event that Asterisk has begun. A stranger can make an end or a head (up to the
+   * account name), but has no room for both.
    */
   #refuse(
     head: Head | undefined,
@@ -311,7 +339,10 @@ export class EventReader {
     if (this.#held.length >= SLOTS) throw new Error("more events are held back than can be");
   }
 
-  /** A further message is complete: it may be the true end of a held event, or lie beyond where that could begin. */
+  /**
+   * A further message is complete: it may be the true end of a held event, or lie beyond where that
+   * could begin.
+   */
   #checkHeld(isRemainder: boolean, from: number, to: number): void {
     while (this.#held.length > 0) {
       const held = this.#held[0]!;
@@ -364,8 +395,9 @@ export class EventReader {
 }
 
 /**
- * An event into which a stranger can write line ends; others are malformed because this Ampere does not know them. No
- * Asterisk to come has chan_sip, so that none of its events is of an unknown form.
+ * An event into which a stranger can write line ends; others are malformed because this Ampere does
+ * not know them. No Asterisk to come has chan_sip, so that none of its events is of an unknown
+ * form.
  */
 function cutBy({ kind, service, time }: Head, accountOffset: number): Cut | undefined {
   if (service === "PJSIP" && kind === "InvalidAccountID") {
@@ -381,21 +413,30 @@ function sessionOf(offset: number): number {
   return Math.imul(offset | 0, 0x9e3779b1);
 }
 
-/** Whether the AccountID is text of a stranger that chan_sip has decoded (`sip/security_events.c`, REGISTER). */
+/**
+ * Whether the AccountID is text of a stranger that chan_sip has decoded (`sip/security_events.c`,
+ * REGISTER).
+ */
 function showsRegisterName(event: SecurityEvent): boolean {
   return event.service === "SIP" &&
     (event.kind === "ChallengeSent" || event.kind === "InvalidPassword" ||
       event.kind === "InvalidAccountID");
 }
 
-/** Characters that a stranger needs at least to write these bytes, and the empty line behind them, into a SIP URI. */
+/**
+ * Characters that a stranger needs at least to write these bytes, and the empty line behind them,
+ * into a SIP URI.
+ */
 function encodedLength(buffer: Uint8Array, start: number, end: number): number {
   let length = 2 * ENCODED_CHARACTERS[0x0d]!;
   for (let i = start; i < end; i++) length += ENCODED_CHARACTERS[buffer[i]!]!;
   return length;
 }
 
-/** CR and LF end a header, a colon ends the user part (RFC 3261, section 25.1, `userinfo`): these must be encoded. */
+/**
+ * CR and LF end a header, a colon ends the user part (RFC 3261, section 25.1, `userinfo`): these
+ * must be encoded.
+ */
 function encodedCharacters(): Uint8Array {
   const characters = new Uint8Array(256).fill(1);
   for (const byte of [0x0d, 0x0a, 0x3a]) characters[byte] = 3;

@@ -1,9 +1,10 @@
 /**
  * Cuts the byte stream of Asterisk's Manager Interface into messages.
  *
- * AMI sends one banner line (`Asterisk Call Manager/7.0.3`), then messages: header lines that end with CR LF, closed by an
- * empty line. Asterisk escapes nothing, so a value may hold a lone CR or a lone LF (a stranger's account name does): only
- * the pair CR LF ends a line here, as Asterisk writes it (`manager.c`).
+ * AMI sends one banner line (`Asterisk Call Manager/7.0.3`), then messages: header lines that end
+ * with CR LF, closed by an empty line. Asterisk escapes nothing, so a value may hold a lone CR or a
+ * lone LF (a stranger's account name does): only the pair CR LF ends a line here, as Asterisk
+ * writes it (`manager.c`).
  *
  * @module
  */
@@ -12,8 +13,9 @@ const CR = 0x0d;
 const LF = 0x0a;
 
 /**
- * Longest message that is handed on, in bytes. An event shows several texts of the request that raised it, so that it may be
- * longer than a SIP packet (64 KiB). Of what is longer still, the beginning and the sender are handed on.
+ * Longest message that is handed on, in bytes. An event shows several texts of the request that
+ * raised it, so that it may be longer than a SIP packet (64 KiB). Of what is longer still, the
+ * beginning and the sender are handed on.
  */
 export const MESSAGE_BYTES_MAX = 128 * 1024;
 
@@ -24,15 +26,24 @@ export const BANNER_BYTES_MAX = 256;
 export const READ_BYTES_MIN = 64 * 1024;
 
 /** Size of the read buffer, in bytes: room for the longest message and a large read behind it. */
-export const BUFFER_BYTES = 2 * MESSAGE_BYTES_MAX;
+const BUFFER_BYTES = 2 * MESSAGE_BYTES_MAX;
 
-/** How much of the beginning of a skipped message is kept, in bytes: the head of a security event, with general headers. */
+/**
+ * How much of the beginning of a skipped message is kept, in bytes: the head of a security event,
+ * with general headers.
+ */
 export const SKIPPED_HEAD_BYTES_MAX = 4 * 1024;
 
-/** How much is kept from the last RemoteAddress of a skipped message on, in bytes: longer than any such line. */
+/**
+ * How much is kept from the last RemoteAddress of a skipped message on, in bytes: longer than any
+ * such line.
+ */
 export const REMOTE_BYTES_MAX = 160;
 
-/** What stays in the buffer of a message that is being skipped, in bytes: its last RemoteAddress may have come in part. */
+/**
+ * What stays in the buffer of a message that is being skipped, in bytes: its last RemoteAddress may
+ * have come in part.
+ */
 const SKIPPED_TAIL_BYTES = 2 * REMOTE_BYTES_MAX;
 
 /** A message that was too long to be kept. */
@@ -41,17 +52,20 @@ export interface Skipped {
   readonly bytes: number;
   /** Its beginning, at most {@linkcode SKIPPED_HEAD_BYTES_MAX}. */
   readonly head: Uint8Array;
-  /** Its last line that begins with `RemoteAddress: `, and what follows it, at most {@linkcode REMOTE_BYTES_MAX} in all. */
+  /**
+   * Its last line that begins with `RemoteAddress: `, and what follows it, at most
+   * {@linkcode REMOTE_BYTES_MAX} in all.
+   */
   readonly remote: Uint8Array | undefined;
   /** Where in the stream it began. */
   readonly offset: number;
 }
 
 /** What the {@linkcode Framer} calls; the bytes are valid only during the call. */
-export interface FramerHandlers {
+interface FramerHandlers {
   /**
-   * The first line of the connection, without its CR LF. A first line without end within {@linkcode BANNER_BYTES_MAX}
-   * arrives cut.
+   * The first line of the connection, without its CR LF. A first line without end within
+   * {@linkcode BANNER_BYTES_MAX} arrives cut.
    */
   banner(line: string): void;
   /**
@@ -64,13 +78,15 @@ export interface FramerHandlers {
    */
   message(buffer: Uint8Array, start: number, end: number, offset: number): void;
   /**
-   * Looks at a message that has not been searched for its end, which costs more than to read most of them. Optional: it only
-   * saves time. What it recognizes is handed to {@linkcode FramerHandlers.message} at once.
+   * Looks at a message that has not been searched for its end, which costs more than to read most
+   * of them. Optional: it only saves time. What it recognizes is handed to
+   * {@linkcode FramerHandlers.message} at once.
    *
    * @param buffer holds the message, perhaps not all of it, and what follows it
    * @param start index of its first byte
    * @param limit index behind the last byte that is there
-   * @returns index behind the CR LF of its last line, if its first empty line follows there; -1 when it must be searched
+   * @returns index behind the CR LF of its last line, if its first empty line follows there; -1
+   *   when it must be searched
    */
   recognize?(buffer: Uint8Array, start: number, limit: number): number;
   /** A message longer than {@linkcode MESSAGE_BYTES_MAX} was skipped up to its empty line. */
@@ -80,10 +96,11 @@ export interface FramerHandlers {
 }
 
 /**
- * Cuts a byte stream into AMI messages, for every way the stream may be split into reads. Memory is bounded by
- * {@linkcode BUFFER_BYTES}, whatever arrives.
+ * Cuts a byte stream into AMI messages, for every way the stream may be split into reads. Memory is
+ * bounded by {@linkcode BUFFER_BYTES}, whatever arrives.
  *
- * Reading without a copy: fill {@linkcode Framer.space}, then call {@linkcode Framer.commit} with the number of bytes.
+ * Reading without a copy: fill {@linkcode Framer.space}, then call {@linkcode Framer.commit} with
+ * the number of bytes.
  *
  * @example
  * ```ts
@@ -123,18 +140,25 @@ export class Framer {
     this.#handlers = handlers;
   }
 
-  /** Number of bytes that wait for the rest of their message; more than 0 means that a message is under way. */
+  /**
+   * Number of bytes that wait for the rest of their message; more than 0 means that a message is
+   * under way.
+   */
   get pending(): number {
     return this.#length + this.#skipped;
   }
 
-  /** The free part of the buffer, at least {@linkcode READ_BYTES_MIN} bytes; to be filled from its beginning. */
+  /**
+   * The free part of the buffer, at least {@linkcode READ_BYTES_MIN} bytes; to be filled from its
+   * beginning.
+   */
   space(): Uint8Array {
     return this.#buffer.subarray(this.#length);
   }
 
   /**
-   * Takes over the first `count` bytes of {@linkcode Framer.space} and hands on every message that is now complete.
+   * Takes over the first `count` bytes of {@linkcode Framer.space} and hands on every message that
+   * is now complete.
    *
    * @param count number of bytes that were written, in bytes
    * @throws {RangeError} when `count` is larger than the space
@@ -238,7 +262,8 @@ export class Framer {
         this.#skippedOffset = this.#offset + start;
       }
       this.#skippedRemote = lastRemote(buffer, start, length) ?? this.#skippedRemote;
-      // The end of message may be split over this read and the next, and so may its last RemoteAddress.
+      // The end of message may be split over this read and the next, and so may its last
+      // RemoteAddress.
       const keep = Math.min(rest, SKIPPED_TAIL_BYTES);
       this.#skipped += rest - keep;
       start = length - keep;
@@ -261,7 +286,10 @@ function findLineEnd(buffer: Uint8Array, from: number, to: number): number {
   return -1;
 }
 
-/** Index of the first CR of the first CR LF CR LF in `[from, to)`, or -1. Looks at every fourth byte only, mostly. */
+/**
+ * Index of the first CR of the first CR LF CR LF in `[from, to)`, or -1. Looks at every fourth byte
+ * only, mostly.
+ */
 function findMessageEnd(buffer: Uint8Array, from: number, to: number): number {
   let i = from + 3 | 0;
   while (i < (to | 0)) {
@@ -281,7 +309,9 @@ function findMessageEnd(buffer: Uint8Array, from: number, to: number): number {
 const NOTHING = new Uint8Array(0);
 const REMOTE_LINE = "\r\nRemoteAddress: ";
 
-/** Index of the last RemoteAddress at the beginning of a line but the first in `[from, to)`, or -1. */
+/**
+ * Index of the last RemoteAddress at the beginning of a line but the first in `[from, to)`, or -1.
+ */
 export function findLastRemote(buffer: Uint8Array, from: number, to: number): number {
   for (let at = to - REMOTE_LINE.length; at >= from; at--) {
     if (buffer[at] !== CR) continue;

@@ -1,8 +1,8 @@
 /**
  * What Asterisk prints for each kind of security event, header by header.
  *
- * The header sequences are those of `main/security_events.c` (`sec_events`: first the required, then the optional elements) of
- * Asterisk 12 to 22, which do not differ.
+ * The header sequences are those of `main/security_events.c` (`sec_events`: first the required,
+ * then the optional elements) of Asterisk 12 to 22, which do not differ.
  *
  * @module
  */
@@ -25,7 +25,10 @@ export interface ServiceGrammar {
   readonly type: number;
   /** First byte of the service's name: no two begin alike. */
   readonly initial: number;
-  /** `CR LF Severity: … CR LF Service: … CR LF EventVersion: … CR LF` and, unless AccountID comes last, `AccountID: ` */
+  /**
+   * `CR LF Severity: … CR LF Service: … CR LF EventVersion: … CR
+   * LF` and, unless AccountID comes last, `AccountID: `
+   */
   readonly middle: Literal;
   /** What follows RemoteAddress; `undefined`: this service never raises the event. */
   readonly tail: readonly TailHeader[] | undefined;
@@ -94,7 +97,10 @@ function grammar(
 
 const INFORMATIONAL = { severity: "Informational" };
 
-/** IAX2 raises none of these up to Asterisk 22; should it begin to, it will use the elements of chan_sip. */
+/**
+ * IAX2 raises none of these up to Asterisk 22; should it begin to, it will use the elements of
+ * chan_sip.
+ */
 export const GRAMMARS: readonly Grammar[] = [
   grammar("ChallengeSent", {
     PJSIP: "Challenge Module?",
@@ -176,12 +182,18 @@ export const GRAMMARS: readonly Grammar[] = [
   }),
 ];
 
-/** Everything that Asterisk prints behind the RemoteAddress of an event that a stranger may have written into. */
+/**
+ * Everything that Asterisk prints behind the RemoteAddress of an event that a stranger may have
+ * written into.
+ */
 export const TAILS: readonly (readonly TailHeader[])[] = GRAMMARS
   .filter((g) => !g.accountLast)
   .flatMap((g) => g.services.flatMap(({ tail }) => tail === undefined ? [] : [tail]));
 
-/** Where in a message the word is that tells the kinds of events apart: behind `Event: ` and nine letters. */
+/**
+ * Where in a message the word is that tells the kinds of events apart: behind `Event: ` and nine
+ * letters.
+ */
 const KIND_WORD_AT = "Event: ".length + 9;
 
 const GRAMMAR_BY_WORD: ReadonlyMap<number, Grammar> = grammarsByWord();
@@ -194,7 +206,10 @@ function grammarsByWord(): Map<number, Grammar> {
   return byWord;
 }
 
-/** The only grammar that can match, chosen by four letters of the event's name. The caller still compares the head. */
+/**
+ * The only grammar that can match, chosen by four letters of the event's name. The caller still
+ * compares the head.
+ */
 export function grammarOf(view: DataView, start: number, end: number): Grammar | undefined {
   if (start + KIND_WORD_AT + 4 > end) return undefined;
   return GRAMMAR_BY_WORD.get(view.getInt32(start + KIND_WORD_AT, true));

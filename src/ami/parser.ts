@@ -1,10 +1,11 @@
 /**
  * Reads Asterisk's security events by their exact grammar.
  *
- * Asterisk escapes nothing when it prints an event (`main/security_events.c`, `security_event_to_ami_blob`), so a stranger can
- * put header lines, and whole messages, into an account name. What they can't do is to take away or to reorder the lines that
- * Asterisk prints around their text. Hence an event is taken only when it has exactly the headers of its kind and service, in
- * Asterisk's order, each once. Everything else that looks like an event is *tampered*.
+ * Asterisk escapes nothing when it prints an event (`main/security_events.c`,
+ * `security_event_to_ami_blob`), so a stranger can put header lines, and whole messages, into an
+ * account name. What they can't do is to take away or to reorder the lines that Asterisk prints
+ * around their text. Hence an event is taken only when it has exactly the headers of its kind and
+ * service, in Asterisk's order, each once. Everything else that looks like an event is *tampered*.
  *
  * @module
  */
@@ -35,8 +36,9 @@ import { isFamily, parseRemoteAddress, ZERO } from "./remote_address.ts";
  * What a message is.
  *
  * - `security`: a security event, exactly as Asterisk prints it.
- * - `doubled`: a security event complete to its end into which a stranger put header lines that it has already; the event
- *   is filled from the lines that Asterisk printed (the last RemoteAddress). It may be charged to its sender, never obeyed.
+ * - `doubled`: a security event complete to its end into which a stranger put header lines that it
+ *   has already; the event is filled from the lines that Asterisk printed (the last RemoteAddress).
+ *   It may be charged to its sender, never obeyed.
  * - `response`: an answer to an action (`Response: …`).
  * - `other`: an event of another class, well-formed; of no concern here.
  * - `tampered`: anything else.
@@ -62,7 +64,10 @@ const LOCAL_ADDRESS = new Literal("LocalAddress: ");
 
 const REMOTE_ADDRESS = new Literal("RemoteAddress: ");
 
-/** General headers that Asterisk puts before EventTV, in its order (`manager.c`: timestampevents, debug, systemname). */
+/**
+ * General headers that Asterisk puts before EventTV, in its order (`manager.c`: timestampevents,
+ * debug, systemname).
+ */
 const GENERAL = ["Timestamp", "SequenceNumber", "File", "Line", "Func", "SystemName"]
   .map((name) => new Literal(`${name}: `));
 
@@ -72,7 +77,8 @@ const GENERAL = ["Timestamp", "SequenceNumber", "File", "Line", "Func", "SystemN
  * @param buffer holds the message
  * @param start index of its first byte
  * @param end index behind the CR LF of its last line
- * @param event is filled when the verdict is `security` or `doubled`; it keeps a reference to `buffer`
+ * @param event is filled when the verdict is `security` or `doubled`; it keeps a reference to
+ *   `buffer`
  * @returns the verdict
  *
  * @example
@@ -104,15 +110,15 @@ export function parseMessage(
 }
 
 /**
- * Reads a security event whose end is not known yet, in one pass: most messages are such, and need not be searched for
- * their end before.
+ * Reads a security event whose end is not known yet, in one pass: most messages are such, and need
+ * not be searched for their end before.
  *
  * @param buffer holds the event, perhaps not all of it, and what follows it
  * @param start index of its first byte
  * @param limit index behind the last byte that is there
  * @param event is filled when the event is whole; it keeps a reference to `buffer`
- * @returns index behind the CR LF of its last line, when an empty line follows that and {@linkcode parseMessage} would say
- *   `security`; -1 for everything else
+ * @returns index behind the CR LF of its last line, when an empty line follows that and
+ *   {@linkcode parseMessage} would say `security`; -1 for everything else
  */
 export function parseAhead(
   buffer: Uint8Array,
@@ -127,7 +133,10 @@ export function parseAhead(
   return end >= 0 && end + 2 <= limit && view.getInt16(end, true) === CR_LF ? end : -1;
 }
 
-/** A well-formed event of another class: `Privilege` second, not of class security, and no line of a security event. */
+/**
+ * A well-formed event of another class: `Privilege` second, not of class security, and no line of a
+ * security event.
+ */
 function otherEvent(view: DataView, start: number, end: number): Verdict {
   const nameAt = start + EVENT.length;
   const second = lineEnd(view, nameAt, end);
@@ -157,7 +166,8 @@ export interface Head {
  * @param buffer holds the message
  * @param start index of its first byte
  * @param end index behind the last byte that is there
- * @returns `undefined` when it does not begin, up to its account name, exactly as Asterisk begins a security event
+ * @returns `undefined` when it does not begin, up to its account name, exactly as Asterisk begins a
+ *   security event
  */
 export function readHead(buffer: Uint8Array, start: number, end: number): Head | undefined {
   const view = viewOf(buffer);
@@ -170,14 +180,16 @@ export function readHead(buffer: Uint8Array, start: number, end: number): Head |
 }
 
 /**
- * Reads who sent a message, from its end: SessionID, LocalAddress, RemoteAddress and what follows it in an event of any
- * kind. If a stranger has not written the end of the message, they are its true sender, whatever stands before.
+ * Reads who sent a message, from its end: SessionID, LocalAddress, RemoteAddress and what follows
+ * it in an event of any kind. If a stranger has not written the end of the message, they are its
+ * true sender, whatever stands before.
  *
  * @param buffer holds the message
  * @param start index of its first byte
  * @param end index behind the CR LF of its last line
  * @param event gets the address when it is there
- * @returns `sender`; `unknown` when these three lines are there, but others between or behind them; `none` when they are not
+ * @returns `sender`; `unknown` when these three lines are there, but others between or behind them;
+ *   `none` when they are not
  */
 export function readSender(
   buffer: Uint8Array,
@@ -240,7 +252,10 @@ function skipTail(
 /** The grammar that {@linkcode parseHead} has found last. */
 let parsedService: ServiceGrammar;
 
-/** Reads up to the value of AccountID (or to SessionID where the account comes last); the index there, or -1. */
+/**
+ * Reads up to the value of AccountID (or to SessionID where the account comes last); the index
+ * there, or -1.
+ */
 function parseHead(
   g: Grammar,
   view: DataView,
@@ -372,8 +387,9 @@ function takeTail(
 }
 
 /**
- * A block that is exact but for lines that a stranger put behind his account name, each doubling a header of the block.
- * The lines that Asterisk printed are its first and its last, so without the stranger's it must be exact.
+ * A block that is exact but for lines that a stranger put behind their account name, each doubling
+ * a header of the block. The lines that Asterisk printed are its first and its last, so without the
+ * stranger's it must be exact.
  */
 function parseDoubled(
   g: Grammar,
@@ -403,7 +419,10 @@ function headerNames(text: string): string[] {
   );
 }
 
-/** Skips general headers, each at most once and in order; the index behind them, or -1 when one has no end. */
+/**
+ * Skips general headers, each at most once and in order; the index behind them, or -1 when one has
+ * no end.
+ */
 function skipGeneral(view: DataView, start: number, end: number): number {
   let at = start;
   for (const literal of GENERAL) {
@@ -416,7 +435,8 @@ function skipGeneral(view: DataView, start: number, end: number): number {
 }
 
 /**
- * `2026-11-22T08:09:09.918+0000` (`main/json.c`, `ast_json_timeval`; the offset as strftime's `%z`), four bytes at a time.
+ * `2026-11-22T08:09:09.918+0000` (`main/json.c`, `ast_json_timeval`; the offset as strftime's
+ * `%z`), four bytes at a time.
  */
 function isTime(view: DataView, at: number, end: number): boolean {
   if (end - at < TIME_BYTES) return false;
@@ -428,7 +448,8 @@ function isTime(view: DataView, at: number, end: number): boolean {
   const milliseconds = view.getInt32(at + 20, true);
   const offset = view.getInt32(at + 24, true);
   const sign = milliseconds >>> 24;
-  // Digits have 3 in their upper half, and still have it with 6 added. "-00-", "00T0", "0:00", ":00." and "000".
+  // Digits have 3 in their upper half, and still have it with 6 added. "-00-", "00T0", "0:00",
+  // ":00." and "000".
   return (year & 0xf0f0f0f0) === 0x30303030 && (offset & 0xf0f0f0f0) === 0x30303030 &&
     (month & 0xfff0f0ff | 0) === 0x2d30302d && (day & 0xf0fff0f0) === 0x30543030 &&
     (hour & 0xf0f0fff0) === 0x30303a30 && (second & 0xfff0f0ff) === 0x2e30303a &&

@@ -27,8 +27,9 @@ const WSS_WORD = wordOf("WSS/");
 const WS_WORD = wordOf("WS/\0");
 
 /**
- * RemoteAddress: `FAMILY/TRANSPORT/ADDRESS/PORT` or `FAMILY/ADDRESS/PORT` (`main/security_events.c`,
- * `add_json_object` of an address; the transport is left out when Asterisk does not know it).
+ * RemoteAddress: `FAMILY/TRANSPORT/ADDRESS/PORT` or `FAMILY/ADDRESS/PORT`
+ * (`main/security_events.c`, `add_json_object` of an address; the transport is left out when
+ * Asterisk does not know it).
  *
  * @returns index behind its line, or -1
  */
@@ -104,10 +105,15 @@ function parseIpv4(view: DataView, start: number, end: number, event: SecurityEv
   return -1;
 }
 
-/** Longest IPv6 address with zone that is looked at, in bytes (INET6_ADDRSTRLEN 46, IF_NAMESIZE 16). */
+/**
+ * Longest IPv6 address with zone that is looked at, in bytes (INET6_ADDRSTRLEN 46, IF_NAMESIZE 16).
+ */
 const IPV6_BYTES_MAX = 62;
 
-/** The IPv6 addresses seen last, by the hash of their text, so that the address of a busy host is parsed once. */
+/**
+ * The IPv6 addresses seen last, by the hash of their text, so that the address of a busy host is
+ * parsed once.
+ */
 const IPV6_CACHE_MAX = 4096;
 
 const ipv6Cache = new Map<number, { text: string; host: number | string }>();

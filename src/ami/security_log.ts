@@ -1,10 +1,12 @@
 /**
- * Reads the lines of Asterisk's security log (`logger.conf`: `security => security`) into the same security events as AMI.
+ * Reads the lines of Asterisk's security log (`logger.conf`: `security => security`) into the same
+ * security events as AMI.
  *
- * `res_security_log.c` of Asterisk 12 to 22 prints the elements of an event in the same order as AMI does, first the
- * required, then the optional ones, as `SecurityEvent="NAME"` and then `,NAME="VALUE"` for each, and escapes nothing. So a line
- * is rewritten as the AMI message of the same event, and {@linkcode EventReader} judges it: its exact grammar and its rules
- * against forged ends hold here as they do on AMI.
+ * `res_security_log.c` of Asterisk 12 to 22 prints the elements of an event in the same order as
+ * AMI does, first the required, then the optional ones, as `SecurityEvent="NAME"` and then
+ * `,NAME="VALUE"` for each, and escapes nothing. So a line is rewritten as the AMI message of the
+ * same event, and {@linkcode EventReader} judges it: its exact grammar and its rules against forged
+ * ends hold here as they do on AMI.
  *
  * @module
  */
@@ -12,26 +14,32 @@
 import { EventReader, type EventReaderHandlers } from "./event_reader.ts";
 import { latin1, MESSAGE_BYTES_MAX } from "./framer.ts";
 
-/** Longest line that is looked at, in bytes: also of an event that is too long the sender is read. */
-export const LINE_BYTES_MAX = 4 * MESSAGE_BYTES_MAX;
+/**
+ * Longest line that is looked at, in bytes: also of an event that is too long the sender is read.
+ */
+const LINE_BYTES_MAX = 4 * MESSAGE_BYTES_MAX;
 
 const LF = 0x0a;
 
 /**
- * What stands before the event: `[DATE] SECURITY[NUMBER] res_security_log.c: ` in a file (`main/logger.c`,
- * format_log_default; the date is free, see `dateformat`), `SECURITY[NUMBER]: res_security_log.c:LINE in FUNCTION: ` in syslog.
+ * What stands before the event: `[DATE] SECURITY[NUMBER] res_security_log.c: ` in a file
+ * (`main/logger.c`, format_log_default; the date is free, see `dateformat`),
+ * `SECURITY[NUMBER]: res_security_log.c:LINE in FUNCTION: ` in syslog.
  */
 const PREFIX =
   /^(?:\[[^\]"]{0,64}\] |[^"]{0,128}?)SECURITY\[\d{1,10}\](?:\[C-[0-9a-f]{8}\])?:? res_security_log\.c:(?:\d{1,6} in \w{1,64}:)? (?=SecurityEvent=")/;
 
-/** A line that is not the beginning of an event, but may be the end of one that a line end in an account name has cut. */
+/**
+ * A line that is not the beginning of an event, but may be the end of one that a line end in an
+ * account name has cut.
+ */
 const REMAINDER = /",(?:SessionID|LocalAddress|RemoteAddress|EventTV|Severity|Challenge)="/;
 
 /** Where one element ends and the next begins. */
 const BORDER = /",([A-Za-z]{1,20})="/g;
 
 /** What the {@linkcode SecurityLogReader} calls. */
-export type SecurityLogHandlers = Omit<EventReaderHandlers, "response" | "banner" | "other">;
+type SecurityLogHandlers = Omit<EventReaderHandlers, "response" | "banner" | "other">;
 
 /**
  * Cuts a log into lines, and hands on the security events.
@@ -57,7 +65,10 @@ export class SecurityLogReader {
   #tooLong = false;
   #lines = 0;
 
-  /** @param handlers see {@linkcode EventReaderHandlers}; the bytes they get are those of the rewritten message */
+  /**
+   * @param handlers see {@linkcode EventReaderHandlers}; the bytes they get are those of the
+   *   rewritten message
+   */
   constructor(handlers: SecurityLogHandlers) {
     this.#handlers = handlers;
     this.#reader = new EventReader({ ...handlers, response: () => {}, banner: () => {} });
@@ -115,7 +126,8 @@ export class SecurityLogReader {
 function rewrite(line: string): string | undefined {
   const prefix = PREFIX.exec(line);
   if (prefix === null) {
-    // Not an event of its own: the reader must see it, because it may betray that the line before was cut.
+    // Not an event of its own: the reader must see it, because it may betray that the line before
+    // was cut.
     if (!REMAINDER.test(line)) return undefined;
     return `${line.replace(/"$/, "").replace(BORDER, "\r\n$1: ")}\r\n\r\n`;
   }

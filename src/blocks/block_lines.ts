@@ -6,7 +6,7 @@
 
 import { parseTarget } from "../address/address.ts";
 import type { Block, NewBlock } from "./block.ts";
-import { formatLocalTime } from "../log.ts";
+import { formatLocalTime } from "../text/time.ts";
 import { escapeControls, escapeText } from "../text/escape.ts";
 
 /** Longest line that is read, in characters: an address, two dates and a reason fit several times. */

@@ -132,7 +132,7 @@ export class Comparison {
     const { missing, others } = this.#differenceOf(database);
     for (const target of missing) this.#blocks.lose(target);
     for (const block of others) {
-      this.#takeOver(block);
+      this.#blocks.takeOver(block);
       this.#pending.put(block);
     }
   }
@@ -151,20 +151,38 @@ export class Comparison {
     const { missing, others } = this.#differenceOf(database);
     for (const target of missing) {
       if (isSame) this.#blocks.lose(target);
-      else this.#pending.put(this.#blocks.byTarget.get(target)!);
+      else this.#pending.rewrite(this.#blocks.byTarget.get(target)!);
     }
     for (const block of others) this.#takeOver(block);
     this.#seenVersion = version;
   }
 
+  /**
+   * Takes over what others made to last longer than what is pending, so that it is not written over.
+   *
+   * @param database The open database, about to be written.
+   * @throws BlockDatabaseError If it cannot be read.
+   */
+  yieldToOthers(database: BlockDatabase): void {
+    if (!this.#pending.hasBlocks || database.dataVersion() === this.#seenVersion) return;
+    const ends = this.#pending.size > SINGLE_READS_MAX ? endsOf(database) : undefined;
+    for (const target of this.#pending.blockTargets()) {
+      if (ends !== undefined && !ends.has(target)) continue;
+      if (ends !== undefined && this.#pending.overrules(target, ends.get(target))) continue;
+      const row = database.get(target);
+      if (row === undefined || this.#pending.overrules(target, row.until)) continue;
+      this.#takeOver(row);
+    }
+  }
+
   #takeOver(block: Block): void {
     this.#blocks.takeOver(block);
-    this.#pending.dropEnd(block.target);
+    this.#pending.drop(block.target);
   }
 
   /** Changes nothing: if the database fails, all is as it was. */
   #differenceOf(database: BlockDatabase): Difference {
-    const ends = new Map(database.entries().map(({ target, until }) => [target, until]));
+    const ends = endsOf(database);
     const { byTarget } = this.#blocks;
     const missing: string[] = [];
     for (const target of byTarget.keys()) {
@@ -217,4 +235,9 @@ export class Comparison {
       if (database.get(target) === undefined) this.#blocks.lose(target);
     }
   }
+}
+
+/** The end of each block: all that is needed to see what another process changed. */
+function endsOf(database: BlockDatabase): Map<string, number | undefined> {
+  return new Map(database.entries().map(({ target, until }) => [target, until]));
 }

@@ -65,12 +65,22 @@ export interface OpenOptions {
   readonly syncLater?: boolean;
 }
 
+/** A block that ended. */
+export interface EndedBlock extends PastBlock {
+  /**
+   * A row that ends later than this moment was made by others meanwhile, and stays; with `Infinity` none does.
+   *
+   * @default {ended}
+   */
+  readonly upTo?: number;
+}
+
 /** Changes that {@linkcode BlockDatabase.save} writes. Each target stands in one of the first three. */
 export interface Changes {
   /** Blocks as they shall stand in the list. */
   readonly put: readonly Block[];
   /** Blocks that ended: remembered, no longer in force. */
-  readonly ended: readonly PastBlock[];
+  readonly ended: readonly EndedBlock[];
   /** Targets that are removed and forgotten. */
   readonly gone: readonly string[];
   /** Hosts and their last login in milliseconds since 1970. */
@@ -265,16 +275,6 @@ export class BlockDatabase implements Disposable {
    */
   targets(): string[] {
     return this.entries().map(({ target }) => target);
-  }
-
-  /**
-   * The end of each block: all that is needed to see what another process changed.
-   *
-   * @returns for each target the end in milliseconds since 1970, undefined for never
-   * @throws BlockDatabaseError if the file cannot be read
-   */
-  ends(): Map<string, number | undefined> {
-    return new Map(this.entries().map(({ target, until }) => [target, until]));
   }
 
   /**
@@ -481,9 +481,9 @@ export class BlockDatabase implements Disposable {
       0;
   }
 
-  /** A block that somebody has made anew meanwhile, with a later end, has not ended. */
-  #remember({ target, times, ended }: PastBlock): void {
-    this.#connection.run("DELETE FROM block WHERE target = ? AND until <= ?").run(target, ended);
+  #remember({ target, times, ended, upTo = ended }: EndedBlock): void {
+    this.#connection.run("DELETE FROM block WHERE target = ?1 AND (?2 IS NULL OR until <= ?2)")
+      .run(target, upTo === Infinity ? null : upTo);
     this.#connection.run(
       `INSERT INTO history (target, times, ended)
        SELECT ?1, ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM block WHERE target = ?1)

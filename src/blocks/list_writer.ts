@@ -349,6 +349,7 @@ export class ListWriter {
   #writeSome(database: BlockDatabase, now: number): void {
     if (this.#pending.size === 0 && this.trouble === undefined) return;
     this.#saveBirth(database);
+    this.#comparison.yieldToOthers(database);
     const write = (changes: Changes) => database.save(changes, now);
     this.#inLog += this.#pending.give(CHANGES_PER_WRITE_MAX, write);
     this.#changedAt = now;
@@ -369,7 +370,7 @@ export class ListWriter {
 
   #putAll(): void {
     this.#completeBlocks(Date.now());
-    for (const block of this.#blocks.byTarget.values()) this.#pending.put(block);
+    for (const block of this.#blocks.byTarget.values()) this.#pending.rewrite(block);
   }
 
   #addPast(history: Iterable<PastBlock>, standing: ReadonlyMap<string, number>): void {

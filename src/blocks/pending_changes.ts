@@ -6,15 +6,18 @@
  */
 
 import { type Block, boundedTime, type PastBlock } from "./block.ts";
-import type { Changes } from "./database.ts";
+import type { Changes, EndedBlock } from "./database.ts";
 
 /** Most hosts in good standing whose logins are pending; the oldest entries go first. */
 export const PENDING_STANDING_MAX = 65_536;
 
-/** The latest change of a target. */
+/**
+ * The latest change of a target. A row of the target that ends later than `upTo`, and than the block,
+ * was made by others.
+ */
 type Change =
-  | { readonly kind: "put"; readonly block: Block }
-  | { readonly kind: "ended"; readonly past: PastBlock }
+  | { readonly kind: "put"; readonly block: Block; readonly upTo: number }
+  | { readonly kind: "ended"; readonly past: EndedBlock; readonly upTo: number }
   | { readonly kind: "gone" };
 
 /**
@@ -62,21 +65,34 @@ export class PendingChanges {
    *
    * @param target Canonical target of the row.
    * @param until When its block ends; `undefined`: never.
-   * @returns False if no change of it is pending, or if others have blocked anew what had ended.
+   * @returns False if no change of it is pending, or if others have made a block that ends later.
    */
   overrules(target: string, until: number | undefined): boolean {
     const change = this.#changes.get(target);
-    if (change?.kind !== "ended") return change !== undefined;
-    return until !== undefined && until <= change.past.ended;
+    if (change === undefined || change.kind === "gone") return change !== undefined;
+    const end = change.kind === "put" ? change.block.until ?? Infinity : -Infinity;
+    return (until ?? Infinity) <= Math.max(end, change.upTo);
   }
 
   /**
-   * Drops the end of a block: others have blocked the target anew.
+   * Drops the change of a target: the database has a newer block of it.
    *
    * @param target Canonical target.
    */
-  dropEnd(target: string): void {
-    if (this.#changes.get(target)?.kind === "ended") this.#changes.delete(target);
+  drop(target: string): void {
+    this.#changes.delete(target);
+  }
+
+  /** The targets of blocks and ends, not of what is removed; they may be dropped meanwhile. */
+  *blockTargets(): Generator<string> {
+    for (const [target, { kind }] of this.#changes) if (kind !== "gone") yield target;
+  }
+
+  /** The latest end of the rows that may still be there though they ended, or were removed. */
+  #lastEnd(target: string): number {
+    const change = this.#changes.get(target);
+    if (change === undefined) return -Infinity;
+    return change.kind === "gone" ? Infinity : change.upTo;
   }
 
   /**
@@ -97,7 +113,16 @@ export class PendingChanges {
    * @param block The block as it shall stand in the database.
    */
   put(block: Block): void {
-    this.#changes.set(block.target, { kind: "put", block });
+    this.#changes.set(block.target, { kind: "put", block, upTo: this.#lastEnd(block.target) });
+  }
+
+  /**
+   * Writes a block later to a database that has none of the rows before.
+   *
+   * @param block The block as it shall stand in the database.
+   */
+  rewrite(block: Block): void {
+    this.#changes.set(block.target, { kind: "put", block, upTo: -Infinity });
   }
 
   /**
@@ -106,7 +131,8 @@ export class PendingChanges {
    * @param block The whole block.
    */
   complete(block: Block): void {
-    if (this.#changes.get(block.target)?.kind === "put") this.put(block);
+    const change = this.#changes.get(block.target);
+    if (change?.kind === "put") this.#changes.set(block.target, { ...change, block });
   }
 
   /**
@@ -115,7 +141,8 @@ export class PendingChanges {
    * @param past What is remembered.
    */
   end(past: PastBlock): void {
-    this.#changes.set(past.target, { kind: "ended", past });
+    const upTo = Math.max(past.ended, this.#lastEnd(past.target));
+    this.#changes.set(past.target, { kind: "ended", past: { ...past, upTo }, upTo });
   }
 
   /**
@@ -176,7 +203,7 @@ export class PendingChanges {
    */
   give(max: number, write: (changes: Changes) => void): number {
     const put: Block[] = [];
-    const ended: PastBlock[] = [];
+    const ended: EndedBlock[] = [];
     const gone: string[] = [];
     const targets: string[] = [];
     for (const [target, change] of this.#changes) {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { retryDelay } from "../backoff.ts";
 import type { DatabaseFault } from "./fault.ts";
 
 /** First delay between two tries to write what is pending, in milliseconds; it doubles. */
@@ -20,7 +21,7 @@ interface Episode {
   fault: DatabaseFault;
   readonly since: number;
   readonly told: Set<DatabaseFault>;
-  delay: number;
+  tries: number;
   nextTry: number;
 }
 
@@ -54,7 +55,7 @@ export class Trouble {
    * @param now Clock value in milliseconds since 1970.
    */
   record(fault: DatabaseFault, message: string, now: number): void {
-    this.#episode ??= { fault, since: now, told: new Set(), delay: RETRY_FIRST_MS, nextTry: now };
+    this.#episode ??= { fault, since: now, told: new Set(), tries: 0, nextTry: now };
     const { told, since } = this.#episode;
     this.#episode.fault = fault;
     if (told.has(fault) || fault === "busy" && now - since < BUSY_TOLD_AFTER_MS) return;
@@ -68,9 +69,9 @@ export class Trouble {
    * @param now Clock value in milliseconds since 1970.
    */
   postpone(now: number): void {
-    if (this.#episode === undefined) return;
-    this.#episode.nextTry = now + this.#episode.delay;
-    this.#episode.delay = Math.min(this.#episode.delay * 2, RETRY_MAX_MS);
+    const episode = this.#episode;
+    if (episode === undefined) return;
+    episode.nextTry = now + retryDelay(episode.tries++, RETRY_FIRST_MS, RETRY_MAX_MS);
   }
 
   /**

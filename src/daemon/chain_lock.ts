@@ -1,5 +1,6 @@
 /**
- * One daemon for one chain: two with different databases would take each other's blocks out, for ever.
+ * One daemon for one chain: two with different databases would take each other's blocks out, for
+ * ever.
  *
  * @module
  */
@@ -15,11 +16,12 @@ export class ChainTakenError extends Error {
 }
 
 /**
- * Takes the right to be the only daemon of a chain, in the same way as that to be the only one of a database. The kernel gives
- * it back when the process ends, however it ends.
+ * Takes the right to be the only daemon of a chain, in the same way as that to be the only one of a
+ * database. The kernel gives it back when the process ends, however it ends.
  *
- * The lock is a file and not a socket without one: such a socket anybody on the machine could take first. Machines that share
- * the folder but not the firewall (containers) need chains of different names.
+ * The lock is a file and not a socket without one: such a socket anybody on the machine could take
+ * first. Machines that share the folder but not the firewall (containers) need chains of different
+ * names.
  *
  * @param chain name of the chain
  * @param folder where the lock is, see `RUN_FOLDER`

@@ -1,13 +1,21 @@
 /**
- * The list and the firewall that the daemon works with, as the configuration wants them.
+ * The daemon as a program: opens its parts as the configuration wants them, and obeys signals.
  *
  * @module
  */
 
-export { lockChain } from "./chain_lock.ts";
-export { RUN_FOLDER } from "../telemetry/status_socket.ts";
-
-import { BlockDatabase, BlockDatabaseError } from "../blocks/database.ts";
+import { BelievedTime } from "../blocks/believed_time.ts";
+import { systemClock } from "../clock.ts";
+import { describeConfig } from "../config/config.ts";
+import { formatProblem, readConfig } from "../config/parse.ts";
+import { Log } from "../log.ts";
+import { describeDuration } from "../penalties/reason.ts";
+import { Services } from "../telemetry/services.ts";
+import { RUN_FOLDER } from "../telemetry/status_socket.ts";
+import { formatLocalTime } from "../text/time.ts";
+import { lockChain } from "./chain_lock.ts";
+import { Daemon } from "./daemon.ts";
+import { BlockDatabase, BlockDatabaseError, newestTimeOf } from "../blocks/database.ts";
 import type { Config } from "../config/config.ts";
 import type { BlockList } from "../blocks/block_list.ts";
 import { WrittenBlockList } from "../blocks/written_block_list.ts";
@@ -16,10 +24,7 @@ import { run } from "../firewall/command.ts";
 import { dryRunner } from "../firewall/dry_run.ts";
 import { IpsetBackend } from "../firewall/ipset.ts";
 import { IptablesBackend } from "../firewall/iptables.ts";
-import type { Log } from "../log.ts";
 import { DryRunBlockList } from "../blocks/dry_run_block_list.ts";
-
-export { newestTimeOf } from "../blocks/database.ts";
 
 /**
  * Opens the list.
@@ -30,7 +35,7 @@ export { newestTimeOf } from "../blocks/database.ts";
  * @param now the time, in milliseconds since 1970
  * @throws {BlockDatabaseError} when a person must mend something first
  */
-export function openList(
+function openList(
   config: Config,
   log: Log,
   dryRun: boolean,
@@ -69,7 +74,7 @@ function readStored(path: string): BlockDatabase | undefined {
  * @param dryRun run no command
  * @param now the time, in milliseconds since 1970, from which the ends of blocks are counted
  */
-export function firewallBackends(
+function firewallBackends(
   config: Config,
   log: Log,
   dryRun: boolean,
@@ -80,4 +85,108 @@ export function firewallBackends(
   return ([4, 6] as const).map((family) =>
     new Chosen({ family, chain: config.chain, run: runner, now })
   );
+}
+
+/** How the daemon is started. */
+interface DaemonInvocation {
+  readonly config: string | undefined;
+  readonly output: string | undefined;
+  readonly verbose: boolean;
+  readonly dryRun: boolean;
+}
+
+/**
+ * Runs the daemon as a program: opens the log and the database, obeys signals.
+ *
+ * @param config the configuration
+ * @param invocation the command line
+ * @returns the exit code
+ * @throws {BlockDatabaseError} when a person must mend the database first
+ * @throws {LogError} when the log file cannot be opened
+ */
+export async function runDaemon(config: Config, invocation: DaemonInvocation): Promise<number> {
+  const log = new Log({ file: invocation.output, level: invocation.verbose ? "debug" : "info" });
+  try {
+    return await runLogged(config, invocation, log);
+  } finally {
+    await log.drain();
+    log.close();
+  }
+}
+
+async function runLogged(config: Config, invocation: DaemonInvocation, log: Log): Promise<number> {
+  for (const [key, value] of describeConfig(config)) log.debug(`${key} = ${value}`);
+  if (invocation.dryRun) {
+    log.info("dry run: neither the firewall nor the database is changed, and no webhook is called");
+  }
+  // In a dry run nothing is filled.
+  using _lock = invocation.dryRun
+    ? undefined
+    : lockChain(config.chain, RUN_FOLDER, (message) => log.warn(message));
+  const time = new BelievedTime(
+    newestTimeOf(config.database),
+    Date.now,
+    systemClock,
+    (ms) =>
+      log.warn(
+        `the clock of this machine was set ${ms < 0 ? "back" : "forward"} by ${
+          describeDuration(Math.abs(ms) / 1000)
+        } (or the machine was asleep): blocks that were made since the start still last as long as they were made for`,
+      ),
+  );
+  if (time.isDoubted) {
+    log.warn(
+      `the clock of this machine says ${
+        formatLocalTime(Date.now())
+      }, the newest entry of ${config.database} is more than ` +
+        "a day away from that: for an hour no block ends by that clock, and nobody is forgotten. If the clock is " +
+        "wrong, set it (timedatectl)",
+    );
+  }
+  const backends = firewallBackends(config, log, invocation.dryRun, () => time.earliest());
+  const list = openList(config, log, invocation.dryRun, time.now());
+  const daemon: Daemon = new Daemon({
+    config,
+    list,
+    bornAt: list.bornAt,
+    believedTime: time,
+    backends,
+    log,
+    verbose: invocation.verbose,
+    dryRun: invocation.dryRun,
+    notify: (notice) => services.notify(notice),
+  });
+  const services = new Services(daemon, log);
+  const stop = new AbortController();
+  const signals: [Deno.Signal, () => void][] = [
+    ["SIGTERM", () => stop.abort()],
+    ["SIGINT", () => stop.abort()],
+    ["SIGUSR1", () => log.info(daemon.statusLine())],
+    ["SIGHUP", () => {
+      log.reopen();
+      rereadConfig(daemon, invocation.config, log);
+      void services.apply();
+    }],
+  ];
+  for (const [signal, handler] of signals) Deno.addSignalListener(signal, handler);
+  try {
+    // The firewall comes first, but a webhook must be there before the first report.
+    const isEarly = config.webhook !== undefined;
+    if (isEarly) await services.apply();
+    const running = daemon.run(stop.signal);
+    const [code] = await Promise.all([running, isEarly ? undefined : services.apply()]);
+    return code;
+  } finally {
+    await services.stop();
+    for (const [signal, handler] of signals) Deno.removeSignalListener(signal, handler);
+  }
+}
+
+function rereadConfig(daemon: Daemon, path: string | undefined, log: Log): void {
+  const { config, problems, warnings } = readConfig(path);
+  for (const warning of warnings) log.warn(formatProblem(warning));
+  for (const problem of problems) log.error(formatProblem(problem));
+  if (config === undefined || problems.length > 0) {
+    log.error("the configuration was not read again; the old one stays in force");
+  } else daemon.reconfigure(config);
 }

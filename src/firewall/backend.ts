@@ -8,6 +8,7 @@
  */
 
 import type { Family } from "../address/address.ts";
+import type { Failure } from "./failure.ts";
 
 /** A target that is to be blocked. */
 export interface Entry {
@@ -18,68 +19,9 @@ export interface Entry {
 }
 
 /**
- * Why the firewall did not do what it was told:
- *
- * - `"missing-program"`: the program is not installed (not in PATH)
- * - `"denied"`: Deno's permissions do not allow to run it
- * - `"no-rights"`: the user may not change the firewall
- * - `"no-chain"`: the chain does not exist
- * - `"no-set"`: the set does not exist
- * - `"no-module"`: the kernel lacks a module
- * - `"busy"`: another program holds the firewall's lock
- * - `"timed-out"`: the program took too long and was killed
- * - `"aborted"`: Ampere is ending
- * - `"full"`: there is no room for more
- * - `"refused"`: anything else, perhaps because of one of the targets
- */
-export type FailureKind =
-  | "missing-program"
-  | "denied"
-  | "no-rights"
-  | "no-chain"
-  | "no-set"
-  | "no-module"
-  | "busy"
-  | "timed-out"
-  | "aborted"
-  | "full"
-  | "refused";
-
-/** A failure, with words for people. */
-export interface Failure {
-  /** Which family was meant. */
-  readonly family: Family;
-  /** The cause, for programs. */
-  readonly kind: FailureKind;
-  /** What happened, one sentence without a full stop. */
-  readonly message: string;
-  /** What mends it: a command or an instruction; empty if nobody knows. */
-  readonly advice: string;
-}
-
-/** The kinds that do not go away by waiting: a person has to do something. */
-const LASTING: ReadonlySet<FailureKind> = new Set([
-  "missing-program",
-  "denied",
-  "no-rights",
-  "no-chain",
-  "no-module",
-]);
-
-/**
- * Whether a person must do something before the firewall can work. At start this is a reason to
- * end the program, if it is about IPv4.
- *
- * @param failure The failure.
- * @returns False for those that pass by themselves, like a lock that another program holds.
- */
-export function isLasting(failure: Failure): boolean {
-  return LASTING.has(failure.kind);
-}
-
-/**
- * What became of a command: how many of the given entries it dealt with, or why it failed. With several commands it may be both:
- * the first ones did `done` of them, and what the last one did is not known.
+ * What became of a command: how many of the given entries it dealt with, or why it failed. With
+ * several commands it may be both: the first ones did `done` of them, and what the last one did is
+ * not known.
  */
 export type Outcome =
   | { readonly ok: true; readonly done: number; readonly failure?: Failure }
@@ -110,7 +52,8 @@ export type ListOutcome =
   | { readonly state: "failed"; readonly failure: Failure };
 
 /**
- * Most exceptions of a family: they fit into one command, and with iptables every packet is compared with each of them.
+ * Most exceptions of a family: they fit into one command, and with iptables every packet is
+ * compared with each of them.
  */
 export const EXCEPTIONS_MAX = 1_024;
 
@@ -131,8 +74,10 @@ export interface Backend {
    * Makes the firewall hold nothing but the given entries.
    *
    * @param entries All that are to be blocked.
-   * @param goOn Asked before each further command for the rest of them, if they need several; false ends it.
-   * @param exceptions What must pass, before anything is blocked; no more than {@linkcode EXCEPTIONS_MAX}.
+   * @param goOn Asked before each further command for the rest of them, if they need several; false
+   * ends it.
+   * @param exceptions What must pass, before anything is blocked; at most
+   * {@linkcode EXCEPTIONS_MAX}.
    * @returns How many of them, from the first on, are now blocked. No others are; the rest is left
    * to {@linkcode Backend.block}.
    */
@@ -143,8 +88,8 @@ export interface Backend {
   ): Promise<Outcome>;
 
   /**
-   * Changes the exceptions: addresses that must pass although a network that holds them is blocked. First it adds, then it
-   * removes; if it fails it may have done a part.
+   * Changes the exceptions: addresses that must pass although a network that holds them is blocked.
+   * First it adds, then it removes; if it fails it may have done a part.
    *
    * @param add Those that are not there yet and are not blocked by themselves.
    * @param remove Those that are there.
@@ -184,18 +129,21 @@ export interface Backend {
   list(mark?: string): Promise<ListOutcome>;
 
   /** Ends the use: a command that runs is killed. The rules stay. */
-  fin(): void;
+  close(): void;
 }
 
 /** Most characters of a canonical target: eight groups of four, and a prefix of three digits. */
 const TARGET_MAX_LENGTH = 43;
+
+/** A number from 0 to 255 without leading zeros. */
+const OCTET = "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";
 
 /**
  * The last check before a target goes to a command: the characters and the form of an address, so
  * that no program can take it for an option, a list, a host name or a second line.
  */
 const SAFE: Readonly<Record<Family, RegExp>> = {
-  4: /^(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}(?:\/(?:[12]?\d|3[01]))?$/,
+  4: new RegExp(`^${OCTET}(?:\\.${OCTET}){3}(?:/(?:[12]?\\d|3[01]))?$`),
   6: /^(?=[^:]*:[^:]*:)[0-9a-f:]{2,39}(?:\/(?:[1-9]?\d|1[01]\d|12[0-7]))?$/,
 };
 
@@ -217,4 +165,16 @@ const SAFE: Readonly<Record<Family, RegExp>> = {
  */
 export function isSafeTarget(target: string, family: Family): boolean {
   return target.length <= TARGET_MAX_LENGTH && SAFE[family].test(target);
+}
+
+/**
+ * Makes the outcome for a target that must not reach a command.
+ *
+ * @param target The target.
+ * @param family Which family it was to be of.
+ */
+export function unsafeOutcome(target: string, family: Family): Outcome {
+  const message = `IPv${family}: ${JSON.stringify(target.slice(0, 60))} is no address or network ` +
+    "and was not handed to the firewall";
+  return { ok: false, failure: { family, kind: "refused", message, advice: "" } };
 }

@@ -5,11 +5,16 @@
  * @module
  */
 
+import type { Family } from "../address/address.ts";
+
 /** The programs that may be run; the same names stand in `--allow-run` of the compiled program. */
-export const PROGRAMS = ["iptables", "ip6tables", "ipset"] as const;
+const PROGRAMS: readonly Program[] = ["iptables", "ip6tables", "ipset"];
 
 /** The name of a program that may be run. */
-export type Program = typeof PROGRAMS[number];
+export type Program = "iptables" | "ip6tables" | "ipset";
+
+/** The program that changes the rules of a family. */
+export const IPTABLES: Readonly<Record<Family, Program>> = { 4: "iptables", 6: "ip6tables" };
 
 /** How long a command may take before it is killed, in milliseconds. */
 export const COMMAND_TIMEOUT_MS = 5_000;
@@ -19,7 +24,7 @@ export const COMMAND_TIMEOUT_MS = 5_000;
  * `iptables -S` has at most 130 bytes, so that this holds the rules of 500,000 hosts, or an ipset
  * of 1,000,000.
  */
-export const OUTPUT_MAX_BYTES = 64 * 1024 * 1024;
+const OUTPUT_MAX_BYTES = 64 * 1024 * 1024;
 
 /** Most bytes that are kept of a command's messages (standard error). */
 export const MESSAGES_MAX_BYTES = 4 * 1024;
@@ -61,8 +66,8 @@ export type Input = Iterable<string>;
 /** How a command is to be run. */
 export interface RunOptions {
   /**
-   * What the program reads from its standard input, a text or pieces of it; nothing by default. A piece is asked for when
-   * those before it are on their way.
+   * What the program reads from its standard input, a text or pieces of it; nothing by default. A
+   * piece is asked for when those before it are on their way.
    */
   readonly stdin?: Input;
   /** Whether standard output is wanted. @default {false} */
@@ -88,7 +93,7 @@ const NOTHING = new Uint8Array(0);
  *
  * A program that was killed may have done all, a part or nothing of its work; the caller must look.
  *
- * @param program One of {@linkcode PROGRAMS}; found by PATH.
+ * @param program Found by PATH.
  * @param args Its arguments, handed over as they are; no shell sees them.
  * @param options Its input, whether its output is wanted, the limit of time.
  * @returns What became of it, always a value.

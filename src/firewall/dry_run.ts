@@ -10,8 +10,8 @@ import type { CommandResult, Input, Runner } from "./command.ts";
 const COMMAND_CHARACTERS_MAX = 400;
 
 /**
- * Makes a runner that runs nothing. It begins with an empty chain and remembers what it was told, so that looking at the
- * firewall finds it as it should be.
+ * Makes a runner that runs nothing. It begins with an empty chain and remembers what it was told,
+ * so that looking at the firewall finds it as it should be.
  *
  * @param say takes each command that would change something
  *

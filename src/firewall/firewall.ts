@@ -1,29 +1,28 @@
 /**
  * Keeps the firewall of the kernel equal to the list of blocks.
  *
- * The list is what is wanted; the kernel's rules are its image. One mechanism serves the start, each
- * new block, each release, and the repair of what somebody else did to the chain: know what is
+ * The list is what is wanted; the kernel's rules are its image. One mechanism serves the start,
+ * each new block, each release, and the repair of what somebody else did to the chain: know what is
  * wanted, know what is there, send one command for the difference.
  *
  * @module
  */
 
 import { type Clock, systemClock } from "../clock.ts";
+import { formatCount } from "../text/table.ts";
 import { type Family, familyOf } from "../address/address.ts";
-import { type Backend, type Entry, EXCEPTIONS_MAX, type Failure, isSafeTarget } from "./backend.ts";
-import {
-  type FamilyStatus,
-  type FirewallLog,
-  Reconciler,
-  type ReconcilerOptions,
-} from "./reconciler.ts";
+import { type Backend, type Entry, EXCEPTIONS_MAX, isSafeTarget } from "./backend.ts";
+import type { Failure } from "./failure.ts";
+import { Reconciler, type ReconcilerOptions } from "./reconciler.ts";
+import type { FamilyStatus, FirewallStatus } from "./status.ts";
+import type { FirewallLog } from "./trouble.ts";
 
-export type { FamilyStatus, FirewallLog };
+export type { FamilyStatus, FirewallLog, FirewallStatus };
 
 /** From how many rules on another backend is recommended. */
 export const MANY_RULES = 1_000;
 
-/** What an firewall is made of. */
+/** What a firewall is made of. */
 export interface FirewallOptions {
   /** The firewall, at most one backend for each family. */
   readonly backends: readonly Backend[];
@@ -42,12 +41,6 @@ export interface FirewallOptions {
    * @param waitedMs How long each has waited, from the call to the end of its command.
    */
   readonly onApplied?: (targets: readonly string[], waitedMs: readonly number[]) => void;
-}
-
-/** The state of all. */
-export interface FirewallStatus extends Omit<FamilyStatus, "family"> {
-  /** The families one by one. */
-  readonly families: readonly FamilyStatus[];
 }
 
 /**
@@ -81,7 +74,7 @@ export class Firewall {
   #stopped = false;
 
   /**
-   * Makes an firewall; it runs nothing before {@linkcode Firewall.start}.
+   * Makes a firewall; it runs nothing before {@linkcode Firewall.start}.
    *
    * @param options The firewall, the log, the interval of looks.
    * @throws {TypeError} If two backends serve the same family.
@@ -110,9 +103,9 @@ export class Firewall {
    * Makes the firewall equal to the given list, and keeps it so from now on.
    *
    * @param entries All that is to be blocked.
-   * @returns When the first attempt of each family has ended: the failures, at most one for a family,
-   * logged already. The firewall does not give up because of one; whether the program does is the
-   * caller's decision (see {@linkcode isLasting}).
+   * @returns When the first attempt of each family has ended: the failures, at most one for a
+   * family, logged already. The firewall does not give up because of one; whether the program does
+   * is the caller's decision (see {@linkcode isLasting}).
    */
   async start(entries: Iterable<Entry>): Promise<Failure[]> {
     const lists = this.#split(entries);
@@ -144,10 +137,12 @@ export class Firewall {
   }
 
   /**
-   * Sets what must pass although a network that holds it is blocked. In the kernel there are only those that such a network
-   * holds, and they are there before it is. What is to be blocked by itself is no exception.
+   * Sets what must pass although a network that holds it is blocked. In the kernel there are only
+   * those that such a network holds, and they are there before it is. What is to be blocked by
+   * itself is no exception.
    *
-   * @param targets All of them, instead of those of before; of each family the first {@linkcode EXCEPTIONS_MAX} count.
+   * @param targets All of them, instead of those of before; of each family the first
+   * {@linkcode EXCEPTIONS_MAX} count.
    */
   setExceptions(targets: readonly string[]): void {
     const lists = new Map<Family, string[]>([...this.#reconcilers.keys()].map((f) => [f, []]));
@@ -158,8 +153,8 @@ export class Firewall {
     for (const [family, some] of lists) {
       if (some.length > EXCEPTIONS_MAX) {
         this.#log.error(
-          `IPv${family}: of ${some.length} addresses that must pass only the first ${EXCEPTIONS_MAX} are let through ` +
-            "blocked networks; join them to networks",
+          `IPv${family}: of ${some.length} addresses that must pass only the first ` +
+            `${EXCEPTIONS_MAX} are let through blocked networks; join them to networks`,
         );
       }
       this.#reconcilers.get(family)?.setExceptions(some.slice(0, EXCEPTIONS_MAX));
@@ -189,8 +184,8 @@ export class Firewall {
   /**
    * Waits until all that was ordered is in the kernel.
    *
-   * @returns When nothing waits any more but what cannot be done at present: changes that the firewall
-   * refused, and those of a family whose firewall is not usable (no chain, no program).
+   * @returns When nothing waits any more but what cannot be done at present: changes that the
+   * firewall rejected, and those of a family whose firewall is not usable (no chain, no program).
    */
   async idle(): Promise<void> {
     await Promise.all([...this.#reconcilers.values()].map((reconciler) => reconciler.idle()));
@@ -199,13 +194,13 @@ export class Firewall {
   /** The present state. */
   status(): FirewallStatus {
     const families = [...this.#reconcilers.values()].map((reconciler) => reconciler.status());
-    const sum = (key: "desired" | "applied" | "queued" | "held" | "commands" | "failures") =>
+    const sum = (key: "desired" | "applied" | "queued" | "rejected" | "commands" | "failures") =>
       families.reduce((total, family) => total + family[key], 0);
     return {
       desired: sum("desired"),
       applied: sum("applied"),
       queued: sum("queued"),
-      held: sum("held"),
+      rejected: sum("rejected"),
       commands: sum("commands"),
       failures: sum("failures"),
       lastFailure: families.find((family) => family.lastFailure !== undefined)?.lastFailure,
@@ -218,7 +213,8 @@ export class Firewall {
    * Ends the work: what is ordered is still done, as far as there is time. The rules stay.
    *
    * @param graceMs How long that may take; then the command that runs is killed.
-   * @returns When no command runs any more: how many changes were not made. The next start makes them.
+   * @returns When no command runs any more: how many changes were not made. The next start makes
+   * them.
    */
   async stop(graceMs = 500): Promise<number> {
     this.#stopped = true;
@@ -263,15 +259,9 @@ export class Firewall {
     if (rules < MANY_RULES) return;
     this.#recommended = true;
     this.#log.info(
-      `${
-        // Not toLocaleString(): its first call loads the data of all languages, 30 ms in the middle of a burst.
-        String(rules).replace(
-          /\B(?=(?:\d{3})+$)/g,
-          ",",
-        )} hosts are blocked by a rule each, and every packet is compared ` +
-        "with all of them: with 10,000 rules that costs 82 microseconds a packet, with an ipset of " +
-        'any size 4.4 (measured). Set "backend = ipset" in the configuration (it needs the program ' +
-        "ipset)",
+      `${formatCount(rules)} hosts are blocked by a rule each, and every packet is compared with ` +
+        'all of them; an ipset is one look, whatever its size. Set "backend = ipset" in the ' +
+        "configuration (it needs the program ipset)",
     );
   }
 }

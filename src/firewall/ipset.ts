@@ -9,26 +9,18 @@ import type { Family } from "../address/address.ts";
 import {
   type Backend,
   type Entry,
-  type Failure,
   isSafeTarget,
   type Listing,
   type ListOutcome,
   type Outcome,
-} from "./backend.ts";
-import {
-  Chain,
-  eachLine,
-  failureOf,
-  type IptablesOptions,
-  readTarget,
-  REJECT,
-  setName,
   unsafeOutcome,
-} from "./iptables.ts";
+} from "./backend.ts";
+import { Chain, type ChainOptions, eachLine, EVERYTHING, readTarget, REJECT } from "./chain.ts";
 import { COMMAND_TIMEOUT_MS, type CommandResult, type Input } from "./command.ts";
+import type { Failure } from "./failure.ts";
 
 /** Most targets of a set. */
-export const SET_MAX_TARGETS = 1_000_000;
+const SET_MAX_TARGETS = 1_000_000;
 
 /** Longest timeout that the kernel takes, in seconds (ipset(8)): 24.8 days. */
 export const KERNEL_TIMEOUT_MAX_SECONDS = 2_147_483;
@@ -39,7 +31,9 @@ export const KERNEL_TIMEOUT_MAX_SECONDS = 2_147_483;
  */
 export const KERNEL_GRACE_SECONDS = 5;
 
-/** So many lines are written at a time: as many as the pipe to the program takes at once (64 KiB). */
+/**
+ * So many lines are written at a time: as many as the pipe to the program takes at once (64 KiB).
+ */
 const LINES_PER_PIECE = 2_000;
 
 /** Most entries handed over at a time; 20,000 take about 0.1 s. */
@@ -49,8 +43,8 @@ const BATCH_MAX = 20_000;
 const TIMEOUT_PER_TARGET_MS = 0.05;
 
 /**
- * Sizes of the hash table of a new set: at least and at most. The kernel doubles it as the set grows, which makes the filling
- * of a small one by a quarter slower. A bucket takes 8 bytes.
+ * Sizes of the hash table of a new set: at least and at most. The kernel doubles it as the set
+ * grows, which makes the filling of a small one by a quarter slower. A bucket takes 8 bytes.
  */
 const HASH_SIZE_MIN = 4_096;
 const HASH_SIZE_MAX = 1_048_576;
@@ -59,14 +53,13 @@ const HASH_SIZE_MAX = 1_048_576;
 const FAMILY: Readonly<Record<Family, string>> = { 4: "inet", 6: "inet6" };
 
 /** A set of networks cannot hold all addresses at once: they are two halves in the kernel. */
-const EVERYTHING: Readonly<Record<Family, string>> = { 4: "0.0.0.0/0", 6: "::/0" };
 const HALVES: Readonly<Record<Family, readonly [string, string]>> = {
   4: ["0.0.0.0/1", "128.0.0.0/1"],
   6: ["::/1", "8000::/1"],
 };
 
 /** What an ipset backend is made of. */
-export interface IpsetOptions extends IptablesOptions {
+export interface IpsetOptions extends ChainOptions {
   /** The wall clock, milliseconds since 1970. @default {Date.now} */
   readonly now?: () => number;
 }
@@ -110,7 +103,7 @@ export class IpsetBackend implements Backend {
   constructor(options: IpsetOptions) {
     this.family = options.family;
     this.#chain = new Chain(options);
-    this.#set = setName(options.chain, options.family);
+    this.#set = this.#chain.set;
     this.#now = options.now ?? Date.now;
   }
 
@@ -154,7 +147,9 @@ export class IpsetBackend implements Backend {
     );
   }
 
-  /** Changes the exceptions, which are entries that do not match; see {@linkcode Backend.except}. */
+  /**
+   * Changes the exceptions, which are entries that do not match; see {@linkcode Backend.except}.
+   */
   async except(add: readonly string[], remove: readonly string[]): Promise<Outcome> {
     const unsafe = [...add, ...remove].find((target) => !isSafeTarget(target, this.family));
     if (unsafe !== undefined) return unsafeOutcome(unsafe, this.family);
@@ -203,14 +198,14 @@ export class IpsetBackend implements Backend {
     return { state: "listed", listing };
   }
 
-  /** Kills a command that runs; see {@linkcode Backend.fin}. */
-  fin(): void {
-    this.#chain.fin();
+  /** Kills a command that runs; see {@linkcode Backend.close}. */
+  close(): void {
+    this.#chain.close();
   }
 
   /**
-   * Fills a new set and puts it in the place of the old one, without a moment in between. Nothing is put there when a target is
-   * unsafe.
+   * Fills a new set and puts it in the place of the old one, without a moment in between. Nothing
+   * is put there when a target is unsafe.
    */
   async #fill(
     entries: readonly Entry[],
@@ -422,7 +417,7 @@ export class IpsetBackend implements Backend {
   }
 
   #failure(result: CommandResult): Failure {
-    const failure = failureOf(result, "ipset", this.family, this.#chain.name);
+    const failure = this.#chain.failure(result, "ipset");
     if (!/already exists|type does not match/.test(failure.message)) return failure;
     return {
       ...failure,

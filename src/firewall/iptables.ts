@@ -5,32 +5,19 @@
  * @module
  */
 
-import { setImmediate } from "node:timers/promises";
-import { type Family, parseTarget } from "../address/address.ts";
+import type { Family } from "../address/address.ts";
 import {
   type Backend,
   type Entry,
-  type Failure,
-  type FailureKind,
   isSafeTarget,
   type Listing,
   type ListOutcome,
   type Outcome,
+  unsafeOutcome,
 } from "./backend.ts";
-import {
-  COMMAND_TIMEOUT_MS,
-  type CommandResult,
-  type Program,
-  run,
-  type Runner,
-  type RunOptions,
-} from "./command.ts";
-
-/**
- * How long iptables may wait for the lock that another iptables holds, in seconds: less than
- * {@linkcode COMMAND_TIMEOUT_MS}, so that it says so itself before it is killed.
- */
-export const LOCK_WAIT_SECONDS = 4;
+import { Chain, type ChainOptions, eachLine, EVERYTHING, readTarget, REJECT } from "./chain.ts";
+import { COMMAND_TIMEOUT_MS, type CommandResult, IPTABLES } from "./command.ts";
+import { firstLine } from "./failure.ts";
 
 /**
  * Most bytes of one list of addresses. Linux takes at most 131,072 for one argument with its
@@ -47,52 +34,28 @@ const BATCH_MAX = ADDRESSES_MAX_BYTES / 8;
 
 /**
  * How many rules may be compared by one command that deletes, so that it ends in about 0.5 s.
- * `iptables -D` of nf_tables looks for each rule in the chain from its beginning, up to 1 µs for each
- * rule that is there: 40 of 50,000 take 0.4 s (the first ones) to 2.2 s (the last). The legacy one
- * needs a hundredth of that.
+ * `iptables -D` of nf_tables looks for each rule in the chain from its beginning, up to 1 µs for
+ * each rule that is there: 40 of 50,000 take 0.4 s (the first ones) to 2.2 s (the last). The legacy
+ * one needs a hundredth of that.
  */
 const COMPARISONS_PER_COMMAND = 500_000;
 
 /**
- * When all deletions together need more comparisons (1.5 s), it is quicker to empty the chain and to
- * add the rest again: 20 µs for each rule.
+ * When all deletions together need more comparisons (1.5 s), it is quicker to empty the chain and
+ * to add the rest again: 20 µs for each rule.
  */
 const COMPARISONS_WORTH_REPLACING = 1_500_000;
 
 /** What iptables may take longer for each rule of the chain, in milliseconds; measured: 0.01. */
 const TIMEOUT_PER_RULE_MS = 0.1;
 
-/** How many lines of a listing are read in one turn of the event loop; takes about 0.3 ms. */
-export const LINES_PER_TURN = 1_000;
-
-/** The program for a family. */
-export const IPTABLES: Readonly<Record<Family, Program>> = { 4: "iptables", 6: "ip6tables" };
-
-/** The end of a rule, for each family. */
-export const REJECT: Readonly<Record<Family, readonly string[]>> = {
-  4: ["-j", "REJECT", "--reject-with", "icmp-port-unreachable"],
-  6: ["-j", "REJECT", "--reject-with", "icmp6-port-unreachable"],
-};
-
 /** The end of the rule of an exception; such rules stand before all others. */
 const RETURN = ["-j", "RETURN"] as const;
 
-/** All addresses of a family; iptables lists a rule for them without `-s`. */
-const EVERYTHING: Readonly<Record<Family, string>> = { 4: "0.0.0.0/0", 6: "::/0" };
-
-/** The prefix that iptables writes after one address. */
-const FULL_PREFIX: Readonly<Record<Family, string>> = { 4: "/32", 6: "/128" };
-
 /** What an iptables backend is made of. */
-export interface IptablesOptions {
-  /** Which addresses. */
-  readonly family: Family;
-  /** The chain; it must exist. */
-  readonly chain: string;
+export interface IptablesOptions extends ChainOptions {
   /** Most entries of one command; as many as Linux allows by default. */
   readonly batchMax?: number;
-  /** Runs the commands. @default {run} */
-  readonly run?: Runner;
 }
 
 /**
@@ -156,7 +119,7 @@ export class IptablesBackend implements Backend {
     if (this.#leftover) {
       this.#leftover = false;
       // Nothing looks at the set any more. If it stays, it does no harm.
-      await this.#chain.runOther("ipset", ["destroy", setName(this.#chain.name, this.family)]);
+      await this.#chain.runOther("ipset", ["destroy", this.#chain.set]);
     }
     return outcome;
   }
@@ -244,19 +207,19 @@ export class IptablesBackend implements Backend {
     this.#rules = listing.strangers.length;
     for (const times of listing.targets.values()) this.#rules += times;
     this.#isEmpty = this.#rules === 0 && (listing.exceptions?.size ?? 0) === 0;
-    const set = setName(this.#chain.name, this.family);
-    this.#leftover = listing.strangers.some((rule) => rule.includes(`--match-set ${set} `));
+    const look = `--match-set ${this.#chain.set} `;
+    this.#leftover = listing.strangers.some((rule) => rule.includes(look));
     return { state: "listed", listing };
   }
 
-  /** Kills a command that runs; see {@linkcode Backend.fin}. */
-  fin(): void {
-    this.#chain.fin();
+  /** Kills a command that runs; see {@linkcode Backend.close}. */
+  close(): void {
+    this.#chain.close();
   }
 
   /**
-   * "No chain/target/match by that name" may mean the chain, the target REJECT, or (legacy `-D`) the
-   * rule; only a listing tells for certain whether the chain is there.
+   * "No chain/target/match by that name" may mean the chain, the target REJECT, or (legacy `-D`)
+   * the rule; only a listing tells for certain whether the chain is there.
    */
   #changeFailed(result: CommandResult): Outcome {
     const failure = this.#chain.failure(result);
@@ -272,85 +235,6 @@ export class IptablesBackend implements Backend {
   #timeoutMs(): number {
     return COMMAND_TIMEOUT_MS + this.#rules * TIMEOUT_PER_RULE_MS;
   }
-}
-
-/** One chain of one family: runs iptables on it and tells its failures. */
-export class Chain {
-  /** The name. */
-  readonly name: string;
-  readonly #family: Family;
-  readonly #run: Runner;
-  readonly #ending = new AbortController();
-
-  /**
-   * Makes it; nothing runs yet.
-   *
-   * @param options The family, the chain.
-   */
-  constructor(options: IptablesOptions) {
-    this.name = options.chain;
-    this.#family = options.family;
-    this.#run = options.run ?? run;
-  }
-
-  /**
-   * Runs iptables on the chain.
-   *
-   * @param args The command (`-A`, `-F`...), and what comes after the chain's name.
-   * @param options See {@linkcode run}.
-   */
-  run(args: readonly [string, ...string[]], options: RunOptions = {}): Promise<CommandResult> {
-    const [command, ...rest] = args;
-    const all = ["-w", String(LOCK_WAIT_SECONDS), command, this.name, ...rest];
-    return this.runOther(IPTABLES[this.#family], all, options);
-  }
-
-  /**
-   * Runs any firewall program, which ends when {@linkcode Chain.fin} is called.
-   *
-   * @param program The program.
-   * @param args All of its arguments.
-   * @param options See {@linkcode run}.
-   */
-  runOther(
-    program: Program,
-    args: readonly string[],
-    options: RunOptions = {},
-  ): Promise<CommandResult> {
-    return this.#run(program, args, { ...options, signal: this.#ending.signal });
-  }
-
-  /** The failure that a result of iptables stands for. */
-  failure(result: CommandResult): Failure {
-    return failureOf(result, IPTABLES[this.#family], this.#family, this.name);
-  }
-
-  /** The same as an outcome. */
-  failed(result: CommandResult): Outcome {
-    return { ok: false, failure: this.failure(result) };
-  }
-
-  /** Kills the command that runs, and starts no other. */
-  fin(): void {
-    this.#ending.abort();
-  }
-}
-
-/**
- * The name of the set of a chain.
- *
- * @param chain The chain.
- * @param family Which addresses.
- */
-export function setName(chain: string, family: Family): string {
-  return `${chain}${family}`;
-}
-
-/** The outcome for a target that must not reach a command. */
-export function unsafeOutcome(target: string, family: Family): Outcome {
-  const message = `IPv${family}: ${JSON.stringify(target.slice(0, 60))} is no address or network ` +
-    "and was not handed to the firewall";
-  return { ok: false, failure: { family, kind: "refused", message, advice: "" } };
 }
 
 /** Targets in one argument. */
@@ -398,7 +282,8 @@ async function parseRules(
     let target: string | undefined;
     if (line.startsWith(source) && line.endsWith(pass)) {
       const excepted = readTarget(line.slice(source.length, -pass.length), family);
-      // Behind another rule it would be of no use, and a second one stays when the first is removed.
+      // Behind another rule it would be of no use, and a second one stays when the first is
+      // removed.
       const isFirst = targets.size === 0 && strangers.length === 0;
       if (excepted !== undefined && isFirst && !exceptions.has(excepted)) {
         exceptions.add(excepted);
@@ -416,167 +301,7 @@ async function parseRules(
   return { targets, exceptions, strangers, whole: true, mark };
 }
 
-/**
- * Visits the lines of a listing but the empty ones; other work gets its turn in between.
- *
- * @param bytes What a program wrote.
- * @param visit Called for each line.
- */
-export async function eachLine(bytes: Uint8Array, visit: (line: string) => void): Promise<void> {
-  const text = decode(bytes);
-  let read = 0;
-  for (let start = 0; start < text.length;) {
-    let end = text.indexOf("\n", start);
-    if (end < 0) end = text.length;
-    if (end > start) visit(text.slice(start, end));
-    start = end + 1;
-    if (++read % LINES_PER_TURN === 0) await setImmediate();
-  }
-}
-
-/**
- * Makes a target of what a firewall program lists.
- *
- * @param text An address or network, as iptables or ipset writes it.
- * @param family Which addresses the list is of.
- * @returns The canonical target; `undefined` if it is none (a mask with holes, for example).
- */
-export function readTarget(text: string, family: Family): string | undefined {
-  const full = FULL_PREFIX[family];
-  const target = text.endsWith(full) ? text.slice(0, -full.length) : text;
-  // The C library writes addresses as Ampere does, but for the ends in dots (::192.0.2.1).
-  if (isSafeTarget(target, family)) return target;
-  const canonical = parseTarget(target);
-  return canonical !== undefined && isSafeTarget(canonical, family) ? canonical : undefined;
-}
-
-function decode(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes);
-}
-
 async function digest(bytes: Uint8Array): Promise<string> {
   const hash = await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>);
   return new Uint8Array(hash).toHex();
-}
-
-/** What the programs say, and what it means; the first that is found counts. */
-const MEANINGS: readonly (readonly [RegExp, FailureKind])[] = [
-  [/holding the xtables lock|Resource temporarily unavailable|resource busy/i, "busy"],
-  [/can't open lock file/, "no-rights"],
-  [/Permission denied|Operation not permitted|must be root/i, "no-rights"],
-  [/missing kernel module|do you need to insmod|modprobe|Table does not exist/i, "no-module"],
-  [/Cannot open session to kernel|Kernel.*protocol version|ip_set.*not found/i, "no-module"],
-  // The second is what iptables 1.8.9 (nf_tables) says when `-S` is asked for a missing chain.
-  [/No chain\/target\/match by that name|chain `.*' in table `.*' is incompatible/i, "no-chain"],
-  [/Set .* doesn't exist|set with the given name does not exist/i, "no-set"],
-  [/is full, cannot add/i, "full"],
-];
-
-/**
- * Makes a failure of the result of a command.
- *
- * @param result The result, which is not `ok`.
- * @param program What was run.
- * @param family For which addresses.
- * @param chain The chain that was meant.
- * @returns The failure with words for people.
- */
-export function failureOf(
-  result: CommandResult,
-  program: Program,
-  family: Family,
-  chain: string,
-): Failure {
-  const kind = kindOf(result);
-  return {
-    family,
-    kind,
-    message: `IPv${family}: ${describe(kind, program, family, chain, result)}`,
-    advice: adviceFor(kind, program, family, chain, result),
-  };
-}
-
-function kindOf(result: CommandResult): FailureKind {
-  if (result.aborted) return "aborted";
-  if (result.missing) return "missing-program";
-  if (result.denied) return "denied";
-  if (result.timedOut) return "timed-out";
-  for (const [pattern, kind] of MEANINGS) if (pattern.test(result.stderr)) return kind;
-  return "refused";
-}
-
-/** What happened, with the program's own words where they may help. */
-function describe(
-  kind: FailureKind,
-  program: Program,
-  family: Family,
-  chain: string,
-  result: CommandResult,
-): string {
-  const said = firstLine(result.stderr);
-  switch (kind) {
-    case "missing-program":
-      return `${program} is not installed: ${said}`;
-    case "denied":
-      return `Ampere may not run ${program}: ${said}`;
-    case "no-rights":
-      return `${program} may not change the firewall: ${said}`;
-    case "no-chain":
-      return `there is no chain "${chain}" (${program}: ${said})`;
-    case "no-set":
-      return `there is no set "${setName(chain, family)}" (${program}: ${said})`;
-    case "no-module":
-      return `the kernel lacks a module for ${program}: ${said}`;
-    case "busy":
-      return `another program holds the lock of the firewall (${program}: ${said})`;
-    case "timed-out":
-      return `${program} did not end in time and was killed`;
-    case "aborted":
-      return `${program} was ended because Ampere ends`;
-    case "full":
-      return `the set "${setName(chain, family)}" is full (${program}: ${said})`;
-    case "refused":
-      return result.incomplete
-        ? `the output of ${program} was not read to its end`
-        : `${program} failed with code ${result.code ?? "(none)"}: ${said}`;
-  }
-}
-
-/** The command or the step that mends a failure. */
-function adviceFor(
-  kind: FailureKind,
-  program: Program,
-  family: Family,
-  chain: string,
-  result: CommandResult,
-): string {
-  const iptables = IPTABLES[family];
-  switch (kind) {
-    case "missing-program":
-      return program === "ipset"
-        ? 'install it (apt-get install ipset) and restart Ampere, or set "backend = iptables"'
-        : "install it (apt-get install iptables) and restart Ampere";
-    case "denied":
-      return `if ${program} was installed while Ampere was running, restart Ampere; otherwise ` +
-        "compile it with --allow-run=iptables,ip6tables,ipset";
-    case "no-rights":
-      return result.stderr.includes("lock file")
-        ? "make that file writable for Ampere (in a systemd unit: ReadWritePaths=/run)"
-        : "run Ampere as root, or with the capabilities CAP_NET_ADMIN and CAP_NET_RAW";
-    case "no-chain":
-      return `${iptables} -N ${chain} && ${iptables} -I INPUT -j ${chain}`;
-    case "no-module":
-      return program === "ipset"
-        ? 'modprobe ip_set_hash_net, or set "backend = iptables"'
-        : `modprobe ${family === 4 ? "ip_tables" : "ip6_tables"}`;
-    case "full":
-      return "end some blocks (ampere -d), or block networks instead of single addresses";
-    default:
-      return "";
-  }
-}
-
-function firstLine(text: string): string {
-  return text.split("\n").find((line) => line.trim() !== "" && !line.startsWith("#"))?.trim() ??
-    "it gave no reason";
 }

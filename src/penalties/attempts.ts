@@ -1,5 +1,6 @@
 /**
- * The attempts of the hosts: what one session has brought, and whether it still waits for an answer.
+ * The attempts of the hosts: what one session has brought, and whether it still waits for an
+ * answer.
  *
  * @module
  */
@@ -10,50 +11,62 @@ import { RecordList } from "./record_list.ts";
 import { Records } from "./records.ts";
 
 /**
- * Most attempts of a host that are remembered; the oldest is charged when there are more. A call centre of 200 phones
- * behind one address sends 200 requests before the first answer when its power comes back.
+ * Most attempts of a host that are remembered; the oldest is charged when there are more. A call
+ * centre of 200 phones behind one address sends 200 requests before the first answer when its power
+ * comes back.
  */
 export const ATTEMPTS_MAX = 256;
 
-/** Most attempts of all hosts that wait for an answer; the oldest is charged when there are more. */
+/**
+ * Most attempts of all hosts that wait for an answer; the oldest is charged when there are more.
+ */
 export const WAITING_MAX = 262_144;
 
 /** Points of one failed attempt. */
 export const ATTEMPT_POINTS = 5;
 
-/** Points of an unanswered challenge when the one before it was left unanswered too (points % 5 = 4, as in the original). */
+/**
+ * Points of an unanswered challenge when the one before it was left unanswered too (points % 5 = 4,
+ * as in the original).
+ */
 export const REPEATED_CHALLENGE_POINTS = 10;
 
 /**
- * How long a request may be repeated, in milliseconds: 64 × T1 (RFC 3261, section 17.1.2.2, Timer F), after which the
- * client gives up. A request of the same session after that is a new attempt.
+ * How long a request may be repeated, in milliseconds: 64 × T1 (RFC 3261, section 17.1.2.2, Timer
+ * F), after which the client gives up. A request of the same session after that is a new attempt.
  */
-export const ATTEMPT_LIFE_MS = 32_000;
+const ATTEMPT_LIFE_MS = 32_000;
 
 /**
- * Events of one attempt that cost nothing beside what the attempt itself costs: retransmissions of its requests within
- * 64 × T1, after 0.5, 1, 2, 4, 4 … s (RFC 3261, section 17.1.2.2, Timer E), and what a refused request raises besides.
- * Whoever chooses everything that Asterisk prints of them is charged at least once in 11 events.
+ * Events of one attempt that cost nothing beside what the attempt itself costs: retransmissions of
+ * its requests within 64 × T1, after 0.5, 1, 2, 4, 4 … s (RFC 3261, section 17.1.2.2, Timer E), and
+ * what a refused request raises besides. Whoever chooses everything that Asterisk prints of them is
+ * charged at least once in 11 events.
  */
 export const RETRANSMISSIONS_MAX = 10;
 
 /**
- * Retransmissions come at T1 (0.5 s) and later (RFC 3261, section 17.1.2.1): of the same wrong answers within this time,
- * in milliseconds, one costs nothing (a network may double a packet), a further one is a guess.
+ * Retransmissions come at T1 (0.5 s) and later (RFC 3261, section 17.1.2.1): of the same wrong
+ * answers within this time, in milliseconds, one costs nothing (a network may double a packet), a
+ * further one is a guess.
  */
-export const RETRANSMISSION_MS_MIN = 400;
+const RETRANSMISSION_MS_MIN = 400;
 
 /** Wrong answers of one session that are remembered to know a retransmission. */
 const ANSWERS_MAX = 64;
 
 /**
- * Different answers to one challenge that a host in good standing may give at the cost of one attempt: baresip 1.0 answers
- * fifteen times within some milliseconds and then rests. With a further one all of them are charged.
+ * Different answers to one challenge that a host in good standing may give at the cost of one
+ * attempt: baresip 1.0 answers fifteen times within some milliseconds and then rests. With a
+ * further one all of them are charged.
  */
-export const BURST_ANSWERS_MAX = 15;
+const BURST_ANSWERS_MAX = 15;
 
-/** Such a burst is taken for one attempt once in this time, in milliseconds: after it that phone rests for 30 s and more. */
-export const BURST_MS = 30_000;
+/**
+ * Such a burst is taken for one attempt once in this time, in milliseconds: after it that phone
+ * rests for 30 s and more.
+ */
+const BURST_MS = 30_000;
 
 // The times and numbers of an attempt's record.
 /** Clock value of its first event. */
@@ -63,7 +76,7 @@ const OLDER = 0;
 const NEWER = 1;
 /** Neighbours among the attempts of its host. */
 const BEFORE = 2;
-export const AFTER = 3;
+const AFTER = 3;
 export const HOST = 4;
 const SESSION = 5;
 export const CHALLENGE = 6;
@@ -76,7 +89,9 @@ export const REFUSED = 9;
 export const SUCCEEDED = 10;
 /** Events of it that cost nothing. */
 const FREE = 11;
-/** How many different wrong answers it has brought, and the first of them; the others are in a map. */
+/**
+ * How many different wrong answers it has brought, and the first of them; the others are in a map.
+ */
 export const ANSWERED = 12;
 const FIRST_ANSWER = 13;
 /** Service and transport. */
@@ -84,14 +99,14 @@ const ORIGIN = 14;
 /** Answers of a burst that were not charged. */
 export const BURST = 15;
 /**
- * Attempts that do not wait any more may need more room: up to {@linkcode ATTEMPTS_MAX} of each host. Sixteen numbers are
- * a line of the processor's cache.
+ * Attempts that do not wait any more may need more room: up to {@linkcode ATTEMPTS_MAX} of each
+ * host. Sixteen numbers are a line of the processor's cache.
  */
 const ATTEMPT_RECORDS = { times: 1, numbers: 16, room: WAITING_MAX };
 const TRANSPORTS: readonly Transport[] = ["", "UDP", "TCP", "TLS", "WS", "WSS"];
 
 /** Where an attempt came from. */
-export interface Origin {
+interface Origin {
   readonly service: Service;
   readonly transport: Transport;
   /** As the stranger wrote it: escape it before printing. */
@@ -99,8 +114,8 @@ export interface Origin {
 }
 
 /**
- * The attempts of all hosts, each as a record of numbers: in the order of their beginning for each host, and in one list of
- * those that wait for an answer.
+ * The attempts of all hosts, each as a record of numbers: in the order of their beginning for each
+ * host, and in one list of those that wait for an answer.
  *
  * @example
  * ```ts
@@ -212,7 +227,10 @@ export class Attempts {
     return oldest;
   }
 
-  /** Nobody asks for this attempt any more. What it says stays readable until the next one is opened. */
+  /**
+   * Nobody asks for this attempt any more. What it says stays readable until the next one is
+   * opened.
+   */
   release(attempt: number): void {
     this.stopWaiting(attempt);
     const hosts = this.#hosts;
@@ -233,6 +251,15 @@ export class Attempts {
   /** Forgets all attempts of a host, which leaves the table. */
   releaseAll(host: number): void {
     for (let first; (first = this.#hosts.get(host, FIRST_ATTEMPT)) !== NONE;) this.release(first);
+  }
+
+  /** No attempt of a host waits any more, and none has cost anything as an unanswered challenge. */
+  settleAll(host: number): void {
+    for (let at = this.#hosts.get(host, FIRST_ATTEMPT); at !== NONE;) {
+      this.stopWaiting(at);
+      this.records.set(at, CHARGED, 0);
+      at = this.records.get(at, AFTER);
+    }
   }
 
   /** What is known of the failures of a host beside its attempts goes with it. */
@@ -258,7 +285,10 @@ export class Attempts {
     this.#waitingInOrder.remove(attempt);
   }
 
-  /** What the first wrong answer or refusal of an attempt adds to what it has cost: 5 in all, at least 1 after a challenge. */
+  /**
+   * What the first wrong answer or refusal of an attempt adds to what it has cost: 5 in all, at
+   * least 1 after a challenge.
+   */
   remainder(attempt: number): number {
     const charged = this.records.get(attempt, CHARGED);
     return charged === REPEATED_CHALLENGE_POINTS ? 1 : Math.max(0, ATTEMPT_POINTS - charged);
@@ -272,8 +302,9 @@ export class Attempts {
   }
 
   /**
-   * Whether a wrong answer is the retransmission of one that was charged. What Asterisk prints of two answers may look
-   * alike although they differ, and a client has a say in that: so only what can be a retransmission is taken for one.
+   * Whether a wrong answer is the retransmission of one that was charged. What Asterisk prints of
+   * two answers may look alike although they differ, and a client has a say in that: so only what
+   * can be a retransmission is taken for one.
    */
   isRetransmission(attempt: number, event: SecurityEvent, now: number): boolean {
     if (!event.hasAnswer || !this.#hasAnswer(attempt, event.answer)) return false;
@@ -286,7 +317,10 @@ export class Attempts {
     return true;
   }
 
-  /** Whether a further wrong answer of a host in good standing is part of a burst that counts as one attempt. */
+  /**
+   * Whether a further wrong answer of a host in good standing is part of a burst that counts as one
+   * attempt.
+   */
   isInBurst(host: number, attempt: number, event: SecurityEvent, now: number): boolean {
     if (!event.hasAnswer) return false;
     const burst = this.records.get(attempt, BURST);

@@ -11,31 +11,36 @@ const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 
 /**
- * A host in good standing is blocked for this long the first time, and twice as long each further time until somebody
- * logs in from it, in milliseconds. An office behind one address is out with whoever guessed there: a phone repeats its
- * request over UDP for 32 s (RFC 3261, section 17.1.2.2, Timer F), and so does not even notice.
+ * A host in good standing is blocked for this long the first time, and twice as long each further
+ * time until somebody logs in from it, in milliseconds. An office behind one address is out with
+ * whoever guessed there: a phone repeats its request over UDP for 32 s (RFC 3261, section 17.1.2.2,
+ * Timer F), and so does not even notice.
  */
-export const STANDING_BAN_MS = 30_000;
+const STANDING_BAN_MS = 30_000;
 
 /** The longest block of a host in good standing, in milliseconds. */
 export const STANDING_BAN_MS_MAX = HOUR_MS;
 
-/** The same when its attempts may have been forged: anybody can send a packet over UDP in its name. */
+/**
+ * The same when its attempts may have been forged: anybody can send a packet over UDP in its name.
+ */
 export const STANDING_UNPROVEN_BAN_MS_MAX = 10 * MINUTE_MS;
 
-/** The longest block that rests on unanswered challenges, which test no password, in milliseconds. */
+/**
+ * The longest block that rests on unanswered challenges, which test no password, in milliseconds.
+ */
 export const UNANSWERED_BAN_MS_MAX = 10 * MINUTE_MS;
 
 /** The second block in a row for a single session is this many times as long as the first. */
-export const DOUBT_FACTOR = 10;
+const DOUBT_FACTOR = 10;
 
 /** So many blocks in a row for a single session are short. */
-export const DOUBTS_MAX = 2;
+const DOUBTS_MAX = 2;
 
 /**
- * The first block for attempts that may have been forged where blocks are for ever, in milliseconds. It doubles each time
- * that the host comes back: who guesses has three attempts in an hour, in two, in four; who was named by a forger is back
- * by themselves.
+ * The first block for attempts that may have been forged where blocks are for ever, in
+ * milliseconds. It doubles each time that the host comes back: who guesses has three attempts in an
+ * hour, in two, in four; who was named by a forger is back by themselves.
  */
 export const UNPROVEN_BAN_MS = HOUR_MS;
 
@@ -43,10 +48,10 @@ export const UNPROVEN_BAN_MS = HOUR_MS;
 export const UNPROVEN_BAN_MS_MAX = 7 * DAY_MS;
 
 /** Longest ban that is computed, in milliseconds: ten years. More is written as for ever. */
-export const BAN_MS_MAX = 10 * 365 * DAY_MS;
+const BAN_MS_MAX = 10 * 365 * DAY_MS;
 
 /** The ban times of the configuration, in seconds. */
-export interface BanTimes {
+interface BanTimes {
   /** The first ban; 0: for ever. */
   readonly bantime: number;
   /** Each further ban is this many times as long. */
@@ -64,7 +69,8 @@ export type BanGrounds = Pick<Offence, "grounds" | "row" | "proven">;
  * How long a target is to be blocked. Nothing makes a block longer than the configuration says.
  *
  * @param times the configured ban times
- * @param before how often the target has been blocked before; all blocks that were {@linkcode isShort} count as one
+ * @param before how often the target has been blocked before; all blocks that were
+ *   {@linkcode isShort} count as one
  * @param offence what the offence rests on
  * @returns milliseconds, or `undefined` for ever
  *
@@ -105,8 +111,8 @@ export function banTime(
 }
 
 /**
- * Whether a block is short because nobody can know who was behind the address. It makes no later block longer: a stranger
- * could bring somebody else many of them.
+ * Whether a block is short because nobody can know who was behind the address. It makes no later
+ * block longer: a stranger could bring somebody else many of them.
  *
  * @param times the configured ban times
  * @param offence what it rests on

@@ -6,7 +6,10 @@
 
 import type { HostKey } from "./host_key.ts";
 
-/** Most addresses that are told apart until they are taken; the failures of further ones are not counted. */
+/**
+ * Most addresses that are told apart until they are taken; the failures of further ones are not
+ * counted.
+ */
 export const EXEMPT_HOSTS_MAX = 1_024;
 
 /** Counts failures by address. */

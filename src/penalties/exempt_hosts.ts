@@ -4,7 +4,8 @@
  * @module
  */
 
-import { type AddressSet, isLoopback } from "../address/address.ts";
+import type { AddressSet } from "../address/address_set.ts";
+import { isLoopback } from "../address/address.ts";
 import type { HostKey, HostNetworks } from "./host_key.ts";
 
 /** IPv6 hosts of which it is remembered whether they are exempt. */

@@ -1,12 +1,16 @@
 /**
- * On which accounts the hosts of the penalty table have failed, so that a login forgives what it has proven.
+ * On which accounts the hosts of the penalty table have failed, so that a login forgives what it
+ * has proven.
  *
  * @module
  */
 
 import type { SecurityEvent } from "../ami/event.ts";
 
-/** Accounts of one host that are told apart; what further ones cost is counted together, and no login is theirs. */
+/**
+ * Accounts of one host that are told apart; what further ones cost is counted together, and no
+ * login is theirs.
+ */
 export const ACCOUNTS_MAX = 64;
 
 /** Where the points of further accounts are counted. */
@@ -15,13 +19,18 @@ const FURTHER = "\0further";
 /** Hosts that there is room for at first. */
 const SMALL = 1_024;
 
-/** Under what all failures of chan_sip are counted: no login forgives them by their account. C texts hold no NUL. */
+/**
+ * Under what all failures of chan_sip are counted: no login forgives them by their account. C texts
+ * hold no NUL.
+ */
 const ANY_OF_CHAN_SIP = "\0SIP";
 
 /** In place of the points of a host that failed on several accounts. */
 const SEVERAL = -1;
 
-/** What a host has failed on one account; one of no points keeps its place, there are only so many. */
+/**
+ * What a host has failed on one account; one of no points keeps its place, there are only so many.
+ */
 interface Share {
   readonly account: string;
   points: number;
@@ -110,8 +119,8 @@ export class FailedAccounts {
   }
 
   /**
-   * Points were forgiven. Which of its failures these were is not known: they are taken for the proven ones, so that what
-   * a forger did never counts as proven.
+   * Points were forgiven. Which of its failures these were is not known: they are taken for the
+   * proven ones, so that what a forger did never counts as proven.
    */
   forgiveProven(host: number, points: number): void {
     this.#proven[host] = Math.max(0, this.provenOf(host) - points);

@@ -1,8 +1,9 @@
 /**
  * How much a login forgives of what was not its own.
  *
- * A login proves one account. What failed on others may have been the typing of a colleague, or a guesser behind the
- * same address, or the owner of that account: so it is forgiven too, but only so much a day.
+ * A login proves one account. What failed on others may have been the typing of a colleague, or a
+ * guesser behind the same address, or the owner of that account: so it is forgiven too, but only so
+ * much a day.
  *
  * @module
  */
@@ -13,7 +14,9 @@ import type { HostKey } from "./host_key.ts";
 /** Failed attempts on other accounts that a host's logins forgive within a day. */
 export const FORGIVEN_A_DAY = 30;
 
-/** Most hosts of which it is known how much was forgiven; the one that is known longest goes first. */
+/**
+ * Most hosts of which it is known how much was forgiven; the one that is known longest goes first.
+ */
 export const FORGIVEN_HOSTS_MAX = 65_536;
 
 const DAY_MS = 86_400_000;

@@ -15,7 +15,10 @@ export const STANDING_MAX = 65_536;
 /** The login of a host is written to the database at most so often, in milliseconds. */
 export const SAVE_LOGIN_MS = 3_600_000;
 
-/** A host that logs in again within this time keeps its place in the order of logins, in milliseconds. */
+/**
+ * A host that logs in again within this time keeps its place in the order of logins, in
+ * milliseconds.
+ */
 const LOGIN_ORDER_MS = 1_000;
 
 // The times of a record.
@@ -72,7 +75,9 @@ export class GoodStanding {
     return this.#logins.get(address) !== NONE;
   }
 
-  /** Whether the network under which an IPv6 address is counted contains a host that has logged in. */
+  /**
+   * Whether the network under which an IPv6 address is counted contains a host that has logged in.
+   */
   hasIn(network: string): boolean {
     return this.#inNetworks.size > 0 && this.#inNetworks.has(network);
   }
@@ -119,7 +124,8 @@ export class GoodStanding {
   }
 
   /**
-   * A host belongs here by what Asterisk says, though nobody has seen it log in: nothing is saved before it does.
+   * A host belongs here by what Asterisk says, though nobody has seen it log in: nothing is saved
+   * before it does.
    *
    * @returns whether it was not known yet
    */
@@ -130,7 +136,8 @@ export class GoodStanding {
   }
 
   /**
-   * The hosts whose last login is to be saved, with its clock value: each at most once in {@linkcode SAVE_LOGIN_MS}.
+   * The hosts whose last login is to be saved, with its clock value: each at most once in
+   * {@linkcode SAVE_LOGIN_MS}.
    *
    * @param most hosts; the others are given by the next calls
    */

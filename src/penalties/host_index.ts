@@ -12,7 +12,10 @@ const NONE = 0;
 /** Slots for IPv4 hosts of a quiet index: a power of two. */
 const SMALL_SLOTS = 2_048;
 
-/** At most so many of the slots are used: with more the search for a host that is not there grows long. */
+/**
+ * At most so many of the slots are used: with more the search for a host that is not there grows
+ * long.
+ */
 const LOAD_MAX = 0.625;
 
 // Seeds that nobody outside knows, so that nobody can choose addresses whose places are the same.
@@ -21,10 +24,11 @@ const [SEED = 0, FACTOR = 0] = crypto.getRandomValues(new Int32Array(2));
 /**
  * Records by host, as a `Map` would hold them.
  *
- * A flood of forged addresses adds and deletes some hundred thousand hosts a second. V8's `Map` keeps what was deleted in
- * its chains until it is built anew, and is built anew all the time; this one has the IPv4 hosts side by side in one piece
- * of memory (linear probing, deleted by shifting back: Knuth, The Art of Computer Programming, volume 3, section 6.4,
- * algorithm R). IPv6 hosts, whose keys are texts, are in a `Map`.
+ * A flood of forged addresses adds and deletes some hundred thousand hosts a second. V8's `Map`
+ * keeps what was deleted in its chains until it is built anew, and is built anew all the time; this
+ * one has the IPv4 hosts side by side in one piece of memory (linear probing, deleted by shifting
+ * back: Knuth, The Art of Computer Programming, volume 3, section 6.4, algorithm R). IPv6 hosts,
+ * whose keys are texts, are in a `Map`.
  *
  * @example
  * ```ts

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { AddressSet, ipv4In, networkOf } from "../address/address.ts";
+import { AddressSet } from "../address/address_set.ts";
+import { ipv4In, networkOf } from "../address/address.ts";
 import { ipv4Number, ipv4Text } from "../address/address.ts";
 
 /**
@@ -17,9 +18,9 @@ export type HostKey = number | string;
 const KNOWN_MAX = 16_384;
 
 /**
- * Prefixes in which each address is somebody else, whatever `ipv6_prefix` says: behind the first two
- * are IPv4 hosts (NAT64, RFC 6052 section 2.1 and RFC 8215), and a /64 of the third holds all users
- * of a Teredo server (RFC 4380, section 4).
+ * Prefixes in which each address is somebody else, whatever `ipv6_prefix` says: behind the first
+ * two are IPv4 hosts (NAT64, RFC 6052 section 2.1 and RFC 8215), and a /64 of the third holds all
+ * users of a Teredo server (RFC 4380, section 4).
  */
 const SINGLE_HOSTS = ["64:ff9b::/96", "64:ff9b:1::/48", "2001::/32"];
 

@@ -10,13 +10,16 @@ import type { Tally } from "./offence.ts";
 import { RecordList } from "./record_list.ts";
 import { Records } from "./records.ts";
 
-/** Most hosts with penalties. The least guilty go first, among equals the one not seen for longest. */
+/**
+ * Most hosts with penalties. The least guilty go first, among equals the one not seen for longest.
+ */
 export const HOSTS_MAX = 65_536;
 
 /** No host, or no attempt. */
 export const NONE = 0;
 
-// The times and numbers of a host's record. What is read of a host that is gone must not be the first number.
+// The times and numbers of a host's record. What is read of a host that is gone must not be the
+// first number.
 /** Clock value of its last event. */
 export const LAST_AT = 0;
 /** Clock value of the first attempt that was charged. */
@@ -42,7 +45,7 @@ export const SOFT = 10;
 /** The session in which it failed: of none, of one, or of several. */
 export const FAILED_SESSION = 11;
 /** Its tally, in the order of {@linkcode TALLY}. */
-export const TALLY_AT = 12;
+const TALLY_AT = 12;
 const HOST_RECORDS = { times: 2, numbers: TALLY_AT + 4, room: HOSTS_MAX + 1 };
 export const NO_TALLY: Readonly<Tally> = {
   wrongAnswers: 0,
@@ -91,7 +94,8 @@ export interface HostStatus {
 }
 
 /**
- * The hosts that have penalties or open attempts, each as a record of numbers, in the order of their guilt.
+ * The hosts that have penalties or open attempts, each as a record of numbers, in the order of
+ * their guilt.
  *
  * @example
  * ```ts
@@ -163,7 +167,8 @@ export class Hosts {
   /** Puts a host behind all others of its rank. */
   settle(host: number): void {
     const records = this.records;
-    // What an open attempt will cost counts already: a host that has just come is as guilty as those that came before it.
+    // What an open attempt will cost counts already: a host that has just come is as guilty as
+    // those that came before it.
     const points = records.get(host, POINTS) +
       (records.get(host, WAITING) > 0 ? CHALLENGE_POINTS : 0);
     let place = records.get(host, LIST);
@@ -174,7 +179,10 @@ export class Hosts {
     this.#ranks[place - 1]!.hosts.append(host);
   }
 
-  /** The least guilty host, or 0. There is a list for each number of points that a host ever had: a few dozen. */
+  /**
+   * The least guilty host, or 0. There is a list for each number of points that a host ever had: a
+   * few dozen.
+   */
   leastGuilty(): number {
     for (const { hosts } of this.#ascending) {
       if (hosts.oldest !== NONE) return hosts.oldest;

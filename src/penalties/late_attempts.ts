@@ -1,5 +1,6 @@
 /**
- * Attempts that still reach Asterisk while a block is on its way into the kernel, or were under way already.
+ * Attempts that still reach Asterisk while a block is on its way into the kernel, or were under way
+ * already.
  *
  * @module
  */

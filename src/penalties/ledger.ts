@@ -1,12 +1,12 @@
 /**
- * What the hosts have been charged, by which it is known when one has gone too far; and what is taken away again.
+ * What the hosts have been charged, by which it is known when one has gone too far; and what is
+ * taken away again.
  *
  * @module
  */
 
 import type { SecurityEvent } from "../ami/event.ts";
 import {
-  AFTER,
   ATTEMPT_POINTS,
   Attempts,
   ATTEMPTS_MAX,
@@ -26,7 +26,6 @@ import {
   CHALLENGE_POINTS,
   FAILED_SESSION,
   FIRST_AT,
-  FIRST_ATTEMPT,
   GONE,
   type Hosts,
   HOSTS_MAX,
@@ -44,26 +43,17 @@ import {
 import { LateAttempts } from "./late_attempts.ts";
 import { NetworkFailures } from "./network_failures.ts";
 import type { Grounds, Offence } from "./offence.ts";
-import { OffenceRows } from "./offence_rows.ts";
 import type { PenaltyPolicy } from "./policy.ts";
+import { ShortBlocks } from "./short_blocks.ts";
 import { ProxySigns } from "./proxy_signs.ts";
 
 /** A host in good standing has this many times the limit of a stranger. */
-export const STANDING_LIMIT_FACTOR = 10;
+const STANDING_LIMIT_FACTOR = 10;
 
 /**
- * The longest registration that Asterisk grants by default, in milliseconds (PJSIP, `maximum_expiration`; chan_sip grants
- * an hour). Within this time after a login the phones of a host may all be waiting to register again, so that no login can
- * tell that they are there: the row of its short blocks does not grow beyond {@linkcode RECENT_ROW_MAX}.
- */
-export const RECENT_LOGIN_MS = 7_200_000;
-
-/** So many blocks count in the row of a host from which somebody has logged in lately: the second is the longest. */
-export const RECENT_ROW_MAX = 1;
-
-/**
- * The points of all hosts, and everything that decides what they lead to: good standing, failed accounts, rows of short
- * blocks, networks. The penalty table says what an event costs; this says what follows.
+ * The points of all hosts, and everything that decides what they lead to: good standing, failed
+ * accounts, rows of short blocks, networks. The penalty table says what an event costs; this says
+ * what follows.
  */
 export class Ledger {
   readonly attempts: Attempts;
@@ -77,10 +67,7 @@ export class Ledger {
   #networks: HostNetworks;
   readonly #accountsFailed = new FailedAccounts();
   readonly #forgiveness = new Forgiveness(ATTEMPT_POINTS);
-  /** Blocks for a single session. */
-  readonly #doubts = new OffenceRows();
-  /** Blocks in good standing, and of shared networks. */
-  readonly #shortBlocks = new OffenceRows();
+  readonly #shortBlocks: ShortBlocks;
   readonly #networkFailures = new NetworkFailures();
   #offences: Offence[] = [];
   /** Until then unanswered challenges cost nothing: who belongs here is not known yet. */
@@ -103,6 +90,7 @@ export class Ledger {
     this.#networks = new HostNetworks(policy.ipv6Prefix, policy.nat64 ?? []);
     this.#networkFailures.setForget(policy.forgetMs);
     this.standing = new GoodStanding(this.#networks);
+    this.#shortBlocks = new ShortBlocks(this.standing);
     this.#exempt = new ExemptHosts(policy.exempt, this.#networks);
   }
 
@@ -123,19 +111,14 @@ export class Ledger {
     return offences;
   }
 
-  /**
-   * Changes the rules. Hosts that are exempt now lose their points.
-   *
-   * @param policy the new rules
-   */
+  /** Changes the rules. Hosts that are exempt now lose their points. */
   setPolicy(policy: PenaltyPolicy): void {
     const prefixChanged = policy.ipv6Prefix !== this.#policy.ipv6Prefix ||
       String(policy.nat64 ?? []) !== String(this.#policy.nat64 ?? []);
     this.#policy = policy;
     this.#networkFailures.setForget(policy.forgetMs);
     for (const [key, host] of [...this.#hosts.entries()]) {
-      const text = keyText(key);
-      if (policy.exempt.overlaps(text)) this.remove(host);
+      if (policy.exempt.overlaps(keyText(key))) this.remove(host);
     }
     if (prefixChanged) {
       this.#networks = new HostNetworks(policy.ipv6Prefix, policy.nat64 ?? []);
@@ -146,11 +129,7 @@ export class Ledger {
     this.recheckStanding();
   }
 
-  /**
-   * Nobody is known yet: until a clock value, challenges may stay unanswered at no cost.
-   *
-   * @param until The clock value, in milliseconds.
-   */
+  /** Nobody is known yet: until a clock value, challenges may stay unanswered at no cost. */
   learnUntil(until: number): void {
     this.#learnsUntil = until;
   }
@@ -162,11 +141,7 @@ export class Ledger {
 
   /** A login ends the rows of short blocks. */
   endRows(event: SecurityEvent): void {
-    this.#doubts.end(event.host);
-    this.#shortBlocks.end(event.host);
-    const network = this.networkOf(event.host);
-    // Whoever is new in a network shows that it is not only the guesser's.
-    if (network !== undefined && !this.standing.knows(event.host)) this.#shortBlocks.end(network);
+    this.#shortBlocks.end(event.host, this.networkOf(event.host));
   }
 
   /** Who is in good standing in a network, and has not failed there. */
@@ -221,7 +196,7 @@ export class Ledger {
     return attempt === NONE ? this.open(host, event, now) : attempt;
   }
 
-  /** Forgets the oldest attempt of a host that is settled, or else charges and forgets the oldest. */
+  /** Forgets the oldest settled attempt of a host, or else charges and forgets the oldest. */
   #makeRoom(host: number, newest: number, now: number): void {
     const oldest = this.attempts.oldestOf(host, newest);
     if (this.#attemptRecords.get(oldest, IS_WAITING) === 1) this.lapse(oldest, now);
@@ -307,8 +282,8 @@ export class Ledger {
   }
 
   /**
-   * A login from a host forgives its unanswered challenges, its failures on that account, and so many others as are
-   * forgiven in a day.
+   * A login from a host forgives its unanswered challenges, its failures on that account, and so
+   * many others as are forgiven in a day.
    *
    * @returns the points that it had
    */
@@ -322,7 +297,8 @@ export class Ledger {
       return before;
     }
     const failed = before - hosts.get(host, SOFT);
-    // chan_sip prints the dialled number for the account of a call: it proves nothing about the failures on that.
+    // chan_sip prints the dialled number for the account of a call: it proves nothing about the
+    // failures on that.
     const own = event.service === "SIP" ? 0 : this.#accountsFailed.forgive(host, event);
     const network = this.networkOf(event.host);
     const payer = network ?? event.host;
@@ -342,7 +318,7 @@ export class Ledger {
     return before;
   }
 
-  /** Puts a host behind all others that are as guilty, and makes room if there are too many hosts. */
+  /** Puts a host behind all others that are as guilty, and makes room for it. */
   settle(host: number): void {
     if (this.#records.get(host, GONE) === 1) return;
     this.#hosts.settle(host);
@@ -368,13 +344,13 @@ export class Ledger {
     return this.isStanding(host, now) ? limit * STANDING_LIMIT_FACTOR : limit;
   }
 
-  /** Whether a host of the table is in good standing. For almost all of them its record answers that. */
+  /** Whether a host is in good standing. For almost all of them the record answers that. */
   isStanding(host: number, now: number): boolean {
     return this.#records.get(host, MAY_STAND) === 1 &&
       this.isInGoodStanding(this.#hosts.keyOf(host), now);
   }
 
-  /** Whether an IPv6 host has a neighbour that logged in: it may be the same phone under another address. */
+  /** Whether an IPv6 host has a neighbour that logged in: it may be the same phone. */
   isNetworkStanding(address: HostKey): boolean {
     const network = this.networkOf(address);
     return network !== undefined && this.standing.hasIn(network);
@@ -420,10 +396,7 @@ export class Ledger {
     const key = this.#hosts.keyOf(host);
     const by = typeof from === "number" ? this.attempts.originOf(from) : from;
     const grounds = this.#groundsOf(host, limit, now);
-    const { doubtMs = 0 } = this.#policy;
-    if (grounds === "single session" && doubtMs > 0 && this.#doubts.forbears(key, now, doubtMs)) {
-      return this.#forbear(host);
-    }
+    if (this.#shortBlocks.forbears(key, grounds, this.#policy, now)) return this.#forbear(host);
     const offence: Offence = {
       target: keyText(key),
       address: keyText(key),
@@ -433,7 +406,7 @@ export class Ledger {
       points: sum,
       limit,
       grounds,
-      row: this.#rowOf(key, grounds, now),
+      row: this.#shortBlocks.next(key, grounds, this.#policy, now),
       proven: this.#accountsFailed.provenOf(host) >= limit,
       tally: this.#hosts.tallyOf(host),
       firstAt: hosts.time(host, FIRST_AT),
@@ -476,15 +449,16 @@ export class Ledger {
       points,
       limit,
       grounds,
-      row: this.#rowOf(network, grounds, now),
+      row: this.#shortBlocks.next(network, grounds, this.#policy, now),
       proven,
       tally: { ...NO_TALLY, wrongAnswers: Math.ceil(points / ATTEMPT_POINTS) },
       firstAt,
       at: now,
     });
-    // A host that is blocked begins anew; in a network it keeps its points, by which it is not innocent there.
+    // A host that is blocked begins anew; in a network it keeps its points, by which it is not
+    // innocent there.
     if (verdict === "host") {
-      this.#shortBlocks.next(event.host, now, this.#policy.creditMs);
+      this.#shortBlocks.blockedInNetwork(event.host, now, this.#policy.creditMs);
       this.remove(host);
     }
   }
@@ -494,17 +468,6 @@ export class Ledger {
     if (this.isStanding(host, now)) return "good standing";
     if (hosts.get(host, POINTS) - hosts.get(host, SOFT) < limit) return "unanswered";
     return hosts.get(host, FAILED_SESSION) === SEVERAL_SESSIONS ? "attempts" : "single session";
-  }
-
-  #rowOf(key: HostKey, grounds: Grounds, now: number): number {
-    const { forgetMs, creditMs } = this.#policy;
-    if (grounds === "single session") return this.#doubts.next(key, now, forgetMs);
-    if (grounds === "good standing" || grounds === "shared network") {
-      const recent = grounds === "good standing" && this.standing.has(key, now - RECENT_LOGIN_MS);
-      const most = recent ? RECENT_ROW_MAX : Infinity;
-      return this.#shortBlocks.next(key, now, Math.max(creditMs, forgetMs), most);
-    }
-    return 0;
   }
 
   /** Of all that a host has failed one attempt is left. */
@@ -527,11 +490,7 @@ export class Ledger {
    */
   #leave(host: number, forgiven: number, rest: number): void {
     const hosts = this.#records;
-    for (let at = hosts.get(host, FIRST_ATTEMPT); at !== NONE;) {
-      this.attempts.stopWaiting(at);
-      this.#attemptRecords.set(at, CHARGED, 0);
-      at = this.#attemptRecords.get(at, AFTER);
-    }
+    this.attempts.settleAll(host);
     hosts.set(host, POINTS, rest);
     hosts.set(host, SOFT, 0);
     this.#accountsFailed.forgiveProven(host, forgiven);

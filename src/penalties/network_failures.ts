@@ -1,5 +1,6 @@
 /**
- * What the hosts of one IPv6 network have failed together: whoever owns a network may take another address for each attempt.
+ * What the hosts of one IPv6 network have failed together: whoever owns a network may take another
+ * address for each attempt.
  *
  * @module
  */
@@ -7,14 +8,14 @@
 import { forgetOldest } from "./bounded_map.ts";
 
 /** From so many different hosts on, failures are those of their network. */
-export const NETWORK_HOSTS_MIN = 3;
+const NETWORK_HOSTS_MIN = 3;
 
 /** The same where somebody in the network belongs: so many may mistype in an office. */
 export const SHARED_NETWORK_HOSTS_MIN = 8;
 
 /**
- * A network in which somebody belongs is not blocked, but each host in it that fails; after so many of these blocks the
- * network is, without those who belong there.
+ * A network in which somebody belongs is not blocked, but each host in it that fails; after so many
+ * of these blocks the network is, without those who belong there.
  */
 export const NETWORK_BLOCKS_MAX = 8;
 
@@ -22,7 +23,7 @@ export const NETWORK_BLOCKS_MAX = 8;
 export const NETWORKS_MAX = 65_536;
 
 /** Who is to be blocked for the failures of a network. */
-export interface NetworkVerdict {
+interface NetworkVerdict {
   /** Nobody, the host that failed last, or its network. */
   readonly verdict: "nothing" | "host" | "network";
   /** Points of the network. */
@@ -134,7 +135,8 @@ export class NetworkFailures {
    * @param network whose
    * @param limits points at which they are: of strangers, and of hosts in good standing
    * @param shared somebody in the network must not suffer for it
-   * @param standing the host that failed last is in good standing: what strangers did is not its guilt
+   * @param standing the host that failed last is in good standing: what strangers did is not its
+   *   guilt
    */
   judge(
     network: string,

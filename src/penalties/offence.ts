@@ -24,9 +24,15 @@ export interface Offence {
   readonly limit: number;
   /** What the offence rests on, which decides how long the block may last. */
   readonly grounds: Grounds;
-  /** How many short blocks of this kind came before in a row: of a single session, of good standing, or of a shared network. */
+  /**
+   * How many short blocks of this kind came before in a row: of a single session, of good standing,
+   * or of a shared network.
+   */
   readonly row: number;
-  /** The limit was reached by attempts alone whose address can't be forged; see {@linkcode SecurityEvent.provesPath}. */
+  /**
+   * The limit was reached by attempts alone whose address can't be forged; see
+   * {@linkcode SecurityEvent.provesPath}.
+   */
   readonly proven: boolean;
   /** What it was charged for. */
   readonly tally: Tally;
@@ -41,8 +47,10 @@ export interface Offence {
  *
  * - `good standing`: the host logged in with a password within the credit; it belongs here.
  * - `shared network`: an IPv6 network that holds somebody in good standing, or trusted.
- * - `unanswered`: without its unanswered challenges, which test no password, it would not have reached the limit.
- * - `single session`: all its wrong answers came in one session. A phone with a wrong password does that.
+ * - `unanswered`: without its unanswered challenges, which test no password, it would not have
+ *   reached the limit.
+ * - `single session`: all its wrong answers came in one session. A phone with a wrong password does
+ *   that.
  * - `attempts`: several sessions.
  */
 export type Grounds =

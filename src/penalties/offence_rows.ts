@@ -9,16 +9,19 @@ import type { HostKey } from "./host_key.ts";
 import { LATE_MS } from "./late_attempts.ts";
 
 /**
- * After the end of a block what was repeated into it arrives again, in milliseconds: requests over UDP are sent again each
- * 4 s (T2; RFC 3261, section 17.1.2.2, Timer E).
+ * After the end of a block what was repeated into it arrives again, in milliseconds: requests over
+ * UDP are sent again each 4 s (T2; RFC 3261, section 17.1.2.2, Timer E).
  */
-export const BACK_MS = 5_000;
+const BACK_MS = 5_000;
 
-/** Wrong answers that come within so long are a phone's to one challenge, in milliseconds: baresip gives fifteen in 5 to 14. */
-export const FORBORNE_MS = 15;
+/**
+ * Wrong answers that come within so long are a phone's to one challenge, in milliseconds: baresip
+ * gives fifteen in 5 to 14.
+ */
+const FORBORNE_MS = 15;
 
 /** Most of these. */
-export const FORBORNE_MAX = 15;
+const FORBORNE_MAX = 15;
 
 /** Most hosts of which that is known; the one that was blocked longest ago goes first. */
 export const ROWS_MAX = 65_536;
@@ -52,8 +55,8 @@ export class OffenceRows {
   }
 
   /**
-   * A host is blocked. What is under way then may be too much again, as some phones answer a challenge fifteen times at
-   * once: within {@linkcode LATE_MS} that is the same block.
+   * A host is blocked. What is under way then may be too much again, as some phones answer a
+   * challenge fifteen times at once: within {@linkcode LATE_MS} that is the same block.
    *
    * @param host who
    * @param now clock value, in milliseconds
@@ -73,9 +76,10 @@ export class OffenceRows {
   }
 
   /**
-   * Whether a further block is to be forborne. The phone with the wrong password repeats its request into the first block
-   * of its row, and so is the first to be heard at its end; all others behind its address have given up meanwhile, and
-   * rest. Once, that costs no block, so that they can show that they are there.
+   * Whether a further block is to be forborne. The phone with the wrong password repeats its
+   * request into the first block of its row, and so is the first to be heard at its end; all others
+   * behind its address have given up meanwhile, and rest. Once, that costs no block, so that they
+   * can show that they are there.
    *
    * @param host who
    * @param now clock value, in milliseconds

@@ -1,11 +1,12 @@
 /**
  * The penalty table: what each remote host has done, in points, and when it has gone too far.
  *
- * Pure: security events and a clock value go in, offences come out. No I/O, no timers, bounded memory.
+ * Pure: security events and a clock value go in, offences come out. No I/O, no timers, bounded
+ * memory.
  *
- * The weights are those of the original Ampere (4 points for a challenge, 1 for the wrong answer to it, limit 5 × loyalty),
- * but they are charged per *attempt* (one SessionID of one host), not per message, because Asterisk raises one to six
- * messages for one attempt.
+ * The weights are those of the original Ampere (4 points for a challenge, 1 for the wrong answer to
+ * it, limit 5 × loyalty), but they are charged per *attempt* (one SessionID of one host), not per
+ * message, because Asterisk raises one to six messages for one attempt.
  *
  * @module
  */
@@ -46,6 +47,9 @@ export const BENIGN_ACL_NAMES: ReadonlySet<string> = new Set([
   "registrar_attempt_without_configured_aors",
 ]);
 
+/** Each is an attempt of its own: Asterisk closes the connection. */
+const MANAGER_REQUEST = "a failed request to the manager interface";
+
 /** What became of one event, for the log. */
 export interface Charge {
   /** Why the event was charged or not. */
@@ -66,7 +70,7 @@ export interface Charge {
  *
  * @example
  * ```ts
- * import { AddressSet } from "../address/address.ts";
+ * import { AddressSet } from "../address/address_set.ts";
  * import { PenaltyTable } from "./penalty_table.ts";
  *
  * const table = new PenaltyTable({
@@ -87,12 +91,12 @@ export class PenaltyTable {
   readonly #attempts: Ledger["attempts"];
   readonly #attemptRecords: Ledger["attempts"]["records"];
   readonly #exemptFailures = new ExemptFailures();
-  /** The last InvalidAccountID of PJSIP, and when it came, while nothing more was said of its request. */
+  /** The last InvalidAccountID of PJSIP, and its time, while nothing more is said of its request. */
   #unknownWaits = false;
   #unknownAt = 0;
   readonly #unknownEvent = new SecurityEvent();
   #charge: Charge | undefined;
-  /** Set to be told by {@linkcode PenaltyTable.lastCharge} what became of each event; costs time. */
+  /** Whether {@linkcode PenaltyTable.lastCharge} tells what became of each event; costs time. */
   explain = false;
 
   /**
@@ -136,11 +140,7 @@ export class PenaltyTable {
     return this.#ledger.policy;
   }
 
-  /**
-   * Changes the rules. Hosts that are exempt now lose their points.
-   *
-   * @param policy the new rules
-   */
+  /** Changes the rules. Hosts that are exempt now lose their points. */
   setPolicy(policy: PenaltyPolicy): void {
     this.#ledger.setPolicy(policy);
   }
@@ -161,14 +161,16 @@ export class PenaltyTable {
       case "ChallengeResponseFailed":
       case "InvalidPassword":
         return event.service === "AMI"
-          ? this.#manager(event, now, WRONG_ANSWERS)
+          ? this.#failed(event, now, WRONG_ANSWERS, MANAGER_REQUEST)
           : this.#answeredWrongly(event, now);
       case "FailedACL":
         return event.service === "AMI"
-          ? this.#manager(event, now, REFUSALS)
+          ? this.#failed(event, now, REFUSALS, MANAGER_REQUEST)
           : this.#refused(event, now);
       case "InvalidAccountID":
-        if (event.service === "AMI") return this.#manager(event, now, WRONG_ANSWERS);
+        if (event.service === "AMI") {
+          return this.#failed(event, now, WRONG_ANSWERS, MANAGER_REQUEST);
+        }
         if (event.service === "PJSIP") return this.#unknown(event, now);
         return this.#refused(event, now);
       case "RefusedMessage":
@@ -178,7 +180,7 @@ export class PenaltyTable {
         if (!event.anonymous) {
           return this.#explain("a request of a logged-in manager user: never charged", event);
         }
-        return this.#manager(event, now, BAD_REQUESTS);
+        return this.#failed(event, now, BAD_REQUESTS, MANAGER_REQUEST);
       case "SuccessfulAuth":
         return this.#succeeded(event, now, trusted);
       default:
@@ -219,21 +221,19 @@ export class PenaltyTable {
   }
 
   /**
-   * Nobody is known yet: until a clock value, challenges may stay unanswered at no cost, because phones that registered
-   * before may ping.
-   *
-   * @param until clock value, in milliseconds
+   * Nobody is known yet: until a clock value in milliseconds, challenges may stay unanswered at no
+   * cost, because phones that registered before may ping.
    */
   learnUntil(until: number): void {
     this.#ledger.learnUntil(until);
   }
 
-  /** Whether challenges may stay unanswered at no cost yet; see {@linkcode PenaltyTable.learnUntil}. */
+  /** Whether challenges may stay unanswered at no cost yet. */
   isLearning(now: number): boolean {
     return this.#ledger.isLearning(now);
   }
 
-  /** The hosts whose attempts were under way when they were blocked, and how many these were; each is told once. */
+  /** Who had attempts under way when they were blocked, and how many; each is told once. */
   takeLate(): [target: string, attempts: number][] {
     return this.#ledger.late.takeExpired().map(([key, attempts]) => [keyText(key), attempts]);
   }
@@ -266,7 +266,7 @@ export class PenaltyTable {
     return this.#ledger.innocentIn(network);
   }
 
-  /** Clock value at which the oldest open attempt is to be charged, in milliseconds; `undefined` when none is open. */
+  /** Clock value at which the oldest open attempt is to be charged; `undefined`: none is open. */
   get nextDeadline(): number | undefined {
     return this.#attempts.oldestWaiting === NONE
       ? undefined
@@ -275,7 +275,7 @@ export class PenaltyTable {
   }
 
   /** Drops the points and open attempts of hosts within a target, as a success would. */
-  pardon(target: string, overlaps: (a: string, b: string) => boolean): void {
+  clearPoints(target: string, overlaps: (a: string, b: string) => boolean): void {
     for (const [key, host] of [...this.#hosts.entries()]) {
       if (overlaps(target, keyText(key))) this.#ledger.remove(host);
     }
@@ -308,7 +308,8 @@ export class PenaltyTable {
   }
 
   /**
-   * The hosts whose last login is to be saved, with its clock value: each at most once in {@linkcode SAVE_LOGIN_MS}.
+   * The hosts whose last login is to be saved, with its clock value: each at most once in
+   * {@linkcode SAVE_LOGIN_MS}.
    *
    * @param most hosts; the others are given by the next calls
    */
@@ -332,8 +333,9 @@ export class PenaltyTable {
   }
 
   /**
-   * PJSIP says that an account is unknown, and in the same breath challenges or refuses it all the same: then that costs
-   * what it costs. Only if it does not, this counts as a challenge; so it is kept until the next event.
+   * PJSIP says that an account is unknown, and in the same breath challenges or refuses it all the
+   * same: then that costs what it costs. Only if it does not, this counts as a challenge; so it is
+   * kept until the next event.
    */
   #unknown(event: SecurityEvent, now: number): void {
     const unknown = this.#unknownEvent;
@@ -350,7 +352,8 @@ export class PenaltyTable {
     this.#unknownWaits = false;
     const unknown = this.#unknownEvent;
     if (event?.session === unknown.session && event.host === unknown.host) return;
-    // Without patience the challenge would be charged once more, should it come after an event of somebody else.
+    // Without patience the challenge would be charged once more, should it come after an event of
+    // somebody else.
     if (this.#ledger.policy.patienceMs === 0) return;
     this.#challenged(unknown, this.#unknownAt);
   }
@@ -375,7 +378,8 @@ export class PenaltyTable {
     const known = this.#attempts.find(host, event.session, now);
     const atOnce = this.#ledger.policy.patienceMs === 0;
     if (known !== NONE && (!atOnce || attempts.get(known, REFUSED) === 1)) {
-      // chan_sip sends a new challenge for each new request, and the same one again for a repeated request.
+      // chan_sip sends a new challenge for each new request, and the same one again for a repeated
+      // request.
       const repeated = event.service === "PJSIP" ||
         event.challenge === attempts.get(known, CHALLENGE) ||
         attempts.get(known, REFUSED) === 1 || attempts.get(known, SUCCEEDED) === 1;
@@ -475,18 +479,14 @@ export class PenaltyTable {
     this.#explain("a refusal", event, before, before + points);
   }
 
-  /** Each failed request to the manager interface is an attempt of its own: Asterisk closes the connection. */
-  #manager(event: SecurityEvent, now: number, what: number): void {
-    this.#failed(event, now, what, "a failed request to the manager interface");
-  }
-
   /** An attempt of one event. */
   #failed(event: SecurityEvent, now: number, what: number, why: string): void {
     const host = this.#ledger.host(event, now);
     if (host === NONE) return this.#exemptFailed(event);
     const before = this.#records.get(host, POINTS);
     this.#hosts.count(host, what, now);
-    // SessionID is the place of the session in Asterisk's memory, which the next session gets again.
+    // SessionID is the place of the session in Asterisk's memory, which the next session gets
+    // again.
     this.#ledger.fail(host, ATTEMPT_POINTS, event, now, OWN_SESSION);
     this.#explain(why, event, before, before + ATTEMPT_POINTS);
   }
@@ -498,7 +498,8 @@ export class PenaltyTable {
 
   #succeeded(event: SecurityEvent, now: number, trusted: boolean): void {
     if (!trusted) return this.#explain("not to be believed", event);
-    // AMI never lets anybody in without a secret, and always prints 0 (`manager.c`, report_auth_success).
+    // AMI never lets anybody in without a secret, and always prints 0 (`manager.c`,
+    // report_auth_success).
     if (!event.usingPassword && event.service !== "AMI") {
       return this.#explain("a login without password: proves nothing", event);
     }
@@ -533,7 +534,10 @@ export class PenaltyTable {
   }
 }
 
-/** What tells the session of a failure from others: chan_sip may use a SessionID again, but not with the same challenge. */
+/**
+ * What tells the session of a failure from others: chan_sip may use a SessionID again, but not with
+ * the same challenge.
+ */
 function sessionOf(event: SecurityEvent): number {
   const session = event.service === "SIP" ? event.session ^ event.challenge : event.session;
   return session === NO_SESSION || session === SEVERAL_SESSIONS || session === OWN_SESSION

@@ -1,10 +1,11 @@
 /**
- * By which rules hosts are charged, and which block an offence leads to: the daemon and `--replay` must agree on both.
+ * By which rules hosts are charged, and which block an offence leads to: the daemon and `--replay`
+ * must agree on both.
  *
  * @module
  */
 
-import type { AddressSet } from "../address/address.ts";
+import type { AddressSet } from "../address/address_set.ts";
 import type { NewBlock } from "../blocks/block.ts";
 import type { Config } from "../config/config.ts";
 import { banTime, isShort } from "./ban_time.ts";
@@ -15,9 +16,14 @@ import { reasonOf } from "./reason.ts";
 export interface PenaltyPolicy {
   /** Attempts that a stranger has; the limit is 5 times as many points. */
   readonly loyalty: number;
-  /** How long a challenge may stay unanswered, in milliseconds; 0 charges it at once, as the original does. */
+  /**
+   * How long a challenge may stay unanswered, in milliseconds; 0 charges it at once, as the
+   * original does.
+   */
   readonly patienceMs: number;
-  /** How long a login with a password keeps a host in good standing, in milliseconds; 0: not at all. */
+  /**
+   * How long a login with a password keeps a host in good standing, in milliseconds; 0: not at all.
+   */
   readonly creditMs: number;
   /** After this time without an event a host's points are forgotten, in milliseconds. */
   readonly forgetMs: number;
@@ -25,7 +31,10 @@ export interface PenaltyPolicy {
   readonly doubtMs?: number;
   /** IPv6 hosts are counted and blocked by prefixes of this length. */
   readonly ipv6Prefix: number;
-  /** Prefixes of NAT64 beside the well-known one, canonical networks of 96 bits: behind each address is an IPv4 host. */
+  /**
+   * Prefixes of NAT64 beside the well-known one, canonical networks of 96 bits: behind each address
+   * is an IPv4 host.
+   */
   readonly nat64?: readonly string[];
   /** Hosts that are never charged. Loopback never is. */
   readonly exempt: AddressSet;
@@ -55,7 +64,8 @@ export function policyOf(config: Config, exempt: AddressSet): PenaltyPolicy {
  *
  * @param offence the offence
  * @param config the ban times
- * @param timesOf how often a target was blocked before; asked only if it matters, which it does not in most bursts
+ * @param timesOf how often a target was blocked before; asked only if it matters, which it does not
+ *   in most bursts
  * @param now when the block begins, in milliseconds
  */
 export function blockOf(

@@ -1,17 +1,18 @@
 /**
- * Whether many who don't know each other come from one address: a proxy, gateway or session border controller that
- * hides who calls.
+ * Whether many who don't know each other come from one address: a proxy, gateway or session border
+ * controller that hides who calls.
  *
- * An office looks different. Its phones log in, and the few that fail do so on accounts of the office. Only, most phones
- * register each hour, and until then they have not shown that they are there. So an address is judged when it has been
- * watched for {@linkcode PROXY_KNOWN_MS}, or after {@linkcode PROXY_WATCH_MS_MIN} if each account that logs in has done so
- * again, by which all of them are known. It is told as a proxy when several accounts log in from it, and
+ * An office looks different. Its phones log in, and the few that fail do so on accounts of the
+ * office. Only, most phones register each hour, and until then they have not shown that they are
+ * there. So an address is judged when it has been watched for {@linkcode PROXY_KNOWN_MS}, or after
+ * {@linkcode PROXY_WATCH_MS_MIN} if each account that logs in has done so again, by which all of
+ * them are known. It is told as a proxy when several accounts log in from it, and
  *
- * - at least {@linkcode STRANGE_ACCOUNTS_MIN} others fail and never log in, more than those that do (before the hour is
- *   over {@linkcode EARLY_STRANGE_FACTOR} times as many), or
- * - accounts fail that Asterisk does not know, which PJSIP all calls `<unknown>`: {@linkcode UNKNOWN_A_MINUTE_MIN} times a
- *   minute and {@linkcode UNKNOWN_FACTOR} times for each account that logs in. A forgotten phone with a deleted account
- *   tries once or twice a minute.
+ * - at least {@linkcode STRANGE_ACCOUNTS_MIN} others fail and never log in, more than those that do
+ *   (before the hour is over {@linkcode EARLY_STRANGE_FACTOR} times as many), or
+ * - accounts fail that Asterisk does not know, which PJSIP all calls `<unknown>`:
+ *   {@linkcode UNKNOWN_A_MINUTE_MIN} times a minute and {@linkcode UNKNOWN_FACTOR} times for each
+ *   account that logs in. A forgotten phone with a deleted account tries once or twice a minute.
  *
  * @module
  */
@@ -22,14 +23,16 @@ import type { HostKey } from "./host_key.ts";
 /** Accounts that failed and never logged in. */
 export const STRANGE_ACCOUNTS_MIN = 10;
 
-/** So many times as many as those that log in, when it is not certain yet that all of these have. */
-export const EARLY_STRANGE_FACTOR = 5;
+/**
+ * So many times as many as those that log in, when it is not certain yet that all of these have.
+ */
+const EARLY_STRANGE_FACTOR = 5;
 
 /** Failures of accounts that Asterisk does not know, a minute. */
-export const UNKNOWN_A_MINUTE_MIN = 10;
+const UNKNOWN_A_MINUTE_MIN = 10;
 
 /** The same for each account that logs in. */
-export const UNKNOWN_FACTOR = 20;
+const UNKNOWN_FACTOR = 20;
 
 /** Accounts that logged in: one alone is a phone whose address somebody else shares. */
 export const OWN_ACCOUNTS_MIN = 2;
@@ -37,11 +40,14 @@ export const OWN_ACCOUNTS_MIN = 2;
 /** An address is watched for so long at least, in milliseconds. */
 export const PROXY_WATCH_MS_MIN = 600_000;
 
-/** After so long the phones of an office have registered again, in milliseconds: most register each hour. */
-export const PROXY_KNOWN_MS = 3_600_000;
+/**
+ * After so long the phones of an office have registered again, in milliseconds: most register each
+ * hour.
+ */
+const PROXY_KNOWN_MS = 3_600_000;
 
 /** How long an address is watched before it is counted anew, in milliseconds. */
-export const PROXY_WINDOW_MS = 2 * PROXY_KNOWN_MS;
+const PROXY_WINDOW_MS = 2 * PROXY_KNOWN_MS;
 
 /** Most addresses that are watched at a time; the one that is watched longest goes first. */
 export const PROXIES_WATCHED_MAX = 1_024;
@@ -51,11 +57,14 @@ export const PROXY_ACCOUNTS_MAX = 1_024;
 
 const MINUTE_MS = 60_000;
 
-/** What chan_pjsip calls whoever it does not know (`res_pjsip_authenticator_digest`, artificial endpoint). */
+/**
+ * What chan_pjsip calls whoever it does not know (`res_pjsip_authenticator_digest`, artificial
+ * endpoint).
+ */
 const UNKNOWN_ACCOUNT = "<unknown>";
 
 /** An address from which many come who don't know each other. */
-export interface ProxySign {
+interface ProxySign {
   /** The address, as its key. */
   readonly host: HostKey;
   /** Accounts that logged in from it while it was watched. */

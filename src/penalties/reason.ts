@@ -4,7 +4,7 @@
  * @module
  */
 
-import { escapeText } from "../log.ts";
+import { escapeText } from "../text/escape.ts";
 import type { Grounds, KnownProxy, Offence, Tally } from "./offence.ts";
 import { STRANGE_ACCOUNTS_MIN } from "./proxy_signs.ts";
 import { counted } from "../text/table.ts";

@@ -10,8 +10,8 @@ import type { Records } from "./records.ts";
 const NONE = 0;
 
 /**
- * Records in an order, from the oldest to the newest: adding and removing cost the same wherever the record stands. A record
- * is in at most one of the lists that use the same two numbers.
+ * Records in an order, from the oldest to the newest: adding and removing cost the same wherever
+ * the record stands. A record is in at most one of the lists that use the same two numbers.
  *
  * @example
  * ```ts

@@ -1,8 +1,9 @@
 /**
  * Records of numbers that lie side by side in one piece of memory.
  *
- * A flood of forged addresses makes and forgets hundreds of thousands of hosts and attempts. As objects they are what the
- * garbage collector works on most of the time, in stops of 10 to 40 ms; as records it does not even look at them.
+ * A flood of forged addresses makes and forgets hundreds of thousands of hosts and attempts. As
+ * objects they are what the garbage collector works on most of the time, in stops of 10 to 40 ms;
+ * as records it does not even look at them.
  *
  * @module
  */
@@ -11,10 +12,10 @@
 const SMALL = 1_000;
 
 /**
- * Records of a fixed number of times (64-bit floating-point numbers) and numbers (signed, of 32 bits), which begin with
- * all zero. A record is known by a number from 1 on; 0 is none. It begins small. When there are more than
- * 1,000, memory for all that are expected is asked for at once; the system gives it only when it is first
- * written to.
+ * Records of a fixed number of times (64-bit floating-point numbers) and numbers (signed, of 32
+ * bits), which begin with all zero. A record is known by a number from 1 on; 0 is none. It begins
+ * small. When there are more than 1,000, memory for all that are expected is asked for at once; the
+ * system gives it only when it is first written to.
  *
  * @example
  * ```ts
@@ -44,8 +45,9 @@ export class Records {
   /**
    * No record yet.
    *
-   * @param layout how many times and how many numbers (at least one) each has, and how many are expected; should there be
-   *   more, all are moved to a place twice as large, which takes some milliseconds
+   * @param layout how many times and how many numbers (at least one) each has, and how many are
+   *   expected; should there be more, all are moved to a place twice as large, which takes some
+   *   milliseconds
    */
   constructor(
     layout: { readonly times: number; readonly numbers: number; readonly room: number },
@@ -73,7 +75,8 @@ export class Records {
   }
 
   /**
-   * Frees a record: a later one will have its number. All but its first number can still be read until then.
+   * Frees a record: a later one will have its number. All but its first number can still be read
+   * until then.
    *
    * @param record must be in use
    */

@@ -1,31 +1,35 @@
 /**
  * A server that cannot be made to hold much: few connections at a time, each for a short time.
  *
- * It is built on `node:net`, because with Deno 2.8 a connection on which a read is under way stays open after
- * `Deno.Conn.close()`, while `destroy()` of a socket of `node:net` ends it at once.
+ * It is built on `node:net`, because with Deno 2.8 a connection on which a read is under way stays
+ * open after `Deno.Conn.close()`, while `destroy()` of a socket of `node:net` ends it at once.
  *
  * @module
  */
 
 import { createServer, type Server, type Socket } from "node:net";
 
-/** Longest time that the end waits for connections to be gone, in milliseconds: nothing depends on it. */
+/**
+ * Longest time that the end waits for connections to be gone, in milliseconds: nothing depends on
+ * it.
+ */
 const STOP_MS = 200;
 
 /** Where a server listens. */
-export type ListenOn =
+type ListenOn =
   | { readonly host: string; readonly port: number }
   /** A Unix socket. */
   | { readonly path: string };
 
 /**
- * How many connections may wait. Deno up to 2.6 takes it for how many there may ever be (`node:net` never counts down when
- * one is closed): with the default of 511 the server falls silent after 513. How many there are at a time is bounded here.
+ * How many connections may wait. Deno up to 2.6 takes it for how many there may ever be (`node:net`
+ * never counts down when one is closed): with the default of 511 the server falls silent after 513.
+ * How many there are at a time is bounded here.
  */
 const BACKLOG = 1_000_000_000;
 
 /** What a {@linkcode BoundedServer} is made of. */
-export interface BoundedServerOptions {
+interface BoundedServerOptions {
   /** Most connections at a time; a further one is closed at once. */
   readonly connectionsMax: number;
   /** How long a connection may last, in milliseconds; then it is closed. */

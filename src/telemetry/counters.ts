@@ -25,7 +25,10 @@ export const LATENCY_BOUNDS = [
 
 /** A histogram of durations. */
 export class Histogram {
-  /** How many durations were at most the bound of the same index; the last element counts those beyond. */
+  /**
+   * How many durations were at most the bound of the same index; the last element counts those
+   * beyond.
+   */
   readonly counts: number[] = new Array(LATENCY_BOUNDS.length + 1).fill(0);
   /** Sum of all durations, in seconds. */
   sum = 0;

@@ -1,7 +1,9 @@
 /**
- * Metrics for Prometheus, in its text format (version 0.0.4), and the small HTTP server that hands them out.
+ * Metrics for Prometheus, in its text format (version 0.0.4), and the small HTTP server that hands
+ * them out.
  *
- * Names follow https://prometheus.io/docs/practices/naming/: a prefix, base units, `_total` for what only grows.
+ * Names follow https://prometheus.io/docs/practices/naming/: a prefix, base units, `_total` for
+ * what only grows.
  *
  * @module
  */
@@ -18,12 +20,15 @@ import { VERSION } from "../version.ts";
 export const CONNECTIONS_MAX = 16;
 
 /** How long a connection may last, in milliseconds. */
-export const CONNECTION_MS = 5_000;
+const CONNECTION_MS = 5_000;
 
 /** Longest head of a request that is read, in characters. */
 export const REQUEST_CHARACTERS_MAX = 8 * 1024;
 
-/** Why messages are not obeyed; all are shown, also those that never happened, so that rates can be computed. */
+/**
+ * Why messages are not obeyed; all are shown, also those that never happened, so that rates can be
+ * computed.
+ */
 const TAMPERED_REASONS = ["malformed", "forged end", "cut off", "oversized"] as const;
 
 /** A metric with its values. */
@@ -38,7 +43,7 @@ type Labels = Readonly<Record<string, string>>;
 type Sample = readonly [labels: Labels, value: number];
 
 /** What the webhook tells, if there is one. */
-export interface DeliveryCounts {
+interface DeliveryCounts {
   readonly delivered: number;
   readonly dropped: number;
 }
@@ -165,7 +170,7 @@ function aboutBlocks({ counters, list, firewall }: StatusSource): Metric[] {
     gauge(
       "ampere_firewall_queue_length",
       "Changes that wait for the firewall.",
-      state.queued + state.held,
+      state.queued + state.rejected,
     ),
     counter("ampere_firewall_commands_total", "Commands to the firewall.", state.commands),
     counter(

@@ -5,7 +5,7 @@
  */
 
 import type { Config } from "../config/config.ts";
-import type { LogLevel } from "../log.ts";
+import type { LogLevel } from "../text/line_sink.ts";
 import type { BoundedServer } from "./bounded_server.ts";
 import type { Notice } from "./notice.ts";
 import { statusOf, type StatusSource } from "./status.ts";
@@ -13,7 +13,7 @@ import { RUN_FOLDER, StatusError, StatusServer, statusSocketPath } from "./statu
 import type { Webhook } from "./webhook.ts";
 
 /** Where services tell of themselves; `Log` is one. */
-export interface ServicesLog {
+interface ServicesLog {
   info(message: string): void;
   warn(message: string): void;
   limited(cause: string, level: LogLevel, message: string): void;
@@ -51,8 +51,8 @@ export class Services {
   }
 
   /**
-   * Makes the services as the daemon's configuration wants them. What could not be started before is tried again. Never
-   * throws: what fails is logged.
+   * Makes the services as the daemon's configuration wants them. What could not be started before
+   * is tried again. Never throws: what fails is logged.
    */
   apply(): Promise<void> {
     return this.#changing = this.#changing.then(() => this.#apply());
@@ -121,7 +121,7 @@ export class Services {
     } catch (error) {
       this.#log.warn(
         `no metrics: cannot listen on ${text}: ${messageOf(error)}. Is another program there ` +
-          `(ss -ltnp)? Mend it or change "metrics", then: systemctl reload ampere`,
+          `(ss -ltnp)? Fix it or change "metrics", then: systemctl reload ampere`,
       );
     }
   }

@@ -9,7 +9,7 @@ import type { Config } from "../config/config.ts";
 import type { Counters } from "./counters.ts";
 import type { ExemptTarget } from "../address/exempt.ts";
 import type { FirewallStatus } from "../firewall/firewall.ts";
-import { formatLocalTime } from "../log.ts";
+import { formatLocalTime } from "../text/time.ts";
 import type { HostStatus } from "../penalties/hosts.ts";
 import type { Tally } from "../penalties/offence.ts";
 import { escapeControls, escapeText } from "../text/escape.ts";
@@ -19,10 +19,10 @@ import { counted, formatTable, type Style, styleFor } from "../text/table.ts";
 import { VERSION } from "../version.ts";
 
 /** How many hosts that are not blocked yet are shown. */
-export const WORST_HOSTS_MAX = 10;
+const WORST_HOSTS_MAX = 10;
 
 /** How many blocks are shown, the last ones. */
-export const LAST_BLOCKS_MAX = 10;
+const LAST_BLOCKS_MAX = 10;
 
 /** Longest reason of a block in the table, in characters. */
 const REASON_CHARACTERS_MAX = 160;
@@ -120,7 +120,7 @@ export interface Status {
 }
 
 /** A host that is not blocked yet. */
-export interface WatchedHost extends Tally {
+interface WatchedHost extends Tally {
   readonly host: string;
   readonly points: number;
   readonly limit: number;
@@ -130,7 +130,7 @@ export interface WatchedHost extends Tally {
 }
 
 /** A block as the status shows it. */
-export interface ShownBlock {
+interface ShownBlock {
   readonly target: string;
   readonly since: string;
   /** `null` for ever. */
@@ -190,7 +190,7 @@ export function statusOf(source: StatusSource, now: number): Status {
       chain: config.chain,
       applied: state.applied,
       queued: state.queued,
-      held: state.held,
+      held: state.rejected,
       commands: state.commands,
       failures: state.failures,
       trouble: state.families.flatMap(({ failing, lastFailure }) =>
@@ -253,7 +253,7 @@ export function formatStatus(status: Status, now: number, style: Style): string 
     ["Firewall", firewallLine(firewall, style)],
     ...firewall.trouble.map(({ message, advice }) => [
       "",
-      style.bad(message) + (advice === "" ? "" : `. To mend it: ${advice}`),
+      style.bad(message) + (advice === "" ? "" : `. Fix: ${advice}`),
     ]),
     ["Database", databaseLine(database, style)],
   ];

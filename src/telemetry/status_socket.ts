@@ -1,12 +1,13 @@
 /**
  * The Unix socket through which `ampere --status` asks the running daemon.
  *
- * A socket and not a file: the answer is true at the moment of the question, nothing is written while nobody asks, and the
- * kernel itself tells whether a daemon is there (a file of a daemon that was killed would look alive). It opens no network
- * port, and its mode 0600 in a folder of mode 0700 lets only the daemon's own user (and root) ask.
+ * A socket and not a file: the answer is true at the moment of the question, nothing is written
+ * while nobody asks, and the kernel itself tells whether a daemon is there (a file of a daemon that
+ * was killed would look alive). It opens no network port, and its mode 0600 in a folder of mode
+ * 0700 lets only the daemon's own user (and root) ask.
  *
- * Its name is made of the path of the database, because there is at most one daemon for a database: daemons with different
- * databases on one machine do not meet.
+ * Its name is made of the path of the database, because there is at most one daemon for a database:
+ * daemons with different databases on one machine do not meet.
  *
  * @module
  */
@@ -21,10 +22,10 @@ export const RUN_FOLDER = "/run/ampere";
 const CONNECTIONS_MAX = 4;
 
 /** How long one answer may take, in milliseconds. */
-export const ANSWER_MS = 2_000;
+const ANSWER_MS = 2_000;
 
 /** Longest answer that is read, in characters. */
-export const ANSWER_CHARACTERS_MAX = 4 * 1024 * 1024;
+const ANSWER_CHARACTERS_MAX = 4 * 1024 * 1024;
 
 /** Rights of the socket: its own user only. */
 const SOCKET_MODE = 0o600;
@@ -88,8 +89,8 @@ export class StatusServer {
     }
     const folder = path.slice(0, path.lastIndexOf("/"));
     makeRunFolder(folder);
-    // Made in a folder of its own that nobody else may enter, then put in its place: at no moment may another user connect,
-    // and what a killed daemon left behind is replaced.
+    // Made in a folder of its own that nobody else may enter, then put in its place: at no moment
+    // may another user connect, and what a killed daemon left behind is replaced.
     const nest = Deno.makeTempDirSync({ dir: folder, prefix: ".new-" });
     try {
       const server = await BoundedServer.listen({ path: `${nest}/s` }, {
@@ -170,7 +171,8 @@ export function askStatus(path: string): Promise<string> {
     socket.on("close", (hadError: boolean) => {
       clearTimeout(limit);
       if (text.endsWith("\n")) resolve(text);
-      // Some releases of Deno tell the end before the error that caused it, and the error knows more.
+      // Some releases of Deno tell the end before the error that caused it, and the error knows
+      // more.
       else if (!hadError) reject(silent);
     });
   });

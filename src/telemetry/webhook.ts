@@ -1,12 +1,14 @@
 /**
  * Reports blocks, their ends, and the loss of Asterisk to an HTTP server of the administrator's.
  *
- * Nothing waits for it: notices go into a bounded queue, and one request at a time carries as many as have collected. A
- * server that is slow or dead costs memory up to {@linkcode QUEUE_MAX} notices, and then the oldest notices.
+ * Nothing waits for it: notices go into a bounded queue, and one request at a time carries as many
+ * as have collected. A server that is slow or dead costs memory up to {@linkcode QUEUE_MAX}
+ * notices, and then the oldest notices.
  *
  * @module
  */
 
+import { retryDelay } from "../backoff.ts";
 import { type Clock, sleep, systemClock } from "../clock.ts";
 import type { Notice } from "./notice.ts";
 import { counted } from "../text/table.ts";
@@ -19,18 +21,24 @@ export const QUEUE_MAX = 10_000;
 export const BATCH_MAX = 500;
 
 /** How long notices collect before they are sent, in milliseconds. */
-export const COLLECT_MS = 1_000;
+const COLLECT_MS = 1_000;
 
 /** How long the server may take, in milliseconds. */
 export const REQUEST_MS = 10_000;
 
 /** How often the same notices are sent before they are dropped. */
-export const ATTEMPTS_MAX = 5;
+const ATTEMPTS_MAX = 5;
 
-/** The delay after the first failure, in milliseconds; it doubles with each: 1, 2, 4, 8 s. */
-export const RETRY_MS = 1_000;
+/** The first retry delay, in milliseconds; it doubles with each failure: 1, 2, 4, 8 s. */
+export const RETRY_FIRST_MS = 1_000;
 
-/** HTTP codes of the 4xx group that may pass by waiting (RFC 9110, sections 15.5.9; RFC 6585, section 4). */
+/** The longest retry delay, in milliseconds. */
+const RETRY_MAX_MS = 8_000;
+
+/**
+ * HTTP codes of the 4xx group that may pass by waiting (RFC 9110, sections 15.5.9; RFC 6585,
+ * section 4).
+ */
 const PASSING = new Set([408, 425, 429]);
 
 /** What a request carries, as JSON. */
@@ -44,12 +52,12 @@ export interface WebhookBody {
 }
 
 /** Where a {@linkcode Webhook} tells of its own troubles; `Log` is one. */
-export interface WebhookLog {
+interface WebhookLog {
   limited(cause: string, level: "warn" | "info", message: string): void;
 }
 
 /** What a {@linkcode Webhook} is made of. */
-export interface WebhookOptions {
+interface WebhookOptions {
   /** Where to; what comes after the server's name may be a secret and is never logged. */
   readonly url: string;
   readonly log: WebhookLog;
@@ -187,7 +195,8 @@ export class Webhook {
             : "It will be tried again; blocking is not affected"),
       );
       if (lasting) return false;
-      await sleep(this.#clock, RETRY_MS * 2 ** (attempt - 1), this.#hurry.signal);
+      const delay = retryDelay(attempt - 1, RETRY_FIRST_MS, RETRY_MAX_MS);
+      await sleep(this.#clock, delay, this.#hurry.signal);
     }
   }
 

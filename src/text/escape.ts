@@ -5,12 +5,12 @@
  */
 
 /** Longest text that {@linkcode escapeText} lets through unless told otherwise, in UTF-16 units. */
-export const ESCAPED_TEXT_MAX = 200;
+const ESCAPED_TEXT_MAX = 200;
 
 /**
  * Everything that must not reach a terminal or a log as it is: control characters (C0, DEL, C1),
- * invisible format characters (bidi overrides and marks, zero-width characters, tags, and what Unicode
- * keeps for more of them), line and paragraph separators, surrogates without a partner.
+ * invisible format characters (bidi overrides and marks, zero-width characters, tags, and what
+ * Unicode keeps for more of them), line and paragraph separators, surrogates without a partner.
  */
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Default_Ignorable_Code_Point}]/u;
 
@@ -19,8 +19,8 @@ const ELLIPSIS = "…";
 /**
  * Makes any text safe between double quotes in one line of a log, so that it is plain where it ends
  * and what it was: control characters, line separators, invisible format characters (bidi overrides
- * among them) and lone surrogates become `\x1b`, `\u202e` or `\u{e0001}`; `\` and `"` get a `\` before
- * them. What is longer than `maxLength` ends in `…`.
+ * among them) and lone surrogates become `\x1b`, `\u202e` or `\u{e0001}`; `\` and `"` get a `\`
+ * before them. What is longer than `maxLength` ends in `…`.
  *
  * @param text Any text, for example an account name that a stranger sent.
  * @param maxLength Longest result in UTF-16 units, the ellipsis included; at least 1.

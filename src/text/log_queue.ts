@@ -1,6 +1,7 @@
 /**
- * Lines on their way into something that may not take them: a FIFO, a pipe, a socket, a terminal. Whoever reads there can stop,
- * and a write would stop with him; so it is done in the background, and only so much waits.
+ * Lines on their way into something that may not take them: a FIFO, a pipe, a socket, a terminal.
+ * Whoever reads there can stop, and a write would stop with them; so it is done in the background,
+ * and only so much waits.
  *
  * @module
  */
@@ -17,13 +18,13 @@ export const STALLED_MS = 5_000;
 const LINE_END = 0x0a;
 
 /** Where the lines go; `Deno.FsFile` and `Deno.stderr` are such. */
-export interface AsyncLogWriter {
+interface AsyncLogWriter {
   /** Writes some of the bytes and tells how many. */
   write(bytes: Uint8Array): Promise<number>;
 }
 
 /** What a {@linkcode LogQueue} is made of. */
-export interface LogQueueOptions {
+interface LogQueueOptions {
   /** Opens it; tried again, at the next line, when it fails. */
   readonly open: () => Promise<AsyncLogWriter & { close?(): void }>;
   /** Told once, until lines get through again, why they do not. */

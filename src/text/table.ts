@@ -1,26 +1,28 @@
 /**
- * How numbers and tables are shown to people: human units, aligned columns, colours, a progress bar.
+ * How numbers and tables are shown to people: human units, aligned columns, colours, a progress
+ * bar.
  *
- * Colours are used only on a terminal, and never when `NO_COLOR` is set (https://no-color.org). Deno reads that variable
- * at its own start (`Deno.noColor`), so that the program needs no permission to read the environment.
+ * Colours are used only on a terminal, and never when `NO_COLOR` is set (https://no-color.org).
+ * Deno reads that variable at its own start (`Deno.noColor`), so that the program needs no
+ * permission to read the environment.
  *
  * @module
  */
 
 /** Widest table column but the last, in characters: an IPv6 network has 43. */
-export const COLUMN_WIDTH_MAX = 48;
+const COLUMN_WIDTH_MAX = 48;
 
 /** Shortest time between two drawings of a progress bar, in milliseconds. */
-export const DRAW_EVERY_MS = 100;
+const DRAW_EVERY_MS = 100;
 
 /** Input that is shorter is read before a bar could be seen, in bytes. */
-export const PROGRESS_FROM_BYTES = 4 * 1024 * 1024;
+const PROGRESS_FROM_BYTES = 4 * 1024 * 1024;
 
 /** Length of the bar, in characters. */
 const BAR_WIDTH = 30;
 
 /** Something that may be a terminal, and that can be written to; `Deno.stderr` is one. */
-export interface Terminal {
+interface Terminal {
   isTerminal(): boolean;
   writeSync(bytes: Uint8Array): number;
 }
@@ -68,7 +70,7 @@ export function styleFor(
 }
 
 /** How a column is aligned. */
-export type Alignment = "left" | "right";
+type Alignment = "left" | "right";
 
 /**
  * Aligns columns, with two blanks between them. The last column is not padded.
@@ -108,7 +110,8 @@ export function formatTable(
  * @param count a whole number
  */
 export function formatCount(count: number): string {
-  // Not toLocaleString(): its first call loads the data of all languages, which takes 30 ms and 3 MB.
+  // Not toLocaleString(): its first call loads the data of all languages, which takes 30 ms and 3
+  // MB.
   return String(count).replace(/\B(?=(?:\d{3})+$)/g, ",");
 }
 

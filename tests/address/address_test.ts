@@ -1,8 +1,8 @@
 import { deepStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
 import { BlockList, isIP, isIPv4 } from "node:net";
 import fc from "fast-check";
+import { AddressSet } from "../../src/address/address_set.ts";
 import {
-  AddressSet,
   contains,
   familyOf,
   isLoopback,
@@ -42,7 +42,9 @@ const groups = fc.array(
   { minLength: 8, maxLength: 8 },
 );
 
-/** Any spelling of a valid IPv6 address: upper case, zeros in front, a gap or none, a dotted quad. */
+/**
+ * Any spelling of a valid IPv6 address: upper case, zeros in front, a gap or none, a dotted quad.
+ */
 const ipv6Spelling = fc.tuple(
   groups,
   fc.nat(7),
@@ -94,7 +96,9 @@ const anyText = fc.oneof(
   fc.string({ unit: fc.constantFrom(..."0123456789abcdef:./%") }),
 );
 
-/** The canonical text of an IPv6 address by the URL parser, which shares no code with the module. */
+/**
+ * The canonical text of an IPv6 address by the URL parser, which shares no code with the module.
+ */
 function urlCanonical(text: string): string {
   return new URL(`http://[${text}]/`).hostname.slice(1, -1);
 }

@@ -1,4 +1,7 @@
-/** Prints what a program knows of the machine's neighbours, so many times, a second after each other. */
+/**
+ * Prints what a program knows of the machine's neighbours, so many times, a second after each
+ * other.
+ */
 
 import { defaultGateways, resolvers } from "../../src/address/neighbours.ts";
 

@@ -6,8 +6,8 @@ import {
   type Connection,
   LoginRefusedError,
   PING_AFTER_MS,
-  PORT_RETRY_MS_MAX,
-  RETRY_MS_MAX,
+  PORT_RETRY_MAX_MS,
+  RETRY_MAX_MS,
 } from "../../src/ami/client.ts";
 import { CONNECT_MS } from "../../src/ami/dial.ts";
 import { BANNER, bytesOf, challengeSent, wrongAnswer } from "../support/asterisk_events.ts";
@@ -212,11 +212,11 @@ Deno.test("client: reconnects within 2 s of Asterisk's return, however long it w
     await clock.advance(away);
     setRefusing(false);
     assert.equal(lines.length, 1);
-    await clock.advance(PORT_RETRY_MS_MAX);
+    await clock.advance(PORT_RETRY_MAX_MS);
     assert.equal(lines.length, 2, `after ${away} ms`);
     // It comes back and goes once more before the login is answered.
     line().hangUp();
-    await clock.advance(PORT_RETRY_MS_MAX);
+    await clock.advance(PORT_RETRY_MAX_MS);
     assert.equal(lines.length, 3, `twice after ${away} ms`);
     stop.abort();
     await ended;
@@ -238,9 +238,9 @@ Deno.test("client: a login that is refused for a while is tried at growing inter
   for (const [i, wait] of waits.entries()) {
     const failing = times[i]! - times[0]!;
     assert.ok(wait <= Math.max(2_000, failing / 2), `after ${failing} ms: ${wait} ms`);
-    assert.ok(wait >= 1_000 && wait <= RETRY_MS_MAX + 100);
+    assert.ok(wait >= 1_000 && wait <= RETRY_MAX_MS + 100);
   }
-  assert.ok(waits.at(-1)! >= RETRY_MS_MAX / 2);
+  assert.ok(waits.at(-1)! >= RETRY_MAX_MS / 2);
   stop.abort();
   await ended;
 });
@@ -281,7 +281,7 @@ Deno.test("client: a server that accepts and says nothing, or never accepts, is 
       return new Promise(() => {});
     },
   });
-  await lost.clock.advance(CONNECT_MS + PORT_RETRY_MS_MAX);
+  await lost.clock.advance(CONNECT_MS + PORT_RETRY_MAX_MS);
   assert.equal(attempts, 2);
   assert.match(lost.said[0]!, /no answer from 127\.0\.0\.1:5038/);
   lost.stop.abort();

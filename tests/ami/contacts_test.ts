@@ -4,7 +4,9 @@ import type { Answer } from "../../src/ami/client.ts";
 
 type Lists = Readonly<Record<string, readonly Readonly<Record<string, string>>[] | undefined>>;
 
-/** An Asterisk that knows these lists, by action and endpoint, and answers all else with `other`. */
+/**
+ * An Asterisk that knows these lists, by action and endpoint, and answers all else with `other`.
+ */
 function asterisk(lists: Lists, other: Answer = refusal("Permission denied")) {
   const asked: string[] = [];
   const ask = (action: string, headers: Readonly<Record<string, string>> = {}) => {

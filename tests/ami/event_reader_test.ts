@@ -1,7 +1,8 @@
 /**
- * A stranger's text in account names, by Asterisk's own rules: PJSIP prints up to 36 decoded bytes of it in InvalidAccountID,
- * chan_sip up to 236 percent-encoded characters in ChallengeSent and InvalidPassword (InvalidAccountID with
- * alwaysauthreject=no). Whatever he writes, he alone is charged, nobody is forgiven, and everybody else's events arrive.
+ * A stranger's text in account names, by Asterisk's own rules: PJSIP prints up to 36 decoded bytes
+ * of it in InvalidAccountID, chan_sip up to 236 percent-encoded characters in ChallengeSent and
+ * InvalidPassword (InvalidAccountID with alwaysauthreject=no). Whatever they write, they alone are
+ * charged, nobody is forgiven, and everybody else's events arrive.
  */
 
 import assert from "node:assert/strict";
@@ -36,7 +37,10 @@ interface Read {
   tampered: Tampered[];
 }
 
-/** Reads a stream in pieces; `settle` after every piece is the worst case of slow pieces only where it is asked for. */
+/**
+ * Reads a stream in pieces; `settle` after every piece is the worst case of slow pieces only where
+ * it is asked for.
+ */
 function read(text: string, sizes: readonly number[] = [text.length]): Read {
   const result: Read = { events: [], tampered: [] };
   const reader = new EventReader({
@@ -63,7 +67,7 @@ function encodedLength(text: string): number {
   return length;
 }
 
-/** The shortest texts with which a stranger could end an event of his and name somebody else. */
+/** The shortest texts with which a stranger could end an event of theirs and name somebody else. */
 const ENDS: Record<string, string> = {
   ChallengeSent:
     `x\r\nSessionID: 0x1\r\nLocalAddress: IPV4/UDP/1.1.1.1/1\r\nRemoteAddress: IPV4/UDP/${VICTIM}/1\r\nChallenge: \r\n\r\n`,
@@ -125,6 +129,41 @@ Deno.test("injection: an event whose end a stranger wrote is charged to its true
         );
         assert.ok(tampered.includes("forged end"));
       }
+    }
+  }
+});
+
+Deno.test("injection: whatever part of an event a stranger writes, only its true sender is charged", () => {
+  const end = (host: string) =>
+    `x\r\nSessionID: 1\r\nLocalAddress: IPV4/UDP/1.1.1.1/1\r\nRemoteAddress: IPV4/UDP/${host}/1\r\n`;
+  const pjsip = [
+    "x\r\nX-Unknown: 1",
+    "x\r\nRemoteAddress: IPV4/UDP/9.9.9.9/5",
+    "x\r\n\r\nEvent: Shutdown\r\nPrivilege: a",
+    "x\r\n\r\nEvent: SuccessfulAuth\r\nA: b",
+    "x\r\n\r\nResponse: Error\r\nA: b",
+  ].map((account) => {
+    assert.ok(account.length <= PJSIP_DECODED_MAX, account);
+    const remote = `IPV4/UDP/${ATTACKER}/5`;
+    return printEvent({ kind: "InvalidAccountID", service: "PJSIP", account, remote });
+  });
+  const sip = [
+    "x\r\nX-Unknown: 1",
+    `${end(ATTACKER)}UsingPassword: 1\r\n\r\n`,
+    `x\r\n\r\nEvent: SuccessfulAuth\r\nPrivilege: security,all\r\nRemoteAddress: IPV4/UDP/${ATTACKER}/1`,
+    "x\r\n\r\nEvent: Shutdown\r\nPrivilege: system,all\r\nShutdown: Cleanly\r\nRestart: False\r\n\r\n",
+    `x\r\nRemoteAddress: IPV4/UDP/${VICTIM}/1`,
+  ].map((account) => {
+    assert.ok(encodedLength(account) <= SIP_ENCODED_MAX, account);
+    return sipEvent("InvalidPassword", account);
+  });
+  for (const forged of [...pjsip, ...sip]) {
+    const stream = forged + wrongAnswer(OTHER, { service: "SIP", account: "behind" });
+    for (const sizes of [[stream.length], [1], [60]]) {
+      const { events } = read(stream, sizes);
+      assert.deepEqual(events.at(-1), `security InvalidPassword ${OTHER} behind`, forged);
+      assert.equal(events.length, 2, forged);
+      assert.match(events[0]!, new RegExp(`^doubled \\w+ ${ATTACKER} `), forged);
     }
   }
 });
@@ -296,9 +335,11 @@ Deno.test("injection: no text in an account name charges or clears anybody else,
 });
 
 Deno.test("injection: the window covers every remainder that Asterisk can print", () => {
-  // The remainder begins behind at most the stranger's decoded text, which is never longer than its encoded form.
+  // The remainder begins behind at most the stranger's decoded text, which is never longer than its
+  // encoded form.
   assert.ok(SIP_ENCODED_MAX <= ACCOUNT_BYTES_MAX);
-  // And an honest event is over before the next but one begins, so that no honest event is dropped for another's sake.
+  // And an honest event is over before the next but one begins, so that no honest event is dropped
+  // for another's sake.
   const honest = sipEvent("ChallengeSent", "");
   const behindAccount = honest.length - honest.indexOf("SessionID");
   const head = sipEvent("ChallengeSent", "").indexOf("SessionID");

@@ -142,7 +142,10 @@ Deno.test("framer: any bytes in any pieces give the same as a plain split", () =
   );
 });
 
-/** The same by string methods: drops empty lines in front, then takes everything up to the next empty line. */
+/**
+ * The same by string methods: drops empty lines in front, then takes everything up to the next
+ * empty line.
+ */
 function split(text: string): string[] {
   const messages: string[] = [];
   for (;;) {

@@ -641,6 +641,71 @@ Deno.test("what is blocked anew by hand before its end is written stays blocked"
   }
 });
 
+Deno.test("what others block for longer is not written over by a shorter block", async () => {
+  for (const held of [true, false]) {
+    await withDatabase(async (path) => {
+      await using other = new Helper();
+      const { list } = openWritten(path);
+      if (held) {
+        await other.ask(`hold ${path}`);
+        assert.equal(list.add([block("192.0.2.1", { until: NOW + 900 })], NOW), false);
+        await other.ask("release");
+      }
+      {
+        using hand = BlockDatabase.open(path);
+        hand.add([block("192.0.2.1"), block("192.0.2.2")], NOW);
+      }
+      if (!held) list.add([block("192.0.2.1", { until: NOW + 900 })], NOW);
+      assert.equal(list.retry(NOW + RETRY_MAX_MS), true);
+      assert.deepEqual(list.reload(NOW + RETRY_MAX_MS).changed, ["192.0.2.1"]);
+      assert.deepEqual(list.removeEnded(NOW + 900), []);
+      assert.deepEqual([targetsOf(list), stored(path)], [
+        ["192.0.2.1", "192.0.2.2"],
+        ["192.0.2.1", "192.0.2.2"],
+      ]);
+      list.close();
+    });
+  }
+});
+
+Deno.test("what was removed and blocked again for a while does not come back for ever", async () => {
+  await withDatabase(async (path) => {
+    await using other = new Helper();
+    const { list } = openWritten(path);
+    list.add([block("192.0.2.1")], NOW);
+    await other.ask(`hold ${path}`);
+    list.remove(["192.0.2.1"], NOW);
+    list.add([block("192.0.2.1", { until: NOW + 50 })], NOW);
+    list.removeEnded(NOW + 50);
+    await other.ask("release");
+    {
+      using hand = BlockDatabase.open(path);
+      hand.add([block("192.0.2.2")], NOW);
+    }
+    assert.equal(list.retry(NOW + RETRY_MAX_MS), true);
+    assert.deepEqual(list.reload(NOW + RETRY_MAX_MS).added, ["192.0.2.2"]);
+    assert.deepEqual(stored(path), ["192.0.2.2"]);
+    list.close();
+  });
+});
+
+Deno.test("an end that is written after the clock was set back is no block of others", async () => {
+  await withDatabase(async (path) => {
+    await using other = new Helper();
+    const { list } = openWritten(path);
+    const hour = 3_600_000;
+    list.add([block("192.0.2.1", { until: NOW + hour })], NOW);
+    await other.ask(`hold ${path}`);
+    assert.equal(list.removeEnded(NOW + hour).length, 1);
+    list.add([block("192.0.2.1", { until: NOW + 50 })], NOW);
+    assert.equal(list.removeEnded(NOW + 50).length, 1);
+    await other.ask("release");
+    assert.equal(list.retry(NOW + RETRY_MAX_MS), true);
+    assert.deepEqual([list.reload(NOW + RETRY_MAX_MS).added, stored(path)], [[], []]);
+    list.close();
+  });
+});
+
 Deno.test("a daemon that starts while another process holds the database reads it and writes later", async () => {
   await withDatabase(async (path) => {
     makeDatabase(path, 10);

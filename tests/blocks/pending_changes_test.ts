@@ -26,7 +26,7 @@ Deno.test("pending changes: the latest of each target wins and keeps the place o
   assert.equal(pending.size, 3);
   const [first, second] = given(pending, 2);
   assert.deepEqual(first!.put, [known("192.0.2.2", { until: NOW })]);
-  assert.deepEqual(first!.ended, [{ target: "192.0.2.1", times: 4, ended: NOW }]);
+  assert.deepEqual(first!.ended, [{ target: "192.0.2.1", times: 4, ended: NOW, upTo: NOW }]);
   assert.deepEqual([first!.gone, second!.put, second!.gone], [[], [], ["192.0.2.3"]]);
 });
 
@@ -78,7 +78,7 @@ Deno.test("pending changes: the past of another database gives way to what is ne
   );
   const [changes] = given(pending);
   assert.deepEqual(changes!.gone, ["192.0.2.1"]);
-  assert.deepEqual(changes!.ended, [past("192.0.2.3")]);
+  assert.deepEqual(changes!.ended, [{ ...past("192.0.2.3"), upTo: NOW }]);
   assert.deepEqual(changes!.standing, [["192.0.2.8", NOW], ["192.0.2.9", NOW - 9]]);
 });
 
@@ -103,15 +103,19 @@ Deno.test("pending changes: logins are bounded, those that wait longest go first
   assert.deepEqual([standing.get(hosts[1]!), standing.get("192.0.2.1")], [NOW + 1, NOW]);
 });
 
-Deno.test("pending changes: a row overrules an end only if others blocked the target anew", () => {
+Deno.test("pending changes: a row counts more only if others made it to end later", () => {
   const pending = new PendingChanges();
-  pending.put(known("192.0.2.1"));
+  pending.put(known("192.0.2.1", { until: NOW }));
   pending.end({ target: "192.0.2.2", times: 1, ended: NOW });
   pending.remove("192.0.2.3");
+  // Removed, and blocked again by this process: the row before may have had any end.
+  pending.remove("192.0.2.4");
+  pending.put(known("192.0.2.4", { until: NOW }));
   for (const until of [NOW, NOW + 1, undefined]) {
-    const overruled = [1, 2, 3, 4].map((n) => pending.overrules(`192.0.2.${n}`, until));
-    assert.deepEqual(overruled, [true, until === NOW, true, false]);
+    const overruled = [1, 2, 3, 4, 5].map((n) => pending.overrules(`192.0.2.${n}`, until));
+    assert.deepEqual(overruled, [until === NOW, until === NOW, true, true, false]);
   }
-  for (let n = 1; n <= 4; n++) pending.dropEnd(`192.0.2.${n}`);
-  assert.deepEqual([1, 2, 3].map((n) => pending.has(`192.0.2.${n}`)), [true, false, true]);
+  assert.deepEqual([...pending.blockTargets()], ["192.0.2.1", "192.0.2.2", "192.0.2.4"]);
+  pending.drop("192.0.2.2");
+  assert.equal(pending.has("192.0.2.2"), false);
 });

@@ -1,7 +1,10 @@
-/** Rules of the daemon that only show at the edge: a process that stood still, a new prefix, what the log must not show. */
+/**
+ * Rules of the daemon that only show at the edge: a process that stood still, a new prefix, what
+ * the log must not show.
+ */
 
 import assert from "node:assert/strict";
-import { AddressSet } from "../../src/address/address.ts";
+import { AddressSet } from "../../src/address/address_set.ts";
 import type { Connection } from "../../src/ami/client.ts";
 import type { Clock } from "../../src/clock.ts";
 import { DEFAULT_CONFIG } from "../../src/config/config.ts";

@@ -1,7 +1,7 @@
 /** What comes between the reading of the list and the first command of the firewall. */
 
 import assert from "node:assert/strict";
-import { AddressSet } from "../../src/address/address.ts";
+import { AddressSet } from "../../src/address/address_set.ts";
 import { BlockDatabase } from "../../src/blocks/database.ts";
 import { type Config, DEFAULT_CONFIG } from "../../src/config/config.ts";
 import { Daemon } from "../../src/daemon/daemon.ts";

@@ -1,5 +1,6 @@
 /**
- * An AMI server on a real TCP socket, which behaves as Asterisk does and tells what a test or a recording wants told.
+ * An AMI server on a real TCP socket, which behaves as Asterisk does and tells what a test or a
+ * recording wants told.
  *
  * @module
  */
@@ -7,7 +8,10 @@
 import { bytesOf } from "../support/asterisk_events.ts";
 import { pick, type Random } from "./random.ts";
 
-/** Sizes of the pieces in which a recording is sent, in bytes: within a line, within a message, over several. */
+/**
+ * Sizes of the pieces in which a recording is sent, in bytes: within a line, within a message, over
+ * several.
+ */
 const PIECES = [1, 7, 60, 300, 1_400, 4_000, 16_000] as const;
 
 const DEFAULT_BANNER = "Asterisk Call Manager/7.0.3";
@@ -16,12 +20,12 @@ const DEFAULT_BANNER = "Asterisk Call Manager/7.0.3";
 const ACTION_BYTES_MAX = 64 * 1024;
 
 /** The parts of a recording. */
-export interface Conversation {
+interface Conversation {
   /** The first line, without its end. */
   readonly banner: string;
   /** Asterisk's answer to the login of the one who recorded. */
   readonly accepted: boolean;
-  /** What came after that answer, up to his logoff. */
+  /** What came after that answer, up to the logoff. */
   readonly body: Uint8Array;
   /** The server ended the connection: nobody logged off. */
   readonly endedByServer: boolean;
@@ -51,7 +55,7 @@ export function conversationOf(bytes: Uint8Array): Conversation {
 }
 
 /** How an {@linkcode AmiServer} is started. */
-export interface AmiServerOptions {
+interface AmiServerOptions {
   /** The port; 0 is any. @default {0} */
   readonly port?: number;
   /** Where it listens. @default {"127.0.0.1"} */
@@ -206,8 +210,9 @@ export class AmiClientOfServer {
   }
 
   /**
-   * Says that nothing more comes. The connection is closed when the client has closed it too: Deno does not end a read that
-   * is under way, and without that the client would not be told (seen with 2.8.3).
+   * Says that nothing more comes. The connection is closed when the client has closed it too: Deno
+   * does not end a read that is under way, and without that the client would not be told (seen with
+   * 2.8.3).
    */
   close(): void {
     if (this.#closed) return;

@@ -429,7 +429,7 @@ onOwnMachine(import.meta.url, (executable) => {
       assert.equal(code, 1);
       assert.match(
         out,
-        /^problem +database +.*: it is read-only .*\n +mend: mount the file system/m,
+        /^problem +database +.*: it is read-only .*\n +fix: mount the file system/m,
       );
       await using second = daemon();
       const client = await second.alive(asterisk.client());

@@ -1,9 +1,10 @@
 /**
- * The daemon is killed (SIGKILL) at random moments of a burst of attackers, again and again on the same database. Each
- * time: what the kernel blocked at the kill stands in the database, and after the next start the kernel's rules are the
- * database.
+ * The daemon is killed (SIGKILL) at random moments of a burst of attackers, again and again on the
+ * same database. Each time: what the kernel blocked at the kill stands in the database, and after
+ * the next start the kernel's rules are the database.
  *
- * Environment: `AMPERE_CRASHES`, how many kills (default 200); `AMPERE_SEED`, the seed of another run. A failure names both.
+ * Environment: `AMPERE_CRASHES`, how many kills (default 200); `AMPERE_SEED`, the seed of another
+ * run. A failure names both.
  */
 
 import assert from "node:assert/strict";
@@ -30,13 +31,17 @@ const KILLS_PER_DATABASE = 25;
 const ATTACKERS = 60;
 
 /**
- * Longest time from the begin of a burst to the kill, in milliseconds, for the first kill of a lane. It grows after a kill
- * that came too early and shrinks after one that came too late, so that slow and fast machines are hit in the middle.
+ * Longest time from the begin of a burst to the kill, in milliseconds, for the first kill of a
+ * lane. It grows after a kill that came too early and shrinks after one that came too late, so that
+ * slow and fast machines are hit in the middle.
  */
 const MOMENT_MAX_MS = 120;
 const MOMENT_STEP = 1.15;
 
-/** Every third start is killed in its own work: before, while and after it makes the rules of the list. */
+/**
+ * Every third start is killed in its own work: before, while and after it makes the rules of the
+ * list.
+ */
 const START_KILLED = 1 / 3;
 
 /** Longest time from the start to that kill, in milliseconds: a start takes about half of it. */
@@ -92,7 +97,10 @@ function metInMiddle({ kills, early, late, atStart }: Counts): number {
   return kills - early - late - atStart;
 }
 
-/** On a machine that is busy with other things fewer kills meet a burst: then there are more, up to a bound. */
+/**
+ * On a machine that is busy with other things fewer kills meet a burst: then there are more, up to
+ * a bound.
+ */
 function isEnough(counts: Counts): boolean {
   const { kills } = counts;
   return kills >= KILLS_MAX || (kills >= CRASHES && metInMiddle(counts) >= kills / 5);
@@ -196,7 +204,8 @@ async function killAndLook(
   counts: Counts,
 ): Promise<Set<string>> {
   daemon.signal("SIGKILL");
-  // A command of the firewall may outlive the daemon by some milliseconds: what it adds is in the database too.
+  // A command of the firewall may outlive the daemon by some milliseconds: what it adds is in the
+  // database too.
   await daemon.end();
   const kernel = await blockedIn(chain);
   const stored = await storedIn(database);
@@ -228,7 +237,10 @@ async function becomesEqual(
   });
 }
 
-/** What the database says, by SQLite's own program; a copy is read, because that program would change the files. */
+/**
+ * What the database says, by SQLite's own program; a copy is read, because that program would
+ * change the files.
+ */
 async function storedIn(database: string): Promise<Set<string>> {
   const copy = `/run/copy-of-${database.replace(/.*\//, "")}`;
   for (const suffix of ["", "-wal"]) {

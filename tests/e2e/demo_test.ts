@@ -1,4 +1,7 @@
-/** The first command of the README: it tells the truth, it ends, and it says so when something is wrong. */
+/**
+ * The first command of the README: it tells the truth, it ends, and it says so when something is
+ * wrong.
+ */
 
 import assert from "node:assert/strict";
 import { join } from "node:path";

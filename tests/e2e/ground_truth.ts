@@ -1,6 +1,6 @@
 /**
- * Whom a correct filter blocks in a recording, found by a way of its own: no part of the program is used but the reading of
- * one address.
+ * Whom a correct filter blocks in a recording, found by a way of its own: no part of the program is
+ * used but the reading of one address.
  *
  * @module
  */
@@ -26,7 +26,10 @@ export interface Deeds {
   readonly challenges: number[];
   /** Logins with a right answer. */
   logins: number;
-  /** Attempts that failed, each counted once, with where in the bytes the message that shows it ends. */
+  /**
+   * Attempts that failed, each counted once, with where in the bytes the message that shows it
+   * ends.
+   */
   readonly failures: Map<string, number>;
   /** Where the messages about the address end. */
   readonly ends: number[];
@@ -110,7 +113,8 @@ export function demandOf(
   const must = new Map<string, number>();
   for (const [address, { failures }] of deeds) {
     const end = [...failures.values()][loyalty - 1];
-    // What an attacker shares with phones of the house may go either way; loopback is never blocked.
+    // What an attacker shares with phones of the house may go either way; loopback is never
+    // blocked.
     if (end === undefined || !attackers.has(address) || legit.has(address)) continue;
     if (address.startsWith("127.") || address === "::1") continue;
     must.set(address, end);

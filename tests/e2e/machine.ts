@@ -1,6 +1,6 @@
 /**
- * A machine of its own for tests of the whole: network, mount and process namespaces, with real iptables and with the
- * folders of an installed Ampere, so that nothing outside is touched.
+ * A machine of its own for tests of the whole: network, mount and process namespaces, with real
+ * iptables and with the folders of an installed Ampere, so that nothing outside is touched.
  *
  * @module
  */
@@ -12,8 +12,9 @@ import { compiledAmpere } from "./executable.ts";
 const INSIDE = "AMPERE_TEST_EXECUTABLE";
 
 /**
- * What the machine begins with: a copy of /etc, but for the resolver, which no test must block; and no other state. The last command is not `exec`: the shell is the first
- * process, and has to take care of orphans.
+ * What the machine begins with: a copy of /etc, but for the resolver, which no test must block; and
+ * no other state. The last command is not `exec`: the shell is the first process, and has to take
+ * care of orphans.
  */
 const PREPARE = `
   mount -t tmpfs none /run
@@ -49,8 +50,8 @@ function obstacleHere(): string | undefined {
 }
 
 /**
- * Runs the tests of a file on a machine of its own, by running the file once more there. The executable is compiled before,
- * because there is no network inside.
+ * Runs the tests of a file on a machine of its own, by running the file once more there. The
+ * executable is compiled before, because there is no network inside.
  *
  * @param url `import.meta.url` of the test file
  * @param define registers the tests, given the path of the executable
@@ -106,7 +107,8 @@ export async function emptyFirewall(): Promise<void> {
 }
 
 /**
- * What the kernel blocks by a chain, in both families, as iptables lists it. A rule that is not Ampere's is an error.
+ * What the kernel blocks by a chain, in both families, as iptables lists it. A rule that is not
+ * Ampere's is an error.
  *
  * @param chain the chain; it must exist for IPv4
  */

@@ -1,10 +1,11 @@
 /**
- * Every recording of a real Asterisk, told to the compiled program over TCP, against real iptables: attackers are blocked, and
- * nobody else is.
+ * Every recording of a real Asterisk, told to the compiled program over TCP, against real iptables:
+ * attackers are blocked, and nobody else is.
  *
- * All run on one machine, several at a time, each with a chain, a database and a server of its own. When everything of a
- * recording is decided is not guessed: behind it come challenges to two strangers who leave them unanswered. Patience with
- * the strangers ends last, so when their rules are in the kernel, every other rule is.
+ * All run on one machine, several at a time, each with a chain, a database and a server of its own.
+ * When everything of a recording is decided is not guessed: behind it come challenges to two
+ * strangers who leave them unanswered. Patience with the strangers ends last, so when their rules
+ * are in the kernel, every other rule is.
  */
 
 import assert from "node:assert/strict";
@@ -26,7 +27,9 @@ const DEADLINE_MS = 30_000;
 /** Two strangers that no recording knows, one for each family. */
 const STRANGERS = ["198.18.0.77", "2001:db8:ffff::77"] as const;
 
-/** Unanswered challenges for which a stranger is blocked, with loyalty 3: 4, 14, 24 of 15 points. */
+/**
+ * Unanswered challenges for which a stranger is blocked, with loyalty 3: 4, 14, 24 of 15 points.
+ */
 const UNANSWERED = 3;
 
 interface Verdict {

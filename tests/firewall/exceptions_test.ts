@@ -1,4 +1,7 @@
-/** Addresses that pass although a network around them is blocked: the real programs, and real packets. */
+/**
+ * Addresses that pass although a network around them is blocked: the real programs, and real
+ * packets.
+ */
 
 import assert from "node:assert/strict";
 import { EXCEPTIONS_MAX } from "../../src/firewall/backend.ts";

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { isLasting } from "../../src/firewall/backend.ts";
+import { isLasting } from "../../src/firewall/failure.ts";
+import { CHAIN_LENGTH_MAX } from "../../src/config/keys.ts";
 import { type Program, run, type Runner } from "../../src/firewall/command.ts";
 import { Firewall, type FirewallOptions } from "../../src/firewall/firewall.ts";
 import {
@@ -213,7 +214,7 @@ inNamespace(import.meta.url, () => {
     const { firewall, log } = make();
     const failures = await firewall.start(forEver(["192.0.2.1"]));
     assert.equal(failures.length, 1);
-    assert.match(log.lines[0]!, /type does not match.*To mend it: ipset destroy ampere4 /);
+    assert.match(log.lines[0]!, /type does not match.*Fix: ipset destroy ampere4 /);
     await sh("ipset", "destroy", "ampere4");
     await until("it is mended", () => firewall.status().applied === 1);
     await firewall.stop();
@@ -256,6 +257,31 @@ inNamespace(import.meta.url, () => {
     assert.deepEqual(await targetsOf("ampere4"), [...targets, "192.0.2.4"]);
     assert.deepEqual(await rulesOf("iptables"), [RULE4]);
     await firewall.stop();
+  });
+
+  test("the longest names of chains that iptables takes are long enough for its sets", async () => {
+    assert.notEqual((await sh("iptables", "-N", "c".repeat(CHAIN_LENGTH_MAX + 1))).code, 0);
+    for (const length of [CHAIN_LENGTH_MAX - 1, CHAIN_LENGTH_MAX]) {
+      const chain = "c".repeat(length);
+      for (const program of ["iptables", "ip6tables"]) {
+        assert.equal((await sh(program, "-N", chain)).code, 0);
+      }
+      const log = memoryLog();
+      const backends = ([4, 6] as const).map((family) => new IpsetBackend({ family, chain }));
+      const firewall = new Firewall({ backends, log, verifyMs: 3_600_000 });
+      assert.deepEqual(await firewall.start(forEver(["192.0.2.1", "2001:db8::1"])), []);
+      firewall.block(forEver(["192.0.2.2"]));
+      await firewall.verify();
+      assert.deepEqual(await targetsOf(`${chain}4`), ["192.0.2.1", "192.0.2.2"]);
+      assert.deepEqual(await targetsOf(`${chain}6`), ["2001:db8::1"]);
+      assert.deepEqual(log.lines, []);
+      await firewall.stop();
+      for (const program of ["iptables", "ip6tables"]) {
+        await sh(program, "-F", chain);
+        await sh(program, "-X", chain);
+      }
+      for (const family of [4, 6]) await sh("ipset", "destroy", `${chain}${family}`);
+    }
   });
 
   test("an unchanged set is not read again", async () => {
@@ -301,7 +327,7 @@ inNamespace(import.meta.url, () => {
     const first = make();
     const [failure] = await first.firewall.start(forEver(["192.0.2.1"]));
     assert.deepEqual([failure?.kind, isLasting(failure!)], ["no-chain", true]);
-    assert.match(first.log.lines[0]!, /To mend it: iptables -N ampere && iptables -I INPUT/);
+    assert.match(first.log.lines[0]!, /Fix: iptables -N ampere && iptables -I INPUT/);
     await sh("iptables", "-N", "ampere");
     await first.firewall.verify();
     await first.firewall.idle();
@@ -334,7 +360,7 @@ inNamespace(import.meta.url, () => {
     assert.match(log.lines[0]!, /^error 192.0.2.4 could not be blocked.*is full.*ampere -d/);
     firewall.release(["192.0.2.1"]);
     await firewall.idle();
-    await until("the last one has its place", () => firewall.status().held === 0);
+    await until("the last one has its place", () => firewall.status().rejected === 0);
     assert.deepEqual(await targetsOf("ampere4"), targets.slice(1));
     await firewall.stop();
   });
@@ -400,7 +426,8 @@ Deno.test("programs that only answer 0 are told all that they need", async () =>
   await firewall.verify();
   await firewall.stop();
   const said = (await Deno.readTextFile(`${folder}/log`)).trim().split("\n");
-  // The chain is looked at while the set is filled: in which order that is written down is not certain.
+  // The chain is looked at while the set is filled: in which order that is written down is not
+  // certain.
   const isChain = (line: string) => line.startsWith("iptables");
   assert.deepEqual(said.filter((line) => !isChain(line)), [
     "ipset restore -exist",

@@ -1,13 +1,10 @@
 import assert from "node:assert/strict";
-import { isLasting, isSafeTarget, type Outcome } from "../../src/firewall/backend.ts";
+import { isSafeTarget, type Outcome } from "../../src/firewall/backend.ts";
+import { LOCK_WAIT_SECONDS, readTarget } from "../../src/firewall/chain.ts";
 import { COMMAND_TIMEOUT_MS, type Program, run, type Runner } from "../../src/firewall/command.ts";
+import { isLasting } from "../../src/firewall/failure.ts";
 import { Firewall } from "../../src/firewall/firewall.ts";
-import {
-  ADDRESSES_MAX_BYTES,
-  IptablesBackend,
-  LOCK_WAIT_SECONDS,
-  readTarget,
-} from "../../src/firewall/iptables.ts";
+import { ADDRESSES_MAX_BYTES, IptablesBackend } from "../../src/firewall/iptables.ts";
 import { addresses, inNamespace, sh, until, withPrograms } from "../support/namespace.ts";
 
 /** Linux: the longest single argument with its ending zero. */
@@ -436,7 +433,8 @@ function registerFor(kind: "nft" | "legacy"): void {
       random: () => 0,
     });
     await firewall.start([]);
-    // Some commands are faster than the shortest timer; the more rules there are, the longer they take.
+    // Some commands are faster than the shortest timer; the more rules there are, the longer they
+    // take.
     let blocked = 0;
     while (firewall.status().failures < 3 && blocked < all.length) {
       firewall.block(forEver(all.slice(blocked, blocked += 3_000)));

@@ -1,5 +1,6 @@
 /**
- * What the fuzzer begins with: recordings of real servers, configurations, lines of block lists, addresses.
+ * What the fuzzer begins with: recordings of real servers, configurations, lines of block lists,
+ * addresses.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Tries many inputs: `deno task fuzz [-- --inputs=1000000] [--from=1] [--target=NAME]`, or one of them again:
- * `deno task fuzz -- --target=NAME --seed=123`.
+ * Tries many inputs: `deno task fuzz [-- --inputs=1000000] [--from=1]
+ * [--target=NAME]`, or one of them again: `deno task fuzz -- --target=NAME --seed=123`.
  *
  * @module
  */
@@ -10,19 +10,22 @@ import { Dice } from "../simulation/dice.ts";
 import { type Target, TARGETS } from "./targets.ts";
 
 /**
- * An input that takes longer than this hangs, in milliseconds. The longest that are right take a hundredth; the rest is
- * for a machine that is busy with other things.
+ * An input that takes longer than this hangs, in milliseconds. The longest that are right take a
+ * hundredth; the rest is for a machine that is busy with other things.
  */
 const HANG_MS = 3_000;
 
-/** Heap that may be in use in the end beyond that of the beginning, in bytes: nothing keeps what it was given. */
+/**
+ * Heap that may be in use in the end beyond that of the beginning, in bytes: nothing keeps what it
+ * was given.
+ */
 const HEAP_GROWTH_MAX = 200 * 1024 * 1024;
 
 /** Failures after which the search ends. */
 const FAILURES_MAX = 10;
 
 /** One input that something did not hold for. */
-export interface Finding {
+interface Finding {
   readonly target: string;
   readonly seed: number;
   readonly input: string;
@@ -30,7 +33,7 @@ export interface Finding {
 }
 
 /** What was tried. */
-export interface Report {
+interface Report {
   readonly inputs: number;
   readonly findings: readonly Finding[];
   /** Inputs and seconds for each target. */
@@ -58,7 +61,7 @@ function choose(seed: number, only: string | undefined): { target: Target; dice:
  * @param seed Decides about it.
  * @param only The target; by default the seed decides about that too.
  */
-export function tryOne(seed: number, only?: string): Finding | undefined {
+function tryOne(seed: number, only?: string): Finding | undefined {
   const { target, dice } = choose(seed, only);
   const input = target.make(dice);
   try {

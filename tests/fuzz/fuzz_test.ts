@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { AddressSet, overlaps, parseAddress, parseTarget } from "../../src/address/address.ts";
+import { AddressSet } from "../../src/address/address_set.ts";
+import { overlaps, parseAddress, parseTarget } from "../../src/address/address.ts";
 import { parseMessage } from "../../src/ami/parser.ts";
 import { SecurityEvent } from "../../src/ami/event.ts";
-import { parseConfig } from "../../src/config/config.ts";
+import { parseConfig } from "../../src/config/parse.ts";
 import { bytesOf, printEvent } from "../support/asterisk_events.ts";
 import { describeFinding, tryMany } from "./fuzz.ts";
 import { TARGETS } from "./targets.ts";

@@ -8,7 +8,7 @@ import type { Dice } from "../simulation/dice.ts";
 import { SPLINTERS } from "./corpus.ts";
 
 /** Longest input, in characters: longer than anything that is taken. */
-export const INPUT_MAX = 280_000;
+const INPUT_MAX = 280_000;
 
 /** Of so many inputs one is huge. */
 const HUGE_ONE_IN = 400;

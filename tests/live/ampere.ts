@@ -13,12 +13,14 @@ import { AMPERE_CFG, FIREWALL_COMMANDS } from "./readme.ts";
 
 const CONFIG = "/etc/ampere/ampere.cfg";
 
-/** Waiting for a check: its failing logins take two seconds, or ten when Asterisk does not answer. */
+/**
+ * Waiting for a check: its failing logins take two seconds, or ten when Asterisk does not answer.
+ */
 const CHECK_MS = 40_000;
 
 /**
- * What each configuration of the tests begins with: the secret of README.md, nobody who is trusted, and no time in which
- * unanswered challenges cost nothing, because the list of each test is new.
+ * What each configuration of the tests begins with: the secret of README.md, nobody who is trusted,
+ * and no time in which unanswered challenges cost nothing, because the list of each test is new.
  */
 export const CONFIGURATION = `${AMPERE_CFG.replace(/^trust = .*\n/gm, "")}learn = 0\n`;
 

@@ -1,5 +1,6 @@
 /**
- * A real Asterisk on the test's machine, in a copy of its file system that lives as long as the test.
+ * A real Asterisk on the test's machine, in a copy of its file system that lives as long as the
+ * test.
  *
  * @module
  */
@@ -12,15 +13,18 @@ import { sh } from "../support/namespace.ts";
 /** Where AMI listens. */
 export const AMI_PORT = 5038;
 
-/** How long Asterisk may take to start, in milliseconds; it takes two seconds, and more on a busy machine. */
+/**
+ * How long Asterisk may take to start, in milliseconds; it takes two seconds, and more on a busy
+ * machine.
+ */
 const START_MS = 60_000;
 
 /** How long a command of Asterisk's console may take, in milliseconds. */
 const COMMAND_MS = 20_000;
 
 /**
- * Networks of hosts that the tests play: any process here may send from any of their addresses, and the kernel brings the
- * packets to INPUT as if they came from outside.
+ * Networks of hosts that the tests play: any process here may send from any of their addresses, and
+ * the kernel brings the packets to INPUT as if they came from outside.
  */
 const NETWORKS = [
   "192.0.2.0/24",
@@ -53,7 +57,8 @@ const ETC = "/etc/asterisk";
  *
  * @param url `import.meta.url` of the test file
  * @param server which Asterisk
- * @param define registers the tests, given the path of Ampere's executable and the root of Asterisk's file system
+ * @param define registers the tests, given the path of Ampere's executable and the root of
+ *   Asterisk's file system
  */
 export function withAsterisk(
   url: string,
@@ -71,7 +76,8 @@ export function withAsterisk(
 export async function openNetworks(): Promise<void> {
   for (const network of NETWORKS) {
     const [family, here] = network.includes(":") ? ["-6", "::1"] : ["-4", "127.0.0.1"];
-    // Without src Asterisk would answer a host from that host's own address, which may be blocked by then.
+    // Without src Asterisk would answer a host from that host's own address, which may be blocked
+    // by then.
     await must("ip", family, "route", "add", "local", network, "dev", "lo", "src", here);
   }
   // Linux lets a socket bind to any IPv4 address with a local route; of IPv6 it has to be told.
@@ -170,7 +176,10 @@ export class Asterisk implements AsyncDisposable {
   }
 }
 
-/** Makes a copy of a file system that shares everything with it but what is changed; it lives in memory. */
+/**
+ * Makes a copy of a file system that shares everything with it but what is changed; it lives in
+ * memory.
+ */
 async function copyOnWrite(root: string): Promise<string> {
   const base = `/run/asterisk-${++count}`;
   const copy = `${base}/root`;

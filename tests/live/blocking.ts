@@ -1,8 +1,9 @@
 /**
  * Who is blocked and who is not, when a real Asterisk says what real SIP requests made of it.
  *
- * In each test the hosts of all channel drivers act at the same time, and the last thing is that a host of each is blocked: what
- * came before has been judged then, so that "nobody else" means something.
+ * In each test the hosts of all channel drivers act at the same time, and the last thing is that a
+ * host of each is blocked: what came before has been judged then, so that "nobody else" means
+ * something.
  *
  * @module
  */
@@ -32,7 +33,9 @@ import { SipAgent, type SipServer } from "./sip.ts";
 /** Attempts that a stranger has: the default of `loyalty`, which stays as it is. */
 export const LOYALTY = 3;
 
-/** The longest that a host may still get through after its last guess was answered, in milliseconds. */
+/**
+ * The longest that a host may still get through after its last guess was answered, in milliseconds.
+ */
 const BLOCKED_MS_MAX = 1_000;
 
 /** Hosts that guess at the same time, for each driver. */
@@ -90,7 +93,7 @@ export function testBlocking(server: Server, executable: string, root: string): 
     await ampere.ends();
   });
 
-  test("a guesser is blocked over TCP and IPv6 too, and wherever his guesses stand", async () => {
+  test("a guesser is blocked over TCP and IPv6 too, and wherever their guesses stand", async () => {
     await using _asterisk = await Asterisk.start(root, pbx(MANAGER_CONF));
     await using ampere = await Ampere.start(executable);
     const [overTcp, overIpv6, inOneSession] = [
@@ -152,7 +155,8 @@ export function testBlocking(server: Server, executable: string, root: string): 
         // Looks for accounts, with a guess for each.
         const status = await searching.registerAnew({ account: `admin${i}`, password: "admin" });
         assert.ok(status === 401 || status === 403, String(status));
-        // Even with the right password: from there nobody may. The last request is refused before it could be answered.
+        // Even with the right password: from there nobody may. The last request is refused before
+        // it could be answered.
         const last = i === LOYALTY - 1;
         const refusal = await intruding.registerAnew(last ? {} : { password: passwordOf(FENCED) });
         assert.notEqual(refusal, 200);
@@ -215,31 +219,21 @@ export function testBlocking(server: Server, executable: string, root: string): 
     await nothingTampered(ampere);
   });
 
-  test("line ends in an account name harm nobody else, and do not help who sends them", async () => {
+  test("line ends in an account name are refused, and charged to who sends them", async () => {
     await using _asterisk = await Asterisk.start(root, pbx(UNFILTERED));
     await using ampere = await Ampere.start(executable);
-    // Nobody knows this host: three wrong passwords in its name would be enough.
-    const victim = hostOf("stranger");
     using agents = new DisposableStack();
     const attackers = await onEach(async (driver) => {
-      const forgers: string[] = [];
-      for (const account of FORGERIES[driver.name]) {
-        const host = hostOf("attacker");
-        forgers.push(host);
-        await guess(host, driver, LOYALTY - 1);
-        const agent = agents.use(await SipAgent.open(host, driver));
-        // It is charged like a wrong password, perhaps before it is answered.
-        agent.registerAnew({ account: encode(account(victim, host)), password: "x" })
-          .catch(() => {});
-      }
-      return [...forgers, await guessUntilBlocked(driver, hostOf("attacker"))];
+      const host = hostOf("attacker");
+      await guess(host, driver, LOYALTY - 1);
+      const agent = agents.use(await SipAgent.open(host, driver));
+      // It is charged like a wrong password, perhaps before it is answered.
+      agent.registerAnew({ account: encode(UNKNOWN_HEADER), password: "x" }).catch(() => {});
+      return [host, await guessUntilBlocked(driver, hostOf("attacker"))];
     });
     await ampere.blocks(...attackers.flat());
     const { events } = await ampere.status();
     assert.ok((events.tamperedBy.malformed ?? 0) > 0, JSON.stringify(events));
-    if (drivers.includes(CHAN_SIP)) {
-      assert.ok((events.tamperedBy["forged end"] ?? 0) > 0, JSON.stringify(events));
-    }
   });
 
   if (!drivers.includes(CHAN_SIP)) return;
@@ -279,7 +273,10 @@ export async function guess(
   }
 }
 
-/** Guesses as often as a stranger may; packets pass before each guess, and are refused soon after the last. */
+/**
+ * Guesses as often as a stranger may; packets pass before each guess, and are refused soon after
+ * the last.
+ */
 export async function guessUntilBlocked(driver: Driver, host: string): Promise<string> {
   const { name, host: to, port } = driver;
   for (let i = 0; i < LOYALTY; i++) {
@@ -299,7 +296,10 @@ export async function nothingTampered(ampere: Ampere): Promise<void> {
   assert.deepEqual([events.tampered, events.tamperedBy], [0, {}], ampere.text);
 }
 
-/** Refreshes its registration, with the nonce that it has and with a new one, and repeats what is answered late. */
+/**
+ * Refreshes its registration, with the nonce that it has and with a new one, and repeats what is
+ * answered late.
+ */
 async function registerAgainAndAgain(host: string, driver: Driver): Promise<void> {
   using phone = await SipAgent.open(host, driver);
   const password = passwordOf("100");
@@ -323,7 +323,7 @@ async function mistype(host: string, driver: Driver): Promise<void> {
 }
 
 /** Five phones behind one address start at the same time; what they send is sent twice. */
-export async function startTogether(host: string, driver: Driver): Promise<void> {
+async function startTogether(host: string, driver: Driver): Promise<void> {
   const phones = await Promise.all(
     ACCOUNTS.map((account) => SipAgent.open(host, driver, account)),
   );
@@ -358,7 +358,10 @@ async function call(host: string, driver: Driver): Promise<void> {
   assert.equal(await phone.invite(NUMBER, { password }), 603);
 }
 
-/** Two phones share an account that is for one: the second is refused though its password is right. PJSIP only. */
+/**
+ * Two phones share an account that is for one: the second is refused though its password is right.
+ * PJSIP only.
+ */
 async function crowd(host: string): Promise<void> {
   using first = await SipAgent.open(host, PJSIP, SINGLE);
   using second = await SipAgent.open(host, PJSIP, SINGLE);
@@ -368,47 +371,17 @@ async function crowd(host: string): Promise<void> {
 }
 
 /** Is challenged as often as a stranger may be, and never answers. */
-export async function leaveUnanswered(host: string, driver: Driver): Promise<string> {
+async function leaveUnanswered(host: string, driver: Driver): Promise<string> {
   using agent = await SipAgent.open(host, driver);
   for (let i = 0; i < LOYALTY; i++) assert.equal(await agent.registerAnew(), 401);
   return host;
 }
 
-/** The end of an event of chan_sip, but for the lines of its kind, that says that somebody else caused it. */
-function endNaming(host: string, session = 1): string {
-  return `x\r\nSessionID: ${session}\r\nLocalAddress: IPV4/UDP/1.1.1.1/1\r\nRemoteAddress: IPV4/UDP/${host}/1\r\n`;
-}
-
-/** What a stranger writes into an account name, given the address of the victim and their own: one wrong guess more. */
-type Forgery = (victim: string, own: string) => string;
-
-/** See docs/threat-model.md. */
-const FORGERIES: Record<Driver["name"], readonly Forgery[]> = {
-  // 36 bytes are printed of it, in an event beside those that are charged.
-  PJSIP: [
-    "x\r\nRemoteAddress: IPV4/UDP/9.9.9.9/5",
-    "x\r\n\r\nEvent: Shutdown\r\nPrivilege: a",
-    "x\r\n\r\nEvent: SuccessfulAuth\r\nA: b",
-    "x\r\n\r\nResponse: Error\r\nA: b",
-  ].map((account) => () => account),
-  chan_sip: [
-    ...[
-      "Challenge: \r\n\r\n",
-      "Challenge: \r\nReceivedChallenge: \r\nReceivedHash: \r\n\r\n",
-    ].flatMap((tail) =>
-      Array.from(
-        { length: LOYALTY },
-        (_, session) => (victim: string) => endNaming(victim, session) + tail,
-      )
-    ),
-    (_, own) => `${endNaming(own)}UsingPassword: 1\r\n\r\n`,
-    (_, own) =>
-      `x\r\n\r\nEvent: SuccessfulAuth\r\nPrivilege: security,all\r\nRemoteAddress: IPV4/UDP/${own}/1`,
-    () =>
-      "x\r\n\r\nEvent: Shutdown\r\nPrivilege: system,all\r\nShutdown: Cleanly\r\nRestart: False\r\n\r\n",
-    (victim) => `x\r\nRemoteAddress: IPV4/UDP/${victim}/1`,
-  ],
-};
+/**
+ * An account name with line ends: Asterisk prints a header that no event has. What else could be
+ * written there is tested with made-up text, in tests/ami/event_reader_test.ts.
+ */
+const UNKNOWN_HEADER = "x\r\nX-Unknown: 1";
 
 /** Percent-encodes what the user part of a SIP address may not hold. */
 function encode(text: string): string {

@@ -1,5 +1,6 @@
 /**
- * `ampere --check` against a real Asterisk: every mistake in manager.conf is named, and what `--check` prints mends it.
+ * `ampere --check` against a real Asterisk: every mistake in manager.conf is named, and what
+ * `--check` prints mends it.
  *
  * @module
  */
@@ -12,7 +13,10 @@ import { AMI_PORT, Asterisk } from "./asterisk.ts";
 import { pbx } from "./pbx.ts";
 import { MANAGER_CONF } from "./readme.ts";
 
-/** Checks at a time: Asterisk admits 50 sessions that are not logged in (`authlimit`), and each check makes up to five. */
+/**
+ * Checks at a time: Asterisk admits 50 sessions that are not logged in (`authlimit`), and each
+ * check makes up to five.
+ */
 const AT_A_TIME = 8;
 
 /** How long a check may take, in milliseconds. */
@@ -307,7 +311,7 @@ function assertWell(checked: Readonly<Record<string, Checked>>): void {
 
 /** The one finding of a level, which must be the worst. */
 function findingOf(out: string, level: "warning" | "problem"): { message: string; mend: string } {
-  const found = [...out.matchAll(/^(warning|problem) +asterisk +(.*)\n +mend: (.*)$/gm)];
+  const found = [...out.matchAll(/^(warning|problem) +asterisk +(.*)\n +fix: (.*)$/gm)];
   const other = found.find(([, is]) => is !== level);
   if (found.length !== 1 || other !== undefined) return { message: `not one ${level}`, mend: "" };
   return { message: found[0]![2]!, mend: found[0]![3]! };

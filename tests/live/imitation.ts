@@ -1,6 +1,6 @@
 /**
- * tests/fake_asterisk.ts stands in where a real Asterisk can't be had, or can't be made to do what a test needs. Here both are told
- * the same, and must say the same.
+ * tests/fake_asterisk.ts stands in where a real Asterisk can't be had, or can't be made to do what
+ * a test needs. Here both are told the same, and must say the same.
  *
  * @module
  */
@@ -56,7 +56,10 @@ export function testImitation(server: Server, root: string): void {
   });
 }
 
-/** What each client is told, and what somebody else is told of it meanwhile; without what is another each time. */
+/**
+ * What each client is told, and what somebody else is told of it meanwhile; without what is another
+ * each time.
+ */
 async function conversation(port: number): Promise<Record<string, string[]>> {
   using watcher = await Client.connect(port);
   watcher.send(LOGIN);

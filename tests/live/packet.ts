@@ -1,6 +1,6 @@
 /**
- * What becomes of a real packet: by calls of the C library, because Deno tells nothing of the ICMP messages that answer a
- * datagram. Linux on x86-64 or arm64 only.
+ * What becomes of a real packet: by calls of the C library, because Deno tells nothing of the ICMP
+ * messages that answer a datagram. Linux on x86-64 or arm64 only.
  *
  * @module
  */
@@ -21,12 +21,15 @@ const SOL_SOCKET = 1;
 const SO_ERROR = 4;
 const ECONNREFUSED = 111;
 
-/** An empty line: SIP takes it for a keep-alive and says nothing (RFC 5626, section 4.4.1), and no event is raised. */
+/**
+ * An empty line: SIP takes it for a keep-alive and says nothing (RFC 5626, section 4.4.1), and no
+ * event is raised.
+ */
 const PACKET = new TextEncoder().encode("\r\n\r\n");
 
 /**
- * Sends one datagram, and says whether the kernel refused it with ICMP port unreachable. That comes over the loopback interface,
- * so the answer is there when the call that sends is over.
+ * Sends one datagram, and says whether the kernel refused it with ICMP port unreachable. That comes
+ * over the loopback interface, so the answer is there when the call that sends is over.
  *
  * @param from source address; this machine must have a route for it
  * @param to destination address, of the same family

@@ -1,6 +1,6 @@
 /**
- * Phones and tools that others wrote: docs/phones.md tells what they do. Each test needs one program of Debian, and is left out
- * where that is missing.
+ * Phones and tools that others wrote: docs/phones.md tells what they do. Each test needs one
+ * program of Debian, and is left out where that is missing.
  *
  * @module
  */
@@ -27,12 +27,15 @@ const PACKAGES = {
 const SHORT_DOUBT = `${CONFIGURATION}doubt = 1s\n`;
 
 /**
- * So many guesses of svcrack come before the right one, which takes it five seconds: how many it has until the kernel
- * refuses it, three or four, depends on how busy this machine is.
+ * So many guesses of svcrack come before the right one, which takes it five seconds: how many it
+ * has until the kernel refuses it, three or four, depends on how busy this machine is.
  */
 const GUESSES_BEFORE = 1_000;
 
-/** The longest that a program may take, in milliseconds: baresip rests half a minute after what failed. */
+/**
+ * The longest that a program may take, in milliseconds: baresip rests half a minute after what
+ * failed.
+ */
 const PROGRAM_MS = 60_000;
 
 /**
@@ -204,7 +207,9 @@ function registered(baresip: Program, account: string): Promise<string> {
   return baresip.said(new RegExp(`${account}@.* 200 OK`), 0, PROGRAM_MS);
 }
 
-/** Registers by sipp as often as a stranger may, with one Call-ID, and answers each challenge once. */
+/**
+ * Registers by sipp as often as a stranger may, with one Call-ID, and answers each challenge once.
+ */
 async function sipp(
   site: Site,
   driver: Driver,

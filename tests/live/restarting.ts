@@ -14,7 +14,10 @@ import { ACCOUNTS, passwordOf, pbx, PJSIP } from "./pbx.ts";
 import { MANAGER_CONF } from "./readme.ts";
 import { SipAgent } from "./sip.ts";
 
-/** Ampere is back within this time after Asterisk, in milliseconds: docs/troubleshooting.md promises two seconds. */
+/**
+ * Ampere is back within this time after Asterisk, in milliseconds: docs/troubleshooting.md promises
+ * two seconds.
+ */
 const BACK_MS_MAX = 2_000;
 
 /** How long Asterisk is away when it is stopped, in milliseconds. */
@@ -118,8 +121,8 @@ class Office implements Disposable {
   }
 
   /**
-   * All register at the same time, with the nonces that they have. Those of an Asterisk that is gone are refused once, with the
-   * right passwords.
+   * All register at the same time, with the nonces that they have. Those of an Asterisk that is
+   * gone are refused once, with the right passwords.
    */
   async register(): Promise<void> {
     const answers = await Promise.all(

@@ -1,6 +1,6 @@
 /**
- * A SIP user agent for the tests: a phone, or who pretends to be one. It says what it is told to, over UDP or TCP, from any
- * address of this machine.
+ * A SIP user agent for the tests: a phone, or who pretends to be one. It says what it is told to,
+ * over UDP or TCP, from any address of this machine.
  *
  * @module
  */
@@ -19,18 +19,24 @@ export interface SipServer {
 /** How long an answer may take, in milliseconds. */
 const ANSWER_MS = 8_000;
 
-/** When a request over UDP is sent again, in milliseconds; then after twice as long, and so on (RFC 3261, section 17.1.2.2). */
+/**
+ * When a request over UDP is sent again, in milliseconds; then after twice as long, and so on (RFC
+ * 3261, section 17.1.2.2).
+ */
 const T1_MS = 500;
 
 /** A final answer. */
-export interface SipAnswer {
+interface SipAnswer {
   readonly status: number;
   readonly text: string;
 }
 
 /** What a request is made of, where it is not as usual. */
-export interface SipRequest {
-  /** What stands in From, and in To of a REGISTER, between `sip:` and `@`. @default the agent's account */
+interface SipRequest {
+  /**
+   * What stands in From, and in To of a REGISTER, between `sip:` and `@`. @default the agent's
+   * account
+   */
   readonly account?: string;
   /** The password; without it a challenge stays unanswered. */
   readonly password?: string;
@@ -38,7 +44,10 @@ export interface SipRequest {
   readonly copies?: number;
   /** Answers the last challenge again instead of asking for a new one. */
   readonly reuseNonce?: boolean;
-  /** The address in Contact: that of a phone behind NAT is another than the server sees. @default the agent's address */
+  /**
+   * The address in Contact: that of a phone behind NAT is another than the server sees. @default
+   * the agent's address
+   */
   readonly contact?: string;
 }
 
@@ -117,7 +126,10 @@ export class SipAgent implements Disposable {
     return this.#authenticated("REGISTER", inUri(this.#server.host), this.#callId, request);
   }
 
-  /** Registers as a device that begins anew: with another Call-ID, and without a challenge from before. */
+  /**
+   * Registers as a device that begins anew: with another Call-ID, and without a challenge from
+   * before.
+   */
   registerAnew(request: SipRequest = {}): Promise<number> {
     return this.#authenticated("REGISTER", inUri(this.#server.host), `${token()}@phone`, request);
   }
@@ -233,7 +245,8 @@ export class SipAgent implements Disposable {
 
   #receive(text: string): void {
     const status = Number(/^SIP\/2\.0 (\d{3}) /.exec(text)?.[1]);
-    // Requests of the server, such as its OPTIONS, are not answered; provisional answers say nothing.
+    // Requests of the server, such as its OPTIONS, are not answered; provisional answers say
+    // nothing.
     if (!(status >= 200)) return;
     this.#awaited.get(keyOf(text))?.({ status, text });
   }
@@ -265,7 +278,10 @@ function acknowledge(invite: string, answer: string): string {
   ].join("\r\n");
 }
 
-/** The first challenge whose algorithm is known: a server puts the one that it likes best first (RFC 8760, section 2.4). */
+/**
+ * The first challenge whose algorithm is known: a server puts the one that it likes best first (RFC
+ * 8760, section 2.4).
+ */
 function challengeIn(answer: string): Challenge {
   for (const line of answer.split("\r\n")) {
     if (!/^(?:WWW|Proxy)-Authenticate: *Digest /i.test(line)) continue;

@@ -8,7 +8,10 @@ import { must } from "../e2e/machine.ts";
 import { Program } from "../e2e/program.ts";
 import { sh, until } from "../support/namespace.ts";
 
-/** Where the PBX is for the sites: each has a network of 256 addresses of this, and the PBX the first. */
+/**
+ * Where the PBX is for the sites: each has a network of 256 addresses of this, and the PBX the
+ * first.
+ */
 const PBX_NETWORK = "198.19.";
 
 let count = 0;
@@ -50,7 +53,8 @@ export class Site implements AsyncDisposable {
     await must("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", pid);
     await must("ip", "address", "add", `${pbx}/24`, "dev", link);
     await must("ip", "link", "set", link, "up");
-    // In the table "local" it is found before the route to this machine itself that the whole network has.
+    // In the table "local" it is found before the route to this machine itself that the whole
+    // network has.
     await must("ip", "route", "add", `${host}/32`, "dev", link, "table", "local");
     for (
       const args of [

@@ -1,7 +1,11 @@
-/** Nothing that strangers fill grows without a bound, and no number of the penalty table ever makes no sense. */
+/**
+ * Nothing that strangers fill grows without a bound, and no number of the penalty table ever makes
+ * no sense.
+ */
 
 import assert from "node:assert/strict";
-import { AddressSet, overlaps } from "../../src/address/address.ts";
+import { AddressSet } from "../../src/address/address_set.ts";
+import { overlaps } from "../../src/address/address.ts";
 import { ATTEMPT_POINTS, RETRANSMISSIONS_MAX, WAITING_MAX } from "../../src/penalties/attempts.ts";
 import { HOSTS_MAX } from "../../src/penalties/hosts.ts";
 import { STANDING_MAX } from "../../src/penalties/good_standing.ts";
@@ -44,7 +48,8 @@ Deno.test("bounds: attempts that wait, the oldest is charged when there are more
   for (let i = 0; i < 16_384; i++) {
     for (let j = 0; j < each; j++) bench.take(challengeSent(address(i)));
   }
-  // Two sessions of one host whose seeded hashes are equal are one attempt: about once in a thousand runs.
+  // Two sessions of one host whose seeded hashes are equal are one attempt: about once in a
+  // thousand runs.
   while (bench.table.waiting < WAITING_MAX) bench.take(challengeSent(address(16_383)));
   assert.equal(bench.table.waiting, WAITING_MAX);
   assert.equal(bench.points(address(0)), 0);
@@ -245,7 +250,8 @@ Deno.test("bounds: whatever is done with the table, its numbers make sense", () 
     ];
     const rare = [
       () => table.setPolicy({ ...POLICY, ...now = policy() }),
-      () => table.pardon(dice.pick([...hosts, "203.0.113.0/24", "2001:db8:0:1::/64"]), overlaps),
+      () =>
+        table.clearPoints(dice.pick([...hosts, "203.0.113.0/24", "2001:db8:0:1::/64"]), overlaps),
       () => table.learnUntil(bench.now + dice.int(0, 10_000)),
       () => table.restoreStanding([[dice.pick(hosts), bench.now - dice.int(0, DAY)]]),
       () => table.takeLogins(2),

@@ -1,12 +1,12 @@
 /** No guess goes uncounted, whatever the guesser makes Asterisk print. */
 
 import assert from "node:assert/strict";
-import { AddressSet } from "../../src/address/address.ts";
+import { AddressSet } from "../../src/address/address_set.ts";
 import { ATTEMPT_POINTS, ATTEMPTS_MAX, RETRANSMISSIONS_MAX } from "../../src/penalties/attempts.ts";
 import { BENIGN_ACL_NAMES } from "../../src/penalties/penalty_table.ts";
 import { FORGIVEN_A_DAY } from "../../src/penalties/forgiveness.ts";
 import { HOSTS_MAX } from "../../src/penalties/hosts.ts";
-import { RECENT_LOGIN_MS } from "../../src/penalties/ledger.ts";
+import { RECENT_LOGIN_MS } from "../../src/penalties/short_blocks.ts";
 import {
   NETWORK_BLOCKS_MAX,
   SHARED_NETWORK_HOSTS_MIN,
@@ -439,7 +439,8 @@ Deno.test("guesses: who belongs in a network pays for nothing that strangers did
 
 Deno.test("guesses: what is forgiven was the proven part of what a host did", () => {
   const standing = new TableBench({ loyalty: 1 }).take(successfulAuth(HOST, { account: "own" }));
-  // A phone that fails once at each registration over TLS, and somebody who forges its address meanwhile.
+  // A phone that fails once at each registration over TLS, and somebody who forges its address
+  // meanwhile.
   const over = { account: "own", remote: remoteOf(HOST, "TLS") };
   while (standing.points() < 40) {
     standing.take(wrongAnswer(HOST, over), wrongAnswer(HOST, { account: "x" }));

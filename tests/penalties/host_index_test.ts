@@ -4,7 +4,8 @@ import { HostIndex } from "../../src/penalties/host_index.ts";
 import type { HostKey } from "../../src/penalties/host_key.ts";
 
 Deno.test("host index: it says what a Map would say, whatever comes and goes", () => {
-  // Few hosts, so that they come again; IPv4 addresses of all sizes, the smallest and the greatest number too.
+  // Few hosts, so that they come again; IPv4 addresses of all sizes, the smallest and the greatest
+  // number too.
   const host = fc.oneof(
     { weight: 8, arbitrary: fc.integer({ min: -300, max: 300 }) },
     { weight: 1, arbitrary: fc.constantFrom(-0x80000000, 0x7fffffff) },

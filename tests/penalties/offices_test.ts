@@ -1,4 +1,7 @@
-/** Whoever belongs here and knows their password is never out for longer than two minutes, whatever a neighbour does. */
+/**
+ * Whoever belongs here and knows their password is never out for longer than two minutes, whatever
+ * a neighbour does.
+ */
 
 import assert from "node:assert/strict";
 import { type Habit, Office, phones } from "../support/office.ts";
@@ -9,7 +12,10 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const OUT_MAX = 2 * MINUTE;
 
-/** Fifteen answers to one challenge within some milliseconds, then half a minute and more of rest, always one Call-ID. */
+/**
+ * Fifteen answers to one challenge within some milliseconds, then half a minute and more of rest,
+ * always one Call-ID.
+ */
 const BURSTING = {
   account: "bad",
   retry: 45 * SECOND,
@@ -35,7 +41,8 @@ for (const [name, bad] of [["bursting", BURSTING], ["desk", DESK]] as const) {
 for (const retry of [45, 60, 61]) {
   Deno.test(`offices: 40 phones at the first start, a bursting one first, the others rest for half a minute and more (${retry})`, () => {
     const office = new Office().add({ ...BURSTING, start: 0, retry: retry * SECOND });
-    // They give up after 32 s, and begin anew 30 to 60 s later: when the first block ends all of them rest.
+    // They give up after 32 s, and begin anew 30 to 60 s later: when the first block ends all of
+    // them rest.
     for (const [i, habit] of phones(39, 2 * SECOND, 100).entries()) {
       office.add({ ...habit, retry: (62 + (i * 7) % 30) * SECOND, refresh: HOUR });
     }
@@ -71,7 +78,10 @@ Deno.test("offices: a call centre of 200 with ten wrong passwords", () => {
   assert.deepEqual(office.simulation.table.takeProxies(), [], "an office is no proxy");
 });
 
-/** Phones that all start when the power comes back, and register again each hour, as most do: nobody logs in between. */
+/**
+ * Phones that all start when the power comes back, and register again each hour, as most do: nobody
+ * logs in between.
+ */
 function hourly(count: number): Habit[] {
   return phones(count, 50).map((habit) => ({ ...habit, refresh: HOUR }));
 }

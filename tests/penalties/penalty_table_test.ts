@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { AddressSet } from "../../src/address/address.ts";
+import { AddressSet } from "../../src/address/address_set.ts";
 import { EventReader } from "../../src/ami/event_reader.ts";
 import { ATTEMPTS_MAX } from "../../src/penalties/attempts.ts";
 import { HOSTS_MAX } from "../../src/penalties/hosts.ts";
@@ -319,8 +319,9 @@ Deno.test("penalties: points are forgotten after a quiet day", () => {
 });
 
 Deno.test("penalties: patience = 0 and credit = 0 give the arithmetic of the original", () => {
-  // What Ampere 0.2.3 computes for one host with loyalty 3: c a challenge, w a wrong answer to the last challenge,
-  // s a success; points after each step, B where it blocks (it forgets the host then).
+  // What Ampere 0.2.3 computes for one host with loyalty 3: c a challenge, w a wrong answer to the
+  // last challenge, s a success; points after each step, B where it blocks (it forgets the host
+  // then).
   const table: [string, (number | "B")[]][] = [
     ["c", [4]],
     ["cc", [4, 14]],

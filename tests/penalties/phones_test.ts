@@ -1,11 +1,11 @@
 /**
- * What real SIP phones and tools made Asterisk print, in testdata/phones, and what becomes of them: docs/phones.md says how it was
- * seen.
+ * What real SIP phones and tools made Asterisk print, in testdata/phones, and what becomes of them:
+ * docs/phones.md says how it was seen.
  */
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { AddressSet } from "../../src/address/address.ts";
+import { AddressSet } from "../../src/address/address_set.ts";
 import { DEFAULT_CONFIG } from "../../src/config/config.ts";
 import { PenaltyTable } from "../../src/penalties/penalty_table.ts";
 import { policyOf } from "../../src/penalties/policy.ts";
@@ -36,7 +36,10 @@ interface Truth {
 /** Who a host is, and what becomes of it with the default configuration. */
 interface Fate {
   readonly role: "phone" | "phone with a wrong password" | "monitor" | "attacker" | "scanner";
-  /** How long each of its blocks may last at most, in seconds; null: for ever. No block more than these. */
+  /**
+   * How long each of its blocks may last at most, in seconds; null: for ever. No block more than
+   * these.
+   */
   readonly blocks: readonly (number | null)[];
   /** When it logs in after its password was mended, in seconds from the first event. */
   readonly back?: number;

@@ -1,9 +1,11 @@
-/** A guesser beside a phone in one IPv6 network: the daemon, the real firewall, and real packets. */
+/**
+ * A guesser beside a phone in one IPv6 network: the daemon, the real firewall, and real packets.
+ */
 
 import assert from "node:assert/strict";
 import { DEFAULT_CONFIG } from "../../src/config/config.ts";
 import { Daemon } from "../../src/daemon/daemon.ts";
-import { AddressSet } from "../../src/address/address.ts";
+import { AddressSet } from "../../src/address/address_set.ts";
 import { IptablesBackend } from "../../src/firewall/iptables.ts";
 import { Log } from "../../src/log.ts";
 import { DryRunBlockList } from "../../src/blocks/dry_run_block_list.ts";

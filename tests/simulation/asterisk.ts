@@ -1,6 +1,6 @@
 /**
- * Asterisk and the network before it: a server for AMI that goes away, comes back, refuses logins, stops answering, and
- * a network that cuts the stream anywhere.
+ * Asterisk and the network before it: a server for AMI that goes away, comes back, refuses logins,
+ * stops answering, and a network that cuts the stream anywhere.
  *
  * @module
  */
@@ -17,8 +17,8 @@ export interface Said {
   /** What Ampere is to make of it, once its last byte has arrived. */
   readonly happenings: readonly Happening[];
   /**
-   * An event that Ampere holds back until it has been quiet for a moment: it comes in one piece, and nothing comes close
-   * behind it.
+   * An event that Ampere holds back until it has been quiet for a moment: it comes in one piece,
+   * and nothing comes close behind it.
    */
   readonly alone?: boolean;
   /** Where the text must not be cut into pieces, in bytes from its beginning. */
@@ -31,7 +31,9 @@ const ALONE_MS = 60;
 /** How long Ampere holds such an event, in milliseconds (`SETTLE_MS` of the client). */
 const HELD_MS = 10;
 
-/** The network does not stall when what was said so long ago is still under way, in milliseconds. */
+/**
+ * The network does not stall when what was said so long ago is still under way, in milliseconds.
+ */
 const BACKLOG_MAX_MS = 1_000;
 
 /** Most bytes of one piece; the client's buffer always has room for it. */
@@ -49,7 +51,7 @@ export type AsteriskState =
   | "dark";
 
 /** What {@linkcode Asterisk} needs. */
-export interface AsteriskOptions {
+interface AsteriskOptions {
   readonly time: SimulatedTime;
   readonly dice: Dice;
   readonly trace: (text: string) => void;
@@ -282,8 +284,8 @@ class Line implements Connection {
   /**
    * Nothing arrives, or all does again.
    *
-   * @param forgotten The server was started anew meanwhile: it knows nothing of this connection, and says so only to
-   * who sends something.
+   * @param forgotten The server was started anew meanwhile: it knows nothing of this connection,
+   *   and says so only to who sends something.
    */
   setDark(dark: boolean, forgotten: boolean): void {
     if (this.#dark && !dark && forgotten) this.#forgotten = true;

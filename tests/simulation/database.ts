@@ -216,7 +216,7 @@ class DiskConnection {
     }
     for (const past of changes.ended) {
       const row = disk.rows.get(past.target);
-      if (row !== undefined && (row.until === undefined || row.until > past.ended)) continue;
+      if ((row?.until ?? Infinity) > (past.upTo ?? past.ended) && row !== undefined) continue;
       disk.rows.delete(past.target);
       const times = Math.max(past.times, disk.history.get(past.target)?.times ?? 0);
       disk.history.set(past.target, { ...past, times });

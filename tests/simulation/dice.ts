@@ -4,7 +4,10 @@
  * @module
  */
 
-/** A source of random numbers (mulberry32 by Tommy Ettinger, public domain algorithm: 32 bits of state). */
+/**
+ * A source of random numbers (mulberry32 by Tommy Ettinger, public domain algorithm: 32 bits of
+ * state).
+ */
 export class Dice {
   #state: number;
 

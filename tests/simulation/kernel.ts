@@ -1,6 +1,6 @@
 /**
- * The part of the kernel that Ampere changes, in memory, with the programs that change it. What they print and how they
- * end is what iptables 1.8.9 (nf_tables) and ipset 7.17 were seen to do.
+ * The part of the kernel that Ampere changes, in memory, with the programs that change it. What
+ * they print and how they end is what iptables 1.8.9 (nf_tables) and ipset 7.17 were seen to do.
  *
  * @module
  */

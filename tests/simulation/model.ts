@@ -1,7 +1,8 @@
 /**
- * What Ampere should do, as plainly as it can be said: no performance, no bounds, no I/O. It is written from the rules in
- * the documentation, not from the code, and knows only the traffic that the simulation makes. It counts how often each
- * rule decided something: a rule that is never reached proves nothing.
+ * What Ampere should do, as plainly as it can be said: no performance, no bounds, no I/O. It is
+ * written from the rules in the documentation, not from the code, and knows only the traffic that
+ * the simulation makes. It counts how often each rule decided something: a rule that is never
+ * reached proves nothing.
  *
  * @module
  */
@@ -135,7 +136,7 @@ export const RULES = [
 ] as const;
 
 /** A rule whose visits are counted. */
-export type Rule = typeof RULES[number];
+type Rule = typeof RULES[number];
 
 /** How often each rule decided something. */
 export type Visits = Map<Rule, number>;
@@ -195,11 +196,14 @@ interface Network {
 type Grounds = "good standing" | "shared network" | "unanswered" | "single session" | "attempts";
 
 /** A block, as the model sees it. */
-export interface ModelBlock {
+interface ModelBlock {
   /** Wall time of the end; `undefined`: never. */
   until: number | undefined;
   times: number;
-  /** How often it was blocked before was not known for certain when this was decided: the database was in trouble. */
+  /**
+   * How often it was blocked before was not known for certain when this was decided: the database
+   * was in trouble.
+   */
   vague: boolean;
 }
 
@@ -222,7 +226,9 @@ const LATE = 2 * SECOND;
 const STRANGERS = 3;
 const STRANGERS_AMONG_OTHERS = 8;
 const BLOCKS_BEFORE_NETWORK = 8;
-/** After standing still for longer than this, nothing is charged before what has arrived is read. */
+/**
+ * After standing still for longer than this, nothing is charged before what has arrived is read.
+ */
 const STALL = 1 * SECOND;
 
 /** The model. Times are world times unless they are called wall times. */
@@ -317,7 +323,10 @@ export class Model {
     }
   }
 
-  /** PJSIP names an unknown account, and then does what it does for any: only if it does not, that is a challenge. */
+  /**
+   * PJSIP names an unknown account, and then does what it does for any: only if it does not, that
+   * is a challenge.
+   */
   #meetUnknown(next?: Happening): void {
     const unknown = this.#unknown;
     this.#unknown = undefined;
@@ -512,7 +521,7 @@ export class Model {
       this.#forgiveNetwork(network, host, own + others, rest);
     }
     if (rest === 0) return this.#drop(host);
-    host.accounts.delete(account);
+    if (own > 0) host.accounts.set(account, 0);
     this.#takeFromAccounts(host, others);
     for (const attempt of host.attempts) {
       attempt.waiting = false;
@@ -523,12 +532,12 @@ export class Model {
     host.proven = Math.max(0, host.proven - own - others);
   }
 
+  /** From those on which it failed first; an account of no points keeps its place among others. */
   #takeFromAccounts(host: Host, points: number): void {
     for (const [account, some] of host.accounts) {
       const part = Math.min(some, points);
       points -= part;
-      if (part === some) host.accounts.delete(account);
-      else host.accounts.set(account, some - part);
+      host.accounts.set(account, some - part);
     }
   }
 
@@ -592,6 +601,8 @@ export class Model {
     const cost = Math.max(5, points);
     // No login forgives what chan_sip calls an account: it may be a dialled number.
     const name = service === "SIP" ? "of chan_sip" : `${service} ${account}`;
+    const [only] = host.accounts.values();
+    if (host.accounts.size === 1 && only === 0) host.accounts.clear();
     host.accounts.set(name, (host.accounts.get(name) ?? 0) + cost);
     const proven = happening.transport !== "UDP" && service !== "SIP" ? cost : 0;
     host.proven += proven;
@@ -747,7 +758,10 @@ export class Model {
     return before;
   }
 
-  /** Blocks that count in the row of who belongs here: one, while registrations of up to two hours may be valid. */
+  /**
+   * Blocks that count in the row of who belongs here: one, while registrations of up to two hours
+   * may be valid.
+   */
   #mostInRow(address: string, now: number): number {
     const at = this.standing.get(address);
     return at !== undefined && now - at <= 2 * HOUR ? 1 : Infinity;

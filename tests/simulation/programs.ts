@@ -1,5 +1,6 @@
 /**
- * The firewall programs of the simulated machine: they take time, fail, hang, and do half of their work.
+ * The firewall programs of the simulated machine: they take time, fail, hang, and do half of their
+ * work.
  *
  * @module
  */
@@ -59,7 +60,7 @@ const NOTHING: CommandResult = {
 };
 
 /** What the programs of one machine need. */
-export interface ProgramsOptions {
+interface ProgramsOptions {
   readonly time: SimulatedTime;
   readonly kernel: Kernel;
   readonly dice: Dice;

@@ -14,9 +14,12 @@ import { runWorld } from "./world.ts";
 const FAILURES_MAX = 10;
 
 /** What became of one seed. */
-export type Result = { readonly seed: number; readonly error: unknown };
+type Result = { readonly seed: number; readonly error: unknown };
 
-/** A folder in memory where there is one: databases and lock files are written without waiting for a disk. */
+/**
+ * A folder in memory where there is one: databases and lock files are written without waiting for a
+ * disk.
+ */
 export function simulationFolder(): string {
   try {
     return Deno.makeTempDirSync({ dir: "/dev/shm", prefix: "ampere-simulation-" });

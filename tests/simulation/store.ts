@@ -17,7 +17,7 @@ import type { Dice } from "./dice.ts";
 import { Disk, type DiskFault, withDisks } from "./database.ts";
 
 /** What is stored. */
-export interface Stored {
+interface Stored {
   readonly rows: ReadonlyMap<string, Block>;
   /** How often those were blocked that are not now. */
   readonly history: ReadonlyMap<string, number>;

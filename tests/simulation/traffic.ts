@@ -9,7 +9,10 @@ import type { Said } from "./asterisk.ts";
 import type { Dice } from "./dice.ts";
 import type { Happening } from "./model.ts";
 
-/** Longest account name after which Ampere holds an event of chan_sip back, counted to the end of the event, in bytes. */
+/**
+ * Longest account name after which Ampere holds an event of chan_sip back, counted to the end of
+ * the event, in bytes.
+ */
 const HELD_MAX = 255;
 
 /** Something that is said after a pause, in milliseconds. */
@@ -225,7 +228,7 @@ export class Traffic {
     ];
   }
 
-  /** The stranger puts a header line into his account name: he is charged, not the one whom he names. */
+  /** The stranger puts a header line into an account name: they are charged, not whom they name. */
   #doubled(address: string): Step[] {
     const more = this.#dice.chance(0.5) ? "\r\nSessionID: 0x1\r\nLocalAddress: IPV4/UDP/1/1" : "";
     const account = `${"1".repeat(HELD_MAX)}${more}\r\nRemoteAddress: IPV4/UDP/192.0.2.77/5060`;
@@ -374,7 +377,9 @@ export class Traffic {
     return { ...said, happenings: [{ ...said.happenings[0]!, what: "not believed" }] };
   }
 
-  /** A stranger writes the whole rest of the event, with a victim's address, into his account name. */
+  /**
+   * A stranger writes the whole rest of the event, with a victim's address, into an account name.
+   */
   #forgedEnd(victim: string): Said {
     const forged = `1\r\nSessionID: 1\r\nLocalAddress: IPV4/UDP/1/1\r\nRemoteAddress: ${
       remoteOf(victim)

@@ -5,9 +5,11 @@
  */
 
 import { createHash } from "node:crypto";
-import { AddressSet, networksAround } from "../../src/address/address.ts";
+import { AddressSet } from "../../src/address/address_set.ts";
+import { networksAround } from "../../src/address/address.ts";
 import type { NewBlock } from "../../src/blocks/database.ts";
-import { type Config, DEFAULT_CONFIG, VERIFY_MAX } from "../../src/config/config.ts";
+import { type Config, DEFAULT_CONFIG } from "../../src/config/config.ts";
+import { VERIFY_MAX } from "../../src/config/keys.ts";
 import type { BlockList } from "../../src/blocks/block_list.ts";
 import { Daemon, TICK_MS } from "../../src/daemon/daemon.ts";
 import type { WrittenBlockList } from "../../src/blocks/written_block_list.ts";
@@ -30,7 +32,7 @@ const CONVERGED_WITHIN_MS = 180_000;
 /** How often it is looked whether all is in order, in milliseconds. */
 const LOOK_MS = 500;
 
-/** After the last fault the daemon is logged in again within this time, in milliseconds (`RETRY_MS_MAX` and an answer). */
+/** After the last fault the daemon is logged in again within this time, in milliseconds (`RETRY_MAX_MS` and an answer). */
 const LOGGED_IN_WITHIN_MS = 80_000;
 
 /** When only the port was closed it is much less: the promise is 2 s. */
@@ -108,10 +110,10 @@ const MEDDLING: readonly FaultName[] = ["flush", "chain", "strangers", "wall clo
 const VERIFY_SECONDS = 5;
 
 /** One kind of fault. */
-export type FaultName = typeof FAULTS[number];
+type FaultName = typeof FAULTS[number];
 
 /** How a world is run. */
-export interface WorldOptions {
+interface WorldOptions {
   /** Takes the story of what happens, line by line. */
   readonly trace?: (line: string) => void;
   /** Counts what the model decided. */
@@ -121,7 +123,7 @@ export interface WorldOptions {
 }
 
 /** A world has shown that something is wrong. */
-export class WorldError extends Error {
+class WorldError extends Error {
   override readonly name = "WorldError";
 }
 
@@ -178,7 +180,7 @@ interface ByHand {
   readonly present: boolean;
   /** The daemon has taken it over. */
   seen: boolean;
-  /** Either outcome is right: the daemon could not see it, and joins what it knows with the file. */
+  /** Either outcome is right: the file may be gone, and the daemon writes what it knows into another. */
   vague: boolean;
 }
 
@@ -477,7 +479,7 @@ class World {
           if (block !== undefined) [known.until, known.times] = [block.until, block.times];
         }
         const saved = note(list.retry(now), []);
-        if (list.trouble !== undefined) {
+        if (this.#sqlite && list.trouble !== undefined) {
           for (const change of this.#byHand.values()) {
             change.vague ||= !change.present && !change.seen;
           }
@@ -866,7 +868,7 @@ class World {
     this.#trace(`by hand: ${present ? "-a" : "-d"} ${target} ${until ?? ""} ${worked}`);
     if (!worked) return;
     const row = this.#store.read().rows.get(target);
-    const vague = !present && this.#process?.list.trouble !== undefined;
+    const vague = this.#sqlite && !present && this.#process?.list.trouble !== undefined;
     this.#byHand.set(target, { target, until: row?.until, present, vague, seen: false });
   }
 
@@ -1018,10 +1020,12 @@ class World {
     if (list.trouble !== undefined || list.pending > 0) {
       return `the database: ${list.trouble}, ${list.pending} changes pending`;
     }
-    const { queued, held, failing } = firewall.status();
+    const { queued, rejected, failing } = firewall.status();
     const hasV6 = !this.#faults.has("no ip6tables");
-    if (hasV6 && (queued > 0 || held > 0 || failing)) {
-      return `the firewall: ${queued} changes queued, ${held} held${failing ? ", failing" : ""}`;
+    if (hasV6 && (queued > 0 || rejected > 0 || failing)) {
+      return `the firewall: ${queued} changes queued, ${rejected} rejected${
+        failing ? ", failing" : ""
+      }`;
     }
     return this.#differs(process);
   }

@@ -1,6 +1,7 @@
 /**
- * The process that plays Asterisk for the soak test: a mixed feed at a steady rate, the same hosts again and again with
- * ever new sessions, and a reconnect every few seconds. It prints one line of JSON a second.
+ * The process that plays Asterisk for the soak test: a mixed feed at a steady rate, the same hosts
+ * again and again with ever new sessions, and a reconnect every few seconds. It prints one line of
+ * JSON a second.
  *
  * @module
  */

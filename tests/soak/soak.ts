@@ -1,6 +1,7 @@
 /**
- * A long run of the real daemon against the real firewall programs, on a machine of its own (network, mount and process
- * namespaces): a mixed feed, reconnects, flushes, SIGHUPs, `-a` and `-d`. In the end nothing may have grown.
+ * A long run of the real daemon against the real firewall programs, on a machine of its own
+ * (network, mount and process namespaces): a mixed feed, reconnects, flushes, SIGHUPs, `-a` and
+ * `-d`. In the end nothing may have grown.
  *
  * `deno task soak [-- --seconds=600] [--rate=20000] [--backend=iptables] [--compiled]`
  *
@@ -48,7 +49,10 @@ const TAKEN_MIN = 0.85;
 /** What others block and release by hand. */
 const BY_HAND = ["100.64.0.0/16", "100.65.1.2", "2001:db8:ff::/48"];
 
-/** The folders of an installed Ampere, empty; the last command is not `exec`: the shell takes care of orphans. */
+/**
+ * The folders of an installed Ampere, empty; the last command is not `exec`: the shell takes care
+ * of orphans.
+ */
 const PREPARE = `
   mount -t tmpfs none /run
   mkdir /run/etc && cp -a /etc/. /run/etc && mount --bind /run/etc /etc
@@ -228,7 +232,10 @@ function writeConfig({ backend }: Options, loyalty: number): void {
   );
 }
 
-/** The longest that the daemon took to tell its status, in milliseconds: how long it did nothing else. */
+/**
+ * The longest that the daemon took to tell its status, in milliseconds: how long it did nothing
+ * else.
+ */
 let slowestAnswerMs = 0;
 
 async function status(): Promise<Status> {

@@ -1,6 +1,6 @@
 /**
- * A process of its own for the tests of the database: it does what the lines on its standard input say and answers each
- * with one line of JSON.
+ * A process of its own for the tests of the database: it does what the lines on its standard input
+ * say and answers each with one line of JSON.
  *
  *     open PATH            the daemon's list           { blocks, salvaged } or { error, advice, fault }
  *     later PATH           the same, and changes reach the disk later

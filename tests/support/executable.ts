@@ -21,7 +21,8 @@ export function executableFolder(): string {
 let ampere: Promise<string> | undefined;
 
 /**
- * Ampere as `deno task compile` makes it; compiled when it is asked for first, once for a test file.
+ * Ampere as `deno task compile` makes it; compiled when it is asked for first, once for a test
+ * file.
  *
  * @returns the path of the executable
  */

@@ -1,6 +1,6 @@
 /**
- * A small AMI server that behaves as Asterisk does at login, for what a real one can't be made to do and for where there is none.
- * tests/live/imitation.ts compares it with real ones.
+ * A small AMI server that behaves as Asterisk does at login, for what a real one can't be made to
+ * do and for where there is none. tests/live/imitation.ts compares it with real ones.
  */
 
 import { BANNER, printEvent } from "./asterisk_events.ts";
@@ -250,7 +250,10 @@ async function write(connection: Deno.TcpConn, text: string): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
 }
 
-/** With Deno 2.8 a connection on which a read is under way stays open after close(); its end is sent before. */
+/**
+ * With Deno 2.8 a connection on which a read is under way stays open after close(); its end is sent
+ * before.
+ */
 function close(connection: Deno.TcpConn): void {
   connection.closeWrite().catch(() => {}).finally(() => {
     try {

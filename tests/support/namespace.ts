@@ -31,7 +31,8 @@ function unshareArgs(): string[] | undefined {
 }
 
 /**
- * Runs the tests of a file in new network and mount namespaces, by running the file once more there.
+ * Runs the tests of a file in new network and mount namespaces, by running the file once more
+ * there.
  *
  * @param url `import.meta.url` of the test file.
  * @param define Registers the tests.
@@ -55,7 +56,7 @@ export function inNamespace(url: string, define: () => void): void {
 }
 
 /** What a program said. */
-export interface Said {
+interface Said {
   /** The exit code. */
   readonly code: number;
   /** Standard output. */
@@ -79,7 +80,8 @@ export async function sh(program: string, ...args: string[]): Promise<Said> {
 /**
  * Makes a folder with programs, and puts it in front of PATH until the returned object is disposed.
  *
- * @param programs Name of each program, and its text (a script) or, as `{ link }`, what it links to.
+ * @param programs Name of each program, and its text (a script) or, as `{ link }`, what it links
+ *   to.
  */
 export async function withPrograms(
   programs: Record<string, string | { link: string }>,

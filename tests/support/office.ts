@@ -1,10 +1,10 @@
 /**
- * An office: phones behind one address that register with the rules of Ampere between them and Asterisk. Time is that of
- * the events; nothing waits.
+ * An office: phones behind one address that register with the rules of Ampere between them and
+ * Asterisk. Time is that of the events; nothing waits.
  */
 
 import { EventReader } from "../../src/ami/event_reader.ts";
-import { AddressSet } from "../../src/address/address.ts";
+import { AddressSet } from "../../src/address/address_set.ts";
 import { type Config, DEFAULT_CONFIG } from "../../src/config/config.ts";
 import { Simulation } from "../../src/commands/replay/simulation.ts";
 import {
@@ -16,7 +16,10 @@ import {
   wrongAnswer,
 } from "./asterisk_events.ts";
 
-/** When a request over UDP is sent again, in milliseconds (RFC 3261, section 17.1.2.2, Timers E and F). */
+/**
+ * When a request over UDP is sent again, in milliseconds (RFC 3261, section 17.1.2.2, Timers E and
+ * F).
+ */
 const RETRANSMISSIONS = [
   0,
   500,
@@ -51,7 +54,7 @@ export interface Habit {
 }
 
 /** How a phone fared. */
-export interface Fate {
+interface Fate {
   readonly account: string;
   logins: number;
   /** Longest time from wanting to register to being registered, in milliseconds. */
@@ -134,7 +137,10 @@ export class Office {
     return this;
   }
 
-  /** Adds a guesser: a wrong answer each so many milliseconds, in one session or in a new one each time. */
+  /**
+   * Adds a guesser: a wrong answer each so many milliseconds, in one session or in a new one each
+   * time.
+   */
   addGuesser(every: number, oneSession: boolean): this {
     const session = unique();
     const guess = (at: number) => {

@@ -1,4 +1,7 @@
-/** The recordings of real Asterisk servers in testdata/recordings, with what is known about the senders. */
+/**
+ * The recordings of real Asterisk servers in testdata/recordings, with what is known about the
+ * senders.
+ */
 
 const FOLDER = new URL("../testdata/recordings/", import.meta.url);
 
@@ -35,8 +38,8 @@ export function recording(name: string): Recording {
 }
 
 /**
- * Legitimate senders that a correct filter blocks all the same, by recording: they gave `loyalty` (3) wrong passwords in a
- * row, as an attacker does.
+ * Legitimate senders that a correct filter blocks all the same, by recording: they gave `loyalty`
+ * (3) wrong passwords in a row, as an attacker does.
  */
 export const EARNED: Record<string, readonly string[]> = {
   "pjsip-udp-legit-after-wrong.ami": ["198.51.100.23"],

@@ -6,7 +6,7 @@
  */
 
 /** What a script said. */
-export interface Output {
+interface Output {
   /** The exit code. */
   readonly code: number;
   /** Standard output. */
@@ -15,7 +15,10 @@ export interface Output {
   readonly err: string;
 }
 
-/** Run by sh in new namespaces; $1 is an empty folder, $2 one that is shown in the copy, $3 the script. */
+/**
+ * Run by sh in new namespaces; $1 is an empty folder, $2 one that is shown in the copy, $3 the
+ * script.
+ */
 const ENTER = `
 set -eu
 mount --make-rprivate /
@@ -34,7 +37,10 @@ ip link set lo up
 exec chroot "$1/root" sh -eu -c "$3"
 `;
 
-/** Whether this machine can make such copies (needs root and overlayfs); in CI a test fails that cannot. */
+/**
+ * Whether this machine can make such copies (needs root and overlayfs); in CI a test fails that
+ * cannot.
+ */
 export const HAS_SANDBOX: boolean = Deno.env.get("CI") === "true" || await canEnter();
 
 async function canEnter(): Promise<boolean> {
@@ -51,7 +57,8 @@ async function canEnter(): Promise<boolean> {
  * Runs a script in a fresh copy of this machine, in which Ampere is not installed.
  *
  * @param script for sh, with the options -e and -u
- * @param shown a folder of this machine that the copy shares, at the same path; the rest is copied on write
+ * @param shown a folder of this machine that the copy shares, at the same path; the rest is copied
+ *   on write
  */
 export async function runInSandbox(script: string, shown: string): Promise<Output> {
   const base = await Deno.makeTempDir({ prefix: "ampere-sandbox-" });

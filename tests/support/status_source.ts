@@ -29,7 +29,7 @@ export function source(
     desired: 1,
     applied: 1,
     queued: failing ? 1 : 0,
-    held: 0,
+    rejected: 0,
     commands: 7,
     failures: failing ? 3 : 0,
     lastFailure: failing

@@ -1,6 +1,8 @@
-/** A penalty table that is fed with texts as Asterisk prints them, at times of the test's choice. */
+/**
+ * A penalty table that is fed with texts as Asterisk prints them, at times of the test's choice.
+ */
 
-import { AddressSet } from "../../src/address/address.ts";
+import { AddressSet } from "../../src/address/address_set.ts";
 import { EventReader } from "../../src/ami/event_reader.ts";
 import { HOSTS_MAX } from "../../src/penalties/hosts.ts";
 import type { Offence } from "../../src/penalties/offence.ts";

@@ -166,7 +166,8 @@ Deno.test("log queue: standard error that nobody reads does not stop the program
 });
 
 Deno.test("log queue: a line that comes at the very end of a write is written too", async () => {
-  // How many promises lie between the end of a write and the end of the pump is an affair of the engine.
+  // How many promises lie between the end of a write and the end of the pump is an affair of the
+  // engine.
   for (let depth = 0; depth < 16; depth++) {
     const written: string[] = [];
     let first = true;

@@ -106,7 +106,7 @@ Deno.test(
   NO_SANDBOX,
   async () => {
     const program = await compileTo("neighbours", {
-      entry: join(PROJECT, "tests/neighbours_program.ts"),
+      entry: join(PROJECT, "tests/address/neighbours_program.ts"),
     });
     const script = `
 echo nameserver 192.0.2.53 > /run/resolv.conf && mount --bind /run/resolv.conf /etc/resolv.conf
@@ -137,8 +137,11 @@ Deno.test("the executable holds no npm package and no code cache", async () => {
   assert.equal(metadata.code_cache_key, null);
   assert.deepEqual(metadata.argv, []);
   const embedded = [...modules.matchAll(/"n":"([^"]*)"/g)].map(([, name]) => name!);
-  assert.ok(embedded.includes("main.ts") && embedded.includes("block_list.ts"));
-  assert.deepEqual(embedded.filter((name) => /node_modules|fast-check|registry/.test(name)), []);
+  assert.ok(embedded.includes("main.ts") && embedded.includes("written_block_list.ts"));
+  assert.deepEqual(
+    embedded.filter((name) => /node_modules|fast-check|typescript|registry/.test(name)),
+    [],
+  );
 });
 
 Deno.test("the same sources give the same bytes, wherever and whenever they are compiled", async () => {
@@ -271,7 +274,8 @@ Deno.test(
   async () => {
     const ampere = await compiledAmpere();
     const trace = join(SHOWN, "ampere-trace");
-    // There is no chain and no Asterisk: the daemon looks for both. SIGTERM comes when iptables has been asked.
+    // There is no chain and no Asterisk: the daemon looks for both. SIGTERM comes when iptables has
+    // been asked.
     await doInSandbox(
       `${PREPARE_FOLDERS}
     echo 203.0.113.5 | strace -f -e trace=execve,openat -o ${trace}-add ${ampere} -a

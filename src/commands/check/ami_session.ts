@@ -10,8 +10,11 @@ import { EventReader } from "../../ami/event_reader.ts";
 import { latin1 } from "../../ami/framer.ts";
 import type { SecurityEvent } from "../../ami/event.ts";
 
-/** How long an answer may take, in milliseconds; Asterisk delays that to a wrong login by one second. */
-export const ANSWER_MS = 10_000;
+/**
+ * How long an answer may take, in milliseconds; Asterisk delays that to a wrong login by one
+ * second.
+ */
+const ANSWER_MS = 10_000;
 
 /** What Asterisk answered. */
 export interface Answer {
@@ -22,7 +25,7 @@ export interface Answer {
 }
 
 /** What was seen of one security event. */
-export interface SeenEvent {
+interface SeenEvent {
   readonly kind: string;
   readonly service: string;
   readonly account: string;

@@ -1,33 +1,39 @@
 /**
  * Checks what Asterisk really sends to the configured AMI user.
  *
- * There is no action by which AMI tells a user's rights or filters, so it is tried. The own login raises SuccessfulAuth. Further
- * connections then fail to log in, each in a way that raises another event, and it is watched which of these arrive:
+ * There is no action by which AMI tells a user's rights or filters, so it is tried. The own login
+ * raises SuccessfulAuth. Further connections then fail to log in, each in a way that raises another
+ * event, and it is watched which of these arrive:
  *
  * - a wrong password: InvalidPassword;
- * - a wrong answer to a challenge (AuthType MD5): ChallengeResponseFailed, the event of wrong passwords on PJSIP;
+ * - a wrong answer to a challenge (AuthType MD5): ChallengeResponseFailed, the event of wrong
+ *   passwords on PJSIP;
  * - an unknown user: InvalidAccountID;
- * - an unknown user in whose name the words `Event: SuccessfulAuth` and so on stand. If this one arrives and the one before
- *   does not, a filter looks for these words anywhere in the event: it is not anchored.
+ * - an unknown user in whose name the words `Event: SuccessfulAuth` and so on stand. If this one
+ *   arrives and the one before does not, a filter looks for these words anywhere in the event: it
+ *   is not anchored.
  *
- * ChallengeSent and FailedACL cannot be raised from here. Each failing login is delayed by Asterisk for about a second
- * and written into its log; so they are made at the same time, only when Asterisk runs on this machine (an address that Ampere
- * never charges), and the administrator is told.
+ * ChallengeSent and FailedACL cannot be raised from here. Each failing login is delayed by Asterisk
+ * for about a second and written into its log; so they are made at the same time, only when
+ * Asterisk runs on this machine (an address that Ampere never charges), and the administrator is
+ * told.
  *
  * @module
  */
 
-import { AddressSet } from "../../address/address.ts";
+import { AddressSet } from "../../address/address_set.ts";
 import type { Config } from "../../config/config.ts";
 import { exemptAddresses } from "../../address/exempt.ts";
-import { escapeText } from "../../log.ts";
+import { escapeText } from "../../text/escape.ts";
 import { AmiSession, type Answer, SessionError } from "./ami_session.ts";
 import { type Finding, ok, problem, warning } from "./finding.ts";
 
 const ABOUT = "asterisk";
 
-/** How long an event may take to arrive after what raised it was answered, in milliseconds. Seen: 1. */
-export const EVENT_MS = 1_500;
+/**
+ * How long an event may take to arrive after what raised it was answered, in milliseconds. Seen: 1.
+ */
+const EVENT_MS = 1_500;
 
 /** The events that Ampere uses, as the filter of README.md that nobody outside can get round. */
 export const FILTER =
@@ -48,7 +54,7 @@ const THEN = "asterisk -rx 'manager reload' && systemctl restart ampere";
 const IN_USE = "Login Already In Use";
 
 /** What a test may change. */
-export interface AsteriskCheckOptions {
+interface AsteriskCheckOptions {
   /** This machine's addresses. */
   readonly own?: AddressSet;
   /** @default {EVENT_MS} */
@@ -259,7 +265,8 @@ async function failToLogIn(config: Config, login: Record<string, string>): Promi
     using session = await AmiSession.open(config.host, config.port);
     if (login.AuthType !== undefined) await session.ask("Challenge", { AuthType: "MD5" });
     const { message } = await session.ask("Login", login);
-    // With allowmultiplelogin = no a user who is logged in is refused before his password is looked at.
+    // With allowmultiplelogin = no a user who is logged in is refused before their password is
+    // looked at.
     return message === IN_USE
       ? { made: false, message: "manager.conf has allowmultiplelogin = no" }
       : { made: true, message };

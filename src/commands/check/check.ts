@@ -1,17 +1,17 @@
 /**
- * `ampere --check`: looks at everything that Ampere needs, and says what mends what is not right. It changes nothing.
+ * `ampere --check`: looks at everything that Ampere needs, and says what mends what is not right.
+ * It changes nothing.
  *
  * @module
  */
 
 import {
   type Config,
-  type ConfigReading,
   DEFAULT_CONFIG,
   DEFAULT_CONFIG_FILE,
   describeConfig,
-  formatProblem,
 } from "../../config/config.ts";
+import { type ConfigReading, formatProblem } from "../../config/parse.ts";
 import { checkAsterisk } from "./asterisk.ts";
 import { checkDatabase } from "./database.ts";
 import { type Finding, formatFinding, ok, problem, warning } from "./finding.ts";
@@ -30,7 +30,7 @@ import { styleFor } from "../../text/table.ts";
 const OTHERS = 0o007;
 
 /** What is to be checked; `Invocation` is one. */
-export interface CheckRequest {
+interface CheckRequest {
   /** The configuration file that was named. */
   readonly config: string | undefined;
   /** Show the values in effect, too. */
@@ -59,7 +59,10 @@ export async function check(
   return code;
 }
 
-/** All findings, in the order of a packet's way: configuration, firewall, database, Asterisk, daemon. */
+/**
+ * All findings, in the order of a packet's way: configuration, firewall, database, Asterisk,
+ * daemon.
+ */
 async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGenerator<Finding> {
   yield* checkConfig(request, reading);
   const { config } = reading;

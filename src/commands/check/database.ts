@@ -1,6 +1,6 @@
 /**
- * Checks the database without disturbing a daemon that works with it: it is read as `ampere -l` does, and whether it can be
- * written is tried on a file beside it.
+ * Checks the database without disturbing a daemon that works with it: it is read as `ampere -l`
+ * does, and whether it can be written is tried on a file beside it.
  *
  * @module
  */

@@ -7,8 +7,11 @@
 import { escapeControls } from "../../text/escape.ts";
 import { PLAIN, type Style } from "../../text/table.ts";
 
-/** How bad it is: `problem` = Ampere cannot protect so, `warning` = it can, but a person should look. */
-export type Level = "ok" | "warning" | "problem";
+/**
+ * How bad it is: `problem` = Ampere cannot protect so, `warning` = it can, but a person should
+ * look.
+ */
+type Level = "ok" | "warning" | "problem";
 
 /** One thing that was looked at. */
 export interface Finding {
@@ -56,5 +59,5 @@ export function formatFinding(finding: Finding, style: Style = PLAIN): string {
   }\n`;
   return mend === ""
     ? line
-    : `${line}${" ".repeat(LEVEL_WIDTH)}  mend: ${escapeControls(mend, TEXT_MAX)}\n`;
+    : `${line}${" ".repeat(LEVEL_WIDTH)}  fix: ${escapeControls(mend, TEXT_MAX)}\n`;
 }

@@ -6,16 +6,12 @@
 
 import type { Family } from "../../address/address.ts";
 import type { Config } from "../../config/config.ts";
-import type { Backend, Failure } from "../../firewall/backend.ts";
-import { run, type Runner } from "../../firewall/command.ts";
+import type { Backend } from "../../firewall/backend.ts";
+import { Chain, LOCK_WAIT_SECONDS } from "../../firewall/chain.ts";
+import { IPTABLES, run, type Runner } from "../../firewall/command.ts";
+import { type Failure, failureOf, placeOf } from "../../firewall/failure.ts";
 import { IpsetBackend } from "../../firewall/ipset.ts";
-import {
-  Chain,
-  failureOf,
-  IPTABLES,
-  IptablesBackend,
-  LOCK_WAIT_SECONDS,
-} from "../../firewall/iptables.ts";
+import { IptablesBackend } from "../../firewall/iptables.ts";
 import { counted } from "../../text/table.ts";
 import { type Finding, ok, problem, warning } from "./finding.ts";
 import { findJump, isEstablished, type Jump, parseListing, type Rule } from "./firewall_path.ts";
@@ -32,7 +28,8 @@ const STRANGERS_TOLD_MAX = 3;
 const RULE_CHARACTERS_MAX = 120;
 
 /**
- * Checks the firewall for both families. Without IPv6 Ampere works, so what is wrong there is a warning.
+ * Checks the firewall for both families. Without IPv6 Ampere works, so what is wrong there is a
+ * warning.
  *
  * @param config which chain, which backend
  * @param runner runs the commands; they only look
@@ -59,7 +56,7 @@ async function checkIpset(config: Config, runner: Runner): Promise<Finding> {
   const result = await runner("ipset", ["list", "-n"], { output: true });
   if (!result.ok) {
     // The set is one for each family; this is about the program itself.
-    const failure = failureOf(result, "ipset", 4, config.chain);
+    const failure = failureOf(result, "ipset", placeOf(config.chain, 4));
     return failed({ ...failure, message: failure.message.replace(/^IPv4: /, "") });
   }
   return ok(ABOUT, "ipset works");
@@ -70,7 +67,7 @@ async function checkFamily(config: Config, family: Family, runner: Runner): Prom
   const iptables = IPTABLES[family];
   const name = `IPv${family}`;
   const listed = await new Chain({ family, chain, run: runner }).run(["-S"], { output: true });
-  if (!listed.ok) return [failed(failureOf(listed, iptables, family, chain))];
+  if (!listed.ok) return [failed(failureOf(listed, iptables, placeOf(chain, family)))];
   if (listed.stdout.length === 0) {
     return [
       warning(
@@ -82,7 +79,7 @@ async function checkFamily(config: Config, family: Family, runner: Runner): Prom
   }
   const findings: Finding[] = [await checkContent(config, family, runner)];
   const all = await runner(iptables, ["-w", String(LOCK_WAIT_SECONDS), "-S"], { output: true });
-  if (!all.ok) return [...findings, failed(failureOf(all, iptables, family, chain))];
+  if (!all.ok) return [...findings, failed(failureOf(all, iptables, placeOf(chain, family)))];
   const chains = parseListing(new TextDecoder().decode(all.stdout));
   const jump = findJump(chains, "INPUT", chain);
   if (jump !== undefined) return [...findings, checkJump(jump, config, family)];
@@ -158,7 +155,8 @@ function checkJump(jump: Jump, config: Config, family: Family): Finding {
 function moveToFront(jump: Jump, config: Config, family: Family): string {
   const iptables = IPTABLES[family];
   const { chain } = config;
-  // A jump in a chain of ufw or the like is put back there by that program; another one in front does no harm.
+  // A jump in a chain of ufw or the like is put back there by that program; another one in front
+  // does no harm.
   const remove = jump.chain === "INPUT" ? `${iptables} -D INPUT ${jump.text} && ` : "";
   return `${remove}${iptables} -I INPUT -j ${chain} ${AT_BOOT}`;
 }

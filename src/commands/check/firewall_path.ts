@@ -11,8 +11,9 @@ const DEPTH_MAX = 16;
 const VISITS_MAX = 10_000;
 
 /**
- * Below this port there is no service of Asterisk's (its defaults: SIP 5060 and 5061, IAX2 4569, AMI 5038, HTTP 8088): a rule that
- * accepts such a port only, like that of ssh, may stand in front of the chain.
+ * Below this port there is no service of Asterisk's (its defaults: SIP 5060 and 5061, IAX2 4569,
+ * AMI 5038, HTTP 8088): a rule that accepts such a port only, like that of ssh, may stand in front
+ * of the chain.
  */
 const UNPRIVILEGED_PORT = 1_024;
 
@@ -30,7 +31,10 @@ export interface Rule {
 export interface Jump extends Rule {
   /** Rules in front of it, on the packet's whole way, that let packets in past the chain. */
   readonly passed: readonly Rule[];
-  /** What only holds for some packets on the way to it: the first such rule, which may be the jump itself. */
+  /**
+   * What only holds for some packets on the way to it: the first such rule, which may be the jump
+   * itself.
+   */
   readonly condition: Rule | undefined;
 }
 
@@ -60,8 +64,8 @@ export function parseListing(listing: string): ReadonlyMap<string, readonly Rule
  * @param chains the rules of all chains
  * @param from the built-in chain: `INPUT`, `FORWARD`
  * @param to Ampere's chain
- * @returns the best jump to it: one that all packets come to before one that only some do, else the first; `undefined` if none
- *   is reached
+ * @returns the best jump to it: one that all packets come to before one that only some do, else the
+ *   first; `undefined` if none is reached
  *
  * @example
  * ```ts
@@ -101,7 +105,8 @@ function jumpsOf(
         const before = passed;
         passed = [...before];
         visit(rule.target, depth + 1, narrowed);
-        // What a chain accepts counts only if strangers get into that chain; what returns from it goes on here.
+        // What a chain accepts counts only if strangers get into that chain; what returns from it
+        // goes on here.
         passed = isOpenToStrangers(rule)
           ? passed.filter((one) => one.target === "ACCEPT" || before.includes(one))
           : before;
@@ -135,8 +140,9 @@ interface Half {
 }
 
 /**
- * Whether a rule takes every packet of a stranger: it has no condition, or none but those that are known to hold for all of
- * them. Of any other (a protocol, a port, an interface, a source, a limit) it isn't known whether SIP always fulfils it.
+ * Whether a rule takes every packet of a stranger: it has no condition, or none but those that are
+ * known to hold for all of them. Of any other (a protocol, a port, an interface, a source, a limit)
+ * it isn't known whether SIP always fulfils it.
  */
 function isForAll({ text }: Rule): boolean {
   const conditions = text
@@ -148,7 +154,9 @@ function isForAll({ text }: Rule): boolean {
   return conditions.trim() === "";
 }
 
-/** Whether an ACCEPT, or a RETURN in front of the jump, lets packets of a stranger get to Asterisk. */
+/**
+ * Whether an ACCEPT, or a RETURN in front of the jump, lets packets of a stranger get to Asterisk.
+ */
 function isBroad(rule: Rule): boolean {
   return isOpenToStrangers(rule) && !hasOnlyPrivilegedPorts(rule);
 }

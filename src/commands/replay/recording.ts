@@ -10,13 +10,13 @@ import type { SecurityEvent } from "../../ami/event.ts";
 import { looksLikeSecurityLog, SecurityLogReader } from "../../ami/security_log.ts";
 
 /** How much of the input is looked at to tell what it is, in bytes. */
-export const SNIFF_BYTES = 64 * 1024;
+const SNIFF_BYTES = 64 * 1024;
 
 /** What a recording is. */
-export type Format = "AMI stream" | "security log";
+type Format = "AMI stream" | "security log";
 
 /** What a {@linkcode RecordingReader} calls. */
-export interface RecordingHandlers {
+interface RecordingHandlers {
   /** A security event that may be believed; `doubled` ones may be charged but not obeyed. */
   event(event: SecurityEvent, verdict: "security" | "doubled"): void;
   /** Something that Asterisk did not print so. */

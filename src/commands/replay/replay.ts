@@ -1,6 +1,7 @@
 /**
- * `ampere --replay FILE...`: who would have been blocked, when and why, from recorded AMI streams or from Asterisk's security
- * log. Nothing is blocked, and no database is read: at the beginning nobody is in good standing.
+ * `ampere --replay FILE...`: who would have been blocked, when and why, from recorded AMI streams
+ * or from Asterisk's security log. Nothing is blocked, and no database is read: at the beginning
+ * nobody is in good standing.
  *
  * @module
  */
@@ -10,7 +11,8 @@ import type { SecurityEvent } from "../../ami/event.ts";
 import type { Config } from "../../config/config.ts";
 import { literalPeers } from "../../ami/dial.ts";
 import { exemptAddresses, type ExemptSet } from "../../address/exempt.ts";
-import { escapeText, formatLocalTime } from "../../log.ts";
+import { formatLocalTime } from "../../text/time.ts";
+import { escapeText } from "../../text/escape.ts";
 import type { KnownProxy } from "../../penalties/offence.ts";
 import { describeDuration, describeExemptFailures, describeProxy } from "../../penalties/reason.ts";
 import { RecordingError, RecordingReader } from "./recording.ts";
@@ -29,7 +31,7 @@ import {
 const LOYALTIES = [1, 2, 3, 5, 10] as const;
 
 /** Most hosts whose logins are counted. */
-export const LOGINS_MAX = 1_000_000;
+const LOGINS_MAX = 1_000_000;
 
 /** Most hosts that a hint names. */
 const NAMED_HOSTS_MAX = 10;
@@ -37,18 +39,21 @@ const NAMED_HOSTS_MAX = 10;
 /** Size of one read, in bytes. */
 const READ_BYTES = 256 * 1024;
 
-/** A file that begins so much earlier than the one before it ended is complained of, in milliseconds. */
+/**
+ * A file that begins so much earlier than the one before it ended is complained of, in
+ * milliseconds.
+ */
 const NEXT_FILE_MAY_BE_EARLIER_MS = 60_000;
 
 /** What is asked for; `Invocation` is one. */
-export interface ReplayRequest {
+interface ReplayRequest {
   readonly files: readonly string[];
   readonly json: boolean;
   readonly verbose: boolean;
 }
 
 /** What a replay has found. */
-export interface Replayed {
+interface Replayed {
   readonly blocks: readonly WouldBlock[];
   readonly events: number;
   readonly byKind: ReadonlyMap<string, number>;
@@ -69,7 +74,7 @@ export interface Replayed {
 }
 
 /** Failed logins of an address that is never blocked. */
-export interface ExemptFailure {
+interface ExemptFailure {
   readonly address: string;
   readonly failures: number;
   readonly cause: string;
@@ -403,7 +408,8 @@ function hints(replayed: Replayed, config: Config): string {
   const lines: string[] = [];
   const blocked = new Set(replayed.blocks.map((block) => block.target));
   const hidden = new Set(replayed.proxies.map(({ address }) => address));
-  // Who logged in is let through a block of its network; to trust all of that would help the one who failed there.
+  // Who logged in is let through a block of its network; to trust all of that would help the one
+  // who failed there.
   const loggedIn = hostsThatLoggedIn(blocked, replayed.logins)
     .filter((host) => !hidden.has(host) && !host.includes("/"));
   lines.push(...replayed.proxies.slice(0, NAMED_HOSTS_MAX).map(describeProxy));
@@ -415,7 +421,7 @@ function hints(replayed: Replayed, config: Config): string {
       `${counted(loggedIn.length, "blocked host")} logged in with a password too: ${
         named(loggedIn)
       }. Phones that belong here? ` +
-        `Then mend their passwords, or add: ${
+        `Then correct their passwords, or add: ${
           loggedIn.slice(0, NAMED_HOSTS_MAX).map((host) => `trust = ${host}`).join("; ")
         }`,
     );
@@ -471,7 +477,8 @@ function named(hosts: readonly string[]): string {
 }
 
 /**
- * The result for programs: an object for each block, one a line, then one with the totals. Times are ISO 8601 in UTC.
+ * The result for programs: an object for each block, one a line, then one with the totals. Times
+ * are ISO 8601 in UTC.
  *
  * @param replayed what was found
  */

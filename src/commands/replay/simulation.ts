@@ -1,10 +1,11 @@
 /**
- * What Ampere would have done with recorded events: the penalty table with the events' own times for its clock.
+ * What Ampere would have done with recorded events: the penalty table with the events' own times
+ * for its clock.
  *
  * @module
  */
 
-import type { AddressSet } from "../../address/address.ts";
+import type { AddressSet } from "../../address/address_set.ts";
 import type { SecurityEvent } from "../../ami/event.ts";
 import { type Block, hasEnded } from "../../blocks/block.ts";
 import type { Config } from "../../config/config.ts";
@@ -65,7 +66,8 @@ export class Simulation {
    * Takes an event.
    *
    * @param event the event
-   * @param at its time, in milliseconds since 1970; what is earlier than the one before counts as of that time
+   * @param at its time, in milliseconds since 1970; what is earlier than the one before counts as
+   *   of that time
    * @param obey false for an event that may be charged but not believed
    * @returns whether it counted; false when the host was blocked already
    */

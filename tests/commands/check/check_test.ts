@@ -1,7 +1,7 @@
 /** Tests of `--check` for what can't be had from a real Asterisk; tests/live has the others. */
 
 import assert from "node:assert/strict";
-import { AddressSet } from "../../../src/address/address.ts";
+import { AddressSet } from "../../../src/address/address_set.ts";
 import { type Config, DEFAULT_CONFIG } from "../../../src/config/config.ts";
 import { checkAsterisk, FILTER } from "../../../src/commands/check/asterisk.ts";
 import { checkDatabase } from "../../../src/commands/check/database.ts";
@@ -305,7 +305,7 @@ Deno.test("check: a finding is one line and its mend another, without control ch
   const finding = problem("config", 'a "quoted" \x1b[31m word', "chmod 600 /etc/a\\b");
   assert.equal(
     formatFinding(finding, PLAIN),
-    'problem  config    a "quoted" \\x1b[31m word\n         mend: chmod 600 /etc/a\\b\n',
+    'problem  config    a "quoted" \\x1b[31m word\n         fix: chmod 600 /etc/a\\b\n',
   );
   assert.ok(formatFinding(finding, COLOURED).startsWith("\x1b[31mproblem"));
 });

@@ -1,10 +1,14 @@
-/** `ampere --check` against real firewalls: each fault is made, told, mended by the very command that is told, and gone. */
+/**
+ * `ampere --check` against real firewalls: each fault is made, told, mended by the very command
+ * that is told, and gone.
+ */
 
 import assert from "node:assert/strict";
 import { check } from "../../../src/commands/check/check.ts";
 import { checkFirewall } from "../../../src/commands/check/firewall.ts";
 import type { Finding } from "../../../src/commands/check/finding.ts";
-import { type Config, DEFAULT_CONFIG, readConfig } from "../../../src/config/config.ts";
+import { type Config, DEFAULT_CONFIG } from "../../../src/config/config.ts";
+import { readConfig } from "../../../src/config/parse.ts";
 import { Firewall } from "../../../src/firewall/firewall.ts";
 import { IptablesBackend } from "../../../src/firewall/iptables.ts";
 import { Log } from "../../../src/log.ts";
@@ -292,13 +296,13 @@ inNamespace(import.meta.url, () => {
       assert.equal(bad.code, 1);
       assert.match(
         bad.text,
-        /^problem {2}firewall {2}IPv4: INPUT does not ask ampere.*\n +mend: iptables -I INPUT/m,
+        /^problem {2}firewall {2}IPv4: INPUT does not ask ampere.*\n +fix: iptables -I INPUT/m,
       );
 
       await Deno.chmod(file, 0o644);
       await Deno.writeTextFile(file, "trsut = 10.0.0.1\n", { append: true });
       const doubtful = await run();
-      assert.match(doubtful.text, new RegExp(`mend: chmod 600 ${file}`));
+      assert.match(doubtful.text, new RegExp(`fix: chmod 600 ${file}`));
       assert.match(doubtful.text, /^warning {2}config .*trsut: unknown key/m);
       assert.ok(!doubtful.text.includes("s3cret"));
 

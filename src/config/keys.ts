@@ -1,0 +1,317 @@
+/**
+ * The rule of each key of ampere.cfg: which values it takes, and where they go.
+ *
+ * @module
+ */
+
+import { parseAddress, parseTarget } from "../address/address.ts";
+import { escapeText } from "../text/escape.ts";
+import type { Config } from "./config.ts";
+import { formatDuration, parseDuration } from "./duration.ts";
+
+/** Lines `trust`, as in the original. */
+const TRUST_MAX = 16;
+
+/** Lines `nat64`. */
+const NAT64_MAX = 8;
+
+/** Bits of a prefix of NAT64 whose last 32 bits are an IPv4 address (RFC 6052, section 2.2). */
+const NAT64_PREFIX = 96;
+
+/**
+ * Longest `user`, in bytes: Asterisk keeps it in `char username[80]` (main/manager.c), NUL
+ * included.
+ */
+const USER_BYTES_MAX = 79;
+
+/**
+ * Longest `pass`, in bytes; a line of AMI holds 1,024 (main/manager.c), so this is far from
+ * trouble.
+ */
+const PASS_BYTES_MAX = 255;
+
+/** Longest `host`, in characters: a name of DNS (RFC 1035, 2.3.4). */
+const HOST_LENGTH_MAX = 253;
+
+/** Largest `loyalty`. */
+const LOYALTY_MAX = 1_000;
+
+/**
+ * Longest name of a chain: XT_EXTENSION_MAXNAMELEN is 29 (linux/netfilter/x_tables.h), NUL included.
+ * The longest name of a set that ipset.ts makes of it (`4-t` behind it) has 31 characters then, as
+ * many as there may be: IPSET_MAXNAMELEN is 32 (linux/netfilter/ipset/ip_set.h), NUL included.
+ */
+export const CHAIN_LENGTH_MAX = 28;
+
+/** Longest `database`, in bytes: PATH_MAX is 4,096 (linux/limits.h), NUL included. */
+const PATH_BYTES_MAX = 4_095;
+
+/** Longest `webhook`, in characters; what every HTTP server takes as a request line. */
+const WEBHOOK_LENGTH_MAX = 2_000;
+
+/** Longest `patience`, in seconds. */
+const PATIENCE_MAX = 300;
+
+/** Longest duration of the other keys, in seconds: ten years. */
+const DURATION_MAX = 3_650 * 86_400;
+
+/** Largest `bantime_factor`. */
+const BANTIME_FACTOR_MAX = 1_000;
+
+/** Shortest `verify`, in seconds. */
+const VERIFY_MIN = 5;
+
+/** Longest `verify`, in seconds. */
+export const VERIFY_MAX = 86_400;
+
+/** Longest part of a value that is repeated in a message, in characters. */
+const SHOWN_VALUE_MAX = 60;
+
+/**
+ * Chains that exist without anybody's doing and that carry the machine's own rules. Ampere flushes
+ * its chain, so with one of these it would open or close the whole machine.
+ */
+const BUILT_IN_CHAINS: ReadonlySet<string> = new Set([
+  "INPUT",
+  "FORWARD",
+  "OUTPUT",
+  "PREROUTING",
+  "POSTROUTING",
+]);
+
+/** Names that no chain can have: the targets of iptables(8) and iptables-extensions(8). */
+const TARGETS: ReadonlySet<string> = new Set(
+  ("ACCEPT AUDIT CHECKSUM CLASSIFY CLUSTERIP CONNMARK CONNSECMARK CT DNAT DNPT DROP DSCP ECN HL " +
+    "HMARK IDLETIMER LED LOG MARK MASQUERADE NETMAP NFLOG NFQUEUE NOTRACK QUEUE RATEEST REDIRECT " +
+    "REJECT RETURN SECMARK SET SNAT SNPT SYNPROXY TCPMSS TCPOPTSTRIP TEE TOS TPROXY TRACE TTL ULOG")
+    .split(" "),
+);
+
+/** A name of a chain that needs no quoting in any shell, file or command. */
+const CHAIN_NAME = /^[A-Za-z0-9_.][A-Za-z0-9_.:-]*$/;
+
+/** A host name: what DNS and /etc/hosts allow, and the underscore that many use. */
+const HOST_NAME = /^(?!-)[A-Za-z0-9_-]{1,63}(?:\.(?!-)[A-Za-z0-9_-]{1,63})*\.?$/;
+
+/** A whole number without sign and leading zeros. */
+const WHOLE_NUMBER = /^(?:0|[1-9][0-9]{0,14})$/;
+
+const DECIMAL_NUMBER = /^(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,9})?$/;
+
+export type Draft = { -readonly [Name in keyof Config]: Config[Name] };
+
+/** Where a rule puts what it read, and how it voices a doubt. */
+interface Context {
+  readonly draft: Draft;
+  readonly warn: (message: string) => void;
+}
+
+/** Reads a value into the draft; returns what is wrong with it, `undefined` if nothing is. */
+type Rule = (value: string, context: Context) => string | undefined;
+
+/** The keys in the order of the documentation, each with the rule that reads its value. */
+export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
+  ["host", readHost],
+  ["port", (value, { draft }) => readNumber(value, 1, 65_535, (port) => draft.port = port)],
+  ["user", (value, { draft }) => {
+    draft.user = value;
+    return tooManyBytes(value, USER_BYTES_MAX);
+  }],
+  ["pass", (value, { draft }) => {
+    draft.pass = value;
+    return tooManyBytes(value, PASS_BYTES_MAX);
+  }],
+  ["loyalty", (value, { draft }) => readNumber(value, 1, LOYALTY_MAX, (n) => draft.loyalty = n)],
+  ["chain", readChain],
+  ["trust", readTrust],
+  ["database", readDatabase],
+  [
+    "patience",
+    (value, { draft }) => readSeconds(value, 0, PATIENCE_MAX, (s) => draft.patience = s),
+  ],
+  ["credit", (value, { draft }) => readSeconds(value, 0, DURATION_MAX, (s) => draft.credit = s)],
+  ["forget", (value, { draft }) => readSeconds(value, 1, DURATION_MAX, (s) => draft.forget = s)],
+  ["bantime", (value, { draft }) => readSeconds(value, 0, DURATION_MAX, (s) => draft.bantime = s)],
+  ["bantime_factor", readFactor],
+  [
+    "bantime_max",
+    (value, { draft }) => readSeconds(value, 0, DURATION_MAX, (s) => draft.bantimeMax = s),
+  ],
+  ["doubt", (value, { draft }) => readSeconds(value, 0, DURATION_MAX, (s) => draft.doubt = s)],
+  ["learn", (value, { draft }) => readSeconds(value, 0, DURATION_MAX, (s) => draft.learn = s)],
+  ["ipv6_prefix", (value, { draft }) => readNumber(value, 32, 128, (n) => draft.ipv6Prefix = n)],
+  ["nat64", readNat64],
+  ["backend", readBackend],
+  [
+    "verify",
+    (value, { draft }) => readSeconds(value, VERIFY_MIN, VERIFY_MAX, (s) => draft.verify = s),
+  ],
+  ["metrics", readMetrics],
+  ["webhook", readWebhook],
+]);
+
+/** Keys for which no value, like `off`, means that the function is not wanted. */
+export const MAY_BE_EMPTY: ReadonlySet<string> = new Set(["metrics", "webhook"]);
+
+/** Keys that may stand several times, and how often. */
+export const REPEATABLE: ReadonlyMap<string, number> = new Map([
+  ["trust", TRUST_MAX],
+  ["nat64", NAT64_MAX],
+]);
+
+// --- the rules -----------------------------------------------------------------------------------
+
+function readHost(value: string, { draft }: Context): string | undefined {
+  const bare = /^\[(.*)\]$/.exec(value)?.[1] ?? value;
+  const isAddress = parseAddress(bare) !== undefined && (bare === value || bare.includes(":"));
+  // What consists of digits and dots is meant as an address, so a wrong one is not looked up.
+  const isName = value.length <= HOST_LENGTH_MAX && HOST_NAME.test(value) &&
+    !/^[0-9.]+$/.test(value);
+  if (!isAddress && !isName) return `${shown(value)} is not a host name or address`;
+  draft.host = isAddress ? bare : value;
+  return undefined;
+}
+
+function readChain(value: string, { draft }: Context): string | undefined {
+  if (BUILT_IN_CHAINS.has(value)) {
+    return `${value} is a chain of the system, and Ampere flushes its chain: all rules in ${value} ` +
+      "would be lost; make a chain for Ampere alone and jump to it from there";
+  }
+  if (TARGETS.has(value)) return `${value} is a target of iptables, so no chain can have this name`;
+  if (value.length > CHAIN_LENGTH_MAX) return `longer than ${CHAIN_LENGTH_MAX} characters`;
+  if (!CHAIN_NAME.test(value)) {
+    return `${
+      shown(value)
+    } is not a name for a chain: letters, digits and _ . : - are, the first ` +
+      "of them not : or -";
+  }
+  draft.chain = value;
+  return undefined;
+}
+
+function readTrust(value: string, { draft, warn }: Context): string | undefined {
+  const target = parseTarget(value);
+  if (target === undefined) return `${shown(value)} is not an address or network`;
+  draft.trust = [...draft.trust, target];
+  if (target.endsWith("/0")) {
+    const all = target.includes(":") ? "all of IPv6" : "all of IPv4";
+    warn(`${target} is ${all}: nobody there will ever be blocked`);
+  } else if (hasHostBits(value, target)) {
+    warn(`${shown(value)} is taken as the whole network ${target}`);
+  }
+  return undefined;
+}
+
+function readNat64(value: string, { draft }: Context): string | undefined {
+  if (isOff(value)) return undefined;
+  const target = parseTarget(value);
+  if (target === undefined || !target.includes(":") || !target.endsWith(`/${NAT64_PREFIX}`)) {
+    return `${
+      shown(value)
+    } is not an IPv6 network of ${NAT64_PREFIX} bits, such as 2001:db8:64::/96`;
+  }
+  draft.nat64 = [...draft.nat64, target];
+  return undefined;
+}
+
+/** Whether bits of the address in front of the prefix were masked away. */
+function hasHostBits(text: string, target: string): boolean {
+  const [network = "", prefix] = target.split("/");
+  return prefix !== undefined && parseAddress(text.split("/")[0] ?? "") !== network;
+}
+
+function readDatabase(value: string, { draft }: Context): string | undefined {
+  if (!value.startsWith("/")) return `${shown(value)} is not a path that begins with /`;
+  if (value.endsWith("/")) return `${shown(value)} is a directory; name a file in it`;
+  draft.database = value;
+  return tooManyBytes(value, PATH_BYTES_MAX);
+}
+
+function readFactor(value: string, { draft }: Context): string | undefined {
+  const factor = DECIMAL_NUMBER.test(value) ? Number(value) : NaN;
+  if (!(factor >= 1 && factor <= BANTIME_FACTOR_MAX)) {
+    return `${shown(value)} is not a number from 1 to ${BANTIME_FACTOR_MAX}, such as 2 or 1.5`;
+  }
+  draft.bantimeFactor = factor;
+  return undefined;
+}
+
+function readBackend(value: string, { draft }: Context): string | undefined {
+  if (value !== "iptables" && value !== "ipset") return `${shown(value)} is not iptables or ipset`;
+  draft.backend = value;
+  return undefined;
+}
+
+function readMetrics(value: string, { draft }: Context): string | undefined {
+  draft.metrics = undefined;
+  if (isOff(value)) return undefined;
+  const [, bracketed, plain, portText = ""] = /^(?:\[(.*)\]|([^:]*)):([0-9]*)$/.exec(value) ?? [];
+  const hostname = plain === "localhost" ? plain : parseAddress(bracketed ?? plain ?? "");
+  const isBracketedRight = bracketed === undefined || bracketed.includes(":");
+  const port = WHOLE_NUMBER.test(portText) ? Number(portText) : 0;
+  if (hostname === undefined || !isBracketedRight || port < 1 || port > 65_535) {
+    return `${shown(value)} is not ADDRESS:PORT, such as 127.0.0.1:9738 or [::1]:9738, or off`;
+  }
+  draft.metrics = { hostname, port };
+  return undefined;
+}
+
+function readWebhook(value: string, { draft }: Context): string | undefined {
+  draft.webhook = undefined;
+  if (isOff(value)) return undefined;
+  if (value.length > WEBHOOK_LENGTH_MAX) return `longer than ${WEBHOOK_LENGTH_MAX} characters`;
+  const url = /^https?:\/\/\S+$/i.test(value) ? URL.parse(value) : null;
+  if (url === null || url.hostname === "") {
+    return "not a URL that begins with https:// or http://, nor off";
+  }
+  draft.webhook = url.href;
+  return undefined;
+}
+
+function readNumber(
+  value: string,
+  least: number,
+  most: number,
+  take: (number: number) => void,
+): string | undefined {
+  const number = WHOLE_NUMBER.test(value) ? Number(value) : NaN;
+  if (!(number >= least && number <= most)) {
+    return `${shown(value)} is not a whole number from ${least} to ${most}`;
+  }
+  take(number);
+  return undefined;
+}
+
+function readSeconds(
+  value: string,
+  least: number,
+  most: number,
+  take: (seconds: number) => void,
+): string | undefined {
+  const seconds = parseDuration(value);
+  const range = `from ${formatDuration(least)} to ${formatDuration(most)}`;
+  if (seconds === undefined) {
+    return `${
+      shown(value)
+    } is not a duration ${range}: a number of seconds, or a number with s, m, ` +
+      "h or d, such as 90s, 15m, 6h or 7d";
+  }
+  if (seconds < least || seconds > most) return `${shown(value)} is not ${range}`;
+  take(seconds);
+  return undefined;
+}
+
+function tooManyBytes(value: string, most: number): string | undefined {
+  return new TextEncoder().encode(value).length > most ? `longer than ${most} bytes` : undefined;
+}
+
+function isOff(value: string): boolean {
+  return value === "" || value.toLowerCase() === "off";
+}
+
+/** A value in a message: in quotes, in one line, cut. */
+function shown(value: string): string {
+  // Two keys may stand in one line by mistake, and the second one may be the secret.
+  if (/=|pass|secret/i.test(value)) return "the value (not shown, it may hold a secret)";
+  return `"${escapeText(value, SHOWN_VALUE_MAX)}"`;
+}

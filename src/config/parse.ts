@@ -1,0 +1,360 @@
+/**
+ * The configuration file: its keys, their meaning, their bounds, and how a mistake in it is told.
+ *
+ * Only this folder knows keys. A file is read as a whole and all that is wrong with it is reported
+ * at once, so that an administrator corrects it in one go. The secret (`pass`), and the address
+ * given as `webhook`, which often holds one, never stand in a message.
+ *
+ * @module
+ */
+
+import { type Config, DEFAULT_CONFIG, DEFAULT_CONFIG_FILE } from "./config.ts";
+import { formatDuration } from "./duration.ts";
+import { type Draft, MAY_BE_EMPTY, REPEATABLE, RULES } from "./keys.ts";
+
+/** Something about a file that an administrator should know. */
+interface ConfigProblem {
+  /** The file's name, as it was given. */
+  readonly file: string;
+  /** Number of the line, the first is 1; 0 if it is about the file as a whole. */
+  readonly line: number;
+  /** The key that it is about, if there is one. */
+  readonly key: string | undefined;
+  /** What is wrong and what would be right. */
+  readonly message: string;
+}
+
+/** What a file says. */
+export interface ConfigReading {
+  /** The configuration, `undefined` if there is a problem. */
+  readonly config: Config | undefined;
+  /** Mistakes with which the program does not start, in the order of the lines. */
+  readonly problems: ConfigProblem[];
+  /** Doubts with which it does, in the order of the lines. */
+  readonly warnings: ConfigProblem[];
+}
+
+/** Longest file, in bytes; what is longer is not a configuration. */
+export const CONFIG_BYTES_MAX = 65_536;
+
+const TOO_LONG = `longer than ${CONFIG_BYTES_MAX} bytes, so this is not a configuration file`;
+
+/**
+ * Problems of one file that are told one by one, and as many warnings; of the rest only the number.
+ */
+export const PROBLEMS_MAX = 100;
+
+/** Longest name of a key that is repeated in a message, in characters. */
+const KEY_LENGTH_MAX = 32;
+
+/** What may be a key, so that repeating it in a message betrays nothing else. */
+const KEY_NAME = /^[A-Za-z][A-Za-z0-9_-]*$/;
+
+// deno-lint-ignore no-control-regex -- this is what has to be found
+const CONTROL_CHARACTER = /[\x00-\x1f\x7f-\x9f]/;
+
+/**
+ * Reads the text of a configuration file.
+ *
+ * Each line is empty, a comment (its first character is `#` or `;`) or `key = value`. A `#` or `;`
+ * after white space begins a comment as well; elsewhere it belongs to the value. A value in double
+ * or single quotes is taken as it is. Keys are written without regard to case and stand in no
+ * section.
+ *
+ * @param text The whole text; a byte order mark and lines that end in CR LF are fine.
+ * @param fileName The name that problems begin with.
+ * @returns The configuration, or all that is wrong. Never throws, whatever the text is.
+ *
+ * @example
+ * ```ts
+ * import { formatProblem, parseConfig } from "./parse.ts";
+ *
+ * const { problems } = parseConfig("trust = 10.0.0.0/33", "ampere.cfg");
+ * problems.map(formatProblem); // ['ampere.cfg:1: trust: "10.0.0.0/33" is not an address or network']
+ * ```
+ */
+export function parseConfig(text: string, fileName: string): ConfigReading {
+  return text.length > CONFIG_BYTES_MAX
+    ? refused(fileName, TOO_LONG)
+    : new Reader(fileName).read(text);
+}
+
+/**
+ * Reads a configuration file.
+ *
+ * @param path The file; `undefined` for {@linkcode DEFAULT_CONFIG_FILE}, which may be missing: then
+ *   all keys have their defaults, and a warning says so.
+ * @returns The configuration, or all that is wrong with the file.
+ */
+export function readConfig(path: string | undefined): ConfigReading {
+  const file = path ?? DEFAULT_CONFIG_FILE;
+  let bytes: Uint8Array;
+  try {
+    bytes = readBytes(file, CONFIG_BYTES_MAX + 1);
+  } catch (error) {
+    if (path === undefined && error instanceof Deno.errors.NotFound) {
+      const message = "there is no such file; all keys have their defaults";
+      const warning = { file, line: 0, key: undefined, message };
+      return { config: DEFAULT_CONFIG, problems: [], warnings: [warning] };
+    }
+    return refused(file, whyNotRead(error));
+  }
+  if (bytes.length > CONFIG_BYTES_MAX) return refused(file, TOO_LONG);
+  return parseConfig(new TextDecoder().decode(bytes), file);
+}
+
+/**
+ * A problem or a warning as a line for people.
+ *
+ * @param problem What {@linkcode parseConfig} or {@linkcode readConfig} found.
+ * @returns `FILE:LINE: key: message`, without the parts that the problem does not have.
+ */
+export function formatProblem({ file, line, key, message }: ConfigProblem): string {
+  const place = line === 0 ? file : `${file}:${line}`;
+  return key === undefined ? `${place}: ${message}` : `${place}: ${key}: ${message}`;
+}
+
+// --- the file ------------------------------------------------------------------------------------
+
+/** Reads one text; what it found is kept until all lines were read. */
+class Reader {
+  readonly #file: string;
+  readonly #problems: ConfigProblem[] = [];
+  readonly #warnings: ConfigProblem[] = [];
+  readonly #draft: Draft = { ...DEFAULT_CONFIG };
+  /** The line where a key stood first. */
+  readonly #lineOf = new Map<string, number>();
+  readonly #linesOf = new Map<string, number>();
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  read(text: string): ConfigReading {
+    // A lone CR ends a line too, as it does for the original.
+    const lines = text.replace(/^\uFEFF/, "").split(/\r\n|\n|\r/);
+    lines.forEach((line, i) => this.#readLine(line, i + 1));
+    this.#checkTogether();
+    const isRight = this.#problems.length === 0;
+    return {
+      config: isRight
+        ? Object.freeze({
+          ...this.#draft,
+          trust: Object.freeze([...new Set(this.#draft.trust)]),
+          nat64: Object.freeze([...new Set(this.#draft.nat64)]),
+        })
+        : undefined,
+      problems: bounded(this.#problems, "problems", this.#file),
+      warnings: bounded(this.#warnings, "warnings", this.#file),
+    };
+  }
+
+  #readLine(rawLine: string, line: number): void {
+    const text = trimBlanks(rawLine);
+    if (text === "" || text.startsWith("#") || text.startsWith(";")) return;
+    const equals = text.indexOf("=");
+    const name = trimBlanks(equals === -1 ? text : text.slice(0, equals));
+    const key = name.toLowerCase();
+    const rule = RULES.get(key);
+    if (equals === -1 || !KEY_NAME.test(name)) {
+      // Such a line is never repeated in a message: it may be a secret that went astray.
+      this.#problem(line, knownKeyBefore(text), misshapen(text));
+      return;
+    }
+    if (rule === undefined) {
+      this.#warning(
+        line,
+        shownKey(name, text.slice(equals + 1)),
+        `unknown key, ignored; did you mean "${nearest(key)}"?`,
+      );
+      return;
+    }
+    if (this.#standsTooOften(key, line)) return;
+    const { value, problem } = readValue(text.slice(equals + 1));
+    const found = problem ?? unfit(key, value) ??
+      rule(value, { draft: this.#draft, warn: (message) => this.#warning(line, key, message) });
+    if (found !== undefined) this.#problem(line, key, found);
+  }
+
+  /** Notes that a key stands in a line; `true` if it must not. */
+  #standsTooOften(key: string, line: number): boolean {
+    const first = this.#lineOf.get(key);
+    if (first === undefined) this.#lineOf.set(key, line);
+    const most = REPEATABLE.get(key);
+    if (most !== undefined) {
+      const lines = (this.#linesOf.get(key) ?? 0) + 1;
+      this.#linesOf.set(key, lines);
+      if (lines <= most) return false;
+      this.#problem(line, key, `more than ${most} lines; join addresses to networks`);
+      return true;
+    }
+    if (first === undefined) return false;
+    this.#problem(line, key, `stands twice, in line ${first} and line ${line}; remove one of them`);
+    return true;
+  }
+
+  /** Checks keys whose bounds depend on each other, as far as each of them is right. */
+  #checkTogether(): void {
+    const wrong = new Set(this.#problems.map((problem) => problem.key));
+    const { bantime, bantimeMax } = this.#draft;
+    const at = (key: string) => this.#lineOf.get(key) ?? 0;
+    if (!wrong.has("bantime") && !wrong.has("bantime_max") && bantimeMax > 0) {
+      if (bantimeMax < bantime) {
+        const [max, time] = [formatDuration(bantimeMax), formatDuration(bantime)];
+        this.#problem(at("bantime_max"), "bantime_max", `${max} is less than bantime (${time})`);
+      }
+    }
+    this.#problems.sort((a, b) => a.line - b.line);
+  }
+
+  #problem(line: number, key: string | undefined, message: string): void {
+    this.#problems.push({ file: this.#file, line, key, message });
+  }
+
+  #warning(line: number, key: string | undefined, message: string): void {
+    this.#warnings.push({ file: this.#file, line, key, message });
+  }
+}
+
+/** A file that is not even looked into. */
+function refused(file: string, message: string): ConfigReading {
+  return {
+    config: undefined,
+    problems: [{ file, line: 0, key: undefined, message }],
+    warnings: [],
+  };
+}
+
+/** The first of many problems, and the number of the rest. */
+function bounded(problems: ConfigProblem[], noun: string, file: string): ConfigProblem[] {
+  const more = problems.length - PROBLEMS_MAX;
+  if (more <= 0) return problems;
+  const message = `${more} more ${noun}; is this a configuration file of Ampere?`;
+  return [...problems.slice(0, PROBLEMS_MAX), { file, line: 0, key: undefined, message }];
+}
+
+/** Removes blanks and tabs around a text, and nothing else that looks like them. */
+function trimBlanks(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isBlank(text[start])) start++;
+  while (end > start && isBlank(text[end - 1])) end--;
+  return text.slice(start, end);
+}
+
+function isBlank(character: string | undefined): boolean {
+  return character === " " || character === "\t";
+}
+
+/** The known key that a line without a proper `=` begins with. */
+function knownKeyBefore(text: string): string | undefined {
+  const first = /^[A-Za-z0-9_]+/.exec(text)?.[0].toLowerCase();
+  return first !== undefined && RULES.has(first) ? first : undefined;
+}
+
+/** What is wrong with a line that is not `key = value`. */
+function misshapen(text: string): string {
+  if (text.startsWith("[")) return "keys stand without sections; remove this line";
+  return knownKeyBefore(text) === undefined
+    ? 'not a line "key = value"; a comment begins with # or ;'
+    : 'there is no "=" right after the key';
+}
+
+/**
+ * The name of an unknown key for a message, unless it may be the rest of a secret that was broken
+ * into two lines: a long text, or one that ends in `=` as Base64 does.
+ */
+function shownKey(name: string, afterEquals: string): string | undefined {
+  const isLikeBase64 = /^=*$/.test(trimBlanks(afterEquals));
+  return name.length > KEY_LENGTH_MAX || isLikeBase64 ? undefined : name;
+}
+
+/** The value after the `=` of a line, or what is wrong with how it is written. */
+function readValue(text: string): { value: string; problem?: string } {
+  const rest = trimBlanks(text);
+  const quote = rest[0];
+  if (quote === '"' || quote === "'") {
+    const end = rest.indexOf(quote, 1);
+    if (end === -1) return { value: "", problem: `the closing ${quote} is missing` };
+    const after = rest.slice(end + 1);
+    if (!/^(?:[ \t]+(?:[#;].*)?)?$/s.test(after)) {
+      const problem = `there is text after the closing ${quote}; ` +
+        `a value that holds ${quote} is put in ${quote === '"' ? "'" : '"'}`;
+      return { value: "", problem };
+    }
+    return { value: rest.slice(1, end) };
+  }
+  const comment = /[ \t][#;]/.exec(text);
+  return { value: trimBlanks(comment === null ? text : text.slice(0, comment.index)) };
+}
+
+/** What makes a value unfit for any key. */
+function unfit(key: string, value: string): string | undefined {
+  if (value === "" && !MAY_BE_EMPTY.has(key)) {
+    return "has no value; remove the line for the default, and put a value that begins with # or ; " +
+      "in quotes";
+  }
+  if (CONTROL_CHARACTER.test(value)) {
+    return "the value holds a control character (a tab, a line end, NUL or the like); remove it";
+  }
+  if (value.includes("\uFFFD") || !value.isWellFormed()) {
+    return "the value holds bytes that are not UTF-8; save the file as UTF-8";
+  }
+  return undefined;
+}
+
+/** Reads a file up to a number of bytes; works for pipes too, whose length nobody knows. */
+function readBytes(path: string, most: number): Uint8Array {
+  using file = Deno.openSync(path);
+  const bytes = new Uint8Array(most);
+  let length = 0;
+  while (length < most) {
+    const read = file.readSync(bytes.subarray(length));
+    if (read === null || read === 0) break;
+    length += read;
+  }
+  return bytes.subarray(0, length);
+}
+
+function whyNotRead(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "there is no such file";
+  if (error instanceof Deno.errors.NotCapable) {
+    return "this build of Ampere may not read it; put it into /etc/ampere, or compile Ampere with " +
+      "`deno task compile -- --allow-path=DIRECTORY`";
+  }
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return "this user may not read it; use sudo (the packaged daemon is root, and reads it only if it belongs to root)";
+  }
+  return `cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+}
+
+// --- the nearest key -----------------------------------------------------------------------------
+
+/** The known key that differs least from a name; of equal ones the first. */
+function nearest(name: string): string {
+  const compared = name.slice(0, KEY_LENGTH_MAX);
+  let best = "";
+  let least = Infinity;
+  for (const key of RULES.keys()) {
+    const distance = editDistance(compared, key);
+    if (distance < least) {
+      best = key;
+      least = distance;
+    }
+  }
+  return best;
+}
+
+/** How many characters have to be put in, taken out or changed to make one text of the other. */
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const change = a[i - 1] === b[j - 1] ? 0 : 1;
+      row.push(Math.min(previous[j]! + 1, row[j - 1]! + 1, previous[j - 1]! + change));
+    }
+    previous = row;
+  }
+  return previous[b.length]!;
+}

@@ -1,0 +1,133 @@
+/**
+ * Who must pass although a network around them is blocked, and who must not be blocked at all.
+ *
+ * @module
+ */
+
+import { overlaps } from "../address/address.ts";
+import { type Cause, ExemptSet, RELEASED_BECAUSE } from "../address/exempt.ts";
+import type { NewBlock } from "../blocks/block.ts";
+import type { BlockList } from "../blocks/block_list.ts";
+import type { Firewall } from "../firewall/firewall.ts";
+import type { Log } from "../log.ts";
+import type { PenaltyTable } from "../penalties/penalty_table.ts";
+import type { Releases } from "./releases.ts";
+import { Targets } from "./targets.ts";
+
+/** Most networks of which it is told that they let somebody through, once each. */
+const SAID_MAX = 1_024;
+
+/** What {@linkcode Exceptions} looks at. */
+interface ExceptionParts {
+  readonly table: PenaltyTable;
+  readonly list: BlockList;
+  readonly firewall: Firewall;
+  readonly releases: Releases;
+  readonly log: Log;
+  /** Time of day, in milliseconds since 1970. */
+  readonly wallClock: () => number;
+}
+
+/** Keeps the firewall's exceptions equal to what the penalty table knows. */
+export class Exceptions {
+  readonly #parts: ExceptionParts;
+  /**
+   * IPv6 networks that Ampere has blocked itself though somebody belongs there, who has not failed
+   * and is let through.
+   */
+  readonly #sharedNetworks = new Set<string>();
+  /** Blocked networks of which it was told that they let somebody through. */
+  readonly #said = new Set<string>();
+
+  /**
+   * Nobody is let through yet.
+   *
+   * @param parts What it looks at.
+   */
+  constructor(parts: ExceptionParts) {
+    this.#parts = parts;
+  }
+
+  /** Blocks are about to come into force. */
+  add(blocks: readonly NewBlock[]): void {
+    for (const { target } of blocks) {
+      if (isIpv6Network(target) && this.#parts.table.innocentIn(target).length > 0) {
+        this.#sharedNetworks.add(target);
+      }
+    }
+    this.refresh();
+  }
+
+  /** After the start: the list may know networks that Ampere has blocked in an earlier life. */
+  findShared(): void {
+    const { list, table } = this.#parts;
+    for (const { target } of list.entries()) {
+      if (!isIpv6Network(target) || table.innocentIn(target).length === 0) continue;
+      if (list.get(target)?.service !== "") this.#sharedNetworks.add(target);
+    }
+    this.refresh();
+  }
+
+  /** Somebody may have failed, or logged in, in a network that is blocked. */
+  refresh(): void {
+    if (this.#sharedNetworks.size > 0) this.#set();
+  }
+
+  /**
+   * Nobody who is exempt stays blocked: a block that holds nobody else ends; a network that holds
+   * others too stays, and lets them through.
+   */
+  releaseExempt(): void {
+    const { table, list, releases } = this.#parts;
+    const { exempt } = table.policy;
+    const trusted: string[] = [];
+    for (const { target } of list.entries()) {
+      if (!exempt.overlaps(target)) continue;
+      if (exempt.covers(target)) trusted.push(target);
+      else this.#tell(target);
+    }
+    this.#set();
+    if (trusted.length === 0) return;
+    list.remove(trusted, this.#parts.wallClock());
+    for (const [why, targets] of Map.groupBy(trusted, (target) => this.#whyExempt(target))) {
+      releases.release(targets, why);
+    }
+  }
+
+  /** Why an address is never blocked. */
+  causeOf(address: string): Cause {
+    const { exempt } = this.#parts.table.policy;
+    return (exempt instanceof ExemptSet ? exempt.causeOf(address) : undefined) ?? "trusted";
+  }
+
+  #set(): void {
+    const { table, list, firewall } = this.#parts;
+    const targets = [...table.policy.exempt.targets];
+    for (const network of this.#sharedNetworks) {
+      if (list.get(network) === undefined) this.#sharedNetworks.delete(network);
+      else targets.push(...table.innocentIn(network));
+    }
+    firewall.setExceptions(targets);
+  }
+
+  #tell(network: string): void {
+    if (this.#said.has(network) || this.#said.size >= SAID_MAX) return;
+    this.#said.add(network);
+    const within = this.#parts.table.policy.exempt.targets
+      .filter((target) => overlaps(network, target));
+    this.#parts.log.warn(
+      `${network} stays blocked, but lets through ${
+        new Targets().add(within)
+      }, which must never be blocked. To end the ` +
+        `whole block: ampere -d ${network}`,
+    );
+  }
+
+  #whyExempt(target: string): string {
+    return RELEASED_BECAUSE[this.causeOf(target)];
+  }
+}
+
+function isIpv6Network(target: string): boolean {
+  return target.includes("/") && target.includes(":");
+}

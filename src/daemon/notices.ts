@@ -1,0 +1,60 @@
+/**
+ * What subscribers hear: of blocks, of their ends, and of the connection.
+ *
+ * @module
+ */
+
+import type { NewBlock } from "../blocks/block.ts";
+import type { Notice } from "../telemetry/notice.ts";
+
+/** Gives notices their time, and hands them to whoever subscribed. */
+export class Notices {
+  readonly #notify: ((notice: Notice) => void) | undefined;
+  readonly #wallClock: () => number;
+
+  /**
+   * Nobody has heard anything yet.
+   *
+   * @param notify Takes the notices; must not wait and not throw. `undefined`: nobody wants them.
+   * @param wallClock The time of day, in milliseconds since 1970.
+   */
+  constructor(notify: ((notice: Notice) => void) | undefined, wallClock: () => number) {
+    this.#notify = notify;
+    this.#wallClock = wallClock;
+  }
+
+  /** Asterisk's events arrive. */
+  connected(): void {
+    this.#notify?.({ event: "ami-connected", time: this.#time() });
+  }
+
+  /** Asterisk's events do not arrive any more. */
+  lost(reason: string): void {
+    this.#notify?.({ event: "ami-lost", time: this.#time(), reason });
+  }
+
+  /** A host or network is blocked. */
+  blocked(block: NewBlock, now: number): void {
+    const { target, until, reason, service, transport, account } = block;
+    this.#notify?.({
+      event: "block",
+      time: this.#time(now),
+      target,
+      until: until === undefined ? null : this.#time(until),
+      reason,
+      service,
+      transport,
+      account,
+    });
+  }
+
+  /** Blocks have ended. */
+  released(targets: readonly string[], reason: string): void {
+    const time = this.#time();
+    for (const target of targets) this.#notify?.({ event: "unblock", time, target, reason });
+  }
+
+  #time(at: number = this.#wallClock()): string {
+    return new Date(at).toISOString();
+  }
+}

@@ -1,0 +1,198 @@
+/**
+ * The way of the data: event → charge → offence → block → firewall.
+ *
+ * Whatever source of events there is hands them to {@linkcode Pipeline.onEvent}, and says with
+ * {@linkcode Pipeline.onBatch} that all that came together was handed on. Blocks that come from
+ * elsewhere enter at {@linkcode Pipeline.block}.
+ *
+ * @module
+ */
+
+import type { SecurityEvent } from "../ami/event.ts";
+import { type Block, hasEnded, type NewBlock } from "../blocks/block.ts";
+import type { BlockList } from "../blocks/block_list.ts";
+import type { Clock } from "../clock.ts";
+import type { Config } from "../config/config.ts";
+import type { Firewall } from "../firewall/firewall.ts";
+import type { Log } from "../log.ts";
+import type { Offence } from "../penalties/offence.ts";
+import type { PenaltyTable } from "../penalties/penalty_table.ts";
+import { blockOf } from "../penalties/policy.ts";
+import { describeDuration } from "../penalties/reason.ts";
+import type { Counters } from "../telemetry/counters.ts";
+import { formatLocalTime } from "../text/time.ts";
+import type { Exceptions } from "./exceptions.ts";
+import type { Notices } from "./notices.ts";
+
+/** Most attempts that are charged in one turn of the event loop; takes about 2 ms. */
+const LAPSES_PER_TURN = 2_000;
+
+/**
+ * A host that is blocked this long and still reaches Asterisk tells that the firewall is not in its
+ * way, in milliseconds.
+ */
+const STILL_ARRIVES_MS = 10_000;
+
+/** What a {@linkcode Pipeline} joins. */
+interface PipelineParts {
+  readonly table: PenaltyTable;
+  readonly list: BlockList;
+  readonly firewall: Firewall;
+  readonly exceptions: Exceptions;
+  readonly notices: Notices;
+  readonly counters: Counters;
+  readonly log: Log;
+  /** Monotonic time, for intervals. */
+  readonly clock: Clock;
+  /** Time of day, in milliseconds since 1970, for what is stored. */
+  readonly wallClock: () => number;
+  /** The configuration in force. */
+  readonly config: () => Config;
+  /** The firewall and the list only pretend. */
+  readonly dryRun: boolean;
+}
+
+/** From events to blocks in force. */
+export class Pipeline {
+  readonly #parts: PipelineParts;
+  /** Clock value for the events of one batch: asking the clock costs as much as taking an event. */
+  #readAt: number | undefined;
+  /** Attempts are being charged in several turns of the event loop. */
+  #advancing = false;
+  #saidStillArrives = 0;
+
+  /**
+   * Nothing has come yet.
+   *
+   * @param parts What it joins.
+   */
+  constructor(parts: PipelineParts) {
+    this.#parts = parts;
+  }
+
+  /** A security event: charges its host. What is doubled is charged, but not believed. */
+  readonly onEvent = (event: SecurityEvent, verdict: "security" | "doubled"): void => {
+    const { counters, table, clock, log } = this.#parts;
+    counters.event(event.type);
+    table.record(event, this.#readAt ??= clock.now(), verdict === "security");
+    if (!table.explain) return;
+    const charge = table.lastCharge;
+    if (charge === undefined) return;
+    const points = charge.after === charge.before
+      ? `${charge.after}`
+      : `${charge.before} -> ${charge.after}`;
+    log.debug(
+      `${event.kind} ${event.service}: ${charge.what}; points ${points} of ${charge.limit}`,
+    );
+  };
+
+  /** All that came together has been handed on: blocks those who have gone too far. */
+  readonly onBatch = (): void => {
+    this.#readAt = undefined;
+    this.#blockOffenders();
+  };
+
+  /**
+   * Charges the attempts whose patience has run out; those who read the socket get their turn in
+   * between.
+   *
+   * @param now Clock value, in milliseconds.
+   */
+  advance(now: number): void {
+    if (!this.#advancing) this.#advanceSome(now);
+  }
+
+  /** Ends what is done in several turns. */
+  close(): void {
+    this.#advancing = false;
+    this.#blockOffenders();
+  }
+
+  /**
+   * Puts blocks into force: one transaction, then one order to the firewall.
+   *
+   * @param blocks What to block.
+   * @param now Time of day, in milliseconds since 1970.
+   */
+  block(blocks: readonly NewBlock[], now: number): void {
+    const { list, exceptions, firewall, counters, notices, log, dryRun } = this.#parts;
+    const isStored = list.add(blocks, now);
+    exceptions.add(blocks);
+    firewall.block(blocks);
+    counters.added += blocks.length;
+    for (const block of blocks) notices.blocked(block, now);
+    log.infoAll(blocks.map((block) => {
+      const until = block.until === undefined
+        ? "for ever"
+        : `until ${formatLocalTime(block.until)} (${describeDuration((block.until - now) / 1000)})`;
+      return `${
+        dryRun ? "dry run: would block" : "blocked"
+      } ${block.target} ${until}: ${block.reason}${isStored ? "" : " (not yet in the database)"}`;
+    }));
+  }
+
+  #advanceSome(now: number): void {
+    this.#advancing = !this.#parts.table.advance(now, LAPSES_PER_TURN);
+    this.#blockOffenders();
+    if (!this.#advancing) return;
+    this.#parts.clock.soon(() => {
+      if (this.#advancing) this.#advanceSome(now);
+    });
+  }
+
+  /** From offences to blocks. */
+  #blockOffenders(): void {
+    const offences = this.#parts.table.takeOffences();
+    if (offences.length === 0) return;
+    const { list, counters } = this.#parts;
+    const now = this.#parts.wallClock();
+    const fresh = new Map<string, NewBlock>();
+    const timesOf = this.#timesOf();
+    for (const offence of offences) {
+      counters.offences++;
+      const known = list.get(offence.target);
+      if (known !== undefined && !hasEnded(known, now)) this.#stillArrives(known, now);
+      else this.#collect(fresh, offence, timesOf, now);
+    }
+    if (fresh.size > 0) this.block([...fresh.values()], now);
+  }
+
+  #collect(
+    fresh: Map<string, NewBlock>,
+    offence: Offence,
+    timesOf: (target: string) => number,
+    now: number,
+  ): void {
+    // What came behind the first was under way.
+    if (fresh.has(offence.target)) return;
+    fresh.set(offence.target, blockOf(offence, this.#parts.config(), timesOf, now));
+  }
+
+  /** Says how often a target was blocked before; most lists know of nobody who is not blocked. */
+  #timesOf(): (target: string) => number {
+    const { list } = this.#parts;
+    let anyPast: boolean | undefined;
+    return (target) => {
+      anyPast ??= list.anyPast();
+      return anyPast ? list.timesOf(target) : list.get(target)?.times ?? 0;
+    };
+  }
+
+  /**
+   * A blocked host went on: what was under way when it was blocked, or the firewall is not in its
+   * way.
+   */
+  #stillArrives(block: Block, now: number): void {
+    if (now - block.since < STILL_ARRIVES_MS || now - this.#saidStillArrives < STILL_ARRIVES_MS) {
+      return;
+    }
+    this.#saidStillArrives = now;
+    this.#parts.log.limited(
+      "still arrives",
+      "warn",
+      `${block.target} is blocked and still reaches Asterisk. Looking at the firewall; if this goes on, the chain ` +
+        `${this.#parts.config().chain} is not asked, or too late: ampere --check shows the rule that is in its way`,
+    );
+    void this.#parts.firewall.verify();
+  }
+}

@@ -1,0 +1,49 @@
+/**
+ * Blocks that end, whoever ends them: the firewall, the figures, the subscribers and the log hear
+ * of it together.
+ *
+ * @module
+ */
+
+import type { Firewall } from "../firewall/firewall.ts";
+import type { Log } from "../log.ts";
+import type { Counters } from "../telemetry/counters.ts";
+import type { Notices } from "./notices.ts";
+import { Targets } from "./targets.ts";
+
+/** Whom {@linkcode Releases} tells. */
+interface ReleaseParts {
+  readonly firewall: Firewall;
+  readonly counters: Counters;
+  readonly notices: Notices;
+  readonly log: Log;
+}
+
+/** Ends blocks that the list holds no more. */
+export class Releases {
+  readonly #parts: ReleaseParts;
+
+  /**
+   * Nothing has ended yet.
+   *
+   * @param parts Whom it tells.
+   */
+  constructor(parts: ReleaseParts) {
+    this.#parts = parts;
+  }
+
+  /** Blocks have ended: the same, and a line in the log. */
+  release(targets: readonly string[], why: string): void {
+    if (targets.length === 0) return;
+    this.releaseSilently(targets, why);
+    this.#parts.log.info(`released ${new Targets().add(targets)}: ${why}`);
+  }
+
+  /** Blocks have ended, of which the log is told elsewhere. */
+  releaseSilently(targets: readonly string[], why: string): void {
+    const { firewall, counters, notices } = this.#parts;
+    firewall.release(targets);
+    counters.removed += targets.length;
+    notices.released(targets, why);
+  }
+}

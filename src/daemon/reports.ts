@@ -1,0 +1,75 @@
+/**
+ * What is told from time to time of those who can't be blocked, or were too late.
+ *
+ * @module
+ */
+
+import type { Log } from "../log.ts";
+import type { PenaltyTable } from "../penalties/penalty_table.ts";
+import { describeExemptFailures, describeProxy } from "../penalties/reason.ts";
+import type { Counters } from "../telemetry/counters.ts";
+import { counted } from "../text/table.ts";
+import type { Exceptions } from "./exceptions.ts";
+import { LOGGED_CHANGES_MAX } from "./targets.ts";
+
+/** Most addresses that are never blocked of which failures are told, once each. */
+const LOGGED_EXEMPT_MAX = 1_024;
+
+/** What {@linkcode Reports} looks at. */
+interface ReportParts {
+  readonly table: PenaltyTable;
+  readonly exceptions: Exceptions;
+  readonly counters: Counters;
+  readonly log: Log;
+}
+
+/** Counts and tells. */
+export class Reports {
+  readonly #parts: ReportParts;
+  /** Addresses that are never blocked of which failures were told. */
+  readonly #said = new Set<string>();
+
+  /**
+   * Nothing was told yet.
+   *
+   * @param parts What it looks at.
+   */
+  constructor(parts: ReportParts) {
+    this.#parts = parts;
+  }
+
+  /** Tells how many attempts were under way when their hosts were blocked. */
+  tellLate(): void {
+    const { table, counters, log } = this.#parts;
+    const late = table.takeLate();
+    if (late.length === 0) return;
+    for (const [, attempts] of late) counters.lateAttempts += attempts;
+    log.infoAll(
+      late.slice(0, LOGGED_CHANGES_MAX).map(([target, attempts]) =>
+        `${target} had ${
+          counted(attempts, "more failed attempt")
+        } under way when it was blocked; they were counted`
+      ),
+    );
+    if (late.length > LOGGED_CHANGES_MAX) {
+      log.info(
+        `so had ${counted(late.length - LOGGED_CHANGES_MAX, "more host")}`,
+      );
+    }
+  }
+
+  /** Tells of failures whose sender can't be blocked, and of addresses that hide many senders. */
+  tellHidden(): void {
+    const { table, exceptions, counters, log } = this.#parts;
+    for (const [address, failures] of table.takeExemptFailures()) {
+      const cause = exceptions.causeOf(address);
+      const known = counters.exemptFailures.get(cause) ?? 0;
+      counters.exemptFailures.set(cause, known + failures);
+      if (!this.#said.has(address) && this.#said.size < LOGGED_EXEMPT_MAX) {
+        this.#said.add(address);
+        log.warn(describeExemptFailures(address, failures, cause));
+      }
+    }
+    for (const proxy of table.takeProxies()) log.warn(describeProxy(proxy));
+  }
+}
