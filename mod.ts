@@ -54,13 +54,10 @@ export type { HostStatus } from "./src/penalties/hosts.ts";
 // The list of blocks
 export type { BlockList, ListChange } from "./src/blocks/block_list.ts";
 export type { Block, NewBlock } from "./src/blocks/block.ts";
-export {
-  type ComparisonTurns,
-  type SalvageReport,
-  type StartReport,
-  WrittenBlockList,
-  type WrittenOptions,
-} from "./src/blocks/written_block_list.ts";
+export type { ComparisonTurns } from "./src/blocks/comparison.ts";
+export type { OpeningOptions, SalvageReport, StartReport } from "./src/blocks/opening.ts";
+export type { WriterOptions } from "./src/blocks/list_writer.ts";
+export { WrittenBlockList, type WrittenOptions } from "./src/blocks/written_block_list.ts";
 export { BlockDatabaseError, type DatabaseFault } from "./src/blocks/fault.ts";
 
 // The firewall

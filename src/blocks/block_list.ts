@@ -32,7 +32,7 @@ export interface BlockList {
   /** Number of blocks. */
   readonly size: number;
   /** Changes that are not in the database yet. */
-  readonly owed: number;
+  readonly pending: number;
   /** What is wrong with the database, in words for an administrator; `undefined`: nothing. */
   readonly trouble: string | undefined;
   /** When it began with nobody known; 0: long ago. */

@@ -278,16 +278,6 @@ export class BlockDatabase implements Disposable {
   }
 
   /**
-   * The end of each block: all that is needed to see what another process changed.
-   *
-   * @returns for each target the end in milliseconds since 1970, undefined for never
-   * @throws BlockDatabaseError if the file cannot be read
-   */
-  ends(): Map<string, number | undefined> {
-    return new Map(this.entries().map(({ target, until }) => [target, until]));
-  }
-
-  /**
    * Target and end of all blocks, in no order: what the firewall must know.
    *
    * @returns 50,000 in 40 ms

@@ -29,7 +29,7 @@ export interface StoredBlocks {
  */
 export class DryRunBlockList implements BlockList {
   readonly path: string;
-  readonly owed = 0;
+  readonly pending = 0;
   readonly trouble = undefined;
   /** See `WrittenBlockList.bornAt`. */
   readonly bornAt: number;

@@ -331,9 +331,9 @@ export class Daemon {
       `${state.applied} in the firewall`,
       `${state.queued + state.rejected} changes queued`,
       `${state.failures} of ${state.commands} firewall commands failed`,
-      this.#list.owed === 0
+      this.#list.pending === 0
         ? "database in order"
-        : `${this.#list.owed} changes not yet in the database`,
+        : `${this.#list.pending} changes not yet in the database`,
     ].join(", ");
   }
 

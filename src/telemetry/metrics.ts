@@ -178,7 +178,7 @@ function aboutBlocks({ counters, list, firewall }: StatusSource): Metric[] {
       "Commands to the firewall that failed.",
       state.failures,
     ),
-    gauge("ampere_database_changes_owed", "Changes not yet in the database.", list.owed),
+    gauge("ampere_database_changes_owed", "Changes not yet in the database.", list.pending),
     gauge(
       "ampere_database_failing",
       "1 while the database cannot be written.",

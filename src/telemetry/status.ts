@@ -47,7 +47,7 @@ export interface StatusSource {
   readonly list: {
     readonly path: string;
     readonly size: number;
-    readonly owed: number;
+    readonly pending: number;
     readonly trouble: string | undefined;
     all(): Block[];
   };
@@ -199,7 +199,7 @@ export function statusOf(source: StatusSource, now: number): Status {
           : []
       ),
     },
-    database: { path: list.path, owed: list.owed, trouble: list.trouble ?? null },
+    database: { path: list.path, owed: list.pending, trouble: list.trouble ?? null },
     neverBlocked: source.neverBlocked,
   };
 }

@@ -10,7 +10,13 @@ import { Firewall } from "../../src/firewall/firewall.ts";
 import { IpsetBackend } from "../../src/firewall/ipset.ts";
 import { IptablesBackend } from "../../src/firewall/iptables.ts";
 import { Log } from "../../src/log.ts";
-import { address, block, removeEnded, withDatabase } from "../support/database_samples.ts";
+import {
+  address,
+  block,
+  removeEnded,
+  targetsOf,
+  withDatabase,
+} from "../support/database_samples.ts";
 import { inNamespace, sh, until } from "../support/namespace.ts";
 
 const HOST = "192.0.2.1";
@@ -61,7 +67,7 @@ async function start(
     const running = daemon.run(stop.signal);
     await until("the first command has begun", () => daemon.firewall.status().commands > 0);
     await daemon.firewall.idle();
-    result = { list: list.targets().sort(), kernel: await inKernel(backend) };
+    result = { list: targetsOf(list).sort(), kernel: await inKernel(backend) };
     stop.abort();
     await running;
   });

@@ -421,7 +421,7 @@ class World {
     const unsaved = this.#unsaved;
     const model = this.#model;
     const note = (saved: boolean, targets: Iterable<string>) => {
-      if (list.owed === 0) unsaved.clear();
+      if (list.pending === 0) unsaved.clear();
       else if (!saved) { for (const target of targets) unsaved.add(target); }
       return saved;
     };
@@ -432,8 +432,8 @@ class World {
       get size() {
         return list.size;
       },
-      get owed() {
-        return list.owed;
+      get pending() {
+        return list.pending;
       },
       get trouble() {
         return list.trouble;
@@ -467,7 +467,7 @@ class World {
       removeEnded: (now) => {
         const ended = list.removeEnded(now);
         for (const { target } of ended) this.#deleted.delete(target);
-        if (list.owed > 0) { for (const { target } of ended) unsaved.add(target); }
+        if (list.pending > 0) { for (const { target } of ended) unsaved.add(target); }
         return ended;
       },
       saveStanding: (entries, before, now) => list.saveStanding(entries, before, now),
@@ -788,7 +788,7 @@ class World {
   get #isWriting(): boolean {
     const process = this.#process;
     return process !== undefined && !process.clock.frozen && !process.stop.signal.aborted &&
-      process.list.trouble === undefined && process.list.owed === 0;
+      process.list.trouble === undefined && process.list.pending === 0;
   }
 
   /** A process is killed only when what it owes is known to the model: a deleted file is written anew first. */
@@ -796,7 +796,8 @@ class World {
     const list = this.#process?.list;
     if (list === undefined) return false;
     if (!this.#sqlite) return true;
-    return list.trouble === undefined && list.owed === 0 && this.#time.now - this.#harmedAt > 1_000;
+    return list.trouble === undefined && list.pending === 0 &&
+      this.#time.now - this.#harmedAt > 1_000;
   }
 
   #freeze(): void {
@@ -832,7 +833,7 @@ class World {
     this.#model.setRules(rulesOf(config));
     for (const target of before) if (!this.#model.blocks.has(target)) this.#deleted.delete(target);
     process.daemon.reconfigure(config);
-    if (process.list.owed > 0) {
+    if (process.list.pending > 0) {
       for (const target of before) {
         if (!this.#model.blocks.has(target)) this.#unsaved.add(target);
       }
@@ -874,7 +875,7 @@ class World {
   /** Somebody deletes the block of an attacker. */
   #deleteBlocked(targets: readonly string[]): void {
     const list = this.#process?.list;
-    if (list === undefined || list.trouble !== undefined || list.owed > 0) return;
+    if (list === undefined || list.trouble !== undefined || list.pending > 0) return;
     const blocked = targets.filter((target) =>
       !BY_HAND.includes(target) && this.#model.blocks.has(target) && !this.#unsaved.has(target)
     );
@@ -1016,8 +1017,8 @@ class World {
     if (process === undefined) return "no daemon runs";
     const { list, daemon } = process;
     const { firewall } = daemon;
-    if (list.trouble !== undefined || list.owed > 0) {
-      return `the database: ${list.trouble}, ${list.owed} changes owed`;
+    if (list.trouble !== undefined || list.pending > 0) {
+      return `the database: ${list.trouble}, ${list.pending} changes pending`;
     }
     const { queued, rejected, failing } = firewall.status();
     const hasV6 = !this.#faults.has("no ip6tables");

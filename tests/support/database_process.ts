@@ -9,10 +9,10 @@
  *     remove TARGET...                                 durable?
  *     clock MS             sets the clock
  *     retry                                            durable?
- *     state                                            { size, owed, trouble, troubles: [message], mends: [message] }
+ *     state                                            { size, pending, trouble, troubles: [message], mends: [message] }
  *     targets                                          [target]
  *     reload                                           the change
- *     close                                            what is still owed
+ *     close                                            what is still pending
  *     stored PATH          targets in a database, by a connection of its own
  *     list PATH            the same, read only
  *     hold PATH            begins a transaction and keeps it; `release` ends it
@@ -76,12 +76,12 @@ const verbs: Record<string, (rest: string, words: string[]) => unknown> = {
   retry: () => opened().retry(clock),
   state: () => ({
     size: opened().size,
-    owed: opened().owed,
+    pending: opened().pending,
     trouble: opened().trouble ?? null,
     troubles,
     mends,
   }),
-  targets: () => opened().targets(),
+  targets: () => Array.from(opened().entries(), ({ target }) => target),
   reload: () => opened().reload(clock),
   close: () => opened().close(clock),
   stored(path) {

@@ -57,3 +57,8 @@ export function saveStanding(
 ): void {
   list.save({ ...NO_CHANGES, standing, forgetStandingBefore });
 }
+
+/** The targets of all blocks, in no order. */
+export function targetsOf(list: { entries(): Iterable<{ readonly target: string }> }): string[] {
+  return Array.from(list.entries(), ({ target }) => target);
+}

@@ -53,7 +53,7 @@ export function source(
     list: {
       path: DEFAULT_CONFIG.database,
       size: 2,
-      owed: trouble === undefined ? 0 : 4,
+      pending: trouble === undefined ? 0 : 4,
       trouble,
       all: () => [
         {

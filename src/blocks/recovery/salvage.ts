@@ -18,6 +18,27 @@ import { HEADER_BYTES, PAGE_BYTES, pageSizeOf } from "./image.ts";
 /** Reason of a block of which only the target could be saved. */
 export const BARE_REASON = "saved from a damaged database";
 
+/**
+ * A block of which only the target, and perhaps the end, is known.
+ *
+ * @param target Canonical target.
+ * @param until When it ends, in milliseconds since 1970; `undefined`: never.
+ * @param now Clock value in milliseconds since 1970.
+ * @returns A block that began now.
+ */
+export function bareBlock(target: string, until: number | undefined, now: number): Block {
+  return {
+    target,
+    since: boundedTime(now),
+    until,
+    reason: BARE_REASON,
+    service: "",
+    transport: "",
+    account: "",
+    times: 1,
+  };
+}
+
 /** Most entries read from a damaged index, against endless loops in it. */
 const INDEX_ENTRIES_MAX = 3_000_000;
 

@@ -1,0 +1,222 @@
+/**
+ * What is not in the database yet: of each target the latest change, and of each host the latest
+ * login.
+ *
+ * @module
+ */
+
+import { type Block, boundedTime, type PastBlock } from "./block.ts";
+import type { Changes, EndedBlock } from "./database.ts";
+
+/** Most hosts in good standing whose logins are pending; the oldest entries go first. */
+export const PENDING_STANDING_MAX = 65_536;
+
+/**
+ * The latest change of a target. A row of the target that ends later than `upTo`, and than the block,
+ * was made by others.
+ */
+type Change =
+  | { readonly kind: "put"; readonly block: Block; readonly upTo: number }
+  | { readonly kind: "ended"; readonly past: EndedBlock; readonly upTo: number }
+  | { readonly kind: "gone" };
+
+/**
+ * Changes that wait for the database. A later change of a target replaces the earlier one and keeps
+ * its place, so that what is pending never grows beyond the list.
+ *
+ * @example
+ * ```ts
+ * import { BlockDatabase } from "./database.ts";
+ * import { PendingChanges } from "./pending_changes.ts";
+ *
+ * const pending = new PendingChanges();
+ * pending.remove("203.0.113.5");
+ * using database = BlockDatabase.open("/var/lib/ampere/ampere.db");
+ * while (pending.size > 0) pending.give(5_000, (changes) => database.save(changes));
+ * ```
+ */
+export class PendingChanges {
+  readonly #changes = new Map<string, Change>();
+  readonly #standing = new Map<string, number>();
+  #forgetStandingBefore = 0;
+
+  /** Number of changes. */
+  get size(): number {
+    return this.#changes.size + this.#standing.size;
+  }
+
+  /** Whether a block is among the changes, or the end of one. */
+  get hasBlocks(): boolean {
+    return this.#changes.size > 0;
+  }
+
+  /**
+   * Whether the database is behind in a target.
+   *
+   * @param target Canonical target.
+   * @returns True as long as a change of it is pending.
+   */
+  has(target: string): boolean {
+    return this.#changes.has(target);
+  }
+
+  /**
+   * Whether a change counts more than a row of the database.
+   *
+   * @param target Canonical target of the row.
+   * @param until When its block ends; `undefined`: never.
+   * @returns False if no change of it is pending, or if others have made a block that ends later.
+   */
+  overrules(target: string, until: number | undefined): boolean {
+    const change = this.#changes.get(target);
+    if (change === undefined || change.kind === "gone") return change !== undefined;
+    const end = change.kind === "put" ? change.block.until ?? Infinity : -Infinity;
+    return (until ?? Infinity) <= Math.max(end, change.upTo);
+  }
+
+  /**
+   * Drops the change of a target: the database has a newer block of it.
+   *
+   * @param target Canonical target.
+   */
+  drop(target: string): void {
+    this.#changes.delete(target);
+  }
+
+  /** The targets of blocks and ends, not of what is removed; they may be dropped meanwhile. */
+  *blockTargets(): Generator<string> {
+    for (const [target, { kind }] of this.#changes) if (kind !== "gone") yield target;
+  }
+
+  /** The latest end of the rows that may still be there though they ended, or were removed. */
+  #lastEnd(target: string): number {
+    const change = this.#changes.get(target);
+    if (change === undefined) return -Infinity;
+    return change.kind === "gone" ? Infinity : change.upTo;
+  }
+
+  /**
+   * How often a target that is not blocked has been, as far as a change says.
+   *
+   * @param target Canonical target.
+   * @returns `undefined` if no change of it is pending: the database knows.
+   */
+  pastTimesOf(target: string): number | undefined {
+    const change = this.#changes.get(target);
+    if (change === undefined) return undefined;
+    return change.kind === "ended" ? change.past.times : 0;
+  }
+
+  /**
+   * Writes a block later.
+   *
+   * @param block The block as it shall stand in the database.
+   */
+  put(block: Block): void {
+    this.#changes.set(block.target, { kind: "put", block, upTo: this.#lastEnd(block.target) });
+  }
+
+  /**
+   * Writes a block later to a database that has none of the rows before.
+   *
+   * @param block The block as it shall stand in the database.
+   */
+  rewrite(block: Block): void {
+    this.#changes.set(block.target, { kind: "put", block, upTo: -Infinity });
+  }
+
+  /**
+   * Gives a block that is pending its missing columns; does nothing if none is.
+   *
+   * @param block The whole block.
+   */
+  complete(block: Block): void {
+    const change = this.#changes.get(block.target);
+    if (change?.kind === "put") this.#changes.set(block.target, { ...change, block });
+  }
+
+  /**
+   * Takes a block out of the database later, and remembers it there.
+   *
+   * @param past What is remembered.
+   */
+  end(past: PastBlock): void {
+    const upTo = Math.max(past.ended, this.#lastEnd(past.target));
+    this.#changes.set(past.target, { kind: "ended", past: { ...past, upTo }, upTo });
+  }
+
+  /**
+   * Takes a target out of the database later, and its past with it.
+   *
+   * @param target Canonical target.
+   */
+  remove(target: string): void {
+    this.#changes.set(target, { kind: "gone" });
+  }
+
+  /**
+   * Writes what another database remembers. What is pending is newer, and stays.
+   *
+   * @param history Ended blocks.
+   * @param standing Hosts and their last login in milliseconds since 1970.
+   * @param isBlocked Whether a target is blocked now: its block knows its past.
+   */
+  addPast(
+    history: Iterable<PastBlock>,
+    standing: ReadonlyMap<string, number>,
+    isBlocked: (target: string) => boolean,
+  ): void {
+    for (const past of history) {
+      if (!isBlocked(past.target) && !this.has(past.target)) this.end(past);
+    }
+    for (const [host, at] of standing) {
+      if (this.#standing.size >= PENDING_STANDING_MAX) break;
+      if (!this.#standing.has(host)) this.#standing.set(host, at);
+    }
+  }
+
+  /**
+   * Writes logins later.
+   *
+   * @param entries Hosts and their last login in milliseconds since 1970.
+   * @param forgetBefore Hosts whose last login is before this moment will be forgotten.
+   */
+  saveStanding(entries: readonly (readonly [string, number])[], forgetBefore: number): void {
+    this.#forgetStandingBefore = boundedTime(forgetBefore);
+    for (const [host, at] of entries) {
+      this.#standing.delete(host);
+      this.#standing.set(host, boundedTime(at));
+    }
+    for (const oldest of this.#standing.keys()) {
+      if (this.#standing.size <= PENDING_STANDING_MAX) break;
+      this.#standing.delete(oldest);
+    }
+  }
+
+  /**
+   * Gives the oldest changes to a transaction, and all logins with them. They stay pending until it
+   * has returned.
+   *
+   * @param max Most targets.
+   * @param write Writes all of it, or throws.
+   * @returns The number of changes that were written.
+   */
+  give(max: number, write: (changes: Changes) => void): number {
+    const put: Block[] = [];
+    const ended: EndedBlock[] = [];
+    const gone: string[] = [];
+    const targets: string[] = [];
+    for (const [target, change] of this.#changes) {
+      if (targets.length >= max) break;
+      targets.push(target);
+      if (change.kind === "put") put.push(change.block);
+      else if (change.kind === "ended") ended.push(change.past);
+      else gone.push(target);
+    }
+    const standing = [...this.#standing];
+    write({ put, ended, gone, standing, forgetStandingBefore: this.#forgetStandingBefore });
+    for (const target of targets) this.#changes.delete(target);
+    this.#standing.clear();
+    return targets.length + standing.length;
+  }
+}
