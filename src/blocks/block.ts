@@ -7,15 +7,18 @@
 import { parseTarget } from "../address/address.ts";
 
 /**
- * Longest text kept of a reason or an account, in UTF-16 units. Asterisk prints account names of up to 255 bytes and
- * session identifiers of 3,500; a person needs the beginning.
+ * Longest text kept of a reason or an account, in UTF-16 units. Asterisk prints account names of up
+ * to 255 bytes and session identifiers of 3,500; a person needs the beginning.
  */
 export const TEXT_MAX = 200;
 
 /** Longest name kept of a service ("PJSIP") or a transport ("UDP"), in UTF-16 units. */
 export const NAME_MAX = 16;
 
-/** The latest moment that a JavaScript Date can hold, in milliseconds since 1970 (ECMA-262, "Time Values"). */
+/**
+ * The latest moment that a JavaScript Date can hold, in milliseconds since 1970 (ECMA-262, "Time
+ * Values").
+ */
 export const TIME_MAX = 8_640_000_000_000_000;
 
 /** Highest count of blocks of one target that is kept. */
@@ -48,9 +51,15 @@ export function byAge(a: Block, b: Block): number {
 
 /** A block to be added. Without `times` the list counts by itself. */
 export interface NewBlock extends Omit<Block, "times"> {
-  /** How often the target has been blocked, this time included, if it is known from elsewhere (an import). */
+  /**
+   * How often the target has been blocked, this time included, if it is known from elsewhere (an
+   * import).
+   */
   readonly times?: number | undefined;
-  /** False for a short block that makes no later one longer: however many of them there are, they count as one. */
+  /**
+   * False for a short block that makes no later one longer: however many of them there are, they
+   * count as one.
+   */
   readonly counts?: boolean | undefined;
 }
 
@@ -65,10 +74,13 @@ export interface PastBlock {
 }
 
 /** What became of a block that was added; see {@linkcode mergeBlock}. */
-export interface MergedBlock {
+interface MergedBlock {
   /** The block as it now stands. */
   readonly block: Block;
-  /** `new`: the target was not blocked; `extended`: it was, and now is for longer; `same`: nothing changed. */
+  /**
+   * `new`: the target was not blocked; `extended`: it was, and now is for longer; `same`: nothing
+   * changed.
+   */
   readonly change: "new" | "extended" | "same";
 }
 
@@ -84,9 +96,10 @@ export function hasEnded(block: { readonly until: number | undefined }, now: num
 }
 
 /**
- * Joins a new block with what is known of its target. A block that is in force keeps its beginning and its reason, and
- * ends at the later of the two ends, so that adding never shortens one. After an ended block the new one begins afresh
- * and counts one more time, unless it says that it does not.
+ * Joins a new block with what is known of its target. A block that is in force keeps its beginning
+ * and its reason, and ends at the later of the two ends, so that adding never shortens one. After
+ * an ended block the new one begins afresh and counts one more time, unless it says that it does
+ * not.
  *
  * @param known the block of this target that the list holds, if any
  * @param pastTimes how often the target was blocked before, when `known` is undefined
@@ -126,11 +139,13 @@ function laterEnd(a: number | undefined, b: number | undefined): number | undefi
 }
 
 /**
- * A new block with every field within its bounds, so that what is stored is what would be read again.
+ * A new block with every field within its bounds, so that what is stored is what would be read
+ * again.
  *
  * @param block any block
  * @returns the same with a canonical target, whole numbers and texts of bounded length
- * @throws TypeError if the target is not an address or network: the caller checks input of people before
+ * @throws TypeError if the target is not an address or network: the caller checks input of people
+ *   before
  */
 export function boundedNew(block: NewBlock): NewBlock {
   const target = isCanonical(block.target) ? block.target : parseTarget(block.target);
@@ -154,7 +169,8 @@ export function boundedNew(block: NewBlock): NewBlock {
  * A moment as a whole number that a Date can hold.
  *
  * @param time milliseconds since 1970
- * @returns the same, rounded down and bounded to 0 .. {@linkcode TIME_MAX}; 0 for what is not a number
+ * @returns the same, rounded down and bounded to 0 .. {@linkcode TIME_MAX}; 0 for what is not a
+ *   number
  */
 export function boundedTime(time: number): number {
   return Math.min(Math.max(Math.floor(time) || 0, 0), TIME_MAX);
@@ -181,7 +197,10 @@ export function boundedText(text: string, max: number): string {
   return text.slice(0, max).toWellFormed();
 }
 
-/** Almost every target is such an address, and a pattern needs no warming up: -l reads 50,000 of them only once. */
+/**
+ * Almost every target is such an address, and a pattern needs no warming up: -l reads 50,000 of
+ * them only once.
+ */
 const CANONICAL_IPV4 =
   /^(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}$/;
 

@@ -22,9 +22,9 @@ export interface ListChange {
 /**
  * Which hosts and networks are blocked, until when and why, and who has logged in.
  *
- * All answers come from memory. What is changed is in force at once, and written to the database as soon as that can be
- * written: until then it is pending. Times are in milliseconds since 1970. `WrittenBlockList` is the real one,
- * `DryRunBlockList` forgets what it is told.
+ * All answers come from memory. What is changed is in force at once, and written to the database as
+ * soon as that can be written: until then it is pending. Times are in milliseconds since 1970.
+ * `WrittenBlockList` is the real one, `DryRunBlockList` forgets what it is told.
  */
 export interface BlockList {
   /** Where it is stored, for messages. */
@@ -47,7 +47,9 @@ export interface BlockList {
   readRest?(now: number): void;
   /** How often a target has been blocked, now or before. */
   timesOf(target: string): number;
-  /** Whether some target that is not blocked may have been blocked before: saves a look for each. */
+  /**
+   * Whether some target that is not blocked may have been blocked before: saves a look for each.
+   */
   anyPast(): boolean;
   /** The hosts that have logged in, with the time of their last login. */
   standing(): ReadonlyMap<string, number>;
@@ -64,7 +66,8 @@ export interface BlockList {
    */
   remove(targets: readonly string[], now: number): boolean;
   /**
-   * Takes out what has ended: nothing that ends later than `now`, each by the time that `timeOf` says for when it was made.
+   * Takes out what has ended: nothing that ends later than `now`, each by the time that `timeOf`
+   * says for when it was made.
    *
    * @returns the blocks that have ended
    */

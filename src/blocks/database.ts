@@ -1,9 +1,11 @@
 /**
- * The block list: which addresses and networks are blocked, in an SQLite database. It is the truth that the firewall
- * is made equal to, and any number of processes may work with it at the same time.
+ * The block list: which addresses and networks are blocked, in an SQLite database. It is the truth
+ * that the firewall is made equal to, and any number of processes may work with it at the same
+ * time.
  *
- * What is promised: when a call that writes returns, its change is on the disk as a whole (one transaction,
- * `synchronous=FULL`, unless the caller asks for `syncLater`); when it throws, nothing of it is.
+ * What is promised: when a call that writes returns, its change is on the disk as a whole (one
+ * transaction, `synchronous=FULL`, unless the caller asks for `syncLater`); when it throws, nothing
+ * of it is.
  *
  * @module
  */
@@ -37,10 +39,10 @@ export { type Block, hasEnded, type NewBlock, type PastBlock } from "./block.ts"
 export { BlockDatabaseError, type DatabaseFault } from "./fault.ts";
 
 /**
- * How long a command on the terminal waits for another process's write, in milliseconds. An import of 50,000 blocks
- * takes a third of a second.
+ * How long a command on the terminal waits for another process's write, in milliseconds. An import
+ * of 50,000 blocks takes a third of a second.
  */
-export const COMMAND_BUSY_MS = 5_000;
+const COMMAND_BUSY_MS = 5_000;
 
 /** How long an ended block is remembered for {@linkcode Block.times}, in milliseconds. */
 export const HISTORY_AGE_MAX_MS = 90 * 24 * 3_600_000;
@@ -55,12 +57,16 @@ export const STANDING_ROWS_MAX = 65_536;
 export interface OpenOptions {
   /** Only for reading; then the file must be there. */
   readonly readOnly?: boolean;
-  /** How long a call waits while another process writes, in milliseconds; default {@linkcode COMMAND_BUSY_MS}. */
+  /**
+   * How long a call waits while another process writes, in milliseconds; default
+   * {@linkcode COMMAND_BUSY_MS}.
+   */
   readonly busyTimeout?: number;
   /**
-   * A change is in the file when the call returns, and survives the death of the process, but not yet a power failure:
-   * the caller brings the write-ahead log onto the disk (see `BackgroundSync`), and the log into the database
-   * ({@linkcode BlockDatabase.checkpoint}). Saves a millisecond for each change. @default {false}
+   * A change is in the file when the call returns, and survives the death of the process, but not
+   * yet a power failure: the caller brings the write-ahead log onto the disk (see
+   * `BackgroundSync`), and the log into the database ({@linkcode BlockDatabase.checkpoint}). Saves
+   * a millisecond for each change. @default {false}
    */
   readonly syncLater?: boolean;
 }
@@ -68,14 +74,17 @@ export interface OpenOptions {
 /** A block that ended. */
 export interface EndedBlock extends PastBlock {
   /**
-   * A row that ends later than this moment was made by others meanwhile, and stays; with `Infinity` none does.
+   * A row that ends later than this moment was made by others meanwhile, and stays; with `Infinity`
+   * none does.
    *
    * @default {ended}
    */
   readonly upTo?: number;
 }
 
-/** Changes that {@linkcode BlockDatabase.save} writes. Each target stands in one of the first three. */
+/**
+ * Changes that {@linkcode BlockDatabase.save} writes. Each target stands in one of the first three.
+ */
 export interface Changes {
   /** Blocks as they shall stand in the list. */
   readonly put: readonly Block[];
@@ -129,8 +138,8 @@ export class BlockDatabase implements Disposable {
   }
 
   /**
-   * Opens the list; a missing or empty file becomes a new list, its folder must be there. A file that is not Ampere's
-   * is never changed.
+   * Opens the list; a missing or empty file becomes a new list, its folder must be there. A file
+   * that is not Ampere's is never changed.
    *
    * @param path path of the database
    * @param options see {@linkcode OpenOptions}
@@ -159,8 +168,9 @@ export class BlockDatabase implements Disposable {
   }
 
   /**
-   * Whether this is a copy in memory of a file that SQLite cannot open for reading: it lies on a read-only file system,
-   * or its user may read the file but not the folder. Later changes are not seen.
+   * Whether this is a copy in memory of a file that SQLite cannot open for reading: it lies on a
+   * read-only file system, or its user may read the file but not the folder. Later changes are not
+   * seen.
    */
   get isSnapshot(): boolean {
     return this.#connection.isSnapshot;
@@ -172,8 +182,9 @@ export class BlockDatabase implements Disposable {
   }
 
   /**
-   * Adds blocks, all or none. A target that is blocked already keeps its beginning and its reason and ends at the later
-   * of both ends; see `mergeBlock`. A block whose end has passed is not added.
+   * Adds blocks, all or none. A target that is blocked already keeps its beginning and its reason
+   * and ends at the later of both ends; see `mergeBlock`. A block whose end has passed is not
+   * added.
    *
    * @param blocks what to add
    * @param now clock value in milliseconds since 1970
@@ -200,8 +211,8 @@ export class BlockDatabase implements Disposable {
   }
 
   /**
-   * Removes blocks, all or none, and forgets how often these targets were blocked: who removes a block by hand says
-   * that it was wrong.
+   * Removes blocks, all or none, and forgets how often these targets were blocked: who removes a
+   * block by hand says that it was wrong.
    *
    * @param targets canonical targets
    * @returns those that were there
@@ -231,7 +242,8 @@ export class BlockDatabase implements Disposable {
   }
 
   /**
-   * All blocks, those included whose end has come and that {@linkcode BlockDatabase.removeEnded} did not take out yet.
+   * All blocks, those included whose end has come and that {@linkcode BlockDatabase.removeEnded}
+   * did not take out yet.
    *
    * @returns blocks, the oldest first
    * @throws BlockDatabaseError if the file cannot be read
@@ -293,7 +305,8 @@ export class BlockDatabase implements Disposable {
   }
 
   /**
-   * The entries that follow a row, in the order of the rows: what others change between two calls is seen by the second.
+   * The entries that follow a row, in the order of the rows: what others change between two calls
+   * is seen by the second.
    *
    * @param after where the page before ended; {@linkcode ROW_MIN} for the first page
    * @param rows most rows of the page
@@ -333,7 +346,8 @@ export class BlockDatabase implements Disposable {
   }
 
   /**
-   * Whether any ended block is remembered; without `bantime` none ever is. Saves a look for each target.
+   * Whether any ended block is remembered; without `bantime` none ever is. Saves a look for each
+   * target.
    *
    * @throws BlockDatabaseError if the file cannot be read
    */
@@ -344,10 +358,10 @@ export class BlockDatabase implements Disposable {
   }
 
   /**
-   * A number that differs from the last one when another connection (another process) has committed a change since.
-   * Own changes do not change it, and the numbers of two connections say nothing about each other
-   * (https://www.sqlite.org/pragma.html#pragma_data_version): compare only what the same open list returned. It takes
-   * 7 µs.
+   * A number that differs from the last one when another connection (another process) has committed
+   * a change since. Own changes do not change it, and the numbers of two connections say nothing
+   * about each other (https://www.sqlite.org/pragma.html#pragma_data_version): compare only what
+   * the same open list returned. It takes 7 µs.
    *
    * @returns an opaque number
    * @throws BlockDatabaseError if the file cannot be read
@@ -378,9 +392,11 @@ export class BlockDatabase implements Disposable {
   }
 
   /**
-   * When a daemon first had this list. The blocks that `ampere -a` adds before tell nothing of who belongs here.
+   * When a daemon first had this list. The blocks that `ampere -a` adds before tell nothing of who
+   * belongs here.
    *
-   * @returns milliseconds since 1970; 0 if that was before it was written down; `undefined` if none had it yet
+   * @returns milliseconds since 1970; 0 if that was before it was written down; `undefined` if none
+   *   had it yet
    * @throws BlockDatabaseError if the file cannot be read
    */
   birth(): number | undefined {
@@ -444,8 +460,8 @@ export class BlockDatabase implements Disposable {
   }
 
   /**
-   * Brings what the write-ahead log holds into the database, as far as nobody is reading it; about 10 ms for 1,000
-   * changes. SQLite does that by itself unless `syncLater` was asked for.
+   * Brings what the write-ahead log holds into the database, as far as nobody is reading it; about
+   * 10 ms for 1,000 changes. SQLite does that by itself unless `syncLater` was asked for.
    *
    * @throws BlockDatabaseError if it could not be written
    */
@@ -453,7 +469,10 @@ export class BlockDatabase implements Disposable {
     this.#connection.guarded(() => this.#connection.run("PRAGMA wal_checkpoint(PASSIVE)").get());
   }
 
-  /** Closes the file. Closing again does nothing, and a fault while closing loses nothing: all was written before. */
+  /**
+   * Closes the file. Closing again does nothing, and a fault while closing loses nothing: all was
+   * written before.
+   */
   close(): void {
     this.#connection.close();
   }
@@ -523,8 +542,9 @@ export class BlockDatabase implements Disposable {
   }
 
   /**
-   * Reads blocks as one JSON text for each column: five times as fast as a row at a time (50,000 blocks: 65 ms instead of
-   * 250), and a number too large for JavaScript, an invalid UTF-8 byte or a BLOB in a damaged row spoils that row only.
+   * Reads blocks as one JSON text for each column: five times as fast as a row at a time (50,000
+   * blocks: 65 ms instead of 250), and a number too large for JavaScript, an invalid UTF-8 byte or
+   * a BLOB in a damaged row spoils that row only.
    */
   #read(from: string): Block[] {
     const { blocks, skipped } = toBlocks(this.#columns(from, COLUMNS));

@@ -68,7 +68,10 @@ export class BlockDatabaseError extends Error {
   }
 }
 
-/** Result codes of SQLite (the low eight bits of the extended ones), https://www.sqlite.org/rescode.html */
+/**
+ * Result codes of SQLite (the low eight bits of the extended ones),
+ * https://www.sqlite.org/rescode.html
+ */
 const FAULT_OF_CODE: Readonly<Record<number, DatabaseFault>> = {
   3: "denied", // SQLITE_PERM
   5: "busy", // SQLITE_BUSY

@@ -12,8 +12,8 @@ import type { Changes, EndedBlock } from "./database.ts";
 export const PENDING_STANDING_MAX = 65_536;
 
 /**
- * The latest change of a target. A row of the target that ends later than `upTo`, and than the block,
- * was made by others.
+ * The latest change of a target. A row of the target that ends later than `upTo`, and than the
+ * block, was made by others.
  */
 type Change =
   | { readonly kind: "put"; readonly block: Block; readonly upTo: number }
@@ -26,13 +26,11 @@ type Change =
  *
  * @example
  * ```ts
- * import { BlockDatabase } from "./database.ts";
  * import { PendingChanges } from "./pending_changes.ts";
  *
  * const pending = new PendingChanges();
  * pending.remove("203.0.113.5");
- * using database = BlockDatabase.open("/var/lib/ampere/ampere.db");
- * while (pending.size > 0) pending.give(5_000, (changes) => database.save(changes));
+ * pending.give(5_000, ({ gone }) => console.log(gone)); // [ "203.0.113.5" ]
  * ```
  */
 export class PendingChanges {

@@ -117,7 +117,8 @@ export class BlockReader {
    * @returns the block, or undefined (and counted in `skipped`) when a value is not what it must be
    */
   read(row: readonly unknown[]): Block | undefined {
-    // By index: to take an array apart goes through an iterator, and most of this runs before it is optimized.
+    // By index: to take an array apart goes through an iterator, and most of this runs before it is
+    // optimized.
     const target = row[0];
     const since = row[1];
     const until = row[2];

@@ -8,12 +8,14 @@ import { retryDelay } from "../backoff.ts";
 import type { DatabaseFault } from "./fault.ts";
 
 /** First delay between two tries to write what is pending, in milliseconds; it doubles. */
-export const RETRY_FIRST_MS = 250;
+const RETRY_FIRST_MS = 250;
 
 /** Longest delay between two tries, in milliseconds. */
 export const RETRY_MAX_MS = 30_000;
 
-/** A database that another process holds is told of when it lasts longer than this, in milliseconds. */
+/**
+ * A database that another process holds is told of when it lasts longer than this, in milliseconds.
+ */
 export const BUSY_TOLD_AFTER_MS = 2_000;
 
 /** From the first fault until all is written. */

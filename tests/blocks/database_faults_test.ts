@@ -219,7 +219,8 @@ Deno.test("the lock ends with close, is private, and follows a lock file that wa
 Deno.test("the daemon's list needs the right to read and write its folder and nothing else", async () => {
   await withDatabase(async (path, folder) => {
     makeDatabase(path, 100);
-    overwrite(path, 2 * PAGE, noise(PAGE, 1)); // what is done with a damaged file needs no more either
+    // what is done with a damaged file needs no more either
+    overwrite(path, 2 * PAGE, noise(PAGE, 1));
     const module = new URL("../../src/blocks/written_block_list.ts", import.meta.url);
     const program = `import { WrittenBlockList } from "${module}";
       using list = WrittenBlockList.open("${path}", { onTrouble: console.log });
@@ -883,7 +884,9 @@ Deno.test({
     }),
 });
 
-/** Lets system calls on a database fail in a running process, until the returned function is called. */
+/**
+ * Lets system calls on a database fail in a running process, until the returned function is called.
+ */
 async function injectFault(pid: number, path: string, fault: string): Promise<() => Promise<void>> {
   const paths = ["", "-wal"].flatMap((part) => ["-P", path + part]);
   const tracer = new Deno.Command("strace", {

@@ -1,8 +1,10 @@
 /**
- * The bytes of a database as its last commit left them: the file with its write-ahead log laid over it, read without
- * SQLite. For a file that SQLite cannot open: damaged, or on a read-only file system.
+ * The bytes of a database as its last commit left them: the file with its write-ahead log laid over
+ * it, read without SQLite. For a file that SQLite cannot open: damaged, or on a read-only file
+ * system.
  *
- * The layout is that of https://www.sqlite.org/fileformat2.html, sections 1.3 (header) and 4 (write-ahead log).
+ * The layout is that of https://www.sqlite.org/fileformat2.html, sections 1.3 (header) and 4
+ * (write-ahead log).
  *
  * @module
  */
@@ -17,7 +19,7 @@ export const HEADER_BYTES = 100;
 export const PAGE_BYTES = 4_096;
 
 /** Most bytes read of a file: 2.5 million blocks. */
-export const IMAGE_BYTES_MAX = 256 * 1024 * 1024;
+const IMAGE_BYTES_MAX = 256 * 1024 * 1024;
 
 /** Bytes read at once; of a device that reports errors so much is lost around each. */
 const CHUNK_BYTES = 64 * 1024;
@@ -26,14 +28,16 @@ const WAL_HEADER_BYTES = 32;
 const WAL_FRAME_HEADER_BYTES = 24;
 
 /** What the beginning of a file says about it. */
-export type FileKind = "absent" | "empty" | "sqlite" | "zeroed" | "berkeley" | "unknown";
+type FileKind = "absent" | "empty" | "sqlite" | "zeroed" | "berkeley" | "unknown";
 
 /**
- * Looks at the beginning of a file. Never call it while this process has the file open through SQLite: closing the
- * handle would drop SQLite's locks (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+ * Looks at the beginning of a file. Never call it while this process has the file open through
+ * SQLite: closing the handle would drop SQLite's locks (https://www.sqlite.org/howtocorrupt.html,
+ * section 2.2).
  *
  * @param path the file
- * @returns `zeroed` is a file that begins with 100 zero bytes: what a power failure leaves of a database
+ * @returns `zeroed` is a file that begins with 100 zero bytes: what a power failure leaves of a
+ *   database
  * @throws the system's error if it is there and cannot be read
  */
 export function fileKind(path: string): FileKind {
@@ -50,7 +54,10 @@ export function fileKind(path: string): FileKind {
   return isBerkeley(head) ? "berkeley" : "unknown";
 }
 
-/** The magic numbers of Berkeley DB's B-tree and hash, at byte 12 in the order of the machine (its db_page.h). */
+/**
+ * The magic numbers of Berkeley DB's B-tree and hash, at byte 12 in the order of the machine (its
+ * db_page.h).
+ */
 const BERKELEY_MAGICS: readonly number[] = [0x053162, 0x061561];
 
 function isBerkeley(head: Uint8Array): boolean {
@@ -62,7 +69,8 @@ function isBerkeley(head: Uint8Array): boolean {
 }
 
 /**
- * Reads a database with its write-ahead log. What cannot be read is zero. The same care as for {@linkcode fileKind}.
+ * Reads a database with its write-ahead log. What cannot be read is zero. The same care as for
+ * {@linkcode fileKind}.
  *
  * @param path the database
  * @returns the bytes; at most {@linkcode IMAGE_BYTES_MAX}
@@ -99,7 +107,8 @@ function validPageSize(size: number): number | undefined {
  *
  * @param main bytes of the database
  * @param wal bytes of the log
- * @returns the bytes of the database after the last complete commit; `main` itself if the log has none
+ * @returns the bytes of the database after the last complete commit; `main` itself if the log has
+ *   none
  */
 export function applyWal(
   main: Uint8Array<ArrayBuffer>,
@@ -127,7 +136,9 @@ interface CommittedFrames {
   readonly frames: readonly { readonly page: number; readonly start: number }[];
 }
 
-/** The frames up to the last commit whose checksum is right; each sums up all that stand before it. */
+/**
+ * The frames up to the last commit whose checksum is right; each sums up all that stand before it.
+ */
 function committedFrames(wal: Uint8Array): CommittedFrames {
   const none = { pageSize: PAGE_BYTES, pages: 0, frames: [] };
   if (wal.length < WAL_HEADER_BYTES) return none;
