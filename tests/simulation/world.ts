@@ -942,7 +942,9 @@ class World {
   /** Whether the daemon has heard all of it. */
   async #lastAttack(): Promise<boolean> {
     const process = this.#process;
-    const logins = process?.daemon.counters.logins;
+    // A command that failed as the last fault has ended it since; it is started again.
+    if (process === undefined) return false;
+    const { logins } = process.daemon.counters;
     for (const address of LAST_ATTACKERS) {
       for (let i = 0; i < 4; i++) {
         this.#time.after(10 + i * 400, () => this.#perform(this.#traffic.wrongPassword(address)));
@@ -955,7 +957,7 @@ class World {
     }
     // What is still open is charged by then.
     await this.#passUntil(this.#time.now + 1_000 * this.#config.patience + 2 * TICK_MS);
-    if (process !== this.#process || logins !== process?.daemon.counters.logins) return false;
+    if (process !== this.#process || logins !== process.daemon.counters.logins) return false;
     for (const address of LAST_ATTACKERS) {
       if (!this.#model.blocks.has(address) && !this.#model.past.has(address)) {
         throw new WorldError(`the last attack of ${address} did not reach the daemon`);
