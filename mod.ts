@@ -34,8 +34,8 @@ export { AddressSet } from "./src/address/address_set.ts";
 export {
   EventReader,
   type EventReaderHandlers,
-  type Held,
   type Tampered,
+  type Withheld,
 } from "./src/ami/event_reader.ts";
 export {
   SecurityEvent,

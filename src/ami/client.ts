@@ -32,7 +32,7 @@ export const PORT_RETRY_MAX_MS = 1_500;
  * event in one call (`manager.c`, `send_string`), so it arrives in one piece or the pieces follow
  * each other within microseconds.
  */
-const SETTLE_MS = 10;
+const QUIET_MS = 10;
 
 /**
  * When what one read brought took so long, in milliseconds, the next read waits a moment. As long
@@ -186,7 +186,7 @@ export class AmiClient {
   #lastCause = "";
   #lastByteAt = 0;
   #reads = 0;
-  #settling = false;
+  #flushing = false;
 
   /**
    * A client that is not connected yet; see {@linkcode AmiClient.run}.
@@ -321,7 +321,7 @@ export class AmiClient {
       reader.commit(count);
       this.#handlers.batch?.();
       this.#checkBanner(end);
-      if (!this.#settling) this.#settle(reader, stopped);
+      if (!this.#flushing) this.#flushLater(reader, stopped);
       if (this.#clock.now() - readAt >= LONG_TURN_MS) await sleep(this.#clock, 0);
     }
   }
@@ -507,22 +507,22 @@ export class AmiClient {
     return () => cancel();
   }
 
-  /** Sees to it that held events are handed on when nothing follows them. */
-  #settle(reader: EventReader, stopped: AbortSignal): void {
-    const held = reader.held;
-    if (held === "nothing") return;
-    this.#settling = true;
+  /** Sees to it that withheld events are handed on when nothing follows them. */
+  #flushLater(reader: EventReader, stopped: AbortSignal): void {
+    const { withheld } = reader;
+    if (withheld === "nothing") return;
+    this.#flushing = true;
     const reads = this.#reads;
-    const settle = () => {
-      this.#settling = false;
+    const flush = () => {
+      this.#flushing = false;
       if (stopped.aborted) return;
       // Bytes that came meanwhile have their own turn.
-      if (this.#reads !== reads) return this.#settle(reader, stopped);
-      reader.settle();
+      if (this.#reads !== reads) return this.#flushLater(reader, stopped);
+      reader.flushWithheld();
       this.#handlers.batch?.();
     };
-    if (held === "briefly") this.#clock.soon(settle);
-    else this.#clock.after(SETTLE_MS, settle);
+    if (withheld === "until next turn") this.#clock.soon(flush);
+    else this.#clock.after(QUIET_MS, flush);
   }
 }
 

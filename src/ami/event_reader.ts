@@ -6,7 +6,7 @@
  * it, and a stranger can write *the whole rest of the event* into it: SessionID, LocalAddress,
  * RemoteAddress (anybody's) and Challenge, and the empty line. The head of that block is
  * Asterisk's, its tail is theirs. What they can't suppress is the true tail, which Asterisk prints
- * right behind, as a block without a head. So an event that a stranger could have ended is held
+ * right behind, as a block without a head. So an event that a stranger could have ended is withheld
  * back until what follows it shows that it was not cut: see {@linkcode EventReader}.
  *
  * What is refused must not be cheaper than what is obeyed, or a guesser would have all their
@@ -98,20 +98,20 @@ export interface EventReaderHandlers {
  */
 export type Tampered = "malformed" | "forged end" | "cut off" | "oversized";
 
-/** How soon {@linkcode EventReader.settle} is due. */
-export type Held =
-  /** Nothing is held back. */
+/** How soon {@linkcode EventReader.flushWithheld} is due. */
+export type Withheld =
+  /** Nothing is withheld. */
   | "nothing"
   /**
    * Only events that Asterisk's limits make impossible to forge: the next turn of the event loop is
    * soon enough.
    */
-  | "briefly"
+  | "until next turn"
   /**
    * Events that a stranger could have ended: wait until the rest of a write of Asterisk must have
    * arrived.
    */
-  | "long";
+  | "until quiet";
 
 /**
  * An event into whose account name a stranger has written line ends, as long as its true end has
@@ -126,7 +126,7 @@ interface Cut {
   readonly ended: boolean;
 }
 
-/** An event, and while it is held back what is needed to check it. */
+/** An event, and while it is withheld what is needed to check it. */
 class Slot {
   readonly event = new SecurityEvent();
   verdict: "security" | "doubled" = "security";
@@ -145,18 +145,18 @@ class Slot {
 const EMPTY = new Uint8Array(0);
 const ENCODED_CHARACTERS = encodedCharacters();
 
-/** Events of which at most one is held while the next is read, and one spare. */
+/** Events of which at most one is withheld while the next is read, and one spare. */
 const SLOTS = 3;
 
 /**
  * Cuts a stream into messages, checks them, and hands on the security events.
  *
  * An event of chan_sip that shows a name from a REGISTER (ChallengeSent, InvalidPassword,
- * InvalidAccountID) is held until the stream is {@linkcode ACCOUNT_BYTES_MAX} bytes behind the
+ * InvalidAccountID) is withheld until the stream is {@linkcode ACCOUNT_BYTES_MAX} bytes behind the
  * beginning of its account name (mostly: until the next message is complete), or until
- * {@linkcode EventReader.settle}. If a block without Asterisk's head begins before that, it is the
- * true end of this event, and the event is dropped as tampered. All other events are handed on at
- * once: PJSIP prints at most 36 bytes of a stranger's text, AMI none with a line end.
+ * {@linkcode EventReader.flushWithheld}. If a block without Asterisk's head begins before that, it
+ * is the true end of this event, and the event is dropped as tampered. All other events are handed
+ * on at once: PJSIP prints at most 36 bytes of a stranger's text, AMI none with a line end.
  *
  * @example
  * ```ts
@@ -173,7 +173,7 @@ export class EventReader {
   readonly #handlers: EventReaderHandlers;
   readonly #framer: Framer;
   readonly #slots = Array.from({ length: SLOTS }, () => new Slot());
-  readonly #held: Slot[] = [];
+  readonly #withheld: Slot[] = [];
   #slot = 0;
   #cut: Cut | undefined;
   /** The message that comes next is a security event and was read already. */
@@ -195,7 +195,7 @@ export class EventReader {
       },
       message: (buffer, start, end, offset) => this.#message(buffer, start, end, offset),
       oversized: (skipped) => this.#oversized(skipped),
-      drained: (buffer) => this.#keepHeld(buffer),
+      drained: (buffer) => this.#keepWithheld(buffer),
     });
   }
 
@@ -215,25 +215,25 @@ export class EventReader {
   }
 
   /**
-   * Whether events are held back, and for how long. While the rest of a message is awaited nothing
+   * Whether events are withheld, and for how long. While the rest of a message is awaited nothing
    * needs to be settled.
    */
-  get held(): Held {
-    if (this.#held.length === 0 || this.#framer.pending > 0) return "nothing";
-    return this.#held.every((held) => held.impossible) ? "briefly" : "long";
+  get withheld(): Withheld {
+    if (this.#withheld.length === 0 || this.#framer.pending > 0) return "nothing";
+    return this.#withheld.every((slot) => slot.impossible) ? "until next turn" : "until quiet";
   }
 
-  /** Nothing more came: hands on the events that are held back, unless a message is under way. */
-  settle(): void {
-    if (this.#framer.pending === 0) this.#release();
+  /** Nothing more came: hands on the events that are withheld, unless a message is under way. */
+  flushWithheld(): void {
+    if (this.#framer.pending === 0) this.#flush();
   }
 
   /** The connection ended: drops what could not be checked, and is ready for a new connection. */
   end(): void {
-    for (const held of this.#held.splice(0)) {
-      if (held.impossible && this.#framer.pending === 0) {
-        this.#handlers.event(held.event, held.verdict);
-      } else if (held.event.kind !== "RefusedMessage") {
+    for (const slot of this.#withheld.splice(0)) {
+      if (slot.impossible && this.#framer.pending === 0) {
+        this.#handlers.event(slot.event, slot.verdict);
+      } else if (slot.event.kind !== "RefusedMessage") {
         this.#handlers.tampered("cut off", EMPTY, 0, 0);
       }
     }
@@ -251,9 +251,9 @@ export class EventReader {
     }
     this.#handlers.message?.(verdict, buffer, start, end);
     const head = verdict === "tampered" ? readHead(buffer, start, end) : undefined;
-    if (this.#held.length > 0) {
+    if (this.#withheld.length > 0) {
       const isRemainder = verdict === "tampered" && head === undefined;
-      this.#checkHeld(isRemainder, offset, offset + end + 2 - start);
+      this.#checkWithheld(isRemainder, offset, offset + end + 2 - start);
     }
     const cut = this.#cut;
     if (cut !== undefined && offset > cut.limit) this.#cut = undefined;
@@ -273,7 +273,7 @@ export class EventReader {
           const account = event.accountStart - (verdict === "doubled" ? 0 : start);
           if (end + 2 - start - account <= ACCOUNT_BYTES_MAX) {
             slot.verdict = verdict;
-            this.#hold(slot, offset + account + ACCOUNT_BYTES_MAX, start + account, end);
+            this.#withhold(slot, offset + account + ACCOUNT_BYTES_MAX, start + account, end);
             return;
           }
         }
@@ -324,36 +324,36 @@ export class EventReader {
     }
     slot.verdict = "doubled";
     // How much a stranger had to write for it is known only if all of it is in one piece.
-    if (head === undefined) this.#hold(slot, limit, 0, 0);
-    else this.#hold(slot, limit, head.accountAt, end);
+    if (head === undefined) this.#withhold(slot, limit, 0, 0);
+    else this.#withhold(slot, limit, head.accountAt, end);
   }
 
-  #hold(held: Slot, limit: number, from: number, to: number): void {
-    held.limit = limit;
-    held.from = from;
-    held.to = to;
-    held.impossible = false;
-    this.#held.push(held);
+  #withhold(slot: Slot, limit: number, from: number, to: number): void {
+    slot.limit = limit;
+    slot.from = from;
+    slot.to = to;
+    slot.impossible = false;
+    this.#withheld.push(slot);
     this.#slot = this.#slot + 1 === SLOTS ? 0 : this.#slot + 1;
-    // A held event ends before its limit, and no two security events fit before one limit.
-    if (this.#held.length >= SLOTS) throw new Error("more events are held back than can be");
+    // A withheld event ends before its limit, and no two security events fit before one limit.
+    if (this.#withheld.length >= SLOTS) throw new Error("more events are withheld than can be");
   }
 
   /**
-   * A further message is complete: it may be the true end of a held event, or lie beyond where that
-   * could begin.
+   * A further message is complete: it may be the true end of a withheld event, or lie beyond where
+   * that could begin.
    */
-  #checkHeld(isRemainder: boolean, from: number, to: number): void {
-    while (this.#held.length > 0) {
-      const held = this.#held[0]!;
-      if (isRemainder && from <= held.limit) {
-        this.#held.shift();
-        const { kind, service, time } = held.event;
-        this.#cut = { service, time, limit: held.limit, ended: true };
+  #checkWithheld(isRemainder: boolean, from: number, to: number): void {
+    while (this.#withheld.length > 0) {
+      const slot = this.#withheld[0]!;
+      if (isRemainder && from <= slot.limit) {
+        this.#withheld.shift();
+        const { kind, service, time } = slot.event;
+        this.#cut = { service, time, limit: slot.limit, ended: true };
         if (kind !== "RefusedMessage") this.#handlers.tampered("forged end", EMPTY, 0, 0);
-      } else if (to > held.limit) {
-        this.#held.shift();
-        this.#handlers.event(held.event, held.verdict);
+      } else if (to > slot.limit) {
+        this.#withheld.shift();
+        this.#handlers.event(slot.event, slot.verdict);
       } else {
         return;
       }
@@ -364,7 +364,7 @@ export class EventReader {
   #oversized({ bytes, head: first, remote, offset }: Skipped): void {
     this.#recognized = false;
     const head = readHead(first, 0, first.length);
-    this.#checkHeld(head === undefined, offset, offset + bytes + 2);
+    this.#checkWithheld(head === undefined, offset, offset + bytes + 2);
     this.#handlers.tampered("oversized", EMPTY, 0, 0);
     let cut = this.#cut;
     this.#cut = undefined;
@@ -379,18 +379,22 @@ export class EventReader {
     this.#handlers.event(event, "doubled");
   }
 
-  /** The bytes of events that stay held are about to move: takes from them what is needed later. */
-  #keepHeld(buffer: Uint8Array): void {
-    for (const held of this.#held) {
-      if (held.to === 0) continue;
-      held.impossible = encodedLength(buffer, held.from, held.to) > ACCOUNT_ENCODED_MAX;
-      held.from = held.to = 0;
-      held.event.detach();
+  /**
+   * The bytes of events that stay withheld are about to move: takes from them what is needed later.
+   */
+  #keepWithheld(buffer: Uint8Array): void {
+    for (const slot of this.#withheld) {
+      if (slot.to === 0) continue;
+      slot.impossible = encodedLength(buffer, slot.from, slot.to) > ACCOUNT_ENCODED_MAX;
+      slot.from = slot.to = 0;
+      slot.event.detach();
     }
   }
 
-  #release(): void {
-    for (const held of this.#held.splice(0)) this.#handlers.event(held.event, held.verdict);
+  #flush(): void {
+    for (const slot of this.#withheld.splice(0)) {
+      this.#handlers.event(slot.event, slot.verdict);
+    }
   }
 }
 

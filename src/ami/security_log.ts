@@ -94,7 +94,7 @@ export class SecurityLogReader {
   /** The input has ended: the last line counts without a line end too. */
   end(): void {
     if (this.#length > 0 || this.#tooLong) this.#endLine();
-    this.#reader.settle();
+    this.#reader.flushWithheld();
     this.#reader.end();
   }
 

@@ -42,7 +42,7 @@ export interface WriterOptions extends OpeningOptions {
   /** Called once for each kind of fault, until all is mended: what happened and what to do. */
   readonly onTrouble?: (message: string) => void;
   /** Called when everything pending is written after a trouble that was told. */
-  readonly onMended?: (message: string) => void;
+  readonly onRecovered?: (message: string) => void;
 }
 
 /** Writes what is pending, and opens the database again after each fault. No fault leaves it. */
@@ -92,8 +92,8 @@ export class ListWriter {
     this.#blocks = blocks;
     this.#pending = pending;
     this.#comparison = new Comparison(blocks, pending, options.comparison);
-    const { onTrouble = () => {}, onMended = () => {} } = options;
-    this.#trouble = new Trouble(onTrouble, onMended);
+    const { onTrouble = () => {}, onRecovered = () => {} } = options;
+    this.#trouble = new Trouble(onTrouble, onRecovered);
     this.#bornAt = found.bornAt;
     this.#identity = found.identity;
     this.#writtenTo = found.incarnation;

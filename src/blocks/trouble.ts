@@ -30,18 +30,18 @@ interface Episode {
 /** Remembers the faults of one database until all is mended. */
 export class Trouble {
   readonly #onTrouble: (message: string) => void;
-  readonly #onMended: (message: string) => void;
+  readonly #onRecovered: (message: string) => void;
   #episode: Episode | undefined;
 
   /**
    * All is well in the beginning.
    *
    * @param onTrouble Called once for each kind of fault, until all is mended.
-   * @param onMended Called when all is mended, if a fault was told.
+   * @param onRecovered Called when all is mended, if a fault was told.
    */
-  constructor(onTrouble: (message: string) => void, onMended: (message: string) => void) {
+  constructor(onTrouble: (message: string) => void, onRecovered: (message: string) => void) {
     this.#onTrouble = onTrouble;
-    this.#onMended = onMended;
+    this.#onRecovered = onRecovered;
   }
 
   /** The last fault; `undefined`: all is well. */
@@ -96,6 +96,6 @@ export class Trouble {
   end(message: () => string): void {
     const wasTold = (this.#episode?.told.size ?? 0) > 0;
     this.#episode = undefined;
-    if (wasTold) this.#onMended(message());
+    if (wasTold) this.#onRecovered(message());
   }
 }

@@ -47,7 +47,7 @@ function openList(
     syncLater: true,
     bareUntil: config.bantime === 0 ? undefined : now + config.bantime * 1000,
     onTrouble: (message) => log.error(message),
-    onMended: (message) => log.info(message),
+    onRecovered: (message) => log.info(message),
   });
   const { salvaged, skipped } = list.start;
   if (salvaged !== undefined) log.error(salvaged.message);

@@ -39,7 +39,7 @@ const NEWER_HOST = 7;
 /** Which of the lists of ranks it is in, counted from 1; 0: in none. */
 const LIST = 8;
 /** Set if a lookup of good standing is needed; 0 saves it for strangers. */
-export const MAY_STAND = 9;
+export const MAYBE_STANDING = 9;
 /** Points of unanswered challenges, which test no password. */
 export const SOFT = 10;
 /** The session in which it failed: of none, of one, or of several. */

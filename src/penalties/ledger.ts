@@ -30,7 +30,7 @@ import {
   type Hosts,
   HOSTS_MAX,
   LAST_AT,
-  MAY_STAND,
+  MAYBE_STANDING,
   NO_SESSION,
   NO_TALLY,
   NONE,
@@ -174,7 +174,7 @@ export class Ledger {
     if (host === NONE) {
       if (this.isExempt(key)) return NONE;
       host = this.#hosts.make(key, now);
-      if (mayStand && this.isInGoodStanding(key, now)) this.#records.set(host, MAY_STAND, 1);
+      if (mayStand && this.isInGoodStanding(key, now)) this.#records.set(host, MAYBE_STANDING, 1);
     } else if (now - this.#records.time(host, LAST_AT) > this.#policy.forgetMs) {
       this.remove(host);
       return this.hostAt(key, NONE, mayStand, now);
@@ -313,7 +313,7 @@ export class Ledger {
       this.remove(host);
       return before;
     }
-    hosts.set(host, MAY_STAND, 1);
+    hosts.set(host, MAYBE_STANDING, 1);
     this.#leave(host, own + others, rest);
     return before;
   }
@@ -346,7 +346,7 @@ export class Ledger {
 
   /** Whether a host is in good standing. For almost all of them the record answers that. */
   isStanding(host: number, now: number): boolean {
-    return this.#records.get(host, MAY_STAND) === 1 &&
+    return this.#records.get(host, MAYBE_STANDING) === 1 &&
       this.isInGoodStanding(this.#hosts.keyOf(host), now);
   }
 
@@ -358,7 +358,7 @@ export class Ledger {
 
   /** Any host of the table may be in good standing now, without a login. */
   recheckStanding(): void {
-    for (const host of this.#hosts.values()) this.#records.set(host, MAY_STAND, 1);
+    for (const host of this.#hosts.values()) this.#records.set(host, MAYBE_STANDING, 1);
   }
 
   /** Whether an address is in good standing at a clock value. */

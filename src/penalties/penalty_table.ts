@@ -27,7 +27,7 @@ import {
   BAD_REQUESTS,
   Hosts,
   type HostStatus,
-  MAY_STAND,
+  MAYBE_STANDING,
   NO_SESSION,
   NONE,
   OWN_SESSION,
@@ -360,7 +360,7 @@ export class PenaltyTable {
     const key = event.host;
     const present = this.#hosts.find(key);
     if (
-      (present === NONE || this.#records.get(present, MAY_STAND) === 1) &&
+      (present === NONE || this.#records.get(present, MAYBE_STANDING) === 1) &&
       this.#ledger.isInGoodStanding(event.host, now)
     ) {
       return this.#explain("a challenge to a host in good standing: not charged", event);

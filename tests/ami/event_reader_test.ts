@@ -38,8 +38,8 @@ interface Read {
 }
 
 /**
- * Reads a stream in pieces; `settle` after every piece is the worst case of slow pieces only where
- * it is asked for.
+ * Reads a stream in pieces; `flushWithheld` after every piece is the worst case of slow pieces only
+ * where it is asked for.
  */
 function read(text: string, sizes: readonly number[] = [text.length]): Read {
   const result: Read = { events: [], tampered: [] };
@@ -57,7 +57,7 @@ function read(text: string, sizes: readonly number[] = [text.length]): Read {
     reader.push(bytes.subarray(at, at + size));
     at += size;
   }
-  reader.settle();
+  reader.flushWithheld();
   return result;
 }
 
@@ -179,17 +179,17 @@ Deno.test("injection: a forged end at the end of a piece waits for what follows"
   });
   const cut = forged.indexOf("\r\n\r\n") + 4;
   reader.push(bytesOf(BANNER + forged.slice(0, cut)));
-  assert.equal(reader.held, "long");
+  assert.equal(reader.withheld, "until quiet");
   assert.deepEqual(events, []);
   reader.push(bytesOf(forged.slice(cut, cut + 5)));
-  reader.settle();
+  reader.flushWithheld();
   assert.deepEqual(events, [], "a message is under way: it may be the true end");
   reader.push(bytesOf(forged.slice(cut + 5)));
-  reader.settle();
+  reader.flushWithheld();
   assert.deepEqual(events, [ATTACKER]);
 });
 
-Deno.test("injection: an honest event waits at most for a settle, and one too long to be forged in a header only briefly", () => {
+Deno.test("injection: an honest event waits at most until it is quiet, and one too long to be forged in a header only briefly", () => {
   const seen: string[] = [];
   const reader = new EventReader({
     banner: () => {},
@@ -198,14 +198,14 @@ Deno.test("injection: an honest event waits at most for a settle, and one too lo
     tampered: () => assert.fail(),
   });
   reader.push(bytesOf(BANNER + challengeSent(OTHER, { service: "SIP" })));
-  assert.equal(reader.held, "long");
-  reader.settle();
+  assert.equal(reader.withheld, "until quiet");
+  reader.flushWithheld();
   assert.deepEqual(seen.splice(0), ["ChallengeSent"]);
   reader.push(
     bytesOf(wrongAnswer(OTHER, { service: "SIP", remote: "IPV4/UDP/198.51.100.10/39025" })),
   );
-  assert.equal(reader.held, "briefly");
-  reader.settle();
+  assert.equal(reader.withheld, "until next turn");
+  reader.flushWithheld();
   assert.deepEqual(seen.splice(0), ["InvalidPassword"]);
   for (
     const text of [
@@ -216,9 +216,9 @@ Deno.test("injection: an honest event waits at most for a settle, and one too lo
     ]
   ) {
     reader.push(bytesOf(text));
-    assert.equal(seen.splice(0).length, 1, "PJSIP and logins are not held");
+    assert.equal(seen.splice(0).length, 1, "PJSIP and logins are not withheld");
   }
-  assert.equal(reader.held, "nothing");
+  assert.equal(reader.withheld, "nothing");
 });
 
 Deno.test("injection: what could not be checked when the connection ends is dropped", () => {

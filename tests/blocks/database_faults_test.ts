@@ -76,7 +76,7 @@ function openWritten(path: string, now = NOW, options: WrittenOptions = {}) {
     ...options,
     now,
     onTrouble: (message) => troubles.push(message),
-    onMended: (message) => mends.push(message),
+    onRecovered: (message) => mends.push(message),
   });
   return { list, troubles, mends };
 }

@@ -268,7 +268,7 @@ function readStream(input: string, sizes: () => number): string[] {
       at += count;
     }
     reader.end();
-    assert.equal(reader.held, "nothing", "held after the end");
+    assert.equal(reader.withheld, "nothing", "withheld after the end");
   } catch (error) {
     reader = newReader();
     throw error;

@@ -494,7 +494,7 @@ Deno.test("penalties: every recording by Asterisk's own clock: nobody is blocked
       },
     });
     reader.push(bytes);
-    reader.settle();
+    reader.flushWithheld();
     table.advance(now + 10_000);
     const must = [...failures].filter(([a, n]) =>
       n.size >= 3 && attackers.includes(a) && !legit.includes(a)

@@ -74,7 +74,7 @@ function openWritten(path: string, now: number, log: (message: string) => void):
     busyTimeout: 0,
     comparison: COMPARISON,
     onTrouble: log,
-    onMended: log,
+    onRecovered: log,
   });
 }
 

@@ -60,7 +60,7 @@ function open(path: string, options: WrittenOptions = {}) {
     ...options,
     now: clock,
     onTrouble: (message) => troubles.push(message),
-    onMended: (message) => mends.push(message),
+    onRecovered: (message) => mends.push(message),
   });
   return list.start;
 }

@@ -182,7 +182,7 @@ export class Office {
     this.#at = Math.max(this.#at, at);
     this.#passed = false;
     this.#reader.push(bytesOf(text));
-    this.#reader.settle();
+    this.#reader.flushWithheld();
     return this.#passed;
   }
 

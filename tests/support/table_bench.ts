@@ -53,7 +53,7 @@ export class TableBench {
   take(...texts: string[]): this {
     for (const text of texts) {
       this.#reader.push(bytesOf(text));
-      this.#reader.settle();
+      this.#reader.flushWithheld();
     }
     return this;
   }

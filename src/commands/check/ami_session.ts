@@ -150,7 +150,7 @@ export class AmiSession implements Disposable {
         const count = await this.#connection.read(this.#reader.space());
         if (count === null || this.#closed) break;
         this.#reader.commit(count);
-        this.#reader.settle();
+        this.#reader.flushWithheld();
         this.#onRead();
       }
     } catch {

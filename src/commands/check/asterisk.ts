@@ -47,7 +47,7 @@ const KINDS = [
   "FailedACL",
 ] as const;
 
-/** How the mend of manager.conf takes effect: filters are copied at login. */
+/** How the advice of manager.conf takes effect: filters are copied at login. */
 const THEN = "asterisk -rx 'manager reload' && systemctl restart ampere";
 
 /** What Asterisk says when `allowmultiplelogin = no` and the user is logged in already. */

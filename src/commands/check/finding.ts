@@ -20,44 +20,44 @@ export interface Finding {
   readonly about: string;
   /** What was found, without a full stop. */
   readonly message: string;
-  /** What mends it, a command or an instruction; empty if there is nothing to mend. */
-  readonly mend: string;
+  /** What mends it, a command or an instruction; empty if there is nothing to advice. */
+  readonly advice: string;
 }
 
 /** A finding that all is well. */
 export function ok(about: string, message: string): Finding {
-  return { level: "ok", about, message, mend: "" };
+  return { level: "ok", about, message, advice: "" };
 }
 
 /** A finding that a person should look at. */
-export function warning(about: string, message: string, mend: string): Finding {
-  return { level: "warning", about, message, mend };
+export function warning(about: string, message: string, advice: string): Finding {
+  return { level: "warning", about, message, advice };
 }
 
 /** A finding that hinders Ampere. */
-export function problem(about: string, message: string, mend: string): Finding {
-  return { level: "problem", about, message, mend };
+export function problem(about: string, message: string, advice: string): Finding {
+  return { level: "problem", about, message, advice };
 }
 
 const LEVEL_WIDTH = "problem".length;
 const ABOUT_WIDTH = "firewall".length;
 
-/** Longest message and mend, in characters. */
+/** Longest message and advice, in characters. */
 const TEXT_MAX = 1_000;
 
 /**
- * A finding as a line, and a second one with the mend if there is one.
+ * A finding as a line, and a second one with the advice if there is one.
  *
  * @param finding what was found
  * @param style colours, or none
  */
 export function formatFinding(finding: Finding, style: Style = PLAIN): string {
-  const { level, about, message, mend } = finding;
+  const { level, about, message, advice } = finding;
   const paint = { ok: style.good, warning: style.doubtful, problem: style.bad }[level];
   const line = `${paint(level.padEnd(LEVEL_WIDTH))}  ${about.padEnd(ABOUT_WIDTH)}  ${
     escapeControls(message, TEXT_MAX)
   }\n`;
-  return mend === ""
+  return advice === ""
     ? line
-    : `${line}${" ".repeat(LEVEL_WIDTH)}  fix: ${escapeControls(mend, TEXT_MAX)}\n`;
+    : `${line}${" ".repeat(LEVEL_WIDTH)}  fix: ${escapeControls(advice, TEXT_MAX)}\n`;
 }

@@ -119,7 +119,7 @@ export class RecordingReader {
     return {
       push: (chunk) => reader.push(chunk),
       end: () => {
-        reader.settle();
+        reader.flushWithheld();
         reader.end();
       },
     };

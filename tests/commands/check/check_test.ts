@@ -107,14 +107,14 @@ Deno.test("check: a server that is not AMI, and one that is not there", async ()
   assert.equal(absent!.level, "problem");
   assert.match(absent!.message, /cannot be reached: connection refused$/);
   // Asterisk runs, and AMI is off: writing it into manager.conf alone mends nothing.
-  assert.match(absent!.mend, /enabled = yes.*; then: asterisk -rx 'manager reload'$/);
+  assert.match(absent!.advice, /enabled = yes.*; then: asterisk -rx 'manager reload'$/);
   // Longer than a label may be: no server of names is asked.
   const [nameless] = await checkAsterisk({ ...DEFAULT_CONFIG, host: `${"x".repeat(64)}.invalid` });
   assert.match(
     nameless!.message,
     /cannot be reached: its name (?:is not known|cannot be looked up)/,
   );
-  assert.match(nameless!.mend, /^correct "host"/);
+  assert.match(nameless!.advice, /^correct "host"/);
 });
 
 Deno.test("check: a server that speaks HTTP is told from AMI", async () => {
@@ -159,8 +159,8 @@ Deno.test("check: database that is new, in use by a daemon, in no folder, of ano
 
     const missing = at(`${folder}/none/ampere.db`);
     assert.equal(missing.level, "problem");
-    assert.match(missing.mend, /mkdir -p -m 750 .*\/none/);
-    await sh(/"(mkdir .*)"/.exec(missing.mend)![1]!);
+    assert.match(missing.advice, /mkdir -p -m 750 .*\/none/);
+    await sh(/"(mkdir .*)"/.exec(missing.advice)![1]!);
     assert.equal(at(`${folder}/none/ampere.db`).level, "ok", "the mend mends it");
 
     await Deno.writeTextFile(`${folder}/text`, "no database\n".repeat(100));

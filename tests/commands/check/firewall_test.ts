@@ -17,9 +17,9 @@ import { inNamespace, sh, withPrograms } from "../../support/namespace.ts";
 
 const CONFIG: Config = DEFAULT_CONFIG;
 
-/** The commands of a mend: what stands before a remark in brackets. */
-function commandsOf({ mend }: Finding): string {
-  return mend.replace(/ \(.*$/, "");
+/** The commands of a advice: what stands before a remark in brackets. */
+function commandsOf({ advice }: Finding): string {
+  return advice.replace(/ \(.*$/, "");
 }
 
 async function mendAll(findings: readonly Finding[]): Promise<void> {
@@ -188,8 +188,8 @@ inNamespace(import.meta.url, () => {
       "-A ampere -m comment --comment '$(touch /run/executed)' -j ACCEPT",
     );
     const found = faults(await checkFirewall(CONFIG));
-    assert.match(found[0]!.mend, /^iptables -S ampere shows them \(/);
-    assert.match(found[1]!.mend, /^ip6tables -S ampere shows them \(/);
+    assert.match(found[0]!.advice, /^iptables -S ampere shows them \(/);
+    assert.match(found[1]!.advice, /^ip6tables -S ampere shows them \(/);
   });
 
   Deno.test("check firewall: the rules of a running daemon are counted", async () => {
