@@ -1,24 +1,31 @@
 /**
  * What time it is for the ends of blocks, when the machine's clock may be wrong, or is set.
  *
- * A machine without a battery begins in 1970, and one with a bad clock in next month, until the time of the network is
- * known. Whoever ended blocks by such a clock would free all attackers, and forget all phones, for good; and whoever went
- * on by the right one would hold for days who was to be blocked for a minute. So a block that was made since the start
- * ends when the time it was made for has passed, whatever the clock was set to meanwhile, and only what was in the list
- * before ends by the time of day.
+ * A machine without a battery begins in 1970, and one with a bad clock in next month, until the
+ * time of the network is known. Whoever ended blocks by such a clock would free all attackers, and
+ * forget all phones, for good; and whoever went on by the right one would hold for days who was to
+ * be blocked for a minute. So a block that was made since the start ends when the time it was made
+ * for has passed, whatever the clock was set to meanwhile, and only what was in the list before
+ * ends by the time of day.
  *
  * @module
  */
 
 import type { Clock } from "../clock.ts";
 
-/** A clock that is further away from the newest entry of the list, or is set by more, is doubted, in milliseconds: a day. */
+/**
+ * A clock that is further away from the newest entry of the list, or is set by more, is doubted, in
+ * milliseconds: a day.
+ */
 export const DOUBT_MS = 86_400_000;
 
 /** After so long it is believed, in milliseconds: the machine may have been off. */
 export const SETTLE_MS = 3_600_000;
 
-/** A clock that is further away from where it must be was set, in milliseconds: more than any turn of the event loop takes. */
+/**
+ * A clock that is further away from where it must be was set, in milliseconds: more than any turn
+ * of the event loop takes.
+ */
 export const SET_MS = 60_000;
 
 /** Times that the clock was set which are remembered. */
@@ -61,10 +68,11 @@ export class BelievedTime {
   /**
    * It begins now.
    *
-   * @param newest the newest time that the list knows, in milliseconds since 1970; `undefined` if it knows none
-   * @param wall the machine's clock, in milliseconds since 1970
-   * @param clock counts on, whatever the machine's clock is set to
-   * @param onSet hears that the machine's clock was set, and by how much, in milliseconds
+   * @param newest The newest time that the list knows, in milliseconds since 1970; `undefined` if
+   *   it knows none.
+   * @param wall The machine's clock, in milliseconds since 1970.
+   * @param clock Counts on, whatever the machine's clock is set to.
+   * @param onSet Hears that the machine's clock was set, and by how much, in milliseconds.
    */
   constructor(
     newest: number | undefined,
@@ -88,11 +96,12 @@ export class BelievedTime {
   }
 
   /**
-   * The time, in milliseconds since 1970. While the machine's clock is doubted, time goes on from the newest entry, or from where
-   * it was when the clock was set, or from the machine's clock if that is earlier: then nothing ends before its time.
+   * The time, in milliseconds since 1970. While the machine's clock is doubted, time goes on from
+   * the newest entry, or from where it was when the clock was set, or from the machine's clock if
+   * that is earlier: then nothing ends before its time.
    *
-   * @param since when a block was made, by the machine's clock of then: if that was after the start, the time is what that
-   *   clock would say, had nobody set it
+   * @param since When a block was made, by the machine's clock of then: if that was after the
+   *   start, the time is what that clock would say, had nobody set it.
    */
   now(since?: number): number {
     this.#look();

@@ -7,15 +7,18 @@
 import { parseTarget } from "../address/address.ts";
 
 /**
- * Longest text kept of a reason or an account, in UTF-16 units. Asterisk prints account names of up to 255 bytes and
- * session identifiers of 3,500; a person needs the beginning.
+ * Longest text kept of a reason or an account, in UTF-16 units. Asterisk prints account names of up
+ * to 255 bytes and session identifiers of 3,500; a person needs the beginning.
  */
 export const TEXT_MAX = 200;
 
 /** Longest name kept of a service ("PJSIP") or a transport ("UDP"), in UTF-16 units. */
 export const NAME_MAX = 16;
 
-/** The latest moment that a JavaScript Date can hold, in milliseconds since 1970 (ECMA-262, "Time Values"). */
+/**
+ * The latest moment that a JavaScript Date can hold, in milliseconds since 1970 (ECMA-262, "Time
+ * Values").
+ */
 export const TIME_MAX = 8_640_000_000_000_000;
 
 /** Highest count of blocks of one target that is kept. */
@@ -48,9 +51,15 @@ export function byAge(a: Block, b: Block): number {
 
 /** A block to be added. Without `times` the list counts by itself. */
 export interface NewBlock extends Omit<Block, "times"> {
-  /** How often the target has been blocked, this time included, if it is known from elsewhere (an import). */
+  /**
+   * How often the target has been blocked, this time included, if it is known from elsewhere (an
+   * import).
+   */
   readonly times?: number | undefined;
-  /** False for a short block that makes no later one longer: however many of them there are, they count as one. */
+  /**
+   * False for a short block that makes no later one longer: however many of them there are, they
+   * count as one.
+   */
   readonly counts?: boolean | undefined;
 }
 
@@ -68,31 +77,35 @@ export interface PastBlock {
 export interface MergedBlock {
   /** The block as it now stands. */
   readonly block: Block;
-  /** `new`: the target was not blocked; `extended`: it was, and now is for longer; `same`: nothing changed. */
+  /**
+   * `new`: the target was not blocked; `extended`: it was, and now is for longer; `same`: nothing
+   * changed.
+   */
   readonly change: "new" | "extended" | "same";
 }
 
 /**
  * Whether a block's end has come.
  *
- * @param block the block
- * @param now clock value in milliseconds since 1970
- * @returns true when `until` is there and not later than `now`
+ * @param block The block.
+ * @param now Clock value in milliseconds since 1970.
+ * @returns True when `until` is there and not later than `now`.
  */
 export function hasEnded(block: { readonly until: number | undefined }, now: number): boolean {
   return block.until !== undefined && block.until <= now;
 }
 
 /**
- * Joins a new block with what is known of its target. A block that is in force keeps its beginning and its reason, and
- * ends at the later of the two ends, so that adding never shortens one. After an ended block the new one begins afresh
- * and counts one more time, unless it says that it does not.
+ * Joins a new block with what is known of its target. A block that is in force keeps its beginning
+ * and its reason, and ends at the later of the two ends, so that adding never shortens one. After
+ * an ended block the new one begins afresh and counts one more time, unless it says that it does
+ * not.
  *
- * @param known the block of this target that the list holds, if any
- * @param pastTimes how often the target was blocked before, when `known` is undefined
- * @param fresh the block to add, as {@linkcode boundedNew} gives it
- * @param now clock value in milliseconds since 1970
- * @returns the block as it now stands
+ * @param known The block of this target that the list holds, if any.
+ * @param pastTimes How often the target was blocked before, when `known` is undefined.
+ * @param fresh The block to add, as {@linkcode boundedNew} gives it.
+ * @param now Clock value in milliseconds since 1970.
+ * @returns The block as it now stands.
  */
 export function mergeBlock(
   known: Block | undefined,
@@ -126,11 +139,13 @@ function laterEnd(a: number | undefined, b: number | undefined): number | undefi
 }
 
 /**
- * A new block with every field within its bounds, so that what is stored is what would be read again.
+ * A new block with every field within its bounds, so that what is stored is what would be read
+ * again.
  *
- * @param block any block
- * @returns the same with a canonical target, whole numbers and texts of bounded length
- * @throws TypeError if the target is not an address or network: the caller checks input of people before
+ * @param block Any block.
+ * @returns The same with a canonical target, whole numbers and texts of bounded length.
+ * @throws TypeError if the target is not an address or network: the caller checks input of people
+ *   before
  */
 export function boundedNew(block: NewBlock): NewBlock {
   const target = isCanonical(block.target) ? block.target : parseTarget(block.target);
@@ -153,8 +168,9 @@ export function boundedNew(block: NewBlock): NewBlock {
 /**
  * A moment as a whole number that a Date can hold.
  *
- * @param time milliseconds since 1970
- * @returns the same, rounded down and bounded to 0 .. {@linkcode TIME_MAX}; 0 for what is not a number
+ * @param time Milliseconds since 1970.
+ * @returns The same, rounded down and bounded to 0 .. {@linkcode TIME_MAX}; 0 for what is not a
+ *   number.
  */
 export function boundedTime(time: number): number {
   return Math.min(Math.max(Math.floor(time) || 0, 0), TIME_MAX);
@@ -181,14 +197,17 @@ export function boundedText(text: string, max: number): string {
   return text.slice(0, max).toWellFormed();
 }
 
-/** Almost every target is such an address, and a pattern needs no warming up: -l reads 50,000 of them only once. */
+/**
+ * Almost every target is such an address, and a pattern needs no warming up: -l reads 50,000 of
+ * them only once.
+ */
 const CANONICAL_IPV4 =
   /^(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}$/;
 
 /**
  * Whether a text is a target as the list keeps it.
  *
- * @param target any text
+ * @param target Any text.
  */
 export function isCanonical(target: string): boolean {
   return CANONICAL_IPV4.test(target) || parseTarget(target) === target;

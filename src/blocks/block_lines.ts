@@ -9,7 +9,9 @@ import type { Block, NewBlock } from "./block.ts";
 import { formatLocalTime } from "../text/time.ts";
 import { escapeControls, escapeText } from "../text/escape.ts";
 
-/** Longest line that is read, in characters: an address, two dates and a reason fit several times. */
+/**
+ * Longest line that is read, in characters: an address, two dates and a reason fit several times.
+ */
 export const LINE_CHARACTERS_MAX = 1_000;
 
 /** Width of the address column of the original, in characters. */
@@ -18,16 +20,19 @@ const TARGET_WIDTH = 15;
 /** Longest reason on a line, in characters. */
 const REASON_CHARACTERS_MAX = 200;
 
-/** How long before a time its offset from UTC is looked at for a clock that was set back, in milliseconds: more than a day. */
+/**
+ * How long before a time its offset from UTC is looked at for a clock that was set back, in
+ * milliseconds: more than a day.
+ */
 const SET_BACK_MS = 26 * 3_600_000;
 
 /**
- * One line of `ampere -l`: the columns of Ampere 0.2.3 (` %15s | since YYYY-MM-DD HH:MM:SS`, local time), then the end and
- * the reason. Of the hour that comes twice when summer time ends, a time of the second one has its offset from UTC behind it
- * (`+0100`), so that it is read as what it is.
+ * One line of `ampere -l`: the columns of Ampere 0.2.3 (` %15s | since YYYY-MM-DD HH:MM:SS`, local
+ * time), then the end and the reason. Of the hour that comes twice when summer time ends, a time of
+ * the second one has its offset from UTC behind it (`+0100`), so that it is read as what it is.
  *
- * @param block the block
- * @returns the line without its end, without control characters
+ * @param block The block.
+ * @returns The line without its end, without control characters.
  */
 export function formatBlock(block: Block): string {
   const { target, since, until, reason } = block;
@@ -48,9 +53,10 @@ function formatTime(ms: number): string {
 }
 
 /**
- * One line of `ampere -l --json`: a JSON object with exact values; times are ISO 8601 in UTC, `until` is null for ever.
+ * One line of `ampere -l --json`: a JSON object with exact values; times are ISO 8601 in UTC,
+ * `until` is null for ever.
  *
- * @param block the block
+ * @param block The block.
  */
 export function formatBlockJson(block: Block): string {
   return JSON.stringify({
@@ -79,11 +85,12 @@ const COLUMNS = new RegExp(
 );
 
 /**
- * Reads one line: an address, a CIDR, or a line of `ampere -l` (of this version, with `--json`, or of the original). Empty
- * lines and those that begin with `#` or `;` say nothing, and neither does ` #` and what follows it behind an address.
+ * Reads one line: an address, a CIDR, or a line of `ampere -l` (of this version, with `--json`, or
+ * of the original). Empty lines and those that begin with `#` or `;` say nothing, and neither does
+ * ` #` and what follows it behind an address.
  *
- * @param line the line, without its end
- * @param now clock value for a line without date, in milliseconds since 1970
+ * @param line The line, without its end.
+ * @param now Clock value for a line without date, in milliseconds since 1970.
  *
  * @example
  * ```ts
@@ -154,8 +161,8 @@ function parseJson(text: string, now: number): InputLine {
 }
 
 /**
- * `YYYY-MM-DD HH:MM:SS` in local time, or with ` +HHMM` behind it, in milliseconds since 1970; `undefined` for a date that does
- * not exist.
+ * `YYYY-MM-DD HH:MM:SS` in local time, or with ` +HHMM` behind it, in milliseconds since 1970;
+ * `undefined` for a date that does not exist.
  */
 function parseLocalTime(text: string): number | undefined {
   const [, date, hours, offset] = /^(\S+) (\S+) ([+-]\d{4})$/.exec(text) ?? [];

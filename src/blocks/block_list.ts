@@ -22,9 +22,9 @@ export interface ListChange {
 /**
  * Which hosts and networks are blocked, until when and why, and who has logged in.
  *
- * All answers come from memory. What is changed is in force at once, and written to the database as soon as that can be
- * written: until then it is pending. Times are in milliseconds since 1970. `WrittenBlockList` is the real one,
- * `DryRunBlockList` forgets what it is told.
+ * All answers come from memory. What is changed is in force at once, and written to the database as
+ * soon as that can be written: until then it is pending. Times are in milliseconds since 1970.
+ * `WrittenBlockList` is the real one, `DryRunBlockList` forgets what it is told.
  */
 export interface BlockList {
   /** Where it is stored, for messages. */
@@ -47,32 +47,35 @@ export interface BlockList {
   readRest?(now: number): void;
   /** How often a target has been blocked, now or before. */
   timesOf(target: string): number;
-  /** Whether some target that is not blocked may have been blocked before: saves a look for each. */
+  /**
+   * Whether some target that is not blocked may have been blocked before: saves a look for each.
+   */
   anyPast(): boolean;
   /** The hosts that have logged in, with the time of their last login. */
   standing(): ReadonlyMap<string, number>;
   /**
    * Adds blocks; a target that is blocked already keeps the later end.
    *
-   * @returns whether all is in the database; if not it is pending
+   * @returns Whether all is in the database; if not it is pending.
    */
   add(blocks: readonly NewBlock[], now: number): boolean;
   /**
    * Takes blocks out, whatever their end.
    *
-   * @returns whether all is in the database; if not it is pending
+   * @returns Whether all is in the database; if not it is pending.
    */
   remove(targets: readonly string[], now: number): boolean;
   /**
-   * Takes out what has ended: nothing that ends later than `now`, each by the time that `timeOf` says for when it was made.
+   * Takes out what has ended: nothing that ends later than `now`, each by the time that `timeOf`
+   * says for when it was made.
    *
-   * @returns the blocks that have ended
+   * @returns The blocks that have ended.
    */
   removeEnded(now: number, timeOf?: (since?: number) => number): Block[];
   /**
    * Keeps logins, and forgets those before `forgetBefore`.
    *
-   * @returns whether all is in the database; if not it is pending
+   * @returns Whether all is in the database; if not it is pending.
    */
   saveStanding(
     entries: readonly (readonly [string, number])[],
@@ -82,7 +85,7 @@ export interface BlockList {
   /**
    * Writes what is pending, if the database can be written again.
    *
-   * @returns whether nothing is pending any more
+   * @returns Whether nothing is pending any more.
    */
   retry(now: number): boolean;
   /** Takes over what other processes have changed in the database. */
@@ -90,7 +93,7 @@ export interface BlockList {
   /**
    * Writes what is pending, and ends its use.
    *
-   * @returns changes that could not be written and are lost
+   * @returns Changes that could not be written and are lost.
    */
   close(now: number): number;
 }

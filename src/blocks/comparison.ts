@@ -158,7 +158,8 @@ export class Comparison {
   }
 
   /**
-   * Takes over what others made to last longer than what is pending, so that it is not written over.
+   * Takes over what others made to last longer than what is pending, so that it is not written
+   * over.
    *
    * @param database The open database, about to be written.
    * @throws BlockDatabaseError If it cannot be read.
@@ -202,8 +203,8 @@ export class Comparison {
 
   /**
    * One turn of a comparison. Between two turns this process and others change the list, so each
-   * difference is looked up again before it is taken over; what others change behind the row that was
-   * read last makes the next comparison begin anew.
+   * difference is looked up again before it is taken over; what others change behind the row that
+   * was read last makes the next comparison begin anew.
    */
   #comparePart(progress: Progress): void {
     const { database, inFile } = progress;

@@ -49,8 +49,8 @@ export class Connection {
   }
 
   /**
-   * Opens a database; a missing or empty file becomes a new one unless it is only to be read. A file
-   * that is not Ampere's is never changed.
+   * Opens a database; a missing or empty file becomes a new one unless it is only to be read. A
+   * file that is not Ampere's is never changed.
    *
    * @param path Path of the database.
    * @param options See {@linkcode ConnectionOptions}.
@@ -157,10 +157,12 @@ export class Connection {
 const openHere = new Map<string, number>();
 
 /**
- * Sees to it that SQLite finds a file that it may work with. SQLite itself would overwrite a foreign file beside which a
- * write-ahead log was left, or one of a single byte, and would delete the log beside a file that has become empty.
+ * Sees to it that SQLite finds a file that it may work with. SQLite itself would overwrite a
+ * foreign file beside which a write-ahead log was left, or one of a single byte, and would delete
+ * the log beside a file that has become empty.
  *
- * The file is looked at only while this process does not have it open (see `fileKind`); then it is known to be good.
+ * The file is looked at only while this process does not have it open (see `fileKind`); then it is
+ * known to be good.
  */
 function prepareFile(path: string, readOnly: boolean): void {
   const identity = identityOf(path);
@@ -170,7 +172,8 @@ function prepareFile(path: string, readOnly: boolean): void {
   const kind = fileKind(path);
   if (kind === "berkeley") throw berkeleyError(path);
   if (kind === "unknown") throw foreignError(path);
-  // The size once more: another process may just be making the database, which has a page before it has a log.
+  // The size once more: another process may just be making the database, which has a page before it
+  // has a log.
   if (kind === "empty" && hasLog(path) && Deno.statSync(path).size === 0) {
     throw toDatabaseError(
       new Error("database disk image is malformed: only its write-ahead log is left"),
@@ -253,8 +256,9 @@ function refineOpenError(error: unknown, path: string): BlockDatabaseError {
 }
 
 /**
- * SQLite says "unable to open" for a read-only file system and for a full one, too. Opening the daemon's lock file tells
- * them apart; the database itself must not be opened and closed beside SQLite (see `fileKind`).
+ * SQLite says "unable to open" for a read-only file system and for a full one, too. Opening the
+ * daemon's lock file tells them apart; the database itself must not be opened and closed beside
+ * SQLite (see `fileKind`).
  */
 function unwritableError(path: string): BlockDatabaseError | undefined {
   try {

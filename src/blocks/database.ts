@@ -1,9 +1,11 @@
 /**
- * The block list: which addresses and networks are blocked, in an SQLite database. It is the truth that the firewall
- * is made equal to, and any number of processes may work with it at the same time.
+ * The block list: which addresses and networks are blocked, in an SQLite database. It is the truth
+ * that the firewall is made equal to, and any number of processes may work with it at the same
+ * time.
  *
- * What is promised: when a call that writes returns, its change is on the disk as a whole (one transaction,
- * `synchronous=FULL`, unless the caller asks for `syncLater`); when it throws, nothing of it is.
+ * What is promised: when a call that writes returns, its change is on the disk as a whole (one
+ * transaction, `synchronous=FULL`, unless the caller asks for `syncLater`); when it throws, nothing
+ * of it is.
  *
  * @module
  */
@@ -37,8 +39,8 @@ export { type Block, hasEnded, type NewBlock, type PastBlock } from "./block.ts"
 export { BlockDatabaseError, type DatabaseFault } from "./fault.ts";
 
 /**
- * How long a command on the terminal waits for another process's write, in milliseconds. An import of 50,000 blocks
- * takes a third of a second.
+ * How long a command on the terminal waits for another process's write, in milliseconds. An import
+ * of 50,000 blocks takes a third of a second.
  */
 export const COMMAND_BUSY_MS = 5_000;
 
@@ -55,12 +57,16 @@ export const STANDING_ROWS_MAX = 65_536;
 export interface OpenOptions {
   /** Only for reading; then the file must be there. */
   readonly readOnly?: boolean;
-  /** How long a call waits while another process writes, in milliseconds; default {@linkcode COMMAND_BUSY_MS}. */
+  /**
+   * How long a call waits while another process writes, in milliseconds.
+   * By default {@linkcode COMMAND_BUSY_MS}.
+   */
   readonly busyTimeout?: number;
   /**
-   * A change is in the file when the call returns, and survives the death of the process, but not yet a power failure:
-   * the caller brings the write-ahead log onto the disk (see `BackgroundSync`), and the log into the database
-   * ({@linkcode BlockDatabase.checkpoint}). Saves a millisecond for each change. @default {false}
+   * A change is in the file when the call returns, and survives the death of the process, but not
+   * yet a power failure: the caller brings the write-ahead log onto the disk (see
+   * `BackgroundSync`), and the log into the database ({@linkcode BlockDatabase.checkpoint}). Saves
+   * a millisecond for each change. @default {false}
    */
   readonly syncLater?: boolean;
 }
@@ -68,14 +74,17 @@ export interface OpenOptions {
 /** A block that ended. */
 export interface EndedBlock extends PastBlock {
   /**
-   * A row that ends later than this moment was made by others meanwhile, and stays; with `Infinity` none does.
+   * A row that ends later than this moment was made by others meanwhile, and stays; with `Infinity`
+   * none does.
    *
    * @default {ended}
    */
   readonly upTo?: number;
 }
 
-/** Changes that {@linkcode BlockDatabase.save} writes. Each target stands in one of the first three. */
+/**
+ * Changes that {@linkcode BlockDatabase.save} writes. Each target stands in one of the first three.
+ */
 export interface Changes {
   /** Blocks as they shall stand in the list. */
   readonly put: readonly Block[];
@@ -129,12 +138,12 @@ export class BlockDatabase implements Disposable {
   }
 
   /**
-   * Opens the list; a missing or empty file becomes a new list, its folder must be there. A file that is not Ampere's
-   * is never changed.
+   * Opens the list; a missing or empty file becomes a new list, its folder must be there. A file
+   * that is not Ampere's is never changed.
    *
-   * @param path path of the database
-   * @param options see {@linkcode OpenOptions}
-   * @returns the open list; close it at the end
+   * @param path Path of the database.
+   * @param options See {@linkcode OpenOptions}.
+   * @returns The open list; close it at the end.
    * @throws BlockDatabaseError saying what is wrong with the file, and in `advice` what to do
    */
   static open(path: string, options: OpenOptions = {}): BlockDatabase {
@@ -159,8 +168,9 @@ export class BlockDatabase implements Disposable {
   }
 
   /**
-   * Whether this is a copy in memory of a file that SQLite cannot open for reading: it lies on a read-only file system,
-   * or its user may read the file but not the folder. Later changes are not seen.
+   * Whether this is a copy in memory of a file that SQLite cannot open for reading: it lies on a
+   * read-only file system, or its user may read the file but not the folder. Later changes are not
+   * seen.
    */
   get isSnapshot(): boolean {
     return this.#connection.isSnapshot;
@@ -172,12 +182,13 @@ export class BlockDatabase implements Disposable {
   }
 
   /**
-   * Adds blocks, all or none. A target that is blocked already keeps its beginning and its reason and ends at the later
-   * of both ends; see `mergeBlock`. A block whose end has passed is not added.
+   * Adds blocks, all or none. A target that is blocked already keeps its beginning and its reason
+   * and ends at the later of both ends; see `mergeBlock`. A block whose end has passed is not
+   * added.
    *
-   * @param blocks what to add
-   * @param now clock value in milliseconds since 1970
-   * @returns those that were not in force before
+   * @param blocks What to add.
+   * @param now Clock value in milliseconds since 1970.
+   * @returns Those that were not in force before.
    * @throws BlockDatabaseError if they could not be written
    * @throws TypeError if a target is not an address or network
    */
@@ -200,11 +211,11 @@ export class BlockDatabase implements Disposable {
   }
 
   /**
-   * Removes blocks, all or none, and forgets how often these targets were blocked: who removes a block by hand says
-   * that it was wrong.
+   * Removes blocks, all or none, and forgets how often these targets were blocked: who removes a
+   * block by hand says that it was wrong.
    *
-   * @param targets canonical targets
-   * @returns those that were there
+   * @param targets Canonical targets.
+   * @returns Those that were there.
    * @throws BlockDatabaseError if it could not be written
    */
   remove(targets: readonly string[]): string[] {
@@ -214,8 +225,8 @@ export class BlockDatabase implements Disposable {
   /**
    * Writes changes that were decided elsewhere, all or none.
    *
-   * @param changes see {@linkcode Changes}
-   * @param now clock value in milliseconds since 1970
+   * @param changes See {@linkcode Changes}.
+   * @param now Clock value in milliseconds since 1970.
    * @throws BlockDatabaseError if they could not be written
    */
   save(changes: Changes, now: number = Date.now()): void {
@@ -231,9 +242,9 @@ export class BlockDatabase implements Disposable {
   }
 
   /**
-   * All blocks, those included whose end has come and that {@linkcode BlockDatabase.removeEnded} did not take out yet.
+   * All blocks, those included whose end has come and that the daemon did not take out yet.
    *
-   * @returns blocks, the oldest first
+   * @returns Blocks, the oldest first.
    * @throws BlockDatabaseError if the file cannot be read
    */
   all(): Block[] {
@@ -244,7 +255,7 @@ export class BlockDatabase implements Disposable {
   /**
    * The same as {@linkcode BlockDatabase.all} in no order, which is faster.
    *
-   * @returns blocks
+   * @returns Blocks.
    * @throws BlockDatabaseError if the file cannot be read
    */
   unsorted(): Block[] {
@@ -254,8 +265,8 @@ export class BlockDatabase implements Disposable {
   /**
    * One block.
    *
-   * @param target canonical target
-   * @returns the block, or undefined
+   * @param target Canonical target.
+   * @returns The block, or undefined.
    * @throws BlockDatabaseError if the file cannot be read
    */
   get(target: string): Block | undefined {
@@ -270,7 +281,7 @@ export class BlockDatabase implements Disposable {
   /**
    * The targets of all blocks, in no order.
    *
-   * @returns canonical targets
+   * @returns Canonical targets.
    * @throws BlockDatabaseError if the file cannot be read
    */
   targets(): string[] {
@@ -280,7 +291,7 @@ export class BlockDatabase implements Disposable {
   /**
    * Target and end of all blocks, in no order: what the firewall must know.
    *
-   * @returns 50,000 in 40 ms
+   * @returns 50,000 in 40 ms.
    * @throws BlockDatabaseError if the file cannot be read
    */
   entries(): Entry[] {
@@ -293,10 +304,11 @@ export class BlockDatabase implements Disposable {
   }
 
   /**
-   * The entries that follow a row, in the order of the rows: what others change between two calls is seen by the second.
+   * The entries that follow a row, in the order of the rows: what others change between two calls
+   * is seen by the second.
    *
-   * @param after where the page before ended; {@linkcode ROW_MIN} for the first page
-   * @param rows most rows of the page
+   * @param after Where the page before ended; {@linkcode ROW_MIN} for the first page.
+   * @param rows Most rows of the page.
    * @throws BlockDatabaseError if the file cannot be read
    */
   entriesAfter(after: bigint, rows: number): RowPage {
@@ -312,7 +324,7 @@ export class BlockDatabase implements Disposable {
   /**
    * The number of blocks.
    *
-   * @returns rows of the table
+   * @returns Rows of the table.
    * @throws BlockDatabaseError if the file cannot be read
    */
   count(): number {
@@ -324,8 +336,8 @@ export class BlockDatabase implements Disposable {
   /**
    * How often a target has been blocked, ended blocks included.
    *
-   * @param target canonical target
-   * @returns 0 for one that is not known
+   * @param target Canonical target.
+   * @returns 0 for one that is not known.
    * @throws BlockDatabaseError if the file cannot be read
    */
   timesOf(target: string): number {
@@ -333,7 +345,8 @@ export class BlockDatabase implements Disposable {
   }
 
   /**
-   * Whether any ended block is remembered; without `bantime` none ever is. Saves a look for each target.
+   * Whether any ended block is remembered; without `bantime` none ever is. Saves a look for each
+   * target.
    *
    * @throws BlockDatabaseError if the file cannot be read
    */
@@ -344,12 +357,12 @@ export class BlockDatabase implements Disposable {
   }
 
   /**
-   * A number that differs from the last one when another connection (another process) has committed a change since.
-   * Own changes do not change it, and the numbers of two connections say nothing about each other
-   * (https://www.sqlite.org/pragma.html#pragma_data_version): compare only what the same open list returned. It takes
-   * 7 µs.
+   * A number that differs from the last one when another connection (another process) has committed
+   * a change since. Own changes do not change it, and the numbers of two connections say nothing
+   * about each other (https://www.sqlite.org/pragma.html#pragma_data_version): compare only what
+   * the same open list returned. It takes 7 µs.
    *
-   * @returns an opaque number
+   * @returns An opaque number.
    * @throws BlockDatabaseError if the file cannot be read
    */
   dataVersion(): number {
@@ -361,7 +374,7 @@ export class BlockDatabase implements Disposable {
   /**
    * The hosts in good standing.
    *
-   * @returns for each host its last login with a password, in milliseconds since 1970
+   * @returns For each host its last login with a password, in milliseconds since 1970.
    * @throws BlockDatabaseError if the file cannot be read
    */
   standing(): Map<string, number> {
@@ -378,9 +391,11 @@ export class BlockDatabase implements Disposable {
   }
 
   /**
-   * When a daemon first had this list. The blocks that `ampere -a` adds before tell nothing of who belongs here.
+   * When a daemon first had this list. The blocks that `ampere -a` adds before tell nothing of who
+   * belongs here.
    *
-   * @returns milliseconds since 1970; 0 if that was before it was written down; `undefined` if none had it yet
+   * @returns Milliseconds since 1970; 0 if that was before it was written down; `undefined` if none
+   *   had it yet.
    * @throws BlockDatabaseError if the file cannot be read
    */
   birth(): number | undefined {
@@ -396,7 +411,7 @@ export class BlockDatabase implements Disposable {
   /**
    * Writes down when a daemon first had this list; does nothing if that is known.
    *
-   * @param at milliseconds since 1970
+   * @param at Milliseconds since 1970.
    * @throws BlockDatabaseError if it could not be written
    */
   saveBirth(at: number): void {
@@ -410,7 +425,7 @@ export class BlockDatabase implements Disposable {
   /**
    * The ended blocks that are remembered.
    *
-   * @returns in no order
+   * @returns In no order.
    * @throws BlockDatabaseError if the file cannot be read
    */
   history(): PastBlock[] {
@@ -444,8 +459,8 @@ export class BlockDatabase implements Disposable {
   }
 
   /**
-   * Brings what the write-ahead log holds into the database, as far as nobody is reading it; about 10 ms for 1,000
-   * changes. SQLite does that by itself unless `syncLater` was asked for.
+   * Brings what the write-ahead log holds into the database, as far as nobody is reading it; about
+   * 10 ms for 1,000 changes. SQLite does that by itself unless `syncLater` was asked for.
    *
    * @throws BlockDatabaseError if it could not be written
    */
@@ -453,7 +468,10 @@ export class BlockDatabase implements Disposable {
     this.#connection.guarded(() => this.#connection.run("PRAGMA wal_checkpoint(PASSIVE)").get());
   }
 
-  /** Closes the file. Closing again does nothing, and a fault while closing loses nothing: all was written before. */
+  /**
+   * Closes the file. Closing again does nothing, and a fault while closing loses nothing: all was
+   * written before.
+   */
   close(): void {
     this.#connection.close();
   }
@@ -523,8 +541,9 @@ export class BlockDatabase implements Disposable {
   }
 
   /**
-   * Reads blocks as one JSON text for each column: five times as fast as a row at a time (50,000 blocks: 65 ms instead of
-   * 250), and a number too large for JavaScript, an invalid UTF-8 byte or a BLOB in a damaged row spoils that row only.
+   * Reads blocks as one JSON text for each column: five times as fast as a row at a time (50,000
+   * blocks: 65 ms instead of 250), and a number too large for JavaScript, an invalid UTF-8 byte or
+   * a BLOB in a damaged row spoils that row only.
    */
   #read(from: string): Block[] {
     const { blocks, skipped } = toBlocks(this.#columns(from, COLUMNS));

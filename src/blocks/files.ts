@@ -47,8 +47,8 @@ export function databaseIdentityOf(path: string): DatabaseIdentity | undefined {
 }
 
 /**
- * Which file is at a path, also when nobody holds it open: then the inode of a deleted file may soon
- * be that of another.
+ * Which file is at a path, also when nobody holds it open: then the inode of a deleted file may
+ * soon be that of another.
  *
  * @param path Any path.
  * @returns `undefined` if that cannot be known.

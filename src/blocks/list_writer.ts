@@ -60,8 +60,8 @@ export class ListWriter {
   /** The file that holds all of memory but what is pending. */
   #writtenTo: string | undefined;
   /**
-   * Set until the disk fails: from then on each change waits for the disk, so that a further fault is
-   * seen at once.
+   * Set until the disk fails: from then on each change waits for the disk, so that a further fault
+   * is seen at once.
    */
   #sync: BackgroundSync | undefined;
   /** Changes that are only in the write-ahead log. */
@@ -117,8 +117,8 @@ export class ListWriter {
   }
 
   /**
-   * Deals with what was wrong at the start: sets a damaged file aside, and writes what was saved of it
-   * to a new one.
+   * Deals with what was wrong at the start: sets a damaged file aside, and writes what was saved of
+   * it to a new one.
    *
    * @param found The database as it was found.
    * @param now Clock value in milliseconds since 1970.
@@ -239,7 +239,9 @@ export class ListWriter {
     this.#hasBirth = birth !== undefined;
   }
 
-  /** Sees to it that the file at the path is open, and equal to the list but for what is pending. */
+  /**
+   * Sees to it that the file at the path is open, and equal to the list but for what is pending.
+   */
   #ensureOpen(now: number): BlockDatabase {
     if (this.#wasMoved()) {
       const isGone = identityOf(this.#path) === undefined;
@@ -275,7 +277,10 @@ export class ListWriter {
     this.#writtenTo = file;
   }
 
-  /** Whether the open database is no longer the file at its path: deleted, renamed, replaced, or its log was. */
+  /**
+   * Whether the open database is no longer the file at its path: deleted, renamed, replaced, or its
+   * log was.
+   */
   #wasMoved(): boolean {
     if (this.#database === undefined || this.#identity === undefined) return false;
     let found;
@@ -299,7 +304,8 @@ export class ListWriter {
       this.#comparison.takeLastChanges(database);
       this.#addPast(database.history(), database.standing());
     } catch {
-      // Lost with it: what others changed in it last, and the memory of ended blocks and of good standing.
+      // Lost with it: what others changed in it last, and the memory of ended blocks and of good
+      // standing.
     }
     this.#closeDatabase();
     if (this.#identity === undefined) return;

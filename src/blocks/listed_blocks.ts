@@ -13,8 +13,8 @@ import { BARE_REASON, bareBlock } from "./recovery/salvage.ts";
 export const SINGLE_READS_MAX = 500;
 
 /**
- * Blocks by their targets. It may begin with what the firewall must know, target and end; the rest of
- * all blocks is filled in later. Does no I/O.
+ * Blocks by their targets. It may begin with what the firewall must know, target and end; the rest
+ * of all blocks is filled in later. Does no I/O.
  *
  * @example
  * ```ts

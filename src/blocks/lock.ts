@@ -9,7 +9,9 @@ import { DatabaseSync } from "node:sqlite";
 import { BlockDatabaseError, faultOf, missingError, toDatabaseError } from "./fault.ts";
 import { FILE_MODE, identityOf } from "./files.ts";
 
-/** How often the lock file may be exchanged under our hands, or be damaged, before that is an error. */
+/**
+ * How often the lock file may be exchanged under our hands, or be damaged, before that is an error.
+ */
 const ATTEMPTS_MAX = 10;
 
 /** The right to be the daemon of a database; see {@linkcode lockDatabase}. */
@@ -19,13 +21,16 @@ export class DatabaseLock implements Disposable {
   /**
    * See {@linkcode lockDatabase}.
    *
-   * @param db holds the lock; undefined on a read-only file system, where nothing can be locked
+   * @param db Holds the lock; undefined on a read-only file system, where nothing can be locked.
    */
   constructor(db: DatabaseSync | undefined) {
     this.#db = db;
   }
 
-  /** Gives the right back. The file stays: to delete it would take the lock from a process that just opened it. */
+  /**
+   * Gives the right back. The file stays: to delete it would take the lock from a process that just
+   * opened it.
+   */
   release(): void {
     this.#db?.close();
     this.#db = undefined;
@@ -38,16 +43,18 @@ export class DatabaseLock implements Disposable {
 }
 
 /**
- * Takes the right to be the only daemon of a database: SQLite's write lock on `DATABASE.lock`, an empty database of its own,
- * which the kernel gives back when the process ends, however it ends. Processes that only add, remove or list do not take
- * it. (Deno has file locks of its own, but only since 2.7; an executable may be built with an older runtime.)
+ * Takes the right to be the only daemon of a database: SQLite's write lock on `DATABASE.lock`, an
+ * empty database of its own, which the kernel gives back when the process ends, however it ends.
+ * Processes that only add, remove or list do not take it. (Deno has file locks of its own, but only
+ * since 2.7; an executable may be built with an older runtime.)
  *
  * The lock is not on the database itself: that must stay writable for the others.
  *
- * @param path path of the database
- * @param taken makes the error for a lock that another process holds
- * @returns the lock; release it at the end
- * @throws BlockDatabaseError `running` when another process holds it (with its number), or what hinders
+ * @param path Path of the database.
+ * @param taken Makes the error for a lock that another process holds.
+ * @returns The lock; release it at the end.
+ * @throws BlockDatabaseError `running` when another process holds it (with its number), or what
+ *   hinders
  *
  * @example
  * ```ts
@@ -71,7 +78,8 @@ export function lockDatabase(
       db.exec("PRAGMA journal_mode = MEMORY");
       writePid(db);
       db.exec("BEGIN IMMEDIATE");
-      // It may have been deleted since it was opened; then others would find, and lock, another one.
+      // It may have been deleted since it was opened; then others would find, and lock, another
+      // one.
       if (identityOf(lockPath) === file) return new DatabaseLock(db);
       db.close();
     } catch (error) {
@@ -100,7 +108,10 @@ export function lockDatabase(
   );
 }
 
-/** The number is only for the message of a second daemon: what hinders writing it does not matter, unless it is a lock. */
+/**
+ * The number is only for the message of a second daemon: what hinders writing it does not matter,
+ * unless it is a lock.
+ */
 function writePid(db: DatabaseSync): void {
   try {
     db.exec(`PRAGMA user_version = ${Deno.pid}`);

@@ -16,8 +16,8 @@ import { bareBlock, type Salvage, salvageImage } from "./recovery/salvage.ts";
 
 /**
  * How long a write of the daemon waits for another process, in milliseconds. The event loop stands
- * still meanwhile, so this is short: a command that adds one block is done within a few; an import of
- * thousands takes longer, and then the change is pending and written a moment later.
+ * still meanwhile, so this is short: a command that adds one block is done within a few; an import
+ * of thousands takes longer, and then the change is pending and written a moment later.
  */
 export const DAEMON_BUSY_MS = 100;
 
@@ -31,8 +31,9 @@ export interface OpeningOptions {
   /** How long a write waits for another process, in milliseconds; {@linkcode DAEMON_BUSY_MS}. */
   readonly busyTimeout?: number;
   /**
-   * A change is in the file when a call returns, and on the disk a moment later, so that nobody waits
-   * for the disk. Only a power failure in that moment, which takes the kernel's rules too, loses it.
+   * A change is in the file when a call returns, and on the disk a moment later, so that nobody
+   * waits for the disk. Only a power failure in that moment, which takes the kernel's rules too,
+   * loses it.
    *
    * @default {false}
    */
@@ -102,7 +103,8 @@ export interface FoundList {
 const PASSING_FAULTS: ReadonlySet<DatabaseFault> = new Set(["busy", "full", "readonly", "io"]);
 
 /**
- * Takes the lock. A disk so full that not even the lock file can be made does not hinder the daemon.
+ * Takes the lock. A disk so full that not even the lock file can be made does not hinder the
+ * daemon.
  *
  * @param path Path of the database.
  * @returns The lock; release it at the end.
@@ -182,8 +184,8 @@ export function findList(path: string, options: OpeningOptions, now: number): Fo
 /**
  * Reads a file that cannot be opened for writing now.
  *
- * @throws The problem if it cannot be read either: to begin with an empty list would take every block
- *   out of the firewall, where they stay if the daemon does not run.
+ * @throws The problem if it cannot be read either: to begin with an empty list would take every
+ *   block out of the firewall, where they stay if the daemon does not run.
  */
 function readList(path: string, problem: BlockDatabaseError, now: number): FoundList {
   const notOpen = {

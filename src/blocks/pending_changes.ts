@@ -12,8 +12,8 @@ import type { Changes, EndedBlock } from "./database.ts";
 export const PENDING_STANDING_MAX = 65_536;
 
 /**
- * The latest change of a target. A row of the target that ends later than `upTo`, and than the block,
- * was made by others.
+ * The latest change of a target. A row of the target that ends later than `upTo`, and than the
+ * block, was made by others.
  */
 type Change =
   | { readonly kind: "put"; readonly block: Block; readonly upTo: number }

@@ -7,16 +7,20 @@
 import type { DatabaseSync } from "node:sqlite";
 import { BlockDatabaseError, toDatabaseError } from "./fault.ts";
 
-/** "Ampr": the mark of this program in byte 68 of the file (https://www.sqlite.org/fileformat.html, section 1.3). */
+/**
+ * "Ampr": the mark of this program in byte 68 of the file (https://www.sqlite.org/fileformat.html,
+ * section 1.3).
+ */
 export const APPLICATION_ID = 0x416d7072;
 
 /**
- * The steps from an empty file to the newest schema; `user_version` counts those that were done. A step that was
- * released is never changed. What `salvage.ts` knows about columns must follow.
+ * The steps from an empty file to the newest schema; `user_version` counts those that were done. A
+ * step that was released is never changed. What `salvage.ts` knows about columns must follow.
  *
- * `block` is what is blocked now, `history` what was and has ended, `standing` the hosts that logged in with a
- * password, `birth` when a daemon first had the list (one row; none until then; 0: before that was written down). The tables keep their rowid and with it a separate index on the target: of a damaged file the index still
- * tells the targets whose rows are gone.
+ * `block` is what is blocked now, `history` what was and has ended, `standing` the hosts that
+ * logged in with a password, `birth` when a daemon first had the list (one row; none until then; 0:
+ * before that was written down). The tables keep their rowid and with it a separate index on the
+ * target: of a damaged file the index still tells the targets whose rows are gone.
  */
 export const MIGRATIONS: readonly string[] = [
   `CREATE TABLE block (
@@ -39,7 +43,8 @@ export const MIGRATIONS: readonly string[] = [
      host TEXT NOT NULL UNIQUE,
      last_login INTEGER NOT NULL
    ) STRICT;`,
-  // A list of an earlier version is not new: while the steps are done user_version is that of before.
+  // A list of an earlier version is not new: while the steps are done user_version is that of
+  // before.
   `CREATE TABLE birth (at INTEGER NOT NULL) STRICT;
    INSERT INTO birth SELECT 0 FROM pragma_user_version WHERE user_version > 0;`,
 ];
@@ -51,13 +56,15 @@ export interface SchemaState {
 }
 
 /**
- * Reads whose file this is. The first statement on a new connection: SQLite looks at the file only now.
+ * Reads whose file this is. The first statement on a new connection: SQLite looks at the file only
+ * now.
  *
- * @param db the open database; nothing is written
- * @param path its path, for messages
- * @param newest the newest version that this program knows
- * @returns the version
- * @throws BlockDatabaseError `foreign` if it is a database of another program, `newer` if of a later version
+ * @param db The open database; nothing is written.
+ * @param path Its path, for messages.
+ * @param newest The newest version that this program knows.
+ * @returns The version.
+ * @throws BlockDatabaseError `foreign` if it is a database of another program, `newer` if of a
+ *   later version
  */
 export function readSchemaState(
   db: DatabaseSync,
@@ -87,11 +94,12 @@ export function readSchemaState(
 }
 
 /**
- * Brings the tables to the newest version, in one transaction; two processes may do so at the same time.
+ * Brings the tables to the newest version, in one transaction; two processes may do so at the same
+ * time.
  *
- * @param db the open database
- * @param path its path, for messages
- * @param steps the steps; only tests give others than {@linkcode MIGRATIONS}
+ * @param db The open database.
+ * @param path Its path, for messages.
+ * @param steps The steps; only tests give others than {@linkcode MIGRATIONS}.
  * @throws BlockDatabaseError if it fails; then nothing was changed
  */
 export function migrate(

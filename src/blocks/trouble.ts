@@ -13,7 +13,9 @@ export const RETRY_FIRST_MS = 250;
 /** Longest delay between two tries, in milliseconds. */
 export const RETRY_MAX_MS = 30_000;
 
-/** A database that another process holds is told of when it lasts longer than this, in milliseconds. */
+/**
+ * A database that another process holds is told of when it lasts longer than this, in milliseconds.
+ */
 export const BUSY_TOLD_AFTER_MS = 2_000;
 
 /** From the first fault until all is written. */

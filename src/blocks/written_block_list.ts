@@ -1,5 +1,6 @@
 /**
- * The block list of the daemon: in memory, written through to the database, and never stopped by it.
+ * The block list of the daemon: in memory, written through to the database, and never stopped by
+ * it.
  *
  * While the database is busy, full, read-only, failing, damaged or gone, the list goes on in memory
  * and its changes are pending; {@linkcode WrittenBlockList.retry} writes them when it can. What is
@@ -68,12 +69,12 @@ export class WrittenBlockList implements BlockList, Disposable {
   }
 
   /**
-   * Opens the list and takes the lock of the daemon. A damaged file is set aside, what can be read of
-   * it is saved. A file that can be read but not written (full disk, read-only file system, busy) is
-   * a trouble, not an error.
+   * Opens the list and takes the lock of the daemon. A damaged file is set aside, what can be read
+   * of it is saved. A file that can be read but not written (full disk, read-only file system,
+   * busy) is a trouble, not an error.
    *
-   * Only what the firewall must know is read at once, {@linkcode WrittenBlockList.entries}. The rest,
-   * which takes five times as long, is read when it is first asked for, or by
+   * Only what the firewall must know is read at once, {@linkcode WrittenBlockList.entries}. The
+   * rest, which takes five times as long, is read when it is first asked for, or by
    * {@linkcode WrittenBlockList.readRest}.
    *
    * @param path Path of the database.
@@ -150,7 +151,9 @@ export class WrittenBlockList implements BlockList, Disposable {
     }
   }
 
-  /** Whether some target that is not blocked may have been blocked before: saves a look for each. */
+  /**
+   * Whether some target that is not blocked may have been blocked before: saves a look for each.
+   */
   anyPast(): boolean {
     if (this.#pending.hasBlocks) return true;
     try {
@@ -160,7 +163,10 @@ export class WrittenBlockList implements BlockList, Disposable {
     }
   }
 
-  /** Hosts that were in good standing when the list was opened: last login in milliseconds since 1970. */
+  /**
+   * Hosts that were in good standing when the list was opened: last login in milliseconds since
+   * 1970.
+   */
   standing(): ReadonlyMap<string, number> {
     return this.#standingAtStart;
   }
@@ -207,8 +213,8 @@ export class WrittenBlockList implements BlockList, Disposable {
    * Takes out the blocks whose end has come; they are remembered for `times`. Cheap when none has.
    *
    * @param now Clock value in milliseconds since 1970: none with a later end has ended.
-   * @param timeOf The clock value by which a block ends, given when it was made; the same for all by
-   *   default.
+   * @param timeOf The clock value by which a block ends, given when it was made; the same for all
+   *   by default.
    * @returns The blocks that ended.
    */
   removeEnded(
@@ -298,9 +304,9 @@ export class WrittenBlockList implements BlockList, Disposable {
   }
 
   /**
-   * Reads what {@linkcode WrittenBlockList.open} has left out; after that it does nothing. Should the
-   * file fail or have been changed in the meantime, what was blocked at the start is blocked all the
-   * same, and the change is left to {@linkcode WrittenBlockList.reload}.
+   * Reads what {@linkcode WrittenBlockList.open} has left out; after that it does nothing. Should
+   * the file fail or have been changed in the meantime, what was blocked at the start is blocked
+   * all the same, and the change is left to {@linkcode WrittenBlockList.reload}.
    *
    * @param now Clock value in milliseconds since 1970.
    */

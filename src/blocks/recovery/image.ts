@@ -1,8 +1,10 @@
 /**
- * The bytes of a database as its last commit left them: the file with its write-ahead log laid over it, read without
- * SQLite. For a file that SQLite cannot open: damaged, or on a read-only file system.
+ * The bytes of a database as its last commit left them: the file with its write-ahead log laid over
+ * it, read without SQLite. For a file that SQLite cannot open: damaged, or on a read-only file
+ * system.
  *
- * The layout is that of https://www.sqlite.org/fileformat2.html, sections 1.3 (header) and 4 (write-ahead log).
+ * The layout is that of https://www.sqlite.org/fileformat2.html, sections 1.3 (header) and 4
+ * (write-ahead log).
  *
  * @module
  */
@@ -29,11 +31,13 @@ const WAL_FRAME_HEADER_BYTES = 24;
 export type FileKind = "absent" | "empty" | "sqlite" | "zeroed" | "berkeley" | "unknown";
 
 /**
- * Looks at the beginning of a file. Never call it while this process has the file open through SQLite: closing the
- * handle would drop SQLite's locks (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+ * Looks at the beginning of a file. Never call it while this process has the file open through
+ * SQLite: closing the handle would drop SQLite's locks (https://www.sqlite.org/howtocorrupt.html,
+ * section 2.2).
  *
- * @param path the file
- * @returns `zeroed` is a file that begins with 100 zero bytes: what a power failure leaves of a database
+ * @param path The file.
+ * @returns `zeroed` is a file that begins with 100 zero bytes: what a power failure leaves of a
+ *   database.
  * @throws the system's error if it is there and cannot be read
  */
 export function fileKind(path: string): FileKind {
@@ -50,7 +54,10 @@ export function fileKind(path: string): FileKind {
   return isBerkeley(head) ? "berkeley" : "unknown";
 }
 
-/** The magic numbers of Berkeley DB's B-tree and hash, at byte 12 in the order of the machine (its db_page.h). */
+/**
+ * The magic numbers of Berkeley DB's B-tree and hash, at byte 12 in the order of the machine (its
+ * db_page.h).
+ */
 const BERKELEY_MAGICS: readonly number[] = [0x053162, 0x061561];
 
 function isBerkeley(head: Uint8Array): boolean {
@@ -62,10 +69,11 @@ function isBerkeley(head: Uint8Array): boolean {
 }
 
 /**
- * Reads a database with its write-ahead log. What cannot be read is zero. The same care as for {@linkcode fileKind}.
+ * Reads a database with its write-ahead log. What cannot be read is zero. The same care as for
+ * {@linkcode fileKind}.
  *
- * @param path the database
- * @returns the bytes; at most {@linkcode IMAGE_BYTES_MAX}
+ * @param path The database.
+ * @returns The bytes; at most {@linkcode IMAGE_BYTES_MAX}.
  * @throws the system's error if the file cannot be opened
  */
 export function readImage(path: string): Uint8Array<ArrayBuffer> {
@@ -82,8 +90,8 @@ export function readImage(path: string): Uint8Array<ArrayBuffer> {
 /**
  * The page size of a database.
  *
- * @param image its bytes
- * @returns bytes; the default of SQLite when the header is damaged
+ * @param image Its bytes.
+ * @returns Bytes; the default of SQLite when the header is damaged.
  */
 export function pageSizeOf(image: Uint8Array): number {
   return validPageSize(image.length < 18 ? 0 : viewOf(image).getUint16(16)) ?? PAGE_BYTES;
@@ -97,9 +105,10 @@ function validPageSize(size: number): number | undefined {
 /**
  * Lays the committed frames of a write-ahead log over the database.
  *
- * @param main bytes of the database
- * @param wal bytes of the log
- * @returns the bytes of the database after the last complete commit; `main` itself if the log has none
+ * @param main Bytes of the database.
+ * @param wal Bytes of the log.
+ * @returns The bytes of the database after the last complete commit; `main` itself if the log has
+ *   none.
  */
 export function applyWal(
   main: Uint8Array<ArrayBuffer>,
@@ -127,7 +136,9 @@ interface CommittedFrames {
   readonly frames: readonly { readonly page: number; readonly start: number }[];
 }
 
-/** The frames up to the last commit whose checksum is right; each sums up all that stand before it. */
+/**
+ * The frames up to the last commit whose checksum is right; each sums up all that stand before it.
+ */
 function committedFrames(wal: Uint8Array): CommittedFrames {
   const none = { pageSize: PAGE_BYTES, pages: 0, frames: [] };
   if (wal.length < WAL_HEADER_BYTES) return none;

@@ -1,10 +1,10 @@
 /**
  * Saves what can be read of a damaged database.
  *
- * Two sources that fail apart: the rows, by looking at every page of the file that still has the form of a page of rows
- * (as the `.recover` command of SQLite's shell does, which is not part of the library); and the index on the targets,
- * which tells the targets of rows whose page is gone. Deleted rows do not come back, because the list is kept with
- * `secure_delete`.
+ * Two sources that fail apart: the rows, by looking at every page of the file that still has the
+ * form of a page of rows (as the `.recover` command of SQLite's shell does, which is not part of
+ * the library); and the index on the targets, which tells the targets of rows whose page is gone.
+ * Deleted rows do not come back, because the list is kept with `secure_delete`.
  *
  * @module
  */
@@ -42,7 +42,10 @@ export function bareBlock(target: string, until: number | undefined, now: number
 /** Most entries read from a damaged index, against endless loops in it. */
 const INDEX_ENTRIES_MAX = 3_000_000;
 
-/** Where a file may be made whatever became of the database's own folder; in memory on every usual system. */
+/**
+ * Where a file may be made whatever became of the database's own folder; in memory on every usual
+ * system.
+ */
 const COPY_FOLDER = "/run/ampere";
 
 /** What was saved. */
@@ -60,8 +63,8 @@ export interface Salvage {
 /**
  * Reads everything that still makes sense.
  *
- * @param image bytes of the database, see `readImage`
- * @returns blocks, history and good standing; empty when nothing is readable
+ * @param image Bytes of the database, see `readImage`.
+ * @returns Blocks, history and good standing; empty when nothing is readable.
  */
 export function salvageImage(image: Uint8Array<ArrayBuffer>): Salvage {
   const salvage: Salvage = { blocks: new Map(), bare: [], history: new Map(), standing: new Map() };
@@ -73,7 +76,10 @@ export function salvageImage(image: Uint8Array<ArrayBuffer>): Salvage {
   return salvage;
 }
 
-/** The tables differ in their number of columns: 8 `block`, 3 `history`, 2 `standing`; 5 is SQLite's own schema. */
+/**
+ * The tables differ in their number of columns: 8 `block`, 3 `history`, 2 `standing`; 5 is SQLite's
+ * own schema.
+ */
 function keepRow(salvage: Salvage, reader: BlockReader, row: readonly Value[]): void {
   if (row.length === 8) {
     const block = reader.read(row);
@@ -127,7 +133,10 @@ function* pageRows(page: Uint8Array, header: number): Generator<Value[]> {
   }
 }
 
-/** A cell is: length of the row, rowid, the row. Rows of this list are too short to go on in another page. */
+/**
+ * A cell is: length of the row, rowid, the row. Rows of this list are too short to go on in another
+ * page.
+ */
 function cellRow(page: Uint8Array, at: number): Value[] | undefined {
   const cursor = new RowCursor(page, at, page.length);
   const length = cursor.varint();
@@ -158,7 +167,10 @@ class RowCursor {
     return this.#end - this.at;
   }
 
-  /** A number of one to nine bytes, seven bits each; undefined when it is longer than six: nothing here is. */
+  /**
+   * A number of one to nine bytes, seven bits each; undefined when it is longer than six: nothing
+   * here is.
+   */
   varint(): number | undefined {
     let value = 0;
     for (let count = 0; count < 6 && this.at < this.#end; count++) {
@@ -197,7 +209,10 @@ class RowCursor {
   }
 }
 
-/** A whole number, big-endian, two's complement. Precise up to 2^53, more than a time in milliseconds needs. */
+/**
+ * A whole number, big-endian, two's complement. Precise up to 2^53, more than a time in
+ * milliseconds needs.
+ */
 function signed(bytes: Uint8Array): number {
   let value = bytes[0] !== undefined && bytes[0] >= 0x80 ? -1 : 0;
   for (const byte of bytes) value = value * 256 + byte;
@@ -230,8 +245,8 @@ function indexedTargets(image: Uint8Array<ArrayBuffer>): Set<string> {
 /**
  * Opens the bytes of a database in memory.
  *
- * @param image bytes of the database, see `readImage`
- * @returns the database; close it at the end
+ * @param image Bytes of the database, see `readImage`.
+ * @returns The database; close it at the end.
  * @throws SQLite's error if the head is damaged
  */
 export function openImage(image: Uint8Array<ArrayBuffer>): DatabaseSync & Disposable {
@@ -250,8 +265,8 @@ export function openImage(image: Uint8Array<ArrayBuffer>): DatabaseSync & Dispos
 }
 
 /**
- * The same where SQLite cannot take bytes (Deno before 2.8, see tools/denort.ts): by way of a file that only this user may
- * read, and that has no name any more when it is open.
+ * The same where SQLite cannot take bytes (Deno before 2.8, see tools/denort.ts): by way of a file
+ * that only this user may read, and that has no name any more when it is open.
  */
 function openCopy(bytes: Uint8Array): DatabaseSync & Disposable {
   Deno.mkdirSync(COPY_FOLDER, { recursive: true, mode: 0o700 });
