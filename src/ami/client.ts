@@ -18,10 +18,13 @@ export const ANSWER_MS = 10_000;
 export const PING_AFTER_MS = 15_000;
 
 /** Shortest and longest time between two attempts to log in, in milliseconds. */
-export const RETRY_FIRST_MS = 1_000;
+const RETRY_FIRST_MS = 1_000;
 export const RETRY_MAX_MS = 60_000;
 
-/** Longest time between two looks whether the port is open again, in milliseconds: they cost nothing, and protection waits. */
+/**
+ * Longest time between two looks whether the port is open again, in milliseconds: they cost
+ * nothing, and protection waits.
+ */
 export const PORT_RETRY_MAX_MS = 1_500;
 
 /**

@@ -106,11 +106,12 @@ interface FramerHandlers {
  * ```ts
  * const framer = new Framer({
  *   banner: (line) => console.log(line),
- *   message: (buffer, start, end) => console.log(new TextDecoder().decode(buffer.subarray(start, end))),
+ *   message: (buffer, start, end) => console.log(latin1(buffer, start, end)),
  *   oversized: (skipped) => console.warn(`skipped ${skipped.bytes} bytes`),
  *   drained: () => {},
  * });
- * framer.push(new TextEncoder().encode("Asterisk Call Manager/7.0.3\r\nResponse: Success\r\n\r\n"));
+ * framer.push(new TextEncoder().encode("Asterisk Call Manager/7.0.3\r\n"));
+ * framer.push(new TextEncoder().encode("Response: Success\r\n\r\n"));
  * ```
  */
 export class Framer {

@@ -74,7 +74,7 @@ export interface PastBlock {
 }
 
 /** What became of a block that was added; see {@linkcode mergeBlock}. */
-export interface MergedBlock {
+interface MergedBlock {
   /** The block as it now stands. */
   readonly block: Block;
   /**

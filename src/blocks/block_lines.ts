@@ -72,7 +72,7 @@ export function formatBlockJson(block: Block): string {
 }
 
 /** What one line of input says. */
-export type InputLine =
+type InputLine =
   | { readonly kind: "block"; readonly block: NewBlock }
   | { readonly kind: "empty" }
   | { readonly kind: "bad"; readonly message: string };

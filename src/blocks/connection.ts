@@ -22,7 +22,7 @@ import { migrate, readSchemaState } from "./schema.ts";
 const WAL_BYTES_KEPT = 4 * 1024 * 1024;
 
 /** How a database is opened. */
-export interface ConnectionOptions {
+interface ConnectionOptions {
   /** Only for reading; then the file must be there. */
   readonly readOnly: boolean;
   /** How long a call waits while another process writes, in milliseconds. */

@@ -42,7 +42,7 @@ export { BlockDatabaseError, type DatabaseFault } from "./fault.ts";
  * How long a command on the terminal waits for another process's write, in milliseconds. An import
  * of 50,000 blocks takes a third of a second.
  */
-export const COMMAND_BUSY_MS = 5_000;
+const COMMAND_BUSY_MS = 5_000;
 
 /** How long an ended block is remembered for {@linkcode Block.times}, in milliseconds. */
 export const HISTORY_AGE_MAX_MS = 90 * 24 * 3_600_000;

@@ -9,7 +9,7 @@ import type { BlockList, ListChange } from "./block_list.ts";
 import { type Block, boundedNew, hasEnded, mergeBlock, type NewBlock } from "./block.ts";
 
 /** Where the stored blocks are read from; `BlockDatabase` is one. */
-export interface StoredBlocks {
+interface StoredBlocks {
   all(): Block[];
   standing(): ReadonlyMap<string, number>;
   timesOf(target: string): number;

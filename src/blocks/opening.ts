@@ -19,7 +19,7 @@ import { bareBlock, type Salvage, salvageImage } from "./recovery/salvage.ts";
  * still meanwhile, so this is short: a command that adds one block is done within a few; an import
  * of thousands takes longer, and then the change is pending and written a moment later.
  */
-export const DAEMON_BUSY_MS = 100;
+const DAEMON_BUSY_MS = 100;
 
 /** How the database of the daemon is opened. */
 export interface OpeningOptions {

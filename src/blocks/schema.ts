@@ -11,7 +11,7 @@ import { BlockDatabaseError, toDatabaseError } from "./fault.ts";
  * "Ampr": the mark of this program in byte 68 of the file (https://www.sqlite.org/fileformat.html,
  * section 1.3).
  */
-export const APPLICATION_ID = 0x416d7072;
+const APPLICATION_ID = 0x416d7072;
 
 /**
  * The steps from an empty file to the newest schema; `user_version` counts those that were done. A
@@ -50,7 +50,7 @@ export const MIGRATIONS: readonly string[] = [
 ];
 
 /** What the head of an SQLite file says. */
-export interface SchemaState {
+interface SchemaState {
   /** Steps of {@linkcode MIGRATIONS} that were done; 0: a file without tables. */
   readonly version: number;
 }

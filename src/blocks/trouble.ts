@@ -8,7 +8,7 @@ import { retryDelay } from "../backoff.ts";
 import type { DatabaseFault } from "./fault.ts";
 
 /** First delay between two tries to write what is pending, in milliseconds; it doubles. */
-export const RETRY_FIRST_MS = 250;
+const RETRY_FIRST_MS = 250;
 
 /** Longest delay between two tries, in milliseconds. */
 export const RETRY_MAX_MS = 30_000;

@@ -37,9 +37,10 @@ const HOST_LENGTH_MAX = 253;
 const LOYALTY_MAX = 1_000;
 
 /**
- * Longest name of a chain: XT_EXTENSION_MAXNAMELEN is 29 (linux/netfilter/x_tables.h), NUL included.
- * The longest name of a set that ipset.ts makes of it (`4-t` behind it) has 31 characters then, as
- * many as there may be: IPSET_MAXNAMELEN is 32 (linux/netfilter/ipset/ip_set.h), NUL included.
+ * Longest name of a chain: XT_EXTENSION_MAXNAMELEN is 29 (linux/netfilter/x_tables.h), NUL
+ * included. The longest name of a set that ipset.ts makes of it (`4-t` behind it) has 31 characters
+ * then, as many as there may be: IPSET_MAXNAMELEN is 32 (linux/netfilter/ipset/ip_set.h), NUL
+ * included.
  */
 export const CHAIN_LENGTH_MAX = 28;
 

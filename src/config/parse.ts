@@ -70,7 +70,8 @@ const CONTROL_CHARACTER = /[\x00-\x1f\x7f-\x9f]/;
  * import { formatProblem, parseConfig } from "./parse.ts";
  *
  * const { problems } = parseConfig("trust = 10.0.0.0/33", "ampere.cfg");
- * problems.map(formatProblem); // ['ampere.cfg:1: trust: "10.0.0.0/33" is not an address or network']
+ * problems.map(formatProblem);
+ * // ['ampere.cfg:1: trust: "10.0.0.0/33" is not an address or network']
  * ```
  */
 export function parseConfig(text: string, fileName: string): ConfigReading {

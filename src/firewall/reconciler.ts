@@ -18,7 +18,7 @@ import { type FirewallLog, REJECTED_IN_A_ROW, Trouble } from "./trouble.ts";
 import { inTurns, WorkLoop } from "./work_loop.ts";
 
 /** The first retry delay after a command that failed, in milliseconds; it doubles each time. */
-export const RETRY_FIRST_MS = 100;
+const RETRY_FIRST_MS = 100;
 
 /** The longest retry delay after a command that failed, in milliseconds. */
 export const RETRY_MAX_MS = 30_000;

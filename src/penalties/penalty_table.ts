@@ -91,7 +91,9 @@ export class PenaltyTable {
   readonly #attempts: Ledger["attempts"];
   readonly #attemptRecords: Ledger["attempts"]["records"];
   readonly #exemptFailures = new ExemptFailures();
-  /** The last InvalidAccountID of PJSIP, and its time, while nothing more is said of its request. */
+  /**
+   * The last InvalidAccountID of PJSIP, and its time, while nothing more is said of its request.
+   */
   #unknownWaits = false;
   #unknownAt = 0;
   readonly #unknownEvent = new SecurityEvent();
@@ -99,11 +101,7 @@ export class PenaltyTable {
   /** Whether {@linkcode PenaltyTable.lastCharge} tells what became of each event; costs time. */
   explain = false;
 
-  /**
-   * An empty table.
-   *
-   * @param policy The rules.
-   */
+  /** An empty table with its rules. */
   constructor(policy: PenaltyPolicy) {
     this.#ledger = new Ledger(policy, this.#hosts);
     this.#attempts = this.#ledger.attempts;

@@ -30,7 +30,7 @@ export const REQUEST_MS = 10_000;
 const ATTEMPTS_MAX = 5;
 
 /** The first retry delay, in milliseconds; it doubles with each failure: 1, 2, 4, 8 s. */
-export const RETRY_FIRST_MS = 1_000;
+const RETRY_FIRST_MS = 1_000;
 
 /** The longest retry delay, in milliseconds. */
 const RETRY_MAX_MS = 8_000;

@@ -107,7 +107,8 @@ Deno.test("block lines: in the hour that comes twice nothing moves, and only the
   ) {
     const lines = await run(zone, first, last);
     const marked = lines.filter((line) => / [+-]\d{4} /.test(line));
-    // A quarter of an hour each; of the last one before the next hour only the end is later than the digits repeat.
+    // A quarter of an hour each; of the last one before the next hour only the end is later than
+    // the digits repeat.
     assert.equal(marked.length, 4, marked.join("\n"));
     assert.ok(marked.every((line) => line.includes(` ${offset} | until `)));
   }

@@ -148,7 +148,10 @@ Deno.test({
     }),
 });
 
-/** Lets system calls on a database fail in a running process, until the returned function is called. */
+/**
+ * Lets system calls on a database fail in a running process, until the returned function is
+ * called.
+ */
 async function injectFault(pid: number, path: string, fault: string): Promise<() => Promise<void>> {
   const paths = ["", "-wal"].flatMap((part) => ["-P", path + part]);
   const tracer = new Deno.Command("strace", {

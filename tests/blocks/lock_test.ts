@@ -60,7 +60,8 @@ Deno.test("the lock ends with close, is private, and follows a lock file that wa
 Deno.test("the daemon's list needs the right to read and write its folder and nothing else", async () => {
   await withDatabase(async (path, folder) => {
     makeDatabase(path, 100);
-    overwrite(path, 2 * PAGE, noise(PAGE, 1)); // what is done with a damaged file needs no more either
+    // What is done with a damaged file needs no more either.
+    overwrite(path, 2 * PAGE, noise(PAGE, 1));
     const module = new URL("../../src/blocks/written_block_list.ts", import.meta.url);
     const program = `import { WrittenBlockList } from "${module}";
       using list = WrittenBlockList.open("${path}", { onTrouble: console.log });

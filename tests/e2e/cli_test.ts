@@ -135,7 +135,8 @@ onOwnMachine(import.meta.url, (executable) => {
     const status = JSON.parse(await well(["--status", "--json"]));
     assert.equal(status.pid, running.pid);
     assert.equal(status.blocks.count, 1);
-    // As often as it is asked: a runtime that counts connections without end falls silent after 513.
+    // As often as it is asked: a runtime that counts connections without end falls silent
+    // after 513.
     const socket = await statusSocketPath(status.database.path);
     for (let asked = 0; asked < 600; asked++) assert.match(await askStatus(socket), /"pid":/);
     await endsSoon(running);

@@ -1,5 +1,6 @@
 /**
- * The database of the simulated machine: the rows in memory, any number of connections, and a disk that fails.
+ * The database of the simulated machine: the rows in memory, any number of connections, and a disk
+ * that fails.
  *
  * {@linkcode WrittenBlockList} is the real one; only what it opens is exchanged.
  *

@@ -196,7 +196,10 @@ export class SqliteStore implements Store {
     this.#writer = undefined;
   }
 
-  /** A deleted file is written anew by the daemon that runs; one that begins meanwhile would find nothing. */
+  /**
+   * A deleted file is written anew by the daemon that runs; one that begins meanwhile would find
+   * nothing.
+   */
   readonly readable = true;
 
   abandon(list: WrittenBlockList, now: number): void {

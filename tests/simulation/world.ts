@@ -26,13 +26,19 @@ import { MemoryStore, SqliteStore, type Store } from "./store.ts";
 import { ProcessClock, SimulatedTime } from "./time.ts";
 import { type Step, Traffic } from "./traffic.ts";
 
-/** How long after the last fault all must be in order, in milliseconds: the longest delays, one after the other. */
+/**
+ * How long after the last fault all must be in order, in milliseconds: the longest delays, one
+ * after the other.
+ */
 const CONVERGED_WITHIN_MS = 180_000;
 
 /** How often it is looked whether all is in order, in milliseconds. */
 const LOOK_MS = 500;
 
-/** After the last fault the daemon is logged in again within this time, in milliseconds (`RETRY_MAX_MS` and an answer). */
+/**
+ * After the last fault the daemon is logged in again within this time, in milliseconds
+ * (`RETRY_MAX_MS` and an answer).
+ */
 const LOGGED_IN_WITHIN_MS = 80_000;
 
 /** When only the port was closed it is much less: the promise is 2 s. */
@@ -103,7 +109,10 @@ const FAULTS = [
   "no ip6tables",
 ] as const;
 
-/** After these the firewall differs from what Ampere has made; a killed daemon leaves programs behind. */
+/**
+ * After these the firewall differs from what Ampere has made; a killed daemon leaves programs
+ * behind.
+ */
 const MEDDLING: readonly FaultName[] = ["flush", "chain", "strangers", "wall clock", "kill"];
 
 /** Time between two looks at the firewall, in seconds. */
@@ -180,7 +189,10 @@ interface ByHand {
   readonly present: boolean;
   /** The daemon has taken it over. */
   seen: boolean;
-  /** Either outcome is right: the file may be gone, and the daemon writes what it knows into another. */
+  /**
+   * Either outcome is right: the file may be gone, and the daemon writes what it knows into
+   * another.
+   */
   vague: boolean;
 }
 
@@ -277,8 +289,8 @@ class World {
     this.#scheduleFaults();
     await this.#passUntil(time.now + duration);
     this.#heal();
-    // A process that could do nothing at its start ends a moment later, and one that stood still may have to log in anew:
-    // then there is another attack.
+    // A process that could do nothing at its start ends a moment later, and one that stood still
+    // may have to log in anew: then there is another attack.
     do await this.#beLoggedIn(); while (!await this.#lastAttack());
     await this.#converge();
     await this.#stopOrderly();
@@ -386,7 +398,9 @@ class World {
     });
   }
 
-  /** The model takes over what the database holds; it may differ only in what could not be written. */
+  /**
+   * The model takes over what the database holds; it may differ only in what could not be written.
+   */
   #adopt(rows: Stored["rows"], history: Stored["history"]): void {
     const model = this.#model;
     const targets = [...rows.keys(), ...model.blocks.keys()];
@@ -473,7 +487,8 @@ class World {
       saveStanding: (entries, before, now) => list.saveStanding(entries, before, now),
       retry: (now) => {
         model.tick(this.#time.now, this.#wall());
-        // What lapses by the clock the daemon has charged already, and blocked by what it could know.
+        // What lapses by the clock the daemon has charged already, and blocked by what it could
+        // know.
         for (const [target, known] of model.blocks) {
           const block = known.vague ? list.get(target) : undefined;
           if (block !== undefined) [known.until, known.times] = [block.until, block.times];
@@ -791,7 +806,10 @@ class World {
       process.list.trouble === undefined && process.list.pending === 0;
   }
 
-  /** A process is killed only when what it owes is known to the model: a deleted file is written anew first. */
+  /**
+   * A process is killed only when what it owes is known to the model: a deleted file is written
+   * anew first.
+   */
   #mayKill(): boolean {
     const list = this.#process?.list;
     if (list === undefined) return false;
@@ -924,7 +942,9 @@ class World {
   /** Whether the daemon has heard all of it. */
   async #lastAttack(): Promise<boolean> {
     const process = this.#process;
-    const logins = process?.daemon.counters.logins;
+    // A command that failed as the last fault has ended it since; it is started again.
+    if (process === undefined) return false;
+    const { logins } = process.daemon.counters;
     for (const address of LAST_ATTACKERS) {
       for (let i = 0; i < 4; i++) {
         this.#time.after(10 + i * 400, () => this.#perform(this.#traffic.wrongPassword(address)));
@@ -937,7 +957,7 @@ class World {
     }
     // What is still open is charged by then.
     await this.#passUntil(this.#time.now + 1_000 * this.#config.patience + 2 * TICK_MS);
-    if (process !== this.#process || logins !== process?.daemon.counters.logins) return false;
+    if (process !== this.#process || logins !== process.daemon.counters.logins) return false;
     for (const address of LAST_ATTACKERS) {
       if (!this.#model.blocks.has(address) && !this.#model.past.has(address)) {
         throw new WorldError(`the last attack of ${address} did not reach the daemon`);
@@ -1006,7 +1026,10 @@ class World {
     }
   }
 
-  /** The clock was set back, so that the kernel ends blocks before Ampere does; that is mended at the next look. */
+  /**
+   * The clock was set back, so that the kernel ends blocks before Ampere does; that is mended at
+   * the next look.
+   */
   get #endsEarly(): boolean {
     return this.#wallMoved && this.#config.backend === "ipset";
   }
@@ -1152,7 +1175,10 @@ class World {
   }
 }
 
-/** A daemon ends by itself when it could do nothing from its start: no login, or no firewall for IPv4. */
+/**
+ * A daemon ends by itself when it could do nothing from its start: no login, or no firewall for
+ * IPv4.
+ */
 function mayEnd({ exitCode, daemon }: Process): boolean {
   const ipv4 = daemon.firewall.status().families.find(({ family }) => family === 4);
   return exitCode === 1 && (daemon.counters.logins === 0 || ipv4!.failures > 0);

@@ -2,14 +2,17 @@
  * A process of its own for the tests of the database: it does what the lines on its standard input
  * say and answers each with one line of JSON.
  *
- *     open PATH            the daemon's list           { blocks, salvaged } or { error, advice, fault }
+ *     open PATH            the daemon's list           { blocks, salvaged }
+ *                                                      or { error, advice, fault }
  *     later PATH           the same, and changes reach the disk later
- *     rest                 reads the rest              { size, bare }: blocks, and those without their details
+ *     rest                 reads the rest              { size, bare }: blocks, and those without
+ *                                                      their details
  *     add TARGET...        at clock value `clock`      durable?
  *     remove TARGET...                                 durable?
  *     clock MS             sets the clock
  *     retry                                            durable?
- *     state                                            { size, pending, trouble, troubles: [message], mends: [message] }
+ *     state                                            { size, pending, trouble,
+ *                                                        troubles: [message], mends: [message] }
  *     targets                                          [target]
  *     reload                                           the change
  *     close                                            what is still pending

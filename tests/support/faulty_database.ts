@@ -10,7 +10,7 @@ import { WrittenBlockList, type WrittenOptions } from "../../src/blocks/written_
 import { address, block, NOW, saveStanding, targetsOf } from "../support/database_samples.ts";
 
 export const PAGE = 4_096;
-export const PROGRAM = new URL("../support/database_process.ts", import.meta.url).pathname;
+const PROGRAM = new URL("../support/database_process.ts", import.meta.url).pathname;
 export const NOBODY = 65_534;
 
 export const isRoot = Deno.uid() === 0;

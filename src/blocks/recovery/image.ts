@@ -19,7 +19,7 @@ export const HEADER_BYTES = 100;
 export const PAGE_BYTES = 4_096;
 
 /** Most bytes read of a file: 2.5 million blocks. */
-export const IMAGE_BYTES_MAX = 256 * 1024 * 1024;
+const IMAGE_BYTES_MAX = 256 * 1024 * 1024;
 
 /** Bytes read at once; of a device that reports errors so much is lost around each. */
 const CHUNK_BYTES = 64 * 1024;
@@ -28,7 +28,7 @@ const WAL_HEADER_BYTES = 32;
 const WAL_FRAME_HEADER_BYTES = 24;
 
 /** What the beginning of a file says about it. */
-export type FileKind = "absent" | "empty" | "sqlite" | "zeroed" | "berkeley" | "unknown";
+type FileKind = "absent" | "empty" | "sqlite" | "zeroed" | "berkeley" | "unknown";
 
 /**
  * Looks at the beginning of a file. Never call it while this process has the file open through

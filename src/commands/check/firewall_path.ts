@@ -71,7 +71,9 @@ export function parseListing(listing: string): ReadonlyMap<string, readonly Rule
  * ```ts
  * import { findJump, parseListing } from "./firewall_path.ts";
  *
- * const chains = parseListing("-A INPUT -p udp -m udp --dport 5060 -j ACCEPT\n-A INPUT -j ampere\n");
+ * const chains = parseListing(
+ *   "-A INPUT -p udp -m udp --dport 5060 -j ACCEPT\n-A INPUT -j ampere\n",
+ * );
  * console.log(findJump(chains, "INPUT", "ampere")?.passed.length); // 1
  * ```
  */
