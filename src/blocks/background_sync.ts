@@ -10,8 +10,8 @@
  * Only for the write-ahead log: to close any handle of the database itself would give up the locks
  * that SQLite has on it (fcntl(2), "Advisory record locking").
  *
- * @param path path of the log; when it is gone, SQLite has brought what it held into the database,
- *   and that onto the disk
+ * @param path Path of the log; when it is gone, SQLite has brought what it held into the database,
+ *   and that onto the disk.
  * @throws the system's error if the device fails
  */
 async function syncFile(path: string): Promise<void> {
@@ -50,9 +50,9 @@ export class BackgroundSync {
   /**
    * Does nothing before it is asked.
    *
-   * @param path the file
-   * @param onError takes the system's error: what was written since the last success may never be
-   *   on the disk, though reading shows it (fsync(2): a further call need not tell of it again)
+   * @param path The file.
+   * @param onError Takes the system's error: what was written since the last success may never be
+   *   on the disk, though reading shows it (fsync(2): a further call need not tell of it again).
    */
   constructor(path: string, onError: (error: unknown) => void) {
     this.#path = path;

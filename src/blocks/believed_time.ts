@@ -68,11 +68,11 @@ export class BelievedTime {
   /**
    * It begins now.
    *
-   * @param newest the newest time that the list knows, in milliseconds since 1970; `undefined` if
-   *   it knows none
-   * @param wall the machine's clock, in milliseconds since 1970
-   * @param clock counts on, whatever the machine's clock is set to
-   * @param onSet hears that the machine's clock was set, and by how much, in milliseconds
+   * @param newest The newest time that the list knows, in milliseconds since 1970; `undefined` if
+   *   it knows none.
+   * @param wall The machine's clock, in milliseconds since 1970.
+   * @param clock Counts on, whatever the machine's clock is set to.
+   * @param onSet Hears that the machine's clock was set, and by how much, in milliseconds.
    */
   constructor(
     newest: number | undefined,
@@ -100,8 +100,8 @@ export class BelievedTime {
    * the newest entry, or from where it was when the clock was set, or from the machine's clock if
    * that is earlier: then nothing ends before its time.
    *
-   * @param since when a block was made, by the machine's clock of then: if that was after the
-   *   start, the time is what that clock would say, had nobody set it
+   * @param since When a block was made, by the machine's clock of then: if that was after the
+   *   start, the time is what that clock would say, had nobody set it.
    */
   now(since?: number): number {
     this.#look();

@@ -87,9 +87,9 @@ interface MergedBlock {
 /**
  * Whether a block's end has come.
  *
- * @param block the block
- * @param now clock value in milliseconds since 1970
- * @returns true when `until` is there and not later than `now`
+ * @param block The block.
+ * @param now Clock value in milliseconds since 1970.
+ * @returns True when `until` is there and not later than `now`.
  */
 export function hasEnded(block: { readonly until: number | undefined }, now: number): boolean {
   return block.until !== undefined && block.until <= now;
@@ -101,11 +101,11 @@ export function hasEnded(block: { readonly until: number | undefined }, now: num
  * an ended block the new one begins afresh and counts one more time, unless it says that it does
  * not.
  *
- * @param known the block of this target that the list holds, if any
- * @param pastTimes how often the target was blocked before, when `known` is undefined
- * @param fresh the block to add, as {@linkcode boundedNew} gives it
- * @param now clock value in milliseconds since 1970
- * @returns the block as it now stands
+ * @param known The block of this target that the list holds, if any.
+ * @param pastTimes How often the target was blocked before, when `known` is undefined.
+ * @param fresh The block to add, as {@linkcode boundedNew} gives it.
+ * @param now Clock value in milliseconds since 1970.
+ * @returns The block as it now stands.
  */
 export function mergeBlock(
   known: Block | undefined,
@@ -142,8 +142,8 @@ function laterEnd(a: number | undefined, b: number | undefined): number | undefi
  * A new block with every field within its bounds, so that what is stored is what would be read
  * again.
  *
- * @param block any block
- * @returns the same with a canonical target, whole numbers and texts of bounded length
+ * @param block Any block.
+ * @returns The same with a canonical target, whole numbers and texts of bounded length.
  * @throws TypeError if the target is not an address or network: the caller checks input of people
  *   before
  */
@@ -168,9 +168,9 @@ export function boundedNew(block: NewBlock): NewBlock {
 /**
  * A moment as a whole number that a Date can hold.
  *
- * @param time milliseconds since 1970
- * @returns the same, rounded down and bounded to 0 .. {@linkcode TIME_MAX}; 0 for what is not a
- *   number
+ * @param time Milliseconds since 1970.
+ * @returns The same, rounded down and bounded to 0 .. {@linkcode TIME_MAX}; 0 for what is not a
+ *   number.
  */
 export function boundedTime(time: number): number {
   return Math.min(Math.max(Math.floor(time) || 0, 0), TIME_MAX);
@@ -207,7 +207,7 @@ const CANONICAL_IPV4 =
 /**
  * Whether a text is a target as the list keeps it.
  *
- * @param target any text
+ * @param target Any text.
  */
 export function isCanonical(target: string): boolean {
   return CANONICAL_IPV4.test(target) || parseTarget(target) === target;

@@ -31,8 +31,8 @@ const SET_BACK_MS = 26 * 3_600_000;
  * time), then the end and the reason. Of the hour that comes twice when summer time ends, a time of
  * the second one has its offset from UTC behind it (`+0100`), so that it is read as what it is.
  *
- * @param block the block
- * @returns the line without its end, without control characters
+ * @param block The block.
+ * @returns The line without its end, without control characters.
  */
 export function formatBlock(block: Block): string {
   const { target, since, until, reason } = block;
@@ -56,7 +56,7 @@ function formatTime(ms: number): string {
  * One line of `ampere -l --json`: a JSON object with exact values; times are ISO 8601 in UTC,
  * `until` is null for ever.
  *
- * @param block the block
+ * @param block The block.
  */
 export function formatBlockJson(block: Block): string {
   return JSON.stringify({
@@ -89,8 +89,8 @@ const COLUMNS = new RegExp(
  * of the original). Empty lines and those that begin with `#` or `;` say nothing, and neither does
  * ` #` and what follows it behind an address.
  *
- * @param line the line, without its end
- * @param now clock value for a line without date, in milliseconds since 1970
+ * @param line The line, without its end.
+ * @param now Clock value for a line without date, in milliseconds since 1970.
  *
  * @example
  * ```ts

@@ -56,26 +56,26 @@ export interface BlockList {
   /**
    * Adds blocks; a target that is blocked already keeps the later end.
    *
-   * @returns whether all is in the database; if not it is pending
+   * @returns Whether all is in the database; if not it is pending.
    */
   add(blocks: readonly NewBlock[], now: number): boolean;
   /**
    * Takes blocks out, whatever their end.
    *
-   * @returns whether all is in the database; if not it is pending
+   * @returns Whether all is in the database; if not it is pending.
    */
   remove(targets: readonly string[], now: number): boolean;
   /**
    * Takes out what has ended: nothing that ends later than `now`, each by the time that `timeOf`
    * says for when it was made.
    *
-   * @returns the blocks that have ended
+   * @returns The blocks that have ended.
    */
   removeEnded(now: number, timeOf?: (since?: number) => number): Block[];
   /**
    * Keeps logins, and forgets those before `forgetBefore`.
    *
-   * @returns whether all is in the database; if not it is pending
+   * @returns Whether all is in the database; if not it is pending.
    */
   saveStanding(
     entries: readonly (readonly [string, number])[],
@@ -85,7 +85,7 @@ export interface BlockList {
   /**
    * Writes what is pending, if the database can be written again.
    *
-   * @returns whether nothing is pending any more
+   * @returns Whether nothing is pending any more.
    */
   retry(now: number): boolean;
   /** Takes over what other processes have changed in the database. */
@@ -93,7 +93,7 @@ export interface BlockList {
   /**
    * Writes what is pending, and ends its use.
    *
-   * @returns changes that could not be written and are lost
+   * @returns Changes that could not be written and are lost.
    */
   close(now: number): number;
 }

@@ -58,8 +58,8 @@ export interface OpenOptions {
   /** Only for reading; then the file must be there. */
   readonly readOnly?: boolean;
   /**
-   * How long a call waits while another process writes, in milliseconds; default
-   * {@linkcode COMMAND_BUSY_MS}.
+   * How long a call waits while another process writes, in milliseconds.
+   * By default {@linkcode COMMAND_BUSY_MS}.
    */
   readonly busyTimeout?: number;
   /**
@@ -141,9 +141,9 @@ export class BlockDatabase implements Disposable {
    * Opens the list; a missing or empty file becomes a new list, its folder must be there. A file
    * that is not Ampere's is never changed.
    *
-   * @param path path of the database
-   * @param options see {@linkcode OpenOptions}
-   * @returns the open list; close it at the end
+   * @param path Path of the database.
+   * @param options See {@linkcode OpenOptions}.
+   * @returns The open list; close it at the end.
    * @throws BlockDatabaseError saying what is wrong with the file, and in `advice` what to do
    */
   static open(path: string, options: OpenOptions = {}): BlockDatabase {
@@ -186,9 +186,9 @@ export class BlockDatabase implements Disposable {
    * and ends at the later of both ends; see `mergeBlock`. A block whose end has passed is not
    * added.
    *
-   * @param blocks what to add
-   * @param now clock value in milliseconds since 1970
-   * @returns those that were not in force before
+   * @param blocks What to add.
+   * @param now Clock value in milliseconds since 1970.
+   * @returns Those that were not in force before.
    * @throws BlockDatabaseError if they could not be written
    * @throws TypeError if a target is not an address or network
    */
@@ -214,8 +214,8 @@ export class BlockDatabase implements Disposable {
    * Removes blocks, all or none, and forgets how often these targets were blocked: who removes a
    * block by hand says that it was wrong.
    *
-   * @param targets canonical targets
-   * @returns those that were there
+   * @param targets Canonical targets.
+   * @returns Those that were there.
    * @throws BlockDatabaseError if it could not be written
    */
   remove(targets: readonly string[]): string[] {
@@ -225,8 +225,8 @@ export class BlockDatabase implements Disposable {
   /**
    * Writes changes that were decided elsewhere, all or none.
    *
-   * @param changes see {@linkcode Changes}
-   * @param now clock value in milliseconds since 1970
+   * @param changes See {@linkcode Changes}.
+   * @param now Clock value in milliseconds since 1970.
    * @throws BlockDatabaseError if they could not be written
    */
   save(changes: Changes, now: number = Date.now()): void {
@@ -242,10 +242,9 @@ export class BlockDatabase implements Disposable {
   }
 
   /**
-   * All blocks, those included whose end has come and that {@linkcode BlockDatabase.removeEnded}
-   * did not take out yet.
+   * All blocks, those included whose end has come and that the daemon did not take out yet.
    *
-   * @returns blocks, the oldest first
+   * @returns Blocks, the oldest first.
    * @throws BlockDatabaseError if the file cannot be read
    */
   all(): Block[] {
@@ -256,7 +255,7 @@ export class BlockDatabase implements Disposable {
   /**
    * The same as {@linkcode BlockDatabase.all} in no order, which is faster.
    *
-   * @returns blocks
+   * @returns Blocks.
    * @throws BlockDatabaseError if the file cannot be read
    */
   unsorted(): Block[] {
@@ -266,8 +265,8 @@ export class BlockDatabase implements Disposable {
   /**
    * One block.
    *
-   * @param target canonical target
-   * @returns the block, or undefined
+   * @param target Canonical target.
+   * @returns The block, or undefined.
    * @throws BlockDatabaseError if the file cannot be read
    */
   get(target: string): Block | undefined {
@@ -282,7 +281,7 @@ export class BlockDatabase implements Disposable {
   /**
    * The targets of all blocks, in no order.
    *
-   * @returns canonical targets
+   * @returns Canonical targets.
    * @throws BlockDatabaseError if the file cannot be read
    */
   targets(): string[] {
@@ -292,7 +291,7 @@ export class BlockDatabase implements Disposable {
   /**
    * Target and end of all blocks, in no order: what the firewall must know.
    *
-   * @returns 50,000 in 40 ms
+   * @returns 50,000 in 40 ms.
    * @throws BlockDatabaseError if the file cannot be read
    */
   entries(): Entry[] {
@@ -308,8 +307,8 @@ export class BlockDatabase implements Disposable {
    * The entries that follow a row, in the order of the rows: what others change between two calls
    * is seen by the second.
    *
-   * @param after where the page before ended; {@linkcode ROW_MIN} for the first page
-   * @param rows most rows of the page
+   * @param after Where the page before ended; {@linkcode ROW_MIN} for the first page.
+   * @param rows Most rows of the page.
    * @throws BlockDatabaseError if the file cannot be read
    */
   entriesAfter(after: bigint, rows: number): RowPage {
@@ -325,7 +324,7 @@ export class BlockDatabase implements Disposable {
   /**
    * The number of blocks.
    *
-   * @returns rows of the table
+   * @returns Rows of the table.
    * @throws BlockDatabaseError if the file cannot be read
    */
   count(): number {
@@ -337,8 +336,8 @@ export class BlockDatabase implements Disposable {
   /**
    * How often a target has been blocked, ended blocks included.
    *
-   * @param target canonical target
-   * @returns 0 for one that is not known
+   * @param target Canonical target.
+   * @returns 0 for one that is not known.
    * @throws BlockDatabaseError if the file cannot be read
    */
   timesOf(target: string): number {
@@ -363,7 +362,7 @@ export class BlockDatabase implements Disposable {
    * about each other (https://www.sqlite.org/pragma.html#pragma_data_version): compare only what
    * the same open list returned. It takes 7 µs.
    *
-   * @returns an opaque number
+   * @returns An opaque number.
    * @throws BlockDatabaseError if the file cannot be read
    */
   dataVersion(): number {
@@ -375,7 +374,7 @@ export class BlockDatabase implements Disposable {
   /**
    * The hosts in good standing.
    *
-   * @returns for each host its last login with a password, in milliseconds since 1970
+   * @returns For each host its last login with a password, in milliseconds since 1970.
    * @throws BlockDatabaseError if the file cannot be read
    */
   standing(): Map<string, number> {
@@ -395,8 +394,8 @@ export class BlockDatabase implements Disposable {
    * When a daemon first had this list. The blocks that `ampere -a` adds before tell nothing of who
    * belongs here.
    *
-   * @returns milliseconds since 1970; 0 if that was before it was written down; `undefined` if none
-   *   had it yet
+   * @returns Milliseconds since 1970; 0 if that was before it was written down; `undefined` if none
+   *   had it yet.
    * @throws BlockDatabaseError if the file cannot be read
    */
   birth(): number | undefined {
@@ -412,7 +411,7 @@ export class BlockDatabase implements Disposable {
   /**
    * Writes down when a daemon first had this list; does nothing if that is known.
    *
-   * @param at milliseconds since 1970
+   * @param at Milliseconds since 1970.
    * @throws BlockDatabaseError if it could not be written
    */
   saveBirth(at: number): void {
@@ -426,7 +425,7 @@ export class BlockDatabase implements Disposable {
   /**
    * The ended blocks that are remembered.
    *
-   * @returns in no order
+   * @returns In no order.
    * @throws BlockDatabaseError if the file cannot be read
    */
   history(): PastBlock[] {

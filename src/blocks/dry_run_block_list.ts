@@ -39,9 +39,9 @@ export class DryRunBlockList implements BlockList {
   readonly #stored: StoredBlocks | undefined;
 
   /**
-   * @param path what it is called in messages
-   * @param stored what it begins with; it is closed with this list
-   * @param now clock value in milliseconds since 1970
+   * @param path What it is called in messages.
+   * @param stored What it begins with; it is closed with this list.
+   * @param now Clock value in milliseconds since 1970.
    */
   constructor(path: string, stored?: StoredBlocks, now: number = Date.now()) {
     this.path = path;

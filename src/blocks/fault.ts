@@ -48,11 +48,11 @@ export class BlockDatabaseError extends Error {
   /**
    * See {@linkcode toDatabaseError} for errors of SQLite and of the system.
    *
-   * @param fault the kind of fault
-   * @param path path of the database
-   * @param message what happened, with the path
-   * @param advice what to do
-   * @param cause the error underneath
+   * @param fault The kind of fault.
+   * @param path Path of the database.
+   * @param message What happened, with the path.
+   * @param advice What to do.
+   * @param cause The error underneath.
    */
   constructor(
     fault: DatabaseFault,
@@ -112,8 +112,8 @@ const FAULT_OF_ERRNO: Readonly<Record<number, DatabaseFault>> = {
 /**
  * The kind of fault behind an error of node:sqlite or of Deno's file functions.
  *
- * @param error what was thrown
- * @returns the kind; `other` when nothing fits
+ * @param error What was thrown.
+ * @returns The kind; `other` when nothing fits.
  */
 export function faultOf(error: unknown): DatabaseFault {
   if (error instanceof BlockDatabaseError) return error.fault;
@@ -132,9 +132,9 @@ export function faultOf(error: unknown): DatabaseFault {
 /**
  * Turns any error about a database into one that names the path and the mend.
  *
- * @param error what was thrown
- * @param path path of the database
- * @returns the error itself when it is one already
+ * @param error What was thrown.
+ * @param path Path of the database.
+ * @returns The error itself when it is one already.
  */
 export function toDatabaseError(error: unknown, path: string): BlockDatabaseError {
   if (error instanceof BlockDatabaseError) return error;
@@ -223,9 +223,9 @@ const WORDS: Readonly<Record<DatabaseFault, (path: string, folder: string) => Wo
 /**
  * The error about a database that is not there.
  *
- * @param path path of the database
- * @param cause what was thrown
- * @returns whether the file is missing or its folder, and what to do
+ * @param path Path of the database.
+ * @param cause What was thrown.
+ * @returns Whether the file is missing or its folder, and what to do.
  */
 export function missingError(path: string, cause: unknown): BlockDatabaseError {
   const folder = dirname(path);

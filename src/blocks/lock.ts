@@ -21,7 +21,7 @@ export class DatabaseLock implements Disposable {
   /**
    * See {@linkcode lockDatabase}.
    *
-   * @param db holds the lock; undefined on a read-only file system, where nothing can be locked
+   * @param db Holds the lock; undefined on a read-only file system, where nothing can be locked.
    */
   constructor(db: DatabaseSync | undefined) {
     this.#db = db;
@@ -50,9 +50,9 @@ export class DatabaseLock implements Disposable {
  *
  * The lock is not on the database itself: that must stay writable for the others.
  *
- * @param path path of the database
- * @param taken makes the error for a lock that another process holds
- * @returns the lock; release it at the end
+ * @param path Path of the database.
+ * @param taken Makes the error for a lock that another process holds.
+ * @returns The lock; release it at the end.
  * @throws BlockDatabaseError `running` when another process holds it (with its number), or what
  *   hinders
  *

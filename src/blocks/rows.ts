@@ -113,8 +113,9 @@ export class BlockReader {
   /**
    * Makes a block of a row.
    *
-   * @param row target, since, until, reason, service, transport, account, times
-   * @returns the block, or undefined (and counted in `skipped`) when a value is not what it must be
+   * @param row Target, since, until, reason, service, transport, account, times.
+   * @returns The block, or undefined (and counted in `skipped`) when a value is not what it must
+   *   be.
    */
   read(row: readonly unknown[]): Block | undefined {
     // By index: to take an array apart goes through an iterator, and most of this runs before it is

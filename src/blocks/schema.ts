@@ -59,10 +59,10 @@ interface SchemaState {
  * Reads whose file this is. The first statement on a new connection: SQLite looks at the file only
  * now.
  *
- * @param db the open database; nothing is written
- * @param path its path, for messages
- * @param newest the newest version that this program knows
- * @returns the version
+ * @param db The open database; nothing is written.
+ * @param path Its path, for messages.
+ * @param newest The newest version that this program knows.
+ * @returns The version.
  * @throws BlockDatabaseError `foreign` if it is a database of another program, `newer` if of a
  *   later version
  */
@@ -97,9 +97,9 @@ export function readSchemaState(
  * Brings the tables to the newest version, in one transaction; two processes may do so at the same
  * time.
  *
- * @param db the open database
- * @param path its path, for messages
- * @param steps the steps; only tests give others than {@linkcode MIGRATIONS}
+ * @param db The open database.
+ * @param path Its path, for messages.
+ * @param steps The steps; only tests give others than {@linkcode MIGRATIONS}.
  * @throws BlockDatabaseError if it fails; then nothing was changed
  */
 export function migrate(

@@ -164,8 +164,8 @@ export class WrittenBlockList implements BlockList, Disposable {
   }
 
   /**
-   * Hosts that were in good standing when the list was opened: their last login, in milliseconds
-   * since 1970.
+   * Hosts that were in good standing when the list was opened: last login in milliseconds since
+   * 1970.
    */
   standing(): ReadonlyMap<string, number> {
     return this.#standingAtStart;

@@ -190,10 +190,6 @@ class DiskConnection {
     };
   }
 
-  ends(): Map<string, number | undefined> {
-    return new Map(this.entries().map(({ target, until }) => [target, until]));
-  }
-
   get(target: string): Block | undefined {
     this.#begin();
     this.#disk.fail("read");

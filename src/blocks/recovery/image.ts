@@ -35,9 +35,9 @@ type FileKind = "absent" | "empty" | "sqlite" | "zeroed" | "berkeley" | "unknown
  * SQLite: closing the handle would drop SQLite's locks (https://www.sqlite.org/howtocorrupt.html,
  * section 2.2).
  *
- * @param path the file
+ * @param path The file.
  * @returns `zeroed` is a file that begins with 100 zero bytes: what a power failure leaves of a
- *   database
+ *   database.
  * @throws the system's error if it is there and cannot be read
  */
 export function fileKind(path: string): FileKind {
@@ -72,8 +72,8 @@ function isBerkeley(head: Uint8Array): boolean {
  * Reads a database with its write-ahead log. What cannot be read is zero. The same care as for
  * {@linkcode fileKind}.
  *
- * @param path the database
- * @returns the bytes; at most {@linkcode IMAGE_BYTES_MAX}
+ * @param path The database.
+ * @returns The bytes; at most {@linkcode IMAGE_BYTES_MAX}.
  * @throws the system's error if the file cannot be opened
  */
 export function readImage(path: string): Uint8Array<ArrayBuffer> {
@@ -90,8 +90,8 @@ export function readImage(path: string): Uint8Array<ArrayBuffer> {
 /**
  * The page size of a database.
  *
- * @param image its bytes
- * @returns bytes; the default of SQLite when the header is damaged
+ * @param image Its bytes.
+ * @returns Bytes; the default of SQLite when the header is damaged.
  */
 export function pageSizeOf(image: Uint8Array): number {
   return validPageSize(image.length < 18 ? 0 : viewOf(image).getUint16(16)) ?? PAGE_BYTES;
@@ -105,10 +105,10 @@ function validPageSize(size: number): number | undefined {
 /**
  * Lays the committed frames of a write-ahead log over the database.
  *
- * @param main bytes of the database
- * @param wal bytes of the log
- * @returns the bytes of the database after the last complete commit; `main` itself if the log has
- *   none
+ * @param main Bytes of the database.
+ * @param wal Bytes of the log.
+ * @returns The bytes of the database after the last complete commit; `main` itself if the log has
+ *   none.
  */
 export function applyWal(
   main: Uint8Array<ArrayBuffer>,

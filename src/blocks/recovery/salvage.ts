@@ -63,8 +63,8 @@ export interface Salvage {
 /**
  * Reads everything that still makes sense.
  *
- * @param image bytes of the database, see `readImage`
- * @returns blocks, history and good standing; empty when nothing is readable
+ * @param image Bytes of the database, see `readImage`.
+ * @returns Blocks, history and good standing; empty when nothing is readable.
  */
 export function salvageImage(image: Uint8Array<ArrayBuffer>): Salvage {
   const salvage: Salvage = { blocks: new Map(), bare: [], history: new Map(), standing: new Map() };
@@ -245,8 +245,8 @@ function indexedTargets(image: Uint8Array<ArrayBuffer>): Set<string> {
 /**
  * Opens the bytes of a database in memory.
  *
- * @param image bytes of the database, see `readImage`
- * @returns the database; close it at the end
+ * @param image Bytes of the database, see `readImage`.
+ * @returns The database; close it at the end.
  * @throws SQLite's error if the head is damaged
  */
 export function openImage(image: Uint8Array<ArrayBuffer>): DatabaseSync & Disposable {

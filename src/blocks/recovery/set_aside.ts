@@ -22,16 +22,15 @@ const NAMES_MAX = 100;
  * Renames a database to `DATABASE.corrupt-YYYYMMDDTHHMMSS` (UTC), its write-ahead log with it.
  * Nothing may have it open.
  *
- * @param path the database
- * @param now clock value in milliseconds since 1970
- * @returns the new path; undefined when there is no file
+ * @param path The database.
+ * @param now Clock value in milliseconds since 1970.
+ * @returns The new path; undefined when there is no file.
  * @throws the system's error if it cannot be renamed
  *
  * @example
  * ```ts
  * import { setAside } from "./set_aside.ts";
- * setAside("/var/lib/ampere/ampere.db", Date.now());
- * // "/var/lib/ampere/ampere.db.corrupt-20261122T161500"
+ * setAside("/var/lib/ampere/ampere.db", Date.now()); // ….db.corrupt-20261122T161500
  * ```
  */
 export function setAside(path: string, now: number): string | undefined {
