@@ -5,19 +5,15 @@
  */
 
 import type { Config } from "../config/config.ts";
-import type { LogLevel } from "../text/line_sink.ts";
+import type { Log } from "../log.ts";
 import type { BoundedServer } from "./bounded_server.ts";
 import type { Notice } from "./notice.ts";
 import { statusOf, type StatusSource } from "./status.ts";
 import { RUN_FOLDER, StatusError, StatusServer, statusSocketPath } from "./status_socket.ts";
 import type { Webhook } from "./webhook.ts";
 
-/** Where services tell of themselves; `Log` is one. */
-interface ServicesLog {
-  info(message: string): void;
-  warn(message: string): void;
-  limited(cause: string, level: LogLevel, message: string): void;
-}
+/** Where services tell of themselves. */
+type ServicesLog = Pick<Log, "info" | "warn" | "limited">;
 
 /**
  * The services of one daemon.

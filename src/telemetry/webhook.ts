@@ -10,6 +10,7 @@
 
 import { retryDelay } from "../backoff.ts";
 import { type Clock, sleep, systemClock } from "../clock.ts";
+import type { Log } from "../log.ts";
 import type { Notice } from "./notice.ts";
 import { counted } from "../text/table.ts";
 import { VERSION } from "../version.ts";
@@ -51,10 +52,8 @@ export interface WebhookBody {
   readonly events: readonly Notice[];
 }
 
-/** Where a {@linkcode Webhook} tells of its own troubles; `Log` is one. */
-interface WebhookLog {
-  limited(cause: string, level: "warn" | "info", message: string): void;
-}
+/** Where a {@linkcode Webhook} tells of its own troubles. */
+type WebhookLog = Pick<Log, "limited">;
 
 /** What a {@linkcode Webhook} is made of. */
 interface WebhookOptions {
