@@ -46,7 +46,7 @@ function meddle(path: string, sql: string): void {
   db.close();
 }
 
-Deno.test("a new list is empty, private and in WAL mode with full synchronization", async () => {
+Deno.test("database: a new list is empty, private and in WAL mode with full synchronization", async () => {
   await withDatabase((path) => {
     using list = BlockDatabase.open(path);
     assert.deepEqual(list.all(), []);
@@ -64,7 +64,7 @@ Deno.test("a new list is empty, private and in WAL mode with full synchronizatio
   });
 });
 
-Deno.test("an existing file keeps its rights", async () => {
+Deno.test("database: an existing file keeps its rights", async () => {
   await withDatabase((path) => {
     Deno.writeFileSync(path, new Uint8Array(), { mode: 0o600 });
     using list = BlockDatabase.open(path);
@@ -73,7 +73,7 @@ Deno.test("an existing file keeps its rights", async () => {
   });
 });
 
-Deno.test("what was added is there after opening again, oldest first, with all its columns", async () => {
+Deno.test("database: what was added is there after opening again, oldest first, with all its columns", async () => {
   await withDatabase((path) => {
     const given: NewBlock[] = [
       block("203.0.113.9", {
@@ -102,7 +102,7 @@ Deno.test("what was added is there after opening again, oldest first, with all i
   });
 });
 
-Deno.test("targets are stored in canonical form; what is none is refused and the whole batch with it", async () => {
+Deno.test("database: targets are stored in canonical form; what is none is refused and the whole batch with it", async () => {
   await withDatabase((path) => {
     using list = BlockDatabase.open(path);
     list.add([block("10.1.2.3/8"), block("::FFFF:192.0.2.1")]);
@@ -115,7 +115,7 @@ Deno.test("targets are stored in canonical form; what is none is refused and the
   });
 });
 
-Deno.test("texts and times are bounded", async () => {
+Deno.test("database: texts and times are bounded", async () => {
   await withDatabase((path) => {
     using list = BlockDatabase.open(path);
     const long = "x".repeat(5_000);
@@ -139,7 +139,7 @@ Deno.test("texts and times are bounded", async () => {
   });
 });
 
-Deno.test("a block in force keeps its beginning and ends at the later end", async () => {
+Deno.test("database: a block in force keeps its beginning and ends at the later end", async () => {
   await withDatabase((path) => {
     using list = BlockDatabase.open(path);
     list.add([block("192.0.2.1", { until: NOW + 1_000 })], NOW);
@@ -156,7 +156,7 @@ Deno.test("a block in force keeps its beginning and ends at the later end", asyn
   });
 });
 
-Deno.test("ended blocks go, are remembered, and count for the next block of the target", async () => {
+Deno.test("database: ended blocks go, are remembered, and count for the next block of the target", async () => {
   await withDatabase((path) => {
     using list = BlockDatabase.open(path);
     list.add([block("192.0.2.1", { until: NOW + 10 }), block("192.0.2.2")], NOW);
@@ -179,7 +179,7 @@ Deno.test("ended blocks go, are remembered, and count for the next block of the 
   });
 });
 
-Deno.test("blocks that do not count make no later one longer, and count as one together", async () => {
+Deno.test("database: blocks that do not count make no later one longer, and count as one together", async () => {
   await withDatabase((path) => {
     using list = BlockDatabase.open(path);
     const at = (time: number, counts?: boolean) =>
@@ -195,7 +195,7 @@ Deno.test("blocks that do not count make no later one longer, and count as one t
   });
 });
 
-Deno.test("removing says what was there and forgets how often it was blocked", async () => {
+Deno.test("database: removing says what was there and forgets how often it was blocked", async () => {
   await withDatabase((path) => {
     using list = BlockDatabase.open(path);
     list.add([block("192.0.2.1", { until: NOW + 10 })], NOW);
@@ -207,7 +207,7 @@ Deno.test("removing says what was there and forgets how often it was blocked", a
   });
 });
 
-Deno.test("history is bounded in age and in number", async () => {
+Deno.test("database: history is bounded in age and in number", async () => {
   await withDatabase((path) => {
     using list = BlockDatabase.open(path);
     const past = Array.from({ length: HISTORY_ROWS_MAX + 10 }, (_, n) => ({
@@ -227,7 +227,7 @@ Deno.test("history is bounded in age and in number", async () => {
   });
 });
 
-Deno.test("good standing is kept, the later login counts, old ones are forgotten", async () => {
+Deno.test("database: good standing is kept, the later login counts, old ones are forgotten", async () => {
   await withDatabase((path) => {
     {
       using list = BlockDatabase.open(path);
@@ -250,7 +250,7 @@ Deno.test("good standing is kept, the later login counts, old ones are forgotten
   });
 });
 
-Deno.test("dataVersion changes by the commits of others only", async () => {
+Deno.test("database: dataVersion changes by the commits of others only", async () => {
   await withDatabase((path) => {
     using mine = BlockDatabase.open(path);
     using other = BlockDatabase.open(path);
@@ -266,7 +266,7 @@ Deno.test("dataVersion changes by the commits of others only", async () => {
   });
 });
 
-Deno.test("pages hold all entries, in the order of the rows, whatever numbers these have", async () => {
+Deno.test("database: pages hold all entries, in the order of the rows, whatever numbers these have", async () => {
   await withDatabase((path) => {
     using list = BlockDatabase.open(path);
     assert.deepEqual(list.entriesAfter(ROW_MIN, 10), { entries: [], last: END_OF_ROWS });
@@ -288,7 +288,7 @@ Deno.test("pages hold all entries, in the order of the rows, whatever numbers th
   });
 });
 
-Deno.test("rows that are no blocks are skipped and counted, the others are read", async () => {
+Deno.test("database: rows that are no blocks are skipped and counted, the others are read", async () => {
   await withDatabase((path) => {
     {
       using list = BlockDatabase.open(path);
@@ -320,7 +320,7 @@ Deno.test("rows that are no blocks are skipped and counted, the others are read"
   });
 });
 
-Deno.test("the original's Berkeley DB is refused with the way to migrate, and stays as it is", async () => {
+Deno.test("database: the original's Berkeley DB is refused with the way to migrate, and stays as it is", async () => {
   await withDatabase((path, folder) => {
     Deno.copyFileSync(BERKELEY, path);
     const before = Deno.readFileSync(path);
@@ -338,7 +338,7 @@ Deno.test("the original's Berkeley DB is refused with the way to migrate, and st
   });
 });
 
-Deno.test("a foreign file beside which a write-ahead log was left stays as it is", async () => {
+Deno.test("database: a foreign file beside which a write-ahead log was left stays as it is", async () => {
   await withDatabase((path) => {
     const list = BlockDatabase.open(path);
     list.add([block("192.0.2.1")]);
@@ -350,7 +350,7 @@ Deno.test("a foreign file beside which a write-ahead log was left stays as it is
   });
 });
 
-Deno.test("files and databases of others are refused and stay as they are", async () => {
+Deno.test("database: files and databases of others are refused and stay as they are", async () => {
   await withDatabase((path) => {
     const texts = ["x", "hello\n".repeat(2_000), "SQLite format 2\0".repeat(100), "SQLite forma?"];
     for (const text of texts) {
@@ -370,7 +370,7 @@ Deno.test("files and databases of others are refused and stay as they are", asyn
   });
 });
 
-Deno.test("a list of a later version is refused, an empty file and an empty database become lists", async () => {
+Deno.test("database: a list of a later version is refused, an empty file and an empty database become lists", async () => {
   await withDatabase((path) => {
     BlockDatabase.open(path).close();
     meddle(path, `PRAGMA user_version = ${MIGRATIONS.length + 1}`);
@@ -391,7 +391,7 @@ Deno.test("a list of a later version is refused, an empty file and an empty data
   });
 });
 
-Deno.test("migration goes on from the version that is there, once, and all or nothing", async () => {
+Deno.test("database: migration goes on from the version that is there, once, and all or nothing", async () => {
   await withDatabase((path) => {
     const steps = [...MIGRATIONS, "ALTER TABLE standing ADD COLUMN note TEXT"];
     BlockDatabase.open(path).close();
@@ -408,7 +408,7 @@ Deno.test("migration goes on from the version that is there, once, and all or no
   });
 });
 
-Deno.test("a missing folder, a missing file, a folder as file: said with the path and the mend", async () => {
+Deno.test("database: a missing folder, a missing file, a folder as file: said with the path and the mend", async () => {
   await withDatabase((path, folder) => {
     const nowhere = failure(() => BlockDatabase.open(`${folder}/none/ampere.db`));
     assert.equal(nowhere.fault, "missing");
@@ -427,7 +427,7 @@ Deno.test("a missing folder, a missing file, a folder as file: said with the pat
   });
 });
 
-Deno.test("a program built without the right to touch the path says so", async () => {
+Deno.test("database: a program built without the right to touch the path says so", async () => {
   await withDatabase(async (path, folder) => {
     const program = `import { BlockDatabase } from "${new URL(
       "../../src/blocks/database.ts",
@@ -455,7 +455,7 @@ Deno.test("a program built without the right to touch the path says so", async (
   });
 });
 
-Deno.test("a reader who must not write sees the list, also while a daemon writes", async () => {
+Deno.test("database: a reader who must not write sees the list, also while a daemon writes", async () => {
   await withDatabase((path) => {
     using daemon = BlockDatabase.open(path);
     daemon.add([block("192.0.2.1")]);
@@ -467,7 +467,7 @@ Deno.test("a reader who must not write sees the list, also while a daemon writes
   });
 });
 
-Deno.test("eight processes that create and fill one list at once lose nothing", async () => {
+Deno.test("database: eight processes that create and fill one list at once lose nothing", async () => {
   await withDatabase(async (path) => {
     const module = new URL("../../src/blocks/database.ts", import.meta.url);
     const program = `import { BlockDatabase } from "${module}";
@@ -494,7 +494,7 @@ Deno.test("eight processes that create and fill one list at once lose nothing", 
   });
 });
 
-Deno.test("50,000 blocks are read in well under the time that a start has for it", async () => {
+Deno.test("database: 50,000 blocks are read in well under the time that a start has for it", async () => {
   await withDatabase((path) => {
     {
       using list = BlockDatabase.open(path);
@@ -525,7 +525,7 @@ Deno.test("50,000 blocks are read in well under the time that a start has for it
   });
 });
 
-Deno.test("any sequence of calls gives what a plain model gives", async () => {
+Deno.test("database: any sequence of calls gives what a plain model gives", async () => {
   const target = fc.integer({ min: 0, max: 5 }).map((n) => `192.0.2.${n}`);
   const step = fc.oneof(
     fc.record({
@@ -598,7 +598,7 @@ Deno.test("any sequence of calls gives what a plain model gives", async () => {
   });
 });
 
-Deno.test("hasEnded: at its end a block is over, one without end never is", () => {
+Deno.test("database: at its end a block is over, one without end never is", () => {
   assert.equal(hasEnded({ until: NOW }, NOW), true);
   assert.equal(hasEnded({ until: NOW + 1 }, NOW), false);
   assert.equal(hasEnded({ until: undefined }, TIME_MAX), false);
