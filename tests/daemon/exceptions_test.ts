@@ -1,13 +1,12 @@
 /** Who must pass although a network around them is blocked. */
 
 import assert from "node:assert/strict";
-import { wrongAnswer } from "../support/asterisk_events.ts";
-import { ADDRESS, withDaemon } from "../support/daemons.ts";
-import { until } from "../support/namespace.ts";
 import { AddressSet } from "../../src/address/address_set.ts";
-import { successfulAuth } from "../support/asterisk_events.ts";
-import { block } from "../support/database_samples.ts";
+import { successfulAuth, wrongAnswer } from "../support/asterisk_events.ts";
 import { DaemonBench } from "../support/daemon_bench.ts";
+import { ADDRESS, withDaemon } from "../support/daemons.ts";
+import { block } from "../support/database_samples.ts";
+import { until } from "../support/namespace.ts";
 import { POLICY } from "../support/table_bench.ts";
 
 Deno.test("exceptions: a trusted host's block ends, and that is reported", async () => {

@@ -1,12 +1,12 @@
 /** What is told of messages that are no security events, and what is not. */
 
 import assert from "node:assert/strict";
-import { ADDRESS, withAsterisk, withDaemon } from "../support/daemons.ts";
-import { until } from "../support/namespace.ts";
 import { Messages } from "../../src/daemon/messages.ts";
 import { Counters } from "../../src/telemetry/counters.ts";
 import { bytesOf, wrongAnswer } from "../support/asterisk_events.ts";
+import { ADDRESS, withAsterisk, withDaemon } from "../support/daemons.ts";
 import { logWithLines } from "../support/log_lines.ts";
+import { until } from "../support/namespace.ts";
 
 Deno.test("messages: a stranger who writes Shutdown cannot fill the log", async () => {
   await withDaemon({}, async (daemon, asterisk, _notices, lines) => {

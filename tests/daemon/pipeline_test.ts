@@ -1,12 +1,12 @@
 /** The way of the data: event, charge, offence, block, firewall. */
 
 import assert from "node:assert/strict";
-import { ADDRESS, withDaemon } from "../support/daemons.ts";
-import { until } from "../support/namespace.ts";
 import { challengeSent, remoteOf, wrongAnswer } from "../support/asterisk_events.ts";
-import { address } from "../support/database_samples.ts";
-import { POLICY } from "../support/table_bench.ts";
 import { DaemonBench } from "../support/daemon_bench.ts";
+import { ADDRESS, withDaemon } from "../support/daemons.ts";
+import { address } from "../support/database_samples.ts";
+import { until } from "../support/namespace.ts";
+import { POLICY } from "../support/table_bench.ts";
 
 Deno.test("pipeline: in a dry run the log says what would be done", async () => {
   await withDaemon({}, async (daemon, asterisk, _notices, lines) => {

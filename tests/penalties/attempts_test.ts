@@ -3,10 +3,13 @@
 import assert from "node:assert/strict";
 import {
   ATTEMPT_POINTS,
+  Attempts,
   ATTEMPTS_MAX,
   RETRANSMISSIONS_MAX,
   WAITING_MAX,
 } from "../../src/penalties/attempts.ts";
+import { ATTEMPTS, Hosts, NONE, WAITING } from "../../src/penalties/hosts.ts";
+import { Dice } from "../simulation/dice.ts";
 import {
   challengeSent,
   failedAcl,
@@ -17,6 +20,7 @@ import {
   wrongAnswer,
 } from "../support/asterisk_events.ts";
 import { address } from "../support/database_samples.ts";
+import { parse } from "../support/parsing.ts";
 import { answer, DAY, HOST, SECOND, TableBench } from "../support/table_bench.ts";
 
 /** Lets a guesser go on for ever who is not blocked: how many attempts were charged. */
@@ -200,7 +204,7 @@ Deno.test("attempts: the latest answers of a session are remembered", () => {
   assert.equal(bench.points(), before + 5, "too long ago");
 });
 
-Deno.test("attempts: at most 50 attempts of a host wait, the oldest is charged when there are more", () => {
+Deno.test("attempts: of a host only so many wait, the oldest is charged when there are more", () => {
   const bench = new TableBench().take(
     ...Array.from({ length: ATTEMPTS_MAX }, () => challengeSent(HOST)),
   );
@@ -215,4 +219,95 @@ Deno.test("attempts: at most 50 attempts of a host wait, the oldest is charged w
   assert.equal(bench.table.size, 0);
   bench.after(60_000);
   assert.deepEqual(bench.blocked, [HOST], "and nothing is charged later");
+});
+
+/** The event that opens an attempt in a session. */
+function opening(session: string) {
+  return parse(challengeSent(HOST, { session })).event;
+}
+
+Deno.test("attempts: one is found by its session for 32 seconds, and as long as it waits", () => {
+  const hosts = new Hosts();
+  const attempts = new Attempts(hosts.records);
+  const [host, other] = [hosts.make(1, 0), hosts.make(2, 0)];
+  const event = opening("a");
+  const attempt = attempts.open(host, event, 0);
+  assert.equal(attempts.find(host, event.session, 32_000), attempt);
+  assert.equal(attempts.find(host, event.session, 32_001), NONE);
+  assert.equal(attempts.find(host, opening("b").session, 0), NONE);
+  assert.equal(attempts.find(other, event.session, 0), NONE);
+  attempts.wait(attempt);
+  assert.equal(attempts.find(host, event.session, 99_999), attempt);
+  assert.equal(attempts.findOrOpen(host, event, 99_999), attempt);
+  attempts.stopWaiting(attempt);
+  assert.equal(attempts.find(host, event.session, 99_999), NONE);
+  const next = attempts.findOrOpen(host, event, 99_999);
+  assert.equal(attempts.find(host, event.session, 99_999), next);
+  assert.equal(hosts.records.get(host, ATTEMPTS), 1, "the first is forgotten");
+});
+
+Deno.test("attempts: where one came from is remembered, with its account", () => {
+  const hosts = new Hosts();
+  const attempts = new Attempts(hosts.records);
+  const host = hosts.make(1, 0);
+  for (const [service, transport] of [["PJSIP", "WSS"], ["SIP", "UDP"], ["IAX2", ""]] as const) {
+    const remote = transport === "" ? `IPV4/${HOST}/5060` : remoteOf(HOST, transport);
+    const event = parse(challengeSent(HOST, { service, remote, account: `of ${service}` })).event;
+    assert.equal(event.service, service);
+    const attempt = attempts.open(host, event, 0);
+    assert.deepEqual(attempts.originOf(attempt), { service, transport, account: `of ${service}` });
+    attempts.setAccount(attempt, "another");
+    assert.equal(attempts.accountOf(attempt), "another");
+  }
+});
+
+Deno.test("attempts: counts and orders are those of a plain list, whatever is opened, waits and ends", () => {
+  const sessions = Array.from({ length: 5 }, (_, i) => opening(`${i}`));
+  for (let seed = 1; seed <= 100; seed++) {
+    const dice = new Dice(seed);
+    const hosts = new Hosts();
+    const attempts = new Attempts(hosts.records);
+    const all = [1, 2, 3].map((key) => hosts.make(key, 0));
+    let model: { attempt: number; host: number; waits: boolean }[] = [];
+    let queue: number[] = [];
+    for (let step = 0; step < 300; step++) {
+      const one = model.length > 0 ? dice.pick(model) : undefined;
+      const deed = dice.int(0, 5);
+      if (one === undefined || deed <= 1) {
+        const host = dice.pick(all);
+        // All at the same time: none is too old.
+        model.push({ attempt: attempts.open(host, dice.pick(sessions), 0), host, waits: false });
+      } else if (deed === 2 && !one.waits) {
+        attempts.wait(one.attempt);
+        one.waits = true;
+        queue.push(one.attempt);
+      } else if (deed === 3) {
+        attempts.stopWaiting(one.attempt);
+        one.waits = false;
+        queue = queue.filter((attempt) => attempt !== one.attempt);
+      } else if (deed === 4) {
+        attempts.release(one.attempt);
+        model = model.filter((other) => other !== one);
+        queue = queue.filter((attempt) => attempt !== one.attempt);
+      } else if (dice.chance(0.1)) {
+        const gone = model.filter(({ host }) => host === one.host).map(({ attempt }) => attempt);
+        attempts.releaseAll(one.host);
+        model = model.filter(({ host }) => host !== one.host);
+        queue = queue.filter((attempt) => !gone.includes(attempt));
+      }
+      assert.deepEqual(
+        [attempts.waiting, attempts.oldestWaiting],
+        [queue.length, queue[0] ?? NONE],
+        `seed ${seed}`,
+      );
+      for (const host of all) {
+        const own = model.filter((other) => other.host === host);
+        assert.equal(hosts.records.get(host, ATTEMPTS), own.length);
+        assert.equal(hosts.records.get(host, WAITING), own.filter(({ waits }) => waits).length);
+        if (own.length < 2) continue;
+        const settled = own.slice(0, -1).find(({ waits }) => !waits);
+        assert.equal(attempts.oldestOf(host, own.at(-1)!.attempt), (settled ?? own[0]!).attempt);
+      }
+    }
+  }
 });

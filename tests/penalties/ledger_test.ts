@@ -1,6 +1,11 @@
 /** What follows from all that a host has cost. */
 
 import assert from "node:assert/strict";
+import { AddressSet } from "../../src/address/address_set.ts";
+import { ATTEMPT_POINTS } from "../../src/penalties/attempts.ts";
+import { GONE, Hosts, POINTS } from "../../src/penalties/hosts.ts";
+import { Ledger } from "../../src/penalties/ledger.ts";
+import type { PenaltyPolicy } from "../../src/penalties/policy.ts";
 import {
   challengeSent,
   remoteOf,
@@ -8,7 +13,8 @@ import {
   unique,
   wrongAnswer,
 } from "../support/asterisk_events.ts";
-import { answer, DAY, HOST, MINUTE, SECOND, TableBench } from "../support/table_bench.ts";
+import { parse } from "../support/parsing.ts";
+import { answer, DAY, HOST, MINUTE, POLICY, SECOND, TableBench } from "../support/table_bench.ts";
 
 Deno.test("ledger: a single session is in doubt, two are not, and a login ends the row", () => {
   const burst = (bench: TableBench, session: string) => {
@@ -87,4 +93,74 @@ Deno.test("ledger: what is forgiven was the proven part of what a host did", () 
     "good standing",
     false,
   ]]);
+});
+
+function ledgerWith(policy: Partial<PenaltyPolicy> = {}) {
+  const hosts = new Hosts();
+  const ledger = new Ledger({ ...POLICY, ...policy }, hosts);
+  /** A host fails: its record. */
+  const fail = (address: string, now: number, session = 1) => {
+    const { event } = parse(wrongAnswer(address));
+    const host = ledger.host(event, now);
+    if (host !== 0) ledger.fail(host, ATTEMPT_POINTS, event, now, session);
+    return host;
+  };
+  return { hosts, ledger, fail };
+}
+
+Deno.test("ledger: at the limit a host is an offence and leaves the table, and what follows begins anew", () => {
+  const { hosts, ledger, fail } = ledgerWith({ loyalty: 3 });
+  fail(HOST, 1_000);
+  const host = fail(HOST, 2_000, 2);
+  assert.deepEqual([ledger.takeOffences(), hosts.size], [[], 1]);
+  fail(HOST, 4_000, 3);
+  const [offence, ...more] = ledger.takeOffences();
+  assert.deepEqual(more, []);
+  assert.deepEqual(
+    [
+      offence?.target,
+      offence?.points,
+      offence?.limit,
+      offence?.firstAt,
+      offence?.at,
+      offence?.grounds,
+    ],
+    [HOST, 15, 15, 1_000, 4_000, "attempts"],
+  );
+  assert.deepEqual([hosts.size, hosts.records.get(host, GONE)], [0, 1]);
+  // Whoever still has its record in hand cannot make it an offence once more.
+  ledger.fail(host, 99, parse(wrongAnswer(HOST)).event, 4_001, 3);
+  assert.deepEqual(ledger.takeOffences(), []);
+  assert.equal(hosts.records.get(fail(HOST, 5_000), POINTS), ATTEMPT_POINTS);
+});
+
+Deno.test("ledger: a host that was quiet for longer than is remembered begins anew", () => {
+  const { hosts, fail } = ledgerWith({ forgetMs: 60_000 });
+  fail(HOST, 0);
+  assert.equal(hosts.records.get(fail(HOST, 60_000), POINTS), 2 * ATTEMPT_POINTS);
+  assert.equal(hosts.records.get(fail(HOST, 120_001), POINTS), ATTEMPT_POINTS);
+  assert.equal(hosts.size, 1);
+});
+
+Deno.test("ledger: who is exempt has no record, and loses the one that they have", () => {
+  const { hosts, ledger, fail } = ledgerWith({ exempt: new AddressSet(["198.51.100.0/24"]) });
+  assert.deepEqual([fail("198.51.100.7", 0), fail("127.0.0.1", 0)], [0, 0]);
+  fail(HOST, 0);
+  fail("203.0.113.6", 0);
+  ledger.setPolicy({ ...POLICY, exempt: new AddressSet([HOST]) });
+  assert.deepEqual(hosts.worst(9, () => 15).map(({ host }) => host), ["203.0.113.6"]);
+  assert.notEqual(fail("198.51.100.7", 0), 0, "not exempt any more");
+});
+
+Deno.test("ledger: who has logged in has ten times the limit, and is innocent until they fail", () => {
+  const { ledger, fail } = ledgerWith({ ipv6Prefix: 64 });
+  const [phone, other] = ["2001:db8:0:1::1", "2001:db8:0:1::2"];
+  for (const address of [phone, other]) ledger.standing.login(address, 0);
+  ledger.standing.login("2001:db8:0:2::1", 0);
+  assert.deepEqual(ledger.innocentIn("2001:db8:0:1::/64").toSorted(), [phone, other]);
+  const host = fail(phone, 1_000);
+  assert.deepEqual(ledger.innocentIn("2001:db8:0:1::/64"), [other]);
+  assert.equal(ledger.limitOf(host, 1_000), 10 * 5 * POLICY.loyalty);
+  assert.equal(ledger.limitOf(host, POLICY.creditMs + 1), 5 * POLICY.loyalty, "the credit is over");
+  assert.deepEqual(ledger.innocentIn("2001:db8:0:3::/64"), []);
 });

@@ -1,9 +1,12 @@
 /** Rows of short blocks: when they grow, and what ends them. */
 
 import assert from "node:assert/strict";
-import { RECENT_LOGIN_MS } from "../../src/penalties/short_blocks.ts";
+import { GoodStanding } from "../../src/penalties/good_standing.ts";
+import { HostNetworks } from "../../src/penalties/host_key.ts";
+import { LATE_MS } from "../../src/penalties/late_attempts.ts";
+import { RECENT_LOGIN_MS, ShortBlocks } from "../../src/penalties/short_blocks.ts";
 import { successfulAuth, unique, wrongAnswer } from "../support/asterisk_events.ts";
-import { answer, DAY, HOST, MINUTE, SECOND, TableBench } from "../support/table_bench.ts";
+import { answer, DAY, HOST, MINUTE, POLICY, SECOND, TableBench } from "../support/table_bench.ts";
 
 Deno.test("short blocks: what is under way when a host is blocked makes neither this block longer nor the next", () => {
   const bench = new TableBench();
@@ -92,4 +95,58 @@ Deno.test("short blocks: the row of good standing does not grow while registrati
   assert.deepEqual([rowAfter(MINUTE), rowAfter(MINUTE)], [2, 3]);
   bench.take(successfulAuth(HOST, { account: "own" }));
   assert.deepEqual([rowAfter(MINUTE), rowAfter(MINUTE), rowAfter(MINUTE)], [0, 1, 1]);
+});
+
+Deno.test("short blocks: each kind has a row of its own, and what is no short block has none", () => {
+  const blocks = new ShortBlocks(new GoodStanding(new HostNetworks(64, [])));
+  let now = 0;
+  const next = (grounds: Parameters<ShortBlocks["next"]>[1], key: number | string = 1) =>
+    blocks.next(key, grounds, POLICY, now += LATE_MS);
+  assert.deepEqual([next("single session"), next("single session"), next("single session")], [
+    0,
+    1,
+    2,
+  ]);
+  assert.deepEqual([next("shared network"), next("good standing"), next("shared network")], [
+    0,
+    1,
+    2,
+  ]);
+  assert.deepEqual([next("attempts"), next("unanswered"), next("attempts")], [0, 0, 0]);
+  assert.deepEqual(
+    [next("single session", 2), next("single session")],
+    [0, 3],
+    "each host by itself",
+  );
+  // What comes within two seconds is the same block.
+  assert.equal(blocks.next(1, "single session", POLICY, now + LATE_MS - 1), 3);
+});
+
+Deno.test("short blocks: a login ends the rows of its host, and of its network only if it is new there", () => {
+  const standing = new GoodStanding(new HostNetworks(64, []));
+  const blocks = new ShortBlocks(standing);
+  const [phone, network] = ["2001:db8:0:1::1", "2001:db8:0:1::/64"];
+  let now = 0;
+  const row = (key: string) => blocks.next(key, "shared network", POLICY, now += LATE_MS);
+  const login = () => {
+    blocks.end(phone, network);
+    standing.login(phone, now);
+  };
+  assert.deepEqual([row(phone), row(phone), row(network), row(network)], [0, 1, 0, 1]);
+  assert.ok(blocks.has(phone));
+  login();
+  assert.ok(!blocks.has(phone));
+  assert.deepEqual([row(phone), row(network), row(network)], [0, 0, 1]);
+  login();
+  assert.deepEqual([row(phone), row(network)], [0, 2], "it is known there");
+});
+
+Deno.test("short blocks: only for a single session something is forborne, and not where that is turned off", () => {
+  const blocks = new ShortBlocks(new GoodStanding(new HostNetworks(64, [])));
+  const policy = { ...POLICY, doubtMs: MINUTE };
+  blocks.next(1, "single session", policy, 0);
+  assert.equal(blocks.forbears(1, "attempts", policy, MINUTE), false);
+  assert.equal(blocks.forbears(1, "single session", POLICY, MINUTE), false);
+  assert.equal(blocks.forbears(1, "single session", policy, MINUTE - 1), false);
+  assert.equal(blocks.forbears(1, "single session", policy, MINUTE), true);
 });
