@@ -34,3 +34,19 @@ Deno.test("duration: it is read and written", () => {
     strictEqual(parseDuration(formatDuration(seconds)), seconds);
   }));
 });
+
+Deno.test("duration: the longest that is read is a number without loss, a digit more is none", () => {
+  const longest = "9".repeat(15);
+  strictEqual(parseDuration(longest), Number(longest));
+  strictEqual(Number.isSafeInteger(parseDuration(longest)), true);
+  strictEqual(parseDuration(`${longest}9`), undefined);
+});
+
+Deno.test("duration: it is written with the largest unit that divides it", () => {
+  fc.assert(fc.property(fc.integer({ min: 1, max: 10_000_000 }), (seconds) => {
+    const text = formatDuration(seconds);
+    const fits = [["d", 86_400], ["h", 3_600], ["m", 60], ["s", 1]] as const;
+    const [unit, length] = fits.find(([, length]) => seconds % length === 0)!;
+    strictEqual(text, `${seconds / length}${unit}`);
+  }));
+});
