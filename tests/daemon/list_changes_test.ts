@@ -51,8 +51,13 @@ Deno.test("list changes: what others add and delete reaches the firewall, the su
       "info: released 192.0.2.2: deleted by hand",
     ]);
     assert.ok(bench.newCommands().some((command) => command.includes("-D ampere -s 192.0.2.2 ")));
+    bench.notices.length = 0;
     other.add([block("192.0.2.3")], NOW);
     bench.changes.look(NOW);
+    assert.deepEqual(
+      bench.notices.map((notice) => notice.event === "block" && [notice.target, notice.until]),
+      [["192.0.2.3", null]],
+    );
     await bench.firewall.idle();
     assert.deepEqual(bench.lines.splice(0), ["info: changed the end of 192.0.2.3: by hand"]);
     assert.deepEqual(bench.newCommands(), [], "iptables keeps no ends");
@@ -80,8 +85,8 @@ Deno.test("list changes: many changes are taken over in turns, and told in one l
     const first = bench.firewall.status().desired;
     assert.ok(first < 100, `${first} in the first turn`);
     assert.deepEqual(bench.lines, [], "told at the end");
-    // A further look does not begin anew meanwhile.
     bench.changes.look(NOW);
+    assert.equal(bench.firewall.status().desired, first, "one after the other");
     await bench.clock.advance(1_000);
     assert.equal(bench.firewall.status().desired, 100);
     assert.equal(bench.lines.length, 1, bench.lines.join("\n"));

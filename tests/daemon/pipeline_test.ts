@@ -91,6 +91,15 @@ Deno.test("pipeline: what one read brings is one command, and a host that is blo
   ]);
 });
 
+Deno.test("pipeline: a block is for what made it, not for what was under way", async () => {
+  const bench = await new DaemonBench().start();
+  const guess = (account: string) => wrongAnswer(ADDRESS, { account });
+  await bench.take(...["a", "b", "c", "d", "e", "f"].map(guess));
+  assert.equal(bench.counters.offences, 2);
+  assert.equal(bench.list.get(ADDRESS)?.account, "c");
+  assert.match(bench.list.get(ADDRESS)!.reason, /last account "c"/);
+});
+
 Deno.test("pipeline: a silent host is blocked by time alone", async () => {
   const bench = await new DaemonBench({ policy: { loyalty: 1 } }).start();
   await bench.take(challengeSent(ADDRESS), challengeSent(ADDRESS));
@@ -144,8 +153,13 @@ Deno.test("pipeline: who still arrives ten seconds after they were blocked makes
   await bench.take(wrong(ADDRESS, 3, "TCP"));
   assert.equal(bench.lines.length, 1, "under way when it was blocked");
   await bench.clock.advance(1);
+  const looks = () => bench.firewall.status().commands;
+  const before = looks();
   await bench.take(wrong(ADDRESS, 3, "TCP"));
+  const each = looks() - before;
+  assert.ok(each > 0);
   await bench.take(wrong(ADDRESS, 3, "TCP"));
+  assert.equal(looks() - before, each, "once in ten seconds");
   assert.equal(bench.lines.length, 2, bench.lines.join("\n"));
   assert.match(bench.lines[1]!, /^warn: 203\.0\.113\.9 is blocked and still reaches Asterisk\./);
   assert.deepEqual(bench.newCommands(), [], "the firewall is as it should be");
