@@ -1,9 +1,7 @@
 import assert from "node:assert/strict";
-import { DEFAULT_CONFIG } from "../../src/config/config.ts";
-import { Counters } from "../../src/telemetry/counters.ts";
 import { formatStatus, statusOf } from "../../src/telemetry/status.ts";
 import { PLAIN } from "../../src/text/table.ts";
-import { eventType, NOW, source } from "../support/status_source.ts";
+import { NOW, source } from "../support/status_source.ts";
 
 Deno.test("status: troubles are told in words", () => {
   const daemon = source({ connected: false, trouble: "full", failing: true });
@@ -48,13 +46,4 @@ Deno.test("status: a hostile account name cannot reach the terminal", () => {
   const text = formatStatus(statusOf(source(), NOW), NOW, PLAIN);
   // deno-lint-ignore no-control-regex -- this is what must not be there
   assert.doesNotMatch(text, /[\x00-\x09\x0b-\x1f\x7f]/);
-});
-
-Deno.test("status: a wrong counter would show: the status sums what the counters hold", () => {
-  const counters = new Counters();
-  counters.event(eventType("ChallengeSent", "SIP"));
-  counters.event(eventType("ChallengeSent", "SIP"));
-  const status = statusOf({ ...source(), counters, config: DEFAULT_CONFIG }, NOW);
-  assert.deepEqual(status.events.byKind, { "ChallengeSent SIP": 2 });
-  assert.equal(status.events.total, 2);
 });
