@@ -3,13 +3,8 @@ import { connect } from "node:net";
 import { DEFAULT_CONFIG } from "../../src/config/config.ts";
 import { Counters } from "../../src/telemetry/counters.ts";
 import { Services } from "../../src/telemetry/services.ts";
-import {
-  formatStatus,
-  printStatus,
-  type Status,
-  statusOf,
-  type StatusSource,
-} from "../../src/telemetry/status.ts";
+import { formatStatus, printStatus } from "../../src/commands/status.ts";
+import { type Status, statusOf, type StatusSource } from "../../src/telemetry/status.ts";
 import {
   askStatus,
   StatusError,
