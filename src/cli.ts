@@ -82,8 +82,8 @@ class UsageError extends Error {
 /**
  * Reads the command line.
  *
- * @param args the arguments, without the program's name
- * @throws {UsageError} saying which argument is wrong
+ * @param args The arguments, without the program's name.
+ * @throws {UsageError} Saying which argument is wrong.
  */
 function parseArguments(args: readonly string[]): Invocation {
   let parsed;
@@ -132,9 +132,9 @@ function parseArguments(args: readonly string[]): Invocation {
 /**
  * Runs the program.
  *
- * @param args the arguments, without the program's name
- * @returns the exit code: 0 all is well, 1 something went wrong (it is said on stderr), 2 wrong
- *   arguments
+ * @param args The arguments, without the program's name.
+ * @returns The exit code: 0 all is well, 1 something went wrong (it is said on stderr), 2 wrong
+ *   arguments.
  */
 export async function main(args: readonly string[]): Promise<number> {
   try {

@@ -25,9 +25,9 @@ import { formatLocalTime } from "../text/time.ts";
 /**
  * The status in words and tables.
  *
- * @param status the answer of the daemon
- * @param now time of day, in milliseconds since 1970
- * @param style colours, or none
+ * @param status The answer of the daemon.
+ * @param now Time of day, in milliseconds since 1970.
+ * @param style Colours, or none.
  */
 export function formatStatus(status: Status, now: number, style: Style): string {
   const { asterisk, events, hosts, blocks, firewall, database } = status;
@@ -152,12 +152,12 @@ function blocksTable(blocks: readonly ShownBlock[], style: Style): string {
 /**
  * Prints what the running daemon knows.
  *
- * @param config names the database, by which the daemon is found
- * @param json print one JSON object instead of tables
- * @param print writes to standard output
- * @param complain writes a line to standard error
- * @param folder where the daemon's socket is
- * @returns the exit code: 1 when no daemon answers
+ * @param config Names the database, by which the daemon is found.
+ * @param json Print one JSON object instead of tables.
+ * @param print Writes to standard output.
+ * @param complain Writes a line to standard error.
+ * @param folder Where the daemon's socket is.
+ * @returns The exit code: 1 when no daemon answers.
  */
 export async function printStatus(
   config: Config,

@@ -67,8 +67,8 @@ export class HostIndex {
   /**
    * Gives a host a record.
    *
-   * @param key the host
-   * @param record from 1 on
+   * @param key The host.
+   * @param record From 1 on.
    */
   set(key: HostKey, record: number): void {
     if (typeof key === "string") {

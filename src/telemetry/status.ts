@@ -137,8 +137,8 @@ export interface ShownBlock {
 /**
  * Asks a daemon in the same process.
  *
- * @param source the daemon
- * @param now time of day, in milliseconds since 1970
+ * @param source The daemon.
+ * @param now Time of day, in milliseconds since 1970.
  */
 export function statusOf(source: StatusSource, now: number): Status {
   const { config, counters, table, list } = source;
