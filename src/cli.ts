@@ -1,21 +1,14 @@
 /**
- * The command line: flags, and one function for each command. Only this module prints for people.
+ * The command line: flags, and which command they mean.
  *
- * Modules that only one command needs are imported when it runs, so that `ampere -h` does not wait
- * for them.
+ * What only one command needs is imported when it runs, so that `ampere -h` does not wait for it.
  *
  * @module
  */
 
-import { parseArgs } from "node:util";
-import type { BlockDatabase, NewBlock } from "./blocks/database.ts";
-import type { Config } from "./config/config.ts";
-import type { ExemptSet } from "./address/exempt.ts";
-import type { Status } from "./telemetry/status.ts";
+import { complain, EXIT, print } from "./commands/output.ts";
 import { VERSION } from "./version.ts";
-
-/** Exit codes. */
-const EXIT = { ok: 0, problem: 1, usage: 2 } as const;
+import { parseArgs } from "node:util";
 
 const HELP = `Usage: ampere [OPTION]...
 Blocks hosts that guess passwords on an Asterisk PBX, by its Manager Interface.
@@ -59,6 +52,7 @@ const OPTIONS = {
 } as const;
 
 const COMMANDS = ["help", "version", "add", "del", "list", "check", "replay", "status"] as const;
+
 type Command = typeof COMMANDS[number] | "daemon";
 
 /** Which commands take an option besides --config. */
@@ -68,18 +62,6 @@ const TAKES: Record<"json" | "dry-run" | "verbose" | "output", readonly Command[
   verbose: ["daemon", "replay", "check"],
   output: ["daemon", "add", "del", "list"],
 };
-
-/** Largest input of -a and -d, in bytes: about a million lines of -l. */
-const INPUT_BYTES_MAX = 128 * 1024 * 1024;
-
-/** The list is printed in pieces of about so many characters, which is faster than in one. */
-const OUTPUT_CHARACTERS = 65_536;
-
-/** Most lines that are complained of one by one. */
-const COMPLAINTS_MAX = 100;
-
-/** Most hosts that are named for a line of -d which is a network around them. */
-const RELATED_MAX = 10;
 
 /** What the command line asks for. */
 interface Invocation {
@@ -100,8 +82,8 @@ class UsageError extends Error {
 /**
  * Reads the command line.
  *
- * @param args the arguments, without the program's name
- * @throws {UsageError} saying which argument is wrong
+ * @param args The arguments, without the program's name.
+ * @throws {UsageError} Saying which argument is wrong.
  */
 function parseArguments(args: readonly string[]): Invocation {
   let parsed;
@@ -150,9 +132,9 @@ function parseArguments(args: readonly string[]): Invocation {
 /**
  * Runs the program.
  *
- * @param args the arguments, without the program's name
- * @returns the exit code: 0 all is well, 1 something went wrong (it is said on stderr), 2 wrong
- *   arguments
+ * @param args The arguments, without the program's name.
+ * @returns The exit code: 0 all is well, 1 something went wrong (it is said on stderr), 2 wrong
+ *   arguments.
  */
 export async function main(args: readonly string[]): Promise<number> {
   try {
@@ -196,13 +178,17 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
   }
   if (config === undefined || problems.length > 0) return EXIT.problem;
   switch (invocation.command) {
-    case "list":
-      return await listBlocks(config, invocation.json);
+    case "list": {
+      const { listBlocks } = await import("./commands/blocks.ts");
+      return listBlocks(config, invocation.json);
+    }
     case "add":
-    case "del":
+    case "del": {
+      const { changeBlocks } = await import("./commands/blocks.ts");
       return await changeBlocks(config, invocation.command);
+    }
     case "status": {
-      const { printStatus } = await import("./telemetry/status.ts");
+      const { printStatus } = await import("./commands/status.ts");
       return await printStatus(config, invocation.json, print, complain);
     }
     case "replay": {
@@ -214,207 +200,6 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
       return await runDaemon(config, invocation);
     }
   }
-}
-
-async function listBlocks(config: Config, json: boolean): Promise<number> {
-  const [blockList, { formatBlock, formatBlockJson }] = await Promise.all([
-    import("./blocks/database.ts"),
-    import("./blocks/block_lines.ts"),
-  ]);
-  const { BlockDatabase, BlockDatabaseError, hasEnded } = blockList;
-  let list: BlockDatabase;
-  try {
-    list = BlockDatabase.open(config.database, { readOnly: true });
-  } catch (error) {
-    if (!(error instanceof BlockDatabaseError) || error.fault !== "missing") throw error;
-    complain(`There is no database at ${config.database} yet: nothing has been blocked.`);
-    return EXIT.ok;
-  }
-  const now = Date.now();
-  let text = "";
-  const add = (line: string) => {
-    text += line + "\n";
-    if (text.length < OUTPUT_CHARACTERS) return;
-    print(text);
-    text = "";
-  };
-  const format = json ? formatBlockJson : formatBlock;
-  for (const block of list.all()) if (!hasEnded(block, now)) add(format(block));
-  list.close();
-  return print(text);
-}
-
-async function changeBlocks(config: Config, command: "add" | "del"): Promise<number> {
-  if (Deno.stdin.isTerminal()) {
-    complain(
-      `Not in a pipeline. Give the addresses on standard input: echo 203.0.113.5 | ampere --${command}`,
-    );
-    return EXIT.problem;
-  }
-  const { parseBlockLine } = await import("./blocks/block_lines.ts");
-  const now = Date.now();
-  const blocks: (NewBlock & { line: number })[] = [];
-  let bad = 0;
-  for (const [index, line] of (await readInput()).split("\n").entries()) {
-    const parsed = parseBlockLine(line.replace(/\r$/, ""), now);
-    if (parsed.kind === "block") blocks.push({ ...parsed.block, line: index + 1 });
-    if (parsed.kind === "bad" && ++bad <= COMPLAINTS_MAX) {
-      complain(`line ${index + 1}: ${parsed.message}`);
-    }
-  }
-  let idle = 0;
-  if (command === "add") bad += await addBlocks(config, blocks, now);
-  else idle = await removeBlocks(config, blocks);
-  if (bad > COMPLAINTS_MAX) complain(`${bad - COMPLAINTS_MAX} more lines are wrong`);
-  return bad + idle > 0 ? EXIT.problem : EXIT.ok;
-}
-
-/** Adds what may be added, in one transaction; the number of lines that were refused. */
-async function addBlocks(
-  config: Config,
-  blocks: readonly (NewBlock & { line: number })[],
-  now: number,
-): Promise<number> {
-  const [{ BlockDatabase, hasEnded }, { protectedBy }] = await Promise.all([
-    import("./blocks/database.ts"),
-    import("./address/exempt.ts"),
-  ]);
-  const whyNot = protectedBy(await exemptNow(config));
-  let refused = 0;
-  let ended = 0;
-  const accepted = blocks.filter((block) => {
-    const why = whyNot(block.target);
-    if (why !== undefined && ++refused <= COMPLAINTS_MAX) {
-      complain(`line ${block.line}: ${block.target} ${why}`);
-    }
-    if (why === undefined && hasEnded(block, now)) {
-      ended++;
-      return false;
-    }
-    return why === undefined;
-  });
-  const list = BlockDatabase.open(config.database);
-  const added = list.add(accepted, now);
-  list.close();
-  const there = accepted.length - added.length;
-  print(
-    `${added.length} added` + (there > 0 ? `, ${there} blocked already` : "") +
-      (ended > 0 ? `, ${ended} left out because their time is over` : "") + "\n",
-  );
-  return refused;
-}
-
-/**
- * Who must not be blocked: what this process sees, and what the daemon, if it runs, knows besides
- * (the gateways, and the addresses of an AMI server that has a name).
- */
-async function exemptNow(config: Config): Promise<ExemptSet> {
-  const [{ exemptAddresses, ExemptSet }, { literalPeers }, socket] = await Promise.all([
-    import("./address/exempt.ts"),
-    import("./ami/dial.ts"),
-    import("./telemetry/status_socket.ts"),
-  ]);
-  const seen = exemptAddresses(config.trust, literalPeers(config.host));
-  try {
-    const path = await socket.statusSocketPath(config.database, socket.RUN_FOLDER);
-    const status: Status = JSON.parse(await socket.askStatus(path));
-    // A daemon that was not started again after an update may not tell it yet.
-    const known = (status.neverBlocked ?? []).filter(({ cause }) => cause !== "trusted");
-    return new ExemptSet([...seen.entries, ...known]);
-  } catch (error) {
-    if (!(error instanceof socket.StatusError)) throw error;
-    return seen;
-  }
-}
-
-/**
- * Removes what is there, in one transaction, and says what is not; the number of lines that let
- * nobody in.
- */
-async function removeBlocks(
-  config: Config,
-  blocks: readonly (NewBlock & { line: number })[],
-): Promise<number> {
-  const { BlockDatabase } = await import("./blocks/database.ts");
-  const list = BlockDatabase.open(config.database);
-  const removed = new Set(list.remove(blocks.map((block) => block.target)));
-  const absent = blocks.filter((block) => !removed.has(block.target));
-  const shown = absent.slice(0, COMPLAINTS_MAX);
-  const related = await relatedTargets(
-    shown.map(({ target }) => target),
-    shown.length > 0 ? list.targets() : [],
-  );
-  list.close();
-  for (const { line, target } of shown) {
-    const others = related.get(target) ?? [];
-    const names = others.slice(0, RELATED_MAX).join(", ");
-    const more = others.length > RELATED_MAX ? ` and ${others.length - RELATED_MAX} more` : "";
-    complain(
-      `line ${line}: ${target} is not blocked` +
-        (others.length === 0
-          ? ""
-          : others.length === 1
-          ? `, but ${names} is: delete that`
-          : `, but ${names}${more} are: delete those`),
-    );
-  }
-  if (absent.length > COMPLAINTS_MAX) {
-    complain(`${absent.length - COMPLAINTS_MAX} more were not blocked`);
-  }
-  print(`${removed.size} deleted\n`);
-  return absent.length;
-}
-
-/** What is blocked that contains one of some targets, or is in one of them; by target. */
-async function relatedTargets(
-  targets: readonly string[],
-  blocked: readonly string[],
-): Promise<Map<string, string[]>> {
-  const [{ overlaps }, { AddressSet }] = await Promise.all([
-    import("./address/address.ts"),
-    import("./address/address_set.ts"),
-  ]);
-  const any = new AddressSet(targets);
-  const related = blocked.filter((candidate) => any.overlaps(candidate)).sort();
-  return new Map(targets.map((target) => [
-    target,
-    related.filter((candidate) => overlaps(candidate, target)),
-  ]));
-}
-
-/** All of standard input, as text. */
-async function readInput(): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = "";
-  let bytes = 0;
-  for await (const chunk of Deno.stdin.readable) {
-    bytes += chunk.length;
-    if (bytes > INPUT_BYTES_MAX) {
-      throw new Error(
-        `the input is larger than ${
-          INPUT_BYTES_MAX / 1024 / 1024
-        } MB; give it in parts. Nothing was changed`,
-      );
-    }
-    text += decoder.decode(chunk, { stream: true });
-  }
-  return text + decoder.decode();
-}
-
-/** Writes to standard output, all of it. */
-function print(text: string): typeof EXIT.ok {
-  writeAll(Deno.stdout, text);
-  return EXIT.ok;
-}
-
-/** Writes a line to standard error. */
-function complain(line: string): void {
-  writeAll(Deno.stderr, line + "\n");
-}
-
-function writeAll(to: { writeSync(bytes: Uint8Array): number }, text: string): void {
-  const bytes = new TextEncoder().encode(text);
-  for (let at = 0; at < bytes.length;) at += to.writeSync(bytes.subarray(at));
 }
 
 /** An error in words for an administrator. */

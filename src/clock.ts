@@ -16,16 +16,16 @@ export interface Clock {
   /**
    * Calls a function once after a time.
    *
-   * @param ms the time, in milliseconds
-   * @param run the function
-   * @returns cancels the call
+   * @param ms The time, in milliseconds.
+   * @param run The function.
+   * @returns Cancels the call.
    */
   after(ms: number, run: () => void): () => void;
   /**
    * Calls a function in the next turn of the event loop, when what has arrived meanwhile has been
    * read.
    *
-   * @param run the function
+   * @param run The function.
    */
   soon(run: () => void): void;
 }
@@ -46,9 +46,9 @@ export const systemClock: Clock = {
 /**
  * Waits.
  *
- * @param clock the clock to wait by
- * @param ms how long, in milliseconds
- * @param signal ends the wait early; the promise resolves then too
+ * @param clock The clock to wait by.
+ * @param ms How long, in milliseconds.
+ * @param signal Ends the wait early; the promise resolves then too.
  */
 export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

@@ -40,7 +40,7 @@ export class ExemptSet extends AddressSet {
   /**
    * Makes a set.
    *
-   * @param entries canonical targets, the most important cause first
+   * @param entries Canonical targets, the most important cause first.
    */
   constructor(entries: readonly ExemptTarget[]) {
     super(entries.map(({ target }) => target));
@@ -50,8 +50,8 @@ export class ExemptSet extends AddressSet {
   /**
    * Tells why somebody is never blocked.
    *
-   * @param target a canonical target
-   * @returns the first cause; `undefined` when it may be blocked
+   * @param target A canonical target.
+   * @returns The first cause; `undefined` when it may be blocked.
    */
   causeOf(target: string): Cause | undefined {
     return this.find(target)?.cause;
@@ -60,8 +60,8 @@ export class ExemptSet extends AddressSet {
   /**
    * Finds what shares an address with a target.
    *
-   * @param target a canonical target
-   * @returns the most important entry; `undefined` when the target may be blocked
+   * @param target A canonical target.
+   * @returns The most important entry; `undefined` when the target may be blocked.
    */
   find(target: string): ExemptTarget | undefined {
     // Nearly all may be blocked, and -a asks for a million.
@@ -73,9 +73,9 @@ export class ExemptSet extends AddressSet {
 /**
  * The addresses that are never charged.
  *
- * @param trust canonical targets of the configuration
- * @param peers canonical addresses of the AMI server, see `literalPeers`
- * @param gateways canonical addresses of the default gateways, see `defaultGateways`
+ * @param trust Canonical targets of the configuration.
+ * @param peers Canonical addresses of the AMI server, see `literalPeers`.
+ * @param gateways Canonical addresses of the default gateways, see `defaultGateways`.
  */
 export function exemptAddresses(
   trust: readonly string[],
@@ -107,9 +107,9 @@ export const RELEASED_BECAUSE: Readonly<Record<Cause, string>> = {
 /**
  * Tells why a target must not be blocked by hand.
  *
- * @param exempt who is never blocked
- * @returns a function that gives the reason for a canonical target, `undefined` when it may be
- *   blocked
+ * @param exempt Who is never blocked.
+ * @returns A function that gives the reason for a canonical target, `undefined` when it may be
+ *   blocked.
  */
 export function protectedBy(exempt: ExemptSet): (target: string) => string | undefined {
   return (target) => {

@@ -40,8 +40,8 @@ const STDIN = 0;
 /**
  * The resolvers of this machine.
  *
- * @param files where they stand; a file that is not there, or may not be read, names none
- * @returns canonical addresses, each once
+ * @param files Where they stand; a file that is not there, or may not be read, names none.
+ * @returns Canonical addresses, each once.
  */
 export function resolvers(files: readonly string[] = RESOLVER_FILES): string[] {
   const found = new Set<string>();
@@ -64,8 +64,8 @@ function readText(file: string): string {
 /**
  * Reads `resolv.conf`.
  *
- * @param text its text
- * @returns canonical addresses, without zones
+ * @param text Its text.
+ * @returns Canonical addresses, without zones.
  */
 export function parseResolvers(text: string): string[] {
   return [...text.matchAll(/^[ \t]*nameserver[ \t]+(\S+)/gm)].flatMap(([, address]) =>
@@ -79,7 +79,7 @@ export function parseResolvers(text: string): string[] {
  * open; the kernel then tells the present routes at each reading. Standard input of any other kind
  * is left alone.
  *
- * @returns canonical addresses, each once; none when it is not known
+ * @returns Canonical addresses, each once; none when it is not known.
  */
 export function defaultGateways(): string[] {
   try {
@@ -102,8 +102,8 @@ export function defaultGateways(): string[] {
 /**
  * Reads the table of routes.
  *
- * @param table text of `/proc/net/route`
- * @returns the gateways of the default routes, canonical, each once
+ * @param table Text of `/proc/net/route`.
+ * @returns The gateways of the default routes, canonical, each once.
  */
 export function parseRoutes(table: string): string[] {
   if (!table.startsWith(ROUTES_HEAD)) return [];

@@ -153,7 +153,7 @@ export let lineHash = 0;
  * several for each event. At most 50 sessions of one host are compared, so that a chance match is
  * one in a hundred million.
  *
- * @returns index behind the CR LF of the line, and in {@linkcode lineHash} the hash; or -1
+ * @returns Index behind the CR LF of the line, and in {@linkcode lineHash} the hash; or -1.
  */
 export function hashLine(view: DataView, start: number, end: number, seed: number): number {
   let a = SEED_A ^ seed;

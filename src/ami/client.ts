@@ -191,9 +191,9 @@ export class AmiClient {
   /**
    * A client that is not connected yet; see {@linkcode AmiClient.run}.
    *
-   * @param login where to log in, and as whom
-   * @param handlers take what Asterisk says
-   * @param options for tests
+   * @param login Where to log in, and as whom.
+   * @param handlers Take what Asterisk says.
+   * @param options For tests.
    */
   constructor(login: Login, handlers: AmiClientHandlers, options: AmiClientOptions = {}) {
     this.#login = login;
@@ -213,8 +213,8 @@ export class AmiClient {
   /**
    * Connects and stays connected until the signal is given.
    *
-   * @param signal ends it
-   * @throws {LoginRefusedError} when Asterisk refuses the login before any login has succeeded
+   * @param signal Ends it.
+   * @throws {LoginRefusedError} When Asterisk refuses the login before any login has succeeded.
    */
   async run(signal: AbortSignal): Promise<void> {
     let failing: { readonly since: number; readonly portClosed: boolean } | undefined;
@@ -407,9 +407,9 @@ export class AmiClient {
   /**
    * Asks for a list. It is no reason to end the connection when there is none.
    *
-   * @param action the action
-   * @param headers its further headers: no line ends
-   * @returns its entries, or why there are none
+   * @param action The action.
+   * @param headers Its further headers: no line ends.
+   * @returns Its entries, or why there are none.
    */
   list(action: string, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
     if (!this.#loggedIn || this.#connection === undefined) return Promise.resolve(NO_ANSWER);

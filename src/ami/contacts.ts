@@ -27,9 +27,9 @@ const DENIED = "Permission denied";
 /**
  * Asks Asterisk for a list.
  *
- * @param action the action of AMI
- * @param headers its further headers
- * @returns the entries, or why there are none
+ * @param action The action of AMI.
+ * @param headers Its further headers.
+ * @returns The entries, or why there are none.
  */
 export type AskForList = (
   action: string,
@@ -53,10 +53,10 @@ interface Registered {
  * show what a phone has written itself: they are left out. Contacts that do not expire were written
  * by the administrator, not registered.
  *
- * @param ask asks Asterisk
+ * @param ask Asks Asterisk.
  * @param isLocal Asterisk runs on this machine; if not, chan_pjsip is not asked, because what it
- *   says of an endpoint holds its password (`res_pjsip/config_auth.c`), and AMI is not encrypted
- * @returns the addresses, and what is not known
+ *   says of an endpoint holds its password (`res_pjsip/config_auth.c`), and AMI is not encrypted.
+ * @returns The addresses, and what is not known.
  *
  * @example
  * ```ts

@@ -44,9 +44,9 @@ interface DialOptions {
 /**
  * The addresses of a host, in the order of the system (`/etc/hosts`, then DNS).
  *
- * @param host a name, or an address
- * @returns at least one; as they are to be connected to (a zone is kept)
- * @throws {DialError} when the name has none
+ * @param host A name, or an address.
+ * @returns At least one; as they are to be connected to (a zone is kept).
+ * @throws {DialError} When the name has none.
  */
 export async function resolveHost(host: string): Promise<string[]> {
   if (isIP(host) !== 0) return [host];
@@ -65,8 +65,8 @@ export async function resolveHost(host: string): Promise<string[]> {
 /**
  * What is known of the addresses of a host without looking it up.
  *
- * @param host a name, or an address
- * @returns the canonical address; none for a name
+ * @param host A name, or an address.
+ * @returns The canonical address; none for a name.
  */
 export function literalPeers(host: string): string[] {
   const address = parseAddress(host);
@@ -78,12 +78,12 @@ export function literalPeers(host: string): string[] {
  * when one has refused or is silent for {@linkcode NEXT_ADDRESS_MS}: `localhost` is `::1` and
  * `127.0.0.1`, and Asterisk mostly listens at one of them.
  *
- * @param host a name, or an address
- * @param port TCP port
- * @param options see {@linkcode DialOptions}
- * @returns the connection
- * @throws {DialError} when no address answers within {@linkcode CONNECT_MS}, or when told to give
- *   up
+ * @param host A name, or an address.
+ * @param port TCP port.
+ * @param options See {@linkcode DialOptions}.
+ * @returns The connection.
+ * @throws {DialError} When no address answers within {@linkcode CONNECT_MS}, or when told to give
+ *   up.
  */
 export async function dial(
   host: string,

@@ -178,9 +178,9 @@ export class SecurityEvent {
   /**
    * Called by the reader: nothing but who sent it is believed.
    *
-   * @param service the part of Asterisk that raised it
-   * @param session tells it from other messages
-   * @param time EventTV
+   * @param service The part of Asterisk that raised it.
+   * @param session Tells it from other messages.
+   * @param time EventTV.
    */
   refuse(service: Service, session: number, time: string): void {
     this.begin(NOTHING, 0);

@@ -182,7 +182,7 @@ export class EventReader {
   /**
    * A reader at the beginning of a connection.
    *
-   * @param handlers take what is read
+   * @param handlers Take what is read.
    */
   constructor(handlers: EventReaderHandlers) {
     this.#handlers = handlers;

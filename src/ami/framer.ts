@@ -71,10 +71,10 @@ interface FramerHandlers {
   /**
    * One message.
    *
-   * @param buffer holds the message
-   * @param start index of its first byte
-   * @param end index behind the CR LF of its last line (the empty line is not included)
-   * @param offset position of `start` in the stream, in bytes since the connection began
+   * @param buffer Holds the message.
+   * @param start Index of its first byte.
+   * @param end Index behind the CR LF of its last line (the empty line is not included).
+   * @param offset Position of `start` in the stream, in bytes since the connection began.
    */
   message(buffer: Uint8Array, start: number, end: number, offset: number): void;
   /**
@@ -82,11 +82,11 @@ interface FramerHandlers {
    * of them. Optional: it only saves time. What it recognizes is handed to
    * {@linkcode FramerHandlers.message} at once.
    *
-   * @param buffer holds the message, perhaps not all of it, and what follows it
-   * @param start index of its first byte
-   * @param limit index behind the last byte that is there
-   * @returns index behind the CR LF of its last line, if its first empty line follows there; -1
-   *   when it must be searched
+   * @param buffer Holds the message, perhaps not all of it, and what follows it.
+   * @param start Index of its first byte.
+   * @param limit Index behind the last byte that is there.
+   * @returns Index behind the CR LF of its last line, if its first empty line follows there; -1
+   *   when it must be searched.
    */
   recognize?(buffer: Uint8Array, start: number, limit: number): number;
   /** A message longer than {@linkcode MESSAGE_BYTES_MAX} was skipped up to its empty line. */
@@ -135,7 +135,7 @@ export class Framer {
   /**
    * A framer at the beginning of a connection.
    *
-   * @param handlers take what is found
+   * @param handlers Take what is found.
    */
   constructor(handlers: FramerHandlers) {
     this.#handlers = handlers;
@@ -161,8 +161,8 @@ export class Framer {
    * Takes over the first `count` bytes of {@linkcode Framer.space} and hands on every message that
    * is now complete.
    *
-   * @param count number of bytes that were written, in bytes
-   * @throws {RangeError} when `count` is larger than the space
+   * @param count Number of bytes that were written, in bytes.
+   * @throws {RangeError} When `count` is larger than the space.
    */
   commit(count: number): void {
     if (count < 0 || count > BUFFER_BYTES - this.#length) {
@@ -183,7 +183,7 @@ export class Framer {
   /**
    * Takes a chunk of any size (it is copied) and hands on every message that is now complete.
    *
-   * @param chunk the next bytes of the stream
+   * @param chunk The next bytes of the stream.
    */
   push(chunk: Uint8Array): void {
     for (let at = 0; at < chunk.length;) {

@@ -74,12 +74,12 @@ const GENERAL = ["Timestamp", "SequenceNumber", "File", "Line", "Func", "SystemN
 /**
  * Tells what a message is, and reads it if it is a security event.
  *
- * @param buffer holds the message
- * @param start index of its first byte
- * @param end index behind the CR LF of its last line
- * @param event is filled when the verdict is `security` or `doubled`; it keeps a reference to
- *   `buffer`
- * @returns the verdict
+ * @param buffer Holds the message.
+ * @param start Index of its first byte.
+ * @param end Index behind the CR LF of its last line.
+ * @param event Is filled when the verdict is `security` or `doubled`; it keeps a reference to
+ *   `buffer`.
+ * @returns The verdict.
  *
  * @example
  * ```ts
@@ -113,12 +113,12 @@ export function parseMessage(
  * Reads a security event whose end is not known yet, in one pass: most messages are such, and need
  * not be searched for their end before.
  *
- * @param buffer holds the event, perhaps not all of it, and what follows it
- * @param start index of its first byte
- * @param limit index behind the last byte that is there
- * @param event is filled when the event is whole; it keeps a reference to `buffer`
- * @returns index behind the CR LF of its last line, when an empty line follows that and
- *   {@linkcode parseMessage} would say `security`; -1 for everything else
+ * @param buffer Holds the event, perhaps not all of it, and what follows it.
+ * @param start Index of its first byte.
+ * @param limit Index behind the last byte that is there.
+ * @param event Is filled when the event is whole; it keeps a reference to `buffer`.
+ * @returns Index behind the CR LF of its last line, when an empty line follows that and
+ *   {@linkcode parseMessage} would say `security`; -1 for everything else.
  */
 export function parseAhead(
   buffer: Uint8Array,
@@ -163,11 +163,11 @@ export interface Head {
 /**
  * Reads the beginning of a message.
  *
- * @param buffer holds the message
- * @param start index of its first byte
- * @param end index behind the last byte that is there
+ * @param buffer Holds the message.
+ * @param start Index of its first byte.
+ * @param end Index behind the last byte that is there.
  * @returns `undefined` when it does not begin, up to its account name, exactly as Asterisk begins a
- *   security event
+ *   security event.
  */
 export function readHead(buffer: Uint8Array, start: number, end: number): Head | undefined {
   const view = viewOf(buffer);
@@ -184,12 +184,12 @@ export function readHead(buffer: Uint8Array, start: number, end: number): Head |
  * it in an event of any kind. If a stranger has not written the end of the message, they are its
  * true sender, whatever stands before.
  *
- * @param buffer holds the message
- * @param start index of its first byte
- * @param end index behind the CR LF of its last line
- * @param event gets the address when it is there
+ * @param buffer Holds the message.
+ * @param start Index of its first byte.
+ * @param end Index behind the CR LF of its last line.
+ * @param event Gets the address when it is there.
  * @returns `sender`; `unknown` when these three lines are there, but others between or behind them;
- *   `none` when they are not
+ *   `none` when they are not.
  */
 export function readSender(
   buffer: Uint8Array,
@@ -215,9 +215,9 @@ export function readSender(
 /**
  * Reads the address of one line.
  *
- * @param line `RemoteAddress: ` and what follows it
- * @param event gets the address
- * @returns whether it is one
+ * @param line `RemoteAddress: ` and what follows it.
+ * @param event Gets the address.
+ * @returns Whether it is one.
  */
 export function readRemote(line: Uint8Array, event: SecurityEvent): boolean {
   const view = new DataView(line.buffer, line.byteOffset, line.length);
@@ -293,7 +293,7 @@ function parseHead(
 /**
  * Reads an event as long as its lines are those of its kind.
  *
- * @returns index behind its last line, or -1
+ * @returns Index behind its last line, or -1.
  */
 function parseExactly(
   g: Grammar,

@@ -31,7 +31,7 @@ const WS_WORD = wordOf("WS/\0");
  * (`main/security_events.c`, `add_json_object` of an address; the transport is left out when
  * Asterisk does not know it).
  *
- * @returns index behind its line, or -1
+ * @returns Index behind its line, or -1.
  */
 export function parseRemoteAddress(
   view: DataView,

@@ -66,8 +66,8 @@ export class SecurityLogReader {
   #lines = 0;
 
   /**
-   * @param handlers see {@linkcode EventReaderHandlers}; the bytes they get are those of the
-   *   rewritten message
+   * @param handlers See {@linkcode EventReaderHandlers}; the bytes they get are those of the
+   *   rewritten message.
    */
   constructor(handlers: SecurityLogHandlers) {
     this.#handlers = handlers;
@@ -150,7 +150,7 @@ function bytesOf(text: string, into: Uint8Array): Uint8Array {
 /**
  * Whether a piece of text holds a line of the security log.
  *
- * @param text the text
+ * @param text The text.
  */
 export function looksLikeSecurityLog(text: string): boolean {
   return /SECURITY\[\d{1,10}\].{0,200}SecurityEvent="/.test(text);

@@ -12,7 +12,7 @@
  *
  * @param path Path of the log; when it is gone, SQLite has brought what it held into the database,
  *   and that onto the disk.
- * @throws the system's error if the device fails
+ * @throws the System's error if the device fails.
  */
 async function syncFile(path: string): Promise<void> {
   let file;

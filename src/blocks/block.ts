@@ -144,8 +144,8 @@ function laterEnd(a: number | undefined, b: number | undefined): number | undefi
  *
  * @param block Any block.
  * @returns The same with a canonical target, whole numbers and texts of bounded length.
- * @throws TypeError if the target is not an address or network: the caller checks input of people
- *   before
+ * @throws TypeError If the target is not an address or network: the caller checks input of people
+ *   before.
  */
 export function boundedNew(block: NewBlock): NewBlock {
   const target = isCanonical(block.target) ? block.target : parseTarget(block.target);

@@ -144,7 +144,7 @@ export class BlockDatabase implements Disposable {
    * @param path Path of the database.
    * @param options See {@linkcode OpenOptions}.
    * @returns The open list; close it at the end.
-   * @throws BlockDatabaseError saying what is wrong with the file, and in `advice` what to do
+   * @throws BlockDatabaseError Saying what is wrong with the file, and in `advice` what to do.
    */
   static open(path: string, options: OpenOptions = {}): BlockDatabase {
     const { readOnly = false, busyTimeout = COMMAND_BUSY_MS, syncLater = false } = options;
@@ -189,8 +189,8 @@ export class BlockDatabase implements Disposable {
    * @param blocks What to add.
    * @param now Clock value in milliseconds since 1970.
    * @returns Those that were not in force before.
-   * @throws BlockDatabaseError if they could not be written
-   * @throws TypeError if a target is not an address or network
+   * @throws BlockDatabaseError If they could not be written.
+   * @throws TypeError If a target is not an address or network.
    */
   add(blocks: readonly NewBlock[], now: number = Date.now()): Block[] {
     return this.#connection.transaction(() => {
@@ -216,7 +216,7 @@ export class BlockDatabase implements Disposable {
    *
    * @param targets Canonical targets.
    * @returns Those that were there.
-   * @throws BlockDatabaseError if it could not be written
+   * @throws BlockDatabaseError If it could not be written.
    */
   remove(targets: readonly string[]): string[] {
     return this.#connection.transaction(() => targets.filter((target) => this.#forget(target)));
@@ -227,7 +227,7 @@ export class BlockDatabase implements Disposable {
    *
    * @param changes See {@linkcode Changes}.
    * @param now Clock value in milliseconds since 1970.
-   * @throws BlockDatabaseError if they could not be written
+   * @throws BlockDatabaseError If they could not be written.
    */
   save(changes: Changes, now: number = Date.now()): void {
     this.#connection.transaction(() => {
@@ -245,7 +245,7 @@ export class BlockDatabase implements Disposable {
    * All blocks, those included whose end has come and that the daemon did not take out yet.
    *
    * @returns Blocks, the oldest first.
-   * @throws BlockDatabaseError if the file cannot be read
+   * @throws BlockDatabaseError If the file cannot be read.
    */
   all(): Block[] {
     // Rows come in the order of their making, which is almost this one.
@@ -256,7 +256,7 @@ export class BlockDatabase implements Disposable {
    * The same as {@linkcode BlockDatabase.all} in no order, which is faster.
    *
    * @returns Blocks.
-   * @throws BlockDatabaseError if the file cannot be read
+   * @throws BlockDatabaseError If the file cannot be read.
    */
   unsorted(): Block[] {
     return this.#connection.guarded(() => this.#read("block"));
@@ -267,7 +267,7 @@ export class BlockDatabase implements Disposable {
    *
    * @param target Canonical target.
    * @returns The block, or undefined.
-   * @throws BlockDatabaseError if the file cannot be read
+   * @throws BlockDatabaseError If the file cannot be read.
    */
   get(target: string): Block | undefined {
     return this.#connection.guarded(() => {
@@ -282,7 +282,7 @@ export class BlockDatabase implements Disposable {
    * The targets of all blocks, in no order.
    *
    * @returns Canonical targets.
-   * @throws BlockDatabaseError if the file cannot be read
+   * @throws BlockDatabaseError If the file cannot be read.
    */
   targets(): string[] {
     return this.entries().map(({ target }) => target);
@@ -292,7 +292,7 @@ export class BlockDatabase implements Disposable {
    * Target and end of all blocks, in no order: what the firewall must know.
    *
    * @returns 50,000 in 40 ms.
-   * @throws BlockDatabaseError if the file cannot be read
+   * @throws BlockDatabaseError If the file cannot be read.
    */
   entries(): Entry[] {
     return this.#connection.guarded(() => {
@@ -309,7 +309,7 @@ export class BlockDatabase implements Disposable {
    *
    * @param after Where the page before ended; {@linkcode ROW_MIN} for the first page.
    * @param rows Most rows of the page.
-   * @throws BlockDatabaseError if the file cannot be read
+   * @throws BlockDatabaseError If the file cannot be read.
    */
   entriesAfter(after: bigint, rows: number): RowPage {
     const page = this.#connection.guarded(() => this.#connection.run(ENTRY_PAGE).get(after, rows));
@@ -325,7 +325,7 @@ export class BlockDatabase implements Disposable {
    * The number of blocks.
    *
    * @returns Rows of the table.
-   * @throws BlockDatabaseError if the file cannot be read
+   * @throws BlockDatabaseError If the file cannot be read.
    */
   count(): number {
     return this.#connection.guarded(() =>
@@ -338,7 +338,7 @@ export class BlockDatabase implements Disposable {
    *
    * @param target Canonical target.
    * @returns 0 for one that is not known.
-   * @throws BlockDatabaseError if the file cannot be read
+   * @throws BlockDatabaseError If the file cannot be read.
    */
   timesOf(target: string): number {
     return this.get(target)?.times ?? this.#connection.guarded(() => this.#pastTimes(target));
@@ -348,7 +348,7 @@ export class BlockDatabase implements Disposable {
    * Whether any ended block is remembered; without `bantime` none ever is. Saves a look for each
    * target.
    *
-   * @throws BlockDatabaseError if the file cannot be read
+   * @throws BlockDatabaseError If the file cannot be read.
    */
   hasHistory(): boolean {
     return this.#connection.guarded(() => {
@@ -363,7 +363,7 @@ export class BlockDatabase implements Disposable {
    * the same open list returned. It takes 7 µs.
    *
    * @returns An opaque number.
-   * @throws BlockDatabaseError if the file cannot be read
+   * @throws BlockDatabaseError If the file cannot be read.
    */
   dataVersion(): number {
     return this.#connection.guarded(() =>
@@ -375,7 +375,7 @@ export class BlockDatabase implements Disposable {
    * The hosts in good standing.
    *
    * @returns For each host its last login with a password, in milliseconds since 1970.
-   * @throws BlockDatabaseError if the file cannot be read
+   * @throws BlockDatabaseError If the file cannot be read.
    */
   standing(): Map<string, number> {
     return this.#connection.guarded(() => {
@@ -396,7 +396,7 @@ export class BlockDatabase implements Disposable {
    *
    * @returns Milliseconds since 1970; 0 if that was before it was written down; `undefined` if none
    *   had it yet.
-   * @throws BlockDatabaseError if the file cannot be read
+   * @throws BlockDatabaseError If the file cannot be read.
    */
   birth(): number | undefined {
     return this.#connection.guarded(() => {
@@ -412,7 +412,7 @@ export class BlockDatabase implements Disposable {
    * Writes down when a daemon first had this list; does nothing if that is known.
    *
    * @param at Milliseconds since 1970.
-   * @throws BlockDatabaseError if it could not be written
+   * @throws BlockDatabaseError If it could not be written.
    */
   saveBirth(at: number): void {
     if (this.birth() !== undefined) return;
@@ -426,7 +426,7 @@ export class BlockDatabase implements Disposable {
    * The ended blocks that are remembered.
    *
    * @returns In no order.
-   * @throws BlockDatabaseError if the file cannot be read
+   * @throws BlockDatabaseError If the file cannot be read.
    */
   history(): PastBlock[] {
     return this.#connection.guarded(() => {
@@ -444,7 +444,7 @@ export class BlockDatabase implements Disposable {
   /**
    * Looks for damage; 20 ms for 50,000 blocks.
    *
-   * @throws BlockDatabaseError `corrupt` if SQLite finds any
+   * @throws BlockDatabaseError `corrupt` if SQLite finds any.
    */
   check(): void {
     const found = this.#connection.guarded(() =>
@@ -462,7 +462,7 @@ export class BlockDatabase implements Disposable {
    * Brings what the write-ahead log holds into the database, as far as nobody is reading it; about
    * 10 ms for 1,000 changes. SQLite does that by itself unless `syncLater` was asked for.
    *
-   * @throws BlockDatabaseError if it could not be written
+   * @throws BlockDatabaseError If it could not be written.
    */
   checkpoint(): void {
     this.#connection.guarded(() => this.#connection.run("PRAGMA wal_checkpoint(PASSIVE)").get());

@@ -14,7 +14,7 @@ export const FILE_MODE = 0o640;
  *
  * @param path Any path.
  * @returns Its device and inode; `undefined`: there is none.
- * @throws The system's error if it cannot be looked at.
+ * @throws The System's error if it cannot be looked at.
  */
 export function identityOf(path: string): string | undefined {
   try {
@@ -39,7 +39,7 @@ export interface DatabaseIdentity {
  *
  * @param path Path of the database.
  * @returns `undefined`: there is none.
- * @throws The system's error if the files cannot be looked at.
+ * @throws The System's error if the files cannot be looked at.
  */
 export function databaseIdentityOf(path: string): DatabaseIdentity | undefined {
   const database = identityOf(path);

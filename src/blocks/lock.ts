@@ -54,7 +54,7 @@ export class DatabaseLock implements Disposable {
  * @param taken Makes the error for a lock that another process holds.
  * @returns The lock; release it at the end.
  * @throws BlockDatabaseError `running` when another process holds it (with its number), or what
- *   hinders
+ *   hinders.
  *
  * @example
  * ```ts

@@ -184,7 +184,7 @@ export function findList(path: string, options: OpeningOptions, now: number): Fo
 /**
  * Reads a file that cannot be opened for writing now.
  *
- * @throws The problem if it cannot be read either: to begin with an empty list would take every
+ * @throws The Problem if it cannot be read either: to begin with an empty list would take every
  *   block out of the firewall, where they stay if the daemon does not run.
  */
 function readList(path: string, problem: BlockDatabaseError, now: number): FoundList {

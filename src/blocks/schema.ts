@@ -64,7 +64,7 @@ interface SchemaState {
  * @param newest The newest version that this program knows.
  * @returns The version.
  * @throws BlockDatabaseError `foreign` if it is a database of another program, `newer` if of a
- *   later version
+ *   later version.
  */
 export function readSchemaState(
   db: DatabaseSync,
@@ -100,7 +100,7 @@ export function readSchemaState(
  * @param db The open database.
  * @param path Its path, for messages.
  * @param steps The steps; only tests give others than {@linkcode MIGRATIONS}.
- * @throws BlockDatabaseError if it fails; then nothing was changed
+ * @throws BlockDatabaseError If it fails; then nothing was changed.
  */
 export function migrate(
   db: DatabaseSync,

@@ -23,11 +23,11 @@ export class ChainTakenError extends Error {
  * first. Machines that share the folder but not the firewall (containers) need chains of different
  * names.
  *
- * @param chain name of the chain
- * @param folder where the lock is, see `RUN_FOLDER`
- * @param doubt told when it can't be known whether another daemon fills the chain
- * @returns the lock; release it at the end
- * @throws {ChainTakenError} when another process holds it
+ * @param chain Name of the chain.
+ * @param folder Where the lock is, see `RUN_FOLDER`.
+ * @param doubt Told when it can't be known whether another daemon fills the chain.
+ * @returns The lock; release it at the end.
+ * @throws {ChainTakenError} When another process holds it.
  */
 export function lockChain(
   chain: string,

@@ -196,8 +196,8 @@ export class Daemon {
   /**
    * The hosts with most points that are not blocked yet.
    *
-   * @param count how many
-   * @returns hosts, with `lastAt` in milliseconds since 1970
+   * @param count How many.
+   * @returns Hosts, with `lastAt` in milliseconds since 1970.
    */
   worstHosts(count: number): HostStatus[] {
     // A host that has just been blocked may be here again, with what was under way.
@@ -227,8 +227,8 @@ export class Daemon {
   /**
    * Runs until the signal is given.
    *
-   * @param signal ends it; the rules stay
-   * @returns the exit code: 1 when it cannot work at all (it is logged why)
+   * @param signal Ends it; the rules stay.
+   * @returns The exit code: 1 when it cannot work at all (it is logged why).
    */
   async run(signal: AbortSignal): Promise<number> {
     const wall = this.#wallClock();
@@ -280,7 +280,7 @@ export class Daemon {
   /**
    * Takes over a new configuration.
    *
-   * @param config the new one
+   * @param config The new one.
    */
   reconfigure(config: Config): void {
     const old = this.#config;

@@ -72,19 +72,22 @@ export class Pipeline {
 
   /** A security event: charges its host. What is doubled is charged, but not believed. */
   readonly onEvent = (event: SecurityEvent, verdict: "security" | "doubled"): void => {
-    const { counters, table, clock, log } = this.#parts;
+    const { counters, table } = this.#parts;
     counters.event(event.type);
-    table.record(event, this.#readAt ??= clock.now(), verdict === "security");
-    if (!table.explain) return;
-    const charge = table.lastCharge;
+    table.record(event, this.#readAt ??= this.#parts.clock.now(), verdict === "security");
+    if (table.explain) this.#explain(event);
+  };
+
+  #explain(event: SecurityEvent): void {
+    const charge = this.#parts.table.lastCharge;
     if (charge === undefined) return;
     const points = charge.after === charge.before
       ? `${charge.after}`
       : `${charge.before} -> ${charge.after}`;
-    log.debug(
+    this.#parts.log.debug(
       `${event.kind} ${event.service}: ${charge.what}; points ${points} of ${charge.limit}`,
     );
-  };
+  }
 
   /** All that came together has been handed on: blocks those who have gone too far. */
   readonly onBatch = (): void => {
@@ -178,10 +181,7 @@ export class Pipeline {
     };
   }
 
-  /**
-   * A blocked host went on: what was under way when it was blocked, or the firewall is not in its
-   * way.
-   */
+  /** A blocked host went on: that was under way, or the firewall is not in its way. */
   #stillArrives(block: Block, now: number): void {
     if (now - block.since < STILL_ARRIVES_MS || now - this.#saidStillArrives < STILL_ARRIVES_MS) {
       return;

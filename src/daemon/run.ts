@@ -29,11 +29,11 @@ import { DryRunBlockList } from "../blocks/dry_run_block_list.ts";
 /**
  * Opens the list.
  *
- * @param config where it is
- * @param log takes what is to be said of it
- * @param dryRun read it, but keep changes in memory
- * @param now the time, in milliseconds since 1970
- * @throws {BlockDatabaseError} when a person must mend something first
+ * @param config Where it is.
+ * @param log Takes what is to be said of it.
+ * @param dryRun Read it, but keep changes in memory.
+ * @param now The time, in milliseconds since 1970.
+ * @throws {BlockDatabaseError} When a person must mend something first.
  */
 function openList(
   config: Config,
@@ -69,10 +69,10 @@ function readStored(path: string): BlockDatabase | undefined {
 /**
  * The firewall for both families.
  *
- * @param config which one
- * @param log takes what a dry run would do
- * @param dryRun run no command
- * @param now the time, in milliseconds since 1970, from which the ends of blocks are counted
+ * @param config Which one.
+ * @param log Takes what a dry run would do.
+ * @param dryRun Run no command.
+ * @param now The time, in milliseconds since 1970, from which the ends of blocks are counted.
  */
 function firewallBackends(
   config: Config,
@@ -98,11 +98,11 @@ interface DaemonInvocation {
 /**
  * Runs the daemon as a program: opens the log and the database, obeys signals.
  *
- * @param config the configuration
- * @param invocation the command line
- * @returns the exit code
- * @throws {BlockDatabaseError} when a person must mend the database first
- * @throws {LogError} when the log file cannot be opened
+ * @param config The configuration.
+ * @param invocation The command line.
+ * @returns The exit code.
+ * @throws {BlockDatabaseError} When a person must mend the database first.
+ * @throws {LogError} When the log file cannot be opened.
  */
 export async function runDaemon(config: Config, invocation: DaemonInvocation): Promise<number> {
   const log = new Log({ file: invocation.output, level: invocation.verbose ? "debug" : "info" });

@@ -13,7 +13,7 @@ const COMMAND_CHARACTERS_MAX = 400;
  * Makes a runner that runs nothing. It begins with an empty chain and remembers what it was told,
  * so that looking at the firewall finds it as it should be.
  *
- * @param say takes each command that would change something
+ * @param say Takes each command that would change something.
  *
  * @example
  * ```ts

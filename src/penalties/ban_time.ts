@@ -68,11 +68,11 @@ export type BanGrounds = Pick<Offence, "grounds" | "row" | "proven">;
 /**
  * How long a target is to be blocked. Nothing makes a block longer than the configuration says.
  *
- * @param times the configured ban times
- * @param before how often the target has been blocked before; all blocks that were
- *   {@linkcode isShort} count as one
- * @param offence what the offence rests on
- * @returns milliseconds, or `undefined` for ever
+ * @param times The configured ban times.
+ * @param before How often the target has been blocked before; all blocks that were
+ *   {@linkcode isShort} count as one.
+ * @param offence What the offence rests on.
+ * @returns Milliseconds, or `undefined` for ever.
  *
  * @example
  * ```ts
@@ -114,8 +114,8 @@ export function banTime(
  * Whether a block is short because nobody can know who was behind the address. It makes no later
  * block longer: a stranger could bring somebody else many of them.
  *
- * @param times the configured ban times
- * @param offence what it rests on
+ * @param times The configured ban times.
+ * @param offence What it rests on.
  */
 export function isShort(
   { doubt }: Pick<BanTimes, "doubt">,

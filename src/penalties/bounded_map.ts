@@ -7,8 +7,8 @@
 /**
  * Forgets the oldest entry of a map that has become too large by one.
  *
- * @param map the map; the entry that was added first is the oldest
- * @param most entries that it may have
+ * @param map The map; the entry that was added first is the oldest.
+ * @param most Entries that it may have.
  *
  * @example
  * ```ts

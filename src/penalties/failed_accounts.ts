@@ -52,7 +52,7 @@ export class FailedAccounts {
   /**
    * A host fails on an account. What one service calls an account may be somebody else to another.
    *
-   * @param proven its address can't be forged
+   * @param proven Its address can't be forged.
    */
   add(host: number, by: Failure, points: number, proven: boolean): void {
     if (host >= this.#points.length) this.#grow(host);

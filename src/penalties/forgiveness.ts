@@ -29,7 +29,7 @@ export class Forgiveness {
   /**
    * Nothing was forgiven yet.
    *
-   * @param attemptPoints points of one failed attempt
+   * @param attemptPoints Points of one failed attempt.
    */
   constructor(attemptPoints: number) {
     this.#most = FORGIVEN_A_DAY * attemptPoints;
@@ -38,8 +38,8 @@ export class Forgiveness {
   /**
    * How many points may be forgiven.
    *
-   * @param host whose
-   * @param now clock value, in milliseconds
+   * @param host Whose.
+   * @param now Clock value, in milliseconds.
    */
   left(host: HostKey, now: number): number {
     return Math.floor(this.#most - this.#usedBy(host, now));
@@ -48,9 +48,9 @@ export class Forgiveness {
   /**
    * Points are forgiven.
    *
-   * @param host whose
-   * @param points how many, at most what was {@linkcode Forgiveness.left}
-   * @param now clock value, in milliseconds
+   * @param host Whose.
+   * @param points How many, at most what was {@linkcode Forgiveness.left}.
+   * @param now Clock value, in milliseconds.
    */
   use(host: HostKey, points: number, now: number): void {
     if (points === 0) return;

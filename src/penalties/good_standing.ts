@@ -53,7 +53,7 @@ export class GoodStanding {
   /**
    * Nobody yet.
    *
-   * @param networks how IPv6 hosts are counted
+   * @param networks How IPv6 hosts are counted.
    */
   constructor(networks: HostNetworks) {
     this.#networks = networks;
@@ -94,7 +94,7 @@ export class GoodStanding {
   /**
    * A host logs in.
    *
-   * @returns whether it is watched
+   * @returns Whether it is watched.
    */
   login(address: HostKey, now: number): boolean {
     let login = this.#logins.get(address);
@@ -127,7 +127,7 @@ export class GoodStanding {
    * A host belongs here by what Asterisk says, though nobody has seen it log in: nothing is saved
    * before it does.
    *
-   * @returns whether it was not known yet
+   * @returns Whether it was not known yet.
    */
   assume(address: HostKey, now: number): boolean {
     if (this.knows(address)) return false;
@@ -139,7 +139,7 @@ export class GoodStanding {
    * The hosts whose last login is to be saved, with its clock value: each at most once in
    * {@linkcode SAVE_LOGIN_MS}.
    *
-   * @param most hosts; the others are given by the next calls
+   * @param most Hosts; the others are given by the next calls.
    */
   takeUnsaved(most: number): [address: string, at: number][] {
     const logins: [string, number][] = [];

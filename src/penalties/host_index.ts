@@ -46,11 +46,13 @@ export class HostIndex {
   #mask = SMALL_SLOTS - 1;
   /** Number of IPv4 hosts. */
   #count = 0;
+  /** Number of all hosts: asked for with each event, and a map's own is a call. */
+  #size = 0;
   readonly #byText = new Map<string, number>();
 
   /** Number of hosts. */
   get size(): number {
-    return this.#count + this.#byText.size;
+    return this.#size;
   }
 
   /** The record of a host, or 0. */
@@ -67,21 +69,25 @@ export class HostIndex {
   /**
    * Gives a host a record.
    *
-   * @param key the host
-   * @param record from 1 on
+   * @param key The host.
+   * @param record From 1 on.
    */
   set(key: HostKey, record: number): void {
     if (typeof key === "string") {
       this.#byText.set(key, record);
+      this.#size = this.#count + this.#byText.size;
       return;
     }
-    if (this.#put(key, record) && ++this.#count > LOAD_MAX * this.#mask) this.#grow();
+    if (!this.#put(key, record)) return;
+    this.#size++;
+    if (++this.#count > LOAD_MAX * this.#mask) this.#grow();
   }
 
   /** Takes a host out. */
   delete(key: HostKey): void {
     if (typeof key === "string") {
       this.#byText.delete(key);
+      this.#size = this.#count + this.#byText.size;
       return;
     }
     const slots = this.#slots;
@@ -90,6 +96,7 @@ export class HostIndex {
     while (slots[2 * hole + 1] !== NONE && slots[2 * hole] !== key) hole = hole + 1 & mask;
     if (slots[2 * hole + 1] === NONE) return;
     this.#count--;
+    this.#size--;
     for (let place = hole + 1 & mask; slots[2 * place + 1] !== NONE; place = place + 1 & mask) {
       // Who could not be found any more if the hole stayed empty moves into it.
       const wanted = placeOf(slots[2 * place]!) & mask;

@@ -56,8 +56,8 @@ export class HostNetworks {
   readonly #known = new Map<string, string>();
 
   /**
-   * @param ipv6Prefix so many bits make a host
-   * @param nat64 further prefixes of NAT64, each a canonical network of 96 bits
+   * @param ipv6Prefix So many bits make a host.
+   * @param nat64 Further prefixes of NAT64, each a canonical network of 96 bits.
    */
   constructor(ipv6Prefix: number, nat64: readonly string[]) {
     this.#prefix = ipv6Prefix;
@@ -68,8 +68,8 @@ export class HostNetworks {
   /**
    * What an IPv6 address is counted under, should nobody in it belong here.
    *
-   * @param address a canonical IPv6 address
-   * @returns its network, or the address itself where each address is a host
+   * @param address A canonical IPv6 address.
+   * @returns Its network, or the address itself where each address is a host.
    */
   of(address: string): string {
     if (this.#prefix >= 128) return address;
@@ -85,8 +85,8 @@ export class HostNetworks {
   /**
    * The IPv4 host behind an address of NAT64.
    *
-   * @param address a canonical IPv6 address
-   * @returns its canonical IPv4 address, or `undefined` if it is not one of NAT64
+   * @param address A canonical IPv6 address.
+   * @returns Its canonical IPv4 address, or `undefined` if it is not one of NAT64.
    */
   ipv4Of(address: string): string | undefined {
     return this.#nat64.has(address) ? ipv4In(address) : undefined;

@@ -71,12 +71,6 @@ const LOW_RANKS = 256;
 /** Points of a challenge that was left unanswered; an open one counts so for the rank. */
 export const CHALLENGE_POINTS = 4;
 
-/** Hosts of one rank, the one not seen for longest first. */
-interface Rank {
-  readonly points: number;
-  readonly hosts: RecordList;
-}
-
 /** A host as the status shows it. */
 export interface HostStatus {
   /** Address, or network of `ipv6Prefix`. */
@@ -114,13 +108,16 @@ export class Hosts {
   readonly #index = new HostIndex();
   /** Key of each host, by its record. */
   readonly #keys: HostKey[] = [0];
-  readonly #ranks: Rank[] = [];
-  /** Where in the ranks a rank is, counted from 1. */
-  readonly #places = new Map<number, number>();
+  /** The hosts of each rank, the one not seen for longest first. Rank 0 is none. */
+  readonly #ranks: RecordList[] = [new RecordList(this.records, OLDER_HOST, NEWER_HOST)];
+  /** So many points its hosts have. */
+  readonly #pointsOf: number[] = [-1];
+  /** Which rank has so many points. */
+  readonly #otherRanks = new Map<number, number>();
   /** The same for the ranks that almost all hosts have. */
-  readonly #lowPlaces: number[] = new Array(LOW_RANKS).fill(0);
+  readonly #lowRanks: number[] = new Array(LOW_RANKS).fill(0);
   /** The lowest rank first. */
-  readonly #ascending: Rank[] = [];
+  readonly #ascending: number[] = [];
 
   /** Number of hosts. */
   get size(): number {
@@ -171,12 +168,13 @@ export class Hosts {
     // those that came before it.
     const points = records.get(host, POINTS) +
       (records.get(host, WAITING) > 0 ? CHALLENGE_POINTS : 0);
-    let place = records.get(host, LIST);
-    if (place === 0 || this.#ranks[place - 1]!.points !== points) place = this.#placeOf(points);
-    else if (this.#ranks[place - 1]!.hosts.newest === host) return;
-    this.#leaveRank(host);
-    records.set(host, LIST, place);
-    this.#ranks[place - 1]!.hosts.append(host);
+    const before = records.get(host, LIST);
+    let rank = before;
+    if (this.#pointsOf[before] !== points) rank = this.#rankOf(points);
+    else if (this.#ranks[before]!.newest === host) return;
+    if (before !== NONE) this.#ranks[before]!.remove(host);
+    if (rank !== before) records.set(host, LIST, rank);
+    this.#ranks[rank]!.append(host);
   }
 
   /**
@@ -184,15 +182,16 @@ export class Hosts {
    * few dozen.
    */
   leastGuilty(): number {
-    for (const { hosts } of this.#ascending) {
-      if (hosts.oldest !== NONE) return hosts.oldest;
+    for (const rank of this.#ascending) {
+      const { oldest } = this.#ranks[rank]!;
+      if (oldest !== NONE) return oldest;
     }
     return NONE;
   }
 
   /** A host that was not seen since a clock value, or 0. */
   quietSince(before: number): number {
-    for (const { hosts: { oldest } } of this.#ranks) {
+    for (const { oldest } of this.#ranks) {
       if (oldest !== NONE && this.records.time(oldest, LAST_AT) < before) return oldest;
     }
     return NONE;
@@ -251,25 +250,25 @@ export class Hosts {
       }));
   }
 
-  /** Where in the ranks the hosts with so many points are, counted from 1. */
-  #placeOf(points: number): number {
+  /** The rank of the hosts with so many points. */
+  #rankOf(points: number): number {
     const low = points < LOW_RANKS;
-    let place = low ? this.#lowPlaces[points]! : this.#places.get(points) ?? 0;
-    if (place === 0) {
-      const rank = { points, hosts: new RecordList(this.records, OLDER_HOST, NEWER_HOST) };
-      place = this.#ranks.push(rank);
-      if (low) this.#lowPlaces[points] = place;
-      else this.#places.set(points, place);
-      const higher = this.#ascending.findIndex((other) => other.points > points);
+    let rank = low ? this.#lowRanks[points]! : this.#otherRanks.get(points) ?? 0;
+    if (rank === 0) {
+      rank = this.#ranks.push(new RecordList(this.records, OLDER_HOST, NEWER_HOST)) - 1;
+      this.#pointsOf.push(points);
+      if (low) this.#lowRanks[points] = rank;
+      else this.#otherRanks.set(points, rank);
+      const higher = this.#ascending.findIndex((other) => this.#pointsOf[other]! > points);
       this.#ascending.splice(higher < 0 ? this.#ascending.length : higher, 0, rank);
     }
-    return place;
+    return rank;
   }
 
   #leaveRank(host: number): void {
-    const place = this.records.get(host, LIST);
-    if (place === 0) return;
-    this.#ranks[place - 1]!.hosts.remove(host);
-    this.records.set(host, LIST, 0);
+    const rank = this.records.get(host, LIST);
+    if (rank === NONE) return;
+    this.#ranks[rank]!.remove(host);
+    this.records.set(host, LIST, NONE);
   }
 }

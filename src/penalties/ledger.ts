@@ -244,7 +244,7 @@ export class Ledger {
   /**
    * A host has failed: what it costs is on its account, in its session.
    *
-   * @param session in which
+   * @param session In which.
    */
   fail(
     host: number,
@@ -285,7 +285,7 @@ export class Ledger {
    * A login from a host forgives its unanswered challenges, its failures on that account, and so
    * many others as are forgiven in a day.
    *
-   * @returns the points that it had
+   * @returns The points that it had.
    */
   forgive(event: SecurityEvent, now: number): number {
     const host = this.#hosts.find(event.host);
@@ -382,7 +382,7 @@ export class Ledger {
   /**
    * Adds points to a host, which may be one too many.
    *
-   * @param from the event, or the attempt that was left unanswered
+   * @param from The event, or the attempt that was left unanswered.
    */
   #add(host: number, points: number, from: SecurityEvent | number, now: number): void {
     const hosts = this.#records;
@@ -485,8 +485,8 @@ export class Ledger {
   /**
    * Points of a host are gone, and with them its unanswered challenges.
    *
-   * @param forgiven points that it failed
-   * @param rest points that it has left
+   * @param forgiven Points that it failed.
+   * @param rest Points that it has left.
    */
   #leave(host: number, forgiven: number, rest: number): void {
     const hosts = this.#records;

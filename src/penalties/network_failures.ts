@@ -69,7 +69,7 @@ export class NetworkFailures {
   #forgetMs: number;
 
   /**
-   * @param forgetMs after this time without a failure a network is forgotten, in milliseconds
+   * @param forgetMs After this time without a failure a network is forgotten, in milliseconds.
    */
   constructor(forgetMs = Infinity) {
     this.#forgetMs = forgetMs;
@@ -88,11 +88,11 @@ export class NetworkFailures {
   /**
    * A host of a network fails.
    *
-   * @param network whose
-   * @param host its address
-   * @param points what it costs
-   * @param how whether the host is in good standing, and its address can't be forged
-   * @param now clock value, in milliseconds
+   * @param network Whose.
+   * @param host Its address.
+   * @param points What it costs.
+   * @param how Whether the host is in good standing, and its address can't be forged.
+   * @param now Clock value, in milliseconds.
    */
   add(
     network: string,
@@ -132,11 +132,11 @@ export class NetworkFailures {
   /**
    * Whether the failures of a network are too many, beside those of the host that failed last.
    *
-   * @param network whose
-   * @param limits points at which they are: of strangers, and of hosts in good standing
-   * @param shared somebody in the network must not suffer for it
-   * @param standing the host that failed last is in good standing: what strangers did is not its
-   *   guilt
+   * @param network Whose.
+   * @param limits Points at which they are: of strangers, and of hosts in good standing.
+   * @param shared Somebody in the network must not suffer for it.
+   * @param standing The host that failed last is in good standing: what strangers did is not its
+   *   guilt.
    */
   judge(
     network: string,

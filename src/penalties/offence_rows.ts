@@ -58,11 +58,11 @@ export class OffenceRows {
    * A host is blocked. What is under way then may be too much again, as some phones answer a
    * challenge fifteen times at once: within {@linkcode LATE_MS} that is the same block.
    *
-   * @param host who
-   * @param now clock value, in milliseconds
-   * @param forgetMs a block that lies further back does not count, in milliseconds
-   * @param most blocks before this one that count
-   * @returns how many blocks of this row came before
+   * @param host Who.
+   * @param now Clock value, in milliseconds.
+   * @param forgetMs A block that lies further back does not count, in milliseconds.
+   * @param most Blocks before this one that count.
+   * @returns How many blocks of this row came before.
    */
   next(host: HostKey, now: number, forgetMs: number, most = Infinity): number {
     const row = this.#rows.get(host);
@@ -81,9 +81,9 @@ export class OffenceRows {
    * behind its address have given up meanwhile, and rest. Once, that costs no block, so that they
    * can show that they are there.
    *
-   * @param host who
-   * @param now clock value, in milliseconds
-   * @param blockMs how long the first block lasts, in milliseconds
+   * @param host Who.
+   * @param now Clock value, in milliseconds.
+   * @param blockMs How long the first block lasts, in milliseconds.
    */
   forbears(host: HostKey, now: number, blockMs: number): boolean {
     const row = this.#rows.get(host);

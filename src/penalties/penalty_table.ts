@@ -146,9 +146,9 @@ export class PenaltyTable {
   /**
    * Takes one security event.
    *
-   * @param event the event
-   * @param now clock value of its arrival, in milliseconds; must not fall
-   * @param trusted false for an event that may be charged but not believed (a doubled one)
+   * @param event The event.
+   * @param now Clock value of its arrival, in milliseconds; must not fall.
+   * @param trusted False for an event that may be charged but not believed (a doubled one).
    */
   record(event: SecurityEvent, now: number, trusted = true): void {
     this.#charge = undefined;
@@ -194,9 +194,9 @@ export class PenaltyTable {
   /**
    * Charges the attempts whose patience has run out, and forgets hosts that have been quiet.
    *
-   * @param now clock value, in milliseconds
-   * @param most attempts to be charged; in a flood tens of thousands may be due at once
-   * @returns whether all that was due is charged
+   * @param now Clock value, in milliseconds.
+   * @param most Attempts to be charged; in a flood tens of thousands may be due at once.
+   * @returns Whether all that was due is charged.
    */
   advance(now: number, most = Infinity): boolean {
     if (this.#unknownWaits) this.#meetUnknown();
@@ -257,8 +257,8 @@ export class PenaltyTable {
   /**
    * Who is in good standing in a network, and has not failed there.
    *
-   * @param network an IPv6 network of `ipv6Prefix`
-   * @returns canonical addresses
+   * @param network An IPv6 network of `ipv6Prefix`.
+   * @returns Canonical addresses.
    */
   innocentIn(network: string): string[] {
     return this.#ledger.innocentIn(network);
@@ -282,7 +282,7 @@ export class PenaltyTable {
   /**
    * Puts hosts into good standing, for example those that the database remembers.
    *
-   * @param logins canonical addresses with the clock value of their last login, in milliseconds
+   * @param logins Canonical addresses with the clock value of their last login, in milliseconds.
    */
   restoreStanding(logins: Iterable<readonly [address: string, at: number]>): void {
     this.#ledger.standing.restore(logins);
@@ -292,9 +292,9 @@ export class PenaltyTable {
   /**
    * Puts hosts into good standing that are registered at Asterisk, though their login was not seen.
    *
-   * @param addresses canonical addresses
-   * @param now clock value, in milliseconds
-   * @returns how many were not known yet
+   * @param addresses Canonical addresses.
+   * @param now Clock value, in milliseconds.
+   * @returns How many were not known yet.
    */
   assumeStanding(addresses: Iterable<string>, now: number): number {
     let count = 0;
@@ -309,7 +309,7 @@ export class PenaltyTable {
    * The hosts whose last login is to be saved, with its clock value: each at most once in
    * {@linkcode SAVE_LOGIN_MS}.
    *
-   * @param most hosts; the others are given by the next calls
+   * @param most Hosts; the others are given by the next calls.
    */
   takeLogins(most = Infinity): [address: string, at: number][] {
     return this.#ledger.standing.takeUnsaved(most);
@@ -323,8 +323,8 @@ export class PenaltyTable {
   /**
    * The hosts with most points.
    *
-   * @param count how many
-   * @param now clock value, in milliseconds
+   * @param count How many.
+   * @param now Clock value, in milliseconds.
    */
   worst(count: number, now: number): HostStatus[] {
     return this.#hosts.worst(count, (host) => this.#ledger.limitOf(host, now));

@@ -43,8 +43,8 @@ export interface PenaltyPolicy {
 /**
  * The rules of the penalty table.
  *
- * @param config the configuration
- * @param exempt who is never charged
+ * @param config The configuration.
+ * @param exempt Who is never charged.
  */
 export function policyOf(config: Config, exempt: AddressSet): PenaltyPolicy {
   return {
@@ -62,11 +62,11 @@ export function policyOf(config: Config, exempt: AddressSet): PenaltyPolicy {
 /**
  * The block that an offence leads to.
  *
- * @param offence the offence
- * @param config the ban times
- * @param timesOf how often a target was blocked before; asked only if it matters, which it does not
- *   in most bursts
- * @param now when the block begins, in milliseconds
+ * @param offence The offence.
+ * @param config The ban times.
+ * @param timesOf How often a target was blocked before; asked only if it matters, which it does not
+ *   in most bursts.
+ * @param now When the block begins, in milliseconds.
  */
 export function blockOf(
   offence: Offence,

@@ -15,10 +15,10 @@ const ACCOUNT_CHARACTERS_MAX = 40;
 /**
  * The reason of a block: what the host did, within what time, and to which account last.
  *
- * @param offence the offence
- * @param forgeable the block is short because anybody could have sent that in the name of the host
- * @returns one line without control characters, for example
- * `3 wrong passwords within 2 s, PJSIP over UDP, last account "100", 15 of 15 points`
+ * @param offence The offence.
+ * @param forgeable The block is short because anybody could have sent that in the name of the host.
+ * @returns One line without control characters, for example
+ * `3 wrong passwords within 2 s, PJSIP over UDP, last account "100", 15 of 15 points`.
  */
 export function reasonOf(offence: Offence, forgeable = false): string {
   const { service, transport, account, points, limit, grounds } = offence;
@@ -49,7 +49,7 @@ const GROUNDS: Record<Grounds, string> = {
 /**
  * What a host was charged for: `2 wrong passwords and 1 unanswered challenge`.
  *
- * @param tally the attempts
+ * @param tally The attempts.
  */
 export function describeTally(tally: Readonly<Tally>): string {
   const { wrongAnswers, unanswered, refusals, badRequests } = tally;
@@ -72,7 +72,7 @@ const HIDDEN_REMEDY =
 /**
  * Tells of an address that hides who calls, and what helps.
  *
- * @param proxy what was seen of it
+ * @param proxy What was seen of it.
  */
 export function describeProxy({ address, own, strange, unknown }: KnownProxy): string {
   const failed = strange >= STRANGE_ACCOUNTS_MIN
@@ -86,9 +86,9 @@ export function describeProxy({ address, own, strange, unknown }: KnownProxy): s
 /**
  * Tells of failures from an address that is never blocked, and what helps.
  *
- * @param address the address
- * @param failures how many
- * @param cause why it is never blocked
+ * @param address The address.
+ * @param failures How many.
+ * @param cause Why it is never blocked.
  */
 export function describeExemptFailures(address: string, failures: number, cause: string): string {
   return `${
@@ -100,7 +100,7 @@ export function describeExemptFailures(address: string, failures: number, cause:
 /**
  * A time span for people, in its two largest units: `90 s` is `1 min 30 s`.
  *
- * @param seconds the span, in seconds
+ * @param seconds The span, in seconds.
  */
 export function describeDuration(seconds: number): string {
   let rest = Math.round(seconds);

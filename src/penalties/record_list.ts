@@ -39,9 +39,9 @@ export class RecordList {
   /**
    * No record yet.
    *
-   * @param records where the records are
-   * @param older the number that holds the neighbour that was appended before
-   * @param newer the number that holds the neighbour that was appended behind
+   * @param records Where the records are.
+   * @param older The number that holds the neighbour that was appended before.
+   * @param newer The number that holds the neighbour that was appended behind.
    */
   constructor(records: Records, older: number, newer: number) {
     this.#records = records;

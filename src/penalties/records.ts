@@ -45,9 +45,9 @@ export class Records {
   /**
    * No record yet.
    *
-   * @param layout how many times and how many numbers (at least one) each has, and how many are
+   * @param layout How many times and how many numbers (at least one) each has, and how many are
    *   expected; should there be more, all are moved to a place twice as large, which takes some
-   *   milliseconds
+   *   milliseconds.
    */
   constructor(
     layout: { readonly times: number; readonly numbers: number; readonly room: number },
@@ -78,7 +78,7 @@ export class Records {
    * Frees a record: a later one will have its number. All but its first number can still be read
    * until then.
    *
-   * @param record must be in use
+   * @param record Must be in use.
    */
   free(record: number): void {
     this.#numbers[record * this.#numbersEach] = this.#freed;

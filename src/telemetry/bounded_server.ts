@@ -66,9 +66,9 @@ export class BoundedServer {
   /**
    * Begins to listen.
    *
-   * @param where address and port, or path
-   * @param options the bounds, and what is served
-   * @throws {Error} when it cannot listen there
+   * @param where Address and port, or path.
+   * @param options The bounds, and what is served.
+   * @throws {Error} When it cannot listen there.
    */
   static listen(where: ListenOn, options: BoundedServerOptions): Promise<BoundedServer> {
     const bounded = new BoundedServer(options);

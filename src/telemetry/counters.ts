@@ -68,7 +68,7 @@ export class Counters {
   /**
    * Counts a security event.
    *
-   * @param type its kind and service, an index of {@linkcode EVENT_TYPES}
+   * @param type Its kind and service, an index of {@linkcode EVENT_TYPES}.
    */
   event(type: number): void {
     this.#events[type]!++;

@@ -51,9 +51,9 @@ interface DeliveryCounts {
 /**
  * All metrics.
  *
- * @param source the daemon
- * @param deliveries of the webhook; `undefined` without one
- * @returns the text that Prometheus reads
+ * @param source The daemon.
+ * @param deliveries Of the webhook; `undefined` without one.
+ * @returns The text that Prometheus reads.
  */
 export function formatMetrics(source: StatusSource, deliveries?: DeliveryCounts): string {
   return [
@@ -244,10 +244,10 @@ function escapeLabel(label: string): string {
 /**
  * Serves `GET /metrics`, and nothing else.
  *
- * @param where address and port
- * @param metrics makes the text for each request
- * @returns the server; stop it at the end
- * @throws {Error} when the address cannot be listened on
+ * @param where Address and port.
+ * @param metrics Makes the text for each request.
+ * @returns The server; stop it at the end.
+ * @throws {Error} When the address cannot be listened on.
  */
 export function serveMetrics(where: ListenAddress, metrics: () => string): Promise<BoundedServer> {
   return BoundedServer.listen({ host: where.hostname, port: where.port }, {

@@ -36,9 +36,9 @@ export class Services {
   #changing: Promise<void> = Promise.resolve();
 
   /**
-   * @param source the daemon
-   * @param log takes what fails
-   * @param folder where the status socket is made
+   * @param source The daemon.
+   * @param log Takes what fails.
+   * @param folder Where the status socket is made.
    */
   constructor(source: StatusSource, log: ServicesLog, folder: string = RUN_FOLDER) {
     this.#source = source;
@@ -57,7 +57,7 @@ export class Services {
   /**
    * Reports something to the webhook, if there is one.
    *
-   * @param notice what happened
+   * @param notice What happened.
    */
   notify(notice: Notice): void {
     this.#webhook?.sender.send(notice);

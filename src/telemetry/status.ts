@@ -1,22 +1,17 @@
 /**
- * What the running daemon knows, for people (`ampere --status`) and for programs (`--json`).
+ * What the daemon says of itself when it is asked.
  *
  * @module
  */
 
+import type { ExemptTarget } from "../address/exempt.ts";
 import type { Block } from "../blocks/database.ts";
 import type { Config } from "../config/config.ts";
-import type { Counters } from "./counters.ts";
-import type { ExemptTarget } from "../address/exempt.ts";
 import type { FirewallStatus } from "../firewall/firewall.ts";
-import { formatLocalTime } from "../text/time.ts";
 import type { HostStatus } from "../penalties/hosts.ts";
 import type { Tally } from "../penalties/offence.ts";
-import { escapeControls, escapeText } from "../text/escape.ts";
-import { describeDuration, describeTally } from "../penalties/reason.ts";
-import { askStatus, RUN_FOLDER, StatusError, statusSocketPath } from "./status_socket.ts";
-import { counted, formatTable, type Style, styleFor } from "../text/table.ts";
 import { VERSION } from "../version.ts";
+import type { Counters } from "./counters.ts";
 
 /** How many hosts that are not blocked yet are shown. */
 const WORST_HOSTS_MAX = 10;
@@ -25,7 +20,7 @@ const WORST_HOSTS_MAX = 10;
 const LAST_BLOCKS_MAX = 10;
 
 /** Longest reason of a block in the table, in characters. */
-const REASON_CHARACTERS_MAX = 160;
+export const REASON_CHARACTERS_MAX = 160;
 
 /** Who can be asked; `Daemon` is one. */
 export interface StatusSource {
@@ -120,7 +115,7 @@ export interface Status {
 }
 
 /** A host that is not blocked yet. */
-interface WatchedHost extends Tally {
+export interface WatchedHost extends Tally {
   readonly host: string;
   readonly points: number;
   readonly limit: number;
@@ -130,7 +125,7 @@ interface WatchedHost extends Tally {
 }
 
 /** A block as the status shows it. */
-interface ShownBlock {
+export interface ShownBlock {
   readonly target: string;
   readonly since: string;
   /** `null` for ever. */
@@ -142,8 +137,8 @@ interface ShownBlock {
 /**
  * Asks a daemon in the same process.
  *
- * @param source the daemon
- * @param now time of day, in milliseconds since 1970
+ * @param source The daemon.
+ * @param now Time of day, in milliseconds since 1970.
  */
 export function statusOf(source: StatusSource, now: number): Status {
   const { config, counters, table, list } = source;
@@ -220,161 +215,4 @@ function shownBlock({ target, since, until, times, reason }: Block): ShownBlock 
 
 function iso(ms: number): string {
   return new Date(ms).toISOString();
-}
-
-/**
- * The status in words and tables.
- *
- * @param status the answer of the daemon
- * @param now time of day, in milliseconds since 1970
- * @param style colours, or none
- */
-export function formatStatus(status: Status, now: number, style: Style): string {
-  const { asterisk, events, hosts, blocks, firewall, database } = status;
-  const rows = [
-    [
-      "Ampere",
-      `${status.version}, process ${status.pid}, up ${describeDuration(status.uptimeSeconds)}` +
-      (status.dryRun ? style.doubtful(" (dry run: changes nothing)") : ""),
-    ],
-    ["Asterisk", asteriskLine(asterisk, now, style)],
-    ["Events", `${counted(events.total, "security event")}, ${tamperedWords(events, style)}`],
-    [
-      "Hosts",
-      `${counted(hosts.watched, "host")} watched, ${hosts.inGoodStanding} in good standing`,
-    ],
-    ...hiddenRows(events, hosts, style),
-    [
-      "Blocks",
-      `${
-        counted(blocks.count, "block")
-      }; since the start ${blocks.added} added, ${blocks.removed} ended`,
-    ],
-    ["Firewall", firewallLine(firewall, style)],
-    ...firewall.trouble.map(({ message, advice }) => [
-      "",
-      style.bad(message) + (advice === "" ? "" : `. Fix: ${advice}`),
-    ]),
-    ["Database", databaseLine(database, style)],
-  ];
-  return formatTable(rows) + worstTable(hosts.worst, now, style) +
-    blocksTable(blocks.last, style);
-}
-
-function asteriskLine(asterisk: Status["asterisk"], now: number, style: Style): string {
-  const where = `${asterisk.host}:${asterisk.port} as "${escapeText(asterisk.user)}"`;
-  const losses = asterisk.losses === 0 ? "" : `, lost ${counted(asterisk.losses, "time")}`;
-  if (asterisk.connectedSince === null) {
-    return style.bad(`not connected to ${where}`) + `${losses}; see the log, or ampere --check`;
-  }
-  const since = (now - Date.parse(asterisk.connectedSince)) / 1000;
-  return `${style.good("connected")} to ${where} for ${describeDuration(since)}${losses}`;
-}
-
-/** What can't be helped by blocking: told only if there is any. */
-function hiddenRows(events: Status["events"], hosts: Status["hosts"], style: Style): string[][] {
-  const rows: string[][] = [];
-  const causes = Object.entries(events.exemptFailures);
-  if (causes.length > 0) {
-    const parts = causes.map(([cause, count]) => `${count} ${cause}`);
-    rows.push(["", style.doubtful("failed logins of hosts never blocked: ") + parts.join(", ")]);
-  }
-  if (hosts.proxies > 0) {
-    rows.push([
-      "",
-      style.doubtful(
-        `${counted(hosts.proxies, "address", "addresses")} that ${
-          hosts.proxies === 1 ? "hides" : "hide"
-        } who calls`,
-      ) + " (see the log for what helps)",
-    ]);
-  }
-  if (events.late > 0) {
-    rows.push([
-      "",
-      `${counted(events.late, "failed attempt")} under way when their hosts were blocked`,
-    ]);
-  }
-  return rows;
-}
-
-function tamperedWords(events: Status["events"], style: Style): string {
-  if (events.tampered === 0) return "none tampered";
-  const parts = Object.entries(events.tamperedBy).map(([reason, count]) => `${count} ${reason}`);
-  return style.doubtful(`${events.tampered} tampered`) + ` (${parts.join(", ")})`;
-}
-
-function firewallLine(firewall: Status["firewall"], style: Style): string {
-  const state = firewall.trouble.length > 0 ? style.bad("failing") : style.good("in order");
-  const waiting = firewall.queued + firewall.held;
-  return `${state}: ${firewall.backend}, chain ${firewall.chain}, ${
-    counted(firewall.applied, "block")
-  } in the kernel` +
-    (waiting > 0 ? `, ${counted(waiting, "change")} waiting` : "") +
-    (firewall.failures > 0 ? `, ${firewall.failures} of ${firewall.commands} commands failed` : "");
-}
-
-function databaseLine(database: Status["database"], style: Style): string {
-  const path = escapeText(database.path);
-  if (database.trouble === null) return `${style.good("in order")}: ${path}`;
-  return style.bad(database.trouble) +
-    `: ${path}, ${counted(database.owed, "change")} kept in memory; see the log`;
-}
-
-function worstTable(hosts: readonly WatchedHost[], now: number, style: Style): string {
-  if (hosts.length === 0) return "";
-  const rows = hosts.map((host) => [
-    host.host,
-    `${host.points} of ${host.limit}`,
-    `${describeDuration((now - Date.parse(host.lastAt)) / 1000)} ago`,
-    describeTally(host) + (host.waiting > 0 ? `, ${host.waiting} under way` : ""),
-  ]);
-  return "\n" + style.strong("Most penalised, not blocked yet") + "\n" +
-    formatTable([["host", "points", "last seen", "attempts"], ...rows], [
-      "left",
-      "right",
-      "right",
-    ]);
-}
-
-function blocksTable(blocks: readonly ShownBlock[], style: Style): string {
-  if (blocks.length === 0) return "";
-  const rows = blocks.map((block) => [
-    block.target,
-    formatLocalTime(Date.parse(block.since)),
-    block.until === null ? "for ever" : formatLocalTime(Date.parse(block.until)),
-    escapeControls(block.reason, REASON_CHARACTERS_MAX),
-  ]);
-  return "\n" + style.strong("Last blocks") + "\n" +
-    formatTable([["host", "since", "until", "reason"], ...rows]);
-}
-
-/**
- * Prints what the running daemon knows.
- *
- * @param config names the database, by which the daemon is found
- * @param json print one JSON object instead of tables
- * @param print writes to standard output
- * @param complain writes a line to standard error
- * @param folder where the daemon's socket is
- * @returns the exit code: 1 when no daemon answers
- */
-export async function printStatus(
-  config: Config,
-  json: boolean,
-  print: (text: string) => number,
-  complain: (line: string) => void,
-  folder: string = RUN_FOLDER,
-): Promise<number> {
-  let answer: string;
-  try {
-    answer = await askStatus(await statusSocketPath(config.database, folder));
-  } catch (error) {
-    if (!(error instanceof StatusError)) throw error;
-    complain(`ampere: ${error.message} (database ${config.database})`);
-    if (error.advice !== "") complain(error.advice);
-    return 1;
-  }
-  if (json) return print(`${answer.trimEnd()}\n`);
-  return print(formatStatus(JSON.parse(answer), Date.now(), styleFor(Deno.stdout)));
 }

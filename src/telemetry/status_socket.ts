@@ -50,8 +50,8 @@ export class StatusError extends Error {
 /**
  * The path of the socket of the daemon that works with a database.
  *
- * @param database path of the database
- * @param folder where sockets are
+ * @param database Path of the database.
+ * @param folder Where sockets are.
  */
 export async function statusSocketPath(
   database: string,
@@ -78,10 +78,10 @@ export class StatusServer {
   /**
    * Begins to answer.
    *
-   * @param path see {@linkcode statusSocketPath}
-   * @param answer makes the answer to each question
-   * @throws {StatusError} when a daemon answers there already
-   * @throws {Error} when the folder or the socket cannot be made
+   * @param path See {@linkcode statusSocketPath}.
+   * @param answer Makes the answer to each question.
+   * @throws {StatusError} When a daemon answers there already.
+   * @throws {Error} When the folder or the socket cannot be made.
    */
   static async open(path: string, answer: () => string): Promise<StatusServer> {
     if (await isAnswered(path)) {
@@ -125,8 +125,8 @@ export class StatusServer {
 /**
  * Makes the folder of the socket if it is not there.
  *
- * @param folder mostly {@linkcode RUN_FOLDER}
- * @throws {Error} when it cannot be made
+ * @param folder Mostly {@linkcode RUN_FOLDER}.
+ * @throws {Error} When it cannot be made.
  */
 export function makeRunFolder(folder: string): void {
   try {
@@ -148,9 +148,9 @@ async function isAnswered(path: string): Promise<boolean> {
 /**
  * Asks the daemon.
  *
- * @param path see {@linkcode statusSocketPath}
- * @returns its answer
- * @throws {StatusError} when no daemon answers, or when this user may not ask
+ * @param path See {@linkcode statusSocketPath}.
+ * @returns Its answer.
+ * @throws {StatusError} When no daemon answers, or when this user may not ask.
  */
 export function askStatus(path: string): Promise<string> {
   return new Promise((resolve, reject) => {

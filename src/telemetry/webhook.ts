@@ -120,7 +120,7 @@ export class Webhook {
   /**
    * Puts a notice into the queue; returns at once.
    *
-   * @param notice what happened
+   * @param notice What happened.
    */
   send(notice: Notice): void {
     if (this.#hurry.signal.aborted) return;
@@ -135,7 +135,7 @@ export class Webhook {
   /**
    * Sends what waits, once, and ends.
    *
-   * @param graceMs how long that may take, in milliseconds
+   * @param graceMs How long that may take, in milliseconds.
    */
   async stop(graceMs = 300): Promise<void> {
     this.#hurry.abort();

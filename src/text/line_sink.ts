@@ -149,7 +149,7 @@ class Sink implements LineSink {
   /**
    * Writes all of a text.
    *
-   * @param onFailure is told how many ends of lines were not written, before the error is thrown
+   * @param onFailure Is told how many ends of lines were not written, before the error is thrown.
    */
   #put(text: string, onFailure: (left: number) => void = () => {}): void {
     let bytes = this.#encoder.encode(this.#torn ? `\n${text}` : text);

@@ -66,7 +66,7 @@ export class LogQueue {
   /**
    * Begins to open the writer.
    *
-   * @param options see {@linkcode LogQueueOptions}
+   * @param options See {@linkcode LogQueueOptions}.
    */
   constructor(options: LogQueueOptions) {
     this.#options = options;
@@ -86,8 +86,8 @@ export class LogQueue {
   /**
    * Puts lines into the queue, as far as there is room; the others are lost.
    *
-   * @param lines each with its end
-   * @param aboutLost makes the line that tells how many were lost
+   * @param lines Each with its end.
+   * @param aboutLost Makes the line that tells how many were lost.
    */
   push(lines: readonly string[], aboutLost: (lost: number) => string): void {
     if (this.#closed) {
@@ -117,8 +117,8 @@ export class LogQueue {
   /**
    * Waits until all is written.
    *
-   * @param limitMs how long at most, in milliseconds
-   * @returns whether it is
+   * @param limitMs How long at most, in milliseconds.
+   * @returns Whether it is.
    */
   async drain(limitMs: number): Promise<boolean> {
     let timer: ReturnType<typeof setTimeout> | undefined;

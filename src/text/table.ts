@@ -58,9 +58,9 @@ export const COLOURED: Style = {
 /**
  * The style for a stream.
  *
- * @param stream where the text goes
- * @param noColor the user wants no colours
- * @returns colours on a terminal, unless they are not wanted
+ * @param stream Where the text goes.
+ * @param noColor The user wants no colours.
+ * @returns Colours on a terminal, unless they are not wanted.
  */
 export function styleFor(
   stream: Pick<Terminal, "isTerminal">,
@@ -75,9 +75,9 @@ type Alignment = "left" | "right";
 /**
  * Aligns columns, with two blanks between them. The last column is not padded.
  *
- * @param rows the cells; all without control characters
- * @param alignments one for each column; left where none is given
- * @returns one line for each row, each with its end
+ * @param rows The cells; all without control characters.
+ * @param alignments One for each column; left where none is given.
+ * @returns One line for each row, each with its end.
  *
  * @example
  * ```ts
@@ -107,7 +107,7 @@ export function formatTable(
 /**
  * A count with its digits in groups: `12,345`.
  *
- * @param count a whole number
+ * @param count A whole number.
  */
 export function formatCount(count: number): string {
   // Not toLocaleString(): its first call loads the data of all languages, which takes 30 ms and 3
@@ -118,9 +118,9 @@ export function formatCount(count: number): string {
 /**
  * A count with its noun: `1 host`, `2,000 hosts`.
  *
- * @param count a whole number
- * @param one the noun for one
- * @param many the noun for none or several; the first with an s by default
+ * @param count A whole number.
+ * @param one The noun for one.
+ * @param many The noun for none or several; the first with an s by default.
  */
 export function counted(count: number, one: string, many: string = `${one}s`): string {
   return `${formatCount(count)} ${count === 1 ? one : many}`;
@@ -129,7 +129,7 @@ export function counted(count: number, one: string, many: string = `${one}s`): s
 /**
  * A size in the unit that leaves it one to three digits before the point: `1.4 MB`.
  *
- * @param bytes the size, in bytes
+ * @param bytes The size, in bytes.
  */
 export function formatBytes(bytes: number): string {
   let size = bytes;
@@ -163,9 +163,9 @@ export class ProgressBar {
   #drawn = false;
 
   /**
-   * @param terminal where it is drawn
-   * @param total the size of the whole input, in bytes; `undefined` when it is not known
-   * @param now the clock, in milliseconds
+   * @param terminal Where it is drawn.
+   * @param total The size of the whole input, in bytes; `undefined` when it is not known.
+   * @param now The clock, in milliseconds.
    */
   constructor(
     terminal: Terminal,
@@ -181,7 +181,7 @@ export class ProgressBar {
   /**
    * Draws the bar, if it is time.
    *
-   * @param done how much has been read, in bytes
+   * @param done How much has been read, in bytes.
    */
   show(done: number): void {
     if ((this.#total ?? done) < PROGRESS_FROM_BYTES || !this.#terminal.isTerminal()) return;

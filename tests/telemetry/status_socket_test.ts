@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { Services } from "../../src/telemetry/services.ts";
-import { printStatus, type Status, type StatusSource } from "../../src/telemetry/status.ts";
+import { printStatus } from "../../src/commands/status.ts";
+import type { Status, StatusSource } from "../../src/telemetry/status.ts";
 import {
   askStatus,
   StatusError,

@@ -38,7 +38,7 @@ type FileKind = "absent" | "empty" | "sqlite" | "zeroed" | "berkeley" | "unknown
  * @param path The file.
  * @returns `zeroed` is a file that begins with 100 zero bytes: what a power failure leaves of a
  *   database.
- * @throws the system's error if it is there and cannot be read
+ * @throws the System's error if it is there and cannot be read.
  */
 export function fileKind(path: string): FileKind {
   let head: Uint8Array;
@@ -74,7 +74,7 @@ function isBerkeley(head: Uint8Array): boolean {
  *
  * @param path The database.
  * @returns The bytes; at most {@linkcode IMAGE_BYTES_MAX}.
- * @throws the system's error if the file cannot be opened
+ * @throws the System's error if the file cannot be opened.
  */
 export function readImage(path: string): Uint8Array<ArrayBuffer> {
   const main = readBytes(path, IMAGE_BYTES_MAX);

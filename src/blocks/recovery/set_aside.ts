@@ -25,7 +25,7 @@ const NAMES_MAX = 100;
  * @param path The database.
  * @param now Clock value in milliseconds since 1970.
  * @returns The new path; undefined when there is no file.
- * @throws the system's error if it cannot be renamed
+ * @throws the System's error if it cannot be renamed.
  *
  * @example
  * ```ts

@@ -78,9 +78,9 @@ export class AmiSession implements Disposable {
   /**
    * Connects, by the same code as the daemon.
    *
-   * @param host name or address
-   * @param port TCP port
-   * @throws {SessionError} saying what hinders
+   * @param host Name or address.
+   * @param port TCP port.
+   * @throws {SessionError} Saying what hinders.
    */
   static async open(host: string, port: number): Promise<AmiSession> {
     try {
@@ -99,9 +99,9 @@ export class AmiSession implements Disposable {
   /**
    * Sends an action and waits for its answer.
    *
-   * @param action its name
-   * @param headers its further lines
-   * @throws {SessionError} when there is no answer
+   * @param action Its name.
+   * @param headers Its further lines.
+   * @throws {SessionError} When there is no answer.
    */
   async ask(action: string, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
     const id = crypto.randomUUID();
@@ -122,9 +122,9 @@ export class AmiSession implements Disposable {
   /**
    * Waits.
    *
-   * @param holds what for
-   * @param limitMs how long at most, in milliseconds
-   * @returns whether it came
+   * @param holds What for.
+   * @param limitMs How long at most, in milliseconds.
+   * @returns Whether it came.
    */
   waitFor(holds: () => boolean, limitMs: number): Promise<boolean> {
     return new Promise((resolve) => {

@@ -64,8 +64,8 @@ interface AsteriskCheckOptions {
 /**
  * Logs in and tries.
  *
- * @param config where, as whom
- * @param options for tests
+ * @param config Where, as whom.
+ * @param options For tests.
  */
 export async function checkAsterisk(
   config: Config,

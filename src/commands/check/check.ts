@@ -40,10 +40,10 @@ interface CheckRequest {
 /**
  * Checks, and prints each finding as soon as it is there.
  *
- * @param request which file
- * @param reading what the file says
- * @param print writes to standard output
- * @returns the exit code: 1 when there is a problem
+ * @param request Which file.
+ * @param reading What the file says.
+ * @param print Writes to standard output.
+ * @returns The exit code: 1 when there is a problem.
  */
 export async function check(
   request: CheckRequest,

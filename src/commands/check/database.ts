@@ -20,7 +20,7 @@ const TRIAL_BYTES = 4_096;
 /**
  * Checks that the list opens and can be written.
  *
- * @param config where it is
+ * @param config Where it is.
  */
 export function checkDatabase(config: Config): Finding {
   const path = config.database;

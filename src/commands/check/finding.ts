@@ -48,8 +48,8 @@ const TEXT_MAX = 1_000;
 /**
  * A finding as a line, and a second one with the advice if there is one.
  *
- * @param finding what was found
- * @param style colours, or none
+ * @param finding What was found.
+ * @param style Colours, or none.
  */
 export function formatFinding(finding: Finding, style: Style = PLAIN): string {
   const { level, about, message, advice } = finding;

@@ -31,8 +31,8 @@ const RULE_CHARACTERS_MAX = 120;
  * Checks the firewall for both families. Without IPv6 Ampere works, so what is wrong there is a
  * warning.
  *
- * @param config which chain, which backend
- * @param runner runs the commands; they only look
+ * @param config Which chain, which backend.
+ * @param runner Runs the commands; they only look.
  */
 export async function checkFirewall(config: Config, runner: Runner = run): Promise<Finding[]> {
   const findings: Finding[] = [];

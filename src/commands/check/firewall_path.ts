@@ -41,8 +41,8 @@ export interface Jump extends Rule {
 /**
  * Reads a listing.
  *
- * @param listing the output of `iptables -S`
- * @returns the rules of each chain, in their order
+ * @param listing The output of `iptables -S`.
+ * @returns The rules of each chain, in their order.
  */
 export function parseListing(listing: string): ReadonlyMap<string, readonly Rule[]> {
   const chains = new Map<string, Rule[]>();
@@ -61,11 +61,11 @@ export function parseListing(listing: string): ReadonlyMap<string, readonly Rule
 /**
  * Follows packets from a built-in chain.
  *
- * @param chains the rules of all chains
- * @param from the built-in chain: `INPUT`, `FORWARD`
- * @param to Ampere's chain
- * @returns the best jump to it: one that all packets come to before one that only some do, else the
- *   first; `undefined` if none is reached
+ * @param chains The rules of all chains.
+ * @param from The built-in chain: `INPUT`, `FORWARD`.
+ * @param to Ampere's chain.
+ * @returns The best jump to it: one that all packets come to before one that only some do, else the
+ *   first; `undefined` if none is reached.
  *
  * @example
  * ```ts

@@ -69,8 +69,8 @@ export class RecordingReader {
   /**
    * Takes a chunk of any size.
    *
-   * @param chunk the next bytes
-   * @throws {RecordingError} when this is no recording
+   * @param chunk The next bytes.
+   * @throws {RecordingError} When this is no recording.
    */
   push(chunk: Uint8Array): void {
     if (this.#reader !== undefined) return this.#reader.push(chunk);
@@ -84,7 +84,7 @@ export class RecordingReader {
   /**
    * The input has ended.
    *
-   * @throws {RecordingError} when this is no recording
+   * @throws {RecordingError} When this is no recording.
    */
   end(): void {
     if (this.#reader === undefined) {

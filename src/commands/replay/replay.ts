@@ -98,8 +98,8 @@ export class Replay {
   #to: number | undefined;
 
   /**
-   * @param config the rules
-   * @param explain is told what became of each event
+   * @param config The rules.
+   * @param explain Is told what became of each event.
    */
   constructor(config: Config, explain?: (line: string) => void) {
     const exempt = exemptAddresses(config.trust, literalPeers(config.host));
@@ -123,8 +123,8 @@ export class Replay {
   /**
    * Takes an event.
    *
-   * @param event the event
-   * @param obey false for an event that may be charged but not believed
+   * @param event The event.
+   * @param obey False for an event that may be charged but not believed.
    */
   take(event: SecurityEvent, obey: boolean): void {
     const at = timeOf(event.time);
@@ -203,11 +203,11 @@ function timeOf(text: string): number {
 /**
  * Replays files and prints what would have happened.
  *
- * @param config the rules
- * @param request the files, `-` for standard input, and how to print
- * @param print writes to standard output
- * @param complain writes a line to standard error
- * @returns the exit code: 1 when a file could not be read
+ * @param config The rules.
+ * @param request The files, `-` for standard input, and how to print.
+ * @param print Writes to standard output.
+ * @param complain Writes a line to standard error.
+ * @returns The exit code: 1 when a file could not be read.
  */
 export async function replay(
   config: Config,
@@ -335,9 +335,9 @@ function quoted(word: string): string {
 /**
  * The result for people.
  *
- * @param replayed what was found
- * @param config the rules
- * @param style colours, or none
+ * @param replayed What was found.
+ * @param config The rules.
+ * @param style Colours, or none.
  */
 export function formatReplay(replayed: Replayed, config: Config, style: Style = PLAIN): string {
   return [
@@ -480,7 +480,7 @@ function named(hosts: readonly string[]): string {
  * The result for programs: an object for each block, one a line, then one with the totals. Times
  * are ISO 8601 in UTC.
  *
- * @param replayed what was found
+ * @param replayed What was found.
  */
 export function formatReplayJson(replayed: Replayed): string {
   const iso = (ms: number | undefined) => ms === undefined ? null : new Date(ms).toISOString();

@@ -48,8 +48,8 @@ export class Simulation {
   #advancedAt = 0;
 
   /**
-   * @param config the rules
-   * @param exempt who is never charged
+   * @param config The rules.
+   * @param exempt Who is never charged.
    */
   constructor(config: Config, exempt: AddressSet) {
     this.#config = config;
@@ -65,11 +65,11 @@ export class Simulation {
   /**
    * Takes an event.
    *
-   * @param event the event
-   * @param at its time, in milliseconds since 1970; what is earlier than the one before counts as
-   *   of that time
-   * @param obey false for an event that may be charged but not believed
-   * @returns whether it counted; false when the host was blocked already
+   * @param event The event.
+   * @param at Its time, in milliseconds since 1970; what is earlier than the one before counts as
+   *   of that time.
+   * @param obey False for an event that may be charged but not believed.
+   * @returns Whether it counted; false when the host was blocked already.
    */
   take(event: SecurityEvent, at: number, obey: boolean): boolean {
     // A time that is no number leaves the clock where it is.

@@ -1,0 +1,198 @@
+/**
+ * `ampere -l`, `-a` and `-d`: lists what is blocked, and changes it by hand.
+ *
+ * @module
+ */
+
+import { overlaps } from "../address/address.ts";
+import { AddressSet } from "../address/address_set.ts";
+import { exemptAddresses, ExemptSet, protectedBy } from "../address/exempt.ts";
+import { literalPeers } from "../ami/dial.ts";
+import { formatBlock, formatBlockJson, parseBlockLine } from "../blocks/block_lines.ts";
+import { BlockDatabase, BlockDatabaseError, hasEnded, type NewBlock } from "../blocks/database.ts";
+import type { Config } from "../config/config.ts";
+import type { Status } from "../telemetry/status.ts";
+import {
+  askStatus,
+  RUN_FOLDER,
+  StatusError,
+  statusSocketPath,
+} from "../telemetry/status_socket.ts";
+import { complain, EXIT, print } from "./output.ts";
+
+/** Largest input of -a and -d, in bytes: about a million lines of -l. */
+const INPUT_BYTES_MAX = 128 * 1024 * 1024;
+
+/** The list is printed in pieces of about so many characters, which is faster than in one. */
+const OUTPUT_CHARACTERS = 65_536;
+
+/** Most lines that are complained of one by one. */
+const COMPLAINTS_MAX = 100;
+
+/** Most hosts that are named for a line of -d which is a network around them. */
+const RELATED_MAX = 10;
+
+export function listBlocks(config: Config, json: boolean): number {
+  let list: BlockDatabase;
+  try {
+    list = BlockDatabase.open(config.database, { readOnly: true });
+  } catch (error) {
+    if (!(error instanceof BlockDatabaseError) || error.fault !== "missing") throw error;
+    complain(`There is no database at ${config.database} yet: nothing has been blocked.`);
+    return EXIT.ok;
+  }
+  const now = Date.now();
+  let text = "";
+  const add = (line: string) => {
+    text += line + "\n";
+    if (text.length < OUTPUT_CHARACTERS) return;
+    print(text);
+    text = "";
+  };
+  const format = json ? formatBlockJson : formatBlock;
+  for (const block of list.all()) if (!hasEnded(block, now)) add(format(block));
+  list.close();
+  return print(text);
+}
+
+export async function changeBlocks(config: Config, command: "add" | "del"): Promise<number> {
+  if (Deno.stdin.isTerminal()) {
+    complain(
+      `Not in a pipeline. Give the addresses on standard input: echo 203.0.113.5 | ampere --${command}`,
+    );
+    return EXIT.problem;
+  }
+  const now = Date.now();
+  const blocks: (NewBlock & { line: number })[] = [];
+  let bad = 0;
+  for (const [index, line] of (await readInput()).split("\n").entries()) {
+    const parsed = parseBlockLine(line.replace(/\r$/, ""), now);
+    if (parsed.kind === "block") blocks.push({ ...parsed.block, line: index + 1 });
+    if (parsed.kind === "bad" && ++bad <= COMPLAINTS_MAX) {
+      complain(`line ${index + 1}: ${parsed.message}`);
+    }
+  }
+  let idle = 0;
+  if (command === "add") bad += await addBlocks(config, blocks, now);
+  else idle = removeBlocks(config, blocks);
+  if (bad > COMPLAINTS_MAX) complain(`${bad - COMPLAINTS_MAX} more lines are wrong`);
+  return bad + idle > 0 ? EXIT.problem : EXIT.ok;
+}
+
+/** Adds what may be added, in one transaction; the number of lines that were refused. */
+async function addBlocks(
+  config: Config,
+  blocks: readonly (NewBlock & { line: number })[],
+  now: number,
+): Promise<number> {
+  const whyNot = protectedBy(await exemptNow(config));
+  let refused = 0;
+  let ended = 0;
+  const accepted = blocks.filter((block) => {
+    const why = whyNot(block.target);
+    if (why !== undefined && ++refused <= COMPLAINTS_MAX) {
+      complain(`line ${block.line}: ${block.target} ${why}`);
+    }
+    if (why === undefined && hasEnded(block, now)) {
+      ended++;
+      return false;
+    }
+    return why === undefined;
+  });
+  const list = BlockDatabase.open(config.database);
+  const added = list.add(accepted, now);
+  list.close();
+  const there = accepted.length - added.length;
+  print(
+    `${added.length} added` + (there > 0 ? `, ${there} blocked already` : "") +
+      (ended > 0 ? `, ${ended} left out because their time is over` : "") + "\n",
+  );
+  return refused;
+}
+
+/**
+ * Who must not be blocked: what this process sees, and what the daemon, if it runs, knows besides
+ * (the gateways, and the addresses of an AMI server that has a name).
+ */
+async function exemptNow(config: Config): Promise<ExemptSet> {
+  const seen = exemptAddresses(config.trust, literalPeers(config.host));
+  try {
+    const path = await statusSocketPath(config.database, RUN_FOLDER);
+    const status: Status = JSON.parse(await askStatus(path));
+    // A daemon that was not started again after an update may not tell it yet.
+    const known = (status.neverBlocked ?? []).filter(({ cause }) => cause !== "trusted");
+    return new ExemptSet([...seen.entries, ...known]);
+  } catch (error) {
+    if (!(error instanceof StatusError)) throw error;
+    return seen;
+  }
+}
+
+/**
+ * Removes what is there, in one transaction, and says what is not; the number of lines that let
+ * nobody in.
+ */
+function removeBlocks(
+  config: Config,
+  blocks: readonly (NewBlock & { line: number })[],
+): number {
+  const list = BlockDatabase.open(config.database);
+  const removed = new Set(list.remove(blocks.map((block) => block.target)));
+  const absent = blocks.filter((block) => !removed.has(block.target));
+  const shown = absent.slice(0, COMPLAINTS_MAX);
+  const related = relatedTargets(
+    shown.map(({ target }) => target),
+    shown.length > 0 ? list.targets() : [],
+  );
+  list.close();
+  for (const { line, target } of shown) {
+    const others = related.get(target) ?? [];
+    const names = others.slice(0, RELATED_MAX).join(", ");
+    const more = others.length > RELATED_MAX ? ` and ${others.length - RELATED_MAX} more` : "";
+    complain(
+      `line ${line}: ${target} is not blocked` +
+        (others.length === 0
+          ? ""
+          : others.length === 1
+          ? `, but ${names} is: delete that`
+          : `, but ${names}${more} are: delete those`),
+    );
+  }
+  if (absent.length > COMPLAINTS_MAX) {
+    complain(`${absent.length - COMPLAINTS_MAX} more were not blocked`);
+  }
+  print(`${removed.size} deleted\n`);
+  return absent.length;
+}
+
+/** What is blocked that contains one of some targets, or is in one of them; by target. */
+function relatedTargets(
+  targets: readonly string[],
+  blocked: readonly string[],
+): Map<string, string[]> {
+  const any = new AddressSet(targets);
+  const related = blocked.filter((candidate) => any.overlaps(candidate)).sort();
+  return new Map(targets.map((target) => [
+    target,
+    related.filter((candidate) => overlaps(candidate, target)),
+  ]));
+}
+
+/** All of standard input, as text. */
+async function readInput(): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  let bytes = 0;
+  for await (const chunk of Deno.stdin.readable) {
+    bytes += chunk.length;
+    if (bytes > INPUT_BYTES_MAX) {
+      throw new Error(
+        `the input is larger than ${
+          INPUT_BYTES_MAX / 1024 / 1024
+        } MB; give it in parts. Nothing was changed`,
+      );
+    }
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}

@@ -1,0 +1,180 @@
+/**
+ * `ampere --status`: asks the daemon, and shows its answer to a person.
+ *
+ * @module
+ */
+
+import type { Config } from "../config/config.ts";
+import { describeDuration, describeTally } from "../penalties/reason.ts";
+import {
+  REASON_CHARACTERS_MAX,
+  type ShownBlock,
+  type Status,
+  type WatchedHost,
+} from "../telemetry/status.ts";
+import {
+  askStatus,
+  RUN_FOLDER,
+  StatusError,
+  statusSocketPath,
+} from "../telemetry/status_socket.ts";
+import { escapeControls, escapeText } from "../text/escape.ts";
+import { counted, formatTable, type Style, styleFor } from "../text/table.ts";
+import { formatLocalTime } from "../text/time.ts";
+
+/**
+ * The status in words and tables.
+ *
+ * @param status The answer of the daemon.
+ * @param now Time of day, in milliseconds since 1970.
+ * @param style Colours, or none.
+ */
+export function formatStatus(status: Status, now: number, style: Style): string {
+  const { asterisk, events, hosts, blocks, firewall, database } = status;
+  const rows = [
+    [
+      "Ampere",
+      `${status.version}, process ${status.pid}, up ${describeDuration(status.uptimeSeconds)}` +
+      (status.dryRun ? style.doubtful(" (dry run: changes nothing)") : ""),
+    ],
+    ["Asterisk", asteriskLine(asterisk, now, style)],
+    ["Events", `${counted(events.total, "security event")}, ${tamperedWords(events, style)}`],
+    [
+      "Hosts",
+      `${counted(hosts.watched, "host")} watched, ${hosts.inGoodStanding} in good standing`,
+    ],
+    ...hiddenRows(events, hosts, style),
+    [
+      "Blocks",
+      `${
+        counted(blocks.count, "block")
+      }; since the start ${blocks.added} added, ${blocks.removed} ended`,
+    ],
+    ["Firewall", firewallLine(firewall, style)],
+    ...firewall.trouble.map(({ message, advice }) => [
+      "",
+      style.bad(message) + (advice === "" ? "" : `. Fix: ${advice}`),
+    ]),
+    ["Database", databaseLine(database, style)],
+  ];
+  return formatTable(rows) + worstTable(hosts.worst, now, style) +
+    blocksTable(blocks.last, style);
+}
+
+function asteriskLine(asterisk: Status["asterisk"], now: number, style: Style): string {
+  const where = `${asterisk.host}:${asterisk.port} as "${escapeText(asterisk.user)}"`;
+  const losses = asterisk.losses === 0 ? "" : `, lost ${counted(asterisk.losses, "time")}`;
+  if (asterisk.connectedSince === null) {
+    return style.bad(`not connected to ${where}`) + `${losses}; see the log, or ampere --check`;
+  }
+  const since = (now - Date.parse(asterisk.connectedSince)) / 1000;
+  return `${style.good("connected")} to ${where} for ${describeDuration(since)}${losses}`;
+}
+
+/** What can't be helped by blocking: told only if there is any. */
+function hiddenRows(events: Status["events"], hosts: Status["hosts"], style: Style): string[][] {
+  const rows: string[][] = [];
+  const causes = Object.entries(events.exemptFailures);
+  if (causes.length > 0) {
+    const parts = causes.map(([cause, count]) => `${count} ${cause}`);
+    rows.push(["", style.doubtful("failed logins of hosts never blocked: ") + parts.join(", ")]);
+  }
+  if (hosts.proxies > 0) {
+    rows.push([
+      "",
+      style.doubtful(
+        `${counted(hosts.proxies, "address", "addresses")} that ${
+          hosts.proxies === 1 ? "hides" : "hide"
+        } who calls`,
+      ) + " (see the log for what helps)",
+    ]);
+  }
+  if (events.late > 0) {
+    rows.push([
+      "",
+      `${counted(events.late, "failed attempt")} under way when their hosts were blocked`,
+    ]);
+  }
+  return rows;
+}
+
+function tamperedWords(events: Status["events"], style: Style): string {
+  if (events.tampered === 0) return "none tampered";
+  const parts = Object.entries(events.tamperedBy).map(([reason, count]) => `${count} ${reason}`);
+  return style.doubtful(`${events.tampered} tampered`) + ` (${parts.join(", ")})`;
+}
+
+function firewallLine(firewall: Status["firewall"], style: Style): string {
+  const state = firewall.trouble.length > 0 ? style.bad("failing") : style.good("in order");
+  const waiting = firewall.queued + firewall.held;
+  return `${state}: ${firewall.backend}, chain ${firewall.chain}, ${
+    counted(firewall.applied, "block")
+  } in the kernel` +
+    (waiting > 0 ? `, ${counted(waiting, "change")} waiting` : "") +
+    (firewall.failures > 0 ? `, ${firewall.failures} of ${firewall.commands} commands failed` : "");
+}
+
+function databaseLine(database: Status["database"], style: Style): string {
+  const path = escapeText(database.path);
+  if (database.trouble === null) return `${style.good("in order")}: ${path}`;
+  return style.bad(database.trouble) +
+    `: ${path}, ${counted(database.owed, "change")} kept in memory; see the log`;
+}
+
+function worstTable(hosts: readonly WatchedHost[], now: number, style: Style): string {
+  if (hosts.length === 0) return "";
+  const rows = hosts.map((host) => [
+    host.host,
+    `${host.points} of ${host.limit}`,
+    `${describeDuration((now - Date.parse(host.lastAt)) / 1000)} ago`,
+    describeTally(host) + (host.waiting > 0 ? `, ${host.waiting} under way` : ""),
+  ]);
+  return "\n" + style.strong("Most penalised, not blocked yet") + "\n" +
+    formatTable([["host", "points", "last seen", "attempts"], ...rows], [
+      "left",
+      "right",
+      "right",
+    ]);
+}
+
+function blocksTable(blocks: readonly ShownBlock[], style: Style): string {
+  if (blocks.length === 0) return "";
+  const rows = blocks.map((block) => [
+    block.target,
+    formatLocalTime(Date.parse(block.since)),
+    block.until === null ? "for ever" : formatLocalTime(Date.parse(block.until)),
+    escapeControls(block.reason, REASON_CHARACTERS_MAX),
+  ]);
+  return "\n" + style.strong("Last blocks") + "\n" +
+    formatTable([["host", "since", "until", "reason"], ...rows]);
+}
+
+/**
+ * Prints what the running daemon knows.
+ *
+ * @param config Names the database, by which the daemon is found.
+ * @param json Print one JSON object instead of tables.
+ * @param print Writes to standard output.
+ * @param complain Writes a line to standard error.
+ * @param folder Where the daemon's socket is.
+ * @returns The exit code: 1 when no daemon answers.
+ */
+export async function printStatus(
+  config: Config,
+  json: boolean,
+  print: (text: string) => number,
+  complain: (line: string) => void,
+  folder: string = RUN_FOLDER,
+): Promise<number> {
+  let answer: string;
+  try {
+    answer = await askStatus(await statusSocketPath(config.database, folder));
+  } catch (error) {
+    if (!(error instanceof StatusError)) throw error;
+    complain(`ampere: ${error.message} (database ${config.database})`);
+    if (error.advice !== "") complain(error.advice);
+    return 1;
+  }
+  if (json) return print(`${answer.trimEnd()}\n`);
+  return print(formatStatus(JSON.parse(answer), Date.now(), styleFor(Deno.stdout)));
+}
