@@ -2,24 +2,17 @@
 
 import assert from "node:assert/strict";
 import { askStatus, statusSocketPath } from "../../src/telemetry/status_socket.ts";
-import { remoteOf, wrongAnswer } from "../support/asterisk_events.ts";
 import { sh, until } from "../support/namespace.ts";
-import { type AmiClientOfServer, AmiServer } from "./ami_server.ts";
+import { AmiServer } from "./ami_server.ts";
+import { attack, blocked, emptyFolder, endsSoon, LOG, logged, takenOver } from "./installed.ts";
 import { blockedIn, emptyFirewall, makeChain, must, onOwnMachine } from "./machine.ts";
 import { type Outcome, Program, runToEnd, type StartOptions } from "./program.ts";
 
 const CONFIG = "/etc/ampere/ampere.cfg";
 const DATABASE = "/var/lib/ampere/ampere.db";
-const LOG = "/var/log/ampere.log";
 
 /** Where Asterisk listens by default. */
 const AMI_PORT = 5038;
-
-/** The daemon takes over what another process changed within this time, in milliseconds. */
-const TAKEN_OVER_MS = 1_000;
-
-/** The daemon ends within this time, in milliseconds. */
-const ENDED_MS = 1_000;
 
 /** A configuration with all keys that version 0.2.3 knows, and no other. */
 const ORIGINAL_CONFIG = `# Ampere configuration
@@ -696,58 +689,3 @@ onOwnMachine(import.meta.url, (executable) => {
     return lines.map((line) => line.trim().split(" ")[0]!).sort();
   }
 });
-
-/** Guesses three passwords; over UDP the address may be forged. */
-async function attack(
-  client: AmiClientOfServer,
-  address: string,
-  transport: "TCP" | "UDP" = "UDP",
-): Promise<void> {
-  const remote = remoteOf(address, transport);
-  for (let i = 0; i < 3; i++) await client.send(wrongAnswer(address, { remote }));
-}
-
-/**
- * Waits until the kernel blocks these, and nobody else.
- *
- * @returns how long that took, in milliseconds
- */
-async function blocked(...targets: string[]): Promise<number> {
-  const wanted = targets.sort().join(" ");
-  let seen = "";
-  const started = performance.now();
-  await until(`blocked are ${wanted || "nobody"}`, async () => {
-    seen = [...await blockedIn()].sort().join(" ");
-    return seen === wanted;
-  }).catch((error) => {
-    throw new Error(`${error.message}; blocked are ${seen}`);
-  });
-  return performance.now() - started;
-}
-
-/** The same, for what another process has changed: that may not take long. */
-async function takenOver(...targets: string[]): Promise<void> {
-  const took = await blocked(...targets);
-  assert.ok(took < TAKEN_OVER_MS, `the daemon took it over after ${took} ms`);
-}
-
-/** Waits for something in the log file. */
-async function logged(pattern: RegExp): Promise<void> {
-  await until(`the log has ${pattern}`, async () => pattern.test(await Deno.readTextFile(LOG)));
-}
-
-/** Ends a daemon in time, with code 0. */
-async function endsSoon(running: Program, signal: Deno.Signal = "SIGTERM"): Promise<void> {
-  const started = performance.now();
-  running.signal(signal);
-  const { code } = await running.end();
-  const took = performance.now() - started;
-  assert.equal(code, 0, running.text);
-  assert.ok(took < ENDED_MS, `the end took ${took} ms`);
-}
-
-async function emptyFolder(folder: string): Promise<void> {
-  for await (const { name } of Deno.readDir(folder)) {
-    await Deno.remove(`${folder}/${name}`, { recursive: true });
-  }
-}
