@@ -97,7 +97,7 @@ function sipEvent(kind: string, account: string): string {
   });
 }
 
-Deno.test("injection: an event whose end a stranger wrote is charged to its true sender, in any pieces, whatever comes before and behind", () => {
+Deno.test("event reader: an event whose end a stranger wrote is charged to its true sender, in any pieces, whatever comes before and behind", () => {
   for (const [kind, end] of Object.entries(ENDS)) {
     assert.ok(
       encodedLength(end) <= SIP_ENCODED_MAX,
@@ -133,7 +133,7 @@ Deno.test("injection: an event whose end a stranger wrote is charged to its true
   }
 });
 
-Deno.test("injection: whatever part of an event a stranger writes, only its true sender is charged", () => {
+Deno.test("event reader: whatever part of an event a stranger writes, only its true sender is charged", () => {
   const end = (host: string) =>
     `x\r\nSessionID: 1\r\nLocalAddress: IPV4/UDP/1.1.1.1/1\r\nRemoteAddress: IPV4/UDP/${host}/1\r\n`;
   const pjsip = [
@@ -168,7 +168,7 @@ Deno.test("injection: whatever part of an event a stranger writes, only its true
   }
 });
 
-Deno.test("injection: a forged end at the end of a piece waits for what follows", () => {
+Deno.test("event reader: a forged end at the end of a piece waits for what follows", () => {
   const forged = sipEvent("ChallengeSent", ENDS.ChallengeSent!);
   const events: string[] = [];
   const reader = new EventReader({
@@ -189,7 +189,7 @@ Deno.test("injection: a forged end at the end of a piece waits for what follows"
   assert.deepEqual(events, [ATTACKER]);
 });
 
-Deno.test("injection: an honest event waits at most until it is quiet, and one too long to be forged in a header only briefly", () => {
+Deno.test("event reader: an honest event waits at most until it is quiet, and one too long to be forged in a header only briefly", () => {
   const seen: string[] = [];
   const reader = new EventReader({
     banner: () => {},
@@ -221,7 +221,7 @@ Deno.test("injection: an honest event waits at most until it is quiet, and one t
   assert.equal(reader.withheld, "nothing");
 });
 
-Deno.test("injection: what could not be checked when the connection ends is dropped", () => {
+Deno.test("event reader: what could not be checked when the connection ends is dropped", () => {
   const { tampered, events } = ((): Read => {
     const result: Read = { events: [], tampered: [] };
     const reader = new EventReader({
@@ -291,7 +291,7 @@ const lines = fc.array(fragment, { maxLength: 10 }).map((fragments) =>
 );
 const sizes = fc.array(fc.integer({ min: 1, max: 500 }), { minLength: 1, maxLength: 6 });
 
-Deno.test("injection: no text in an account name charges or clears anybody else, or hides anybody else's events", () => {
+Deno.test("event reader: no text in an account name charges or clears anybody else, or hides anybody else's events", () => {
   const kinds = fc.constantFrom("ChallengeSent", "InvalidPassword", "InvalidAccountID", "PJSIP");
   fc.assert(
     fc.property(
@@ -334,7 +334,7 @@ Deno.test("injection: no text in an account name charges or clears anybody else,
   );
 });
 
-Deno.test("injection: the window covers every remainder that Asterisk can print", () => {
+Deno.test("event reader: the window covers every remainder that Asterisk can print", () => {
   // The remainder begins behind at most the stranger's decoded text, which is never longer than its
   // encoded form.
   assert.ok(SIP_ENCODED_MAX <= ACCOUNT_BYTES_MAX);
@@ -346,7 +346,7 @@ Deno.test("injection: the window covers every remainder that Asterisk can print"
   assert.ok(behindAccount + head > ACCOUNT_BYTES_MAX - 8, `${behindAccount} + ${head}`);
 });
 
-Deno.test("injection: behind an event that is too long nothing is taken for one that was read", () => {
+Deno.test("event reader: behind an event that is too long nothing is taken for one that was read", () => {
   const seen: string[] = [];
   const reader = new EventReader({
     event: (event) => void seen.push(event.address),
@@ -386,12 +386,12 @@ function leastLength(text: string): number {
   return text.length + 2 * (text.match(/[\r\n:]/g)?.length ?? 0);
 }
 
-Deno.test("injection: there is no room for both an end that names somebody and the head of another event", () => {
+Deno.test("event reader: there is no room for both an end that names somebody and the head of another event", () => {
   const head = Math.min(...HEADS.map(leastLength));
   assert.ok(leastLength(SHORT_END.replace(VICTIM, "1.1.1.1")) + head > ACCOUNT_ENCODED_MAX);
 });
 
-Deno.test("injection: whatever a stranger writes, nobody but the true sender is charged, and they always are", () => {
+Deno.test("event reader: whatever a stranger writes, nobody but the true sender is charged, and they always are", () => {
   const text = fc.array(
     fc.oneof(
       { weight: 8, arbitrary: fragment },
@@ -452,7 +452,7 @@ Deno.test("injection: whatever a stranger writes, nobody but the true sender is 
   );
 });
 
-Deno.test("injection: an event too long to be kept is charged to its true sender, in any pieces", () => {
+Deno.test("event reader: an event too long to be kept is charged to its true sender, in any pieces", () => {
   for (const length of [65_200, 131_000, 200_000, 700_000]) {
     for (const victim of ["", `RemoteAddress: IPV4/UDP/${VICTIM}/1`]) {
       const session = victim + "s".repeat(length - victim.length);
@@ -477,7 +477,7 @@ Deno.test("injection: an event too long to be kept is charged to its true sender
   }
 });
 
-Deno.test("injection: a message of a form that is not known charges nobody", () => {
+Deno.test("event reader: a message of a form that is not known charges nobody", () => {
   // A later Asterisk may print a header more: no phone may pay for that.
   for (const print of [challengeSent, wrongAnswer, successfulAuth]) {
     for (const service of ["PJSIP", "SIP"] as const) {
@@ -496,7 +496,7 @@ Deno.test("injection: a message of a form that is not known charges nobody", () 
   }
 });
 
-Deno.test("injection: a refused message is a wrong answer, and each one an attempt of its own", () => {
+Deno.test("event reader: a refused message is a wrong answer, and each one an attempt of its own", () => {
   const sessions = new Set<number>();
   const reader = new EventReader({
     banner: () => {},

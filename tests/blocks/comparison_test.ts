@@ -8,7 +8,7 @@ import { BlockDatabase } from "../../src/blocks/database.ts";
 import { block, NOW, targetsOf, withDatabase } from "../support/database_samples.ts";
 import { blocks, openWritten, stored } from "../support/faulty_database.ts";
 
-Deno.test("reload takes over what other processes add, remove and change", async () => {
+Deno.test("comparison: reload takes over what other processes add, remove and change", async () => {
   await withDatabase((path) => {
     const { list, troubles } = openWritten(path);
     list.add(
@@ -41,7 +41,7 @@ Deno.test("reload takes over what other processes add, remove and change", async
   });
 });
 
-Deno.test("what others change in a long list is taken over in turns, and what happens between them counts", async () => {
+Deno.test("comparison: what others change in a long list is taken over in turns, and what happens between them counts", async () => {
   await withDatabase((path) => {
     const { list, troubles } = openWritten(path);
     const many = Array.from(

@@ -4,49 +4,26 @@ import fc from "fast-check";
 import {
   type Block,
   BlockDatabase,
-  BlockDatabaseError,
   END_OF_ROWS,
-  hasEnded,
   HISTORY_AGE_MAX_MS,
   HISTORY_ROWS_MAX,
   type NewBlock,
   ROW_MIN,
   STANDING_ROWS_MAX,
 } from "../../src/blocks/database.ts";
+import { MIGRATIONS } from "../../src/blocks/schema.ts";
 import type { Entry } from "../../src/firewall/backend.ts";
-import { NAME_MAX, TEXT_MAX, TIME_MAX } from "../../src/blocks/block.ts";
-import { migrate, MIGRATIONS } from "../../src/blocks/schema.ts";
 import {
   address,
   block,
+  meddle,
   NOW,
   removeEnded,
   saveStanding,
   withDatabase,
 } from "../support/database_samples.ts";
 
-/** The original's file: a Berkeley DB B-tree with three addresses. */
-const BERKELEY = new URL("../testdata/filter.db", import.meta.url).pathname;
-
-/** The error that a call throws, which must be a BlockDatabaseError. */
-function failure(call: () => unknown): BlockDatabaseError {
-  try {
-    call();
-  } catch (error) {
-    assert(error instanceof BlockDatabaseError, String(error));
-    return error;
-  }
-  assert.fail("did not throw");
-}
-
-/** Changes a database behind the back of the program. */
-function meddle(path: string, sql: string): void {
-  const db = new DatabaseSync(path);
-  db.exec(sql);
-  db.close();
-}
-
-Deno.test("a new list is empty, private and in WAL mode with full synchronization", async () => {
+Deno.test("database: a new list is empty, private and in WAL mode with full synchronization", async () => {
   await withDatabase((path) => {
     using list = BlockDatabase.open(path);
     assert.deepEqual(list.all(), []);
@@ -64,16 +41,7 @@ Deno.test("a new list is empty, private and in WAL mode with full synchronizatio
   });
 });
 
-Deno.test("an existing file keeps its rights", async () => {
-  await withDatabase((path) => {
-    Deno.writeFileSync(path, new Uint8Array(), { mode: 0o600 });
-    using list = BlockDatabase.open(path);
-    list.add([block("192.0.2.1")]);
-    assert.equal((Deno.statSync(path).mode ?? 0) & 0o777, 0o600);
-  });
-});
-
-Deno.test("what was added is there after opening again, oldest first, with all its columns", async () => {
+Deno.test("database: what was added is there after opening again, oldest first, with all its columns", async () => {
   await withDatabase((path) => {
     const given: NewBlock[] = [
       block("203.0.113.9", {
@@ -102,7 +70,7 @@ Deno.test("what was added is there after opening again, oldest first, with all i
   });
 });
 
-Deno.test("targets are stored in canonical form; what is none is refused and the whole batch with it", async () => {
+Deno.test("database: targets are stored in canonical form; what is none is refused and the whole batch with it", async () => {
   await withDatabase((path) => {
     using list = BlockDatabase.open(path);
     list.add([block("10.1.2.3/8"), block("::FFFF:192.0.2.1")]);
@@ -115,31 +83,7 @@ Deno.test("targets are stored in canonical form; what is none is refused and the
   });
 });
 
-Deno.test("texts and times are bounded", async () => {
-  await withDatabase((path) => {
-    using list = BlockDatabase.open(path);
-    const long = "x".repeat(5_000);
-    list.add([block("192.0.2.1", {
-      since: 1.75,
-      until: Number.MAX_VALUE,
-      reason: long,
-      account: "\ud800" + long,
-      service: long,
-      transport: long,
-      times: 1e12,
-    })]);
-    const stored = list.get("192.0.2.1");
-    assert.equal(stored?.since, 1);
-    assert.equal(stored.until, TIME_MAX);
-    assert.equal(stored.reason.length, TEXT_MAX);
-    assert.equal(stored.account, "\ufffd" + "x".repeat(TEXT_MAX - 1));
-    assert.equal(stored.service.length, NAME_MAX);
-    assert.equal(stored.transport.length, NAME_MAX);
-    assert.equal(stored.times, 1_000_000);
-  });
-});
-
-Deno.test("a block in force keeps its beginning and ends at the later end", async () => {
+Deno.test("database: a block in force keeps its beginning and ends at the later end", async () => {
   await withDatabase((path) => {
     using list = BlockDatabase.open(path);
     list.add([block("192.0.2.1", { until: NOW + 1_000 })], NOW);
@@ -156,7 +100,7 @@ Deno.test("a block in force keeps its beginning and ends at the later end", asyn
   });
 });
 
-Deno.test("ended blocks go, are remembered, and count for the next block of the target", async () => {
+Deno.test("database: ended blocks go, are remembered, and count for the next block of the target", async () => {
   await withDatabase((path) => {
     using list = BlockDatabase.open(path);
     list.add([block("192.0.2.1", { until: NOW + 10 }), block("192.0.2.2")], NOW);
@@ -179,7 +123,7 @@ Deno.test("ended blocks go, are remembered, and count for the next block of the 
   });
 });
 
-Deno.test("blocks that do not count make no later one longer, and count as one together", async () => {
+Deno.test("database: blocks that do not count make no later one longer, and count as one together", async () => {
   await withDatabase((path) => {
     using list = BlockDatabase.open(path);
     const at = (time: number, counts?: boolean) =>
@@ -195,7 +139,7 @@ Deno.test("blocks that do not count make no later one longer, and count as one t
   });
 });
 
-Deno.test("removing says what was there and forgets how often it was blocked", async () => {
+Deno.test("database: removing says what was there and forgets how often it was blocked", async () => {
   await withDatabase((path) => {
     using list = BlockDatabase.open(path);
     list.add([block("192.0.2.1", { until: NOW + 10 })], NOW);
@@ -207,7 +151,7 @@ Deno.test("removing says what was there and forgets how often it was blocked", a
   });
 });
 
-Deno.test("history is bounded in age and in number", async () => {
+Deno.test("database: history is bounded in age and in number", async () => {
   await withDatabase((path) => {
     using list = BlockDatabase.open(path);
     const past = Array.from({ length: HISTORY_ROWS_MAX + 10 }, (_, n) => ({
@@ -227,7 +171,7 @@ Deno.test("history is bounded in age and in number", async () => {
   });
 });
 
-Deno.test("good standing is kept, the later login counts, old ones are forgotten", async () => {
+Deno.test("database: good standing is kept, the later login counts, old ones are forgotten", async () => {
   await withDatabase((path) => {
     {
       using list = BlockDatabase.open(path);
@@ -250,7 +194,7 @@ Deno.test("good standing is kept, the later login counts, old ones are forgotten
   });
 });
 
-Deno.test("dataVersion changes by the commits of others only", async () => {
+Deno.test("database: dataVersion changes by the commits of others only", async () => {
   await withDatabase((path) => {
     using mine = BlockDatabase.open(path);
     using other = BlockDatabase.open(path);
@@ -266,7 +210,7 @@ Deno.test("dataVersion changes by the commits of others only", async () => {
   });
 });
 
-Deno.test("pages hold all entries, in the order of the rows, whatever numbers these have", async () => {
+Deno.test("database: pages hold all entries, in the order of the rows, whatever numbers these have", async () => {
   await withDatabase((path) => {
     using list = BlockDatabase.open(path);
     assert.deepEqual(list.entriesAfter(ROW_MIN, 10), { entries: [], last: END_OF_ROWS });
@@ -288,186 +232,7 @@ Deno.test("pages hold all entries, in the order of the rows, whatever numbers th
   });
 });
 
-Deno.test("rows that are no blocks are skipped and counted, the others are read", async () => {
-  await withDatabase((path) => {
-    {
-      using list = BlockDatabase.open(path);
-      list.add([block("192.0.2.1"), block("192.0.2.2")], NOW);
-      saveStanding(list, [["192.0.2.3", NOW]], 0);
-    }
-    const insert = (target: string, since: string, account = "'a'") =>
-      `INSERT INTO block VALUES (${target}, ${since}, NULL, 'r', 's', 't', ${account}, 1);`;
-    meddle(
-      path,
-      insert("'1.2.3.4; rm -rf /'", "1") + insert("'-j'", "1") + insert("'010.0.0.1'", "1") +
-        insert("'10.0.0.1/8'", "1") + insert("'192.0.2.1' || char(10) || '192.0.2.9'", "1") +
-        insert("'192.0.2.4'", "9223372036854775807", "CAST(x'31ff32' AS TEXT)") +
-        insert("'192.0.2.5'", "-9223372036854775808") +
-        "UPDATE block SET times = -7 WHERE target = '192.0.2.2';" +
-        "INSERT INTO standing VALUES ('me', 1), ('192.0.2.8', 9223372036854775807);",
-    );
-    using list = BlockDatabase.open(path);
-    const good = ["192.0.2.1", "192.0.2.2", "192.0.2.4", "192.0.2.5"];
-    assert.deepEqual(list.all().map((b) => b.target).sort(), good);
-    assert.equal(list.skipped, 5);
-    assert.deepEqual(list.targets().sort(), good);
-    assert.equal(list.skipped, 5);
-    assert.equal(list.get("192.0.2.2")?.times, 1);
-    assert.equal(list.get("192.0.2.4")?.since, TIME_MAX);
-    assert.equal(list.get("192.0.2.4")?.account, "1\ufffd2");
-    assert.equal(list.get("192.0.2.5")?.since, 0);
-    assert.deepEqual([...list.standing()], [["192.0.2.3", NOW], ["192.0.2.8", TIME_MAX]]);
-  });
-});
-
-Deno.test("the original's Berkeley DB is refused with the way to migrate, and stays as it is", async () => {
-  await withDatabase((path, folder) => {
-    Deno.copyFileSync(BERKELEY, path);
-    const before = Deno.readFileSync(path);
-    const { mtime } = Deno.statSync(path);
-    for (const readOnly of [false, true]) {
-      const error = failure(() => BlockDatabase.open(path, { readOnly }));
-      assert.equal(error.fault, "foreign");
-      assert.match(error.message, /Berkeley DB/);
-      assert(error.message.includes(path));
-      assert.match(error.advice, /ampere -l > blocks\.txt.*database.*ampere -a < blocks\.txt/s);
-    }
-    assert.deepEqual(Deno.readFileSync(path), before);
-    assert.deepEqual(Deno.statSync(path).mtime, mtime);
-    assert.deepEqual([...Deno.readDirSync(folder)].map((entry) => entry.name), ["ampere.db"]);
-  });
-});
-
-Deno.test("a foreign file beside which a write-ahead log was left stays as it is", async () => {
-  await withDatabase((path) => {
-    const list = BlockDatabase.open(path);
-    list.add([block("192.0.2.1")]);
-    for (const part of ["-wal", "-shm"]) Deno.copyFileSync(path + part, `${path}2${part}`);
-    list.close();
-    Deno.copyFileSync(BERKELEY, `${path}2`);
-    assert.equal(failure(() => BlockDatabase.open(`${path}2`)).fault, "foreign");
-    assert.deepEqual(Deno.readFileSync(`${path}2`), Deno.readFileSync(BERKELEY));
-  });
-});
-
-Deno.test("files and databases of others are refused and stay as they are", async () => {
-  await withDatabase((path) => {
-    const texts = ["x", "hello\n".repeat(2_000), "SQLite format 2\0".repeat(100), "SQLite forma?"];
-    for (const text of texts) {
-      Deno.writeTextFileSync(path, text);
-      assert.equal(failure(() => BlockDatabase.open(path)).fault, "foreign", text.slice(0, 20));
-      assert.equal(Deno.readTextFileSync(path), text);
-    }
-    for (const head of ["", "PRAGMA application_id = 7;", "PRAGMA user_version = 3;"]) {
-      Deno.removeSync(path);
-      meddle(path, `${head} CREATE TABLE astdb (key TEXT)`);
-      const before = Deno.readFileSync(path);
-      const error = failure(() => BlockDatabase.open(path));
-      assert.equal(error.fault, "foreign");
-      assert.match(error.message, /another program/);
-      assert.deepEqual(Deno.readFileSync(path), before);
-    }
-  });
-});
-
-Deno.test("a list of a later version is refused, an empty file and an empty database become lists", async () => {
-  await withDatabase((path) => {
-    BlockDatabase.open(path).close();
-    meddle(path, `PRAGMA user_version = ${MIGRATIONS.length + 1}`);
-    const error = failure(() => BlockDatabase.open(path));
-    assert.equal(error.fault, "newer");
-    assert.match(error.message, /later version/);
-    Deno.writeTextFileSync(path, "");
-    {
-      using list = BlockDatabase.open(path, { readOnly: true });
-      assert.deepEqual(list.all(), []);
-      assert.equal(Deno.statSync(path).size, 0);
-    }
-    BlockDatabase.open(path).close();
-    Deno.removeSync(path);
-    meddle(path, "PRAGMA journal_mode = WAL; VACUUM");
-    using list = BlockDatabase.open(path);
-    assert.equal(list.add([block("192.0.2.1")]).length, 1);
-  });
-});
-
-Deno.test("migration goes on from the version that is there, once, and all or nothing", async () => {
-  await withDatabase((path) => {
-    const steps = [...MIGRATIONS, "ALTER TABLE standing ADD COLUMN note TEXT"];
-    BlockDatabase.open(path).close();
-    const db = new DatabaseSync(path);
-    const broken = failure(() => migrate(db, path, [...steps, "CREATE TABLE block (x)"]));
-    assert.match(broken.message, /block/);
-    assert.equal(db.prepare("PRAGMA user_version").get()?.user_version, MIGRATIONS.length);
-    migrate(db, path, steps);
-    migrate(db, path, steps);
-    assert.equal(db.prepare("PRAGMA user_version").get()?.user_version, steps.length);
-    assert.equal(db.prepare("SELECT note FROM standing").all().length, 0);
-    db.close();
-    assert.equal(failure(() => BlockDatabase.open(path)).fault, "newer");
-  });
-});
-
-Deno.test("a missing folder, a missing file, a folder as file: said with the path and the mend", async () => {
-  await withDatabase((path, folder) => {
-    const nowhere = failure(() => BlockDatabase.open(`${folder}/none/ampere.db`));
-    assert.equal(nowhere.fault, "missing");
-    assert(nowhere.message.includes(`${folder}/none`));
-    assert.match(nowhere.advice, /mkdir -p/);
-    const absent = failure(() => BlockDatabase.open(path, { readOnly: true }));
-    assert.equal(absent.fault, "missing");
-    assert.match(absent.message, /no such file/);
-    const directory = failure(() => BlockDatabase.open(folder));
-    assert.equal(directory.fault, "denied");
-    assert.match(directory.message, /a folder, not a file/);
-    Deno.writeTextFileSync(path, "");
-    const below = failure(() => BlockDatabase.open(`${path}/ampere.db`));
-    assert.equal(below.fault, "missing");
-    assert.match(below.message, /is not a folder/);
-  });
-});
-
-Deno.test("a program built without the right to touch the path says so", async () => {
-  await withDatabase(async (path, folder) => {
-    const program = `import { BlockDatabase } from "${new URL(
-      "../../src/blocks/database.ts",
-      import.meta.url,
-    )}";
-      try { BlockDatabase.open("${path}"); console.log("opened"); }
-      catch (error) { console.log(error.name, error.fault, error.message, error.advice); }`;
-    for (const rights of [[], [`--allow-read=${folder}`]]) {
-      const { stdout } = await new Deno.Command(Deno.execPath(), {
-        args: [
-          "run",
-          "--no-prompt",
-          ...rights,
-          "--ext=ts",
-          "data:application/typescript," + encodeURIComponent(program),
-        ],
-      }).output();
-      const text = new TextDecoder().decode(stdout);
-      assert.match(
-        text,
-        /^BlockDatabaseError denied .*built without the right.*deno task compile -- --allow-path=/s,
-      );
-      assert(text.includes(path));
-    }
-  });
-});
-
-Deno.test("a reader who must not write sees the list, also while a daemon writes", async () => {
-  await withDatabase((path) => {
-    using daemon = BlockDatabase.open(path);
-    daemon.add([block("192.0.2.1")]);
-    using reader = BlockDatabase.open(path, { readOnly: true });
-    assert.equal(reader.isSnapshot, false);
-    daemon.add([block("192.0.2.2")]);
-    assert.deepEqual(reader.targets().sort(), ["192.0.2.1", "192.0.2.2"]);
-    assert.equal(failure(() => reader.add([block("192.0.2.3")])).fault, "readonly");
-  });
-});
-
-Deno.test("eight processes that create and fill one list at once lose nothing", async () => {
+Deno.test("database: eight processes that create and fill one list at once lose nothing", async () => {
   await withDatabase(async (path) => {
     const module = new URL("../../src/blocks/database.ts", import.meta.url);
     const program = `import { BlockDatabase } from "${module}";
@@ -494,7 +259,7 @@ Deno.test("eight processes that create and fill one list at once lose nothing", 
   });
 });
 
-Deno.test("50,000 blocks are read in well under the time that a start has for it", async () => {
+Deno.test("database: 50,000 blocks are read in well under the time that a start has for it", async () => {
   await withDatabase((path) => {
     {
       using list = BlockDatabase.open(path);
@@ -525,7 +290,7 @@ Deno.test("50,000 blocks are read in well under the time that a start has for it
   });
 });
 
-Deno.test("any sequence of calls gives what a plain model gives", async () => {
+Deno.test("database: any sequence of calls gives what a plain model gives", async () => {
   const target = fc.integer({ min: 0, max: 5 }).map((n) => `192.0.2.${n}`);
   const step = fc.oneof(
     fc.record({
@@ -596,10 +361,4 @@ Deno.test("any sequence of calls gives what a plain model gives", async () => {
     );
     assert(folder.length > 0);
   });
-});
-
-Deno.test("hasEnded: at its end a block is over, one without end never is", () => {
-  assert.equal(hasEnded({ until: NOW }, NOW), true);
-  assert.equal(hasEnded({ until: NOW + 1 }, NOW), false);
-  assert.equal(hasEnded({ until: undefined }, TIME_MAX), false);
 });

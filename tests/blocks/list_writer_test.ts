@@ -24,7 +24,8 @@ import {
 // Full, read-only, failing
 
 Deno.test({
-  name: "disk full: blocking goes on, told once, written when there is room (root only)",
+  name:
+    "list writer: disk full: blocking goes on, told once, written when there is room (root only)",
   ignore: !canMount,
   async fn() {
     await using daemon = await withTinyDisk("256k");
@@ -53,7 +54,8 @@ Deno.test({
 });
 
 Deno.test({
-  name: "disk full at the start: stored blocks are read, the list goes on in memory (root only)",
+  name:
+    "list writer: disk full at the start: stored blocks are read, the list goes on in memory (root only)",
   ignore: !canMount,
   async fn() {
     await using daemon = await withTinyDisk("256k");
@@ -82,7 +84,8 @@ Deno.test({
 });
 
 Deno.test({
-  name: "read-only file system: the list can be read, the daemon starts and owes (root only)",
+  name:
+    "list writer: read-only file system: the list can be read, the daemon starts and owes (root only)",
   ignore: !canMount,
   async fn() {
     await using daemon = await withTinyDisk("8m");
@@ -110,7 +113,7 @@ Deno.test({
 
 Deno.test({
   name:
-    "a list read from a read-only file system holds the write-ahead log of a killed daemon (root only)",
+    "list writer: a list read from a read-only file system holds the write-ahead log of a killed daemon (root only)",
   ignore: !canMount,
   async fn() {
     await using daemon = await withTinyDisk("8m");
@@ -125,7 +128,8 @@ Deno.test({
 });
 
 Deno.test({
-  name: "an immutable file (chattr +i) while running: pending, then written (root only)",
+  name:
+    "list writer: an immutable file (chattr +i) while running: pending, then written (root only)",
   ignore: !isRoot,
   fn: () =>
     withDatabase((path) => {
@@ -183,7 +187,7 @@ for (
   ] as const
 ) {
   Deno.test({
-    name: `the device fails (${fault}): pending, then written (root and strace only)`,
+    name: `list writer: the device fails (${fault}): pending, then written (root and strace only)`,
     ignore: !canTrace,
     fn: () =>
       withDatabase(async (path) => {
@@ -211,7 +215,7 @@ for (
 
 Deno.test({
   name:
-    "the disk fails before the rest is read: what is missing is completed when it is over (root and strace only)",
+    "list writer: the disk fails before the rest is read: what is missing is completed when it is over (root and strace only)",
   ignore: !canTrace,
   fn: () =>
     withDatabase(async (path) => {
@@ -235,7 +239,8 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a list that cannot even be read is not an empty one: no start (root and strace only)",
+  name:
+    "list writer: a list that cannot even be read is not an empty one: no start (root and strace only)",
   ignore: !canTrace,
   fn: () =>
     withDatabase(async (path) => {
@@ -252,7 +257,7 @@ Deno.test({
 
 Deno.test({
   name:
-    "the disk does not take what was to reach it later: told, and all is written again (root and strace only)",
+    "list writer: the disk does not take what was to reach it later: told, and all is written again (root and strace only)",
   ignore: !canTrace,
   fn: () =>
     withDatabase(async (path) => {
@@ -279,7 +284,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "what is to reach the disk later does so by itself (root and strace only)",
+  name: "list writer: what is to reach the disk later does so by itself (root and strace only)",
   ignore: !canTrace,
   fn: () =>
     withDatabase(async (path, folder) => {
@@ -311,7 +316,7 @@ function traced(path: string): string {
   }
 }
 
-Deno.test("the write-ahead log does not grow with each change that is to reach the disk later", () =>
+Deno.test("list writer: the write-ahead log does not grow with each change that is to reach the disk later", () =>
   withDatabase(async (path) => {
     await using daemon = new Helper();
     await daemon.ask(`later ${path}`);
@@ -341,7 +346,7 @@ Deno.test("the write-ahead log does not grow with each change that is to reach t
 
 // Deleted, replaced, renamed
 
-Deno.test("deleted while running: noticed by the timer, made anew from memory, with history and standing", async () => {
+Deno.test("list writer: deleted while running: noticed by the timer, made anew from memory, with history and standing", async () => {
   await withDatabase((path, folder) => {
     const { list, troubles, mends } = openWritten(path);
     list.add([...blocks(500), block("192.0.2.1", { until: NOW + 10 })], NOW);
@@ -367,7 +372,7 @@ Deno.test("deleted while running: noticed by the timer, made anew from memory, w
   });
 });
 
-Deno.test("what another process changed last is read from the file that was deleted", async () => {
+Deno.test("list writer: what another process changed last is read from the file that was deleted", async () => {
   await withDatabase((path) => {
     makeDatabase(path, 2);
     const { list } = openWritten(path);
@@ -387,7 +392,7 @@ Deno.test("what another process changed last is read from the file that was dele
   });
 });
 
-Deno.test("the write-ahead log deleted while running: the list is written again", async () => {
+Deno.test("list writer: the write-ahead log deleted while running: the list is written again", async () => {
   await withDatabase((path) => {
     const { list } = openWritten(path);
     list.add(blocks(100), NOW);
@@ -400,7 +405,7 @@ Deno.test("the write-ahead log deleted while running: the list is written again"
   });
 });
 
-Deno.test("replaced by another list: both are joined, reload tells what came", async () => {
+Deno.test("list writer: replaced by another list: both are joined, reload tells what came", async () => {
   await withDatabase((path) => {
     makeDatabase(`${path}.backup`, 3);
     {
@@ -422,7 +427,7 @@ Deno.test("replaced by another list: both are joined, reload tells what came", a
   });
 });
 
-Deno.test("replaced by a file of somebody else: not touched, told, goes on in memory", async () => {
+Deno.test("list writer: replaced by a file of somebody else: not touched, told, goes on in memory", async () => {
   await withDatabase((path) => {
     const { list, troubles } = openWritten(path);
     list.add([block("192.0.2.1")], NOW);
@@ -440,7 +445,7 @@ Deno.test("replaced by a file of somebody else: not touched, told, goes on in me
   });
 });
 
-Deno.test("the folder renamed away and back: pending meanwhile", async () => {
+Deno.test("list writer: the folder renamed away and back: pending meanwhile", async () => {
   await withDatabase((_, folder) => {
     Deno.mkdirSync(`${folder}/a`);
     const { list, mends } = openWritten(`${folder}/a/ampere.db`);
@@ -458,7 +463,7 @@ Deno.test("the folder renamed away and back: pending meanwhile", async () => {
 
 // Killed
 
-Deno.test("a block that another process deletes while the daemon is in trouble stays deleted", async () => {
+Deno.test("list writer: a block that another process deletes while the daemon is in trouble stays deleted", async () => {
   await withDatabase((_, outer) => {
     const folder = `${outer}/ampere`;
     const path = `${folder}/ampere.db`;
@@ -494,7 +499,7 @@ Deno.test("a block that another process deletes while the daemon is in trouble s
   });
 });
 
-Deno.test("a block that others delete during a trouble, and make again before it is told, is added", async () => {
+Deno.test("list writer: a block that others delete during a trouble, and make again before it is told, is added", async () => {
   for (const comparison of [{ atOnce: 50, perTurn: 50 }, { atOnce: 1, perTurn: 1 }]) {
     await withDatabase((_, outer) => {
       const folder = `${outer}/ampere`;
@@ -531,7 +536,7 @@ Deno.test("a block that others delete during a trouble, and make again before it
   }
 });
 
-Deno.test("kill -9 in the middle of writing: everything that was confirmed is there", async () => {
+Deno.test("list writer: kill -9 in the middle of writing: everything that was confirmed is there", async () => {
   for (let run = 0; run < 5; run++) {
     await withDatabase(async (path) => {
       await using writer = new Helper();

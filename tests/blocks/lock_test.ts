@@ -19,7 +19,7 @@ import {
   stored,
 } from "../support/faulty_database.ts";
 
-Deno.test("a second daemon is refused and told the process; -a, -l and -d are not; the lock dies by kill -9", async () => {
+Deno.test("lock: a second daemon is refused and told the process; -a, -l and -d are not; the lock dies by kill -9", async () => {
   await withDatabase(async (path) => {
     await using daemon = new Helper();
     assert.deepEqual((await daemon.ask(`open ${path}`)).blocks, 0);
@@ -41,7 +41,7 @@ Deno.test("a second daemon is refused and told the process; -a, -l and -d are no
   });
 });
 
-Deno.test("the lock ends with close, is private, and follows a lock file that was deleted", async () => {
+Deno.test("lock: the lock ends with close, is private, and follows a lock file that was deleted", async () => {
   await withDatabase((path) => {
     WrittenBlockList.open(path).close();
     using first = lockDatabase(path);
@@ -57,7 +57,7 @@ Deno.test("the lock ends with close, is private, and follows a lock file that wa
   });
 });
 
-Deno.test("the daemon's list needs the right to read and write its folder and nothing else", async () => {
+Deno.test("lock: the daemon's list needs the right to read and write its folder and nothing else", async () => {
   await withDatabase(async (path, folder) => {
     makeDatabase(path, 100);
     // What is done with a damaged file needs no more either.
@@ -83,7 +83,7 @@ Deno.test("the daemon's list needs the right to read and write its folder and no
   });
 });
 
-Deno.test("a damaged lock file is made anew and hinders nobody", async () => {
+Deno.test("lock: a damaged lock file is made anew and hinders nobody", async () => {
   await withDatabase((path) => {
     Deno.writeTextFileSync(`${path}.lock`, "\u001b[31mme".repeat(1_000));
     using _holder = lockDatabase(path);
@@ -92,7 +92,7 @@ Deno.test("a damaged lock file is made anew and hinders nobody", async () => {
 });
 
 Deno.test({
-  name: "a user without rights is told so (root only)",
+  name: "lock: a user without rights is told so (root only)",
   ignore: !isRoot,
   fn: () =>
     withDatabase(async (path, folder) => {

@@ -3,12 +3,17 @@
  */
 
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { BlockDatabase } from "../../src/blocks/database.ts";
+import { DryRunBlockList } from "../../src/blocks/dry_run_block_list.ts";
+import { lockDatabase } from "../../src/blocks/lock.ts";
+import { MIGRATIONS } from "../../src/blocks/schema.ts";
 import { RETRY_MAX_MS } from "../../src/blocks/trouble.ts";
 import { WrittenBlockList } from "../../src/blocks/written_block_list.ts";
 import { address, block, NOW, targetsOf, withDatabase } from "../support/database_samples.ts";
 import {
   blocks,
+  failure,
   makeDatabase,
   noise,
   openWritten,
@@ -18,7 +23,7 @@ import {
   stored,
 } from "../support/faulty_database.ts";
 
-Deno.test("targets and ends are there before the rest is read, and the rest is the same as ever", async () => {
+Deno.test("opening: targets and ends are there before the rest is read, and the rest is the same as ever", async () => {
   await withDatabase((path) => {
     const all = makeDatabase(path, 3_000);
     const { list, troubles } = openWritten(path, NOW);
@@ -41,7 +46,7 @@ Deno.test("targets and ends are there before the rest is read, and the rest is t
   });
 });
 
-Deno.test("what others change before the rest is read is told by reload, not swallowed", async () => {
+Deno.test("opening: what others change before the rest is read is told by reload, not swallowed", async () => {
   await withDatabase((path) => {
     makeDatabase(path, 10);
     using other = BlockDatabase.open(path);
@@ -64,7 +69,7 @@ Deno.test("what others change before the rest is read is told by reload, not swa
   });
 });
 
-Deno.test("blocks whose end comes, and blocks that are added, before the rest is read", async () => {
+Deno.test("opening: blocks whose end comes, and blocks that are added, before the rest is read", async () => {
   await withDatabase((path) => {
     makeDatabase(path, 10);
     using other = BlockDatabase.open(path);
@@ -81,7 +86,7 @@ Deno.test("blocks whose end comes, and blocks that are added, before the rest is
   });
 });
 
-Deno.test("blocks that ended while no daemon ran are the same whether the rest is read or not", async () => {
+Deno.test("opening: blocks that ended while no daemon ran are the same whether the rest is read or not", async () => {
   for (const count of [3, 600]) {
     const outcomes: unknown[] = [];
     for (const isRead of [true, false]) {
@@ -105,7 +110,7 @@ Deno.test("blocks that ended while no daemon ran are the same whether the rest i
   }
 });
 
-Deno.test("deleted or replaced before the rest is read: the old file still tells it", async () => {
+Deno.test("opening: deleted or replaced before the rest is read: the old file still tells it", async () => {
   for (const replaced of [false, true]) {
     await withDatabase((path, folder) => {
       const all = makeDatabase(path, 50);
@@ -129,7 +134,7 @@ Deno.test("deleted or replaced before the rest is read: the old file still tells
   }
 });
 
-Deno.test("the file is destroyed before the rest is read: every block stays, and is written anew", async () => {
+Deno.test("opening: the file is destroyed before the rest is read: every block stays, and is written anew", async () => {
   await withDatabase((path, folder) => {
     const all = makeDatabase(path, 40_000); // larger than SQLite's page cache of 2 MB
     const { list, troubles } = openWritten(path, NOW);
@@ -148,7 +153,7 @@ Deno.test("the file is destroyed before the rest is read: every block stays, and
   });
 });
 
-Deno.test("what a person must mend is thrown, and the lock given back", async () => {
+Deno.test("opening: what a person must mend is thrown, and the lock given back", async () => {
   await withDatabase((path) => {
     Deno.writeTextFileSync(path, "hello\n".repeat(2_000));
     assert.throws(() => WrittenBlockList.open(path, { now: NOW }), {
@@ -162,7 +167,7 @@ Deno.test("what a person must mend is thrown, and the lock given back", async ()
   });
 });
 
-Deno.test("ended blocks, their count and good standing survive a restart of the daemon", async () => {
+Deno.test("opening: ended blocks, their count and good standing survive a restart of the daemon", async () => {
   await withDatabase((path) => {
     {
       const { list } = openWritten(path);
@@ -182,5 +187,103 @@ Deno.test("ended blocks, their count and good standing survive a restart of the 
     assert.equal(list.timesOf("192.0.2.1"), 0);
     list.close();
     assert.deepEqual(stored(path), []);
+  });
+});
+
+const HOUR_MS = 3_600_000;
+
+function bornAt(path: string, now: number): number {
+  using list = WrittenBlockList.open(path, { now });
+  return list.bornAt;
+}
+
+Deno.test("opening: a new list was born at the first start, and remembers it over a restart", async () => {
+  await withDatabase((path) => {
+    assert.equal(bornAt(path, NOW), NOW);
+    assert.equal(bornAt(path, NOW + HOUR_MS), NOW);
+    using list = BlockDatabase.open(path);
+    assert.equal(list.birth(), NOW);
+    list.saveBirth(NOW + 1);
+    assert.equal(list.birth(), NOW, "only once");
+  });
+});
+
+Deno.test("opening: blocks that were added before the first start do not make a list old", async () => {
+  await withDatabase((path) => {
+    {
+      using list = BlockDatabase.open(path);
+      list.add([block("192.0.2.1")], NOW);
+      assert.equal(list.birth(), undefined);
+    }
+    assert.equal(bornAt(path, NOW + HOUR_MS), NOW + HOUR_MS);
+  });
+});
+
+Deno.test("opening: a database of version 1.0.0 is old, also when it is only read", async () => {
+  await withDatabase((path) => {
+    const db = new DatabaseSync(path);
+    db.exec(MIGRATIONS[0]!);
+    db.exec("PRAGMA application_id = 0x416d7072; PRAGMA user_version = 1");
+    db.exec("INSERT INTO standing VALUES ('192.0.2.9', 1)");
+    db.close();
+    {
+      using list = BlockDatabase.open(path, { readOnly: true });
+      assert.equal(list.birth(), 0);
+      assert.equal(new DryRunBlockList(path, list, NOW).bornAt, 0);
+    }
+    assert.equal(bornAt(path, NOW), 0);
+    assert.equal(bornAt(path, NOW), 0);
+    using list = BlockDatabase.open(path);
+    assert.equal(list.standing().size, 1);
+  });
+});
+
+Deno.test("opening: deleted while running, the list is the same one; lost before the start, a new one", async () => {
+  await withDatabase((path) => {
+    {
+      using list = WrittenBlockList.open(path, { now: NOW });
+      Deno.removeSync(path);
+      list.add([block("192.0.2.1")], NOW + HOUR_MS);
+      assert.equal(list.trouble, undefined);
+    }
+    assert.equal(bornAt(path, NOW + 2 * HOUR_MS), NOW);
+    Deno.removeSync(path);
+    assert.equal(bornAt(path, NOW + 2 * HOUR_MS), NOW + 2 * HOUR_MS);
+  });
+});
+
+Deno.test("opening: born with a damaged list nobody who belongs here was saved: a new one; otherwise an old one", async () => {
+  for (const standing of [[], [["192.0.2.9", NOW]]] as [string, number][][]) {
+    await withDatabase((path) => {
+      {
+        using list = WrittenBlockList.open(path, { now: NOW });
+        list.add([block("192.0.2.1")], NOW);
+        list.saveStanding(standing, 0, NOW);
+      }
+      using file = Deno.openSync(path, { write: true });
+      file.seekSync(100, Deno.SeekMode.Start);
+      file.writeSync(new Uint8Array(200).fill(0xee));
+      using list = WrittenBlockList.open(path, { now: NOW + HOUR_MS });
+      assert.notEqual(list.start.salvaged, undefined);
+      assert.equal(list.bornAt, standing.length > 0 ? 0 : NOW + HOUR_MS);
+    });
+  }
+});
+
+Deno.test("opening: a start never touches the original's Berkeley DB or a later version", async () => {
+  await withDatabase((path, folder) => {
+    Deno.copyFileSync(new URL("../testdata/filter.db", import.meta.url), path);
+    const before = Deno.readFileSync(path);
+    assert.equal(failure(() => WrittenBlockList.open(path)).fault, "foreign");
+    assert.deepEqual(Deno.readFileSync(path), before);
+    assert.deepEqual(setAsideFiles(folder), []);
+    Deno.removeSync(path);
+    BlockDatabase.open(path).close();
+    const db = new DatabaseSync(path);
+    db.exec("PRAGMA user_version = 99");
+    db.close();
+    assert.equal(failure(() => WrittenBlockList.open(path)).fault, "newer");
+    // The lock was given back each time.
+    lockDatabase(path).release();
   });
 });

@@ -10,7 +10,7 @@ import { BUSY_TOLD_AFTER_MS, RETRY_MAX_MS } from "../../src/blocks/trouble.ts";
 import { address, block, NOW, targetsOf, withDatabase } from "../support/database_samples.ts";
 import { blocks, Helper, makeDatabase, openWritten, stored } from "../support/faulty_database.ts";
 
-Deno.test("a database that another process holds: the change is pending, told late, written later", async () => {
+Deno.test("written block list: a database that another process holds: the change is pending, told late, written later", async () => {
   await withDatabase(async (path) => {
     await using other = new Helper();
     const { list, troubles, mends } = openWritten(path);
@@ -38,7 +38,7 @@ Deno.test("a database that another process holds: the change is pending, told la
   });
 });
 
-Deno.test("a short hold is never told; a clock that is set back does not delay the writing", async () => {
+Deno.test("written block list: a short hold is never told; a clock that is set back does not delay the writing", async () => {
   await withDatabase(async (path) => {
     await using other = new Helper();
     const { list, troubles, mends } = openWritten(path);
@@ -51,7 +51,7 @@ Deno.test("a short hold is never told; a clock that is set back does not delay t
   });
 });
 
-Deno.test("the latest state of each target wins, so what is pending is bounded", async () => {
+Deno.test("written block list: the latest state of each target wins, so what is pending is bounded", async () => {
   await withDatabase(async (path) => {
     await using other = new Helper();
     const { list } = openWritten(path);
@@ -83,7 +83,7 @@ Deno.test("the latest state of each target wins, so what is pending is bounded",
   });
 });
 
-Deno.test("what is blocked anew by hand before its end is written stays blocked", async () => {
+Deno.test("written block list: what is blocked anew by hand before its end is written stays blocked", async () => {
   for (
     const [noticed, until] of [[true, undefined], [false, undefined], [false, NOW + 900]] as const
   ) {
@@ -110,7 +110,7 @@ Deno.test("what is blocked anew by hand before its end is written stays blocked"
   }
 });
 
-Deno.test("what others block for longer is not written over by a shorter block", async () => {
+Deno.test("written block list: what others block for longer is not written over by a shorter block", async () => {
   for (const held of [true, false]) {
     await withDatabase(async (path) => {
       await using other = new Helper();
@@ -137,7 +137,7 @@ Deno.test("what others block for longer is not written over by a shorter block",
   }
 });
 
-Deno.test("what was removed and blocked again for a while does not come back for ever", async () => {
+Deno.test("written block list: what was removed and blocked again for a while does not come back for ever", async () => {
   await withDatabase(async (path) => {
     await using other = new Helper();
     const { list } = openWritten(path);
@@ -158,7 +158,7 @@ Deno.test("what was removed and blocked again for a while does not come back for
   });
 });
 
-Deno.test("an end that is written after the clock was set back is no block of others", async () => {
+Deno.test("written block list: an end that is written after the clock was set back is no block of others", async () => {
   await withDatabase(async (path) => {
     await using other = new Helper();
     const { list } = openWritten(path);
@@ -175,7 +175,7 @@ Deno.test("an end that is written after the clock was set back is no block of ot
   });
 });
 
-Deno.test("a daemon that starts while another process holds the database reads it and writes later", async () => {
+Deno.test("written block list: a daemon that starts while another process holds the database reads it and writes later", async () => {
   await withDatabase(async (path) => {
     makeDatabase(path, 10);
     await using other = new Helper();
@@ -190,7 +190,7 @@ Deno.test("a daemon that starts while another process holds the database reads i
   });
 });
 
-Deno.test("what is pending at the end is written by close, or counted", async () => {
+Deno.test("written block list: what is pending at the end is written by close, or counted", async () => {
   await withDatabase(async (path) => {
     await using other = new Helper();
     {
@@ -209,7 +209,7 @@ Deno.test("what is pending at the end is written by close, or counted", async ()
   });
 });
 
-Deno.test("a large debt is written in several transactions", async () => {
+Deno.test("written block list: a large debt is written in several transactions", async () => {
   await withDatabase((path) => {
     const { list, troubles } = openWritten(path);
     const count = 2 * CHANGES_PER_WRITE_MAX + 1;

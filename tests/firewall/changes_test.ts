@@ -40,7 +40,7 @@ function withApplied(isTimed: boolean, ...targets: string[]): Changes {
   return changes;
 }
 
-Deno.test("new blocks come before those of the start, and land in parts", () => {
+Deno.test("changes: new blocks come before those of the start, and land in parts", () => {
   const changes = new Changes(false);
   changes.begin(forEver("192.0.2.1", "192.0.2.2"));
   assert.deepEqual([changes.desiredCount, changes.queuedCount, changes.isBlank], [2, 0, true]);
@@ -54,7 +54,7 @@ Deno.test("new blocks come before those of the start, and land in parts", () => 
   assert.equal(changes.queuedCount, 0);
 });
 
-Deno.test("blocks and releases take turns", () => {
+Deno.test("changes: blocks and releases take turns", () => {
   const changes = withApplied(false, "192.0.2.1", "192.0.2.2");
   changes.resetTurns();
   changes.release(["192.0.2.1", "192.0.2.2", "192.0.2.9"]);
@@ -64,7 +64,7 @@ Deno.test("blocks and releases take turns", () => {
   assert.deepEqual(verbs, ["block", "release", "block", "release"]);
 });
 
-Deno.test("what is ordered of a target in flight is compared when its command has ended", () => {
+Deno.test("changes: what is ordered of a target in flight is compared when its command has ended", () => {
   const changes = new Changes(false);
   changes.block(forEver("192.0.2.1", "192.0.2.2"), NOW);
   const batch = depart(changes);
@@ -85,7 +85,7 @@ Deno.test("what is ordered of a target in flight is compared when its command ha
   assert.equal(changes.queuedCount, 0);
 });
 
-Deno.test("a new end is a change only where the kernel knows ends", () => {
+Deno.test("changes: a new end is a change only where the kernel knows ends", () => {
   for (const isTimed of [false, true]) {
     const changes = withApplied(isTimed, "192.0.2.1");
     changes.block([{ target: "192.0.2.1", until: NOW + 9 }], NOW);
@@ -98,7 +98,7 @@ Deno.test("a new end is a change only where the kernel knows ends", () => {
   }
 });
 
-Deno.test("setDesired changes only what differs", () => {
+Deno.test("changes: setDesired changes only what differs", () => {
   const changes = withApplied(true, "192.0.2.1", "192.0.2.2", "192.0.2.3");
   const until = NOW + 9;
   changes.setDesired([...forEver("192.0.2.1", "192.0.2.4"), { target: "192.0.2.2", until }], NOW);
@@ -110,7 +110,7 @@ Deno.test("setDesired changes only what differs", () => {
   assert.deepEqual([changes.queuedCount, changes.desiredCount], [0, 3]);
 });
 
-Deno.test("a rejected change is set aside until it is tried again, or needed no more", () => {
+Deno.test("changes: a rejected change is set aside until it is tried again, or needed no more", () => {
   const changes = new Changes(false);
   changes.block(forEver("192.0.2.1", "192.0.2.2"), NOW);
   for (const target of ["192.0.2.1", "192.0.2.2"]) changes.reject(target);
@@ -129,7 +129,7 @@ Deno.test("a rejected change is set aside until it is tried again, or needed no 
   assert.equal(changes.rejectedBatch(), undefined);
 });
 
-Deno.test("everything made anew: what was ordered meanwhile and what had no room is queued", () => {
+Deno.test("changes: everything made anew: what was ordered meanwhile and what had no room is queued", () => {
   const changes = withApplied(true, "192.0.2.8");
   changes.release(["192.0.2.8"]);
   changes.block(forEver("192.0.2.1", "192.0.2.2", "192.0.2.3"), NOW);
@@ -143,7 +143,7 @@ Deno.test("everything made anew: what was ordered meanwhile and what had no room
   assert.deepEqual(batches, [["release", ["192.0.2.1"]], ["block", ["192.0.2.3", "192.0.2.4"]]]);
 });
 
-Deno.test("a listing tells what is lost, strange and twice there", () => {
+Deno.test("changes: a listing tells what is lost, strange and twice there", () => {
   const changes = withApplied(true, "192.0.2.1", "192.0.2.2");
   changes.block([{ target: "192.0.2.3", until: NOW + 9 }], NOW);
   apply(changes);
@@ -166,7 +166,7 @@ Deno.test("a listing tells what is lost, strange and twice there", () => {
   assert.equal(finish(changes.adopt(new Map([["203.0.113.2", 1]]), NOW, true)).strange, 0);
 });
 
-Deno.test("long comparisons let others have their turn", () => {
+Deno.test("changes: long comparisons let others have their turn", () => {
   const changes = new Changes(false);
   const count = 2 * COMPARED_PER_TURN;
   changes.begin(Array.from({ length: count }, (_, n) => ({ target: `${n}`, until: undefined })));
@@ -176,7 +176,7 @@ Deno.test("long comparisons let others have their turn", () => {
   assert.equal([...changes.adopt(new Map(), NOW, false)].length, 2);
 });
 
-Deno.test("whatever is ordered and whatever fails, in the end what is desired is applied", () => {
+Deno.test("changes: whatever is ordered and whatever fails, in the end what is desired is applied", () => {
   const target = fc.constantFrom("192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4");
   const until = fc.constantFrom(undefined, NOW + 1, NOW + 2);
   const order = fc.oneof(

@@ -4,7 +4,7 @@ import { sh, withPrograms } from "../support/namespace.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
-Deno.test("run hands over the arguments as they are, and gives back what the program says", async () => {
+Deno.test("command: it hands over the arguments as they are, and gives back what the program says", async () => {
   await using _ = await withPrograms({
     iptables:
       '#!/bin/sh\nfor a in "$@"; do printf "<%s>" "$a"; done; echo "oh; dear" >&2; exit 3\n',
@@ -27,7 +27,7 @@ Deno.test("run hands over the arguments as they are, and gives back what the pro
   );
 });
 
-Deno.test("run gives a program its input", async () => {
+Deno.test("command: it gives a program its input", async () => {
   await using _ = await withPrograms({ ipset: "#!/bin/sh\nwc -c\n" });
   const stdin = "add ampere4 192.0.2.1\n".repeat(100_000);
   const result = await run("ipset", ["restore"], { stdin, output: true });
@@ -35,13 +35,13 @@ Deno.test("run gives a program its input", async () => {
   assert.equal(text(result.stdout).trim(), String(stdin.length));
 });
 
-Deno.test("run survives a program that does not read its input", async () => {
+Deno.test("command: it survives a program that does not read its input", async () => {
   await using _ = await withPrograms({ ipset: "#!/bin/sh\nexit 1\n" });
   const result = await run("ipset", ["restore"], { stdin: "x".repeat(1_000_000) });
   assert.deepEqual([result.ok, result.code], [false, 1]);
 });
 
-Deno.test("run starts the program before it returns", async () => {
+Deno.test("command: it starts the program before it returns", async () => {
   await using _ = await withPrograms({ iptables: "#!/bin/sh\necho $PPID\n" });
   const promise = run("iptables", [], { output: true });
   // The process is there although the event loop has not had a turn yet.
@@ -53,7 +53,7 @@ Deno.test("run starts the program before it returns", async () => {
   assert.equal(text(result.stdout).trim(), String(Deno.pid));
 });
 
-Deno.test("run keeps all of a long listing, and only the beginning of long messages", async () => {
+Deno.test("command: it keeps all of a long listing, and only the beginning of long messages", async () => {
   await using _ = await withPrograms({
     iptables: "#!/bin/sh\nseq 1 600000\nseq 1 600000 >&2\n",
   });
@@ -64,7 +64,7 @@ Deno.test("run keeps all of a long listing, and only the beginning of long messa
   assert.ok(result.stderr.length <= MESSAGES_MAX_BYTES);
 });
 
-Deno.test("run kills a program that takes too long", async () => {
+Deno.test("command: it kills a program that takes too long", async () => {
   await using _ = await withPrograms({ iptables: "#!/bin/sh\nexec sleep 1000\n" });
   const start = performance.now();
   const result = await run("iptables", ["-F", "ampere"], { timeoutMs: 200 });
@@ -73,7 +73,7 @@ Deno.test("run kills a program that takes too long", async () => {
   assert.ok(took >= 195 && took < 2_000, `took ${took} ms`);
 });
 
-Deno.test("run does not wait for what a killed script has left behind", async () => {
+Deno.test("command: it does not wait for what a killed script has left behind", async () => {
   const marker = `${900_000 + Deno.pid}`;
   await using _ = await withPrograms({ iptables: `#!/bin/sh\nsleep ${marker}\necho never\n` });
   const start = performance.now();
@@ -86,7 +86,7 @@ Deno.test("run does not wait for what a killed script has left behind", async ()
   Deno.kill(pid, "SIGKILL");
 });
 
-Deno.test("run kills the program when it is told to end", async () => {
+Deno.test("command: it kills the program when it is told to end", async () => {
   await using _ = await withPrograms({ iptables: "#!/bin/sh\nexec sleep 1000\n" });
   const ending = new AbortController();
   const promise = run("iptables", [], { signal: ending.signal });
@@ -97,13 +97,13 @@ Deno.test("run kills the program when it is told to end", async () => {
   assert.equal(later.aborted, true);
 });
 
-Deno.test("run says so when the program is killed by somebody else", async () => {
+Deno.test("command: it says so when the program is killed by somebody else", async () => {
   await using _ = await withPrograms({ iptables: "#!/bin/sh\nkill -TERM $$\n" });
   const result = await run("iptables", []);
   assert.deepEqual([result.ok, result.stderr], [false, "ended by SIGTERM"]);
 });
 
-Deno.test("run refuses programs that are not of the firewall", async () => {
+Deno.test("command: it refuses programs that are not of the firewall", async () => {
   for (const program of ["sh", "/usr/sbin/iptables", "iptables-restore", ""]) {
     const result = await run(program as "iptables", []);
     assert.deepEqual([result.ok, result.denied], [false, true], program);
@@ -146,7 +146,7 @@ async function inDeno(permissions: string[], path: string, code: string) {
   };
 }
 
-Deno.test("run tells a missing program from a forbidden one", async () => {
+Deno.test("command: it tells a missing program from a forbidden one", async () => {
   const folder = await Deno.makeTempDir();
   const missing = await inDeno(["--allow-run=iptables"], folder, "await show();");
   assert.equal(await missing.line(), 'false true false there is no program "iptables" in PATH');
@@ -157,7 +157,7 @@ Deno.test("run tells a missing program from a forbidden one", async () => {
   await Deno.remove(folder, { recursive: true });
 });
 
-Deno.test("a program that is installed later may not be run before a restart", async () => {
+Deno.test("command: a program that is installed later may not be run before a restart", async () => {
   const folder = await Deno.makeTempDir();
   const code = "await show(); Deno.stdin.readSync(new Uint8Array(1)); await show();";
   const deno = await inDeno(["--allow-run=iptables"], folder, code);
@@ -169,7 +169,7 @@ Deno.test("a program that is installed later may not be run before a restart", a
   await Deno.remove(folder, { recursive: true });
 });
 
-Deno.test("the environment reaches the program without permission to read it", async () => {
+Deno.test("command: the environment reaches the program without permission to read it", async () => {
   const folder = await Deno.makeTempDir();
   await Deno.writeTextFile(`${folder}/iptables`, '#!/bin/sh\necho "PATH=$PATH" >&2\nexit 1\n', {
     mode: 0o755,

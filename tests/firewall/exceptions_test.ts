@@ -35,7 +35,7 @@ function register(name: "iptables" | "ipset", family: 4 | 6): void {
     return { firewall, lines };
   };
   const test = (what: string, body: () => Promise<void>) =>
-    Deno.test(`${name}, IPv${family}: ${what}`, async () => {
+    Deno.test(`exceptions: ${name}, IPv${family}: ${what}`, async () => {
       await sh("ip", "link", "set", "lo", "up");
       for (const address of [friend, other]) {
         await sh("ip", "address", "add", address, "dev", "lo");
@@ -142,7 +142,7 @@ inNamespace(import.meta.url, () => {
     for (const family of [4, 6] as const) register(name, family);
   }
 
-  Deno.test("no more exceptions than the bound reach the kernel", async () => {
+  Deno.test("exceptions: no more exceptions than the bound reach the kernel", async () => {
     await sh("iptables", "-N", "ampere");
     const lines: string[] = [];
     const add = (message: string) => void lines.push(message);

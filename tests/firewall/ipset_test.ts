@@ -58,7 +58,7 @@ function make(options: Partial<FirewallOptions> & { run?: Runner; families?: (4 
 
 /** A test that begins with two empty chains and no sets. */
 function test(name: string, body: () => Promise<void>): void {
-  Deno.test(name, async () => {
+  Deno.test(`ipset: ${name}`, async () => {
     for (const program of ["iptables", "ip6tables"]) {
       assert.equal((await sh(program, "-N", "ampere")).code, 0);
     }
@@ -413,7 +413,7 @@ inNamespace(import.meta.url, () => {
   });
 });
 
-Deno.test("programs that only answer 0 are told all that they need", async () => {
+Deno.test("ipset: programs that only answer 0 are told all that they need", async () => {
   const folder = await Deno.makeTempDir();
   const stub = `#!/bin/sh\necho "$\{0##*/} $*" >> ${folder}/log\n` +
     `[ "$1" = restore ] && cat >> ${folder}/log\nexit 0\n`;

@@ -9,8 +9,7 @@ import {
   UNPROVEN_BAN_MS,
   UNPROVEN_BAN_MS_MAX,
 } from "../../src/penalties/ban_time.ts";
-import type { Grounds, Offence } from "../../src/penalties/offence.ts";
-import { describeDuration, describeTally, reasonOf } from "../../src/penalties/reason.ts";
+import type { Grounds } from "../../src/penalties/offence.ts";
 
 const MINUTE = 60_000;
 const FOR_EVER = { bantime: 0, bantimeFactor: 1, bantimeMax: 0, doubt: 60 };
@@ -97,65 +96,4 @@ Deno.test("ban time: what is short by its grounds does not count for later block
   }
   assert.deepEqual([0, 1, 2].map((row) => short("single session", row)), [true, true, false]);
   assert.ok(!short("single session", 0, 0) && !short("attempts"));
-});
-
-const OFFENCE: Offence = {
-  target: "203.0.113.5",
-  address: "203.0.113.5",
-  service: "PJSIP",
-  transport: "UDP",
-  account: "100",
-  points: 15,
-  limit: 15,
-  grounds: "attempts",
-  row: 0,
-  proven: false,
-  tally: { wrongAnswers: 3, unanswered: 0, refusals: 0, badRequests: 0 },
-  firstAt: 1_000,
-  at: 2_500,
-};
-
-Deno.test("reason: says what was done, how, to which account, and how many points it had", () => {
-  assert.equal(
-    reasonOf(OFFENCE),
-    '3 wrong passwords within 2 s, PJSIP over UDP, last account "100", 15 of 15 points',
-  );
-  const mixed = { wrongAnswers: 1, unanswered: 2, refusals: 0, badRequests: 0 };
-  assert.equal(
-    reasonOf({
-      ...OFFENCE,
-      target: "2001:db8::/64",
-      address: "2001:db8::1",
-      tally: mixed,
-      transport: "",
-      grounds: "good standing",
-    }),
-    "1 wrong password and 2 unanswered challenges within 2 s by 2001:db8::1 and its neighbours, PJSIP, " +
-      'last account "100", 15 of 15 points (it had logged in before)',
-  );
-  assert.match(
-    reasonOf({ ...OFFENCE, grounds: "single session" }),
-    /, 15 of 15 points \(in doubt: all in one session, as a phone with a wrong password does\)$/,
-  );
-  const account = 'a"b\r\n\x1b[31m' + "x".repeat(100);
-  const text = reasonOf({ ...OFFENCE, account });
-  assert.match(text, /last account "a\\"b\\x0d\\x0a\\x1b\[31mx+…"/);
-  // deno-lint-ignore no-control-regex
-  assert.doesNotMatch(text, /[\x00-\x1f\x7f]/);
-});
-
-Deno.test("reason: tallies and durations for people", () => {
-  assert.equal(
-    describeTally({ wrongAnswers: 0, unanswered: 0, refusals: 0, badRequests: 0 }),
-    "nothing",
-  );
-  assert.equal(
-    describeTally({ wrongAnswers: 1, unanswered: 1, refusals: 2, badRequests: 1 }),
-    "1 wrong password, 1 unanswered challenge, 2 refused requests and 1 request without login",
-  );
-  const durations: [number, string][] = [[0, "0 s"], [59, "59 s"], [90, "1 min 30 s"], [
-    3_600,
-    "1 h",
-  ], [90_061, "1 d 1 h"]];
-  for (const [seconds, text] of durations) assert.equal(describeDuration(seconds), text);
 });

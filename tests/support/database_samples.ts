@@ -1,5 +1,6 @@
 /** What the tests of the block list share. */
 
+import { DatabaseSync } from "node:sqlite";
 import { type Block, hasEnded, type NewBlock } from "../../src/blocks/block.ts";
 import type { BlockDatabase, Changes } from "../../src/blocks/database.ts";
 
@@ -61,4 +62,14 @@ export function saveStanding(
 /** The targets of all blocks, in no order. */
 export function targetsOf(list: { entries(): Iterable<{ readonly target: string }> }): string[] {
   return Array.from(list.entries(), ({ target }) => target);
+}
+
+/** The original's file: a Berkeley DB B-tree with three addresses. */
+export const BERKELEY = new URL("../testdata/filter.db", import.meta.url).pathname;
+
+/** Changes a database behind the back of the program. */
+export function meddle(path: string, sql: string): void {
+  const db = new DatabaseSync(path);
+  db.exec(sql);
+  db.close();
 }

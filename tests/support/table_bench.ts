@@ -6,9 +6,9 @@ import { AddressSet } from "../../src/address/address_set.ts";
 import { EventReader } from "../../src/ami/event_reader.ts";
 import { HOSTS_MAX } from "../../src/penalties/hosts.ts";
 import type { Offence } from "../../src/penalties/offence.ts";
-import type { PenaltyPolicy } from "../../src/penalties/policy.ts";
 import { PenaltyTable } from "../../src/penalties/penalty_table.ts";
-import { BANNER, bytesOf } from "./asterisk_events.ts";
+import type { PenaltyPolicy } from "../../src/penalties/policy.ts";
+import { BANNER, bytesOf, remoteOf, wrongAnswer } from "./asterisk_events.ts";
 
 export const SECOND = 1_000;
 export const MINUTE = 60 * SECOND;
@@ -74,4 +74,18 @@ export class TableBench {
   get blocked(): string[] {
     return this.offences.map((offence) => offence.target);
   }
+}
+
+/** A wrong answer of PJSIP with these texts in it. */
+export function answer(
+  session: string,
+  challenge: string,
+  response: string,
+  transport = "UDP",
+): string {
+  return wrongAnswer(HOST, {
+    session,
+    remote: remoteOf(HOST, transport),
+    tail: [["Challenge", challenge], ["Response", response], ["ExpectedResponse", ""]],
+  });
 }

@@ -6,7 +6,7 @@ import { escapeControls, escapeText } from "../../src/text/escape.ts";
 // deno-lint-ignore no-control-regex
 const DANGEROUS = /[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/;
 
-Deno.test("escapeText shows what cannot be seen and keeps the rest", () => {
+Deno.test("escape: escapeText shows what cannot be seen and keeps the rest", () => {
   const table: [text: string, escaped: string][] = [
     ["", ""],
     ["1001", "1001"],
@@ -29,7 +29,7 @@ Deno.test("escapeText shows what cannot be seen and keeps the rest", () => {
   for (const [text, escaped] of table) strictEqual(escapeText(text), escaped);
 });
 
-Deno.test("escapeText cuts at the length, never inside of an escape or a character", () => {
+Deno.test("escape: escapeText cuts at the length, never inside of an escape or a character", () => {
   strictEqual(escapeText("a".repeat(200)), "a".repeat(200));
   strictEqual(escapeText("a".repeat(201)), "a".repeat(199) + "…");
   strictEqual(escapeText("abc🙂", 5), "abc🙂");
@@ -43,7 +43,7 @@ Deno.test("escapeText cuts at the length, never inside of an escape or a charact
   strictEqual(escapeText("a", 1), "a");
 });
 
-Deno.test("escapeText never lets anything dangerous pass, and stays within the length", () => {
+Deno.test("escape: escapeText never lets anything dangerous pass, and stays within the length", () => {
   const text = fc.oneof(
     fc.string({ unit: "binary" }),
     fc.array(fc.nat(0xffff)).map((codes) => String.fromCharCode(...codes)),
@@ -62,7 +62,7 @@ Deno.test("escapeText never lets anything dangerous pass, and stays within the l
   );
 });
 
-Deno.test("escapeText is unambiguous: what was escaped can be read back", () => {
+Deno.test("escape: escapeText is unambiguous: what was escaped can be read back", () => {
   const text = fc.oneof(
     fc.string({ unit: "binary" }),
     fc.array(fc.nat(0xffff), { maxLength: 20 }).map((codes) => String.fromCharCode(...codes)),
@@ -82,7 +82,7 @@ Deno.test("escapeText is unambiguous: what was escaped can be read back", () => 
   );
 });
 
-Deno.test("escapeControls leaves quotes and backslashes, and otherwise does as escapeText", () => {
+Deno.test("escape: escapeControls leaves quotes and backslashes, and otherwise does as escapeText", () => {
   strictEqual(escapeControls('say "hi" \\ \x1b[31m', 200), 'say "hi" \\ \\x1b[31m');
   strictEqual(escapeControls("a".repeat(6), 5), "aaaa…");
   strictEqual(escapeControls("ab\x1bcd", 6), "ab…");

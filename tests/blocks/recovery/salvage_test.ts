@@ -3,13 +3,10 @@
  */
 
 import assert from "node:assert/strict";
-import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { BlockDatabase } from "../../../src/blocks/database.ts";
-import { lockDatabase } from "../../../src/blocks/lock.ts";
 import { applyWal, fileKind, readImage } from "../../../src/blocks/recovery/image.ts";
 import { BARE_REASON, salvageImage } from "../../../src/blocks/recovery/salvage.ts";
-import { SET_ASIDE_MAX, setAside } from "../../../src/blocks/recovery/set_aside.ts";
 import { WrittenBlockList } from "../../../src/blocks/written_block_list.ts";
 import { address, block, NOW, targetsOf, withDatabase } from "../../support/database_samples.ts";
 import {
@@ -25,7 +22,7 @@ import {
   stored,
 } from "../../support/faulty_database.ts";
 
-Deno.test("garbage pages in the middle: set aside at the start, the rows of all other pages are saved", async () => {
+Deno.test("salvage: garbage pages in the middle: set aside at the start, the rows of all other pages are saved", async () => {
   await withDatabase((path, folder) => {
     const before = makeDatabase(path, 5_000);
     const pages = Deno.statSync(path).size / PAGE;
@@ -60,7 +57,7 @@ Deno.test("garbage pages in the middle: set aside at the start, the rows of all 
   });
 });
 
-Deno.test("a page of rows that is lost: the index still tells the targets", async () => {
+Deno.test("salvage: a page of rows that is lost: the index still tells the targets", async () => {
   await withDatabase((path) => {
     const before = makeDatabase(path, 2_000);
     // The last page that holds rows of eight columns: garbage.
@@ -94,7 +91,7 @@ for (
     ],
   ] as const
 ) {
-  Deno.test(`damaged: ${name} is lost; the daemon starts with the rest and the file is set aside`, async () => {
+  Deno.test(`salvage: ${name} is lost; the daemon starts with the rest and the file is set aside`, async () => {
     await withDatabase((path, folder) => {
       makeDatabase(path, 3_000);
       const { size } = Deno.statSync(path);
@@ -126,7 +123,7 @@ for (
 }
 
 for (const left of [0, 50]) {
-  Deno.test(`${left} bytes are left beside the write-ahead log: the log's state is saved`, async () => {
+  Deno.test(`salvage: ${left} bytes are left beside the write-ahead log: the log's state is saved`, async () => {
     await withDatabase(async (path, folder) => {
       await using daemon = new Helper();
       await daemon.ask(`open ${path}`);
@@ -148,7 +145,7 @@ for (const left of [0, 50]) {
   });
 }
 
-Deno.test("damaged while running: set aside, and written anew from memory", async () => {
+Deno.test("salvage: damaged while running: set aside, and written anew from memory", async () => {
   await withDatabase(async (path, folder) => {
     makeDatabase(path, 40_000); // larger than SQLite's page cache of 2 MB
     await using daemon = new Helper();
@@ -172,7 +169,7 @@ Deno.test("damaged while running: set aside, and written anew from memory", asyn
   });
 });
 
-Deno.test("rows deleted before the damage do not come back", async () => {
+Deno.test("salvage: rows deleted before the damage do not come back", async () => {
   await withDatabase((path) => {
     makeDatabase(path, 5_000);
     {
@@ -187,27 +184,7 @@ Deno.test("rows deleted before the damage do not come back", async () => {
   });
 });
 
-Deno.test("the image of a database with its log is what SQLite reads", async () => {
-  await withDatabase((path) => {
-    const list = BlockDatabase.open(path);
-    list.add(blocks(800), NOW);
-    list.remove(blocks(100).map((b) => b.target));
-    const copy = `${path}.copy`;
-    for (const part of ["", "-wal"]) Deno.copyFileSync(path + part, copy + part);
-    const salvage = salvageImage(readImage(copy));
-    assert.deepEqual([...salvage.blocks.keys()].sort(), targetsOf(list).sort());
-    assert.deepEqual(salvage.bare, []);
-    // A torn last frame counts for nothing, as for SQLite.
-    const wal = Deno.readFileSync(`${copy}-wal`);
-    const torn = salvageImage(applyWal(Deno.readFileSync(copy), wal.subarray(0, wal.length - 1)));
-    Deno.truncateSync(`${copy}-wal`, wal.length - 1);
-    using sqlite = BlockDatabase.open(copy);
-    assert.deepEqual([...torn.blocks.keys()].sort(), targetsOf(sqlite).sort());
-    list.close();
-  });
-});
-
-Deno.test("salvage takes any bytes without an error and saves the rows of all pages that are whole", async () => {
+Deno.test("salvage: it takes any bytes without an error and saves the rows of all pages that are whole", async () => {
   await withDatabase((path) => {
     makeDatabase(path, 400);
     const image = Deno.readFileSync(path);
@@ -250,40 +227,5 @@ Deno.test("salvage takes any bytes without an error and saves the rows of all pa
       ),
       { numRuns: 200 },
     );
-  });
-});
-
-Deno.test("databases that were set aside: names do not clash, the oldest are deleted", async () => {
-  await withDatabase((path, folder) => {
-    assert.equal(setAside(path, NOW), undefined);
-    const places = new Set<string | undefined>();
-    for (let n = 0; n < SET_ASIDE_MAX + 3; n++) {
-      Deno.writeTextFileSync(path, `${n}`);
-      Deno.writeTextFileSync(`${path}-wal`, `${n}`);
-      places.add(setAside(path, NOW + 1_000 * Math.floor(n / 2)));
-    }
-    assert.equal(places.size, SET_ASIDE_MAX + 3);
-    const left = setAsideFiles(folder);
-    assert.equal(left.length, SET_ASIDE_MAX);
-    assert.equal([...Deno.readDirSync(folder)].length, 2 * SET_ASIDE_MAX);
-    assert.equal(Deno.readTextFileSync(`${folder}/${left.at(-1)}`), `${SET_ASIDE_MAX + 2}`);
-  });
-});
-
-Deno.test("a start never touches the original's Berkeley DB or a later version", async () => {
-  await withDatabase((path, folder) => {
-    Deno.copyFileSync(new URL("../../testdata/filter.db", import.meta.url), path);
-    const before = Deno.readFileSync(path);
-    assert.equal(failure(() => WrittenBlockList.open(path)).fault, "foreign");
-    assert.deepEqual(Deno.readFileSync(path), before);
-    assert.deepEqual(setAsideFiles(folder), []);
-    Deno.removeSync(path);
-    BlockDatabase.open(path).close();
-    const db = new DatabaseSync(path);
-    db.exec("PRAGMA user_version = 99");
-    db.close();
-    assert.equal(failure(() => WrittenBlockList.open(path)).fault, "newer");
-    // The lock was given back each time.
-    lockDatabase(path).release();
   });
 });

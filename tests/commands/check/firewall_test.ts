@@ -4,15 +4,12 @@
  */
 
 import assert from "node:assert/strict";
-import { check } from "../../../src/commands/check/check.ts";
 import { checkFirewall } from "../../../src/commands/check/firewall.ts";
 import type { Finding } from "../../../src/commands/check/finding.ts";
 import { type Config, DEFAULT_CONFIG } from "../../../src/config/config.ts";
-import { readConfig } from "../../../src/config/parse.ts";
 import { Firewall } from "../../../src/firewall/firewall.ts";
 import { IptablesBackend } from "../../../src/firewall/iptables.ts";
 import { Log } from "../../../src/log.ts";
-import { FakeAsterisk } from "../../support/fake_asterisk.ts";
 import { inNamespace, sh, withPrograms } from "../../support/namespace.ts";
 
 const CONFIG: Config = DEFAULT_CONFIG;
@@ -250,68 +247,5 @@ inNamespace(import.meta.url, () => {
     const [found] = faults(await checkFirewall(CONFIG));
     assert.equal(found!.level, "warning");
     assert.match(found!.message, /says nothing at all/);
-  });
-
-  Deno.test("check: all is well, and the exit code says so; with a problem it is 1", async () => {
-    await reset("-N ampere", "-I INPUT -j ampere");
-    await sh("ip", "link", "set", "lo", "up");
-    await using asterisk = new FakeAsterisk({
-      users: [{ name: "ampere", secret: "s3cret-of-ami", read: ["security", "system"] }],
-    });
-    const folder = await Deno.makeTempDir();
-    const file = `${folder}/ampere.cfg`;
-    await Deno.writeTextFile(
-      file,
-      `port = ${asterisk.port}\npass = s3cret-of-ami\ndatabase = ${folder}/ampere.db\n`,
-      { mode: 0o600 },
-    );
-    const run = async () => {
-      let text = "";
-      const request = { config: file, verbose: false };
-      const code = await check(request, readConfig(file), (part) => {
-        text += part;
-        return 0;
-      });
-      return { code, text };
-    };
-    try {
-      const good = await run();
-      assert.equal(good.code, 0, good.text);
-      assert.ok(
-        good.text.split("\n").slice(0, -1).every((line) => line.startsWith("ok ")),
-        good.text,
-      );
-
-      let values = "";
-      await check({ config: file, verbose: true }, readConfig(file), (part) => {
-        values += part;
-        return 0;
-      });
-      assert.match(values, /^ok {7}config {4}loyalty = 3$/m);
-      assert.match(values, /^ok {7}config {4}pass = \(set\)$/m);
-      assert.ok(!values.includes("s3cret"));
-
-      await sh("iptables", "-D", "INPUT", "-j", "ampere");
-      const bad = await run();
-      assert.equal(bad.code, 1);
-      assert.match(
-        bad.text,
-        /^problem {2}firewall {2}IPv4: INPUT does not ask ampere.*\n +fix: iptables -I INPUT/m,
-      );
-
-      await Deno.chmod(file, 0o644);
-      await Deno.writeTextFile(file, "trsut = 10.0.0.1\n", { append: true });
-      const doubtful = await run();
-      assert.match(doubtful.text, new RegExp(`fix: chmod 600 ${file}`));
-      assert.match(doubtful.text, /^warning {2}config .*trsut: unknown key/m);
-      assert.ok(!doubtful.text.includes("s3cret"));
-
-      await Deno.writeTextFile(file, "loyalty = none\n");
-      const wrong = await run();
-      assert.equal(wrong.code, 1);
-      assert.deepEqual(wrong.text.match(/^\w+/gm), ["problem"]);
-    } finally {
-      await Deno.remove(folder, { recursive: true });
-    }
   });
 });

@@ -1,0 +1,199 @@
+/** What each key takes. */
+
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { FILE, KEYS, right, warned, wrong } from "../support/config_texts.ts";
+
+Deno.test("keys: a value that is missing is a problem where the key needs one", () => {
+  for (const key of KEYS) {
+    for (
+      const text of [`${key} =`, `${key} = # comment`, `${key} = ""`, `${key} = ''  ; comment`]
+    ) {
+      if (key === "metrics" || key === "webhook") {
+        strictEqual(right(text)[key], undefined);
+      } else {
+        const [problem, ...more] = wrong(text);
+        deepStrictEqual(more, []);
+        ok(problem!.startsWith(`1: ${key}: has no value; `), problem);
+      }
+    }
+  }
+});
+
+Deno.test("keys: wrong values are told with the value and what would be right", () => {
+  const table: [line: string, problem: string][] = [
+    [
+      "nat64 = 2001:db8::/64",
+      'nat64: "2001:db8::/64" is not an IPv6 network of 96 bits, such as 2001:db8:64::/96',
+    ],
+    [
+      "doubt = 1.5m",
+      'doubt: "1.5m" is not a duration from 0s to 3650d: a number of seconds, or a number with s, m, h or d, such as 90s, 15m, 6h or 7d',
+    ],
+    ["trust = 10.0.0.0/33", 'trust: "10.0.0.0/33" is not an address or network'],
+    ["trust = sip.example.org", 'trust: "sip.example.org" is not an address or network'],
+    ["trust = 10.0.0.1, 10.0.0.2", 'trust: "10.0.0.1, 10.0.0.2" is not an address or network'],
+    ["port = 0", 'port: "0" is not a whole number from 1 to 65535'],
+    ["port = 65536", 'port: "65536" is not a whole number from 1 to 65535'],
+    ["port = 05038", 'port: "05038" is not a whole number from 1 to 65535'],
+    ["port = 5038.0", 'port: "5038.0" is not a whole number from 1 to 65535'],
+    ["port = -1", 'port: "-1" is not a whole number from 1 to 65535'],
+    ["port = 0x1", 'port: "0x1" is not a whole number from 1 to 65535'],
+    ["port = 1e3", 'port: "1e3" is not a whole number from 1 to 65535'],
+    [
+      "port = 5038 pass: x",
+      "port: the value (not shown, it may hold a secret) is not a whole number from 1 to 65535",
+    ],
+    ["port = a\\b", 'port: "a\\\\b" is not a whole number from 1 to 65535'],
+    ["loyalty = 0", 'loyalty: "0" is not a whole number from 1 to 1000'],
+    ["loyalty = 1001", 'loyalty: "1001" is not a whole number from 1 to 1000'],
+    ["host = a b", 'host: "a b" is not a host name or address'],
+    ["host = 127.0.0.256", 'host: "127.0.0.256" is not a host name or address'],
+    ["host = 127.1", 'host: "127.1" is not a host name or address'],
+    ["host = [127.0.0.1]", 'host: "[127.0.0.1]" is not a host name or address'],
+    ["host = -x", 'host: "-x" is not a host name or address'],
+    ["host = http://pbx", 'host: "http://pbx" is not a host name or address'],
+    ["host = ::1/128", 'host: "::1/128" is not a host name or address'],
+    [`host = ${"a".repeat(64)}`, `host: "${"a".repeat(59)}…" is not a host name or address`],
+    [`user = ${"u".repeat(80)}`, "user: longer than 79 bytes"],
+    [`user = ${"ü".repeat(40)}`, "user: longer than 79 bytes"],
+    [`pass = ${"p".repeat(256)}`, "pass: longer than 255 bytes"],
+    ["database = ampere.db", 'database: "ampere.db" is not a path that begins with /'],
+    ["database = :memory:", 'database: ":memory:" is not a path that begins with /'],
+    ["database = file:/x", 'database: "file:/x" is not a path that begins with /'],
+    ["database = /var/lib/", 'database: "/var/lib/" is a directory; name a file in it'],
+    [`database = /${"x".repeat(4095)}`, "database: longer than 4095 bytes"],
+    ["patience = 301", 'patience: "301" is not from 0s to 5m'],
+    [
+      "patience = soon",
+      'patience: "soon" is not a duration from 0s to 5m: a number of seconds, or a number with s, ' +
+      "m, h or d, such as 90s, 15m, 6h or 7d",
+    ],
+    ["credit = 3651d", 'credit: "3651d" is not from 0s to 3650d'],
+    ["forget = 0", 'forget: "0" is not from 1s to 3650d'],
+    ["bantime = 999999999999999d", 'bantime: "999999999999999d" is not from 0s to 3650d'],
+    [
+      "bantime_factor = 0.5",
+      'bantime_factor: "0.5" is not a number from 1 to 1000, such as 2 or 1.5',
+    ],
+    [
+      "bantime_factor = 2,5",
+      'bantime_factor: "2,5" is not a number from 1 to 1000, such as 2 or 1.5',
+    ],
+    ["ipv6_prefix = 31", 'ipv6_prefix: "31" is not a whole number from 32 to 128'],
+    ["ipv6_prefix = /64", 'ipv6_prefix: "/64" is not a whole number from 32 to 128'],
+    ["backend = nftables", 'backend: "nftables" is not iptables or ipset'],
+    ["verify = 4s", 'verify: "4s" is not from 5s to 1d'],
+    ["verify = 25h", 'verify: "25h" is not from 5s to 1d'],
+    [
+      "webhook = ftp://x.example/",
+      "webhook: not a URL that begins with https:// or http://, nor off",
+    ],
+    ["webhook = https://", "webhook: not a URL that begins with https:// or http://, nor off"],
+    ["webhook = http://a b/", "webhook: not a URL that begins with https:// or http://, nor off"],
+    ["webhook = javascript:1", "webhook: not a URL that begins with https:// or http://, nor off"],
+    [`webhook = https://x/${"x".repeat(2000)}`, "webhook: longer than 2000 characters"],
+  ];
+  for (const [line, problem] of table) deepStrictEqual(wrong(line), [`1: ${problem}`], line);
+});
+
+Deno.test("keys: metrics is an address with a port, or off", () => {
+  const table: [value: string, hostname: string, port: number][] = [
+    ["127.0.0.1:9738", "127.0.0.1", 9738],
+    ["0.0.0.0:1", "0.0.0.0", 1],
+    ["[::1]:9738", "::1", 9738],
+    ["[0:0::1]:65535", "::1", 65535],
+    ["localhost:80", "localhost", 80],
+  ];
+  for (const [value, hostname, port] of table) {
+    deepStrictEqual(right(`metrics = ${value}`).metrics, { hostname, port });
+  }
+  for (const value of ["off", "OFF", '""']) {
+    strictEqual(right(`metrics = ${value}`).metrics, undefined);
+  }
+  const others = [
+    "9738",
+    ":9738",
+    "127.0.0.1",
+    "127.0.0.1:0",
+    "127.0.0.1:65536",
+    "::1:9738",
+    "[::1]",
+  ];
+  others.push("[127.0.0.1]:9738", "*:9738", "example.org:80", "127.0.0.1:09738", "on", "[]:80");
+  for (const value of others) {
+    const expected = `1: metrics: "${value}" is not ADDRESS:PORT, such as 127.0.0.1:9738 or ` +
+      "[::1]:9738, or off";
+    deepStrictEqual(wrong(`metrics = ${value}`), [expected]);
+  }
+});
+
+Deno.test("keys: hosts that are right", () => {
+  const table: [value: string, host: string][] = [
+    ["localhost", "localhost"],
+    ["pbx-1.example.org.", "pbx-1.example.org."],
+    ["my_pbx", "my_pbx"],
+    ["3com", "3com"],
+    ["10.0.0.1", "10.0.0.1"],
+    ["::1", "::1"],
+    ["[2001:db8::1]", "2001:db8::1"],
+    ["fe80::1%eth0", "fe80::1%eth0"],
+  ];
+  for (const [value, host] of table) strictEqual(right(`host = ${value}`).host, host);
+});
+
+Deno.test("keys: a chain that Ampere must not flush, or that cannot exist, is refused", () => {
+  for (const chain of ["INPUT", "FORWARD", "OUTPUT", "PREROUTING", "POSTROUTING"]) {
+    const [problem, ...more] = wrong(`chain = ${chain}`);
+    deepStrictEqual(more, []);
+    match(
+      problem!,
+      new RegExp(`^1: chain: ${chain} is a chain of the system, .* would be lost; make`),
+    );
+  }
+  for (const chain of ["ACCEPT", "DROP", "REJECT", "RETURN", "QUEUE", "LOG", "DNAT", "TTL"]) {
+    deepStrictEqual(wrong(`chain = ${chain}`), [
+      `1: chain: ${chain} is a target of iptables, so no chain can have this name`,
+    ]);
+  }
+  for (const chain of ["-j", "!x", "a b", ":a", "a;b", "a$b", "a/b", "ä", "a,b", "(x)", "a'b"]) {
+    const [problem, ...more] = wrong(`chain = "${chain}"`);
+    deepStrictEqual(more, []);
+    match(problem!, /^1: chain: ".*" is not a name for a chain: /);
+  }
+  deepStrictEqual(wrong(`chain = ${"c".repeat(29)}`), ["1: chain: longer than 28 characters"]);
+  for (const chain of ["ampere-firewall", "a", "c".repeat(28), "f2b.x_y:z", "input", "1"]) {
+    strictEqual(right(`chain = ${chain}`).chain, chain);
+  }
+});
+
+Deno.test("keys: the longest name of a chain is the same for each backend", () => {
+  for (const backend of ["iptables", "ipset"]) {
+    const name = (length: number) => `chain = ${"c".repeat(length)}\nbackend = ${backend}`;
+    for (const length of [26, 27, 28]) strictEqual(right(name(length)).chain.length, length);
+    deepStrictEqual(wrong(name(29)), ["1: chain: longer than 28 characters"]);
+  }
+});
+
+Deno.test("keys: bantime and bantime_max fit together", () => {
+  right("bantime = 1h\nbantime_max = 1h");
+  right("bantime = 1h\nbantime_max = 0");
+  right("bantime = 0\nbantime_max = 1h");
+  deepStrictEqual(wrong("bantime = 61\nbantime_max = 1m"), [
+    "2: bantime_max: 1m is less than bantime (61s)",
+  ]);
+  // A wrong value is told alone, without what would follow from its default.
+  strictEqual(wrong("bantime = x\nbantime_max = 1m").length, 1);
+});
+
+Deno.test("keys: trusting everybody, or more than was written, is a warning", () => {
+  deepStrictEqual(warned("trust = 0.0.0.0/0\ntrust = ::/0\ntrust = 10.1.2.3/8"), [
+    `${FILE}:1: trust: 0.0.0.0/0 is all of IPv4: nobody there will ever be blocked`,
+    `${FILE}:2: trust: ::/0 is all of IPv6: nobody there will ever be blocked`,
+    `${FILE}:3: trust: "10.1.2.3/8" is taken as the whole network 10.0.0.0/8`,
+  ]);
+  for (const value of ["0.0.0.0/32", "10.0.0.0/8", "10.1.2.3", "10.1.2.3/32", "2001:DB8:0::/32"]) {
+    right(`trust = ${value}`);
+  }
+  deepStrictEqual(right("trust = 0.0.0.0/32").trust, ["0.0.0.0"]);
+  deepStrictEqual(right("trust = ::ffff:10.0.0.0/104\ntrust=10.0.0.0/8").trust, ["10.0.0.0/8"]);
+});

@@ -1,0 +1,152 @@
+/** Rows of short blocks: when they grow, and what ends them. */
+
+import assert from "node:assert/strict";
+import { GoodStanding } from "../../src/penalties/good_standing.ts";
+import { HostNetworks } from "../../src/penalties/host_key.ts";
+import { LATE_MS } from "../../src/penalties/late_attempts.ts";
+import { RECENT_LOGIN_MS, ShortBlocks } from "../../src/penalties/short_blocks.ts";
+import { successfulAuth, unique, wrongAnswer } from "../support/asterisk_events.ts";
+import { answer, DAY, HOST, MINUTE, POLICY, SECOND, TableBench } from "../support/table_bench.ts";
+
+Deno.test("short blocks: what is under way when a host is blocked makes neither this block longer nor the next", () => {
+  const bench = new TableBench();
+  for (const session of ["a", "b", "c"]) {
+    for (let i = 0; i < 15; i++) bench.take(answer(session, "1/c", unique()));
+    bench.after(MINUTE);
+  }
+  assert.deepEqual(
+    bench.offences.map(({ grounds, row }) => [grounds, row]),
+    [0, 1, 2].flatMap((row) => Array.from({ length: 5 }, () => ["single session", row])),
+  );
+});
+
+Deno.test("short blocks: a burst at the end of the first block for a single session is forborne once, and no guesser's", () => {
+  const back = (ms: number, doubtMs = MINUTE) => {
+    const bench = new TableBench({ doubtMs });
+    for (let i = 0; i < 15; i++) bench.take(answer("a", "1/c", unique()));
+    bench.after(ms);
+    bench.offences.length = 0;
+    return bench;
+  };
+  const burst = (bench: TableBench, answers: number, gap: number) => {
+    for (let i = 0; i < answers; i++) {
+      bench.take(answer("a", "2/c", unique()));
+      bench.now += gap;
+    }
+    return bench.offences.length;
+  };
+  for (const ms of [MINUTE, MINUTE + 4.9 * SECOND]) assert.equal(burst(back(ms), 15, 0.8), 0);
+  for (const ms of [MINUTE - SECOND, MINUTE + 5 * SECOND + 1, 2 * MINUTE]) {
+    assert.ok(burst(back(ms), 15, 0.8) > 0, `${ms}`);
+  }
+  assert.ok(burst(back(MINUTE, 0), 15, 0.8) > 0, "off");
+  // Two attempts are left at most, so that the next burst but one is too much.
+  const phone = back(MINUTE);
+  burst(phone, 15, 0.8);
+  assert.ok(phone.points() <= 10);
+  phone.after(45 * SECOND);
+  assert.ok(burst(phone, 15, 0.8) > 0);
+  assert.equal(phone.offences[0]!.row, 1);
+
+  const tool = back(MINUTE);
+  let guesses = 0;
+  while (burst(tool, 1, 5.5) === 0) guesses++;
+  assert.ok(guesses <= 8, `${guesses} guesses, one each 5.5 ms`);
+  assert.equal(tool.offences[0]!.row, 1);
+  const flood = back(MINUTE);
+  assert.ok(burst(flood, 1_000, 0) > 300, "no more than fifteen times");
+
+  const spread = back(MINUTE);
+  for (let i = 0; i < 3; i++) spread.take(answer(unique(), "2/c", unique()));
+  assert.equal(spread.offences.length, 1, "another session is no phone's");
+  assert.equal(spread.offences[0]!.grounds, "attempts");
+});
+
+Deno.test("short blocks: a login ends the rows of short blocks, and nothing else does so soon", () => {
+  for (const login of [true, false]) {
+    const bench = new TableBench({ creditMs: DAY, forgetMs: 30 * DAY });
+    for (const session of ["a", "b"]) {
+      for (let i = 0; i < 3; i++) bench.take(answer(session, "1/c", unique()));
+      bench.after(SECOND);
+      if (login) bench.take(successfulAuth(HOST));
+      bench.after(2 * DAY);
+    }
+    assert.deepEqual(bench.offences.map(({ row }) => row), login ? [0, 0] : [0, 1]);
+
+    const standing = new TableBench().take(successfulAuth(HOST, { account: "own" }));
+    for (let block = 0; block < 2; block++) {
+      for (let i = 0; i < 30; i++) standing.take(wrongAnswer(HOST));
+      standing.after(MINUTE);
+      if (login) standing.take(successfulAuth(HOST, { account: "own" }));
+    }
+    assert.deepEqual(standing.offences.map(({ row }) => row), login ? [0, 0] : [0, 1]);
+  }
+});
+
+Deno.test("short blocks: the row of good standing does not grow while registrations may be valid", () => {
+  const bench = new TableBench().take(successfulAuth(HOST, { account: "own" }));
+  const rowAfter = (ms: number) => {
+    bench.after(ms);
+    for (let i = 0; i < 30; i++) bench.take(wrongAnswer(HOST));
+    return bench.offences.at(-1)!.row;
+  };
+  assert.deepEqual([rowAfter(0), rowAfter(MINUTE), rowAfter(MINUTE)], [0, 1, 1]);
+  assert.equal(rowAfter(RECENT_LOGIN_MS - 2 * MINUTE), 1, "two hours after the login");
+  assert.deepEqual([rowAfter(MINUTE), rowAfter(MINUTE)], [2, 3]);
+  bench.take(successfulAuth(HOST, { account: "own" }));
+  assert.deepEqual([rowAfter(MINUTE), rowAfter(MINUTE), rowAfter(MINUTE)], [0, 1, 1]);
+});
+
+Deno.test("short blocks: each kind has a row of its own, and what is no short block has none", () => {
+  const blocks = new ShortBlocks(new GoodStanding(new HostNetworks(64, [])));
+  let now = 0;
+  const next = (grounds: Parameters<ShortBlocks["next"]>[1], key: number | string = 1) =>
+    blocks.next(key, grounds, POLICY, now += LATE_MS);
+  assert.deepEqual([next("single session"), next("single session"), next("single session")], [
+    0,
+    1,
+    2,
+  ]);
+  assert.deepEqual([next("shared network"), next("good standing"), next("shared network")], [
+    0,
+    1,
+    2,
+  ]);
+  assert.deepEqual([next("attempts"), next("unanswered"), next("attempts")], [0, 0, 0]);
+  assert.deepEqual(
+    [next("single session", 2), next("single session")],
+    [0, 3],
+    "each host by itself",
+  );
+  // What comes within two seconds is the same block.
+  assert.equal(blocks.next(1, "single session", POLICY, now + LATE_MS - 1), 3);
+});
+
+Deno.test("short blocks: a login ends the rows of its host, and of its network only if it is new there", () => {
+  const standing = new GoodStanding(new HostNetworks(64, []));
+  const blocks = new ShortBlocks(standing);
+  const [phone, network] = ["2001:db8:0:1::1", "2001:db8:0:1::/64"];
+  let now = 0;
+  const row = (key: string) => blocks.next(key, "shared network", POLICY, now += LATE_MS);
+  const login = () => {
+    blocks.end(phone, network);
+    standing.login(phone, now);
+  };
+  assert.deepEqual([row(phone), row(phone), row(network), row(network)], [0, 1, 0, 1]);
+  assert.ok(blocks.has(phone));
+  login();
+  assert.ok(!blocks.has(phone));
+  assert.deepEqual([row(phone), row(network), row(network)], [0, 0, 1]);
+  login();
+  assert.deepEqual([row(phone), row(network)], [0, 2], "it is known there");
+});
+
+Deno.test("short blocks: only for a single session something is forborne, and not where that is turned off", () => {
+  const blocks = new ShortBlocks(new GoodStanding(new HostNetworks(64, [])));
+  const policy = { ...POLICY, doubtMs: MINUTE };
+  blocks.next(1, "single session", policy, 0);
+  assert.equal(blocks.forbears(1, "attempts", policy, MINUTE), false);
+  assert.equal(blocks.forbears(1, "single session", POLICY, MINUTE), false);
+  assert.equal(blocks.forbears(1, "single session", policy, MINUTE - 1), false);
+  assert.equal(blocks.forbears(1, "single session", policy, MINUTE), true);
+});

@@ -1,0 +1,60 @@
+/** Texts of the configuration, and what the tests expect of them. */
+
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import type { Config } from "../../src/config/config.ts";
+import { formatProblem, parseConfig } from "../../src/config/parse.ts";
+
+export const KEYS = [
+  "host",
+  "port",
+  "user",
+  "pass",
+  "loyalty",
+  "chain",
+  "trust",
+  "database",
+  "patience",
+  "credit",
+  "forget",
+  "bantime",
+  "bantime_factor",
+  "bantime_max",
+  "doubt",
+  "learn",
+  "ipv6_prefix",
+  "nat64",
+  "backend",
+  "verify",
+  "metrics",
+  "webhook",
+];
+
+export const FILE = "ampere.cfg";
+
+/** The configuration of a text that is expected to be right and without doubts. */
+export function right(text: string): Config {
+  const { config, problems, warnings } = parseConfig(text, FILE);
+  deepStrictEqual([...problems, ...warnings].map(formatProblem), [], text);
+  ok(config !== undefined);
+  return config;
+}
+
+/** The problems of a text that is expected to be wrong, without the file's name. */
+export function wrong(text: string): string[] {
+  const { config, problems } = parseConfig(text, FILE);
+  ok(problems.length > 0, `no problem in ${JSON.stringify(text)}`);
+  strictEqual(config, undefined);
+  return problems.map((problem) => {
+    const line = formatProblem(problem);
+    ok(line.startsWith(FILE), line);
+    return line.slice(FILE.length + 1);
+  });
+}
+
+/** The warnings of a text that is expected to be right. */
+export function warned(text: string): string[] {
+  const { config, problems, warnings } = parseConfig(text, FILE);
+  deepStrictEqual(problems, []);
+  ok(config !== undefined);
+  return warnings.map(formatProblem);
+}
