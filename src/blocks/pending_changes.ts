@@ -26,13 +26,11 @@ type Change =
  *
  * @example
  * ```ts
- * import { BlockDatabase } from "./database.ts";
  * import { PendingChanges } from "./pending_changes.ts";
  *
  * const pending = new PendingChanges();
  * pending.remove("203.0.113.5");
- * using database = BlockDatabase.open("/var/lib/ampere/ampere.db");
- * while (pending.size > 0) pending.give(5_000, (changes) => database.save(changes));
+ * pending.give(5_000, ({ gone }) => console.log(gone)); // [ "203.0.113.5" ]
  * ```
  */
 export class PendingChanges {
