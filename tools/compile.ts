@@ -18,19 +18,15 @@
 import { createHash } from "node:crypto";
 import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { RESOLVER_FILES } from "../src/address/neighbours.ts";
+import { PROGRAMS } from "../src/firewall/command.ts";
 import { DenortError, denortFromNpm, NPM_DENORT_VERSION } from "./denort.ts";
 
 /** The folder of the project. */
 export const PROJECT = resolve(import.meta.dirname!, "..");
 
-/** The firewall commands: all that Ampere may run. */
-const PROGRAMS = ["iptables", "ip6tables", "ipset"] as const;
-
 /** Read only: nothing in the program changes the configuration. */
 const CONFIG_FOLDER = "/etc/ampere";
-
-/** Read only: the resolvers, which are never blocked (src/neighbours.ts). */
-const RESOLVER_FILES = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"] as const;
 
 /** Read and write: the block list, the log, the socket of `--status`. */
 const STATE_FOLDERS = ["/var/lib/ampere", "/var/log", "/run/ampere"] as const;

@@ -11,7 +11,7 @@ import { parseAddress } from "./address.ts";
  * Where resolvers stand. The second is what systemd-resolved asks, when the first names only its
  * own loopback address.
  */
-const RESOLVER_FILES: readonly string[] = [
+export const RESOLVER_FILES: readonly string[] = [
   "/etc/resolv.conf",
   "/run/systemd/resolve/resolv.conf",
 ];

@@ -181,6 +181,12 @@ export class Comparison {
     this.#pending.drop(block.target);
   }
 
+  /** Whether memory has a block of a target that ends at this moment. */
+  #isListed(target: string, until: number | undefined): boolean {
+    const known = this.#blocks.byTarget.get(target);
+    return known !== undefined && known.until === until;
+  }
+
   /** Changes nothing: if the database fails, all is as it was. */
   #differenceOf(database: BlockDatabase): Difference {
     const ends = endsOf(database);
@@ -191,9 +197,8 @@ export class Comparison {
     }
     const targets = new Set<string>();
     for (const [target, until] of ends) {
-      const known = byTarget.get(target);
-      if (known !== undefined && known.until === until) continue;
-      if (!this.#pending.overrules(target, until)) targets.add(target);
+      if (this.#isListed(target, until) || this.#pending.overrules(target, until)) continue;
+      targets.add(target);
     }
     const others = targets.size > SINGLE_READS_MAX
       ? database.unsorted().filter((block) => targets.has(block.target))
@@ -214,11 +219,9 @@ export class Comparison {
       const { entries, last } = database.entriesAfter(progress.after, perTurn);
       for (const { target, until } of entries) {
         inFile.add(target);
-        const known = byTarget.get(target);
-        if (known !== undefined && known.until === until) continue;
-        if (this.#pending.overrules(target, until)) continue;
+        if (this.#isListed(target, until) || this.#pending.overrules(target, until)) continue;
         const block = database.get(target);
-        if (block === undefined || known !== undefined && known.until === block.until) continue;
+        if (block === undefined || this.#isListed(target, block.until)) continue;
         this.#takeOver(block);
       }
       progress.after = last;

@@ -230,6 +230,11 @@ export class ListWriter {
     return failure;
   }
 
+  /** What could not be read before is filled in, and with it what of that is pending. */
+  #completeBare(read: () => Iterable<Block>): void {
+    for (const block of this.#blocks.completeBare(read)) this.#pending.complete(block);
+  }
+
   // The database: opened, moved, closed
 
   #use({ database, version, identity, birth }: OpenedDatabase): void {
@@ -270,8 +275,7 @@ export class ListWriter {
   }
 
   #join(database: BlockDatabase): void {
-    const completed = this.#blocks.completeBare(() => database.unsorted());
-    for (const block of completed) this.#pending.complete(block);
+    this.#completeBare(() => database.unsorted());
     const file = incarnationOf(this.#path);
     this.#comparison.join(database, file !== undefined && file === this.#writtenTo);
     this.#writtenTo = file;
@@ -431,9 +435,7 @@ export class ListWriter {
   #replaceDamaged(now: number): void {
     this.#closeDatabase();
     const salvage = salvageFile(this.#path);
-    for (const block of this.#blocks.completeBare(() => salvage.blocks.values())) {
-      this.#pending.complete(block);
-    }
+    this.#completeBare(() => salvage.blocks.values());
     this.#putAll();
     this.#addPast(salvage.history.values(), salvage.standing);
     setAside(this.#path, now);

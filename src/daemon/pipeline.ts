@@ -15,7 +15,6 @@ import type { Clock } from "../clock.ts";
 import type { Config } from "../config/config.ts";
 import type { Firewall } from "../firewall/firewall.ts";
 import type { Log } from "../log.ts";
-import type { Offence } from "../penalties/offence.ts";
 import type { PenaltyTable } from "../penalties/penalty_table.ts";
 import { blockOf } from "../penalties/policy.ts";
 import { describeDuration } from "../penalties/reason.ts";
@@ -155,20 +154,12 @@ export class Pipeline {
       counters.offences++;
       const known = list.get(offence.target);
       if (known !== undefined && !hasEnded(known, now)) this.#stillArrives(known, now);
-      else this.#collect(fresh, offence, timesOf, now);
+      else if (!fresh.has(offence.target)) {
+        // What came behind the first was under way.
+        fresh.set(offence.target, blockOf(offence, this.#parts.config(), timesOf, now));
+      }
     }
     if (fresh.size > 0) this.block([...fresh.values()], now);
-  }
-
-  #collect(
-    fresh: Map<string, NewBlock>,
-    offence: Offence,
-    timesOf: (target: string) => number,
-    now: number,
-  ): void {
-    // What came behind the first was under way.
-    if (fresh.has(offence.target)) return;
-    fresh.set(offence.target, blockOf(offence, this.#parts.config(), timesOf, now));
   }
 
   /** Says how often a target was blocked before; most lists know of nobody who is not blocked. */

@@ -8,7 +8,7 @@
 import type { Family } from "../address/address.ts";
 
 /** The programs that may be run; the same names stand in `--allow-run` of the compiled program. */
-const PROGRAMS: readonly Program[] = ["iptables", "ip6tables", "ipset"];
+export const PROGRAMS: readonly Program[] = ["iptables", "ip6tables", "ipset"];
 
 /** The name of a program that may be run. */
 export type Program = "iptables" | "ip6tables" | "ipset";

@@ -167,24 +167,14 @@ export class Attempts {
   }
 
   /** The attempt of a host in this session, while a request of it may be repeated; or 0. */
-  // Attempts
-
   find(host: number, session: number, now: number): number {
     const attempts = this.records;
     let attempt = this.#hosts.get(host, LAST_ATTEMPT);
     for (; attempt !== NONE; attempt = attempts.get(attempt, BEFORE)) {
       if (attempts.get(attempt, SESSION) !== session) continue;
-      const alive = now - attempts.time(attempt, OPENED_AT) <= ATTEMPT_LIFE_MS ||
-        attempts.get(attempt, IS_WAITING) === 1;
-      return alive ? attempt : NONE;
+      return this.#isAlive(attempt, now) ? attempt : NONE;
     }
     return NONE;
-  }
-
-  /** The same, opened if need be. */
-  findOrOpen(host: number, event: SecurityEvent, now: number): number {
-    const attempt = this.find(host, event.session, now);
-    return attempt === NONE ? this.open(host, event, now) : attempt;
   }
 
   /** Opens an attempt of a host; those of it that nobody asks for any more are forgotten. */
@@ -192,9 +182,7 @@ export class Attempts {
     const hosts = this.#hosts;
     const attempts = this.records;
     for (let first; (first = hosts.get(host, FIRST_ATTEMPT)) !== NONE;) {
-      const alive = attempts.get(first, IS_WAITING) === 1 ||
-        now - attempts.time(first, OPENED_AT) <= ATTEMPT_LIFE_MS;
-      if (alive) break;
+      if (this.#isAlive(first, now)) break;
       this.release(first);
     }
     const attempt = attempts.make();
@@ -369,6 +357,12 @@ export class Attempts {
       transport: TRANSPORTS[origin % TRANSPORTS.length]!,
       account: this.#accounts[attempt]!,
     };
+  }
+
+  /** Whether a request of an attempt may be repeated, or its answer come. */
+  #isAlive(attempt: number, now: number): boolean {
+    return this.records.get(attempt, IS_WAITING) === 1 ||
+      now - this.records.time(attempt, OPENED_AT) <= ATTEMPT_LIFE_MS;
   }
 
   /** Whether an attempt has brought this wrong answer already. */

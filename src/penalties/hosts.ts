@@ -189,12 +189,13 @@ export class Hosts {
     return NONE;
   }
 
-  /** A host that was not seen since a clock value, or 0. */
-  quietSince(before: number): number {
-    for (const { oldest } of this.#ranks) {
-      if (oldest !== NONE && this.records.time(oldest, LAST_AT) < before) return oldest;
+  /** The hosts that were not seen since a clock value; each must be removed before the next. */
+  *quietSince(before: number): Generator<number> {
+    for (const rank of this.#ranks) {
+      while (rank.oldest !== NONE && this.records.time(rank.oldest, LAST_AT) < before) {
+        yield rank.oldest;
+      }
     }
-    return NONE;
   }
 
   /** Counts what a host is charged for. */

@@ -210,9 +210,7 @@ export class PenaltyTable {
       this.#ledger.lapse(this.#attempts.oldestWaiting, now);
     }
     const quietSince = now - this.#ledger.policy.forgetMs;
-    for (let quiet; (quiet = this.#hosts.quietSince(quietSince)) !== NONE;) {
-      this.#ledger.remove(quiet);
-    }
+    for (const quiet of this.#hosts.quietSince(quietSince)) this.#ledger.remove(quiet);
     this.#ledger.standing.forgetBefore(now - this.#ledger.policy.creditMs);
     this.#ledger.late.expire(now);
     return true;

@@ -9,7 +9,14 @@ import {
   KERNEL_TIMEOUT_MAX_SECONDS,
 } from "../../src/firewall/ipset.ts";
 import { IptablesBackend } from "../../src/firewall/iptables.ts";
-import { addresses, inNamespace, sh, until, withPrograms } from "../support/namespace.ts";
+import {
+  addresses,
+  inNamespace,
+  sh,
+  until,
+  withChains,
+  withPrograms,
+} from "../support/namespace.ts";
 
 const RULE4 =
   "-A ampere -m set --match-set ampere4 src -j REJECT --reject-with icmp-port-unreachable";
@@ -59,16 +66,9 @@ function make(options: Partial<FirewallOptions> & { run?: Runner; families?: (4 
 /** A test that begins with two empty chains and no sets. */
 function test(name: string, body: () => Promise<void>): void {
   Deno.test(`ipset: ${name}`, async () => {
-    for (const program of ["iptables", "ip6tables"]) {
-      assert.equal((await sh(program, "-N", "ampere")).code, 0);
-    }
     try {
-      await body();
+      await withChains(body);
     } finally {
-      for (const program of ["iptables", "ip6tables"]) {
-        await sh(program, "-F", "ampere");
-        await sh(program, "-X", "ampere");
-      }
       await sh("ipset", "destroy");
     }
   });

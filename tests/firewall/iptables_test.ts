@@ -5,7 +5,14 @@ import { COMMAND_TIMEOUT_MS, type Program, run, type Runner } from "../../src/fi
 import { isLasting } from "../../src/firewall/failure.ts";
 import { Firewall } from "../../src/firewall/firewall.ts";
 import { ADDRESSES_MAX_BYTES, IptablesBackend } from "../../src/firewall/iptables.ts";
-import { addresses, inNamespace, sh, until, withPrograms } from "../support/namespace.ts";
+import {
+  addresses,
+  inNamespace,
+  sh,
+  until,
+  withChains,
+  withPrograms,
+} from "../support/namespace.ts";
 
 /** Linux: the longest single argument with its ending zero. */
 const MAX_ARG_STRLEN = 131_072;
@@ -66,17 +73,7 @@ function registerFor(kind: "nft" | "legacy"): void {
         iptables: { link: multi },
         ip6tables: { link: multi },
       });
-      for (const program of ["iptables", "ip6tables"]) {
-        assert.equal((await sh(program, "-N", "ampere")).code, 0);
-      }
-      try {
-        await body();
-      } finally {
-        for (const program of ["iptables", "ip6tables"]) {
-          await sh(program, "-F", "ampere");
-          await sh(program, "-X", "ampere");
-        }
-      }
+      await withChains(body);
     });
 
   test("block makes the rule of the original, one for each target", async () => {

@@ -238,10 +238,9 @@ Deno.test("attempts: one is found by its session for 32 seconds, and as long as 
   assert.equal(attempts.find(other, event.session, 0), NONE);
   attempts.wait(attempt);
   assert.equal(attempts.find(host, event.session, 99_999), attempt);
-  assert.equal(attempts.findOrOpen(host, event, 99_999), attempt);
   attempts.stopWaiting(attempt);
   assert.equal(attempts.find(host, event.session, 99_999), NONE);
-  const next = attempts.findOrOpen(host, event, 99_999);
+  const next = attempts.open(host, event, 99_999);
   assert.equal(attempts.find(host, event.session, 99_999), next);
   assert.equal(hosts.records.get(host, ATTEMPTS), 1, "the first is forgotten");
 });

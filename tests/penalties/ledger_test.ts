@@ -108,6 +108,18 @@ function ledgerWith(policy: Partial<PenaltyPolicy> = {}) {
   return { hosts, ledger, fail };
 }
 
+Deno.test("ledger: an attempt is opened once for a session, as long as it waits", () => {
+  const { ledger } = ledgerWith();
+  const { event } = parse(challengeSent(HOST, { session: "a" }));
+  const host = ledger.host(event, 0);
+  const attempt = ledger.open(host, event, 0);
+  ledger.wait(attempt, 0);
+  assert.equal(ledger.findOrOpen(host, event, 99_999), attempt);
+  ledger.attempts.stopWaiting(attempt);
+  const next = ledger.findOrOpen(host, event, 99_999);
+  assert.equal(ledger.attempts.find(host, event.session, 99_999), next);
+});
+
 Deno.test("ledger: at the limit a host is an offence and leaves the table, and what follows begins anew", () => {
   const { hosts, ledger, fail } = ledgerWith({ loyalty: 3 });
   fail(HOST, 1_000);

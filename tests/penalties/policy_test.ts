@@ -6,23 +6,10 @@ import { DEFAULT_CONFIG } from "../../src/config/config.ts";
 import type { Offence } from "../../src/penalties/offence.ts";
 import { blockOf, policyOf } from "../../src/penalties/policy.ts";
 import { NOW } from "../support/database_samples.ts";
+import { OFFENCE } from "../support/offence_sample.ts";
 import { HOST } from "../support/table_bench.ts";
 
-const OFFENCE: Offence = {
-  target: HOST,
-  address: HOST,
-  service: "PJSIP",
-  transport: "TLS",
-  account: "100",
-  points: 15,
-  limit: 15,
-  grounds: "attempts",
-  row: 0,
-  proven: true,
-  tally: { wrongAnswers: 3, unanswered: 0, refusals: 0, badRequests: 0 },
-  firstAt: 1_000,
-  at: 2_500,
-};
+const PROVEN: Offence = { ...OFFENCE, transport: "TLS", proven: true };
 
 Deno.test("policy: the doubt lasts no longer than a block does, if blocks end", () => {
   const exempt = new AddressSet([]);
@@ -37,15 +24,15 @@ Deno.test("policy: the doubt lasts no longer than a block does, if blocks end", 
 });
 
 Deno.test("policy: a proven attack is a block for ever by default, a forgeable one ends and says why", () => {
-  const proven = blockOf(OFFENCE, DEFAULT_CONFIG, () => 0, NOW);
+  const proven = blockOf(PROVEN, DEFAULT_CONFIG, () => 0, NOW);
   assert.deepEqual([proven.since, proven.until, proven.counts], [NOW, undefined, true]);
   assert.doesNotMatch(proven.reason, /forged/);
-  const forgeable = blockOf({ ...OFFENCE, proven: false }, DEFAULT_CONFIG, () => 0, NOW);
+  const forgeable = blockOf({ ...PROVEN, proven: false }, DEFAULT_CONFIG, () => 0, NOW);
   assert.equal(forgeable.until, NOW + 3_600_000);
   assert.match(forgeable.reason, /its address can be forged/);
   // Where no block is for ever, this one is as long as any.
   const fixed = { ...DEFAULT_CONFIG, bantime: 600 };
-  const short = blockOf({ ...OFFENCE, proven: false }, fixed, () => 0, NOW);
+  const short = blockOf({ ...PROVEN, proven: false }, fixed, () => 0, NOW);
   assert.equal(short.until, NOW + 600_000);
   assert.doesNotMatch(short.reason, /forged/);
 });
@@ -56,10 +43,10 @@ Deno.test("policy: earlier blocks are asked for only where they count", () => {
     asked.push(target);
     return 1;
   };
-  blockOf(OFFENCE, DEFAULT_CONFIG, timesOf, NOW);
-  blockOf(OFFENCE, { ...DEFAULT_CONFIG, bantime: 600 }, timesOf, NOW);
+  blockOf(PROVEN, DEFAULT_CONFIG, timesOf, NOW);
+  blockOf(PROVEN, { ...DEFAULT_CONFIG, bantime: 600 }, timesOf, NOW);
   assert.deepEqual(asked, []);
   const growing = { ...DEFAULT_CONFIG, bantime: 600, bantimeFactor: 2, bantimeMax: 86_400 };
-  assert.equal(blockOf(OFFENCE, growing, timesOf, NOW).until, NOW + 1_200_000);
+  assert.equal(blockOf(PROVEN, growing, timesOf, NOW).until, NOW + 1_200_000);
   assert.deepEqual(asked, [HOST]);
 });

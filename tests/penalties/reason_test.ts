@@ -1,22 +1,6 @@
 import assert from "node:assert/strict";
-import type { Offence } from "../../src/penalties/offence.ts";
 import { describeDuration, describeTally, reasonOf } from "../../src/penalties/reason.ts";
-
-const OFFENCE: Offence = {
-  target: "203.0.113.5",
-  address: "203.0.113.5",
-  service: "PJSIP",
-  transport: "UDP",
-  account: "100",
-  points: 15,
-  limit: 15,
-  grounds: "attempts",
-  row: 0,
-  proven: false,
-  tally: { wrongAnswers: 3, unanswered: 0, refusals: 0, badRequests: 0 },
-  firstAt: 1_000,
-  at: 2_500,
-};
+import { OFFENCE } from "../support/offence_sample.ts";
 
 Deno.test("reason: says what was done, how, to which account, and how many points it had", () => {
   assert.equal(

@@ -5,6 +5,7 @@
  * @module
  */
 
+import assert from "node:assert/strict";
 import { connect } from "node:net";
 
 /** Set in the process that runs inside the namespaces. */
@@ -100,6 +101,21 @@ export async function withPrograms(
       await Deno.remove(folder, { recursive: true });
     },
   };
+}
+
+/** Runs something with an empty chain of both families, which then are gone again. */
+export async function withChains(run: () => Promise<void>): Promise<void> {
+  for (const program of ["iptables", "ip6tables"]) {
+    assert.equal((await sh(program, "-N", "ampere")).code, 0);
+  }
+  try {
+    await run();
+  } finally {
+    for (const program of ["iptables", "ip6tables"]) {
+      await sh(program, "-F", "ampere");
+      await sh(program, "-X", "ampere");
+    }
+  }
 }
 
 /**
