@@ -125,6 +125,9 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["loyalty", (value, { draft }) => readNumber(value, 1, LOYALTY_MAX, (n) => draft.loyalty = n)],
   ["chain", readChain],
   ["trust", readTrust],
+  ["tls", readTls],
+  ["tls_ca", (value, { draft }) => readFile(value, (file) => draft.tlsCa = file)],
+  ["tls_name", readTlsName],
   ["database", readDatabase],
   [
     "patience",
@@ -149,10 +152,17 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ],
   ["metrics", readMetrics],
   ["webhook", readWebhook],
+  ["webhook_ca", (value, { draft }) => readFile(value, (file) => draft.webhookCa = file)],
 ]);
 
 /** Keys for which no value, like `off`, means that the function is not wanted. */
-export const MAY_BE_EMPTY: ReadonlySet<string> = new Set(["metrics", "webhook"]);
+export const MAY_BE_EMPTY: ReadonlySet<string> = new Set([
+  "metrics",
+  "webhook",
+  "tls_ca",
+  "tls_name",
+  "webhook_ca",
+]);
 
 /** Keys that may stand several times, and how often. */
 export const REPEATABLE: ReadonlyMap<string, number> = new Map([
@@ -163,14 +173,35 @@ export const REPEATABLE: ReadonlyMap<string, number> = new Map([
 // --- the rules -----------------------------------------------------------------------------------
 
 function readHost(value: string, { draft }: Context): string | undefined {
+  const host = hostIn(value);
+  if (host === undefined) return `${shown(value)} is not a host name or address`;
+  draft.host = host;
+  return undefined;
+}
+
+/** A host name, or an address without its brackets; `undefined` if it is neither. */
+function hostIn(value: string): string | undefined {
   const bare = /^\[(.*)\]$/.exec(value)?.[1] ?? value;
-  const isAddress = parseAddress(bare) !== undefined && (bare === value || bare.includes(":"));
+  if (parseAddress(bare) !== undefined && (bare === value || bare.includes(":"))) return bare;
   // What consists of digits and dots is meant as an address, so a wrong one is not looked up.
   const isName = value.length <= HOST_LENGTH_MAX && HOST_NAME.test(value) &&
     !/^[0-9.]+$/.test(value);
-  if (!isAddress && !isName) return `${shown(value)} is not a host name or address`;
-  draft.host = isAddress ? bare : value;
+  return isName ? value : undefined;
+}
+
+function readTls(value: string, { draft }: Context): string | undefined {
+  if (value !== "yes" && value !== "no") return `${shown(value)} is not yes or no`;
+  draft.tls = value === "yes";
   return undefined;
+}
+
+function readTlsName(value: string, { draft }: Context): string | undefined {
+  draft.tlsName = undefined;
+  if (isOff(value)) return undefined;
+  draft.tlsName = hostIn(value);
+  return draft.tlsName === undefined
+    ? `${shown(value)} is not a host name or address, nor off`
+    : undefined;
 }
 
 function readChain(value: string, { draft }: Context): string | undefined {
@@ -225,6 +256,18 @@ function readDatabase(value: string, { draft }: Context): string | undefined {
   if (!value.startsWith("/")) return `${shown(value)} is not a path that begins with /`;
   if (value.endsWith("/")) return `${shown(value)} is a directory; name a file in it`;
   draft.database = value;
+  return tooManyBytes(value, PATH_BYTES_MAX);
+}
+
+function readFile(
+  value: string,
+  take: (file: string | undefined) => void,
+): string | undefined {
+  take(undefined);
+  if (isOff(value)) return undefined;
+  if (!value.startsWith("/")) return `${shown(value)} is not a path that begins with /, nor off`;
+  if (value.endsWith("/")) return `${shown(value)} is a directory; name a file in it`;
+  take(value);
   return tooManyBytes(value, PATH_BYTES_MAX);
 }
 

@@ -24,6 +24,9 @@ Deno.test("parse: an empty file gives the defaults of the documentation", () => 
   const defaults: Config = {
     host: "127.0.0.1",
     port: 5038,
+    tls: false,
+    tlsCa: undefined,
+    tlsName: undefined,
     user: "ampere",
     pass: "ampere",
     loyalty: 3,
@@ -44,6 +47,7 @@ Deno.test("parse: an empty file gives the defaults of the documentation", () => 
     verify: 60,
     metrics: undefined,
     webhook: undefined,
+    webhookCa: undefined,
   };
   for (const text of ["", "\n", "\r\n", "\uFEFF", "# nothing\n  ; at all", " \t \n"]) {
     deepStrictEqual(right(text), defaults);
@@ -54,7 +58,10 @@ Deno.test("parse: an empty file gives the defaults of the documentation", () => 
 Deno.test("parse: a file with every key is read, whatever its line ends and byte order mark", () => {
   const lines = [
     "host = pbx.example.org",
-    "port=5039",
+    "port=5040",
+    "tls = yes",
+    "tls_ca = /etc/ampere/asterisk-ca.pem",
+    "tls_name = pbx.example.net",
     "  user\t=\tfilter",
     "pass = a#b;c",
     "LOYALTY = 5",
@@ -77,10 +84,14 @@ Deno.test("parse: a file with every key is read, whatever its line ends and byte
     "verify = 30s",
     "metrics = [::1]:9738",
     "webhook = https://hooks.example.org/a?b=c#d",
+    "webhook_ca = /etc/ampere/hooks-ca.pem",
   ].map((line) => line.replace("90s", "90d"));
   const expected: Config = {
     host: "pbx.example.org",
-    port: 5039,
+    port: 5040,
+    tls: true,
+    tlsCa: "/etc/ampere/asterisk-ca.pem",
+    tlsName: "pbx.example.net",
     user: "filter",
     pass: "a#b;c",
     loyalty: 5,
@@ -101,6 +112,7 @@ Deno.test("parse: a file with every key is read, whatever its line ends and byte
     verify: 30,
     metrics: { hostname: "::1", port: 9738 },
     webhook: "https://hooks.example.org/a?b=c#d",
+    webhookCa: "/etc/ampere/hooks-ca.pem",
   };
   for (const end of ["\n", "\r\n", "\r", " \r\n\r\n"]) {
     deepStrictEqual(right(lines.join(end)), expected);

@@ -1,6 +1,6 @@
 /**
  * `ampere --check`: looks at everything that Ampere needs, and says what mends what is not right.
- * It changes nothing.
+ * It changes nothing; Asterisk's log and the receiver of the webhook see that it was here.
  *
  * @module
  */
@@ -16,6 +16,7 @@ import { checkAsterisk } from "./asterisk.ts";
 import { checkDatabase } from "./database.ts";
 import { type Finding, formatFinding, ok, problem, warning } from "./finding.ts";
 import { checkFirewall } from "./firewall.ts";
+import { checkWebhook } from "./webhook.ts";
 import { describeDuration } from "../../penalties/reason.ts";
 import type { Status } from "../../telemetry/status.ts";
 import {
@@ -61,7 +62,7 @@ export async function check(
 
 /**
  * All findings, in the order of a packet's way: configuration, firewall, database, Asterisk,
- * daemon.
+ * webhook, daemon.
  */
 async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGenerator<Finding> {
   yield* checkConfig(request, reading);
@@ -70,6 +71,7 @@ async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGe
   yield* await checkFirewall(config);
   yield checkDatabase(config);
   yield* await checkAsterisk(config);
+  yield* await checkWebhook(config);
   yield await checkDaemon(config);
 }
 
