@@ -11,7 +11,8 @@
  * - an unknown user: InvalidAccountID;
  * - an unknown user in whose name the words `Event: SuccessfulAuth` and so on stand. If this one
  *   arrives and the one before does not, a filter looks for these words anywhere in the event: it
- *   is not anchored.
+ *   is not anchored. (One that lets InvalidAccountID through is not found out so; but there is
+ *   little left then that a stranger could let through.)
  *
  * ChallengeSent and FailedACL cannot be raised from here. Each failing login is delayed by Asterisk
  * for about a second and written into its log; so they are made at the same time, only when
@@ -38,7 +39,7 @@ const EVENT_MS = 1_500;
 
 /** The events that Ampere uses, as the filter of README.md that nobody outside can get round. */
 export const FILTER =
-  "eventfilter = ^Event: (ChallengeResponseFailed|ChallengeSent|FailedACL|InvalidPassword|Shutdown|SuccessfulAuth)";
+  "eventfilter = ^Event: (ChallengeResponseFailed|ChallengeSent|FailedACL|InvalidAccountID|InvalidPassword|RequestBadFormat|RequestNotAllowed|Shutdown|SuccessfulAuth)";
 
 const KINDS = [
   "SuccessfulAuth",
@@ -336,6 +337,16 @@ function judge(seen: Seen): Finding[] {
   } else {
     findings.push(
       ok(ABOUT, "SuccessfulAuth, ChallengeResponseFailed and InvalidPassword arrive"),
+    );
+  }
+  if (words === false && unknownUser === false && hidden.length === 0) {
+    findings.push(
+      warning(
+        ABOUT,
+        "an eventfilter in manager.conf hides InvalidAccountID: who guesses names of AMI users is not seen, nor who " +
+          "looks for accounts of a chan_sip with alwaysauthreject = no; ampere --replay counts them",
+        `in the section of the user, in the place of its eventfilter lines: ${FILTER}; then: ${THEN}`,
+      ),
     );
   }
   if (words === true && unknownUser === false) {
