@@ -50,7 +50,7 @@ export class TlsError extends Error {
  * How long the TLS handshake may take, in milliseconds: less than the time in which the whole
  * connection must be there, so that it is known what it was that took too long.
  */
-export const HANDSHAKE_MS = 4_000;
+const HANDSHAKE_MS = 4_000;
 
 /**
  * Most handshakes that wait for a silent server. Deno does not close the socket of a handshake that
@@ -73,18 +73,24 @@ const PLAIN = "in manager.conf, section [general]: tlsenable = yes; and here the
 export const SILENT = "if this port is AMI's for TLS (tlsbindaddr in manager.conf, 5039 by " +
   "default), write tls = yes into ampere.cfg; else look into Asterisk's log";
 
+/** What a test may change, beside the options of {@linkcode dial}. */
+interface OpenOptions extends DialOptions {
+  /** @default {HANDSHAKE_MS} */
+  readonly handshakeMs?: number;
+}
+
 /**
  * Connects.
  *
  * @param destination Where to, and how.
- * @param options See {@linkcode DialOptions}.
+ * @param options See {@linkcode OpenOptions}.
  * @returns The connection; with TLS the server's certificate has been verified.
  * @throws {DialError} When the server can't be reached.
  * @throws {TlsError} When it can, but TLS can't be agreed on.
  */
 export async function openConnection(
   destination: Destination,
-  options: DialOptions = {},
+  options: OpenOptions = {},
 ): Promise<Deno.TcpConn | Deno.TlsConn> {
   const { host, port, tls } = destination;
   // Before anything is sent: a file that is of no use needs no connection to be told.
@@ -94,7 +100,8 @@ export async function openConnection(
   // So that the kernel, too, notices a peer that is gone.
   connection.setKeepAlive(true);
   if (tls === undefined || caCerts === undefined) return connection;
-  return await secure(connection, tls.name ?? host, tls, caCerts);
+  const { handshakeMs = HANDSHAKE_MS } = options;
+  return await secure(connection, tls.name ?? host, tls.ca, caCerts, handshakeMs);
 }
 
 /**
@@ -121,8 +128,9 @@ function authoritiesOf(tls: TlsLogin): string[] {
 async function secure(
   connection: Deno.TcpConn,
   name: string,
-  tls: TlsLogin,
+  caFile: string | undefined,
   caCerts: string[],
+  handshakeMs: number,
 ): Promise<Deno.TlsConn> {
   if (unanswered >= UNANSWERED_MAX) {
     connection.close();
@@ -131,15 +139,15 @@ async function secure(
       `${PLAIN}; then: systemctl restart ampere`,
     );
   }
-  const secured = await Deno.startTls(connection, { hostname: withoutZone(name), caCerts });
+  const secured = await startTls(connection, withoutZone(name), caCerts);
   const late = Promise.withResolvers<"late">();
-  const timer = setTimeout(() => late.resolve("late"), HANDSHAKE_MS);
+  const timer = setTimeout(() => late.resolve("late"), handshakeMs);
   unanswered++;
   const handshake = secured.handshake().finally(() => unanswered--);
   try {
     if (await Promise.race([handshake, late.promise]) === "late") {
       handshake.catch(() => {}).finally(() => secured.close());
-      throw new TlsError(`no answer to the TLS handshake within ${HANDSHAKE_MS / 1000} s`, PLAIN);
+      throw new TlsError(`no answer to the TLS handshake within ${handshakeMs / 1000} s`, PLAIN);
     }
     return secured;
   } catch (error) {
@@ -148,7 +156,7 @@ async function secure(
     const fault = tlsFault(error, {
       name,
       caKey: "tls_ca",
-      caFile: tls.ca,
+      caFile,
       otherName: "tls_name = the name that is meant, if that server is the right one",
       plain: PLAIN,
     });
@@ -159,6 +167,27 @@ async function secure(
     throw new TlsError(fault.why, fault.advice);
   } finally {
     clearTimeout(timer);
+  }
+}
+
+async function startTls(
+  connection: Deno.TcpConn,
+  hostname: string,
+  caCerts: string[],
+): Promise<Deno.TlsConn> {
+  try {
+    return await Deno.startTls(connection, { hostname, caCerts });
+  } catch (error) {
+    try {
+      connection.close();
+    } catch {
+      // The runtime had taken it already.
+    }
+    if (!(error instanceof TypeError)) throw error;
+    throw new TlsError(
+      `"${hostname}" is no name that a certificate can have`,
+      "tls_name = the name that stands in the certificate",
+    );
   }
 }
 
