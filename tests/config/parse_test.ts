@@ -120,6 +120,28 @@ Deno.test("parse: a file with every key is read, whatever its line ends and byte
   }
 });
 
+Deno.test("parse: with tls the port is that of TLS, unless one is written", () => {
+  strictEqual(right("").port, 5038);
+  strictEqual(right("tls = no").port, 5038);
+  strictEqual(right("tls = yes").port, 5039);
+  strictEqual(right("port = 5038\ntls = yes").port, 5038);
+  strictEqual(right("tls = yes\ntls_name = [2001:db8::5]").tlsName, "2001:db8::5");
+});
+
+Deno.test("parse: what has no effect without TLS is told, in the order of the lines", () => {
+  deepStrictEqual(
+    warned("tls_name = a.example\nloyality = 3\ntls_ca = /a.pem\nwebhook_ca = /b.pem"),
+    [
+      "ampere.cfg:1: tls_name: has no effect without tls = yes: AMI is spoken to in plain text",
+      'ampere.cfg:2: loyality: unknown key, ignored; did you mean "loyalty"?',
+      "ampere.cfg:3: tls_ca: has no effect without tls = yes: AMI is spoken to in plain text",
+      "ampere.cfg:4: webhook_ca: has no effect without a webhook by https://",
+    ],
+  );
+  deepStrictEqual(warned("webhook = http://192.0.2.5/\nwebhook_ca = /b.pem").length, 1);
+  deepStrictEqual(warned("tls_ca = off\ntls_name =\nwebhook_ca = off"), []);
+});
+
 Deno.test("parse: comments, quotes and white space", () => {
   const table: [line: string, pass: string][] = [
     ["pass = a#b;c", "a#b;c"],
