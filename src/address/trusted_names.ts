@@ -14,6 +14,9 @@ export const LOOKUP_EVERY_MS = 60_000;
 /** The same for a name that has not been answered yet (at a boot the network comes later). */
 export const FIRST_LOOKUPS_EVERY_MS = 10_000;
 
+/** So many times it is looked up so often, then as any other. */
+export const FIRST_LOOKUPS_MAX = 30;
+
 /**
  * How long an address stays trusted that an answer does not hold any more, in milliseconds: a name
  * with many addresses is often answered with some of them in turns.
@@ -27,7 +30,7 @@ export const KEEP_MS = 24 * 3_600_000;
 export const NAME_ADDRESSES_MAX = 16;
 
 /** Most lookups at a time: the system may keep a thread waiting for each. */
-const LOOKUPS_AT_ONCE_MAX = 4;
+export const LOOKUPS_AT_ONCE_MAX = 8;
 
 /** Lookups in vain after which it is told of a name that was answered before. */
 const FAILURES_TOLD = 3;
@@ -217,11 +220,14 @@ export class TrustedNames {
   /** Starts the lookups that are due, and lets go what has not been answered for too long. */
   look(): void {
     const now = this.#options.now();
+    const due: KnownName[] = [];
     for (const known of this.#names.values()) {
       this.#letGo(known, now);
-      if (this.#running.size >= LOOKUPS_AT_ONCE_MAX) continue;
-      if (!known.isRunning && known.dueAt <= now) this.#start(known);
+      if (!known.isRunning && known.dueAt <= now) due.push(known);
     }
+    // Who waits longest: names that are never answered would keep others from their turn.
+    due.sort((a, b) => a.dueAt === b.dueAt ? 0 : a.dueAt - b.dueAt);
+    for (const known of due.slice(0, LOOKUPS_AT_ONCE_MAX - this.#running.size)) this.#start(known);
   }
 
   /** Waits for the lookups that are under way. */
@@ -239,7 +245,8 @@ export class TrustedNames {
     const lookup = this.#lookUp(known).finally(() => {
       this.#running.delete(lookup);
       known.isRunning = false;
-      const every = known.answeredAt === undefined ? FIRST_LOOKUPS_EVERY_MS : LOOKUP_EVERY_MS;
+      const isNew = known.answeredAt === undefined && known.failures < FIRST_LOOKUPS_MAX;
+      const every = isNew ? FIRST_LOOKUPS_EVERY_MS : LOOKUP_EVERY_MS;
       known.dueAt = this.#options.now() + every;
       // Others may have waited for their turn.
       if (!this.#isClosed) this.look();

@@ -123,7 +123,7 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ],
   ["credit", (value, { draft }) => readSeconds(value, 0, DURATION_MAX, (s) => draft.credit = s)],
   ["forget", (value, { draft }) => readSeconds(value, 1, DURATION_MAX, (s) => draft.forget = s)],
-  ["bantime", (value, { draft }) => readSeconds(value, 0, DURATION_MAX, (s) => draft.bantime = s)],
+  ["bantime", readBantime],
   ["bantime_factor", readFactor],
   [
     "bantime_max",
@@ -235,6 +235,12 @@ function notAFilePath(value: string): string | undefined {
   if (!value.startsWith("/")) return `${shown(value)} is not a path that begins with /`;
   if (value.endsWith("/")) return `${shown(value)} is a directory; name a file in it`;
   return tooManyBytes(value, PATH_BYTES_MAX);
+}
+
+function readBantime(value: string, { draft }: Context): string | undefined {
+  // fail2ban's.
+  if (value === "-1") return '"-1" is not a duration; for ever is 0';
+  return readSeconds(value, 0, DURATION_MAX, (seconds) => draft.bantime = seconds);
 }
 
 function readFactor(value: string, { draft }: Context): string | undefined {

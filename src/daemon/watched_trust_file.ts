@@ -6,6 +6,7 @@
 
 import { readTrustFile, TRUST_MAX, type TrustFileContent } from "../config/trust_file.ts";
 import type { Log } from "../log.ts";
+import { counted } from "../text/table.ts";
 
 /**
  * Reads the file when it is other than before and has rested since the last look: an editor that
@@ -103,8 +104,9 @@ export class WatchedTrustFile {
       this.#targets = content.targets;
       this.#names = content.names;
       this.#log.info(
-        `trust_file: ${path} was read: ${this.#targets.length} addresses and networks, ` +
-          `${this.#names.length} names`,
+        `trust_file: ${path} was read: ${
+          counted(this.#targets.length, "address or network", "addresses and networks")
+        }, ${counted(this.#names.length, "name")}`,
       );
       return;
     }

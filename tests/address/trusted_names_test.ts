@@ -3,9 +3,11 @@
 import assert from "node:assert/strict";
 import {
   FIRST_LOOKUPS_EVERY_MS,
+  FIRST_LOOKUPS_MAX,
   HOLD_MS,
   KEEP_MS,
   LOOKUP_EVERY_MS,
+  LOOKUPS_AT_ONCE_MAX,
   NAME_ADDRESSES_MAX,
   TrustedNames,
 } from "../../src/address/trusted_names.ts";
@@ -152,8 +154,10 @@ Deno.test("trusted names: what can be nobody's address is refused, which is told
 
 Deno.test("trusted names: a name that is never answered is told once, and asked for more often", async () => {
   const bench = new Bench();
+  await bench.pass(FIRST_LOOKUPS_MAX * FIRST_LOOKUPS_EVERY_MS);
+  assert.equal(bench.asked.length, FIRST_LOOKUPS_MAX);
   await bench.pass(10 * LOOKUP_EVERY_MS);
-  assert.equal(bench.asked.length, 1 + 10 * LOOKUP_EVERY_MS / FIRST_LOOKUPS_EVERY_MS - 1);
+  assert.equal(bench.asked.length, FIRST_LOOKUPS_MAX + 10);
   const [told, ...more] = bench.takeTold();
   assert.match(
     told!,
@@ -164,7 +168,7 @@ Deno.test("trusted names: a name that is never answered is told once, and asked 
 });
 
 Deno.test("trusted names: lookups that never end hold up nothing, and are not begun twice", async () => {
-  const names = Array.from({ length: 10 }, (_, i) => `h${i}.example`);
+  const names = Array.from({ length: 20 }, (_, i) => `h${i}.example`);
   const open: (() => void)[] = [];
   const bench = new Bench(
     names,
@@ -174,11 +178,31 @@ Deno.test("trusted names: lookups that never end hold up nothing, and are not be
     bench.now += 1_000;
     bench.names.look();
   }
-  assert.deepEqual(bench.asked, names.slice(0, 4), "four at a time");
+  assert.deepEqual(bench.asked, names.slice(0, LOOKUPS_AT_ONCE_MAX), "so many at a time");
   const idle = bench.names.idle();
   open.splice(0).forEach((end) => end());
   await idle;
-  assert.deepEqual(bench.asked.slice(0, 8), names.slice(0, 8));
+  assert.deepEqual(bench.asked.slice(LOOKUPS_AT_ONCE_MAX), names.slice(LOOKUPS_AT_ONCE_MAX, 16));
+});
+
+Deno.test("trusted names: names that fail slowly keep no other from its turn", async () => {
+  const names = Array.from({ length: 40 }, (_, i) => `h${i}.example`);
+  const ends: { at: number; end: () => void }[] = [];
+  const bench: Bench = new Bench(
+    names,
+    () =>
+      new Promise((_, reject) =>
+        ends.push({ at: bench.now + 10_000, end: () => reject(new Error("no answer")) })
+      ),
+  );
+  for (let i = 0; i < 120; i++) {
+    bench.now += 1_000;
+    for (const { end } of ends.filter(({ at }) => at <= bench.now)) end();
+    ends.splice(0, ends.length, ...ends.filter(({ at }) => at > bench.now));
+    for (let turn = 0; turn < 10; turn++) await Promise.resolve();
+    bench.names.look();
+  }
+  assert.deepEqual(new Set(bench.asked), new Set(names));
 });
 
 Deno.test("trusted names: names that are not wanted any more are let go, late answers are not heard", async () => {

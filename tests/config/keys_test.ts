@@ -97,6 +97,7 @@ Deno.test("keys: wrong values are told with the value and what would be right", 
     ],
     ["credit = 3651d", 'credit: "3651d" is not from 0s to 3650d'],
     ["forget = 0", 'forget: "0" is not from 1s to 3650d'],
+    ["bantime = -1", 'bantime: "-1" is not a duration; for ever is 0'],
     ["bantime = 999999999999999d", 'bantime: "999999999999999d" is not from 0s to 3650d'],
     [
       "bantime_factor = 0.5",

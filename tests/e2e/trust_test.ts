@@ -152,7 +152,7 @@ onOwnMachine(import.meta.url, (executable) => {
     await endsSoon(running);
     await using again = new Program([executable]);
     await again.alive(asterisk.client());
-    await again.said(/trusted was read: 1 addresses/);
+    await again.said(/trusted was read: 1 address or network, 0 names/);
     await endsSoon(again);
   });
 

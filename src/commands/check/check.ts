@@ -68,10 +68,11 @@ async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGe
   yield* checkConfig(request, reading);
   const { config } = reading;
   if (config === undefined) return;
-  yield* await checkTrust(config);
+  const trust = await checkTrust(config);
+  yield* trust.findings;
   yield* await checkFirewall(config);
   yield checkDatabase(config);
-  yield* await checkAsterisk(config);
+  yield* await checkAsterisk({ ...config, trust: trust.targets });
   yield await checkDaemon(config);
 }
 

@@ -13,14 +13,22 @@ import { type Finding, ok, warning } from "./finding.ts";
 /** How long names are waited for, in milliseconds: longer than a resolver tries at first. */
 const LOOKUPS_MS = 6_000;
 
+/** What came of the check. */
+interface CheckedTrust {
+  readonly findings: readonly Finding[];
+  readonly targets: readonly string[];
+}
+
 /**
  * Reads the file and looks each name up.
  *
  * @param config Names them.
- * @returns Findings, none when there is neither a file nor a name.
+ * @returns Findings, none when there is neither a file nor a name; and who is trusted now, as
+ *   canonical targets.
  */
-export async function checkTrust(config: Config): Promise<Finding[]> {
+export async function checkTrust(config: Config): Promise<CheckedTrust> {
   const findings: Finding[] = [];
+  const targets = [...config.trust];
   const names = [...config.trustNames];
   const path = config.trustFile;
   if (path !== undefined) {
@@ -40,10 +48,15 @@ export async function checkTrust(config: Config): Promise<Finding[]> {
         findings.push(ok("trust", `${path} has ${counted(count, "entry", "entries")}`));
       }
       names.push(...content.names);
+      targets.push(...content.targets);
     }
   }
   const answers = await lookUpNames([...new Set(names)], LOOKUPS_MS);
-  return [...findings, ...answers.map(nameFinding)];
+  for (const answer of answers) {
+    findings.push(nameFinding(answer));
+    targets.push(...answer.addresses);
+  }
+  return { findings, targets };
 }
 
 function nameFinding({ name, addresses, refused, why }: NameAnswer): Finding {
