@@ -22,6 +22,10 @@ const none = () => "";
 const say = (text: string) => () => text;
 
 const TRUST: Counterpart = { key: "trust", hint: trustLines };
+const TRUST_FILE: Counterpart = {
+  key: "trust_file",
+  hint: say("a file with one address, network or name a line"),
+};
 const LOYALTY: Counterpart = {
   key: "loyalty",
   hint: (value) => `it counts attempts, not lines of a log${sameNumber("loyalty", value)}`,
@@ -62,7 +66,7 @@ const FOREIGN: ReadonlyMap<string, Counterpart> = new Map(([
     LOYALTY,
   ],
   ["findtime find_time window interval expiretime", FORGET],
-  ["ban_duration banduration block_time blocktime duration", BANTIME],
+  ["ban ban_duration banduration block_time blocktime duration", BANTIME],
   ["bantime.increment bantime.factor bantime.formula bantime.multipliers", FACTOR],
   ["bantime.maxtime max_bantime", BANTIME_MAX],
   ["bantime.rndtime bantime.overalljails", { key: "bantime_factor", hint: none }],
@@ -77,10 +81,7 @@ const FOREIGN: ReadonlyMap<string, Counterpart> = new Map(([
   ["ignoreself", OWN],
   ["loglevel logtarget log_file logfile", LOG],
   ["destemail sender mta", MAIL],
-  ["trustfile trust-file trusted_file ignorefile whitelist_file allowlist_file", {
-    key: "trust_file",
-    hint: say("a file with one address, network or name a line"),
-  }],
+  ["trustfile trust-file trusted_file ignorefile whitelist_file allowlist_file", TRUST_FILE],
   ["ami_user", { key: "user", hint: none }],
   ["secret ami_pass", { key: "pass", hint: none }],
   ["server hostname ami_host", { key: "host", hint: none }],
@@ -90,7 +91,7 @@ const FOREIGN: ReadonlyMap<string, Counterpart> = new Map(([
   }],
   [
     "ignorecommand ignorecache enabled mode maxmatches dbmaxmatches protocol blocktype socket pidfile " +
-    "syslogsocket allowipv6 fail2ban_agent returntype",
+    "syslogsocket allowipv6 fail2ban_agent returntype rule ping",
     { hint: say("nothing here is like it") },
   ],
 ] as [string, Counterpart][]).flatMap(([keys, counterpart]) =>
@@ -105,8 +106,9 @@ const FOREIGN: ReadonlyMap<string, Counterpart> = new Map(([
  * @returns The message; `undefined` if no other program that we know has this key.
  */
 export function adviceForForeign(key: string, value: string): string | undefined {
-  const counterpart = FOREIGN.get(key);
+  let counterpart = FOREIGN.get(key);
   if (counterpart === undefined) return undefined;
+  if (counterpart === TRUST && value.startsWith("/")) counterpart = TRUST_FILE;
   const hint = counterpart.hint(value);
   if (counterpart.key === undefined) return `unknown key, ignored; ${hint}`;
   const question = `unknown key, ignored; did you mean "${counterpart.key}"?`;

@@ -36,8 +36,11 @@ export interface ConfigReading {
   readonly warnings: ConfigProblem[];
 }
 
-/** Longest file, in bytes; what is longer is not a configuration. */
-export const CONFIG_BYTES_MAX = 65_536;
+/**
+ * Longest file, in bytes: as many lines with `trust` as there may be, each with a comment, and the
+ * rest. What is longer is not a configuration.
+ */
+export const CONFIG_BYTES_MAX = 262_144;
 
 const TOO_LONG = `longer than ${CONFIG_BYTES_MAX} bytes, so this is not a configuration file`;
 

@@ -27,6 +27,8 @@ Deno.test("foreign keys: those of fail2ban are told by what they are here, and h
     ["usedns = warn", /ignored; who is blocked comes from Asterisk as an address/],
     ["enabled = true", /nothing here is like it/],
     ["Whitelist = 10.0.0.1", /did you mean "trust"\?/],
+    ["white_list = /etc/x.wl", /did you mean "trust_file"\? A file with one address/],
+    ["ban = 86400", /did you mean "bantime"\?/],
     ["blacklist = 203.0.113.5", /ampere -a/],
     ["destemail = root", /did you mean "webhook"\?/],
   ];

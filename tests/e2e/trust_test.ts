@@ -1,6 +1,7 @@
 /** Trusted names and the file of trusted entries: the compiled program, and a real name lookup. */
 
 import assert from "node:assert/strict";
+import { BANNER, remoteOf, wrongAnswer } from "../support/asterisk_events.ts";
 import { DnsServer } from "../support/dns_server.ts";
 import { until } from "../support/namespace.ts";
 import { AmiServer } from "./ami_server.ts";
@@ -111,6 +112,15 @@ onOwnMachine(import.meta.url, (executable) => {
       out,
       /^warning {2}trust {5}\/etc\/ampere\/trusted:2: "192\.0\.2\.300" is not an address/m,
     );
+
+    // A replay knows them, too.
+    const recording = ["203.0.113.66", "192.0.2.7", "203.0.113.1"].flatMap((address) =>
+      Array.from({ length: 3 }, () => wrongAnswer(address, { remote: remoteOf(address, "TCP") }))
+    );
+    await Deno.writeTextFile("/etc/ampere/recorded.ami", BANNER + recording.join(""));
+    const replayed = await ampere(["--replay", "--json", "/etc/ampere/recorded.ami"]);
+    assert.deepEqual(replayed.out.match(/"target":"[^"]*"/g), ['"target":"203.0.113.1"']);
+    assert.match(replayed.err, /warning: trust: nowhere\.example: its name is not known/);
 
     // Without a daemon -a looks the names up itself.
     const { code, out: added, err } = await ampere(["-a"], `${HOST}\n192.0.2.7\n203.0.113.1\n`);
