@@ -276,11 +276,12 @@ export class TrustedNames {
   #take(known: KnownName, usable: readonly string[]): void {
     if (this.#isClosed) return;
     const now = this.#options.now();
+    const isAgain = known.isToldFailing && known.answeredAt !== undefined;
     known.answer = new Set(usable);
     known.answeredAt = now;
     for (const address of usable) known.seen.set(address, now);
     for (const [address, at] of known.seen) if (now - at >= HOLD_MS) known.seen.delete(address);
-    if (known.isToldFailing) this.#options.info(`trust: ${known.name} is answered again`);
+    if (isAgain) this.#options.info(`trust: ${known.name} is answered again`);
     known.failing = undefined;
     known.failures = 0;
     known.isToldFailing = false;
@@ -298,8 +299,8 @@ export class TrustedNames {
       `trust: ${known.name}: ${why}. ` +
         (known.inForce.length === 0
           ? "Nobody is trusted for it until it is answered; it is looked up again and again. "
-          : `Its last answer holds for a day: ${known.inForce.join(", ")} stays trusted. `) +
-        `Fix: look whether it is spelt right and known here: getent ahosts ${known.name}`,
+          : `Its last answer holds for a day: ${[...known.answer].join(", ")} stays trusted. `) +
+        `Fix: see whether it is spelt right and a name server answers: getent ahosts ${known.name}`,
     );
   }
 

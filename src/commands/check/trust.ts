@@ -72,6 +72,6 @@ function nameFinding({ name, addresses, refused, why }: NameAnswer): Finding {
   return warning(
     "trust",
     `${name}: ${why ?? `it is answered with ${others}`}; nobody is trusted for it now`,
-    `look whether it is spelt right and known here: getent ahosts ${name}`,
+    `see whether it is spelt right and a name server answers: getent ahosts ${name}`,
   );
 }
