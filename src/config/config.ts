@@ -22,6 +22,10 @@ export interface Config {
   readonly chain: string;
   /** Canonical targets that are never blocked, each once. */
   readonly trust: readonly string[];
+  /** Names whose addresses are never blocked, in small letters, each once. */
+  readonly trustNames: readonly string[];
+  /** Absolute path of a file with more of both, `undefined` for none. */
+  readonly trustFile: string | undefined;
   /** Absolute path of the block list. */
   readonly database: string;
   /** How long an unanswered challenge is waited for. */
@@ -77,6 +81,8 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   loyalty: 3,
   chain: "ampere",
   trust: Object.freeze([]),
+  trustNames: Object.freeze([]),
+  trustFile: undefined,
   database: "/var/lib/ampere/ampere.db",
   patience: 5,
   credit: 7 * 86_400,
@@ -99,11 +105,12 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
  * whether one is set, of the webhook only the server.
  *
  * @param config The configuration.
- * @returns Keys with values in the order of the documentation, `trust` once for each target.
+ * @returns Keys with values in the order of the documentation, `trust` once for each entry.
  */
 export function describeConfig(config: Config): [key: string, value: string][] {
   const { metrics, webhook } = config;
-  const trust = config.trust.length === 0 ? ["(none)"] : config.trust;
+  const trusted = [...config.trust, ...config.trustNames];
+  const trust = trusted.length === 0 ? ["(none)"] : trusted;
   const nat64 = config.nat64.length === 0 ? ["off"] : config.nat64;
   return [
     ["host", config.host],
@@ -112,7 +119,8 @@ export function describeConfig(config: Config): [key: string, value: string][] {
     ["pass", config.pass === DEFAULT_CONFIG.pass ? "(default)" : "(set)"],
     ["loyalty", String(config.loyalty)],
     ["chain", config.chain],
-    ...trust.map((target): [string, string] => ["trust", target]),
+    ...trust.map((entry): [string, string] => ["trust", entry]),
+    ["trust_file", config.trustFile ?? "off"],
     ["database", config.database],
     ["patience", formatDuration(config.patience)],
     ["credit", formatDuration(config.credit)],

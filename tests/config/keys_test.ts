@@ -1,6 +1,7 @@
 /** What each key takes. */
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { TRUST_NAMES_MAX } from "../../src/config/trust_file.ts";
 import { FILE, KEYS, right, warned, wrong } from "../support/config_texts.ts";
 
 Deno.test("keys: a value that is missing is a problem where the key needs one", () => {
@@ -8,8 +9,8 @@ Deno.test("keys: a value that is missing is a problem where the key needs one", 
     for (
       const text of [`${key} =`, `${key} = # comment`, `${key} = ""`, `${key} = ''  ; comment`]
     ) {
-      if (key === "metrics" || key === "webhook") {
-        strictEqual(right(text)[key], undefined);
+      if (key === "metrics" || key === "webhook" || key === "trust_file") {
+        strictEqual(right(text)[key === "trust_file" ? "trustFile" : key], undefined);
       } else {
         const [problem, ...more] = wrong(text);
         deepStrictEqual(more, []);
@@ -30,8 +31,34 @@ Deno.test("keys: wrong values are told with the value and what would be right", 
       'doubt: "1.5m" is not a duration from 0s to 3650d: a number of seconds, or a number with s, m, h or d, such as 90s, 15m, 6h or 7d',
     ],
     ["trust = 10.0.0.0/33", 'trust: "10.0.0.0/33" is not an address or network'],
-    ["trust = sip.example.org", 'trust: "sip.example.org" is not an address or network'],
-    ["trust = 10.0.0.1, 10.0.0.2", 'trust: "10.0.0.1, 10.0.0.2" is not an address or network'],
+    ["trust = 10.0.0.256", 'trust: "10.0.0.256" is not an address or network'],
+    ["trust = 10.0.0.1x", 'trust: "10.0.0.1x" is not an address or network'],
+    ["trust = 10.0.0", 'trust: "10.0.0" is not an address or network'],
+    ["trust = 2001:db8:::1", 'trust: "2001:db8:::1" is not an address or network'],
+    ["trust = office.example:5060", 'trust: "office.example:5060" is not an address or network'],
+    ["trust = *.example.org", 'trust: "*.example.org" is not an address, network or name'],
+    ["trust = -office.example", 'trust: "-office.example" is not an address, network or name'],
+    ["trust = office..example", 'trust: "office..example" is not an address, network or name'],
+    ["trust = office.1", 'trust: "office.1" is not an address, network or name'],
+    [
+      `trust = ${"a.".repeat(127)}a`,
+      `trust: "${"a.".repeat(29)}a…" is not an address, network or name`,
+    ],
+    [
+      "trust = büro.example",
+      'trust: "büro.example" is not an address, network or name (of a name with such letters: its ' +
+      "xn-- form)",
+    ],
+    [
+      "trust = 10.0.0.1, 10.0.0.2",
+      'trust: "10.0.0.1, 10.0.0.2" is not an address or network: write one line for each',
+    ],
+    [
+      "trust = office.example home.example",
+      'trust: "office.example home.example" is not an address, network or name: write one line for each',
+    ],
+    ["trust_file = trusted", 'trust_file: "trusted" is not a path that begins with /'],
+    ["trust_file = /etc/ampere/", 'trust_file: "/etc/ampere/" is a directory; name a file in it'],
     ["port = 0", 'port: "0" is not a whole number from 1 to 65535'],
     ["port = 65536", 'port: "65536" is not a whole number from 1 to 65535'],
     ["port = 05038", 'port: "05038" is not a whole number from 1 to 65535'],
@@ -70,6 +97,7 @@ Deno.test("keys: wrong values are told with the value and what would be right", 
     ],
     ["credit = 3651d", 'credit: "3651d" is not from 0s to 3650d'],
     ["forget = 0", 'forget: "0" is not from 1s to 3650d'],
+    ["bantime = -1", 'bantime: "-1" is not a duration; for ever is 0'],
     ["bantime = 999999999999999d", 'bantime: "999999999999999d" is not from 0s to 3650d'],
     [
       "bantime_factor = 0.5",
@@ -196,4 +224,18 @@ Deno.test("keys: trusting everybody, or more than was written, is a warning", ()
   }
   deepStrictEqual(right("trust = 0.0.0.0/32").trust, ["0.0.0.0"]);
   deepStrictEqual(right("trust = ::ffff:10.0.0.0/104\ntrust=10.0.0.0/8").trust, ["10.0.0.0/8"]);
+});
+
+Deno.test("keys: trust takes names, in any spelling once, up to a bound", () => {
+  const { trust, trustNames } = right(
+    "trust = Office.Dyndns.Example.\ntrust = office.dyndns.example\ntrust = 10.0.0.1\n" +
+      "trust = pbx\ntrust = my_host.example\ntrust = 3com.example",
+  );
+  deepStrictEqual(trust, ["10.0.0.1"]);
+  deepStrictEqual(trustNames, ["office.dyndns.example", "pbx", "my_host.example", "3com.example"]);
+  const lines = Array.from({ length: TRUST_NAMES_MAX + 1 }, (_, i) => `trust = h${i}.example`);
+  deepStrictEqual(wrong(lines.join("\n")), [
+    `${TRUST_NAMES_MAX + 1}: trust: more than ${TRUST_NAMES_MAX} names; of the others write the ` +
+    "addresses or networks",
+  ]);
 });
