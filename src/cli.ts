@@ -7,6 +7,8 @@
  */
 
 import { complain, EXIT, print } from "./commands/output.ts";
+import { DURATION_MAX, formatDuration, parseDuration } from "./config/duration.ts";
+import { escapeText } from "./text/escape.ts";
 import { VERSION } from "./version.ts";
 import { parseArgs } from "node:util";
 
@@ -15,7 +17,7 @@ Blocks hosts that guess passwords on an Asterisk PBX, by its Manager Interface.
 Without a command: runs as a daemon in the foreground.
 
 Commands:
-  -a, --add           add addresses or networks from standard input, one a line
+  -a, --add           add addresses, networks or ranges from standard input
   -d, --del           delete addresses or networks, the same way
   -l, --list          list what is blocked; the output is input for -a and -d
       --check         check the configuration, the firewall, the database, Asterisk
@@ -30,6 +32,8 @@ Options:
   -o, --output FILE   append the log to FILE instead of writing it to stderr
   -v, --verbose       log each message of Asterisk and what became of it
       --dry-run       daemon: change nothing in the firewall, say what would be done
+      --for LENGTH    --add: how long a block lasts whose line does not say it, such
+                      as 90s, 15m, 2h or 7d; for ever without it
       --json          --list, --status, --replay: JSON, one object a line
 
 Signals: HUP re-reads the configuration and reopens the log, USR1 logs the state.
@@ -49,6 +53,7 @@ const OPTIONS = {
   verbose: { type: "boolean", short: "v" },
   "dry-run": { type: "boolean" },
   json: { type: "boolean" },
+  for: { type: "string" },
 } as const;
 
 const COMMANDS = ["help", "version", "add", "del", "list", "check", "replay", "status"] as const;
@@ -56,11 +61,12 @@ const COMMANDS = ["help", "version", "add", "del", "list", "check", "replay", "s
 type Command = typeof COMMANDS[number] | "daemon";
 
 /** Which commands take an option besides --config. */
-const TAKES: Record<"json" | "dry-run" | "verbose" | "output", readonly Command[]> = {
+const TAKES: Record<"json" | "dry-run" | "verbose" | "output" | "for", readonly Command[]> = {
   json: ["list", "status", "replay"],
   "dry-run": ["daemon"],
   verbose: ["daemon", "replay", "check"],
   output: ["daemon", "add", "del", "list"],
+  for: ["add"],
 };
 
 /** What the command line asks for. */
@@ -71,6 +77,8 @@ interface Invocation {
   readonly verbose: boolean;
   readonly dryRun: boolean;
   readonly json: boolean;
+  /** How long blocks last that are added, in seconds; `undefined` if it was not said. */
+  readonly length: number | undefined;
   readonly files: readonly string[];
 }
 
@@ -125,8 +133,22 @@ function parseArguments(args: readonly string[]): Invocation {
     verbose: values.verbose ?? false,
     dryRun: values["dry-run"] ?? false,
     json: values.json ?? false,
+    length: values.for === undefined ? undefined : readLength(values.for),
     files: positionals,
   };
+}
+
+/** The value of `--for`, in seconds. */
+function readLength(text: string): number {
+  const length = parseDuration(text);
+  if (length === undefined || length > DURATION_MAX) {
+    throw new UsageError(
+      `--for "${escapeText(text, 40)}" is not a length of time up to ${
+        formatDuration(DURATION_MAX)
+      }, such as 90s, 15m, 2h or 7d (0: for ever)`,
+    );
+  }
+  return length;
 }
 
 /**
@@ -151,7 +173,7 @@ export async function main(args: readonly string[]): Promise<number> {
     if (error instanceof UsageError) {
       complain(`ampere: ${error.message}`);
       complain("Usage: ampere [-h] [-V] [-a | -d | -l | --check | --status | --replay FILE...]");
-      complain("              [-c FILE] [-o FILE] [-v] [--dry-run] [--json]");
+      complain("              [-c FILE] [-o FILE] [-v] [--dry-run] [--json] [--for LENGTH]");
       complain("Try 'ampere --help' for more.");
       return EXIT.usage;
     }
@@ -185,7 +207,7 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
     case "add":
     case "del": {
       const { changeBlocks } = await import("./commands/blocks.ts");
-      return await changeBlocks(config, invocation.command);
+      return await changeBlocks(config, invocation.command, invocation.length);
     }
     case "status": {
       const { printStatus } = await import("./commands/status.ts");
@@ -193,7 +215,10 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
     }
     case "replay": {
       const { replay } = await import("./commands/replay/replay.ts");
-      return await replay(config, invocation, print, complain);
+      const { trustedNow } = await import("./commands/trusted.ts");
+      const trusted = await trustedNow(config);
+      for (const note of trusted.notes) complain(`warning: ${note}`);
+      return await replay({ ...config, trust: trusted.targets }, invocation, print, complain);
     }
     default: {
       const { runDaemon } = await import("./daemon/run.ts");

@@ -13,5 +13,6 @@ complete -c ampere -s c -l config -rF -d 'Configuration'
 complete -c ampere -s o -l output -rF -d 'Append the log to this file'
 complete -c ampere -s v -l verbose -d 'Log each message and what became of it'
 complete -c ampere -l dry-run -d 'Change nothing in the firewall'
+complete -c ampere -l for -x -d 'How long a block lasts whose line does not say it'
 complete -c ampere -l json -d 'One JSON object a line'
 complete -c ampere -n '__fish_contains_opt replay' -F

@@ -82,16 +82,51 @@ export function exemptAddresses(
   peers: readonly string[] = [],
   gateways: readonly string[] = [],
 ): ExemptSet {
-  const because = (cause: Cause, targets: readonly string[]) =>
-    targets.map((target) => ({ target, cause }));
   return new ExemptSet([
     ...because("trusted", trust),
+    ...foundHere(peers, gateways),
+  ]);
+}
+
+/** Finds out who is exempt: given the trust list, the peers and the gateways. */
+type ExemptFinder = (
+  trust: readonly string[],
+  peers: readonly string[],
+  gateways: readonly string[],
+) => ExemptSet;
+
+/**
+ * The same as {@linkcode exemptAddresses} for who asks again and again: as long as nothing has
+ * changed it gives the same set. To make one of 4,000 targets takes tens of milliseconds.
+ *
+ * @returns A function with the parameters of {@linkcode exemptAddresses}; a trust list is known
+ *   again by being the same array.
+ */
+export function exemptFinder(): ExemptFinder {
+  let last: { trust: readonly string[]; others: string; set: ExemptSet } | undefined;
+  return (trust, peers, gateways) => {
+    const found = foundHere(peers, gateways);
+    const others = found.map(({ target, cause }) => `${cause} ${target}`).join();
+    if (last?.trust !== trust || last.others !== others) {
+      last = { trust, others, set: new ExemptSet([...because("trusted", trust), ...found]) };
+    }
+    return last.set;
+  };
+}
+
+function because(cause: Cause, targets: readonly string[]): ExemptTarget[] {
+  return targets.map((target) => ({ target, cause }));
+}
+
+/** All who are exempt without being trusted. */
+function foundHere(peers: readonly string[], gateways: readonly string[]): ExemptTarget[] {
+  return [
     ...because("loopback", LOOPBACK),
     ...because("own address", ownAddresses()),
     ...because("AMI server", peers),
     ...because("default gateway", gateways),
     ...because("resolver", resolvers()),
-  ]);
+  ];
 }
 
 /** What is said of a stored block that ends for such a cause. */
@@ -108,10 +143,14 @@ export const RELEASED_BECAUSE: Readonly<Record<Cause, string>> = {
  * Tells why a target must not be blocked by hand.
  *
  * @param exempt Who is never blocked.
+ * @param origins Where trusted targets come from that do not stand in the configuration themselves.
  * @returns A function that gives the reason for a canonical target, `undefined` when it may be
  *   blocked.
  */
-export function protectedBy(exempt: ExemptSet): (target: string) => string | undefined {
+export function protectedBy(
+  exempt: ExemptSet,
+  origins: ReadonlyMap<string, string> = new Map(),
+): (target: string) => string | undefined {
   return (target) => {
     if (target.endsWith("/0")) return "is everybody: this would lock you out";
     const found = exempt.find(target);
@@ -119,7 +158,9 @@ export function protectedBy(exempt: ExemptSet): (target: string) => string | und
     const what = found.target === target ? "is" : `contains ${found.target},`;
     switch (found.cause) {
       case "trusted":
-        return `is trusted (trust = ${found.target}): remove it from the configuration first`;
+        return `is trusted (${
+          origins.get(found.target) ?? `trust = ${found.target}`
+        }): remove it from the configuration first`;
       case "loopback":
         return "contains this machine itself (loopback)";
       case "own address":

@@ -6,6 +6,7 @@
 
 import { isIP } from "node:net";
 import { parseAddress } from "../address/address.ts";
+import { LookupError, lookupName } from "../address/lookup.ts";
 
 /** How long connecting may take in all, in milliseconds. */
 export const CONNECT_MS = 5_000;
@@ -50,16 +51,11 @@ export interface DialOptions {
  */
 export async function resolveHost(host: string): Promise<string[]> {
   if (isIP(host) !== 0) return [host];
-  const { lookup } = await import("node:dns");
-  return await new Promise((resolve, reject) =>
-    lookup(host, { all: true, verbatim: true }, (error, found) => {
-      const addresses = [...new Set((found ?? []).map(({ address }) => address))];
-      if (error === null || error === undefined) {
-        if (addresses.length > 0) return resolve(addresses.slice(0, ADDRESSES_MAX));
-      }
-      reject(new DialError(wordsFor(error ?? { code: "ENOTFOUND" }), true));
-    })
-  );
+  try {
+    return (await lookupName(host)).slice(0, ADDRESSES_MAX);
+  } catch (error) {
+    throw new DialError(wordsFor(error), true);
+  }
 }
 
 /**
@@ -170,6 +166,7 @@ class Race {
 
 /** The cause of an error in words. */
 function wordsFor(error: unknown): string {
+  if (error instanceof LookupError) return error.message;
   const { code } = error as { code?: unknown };
   if (typeof code === "string") return WORDS[code] ?? code;
   return error instanceof Error
@@ -182,7 +179,5 @@ const WORDS: Readonly<Record<string, string>> = {
   EHOSTUNREACH: "no route to it",
   ENETUNREACH: "no route to it",
   EADDRNOTAVAIL: "no route to it",
-  ENOTFOUND: "its name is not known",
-  EAI_AGAIN: "its name cannot be looked up at present",
   ETIMEDOUT: "no answer",
 };

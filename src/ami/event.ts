@@ -130,11 +130,7 @@ export class SecurityEvent {
    * escape it before printing.
    */
   get account(): string {
-    return this.#account ??= knownText(
-      this.#bytes,
-      this.#accountStart,
-      Math.min(this.#accountEnd, this.#accountStart + TEXT_CHARACTERS_MAX),
-    );
+    return this.#account ??= this.#text(this.#accountStart, this.#accountEnd);
   }
 
   /**
@@ -206,13 +202,13 @@ export class SecurityEvent {
   }
 
   #text(start: number, end: number): string {
-    return latin1(this.#bytes, start, Math.min(end, start + TEXT_CHARACTERS_MAX));
+    return knownText(this.#bytes, start, Math.min(end, start + TEXT_CHARACTERS_MAX));
   }
 }
 
 /**
- * Accounts that came last, by a few of their bytes: the same ones come again and again, and need
- * not be made anew.
+ * Texts that came last, by a few of their bytes: the same ones come again and again, and need not
+ * be made anew.
  */
 const TEXTS_KEPT = 1024;
 

@@ -1,18 +1,12 @@
 /**
- * Blocks as lines of text: what `ampere -l` prints and what `ampere -a` and `ampere -d` read.
+ * Blocks as lines of text: what `ampere -l` prints.
  *
  * @module
  */
 
-import { parseTarget } from "../address/address.ts";
-import type { Block, NewBlock } from "./block.ts";
+import type { Block } from "./block.ts";
 import { formatLocalTime } from "../text/time.ts";
-import { escapeControls, escapeText } from "../text/escape.ts";
-
-/**
- * Longest line that is read, in characters: an address, two dates and a reason fit several times.
- */
-export const LINE_CHARACTERS_MAX = 1_000;
+import { escapeControls } from "../text/escape.ts";
 
 /** Width of the address column of the original, in characters. */
 const TARGET_WIDTH = 15;
@@ -71,100 +65,13 @@ export function formatBlockJson(block: Block): string {
   });
 }
 
-/** What one line of input says. */
-type InputLine =
-  | { readonly kind: "block"; readonly block: NewBlock }
-  | { readonly kind: "empty" }
-  | { readonly kind: "bad"; readonly message: string };
-
-const TIME = String.raw`(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: [+-]\d{4})?)`;
-
-const COLUMNS = new RegExp(
-  String
-    .raw`^(\S+)\s*\|\s*since\s+${TIME}\s*(?:\|\s*(for ever|until\s+${TIME})\s*(?:\|\s*(.*))?)?$`,
-);
-
 /**
- * Reads one line: an address, a CIDR, or a line of `ampere -l` (of this version, with `--json`, or
- * of the original). Empty lines and those that begin with `#` or `;` say nothing, and neither does
- * ` #` and what follows it behind an address.
+ * Reads a time as {@linkcode formatBlock} prints it.
  *
- * @param line The line, without its end.
- * @param now Clock value for a line without date, in milliseconds since 1970.
- *
- * @example
- * ```ts
- * import { parseBlockLine } from "./block_lines.ts";
- *
- * parseBlockLine("    203.0.113.5 | since 2014-05-01 12:00:00", Date.now()); // the original's
- * parseBlockLine("2001:db8:bad::/48", Date.now());
- * ```
+ * @param text `YYYY-MM-DD HH:MM:SS` in local time, or with ` +HHMM` behind it.
+ * @returns Milliseconds since 1970; `undefined` for a date that does not exist.
  */
-export function parseBlockLine(line: string, now: number): InputLine {
-  if (line.length > LINE_CHARACTERS_MAX) {
-    return bad(line, `is longer than ${LINE_CHARACTERS_MAX} characters`);
-  }
-  const text = line.trim();
-  if (text === "" || text.startsWith("#") || text.startsWith(";")) return { kind: "empty" };
-  if (text.startsWith("{")) return parseJson(text, now);
-  const columns = COLUMNS.exec(text);
-  if (columns === null) {
-    const address = text.replace(/\s+[#;].*$/, "");
-    if (address.includes("|")) return bad(address, "is not a line of ampere -l");
-    return blockOf(address, { since: now, until: undefined, reason: "added by hand" });
-  }
-  const [, target = "", since = "", , until, reason] = columns;
-  const begin = parseLocalTime(since);
-  if (begin === undefined) return bad(since, "is not a date");
-  const end = until === undefined ? undefined : parseLocalTime(until);
-  if (until !== undefined && end === undefined) return bad(until, "is not a date");
-  return blockOf(target, { since: begin, until: end, reason: reason ?? "imported" });
-}
-
-function blockOf(
-  text: string,
-  rest: {
-    since: number;
-    until: number | undefined;
-    reason: string;
-    service?: string;
-    transport?: string;
-    account?: string;
-  },
-): InputLine {
-  const target = parseTarget(text);
-  if (target === undefined) return bad(text, "is not an address or network");
-  return { kind: "block", block: { service: "", transport: "", account: "", ...rest, target } };
-}
-
-function parseJson(text: string, now: number): InputLine {
-  let value: Record<string, unknown>;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return bad(text, "is not a line of ampere -l --json");
-  }
-  const string = (key: string) => typeof value[key] === "string" ? value[key] : "";
-  const since = value.since === undefined ? now : Date.parse(string("since"));
-  const until = value.until === undefined || value.until === null
-    ? undefined
-    : Date.parse(string("until"));
-  if (Number.isNaN(since)) return bad(string("since"), "is not a date");
-  if (Number.isNaN(until)) return bad(string("until"), "is not a date");
-  const { reason, service, transport, account } = {
-    reason: string("reason"),
-    service: string("service"),
-    transport: string("transport"),
-    account: string("account"),
-  };
-  return blockOf(string("target"), { since, until, reason, service, transport, account });
-}
-
-/**
- * `YYYY-MM-DD HH:MM:SS` in local time, or with ` +HHMM` behind it, in milliseconds since 1970;
- * `undefined` for a date that does not exist.
- */
-function parseLocalTime(text: string): number | undefined {
+export function parseLocalTime(text: string): number | undefined {
   const [, date, hours, offset] = /^(\S+) (\S+) ([+-]\d{4})$/.exec(text) ?? [];
   if (offset !== undefined) {
     if (parseLocalTime(`${date} ${hours}`) === undefined) return undefined;
@@ -184,8 +91,4 @@ function parseLocalTime(text: string): number | undefined {
     time.getDate() === day && hour < 24 &&
     minute < 60 && second < 60;
   return exists && !Number.isNaN(time.getTime()) ? time.getTime() : undefined;
-}
-
-function bad(text: string, what: string): InputLine {
-  return { kind: "bad", message: `"${escapeText(text, 60)}" ${what}` };
 }

@@ -8,7 +8,8 @@ import { overlaps } from "../address/address.ts";
 import { AddressSet } from "../address/address_set.ts";
 import { exemptAddresses, ExemptSet, protectedBy } from "../address/exempt.ts";
 import { literalPeers } from "../ami/dial.ts";
-import { formatBlock, formatBlockJson, parseBlockLine } from "../blocks/block_lines.ts";
+import { readBlockInput } from "../blocks/block_input.ts";
+import { formatBlock, formatBlockJson } from "../blocks/block_lines.ts";
 import { BlockDatabase, BlockDatabaseError, hasEnded, type NewBlock } from "../blocks/database.ts";
 import type { Config } from "../config/config.ts";
 import type { Status } from "../telemetry/status.ts";
@@ -18,7 +19,11 @@ import {
   StatusError,
   statusSocketPath,
 } from "../telemetry/status_socket.ts";
+import { formatDuration } from "../config/duration.ts";
+import { counted } from "../text/table.ts";
+import { doubtsAbout } from "./doubts.ts";
 import { complain, EXIT, print } from "./output.ts";
+import { trustedNow } from "./trusted.ts";
 
 /** Largest input of -a and -d, in bytes: about a million lines of -l. */
 const INPUT_BYTES_MAX = 128 * 1024 * 1024;
@@ -55,7 +60,23 @@ export function listBlocks(config: Config, json: boolean): number {
   return print(text);
 }
 
-export async function changeBlocks(config: Config, command: "add" | "del"): Promise<number> {
+/** A block with the line that asks for it. */
+type AskedBlock = NewBlock & { readonly line: number };
+
+/**
+ * `ampere -a` and `ampere -d`.
+ *
+ * @param config Names the database, and who must not be blocked.
+ * @param command Whether to add or to delete.
+ * @param length How long blocks last whose line does not say it, in seconds; 0 and `undefined`: for
+ *   ever.
+ * @returns The exit code: 1 when a line was wrong or refused.
+ */
+export async function changeBlocks(
+  config: Config,
+  command: "add" | "del",
+  length?: number,
+): Promise<number> {
   if (Deno.stdin.isTerminal()) {
     complain(
       `Not in a pipeline. Give the addresses on standard input: echo 203.0.113.5 | ampere --${command}`,
@@ -63,17 +84,20 @@ export async function changeBlocks(config: Config, command: "add" | "del"): Prom
     return EXIT.problem;
   }
   const now = Date.now();
-  const blocks: (NewBlock & { line: number })[] = [];
+  const until = length ? now + 1000 * length : undefined;
+  const blocks: AskedBlock[] = [];
   let bad = 0;
-  for (const [index, line] of (await readInput()).split("\n").entries()) {
-    const parsed = parseBlockLine(line.replace(/\r$/, ""), now);
-    if (parsed.kind === "block") blocks.push({ ...parsed.block, line: index + 1 });
-    if (parsed.kind === "bad" && ++bad <= COMPLAINTS_MAX) {
-      complain(`line ${index + 1}: ${parsed.message}`);
-    }
+  const refuse = (line: number, message: string) => {
+    if (++bad <= COMPLAINTS_MAX) complain(`line ${line}: ${message}`);
+  };
+  for (const { line, input } of readBlockInput(await readInput(), { now, until })) {
+    if (input.kind === "bad") refuse(line, input.message);
+    if (input.kind !== "blocks") continue;
+    for (const block of input.blocks) blocks.push({ ...block, line });
+    for (const message of input.bad) refuse(line, message);
   }
   let idle = 0;
-  if (command === "add") bad += await addBlocks(config, blocks, now);
+  if (command === "add") bad += await addBlocks(config, blocks, now, length);
   else idle = removeBlocks(config, blocks);
   if (bad > COMPLAINTS_MAX) complain(`${bad - COMPLAINTS_MAX} more lines are wrong`);
   return bad + idle > 0 ? EXIT.problem : EXIT.ok;
@@ -82,10 +106,11 @@ export async function changeBlocks(config: Config, command: "add" | "del"): Prom
 /** Adds what may be added, in one transaction; the number of lines that were refused. */
 async function addBlocks(
   config: Config,
-  blocks: readonly (NewBlock & { line: number })[],
+  blocks: readonly AskedBlock[],
   now: number,
+  length: number | undefined,
 ): Promise<number> {
-  const whyNot = protectedBy(await exemptNow(config));
+  const whyNot = await protectedNow(config);
   let refused = 0;
   let ended = 0;
   const accepted = blocks.filter((block) => {
@@ -101,30 +126,71 @@ async function addBlocks(
   });
   const list = BlockDatabase.open(config.database);
   const added = list.add(accepted, now);
+  const standing = list.standing();
   list.close();
+  warnAbout(config, accepted, standing, now);
   const there = accepted.length - added.length;
+  const isForEver = length === undefined && config.bantime > 0 &&
+    added.some(({ until }) => until === undefined);
   print(
     `${added.length} added` + (there > 0 ? `, ${there} blocked already` : "") +
-      (ended > 0 ? `, ${ended} left out because their time is over` : "") + "\n",
+      (ended > 0 ? `, ${ended} left out because their time is over` : "") +
+      (isForEver
+        ? `; what names no end is blocked for ever (--for ${
+          formatDuration(config.bantime)
+        } gives it one, as bantime does for Ampere's own blocks)`
+        : "") +
+      "\n",
   );
   return refused;
 }
 
+/** Says of what was added that people may not have meant it so. */
+function warnAbout(
+  config: Config,
+  blocks: readonly AskedBlock[],
+  standing: ReadonlyMap<string, number>,
+  now: number,
+): void {
+  const since = now - 1000 * config.credit;
+  const known = [...standing].filter(([, at]) => at >= since).map(([host]) => host);
+  let warnings = 0;
+  const doubtOf = doubtsAbout(known);
+  for (const { line, target } of blocks) {
+    const doubt = doubtOf(target);
+    if (doubt === undefined || ++warnings > COMPLAINTS_MAX) continue;
+    complain(
+      `warning: line ${line}: ${target} ${doubt}. It is blocked; to take it back: ` +
+        `echo ${target} | ampere -d`,
+    );
+  }
+  if (warnings > COMPLAINTS_MAX) {
+    complain(`warning: ${counted(warnings - COMPLAINTS_MAX, "more such line")}`);
+  }
+}
+
 /**
- * Who must not be blocked: what this process sees, and what the daemon, if it runs, knows besides
- * (the gateways, and the addresses of an AMI server that has a name).
+ * Why a target must not be blocked: by what this process sees, and what the daemon, if it runs,
+ * knows besides (the gateways, and the addresses of an AMI server that has a name).
  */
-async function exemptNow(config: Config): Promise<ExemptSet> {
-  const seen = exemptAddresses(config.trust, literalPeers(config.host));
+async function protectedNow(config: Config): Promise<(target: string) => string | undefined> {
+  const status = await statusNow(config);
+  const trusted = await trustedNow(config, status?.trust);
+  for (const note of trusted.notes) complain(`warning: ${note}`);
+  const seen = exemptAddresses(trusted.targets, literalPeers(config.host));
+  // A daemon that was not started again after an update may not tell it yet.
+  const known = (status?.neverBlocked ?? []).filter(({ cause }) => cause !== "trusted");
+  return protectedBy(new ExemptSet([...seen.entries, ...known]), trusted.origins);
+}
+
+/** What the daemon says; `undefined` if none runs. */
+async function statusNow(config: Config): Promise<Status | undefined> {
   try {
     const path = await statusSocketPath(config.database, RUN_FOLDER);
-    const status: Status = JSON.parse(await askStatus(path));
-    // A daemon that was not started again after an update may not tell it yet.
-    const known = (status.neverBlocked ?? []).filter(({ cause }) => cause !== "trusted");
-    return new ExemptSet([...seen.entries, ...known]);
+    return JSON.parse(await askStatus(path));
   } catch (error) {
     if (!(error instanceof StatusError)) throw error;
-    return seen;
+    return undefined;
   }
 }
 
@@ -134,7 +200,7 @@ async function exemptNow(config: Config): Promise<ExemptSet> {
  */
 function removeBlocks(
   config: Config,
-  blocks: readonly (NewBlock & { line: number })[],
+  blocks: readonly AskedBlock[],
 ): number {
   const list = BlockDatabase.open(config.database);
   const removed = new Set(list.remove(blocks.map((block) => block.target)));

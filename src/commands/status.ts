@@ -56,6 +56,7 @@ export function formatStatus(status: Status, now: number, style: Style): string 
       style.bad(message) + (advice === "" ? "" : `. Fix: ${advice}`),
     ]),
     ["Database", databaseLine(database, style)],
+    ...trustRows(status.trust, now, style),
   ];
   return formatTable(rows) + worstTable(hosts.worst, now, style) +
     blocksTable(blocks.last, style);
@@ -119,6 +120,29 @@ function databaseLine(database: Status["database"], style: Style): string {
   if (database.trouble === null) return `${style.good("in order")}: ${path}`;
   return style.bad(database.trouble) +
     `: ${path}, ${counted(database.owed, "change")} kept in memory; see the log`;
+}
+
+/** Names and the file: what is trusted for them may change by itself. */
+function trustRows(trust: Status["trust"] | undefined, now: number, style: Style): string[][] {
+  // A daemon that was not started again after an update does not tell it yet.
+  if (trust === undefined) return [];
+  const rows: string[] = [];
+  if (trust.file !== null) {
+    const { path, entries, trouble } = trust.file;
+    rows.push(
+      `${escapeText(path)}: ${counted(entries, "entry", "entries")}` +
+        (trouble === null ? "" : `, ${style.bad(escapeControls(trouble, REASON_CHARACTERS_MAX))}`),
+    );
+  }
+  for (const { name, addresses, answeredAt, failing } of trust.names) {
+    const known = addresses.length === 0 ? style.bad("nobody") : addresses.join(", ");
+    const age = answeredAt === null
+      ? "never answered"
+      : `answered ${describeDuration((now - Date.parse(answeredAt)) / 1000)} ago`;
+    const why = failing === null ? "" : `; ${style.doubtful(escapeControls(failing, 200))}`;
+    rows.push(`${name} → ${known} (${age}${why})`);
+  }
+  return rows.map((row, index) => [index === 0 ? "Trusted" : "", row]);
 }
 
 function worstTable(hosts: readonly WatchedHost[], now: number, style: Style): string {

@@ -22,6 +22,10 @@ export interface Config {
   readonly chain: string;
   /** Canonical targets that are never blocked, each once. */
   readonly trust: readonly string[];
+  /** Names whose addresses are never blocked, in small letters, each once. */
+  readonly trustNames: readonly string[];
+  /** Absolute path of a file with more of both, `undefined` for none. */
+  readonly trustFile: string | undefined;
   /** AMI is spoken to by TLS, and never without. */
   readonly tls: boolean;
   /** File with the authorities of AMI's certificate; `undefined`: those of this machine. */
@@ -85,6 +89,8 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   loyalty: 3,
   chain: "ampere",
   trust: Object.freeze([]),
+  trustNames: Object.freeze([]),
+  trustFile: undefined,
   tls: false,
   tlsCa: undefined,
   tlsName: undefined,
@@ -126,11 +132,12 @@ export function tlsLogin(
  * whether one is set, of the webhook only the server.
  *
  * @param config The configuration.
- * @returns Keys with values in the order of the documentation, `trust` once for each target.
+ * @returns Keys with values in the order of the documentation, `trust` once for each entry.
  */
 export function describeConfig(config: Config): [key: string, value: string][] {
   const { metrics, webhook } = config;
-  const trust = config.trust.length === 0 ? ["(none)"] : config.trust;
+  const trusted = [...config.trust, ...config.trustNames];
+  const trust = trusted.length === 0 ? ["(none)"] : trusted;
   const nat64 = config.nat64.length === 0 ? ["off"] : config.nat64;
   return [
     ["host", config.host],
@@ -139,7 +146,8 @@ export function describeConfig(config: Config): [key: string, value: string][] {
     ["pass", config.pass === DEFAULT_CONFIG.pass ? "(default)" : "(set)"],
     ["loyalty", String(config.loyalty)],
     ["chain", config.chain],
-    ...trust.map((target): [string, string] => ["trust", target]),
+    ...trust.map((entry): [string, string] => ["trust", entry]),
+    ["trust_file", config.trustFile ?? "off"],
     ["tls", config.tls ? "yes" : "no"],
     ["tls_ca", config.tlsCa ?? "off"],
     ["tls_name", config.tlsName ?? "off"],

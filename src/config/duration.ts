@@ -4,6 +4,9 @@
  * @module
  */
 
+/** Longest duration that is taken, in seconds: ten years. */
+export const DURATION_MAX = 3_650 * 86_400;
+
 const DURATION = /^(0|[1-9][0-9]{0,14})([smhd]?)$/;
 
 /** Seconds in a unit. */

@@ -5,12 +5,14 @@
  */
 
 import { parseAddress, parseTarget } from "../address/address.ts";
-import { escapeText } from "../text/escape.ts";
 import type { Config } from "./config.ts";
-import { formatDuration, parseDuration } from "./duration.ts";
+import { DURATION_MAX, formatDuration, parseDuration } from "./duration.ts";
+import { shown } from "./shown_value.ts";
+import { HOST_LENGTH_MAX, HOST_NAME, readTrustEntry } from "./trust_entry.ts";
+import { TRUST_MAX, TRUST_NAMES_MAX } from "./trust_file.ts";
 
-/** Lines `trust`, as in the original. */
-const TRUST_MAX = 16;
+/** Lines `trust` that the original reads; the rest it leaves out. */
+const ORIGINAL_TRUST_MAX = 16;
 
 /** Lines `nat64`. */
 const NAT64_MAX = 8;
@@ -30,9 +32,6 @@ const USER_BYTES_MAX = 79;
  */
 const PASS_BYTES_MAX = 255;
 
-/** Longest `host`, in characters: a name of DNS (RFC 1035, 2.3.4). */
-const HOST_LENGTH_MAX = 253;
-
 /** Largest `loyalty`. */
 const LOYALTY_MAX = 1_000;
 
@@ -44,7 +43,7 @@ const LOYALTY_MAX = 1_000;
  */
 export const CHAIN_LENGTH_MAX = 28;
 
-/** Longest `database`, in bytes: PATH_MAX is 4,096 (linux/limits.h), NUL included. */
+/** Longest path, in bytes: PATH_MAX is 4,096 (linux/limits.h), NUL included. */
 const PATH_BYTES_MAX = 4_095;
 
 /** Longest `webhook`, in characters; what every HTTP server takes as a request line. */
@@ -52,9 +51,6 @@ const WEBHOOK_LENGTH_MAX = 2_000;
 
 /** Longest `patience`, in seconds. */
 const PATIENCE_MAX = 300;
-
-/** Longest duration of the other keys, in seconds: ten years. */
-const DURATION_MAX = 3_650 * 86_400;
 
 /** Largest `bantime_factor`. */
 const BANTIME_FACTOR_MAX = 1_000;
@@ -64,9 +60,6 @@ const VERIFY_MIN = 5;
 
 /** Longest `verify`, in seconds. */
 export const VERIFY_MAX = 86_400;
-
-/** Longest part of a value that is repeated in a message, in characters. */
-const SHOWN_VALUE_MAX = 60;
 
 /**
  * Chains that exist without anybody's doing and that carry the machine's own rules. Ampere flushes
@@ -90,9 +83,6 @@ const TARGETS: ReadonlySet<string> = new Set(
 
 /** A name of a chain that needs no quoting in any shell, file or command. */
 const CHAIN_NAME = /^[A-Za-z0-9_.][A-Za-z0-9_.:-]*$/;
-
-/** A host name: what DNS and /etc/hosts allow, and the underscore that many use. */
-const HOST_NAME = /^(?!-)[A-Za-z0-9_-]{1,63}(?:\.(?!-)[A-Za-z0-9_-]{1,63})*\.?$/;
 
 /** A whole number without sign and leading zeros. */
 const WHOLE_NUMBER = /^(?:0|[1-9][0-9]{0,14})$/;
@@ -125,6 +115,7 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["loyalty", (value, { draft }) => readNumber(value, 1, LOYALTY_MAX, (n) => draft.loyalty = n)],
   ["chain", readChain],
   ["trust", readTrust],
+  ["trust_file", (value, { draft }) => readFile(value, (file) => draft.trustFile = file)],
   ["tls", readTls],
   ["tls_ca", (value, { draft }) => readFile(value, (file) => draft.tlsCa = file)],
   ["tls_name", readTlsName],
@@ -135,7 +126,7 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ],
   ["credit", (value, { draft }) => readSeconds(value, 0, DURATION_MAX, (s) => draft.credit = s)],
   ["forget", (value, { draft }) => readSeconds(value, 1, DURATION_MAX, (s) => draft.forget = s)],
-  ["bantime", (value, { draft }) => readSeconds(value, 0, DURATION_MAX, (s) => draft.bantime = s)],
+  ["bantime", readBantime],
   ["bantime_factor", readFactor],
   [
     "bantime_max",
@@ -157,6 +148,7 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
 
 /** Keys for which no value, like `off`, means that the function is not wanted. */
 export const MAY_BE_EMPTY: ReadonlySet<string> = new Set([
+  "trust_file",
   "metrics",
   "webhook",
   "tls_ca",
@@ -164,10 +156,18 @@ export const MAY_BE_EMPTY: ReadonlySet<string> = new Set([
   "webhook_ca",
 ]);
 
-/** Keys that may stand several times, and how often. */
-export const REPEATABLE: ReadonlyMap<string, number> = new Map([
-  ["trust", TRUST_MAX],
-  ["nat64", NAT64_MAX],
+/** How often a key may stand. */
+interface Repeatable {
+  /** Lines that this version takes. */
+  readonly most: number;
+  /** Lines that the original takes, for a warning; `undefined` if it does not know the key. */
+  readonly original?: number;
+}
+
+/** Keys that may stand several times. */
+export const REPEATABLE: ReadonlyMap<string, Repeatable> = new Map([
+  ["trust", { most: TRUST_MAX, original: ORIGINAL_TRUST_MAX }],
+  ["nat64", { most: NAT64_MAX }],
 ]);
 
 // --- the rules -----------------------------------------------------------------------------------
@@ -222,16 +222,21 @@ function readChain(value: string, { draft }: Context): string | undefined {
 }
 
 function readTrust(value: string, { draft, warn }: Context): string | undefined {
-  const target = parseTarget(value);
-  if (target === undefined) return `${shown(value)} is not an address or network`;
-  draft.trust = [...draft.trust, target];
-  if (target.endsWith("/0")) {
-    const all = target.includes(":") ? "all of IPv6" : "all of IPv4";
-    warn(`${target} is ${all}: nobody there will ever be blocked`);
-  } else if (hasHostBits(value, target)) {
-    warn(`${shown(value)} is taken as the whole network ${target}`);
+  const entry = readTrustEntry(value);
+  switch (entry.kind) {
+    case "bad":
+      return entry.message;
+    case "name":
+      if (draft.trustNames.length >= TRUST_NAMES_MAX && !draft.trustNames.includes(entry.name)) {
+        return `more than ${TRUST_NAMES_MAX} names; of the others write the addresses or networks`;
+      }
+      draft.trustNames = [...draft.trustNames, entry.name];
+      return undefined;
+    case "target":
+      draft.trust = [...draft.trust, entry.target];
+      if (entry.doubt !== undefined) warn(entry.doubt);
+      return undefined;
   }
-  return undefined;
 }
 
 function readNat64(value: string, { draft }: Context): string | undefined {
@@ -246,16 +251,14 @@ function readNat64(value: string, { draft }: Context): string | undefined {
   return undefined;
 }
 
-/** Whether bits of the address in front of the prefix were masked away. */
-function hasHostBits(text: string, target: string): boolean {
-  const [network = "", prefix] = target.split("/");
-  return prefix !== undefined && parseAddress(text.split("/")[0] ?? "") !== network;
+function readDatabase(value: string, { draft }: Context): string | undefined {
+  draft.database = value;
+  return notAFilePath(value);
 }
 
-function readDatabase(value: string, { draft }: Context): string | undefined {
+function notAFilePath(value: string): string | undefined {
   if (!value.startsWith("/")) return `${shown(value)} is not a path that begins with /`;
   if (value.endsWith("/")) return `${shown(value)} is a directory; name a file in it`;
-  draft.database = value;
   return tooManyBytes(value, PATH_BYTES_MAX);
 }
 
@@ -265,10 +268,14 @@ function readFile(
 ): string | undefined {
   take(undefined);
   if (isOff(value)) return undefined;
-  if (!value.startsWith("/")) return `${shown(value)} is not a path that begins with /, nor off`;
-  if (value.endsWith("/")) return `${shown(value)} is a directory; name a file in it`;
   take(value);
-  return tooManyBytes(value, PATH_BYTES_MAX);
+  return notAFilePath(value);
+}
+
+function readBantime(value: string, { draft }: Context): string | undefined {
+  // fail2ban's.
+  if (value === "-1") return '"-1" is not a duration; for ever is 0';
+  return readSeconds(value, 0, DURATION_MAX, (seconds) => draft.bantime = seconds);
 }
 
 function readFactor(value: string, { draft }: Context): string | undefined {
@@ -351,11 +358,4 @@ function tooManyBytes(value: string, most: number): string | undefined {
 
 function isOff(value: string): boolean {
   return value === "" || value.toLowerCase() === "off";
-}
-
-/** A value in a message: in quotes, in one line, cut. */
-function shown(value: string): string {
-  // Two keys may stand in one line by mistake, and the second one may be the secret.
-  if (/=|pass|secret/i.test(value)) return "the value (not shown, it may hold a secret)";
-  return `"${escapeText(value, SHOWN_VALUE_MAX)}"`;
 }

@@ -10,6 +10,8 @@
 
 import { type Config, DEFAULT_CONFIG, DEFAULT_CONFIG_FILE, DEFAULT_TLS_PORT } from "./config.ts";
 import { formatDuration } from "./duration.ts";
+import { readBytes, whyNotRead } from "./file.ts";
+import { adviceForForeign } from "./foreign_keys.ts";
 import { type Draft, MAY_BE_EMPTY, REPEATABLE, RULES } from "./keys.ts";
 
 /** Something about a file that an administrator should know. */
@@ -34,8 +36,11 @@ export interface ConfigReading {
   readonly warnings: ConfigProblem[];
 }
 
-/** Longest file, in bytes; what is longer is not a configuration. */
-export const CONFIG_BYTES_MAX = 65_536;
+/**
+ * Longest file, in bytes: as many lines with `trust` as there may be, each with a comment, and the
+ * rest. What is longer is not a configuration.
+ */
+export const CONFIG_BYTES_MAX = 262_144;
 
 const TOO_LONG = `longer than ${CONFIG_BYTES_MAX} bytes, so this is not a configuration file`;
 
@@ -142,6 +147,7 @@ class Reader {
         ? Object.freeze({
           ...this.#draft,
           trust: Object.freeze([...new Set(this.#draft.trust)]),
+          trustNames: Object.freeze([...new Set(this.#draft.trustNames)]),
           nat64: Object.freeze([...new Set(this.#draft.nat64)]),
         })
         : undefined,
@@ -157,6 +163,13 @@ class Reader {
     const name = trimBlanks(equals === -1 ? text : text.slice(0, equals));
     const key = name.toLowerCase();
     const rule = RULES.get(key);
+    const foreign = equals === -1
+      ? undefined
+      : adviceForForeign(key, readValue(text.slice(equals + 1)).value);
+    if (foreign !== undefined) {
+      this.#warning(line, shownKey(name, text.slice(equals + 1)), foreign);
+      return;
+    }
     if (equals === -1 || !KEY_NAME.test(name)) {
       // Such a line is never repeated in a message: it may be a secret that went astray.
       this.#problem(line, knownKeyBefore(text), misshapen(text));
@@ -185,8 +198,15 @@ class Reader {
     if (most !== undefined) {
       const lines = (this.#linesOf.get(key) ?? 0) + 1;
       this.#linesOf.set(key, lines);
-      if (lines <= most) return false;
-      this.#problem(line, key, `more than ${most} lines; join addresses to networks`);
+      if (lines - 1 === most.original) {
+        this.#warning(
+          line,
+          key,
+          `this is line ${lines} with ${key}: all are in force, but Ampere 0.2.3 reads only ${most.original}`,
+        );
+      }
+      if (lines <= most.most) return false;
+      this.#problem(line, key, `more than ${most.most} lines; join addresses to networks`);
       return true;
     }
     if (first === undefined) return false;
@@ -317,31 +337,6 @@ function unfit(key: string, value: string): string | undefined {
     return "the value holds bytes that are not UTF-8; save the file as UTF-8";
   }
   return undefined;
-}
-
-/** Reads a file up to a number of bytes; works for pipes too, whose length nobody knows. */
-function readBytes(path: string, most: number): Uint8Array {
-  using file = Deno.openSync(path);
-  const bytes = new Uint8Array(most);
-  let length = 0;
-  while (length < most) {
-    const read = file.readSync(bytes.subarray(length));
-    if (read === null || read === 0) break;
-    length += read;
-  }
-  return bytes.subarray(0, length);
-}
-
-function whyNotRead(error: unknown): string {
-  if (error instanceof Deno.errors.NotFound) return "there is no such file";
-  if (error instanceof Deno.errors.NotCapable) {
-    return "this build of Ampere may not read it; put it into /etc/ampere, or compile Ampere with " +
-      "`deno task compile -- --allow-path=DIRECTORY`";
-  }
-  if (error instanceof Deno.errors.PermissionDenied) {
-    return "this user may not read it; use sudo (the packaged daemon is root, and reads it only if it belongs to root)";
-  }
-  return `cannot be read: ${error instanceof Error ? error.message : String(error)}`;
 }
 
 // --- the nearest key -----------------------------------------------------------------------------

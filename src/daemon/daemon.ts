@@ -10,11 +10,12 @@ import { isLoopback, networkOf } from "../address/address.ts";
 import { registeredAddresses } from "../ami/contacts.ts";
 import { AmiClient, type AmiClientOptions, LoginRefusedError } from "../ami/client.ts";
 import { literalPeers } from "../ami/dial.ts";
+import { lookupName } from "../address/lookup.ts";
 import type { BelievedTime } from "../blocks/believed_time.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { type Config, tlsLogin } from "../config/config.ts";
 import { Counters } from "../telemetry/counters.ts";
-import { exemptAddresses, ExemptSet, type ExemptTarget } from "../address/exempt.ts";
+import { exemptFinder, ExemptSet, type ExemptTarget } from "../address/exempt.ts";
 import type { BlockList } from "../blocks/block_list.ts";
 import type { Backend } from "../firewall/backend.ts";
 import { isLasting } from "../firewall/failure.ts";
@@ -36,6 +37,8 @@ import { Notices } from "./notices.ts";
 import { Pipeline } from "./pipeline.ts";
 import { Releases } from "./releases.ts";
 import { Reports } from "./reports.ts";
+import { Trust } from "./trust.ts";
+import type { TrustState } from "../telemetry/status.ts";
 
 /** How often the daemon looks at its table, its list and its clock, in milliseconds. */
 export const TICK_MS = 250;
@@ -80,6 +83,10 @@ export interface DaemonParts {
   readonly believedTime?: Pick<BelievedTime, "now" | "latest">;
   /** Who is never charged, given the trust list and the addresses of the AMI server. */
   readonly exempt?: (trust: readonly string[], peers: readonly string[]) => AddressSet;
+  /** Looks trusted names up; by default as the system does. */
+  readonly lookup?: (name: string) => Promise<readonly string[]>;
+  /** Where the addresses of trusted names outlive a restart; by default nowhere. */
+  readonly answersFile?: string | undefined;
   /** Log each message and what became of it. */
   readonly verbose?: boolean;
   /** The firewall and the list only pretend. */
@@ -109,6 +116,7 @@ export class Daemon {
   readonly #wallClock: () => number;
   readonly #believedTime: Pick<BelievedTime, "now" | "latest">;
   readonly #exempt: (trust: readonly string[], peers: readonly string[]) => AddressSet;
+  readonly #trust: Trust;
   readonly #notices: Notices;
   readonly #exceptions: Exceptions;
   readonly #changes: ListChanges;
@@ -138,8 +146,16 @@ export class Daemon {
     this.#clock = clock;
     this.#wallClock = wallClock;
     this.#believedTime = parts.believedTime ?? { now: this.#wallClock, latest: this.#wallClock };
-    this.#exempt = parts.exempt ?? exemptNow;
+    this.#exempt = parts.exempt ?? exemptNow();
     this.#peers = literalPeers(parts.config.host);
+    this.#trust = new Trust(parts.config, {
+      log,
+      clock,
+      wallClock,
+      lookup: parts.lookup ?? lookupName,
+      answersFile: parts.answersFile,
+      changed: () => this.#refreshExempt(),
+    });
     this.startedAt = this.#wallClock();
     this.table = new PenaltyTable(this.#policy());
     this.table.explain = parts.verbose ?? false;
@@ -191,6 +207,11 @@ export class Daemon {
   get neverBlocked(): readonly ExemptTarget[] {
     const { exempt } = this.table.policy;
     return exempt instanceof ExemptSet ? exempt.entries : [];
+  }
+
+  /** Whom the administrator trusts. */
+  get trust(): TrustState {
+    return this.#trust.state;
   }
 
   /**
@@ -295,6 +316,7 @@ export class Daemon {
       verify: old.verify,
     };
     if (old.host !== config.host) this.#peers = literalPeers(config.host);
+    this.#trust.configure(config);
     this.table.setPolicy(this.#policy());
     this.#exceptions.releaseExempt();
     this.#log.info("the configuration was read again");
@@ -455,6 +477,7 @@ export class Daemon {
     this.#list.retry(wall);
     this.#changes.look(wall);
     this.#changes.expire();
+    this.#trust.look();
     if (now - this.#lastChores >= CHORES_MS) {
       this.#lastChores = now;
       this.#loginsWait = true;
@@ -478,7 +501,7 @@ export class Daemon {
 
   /** The machine may have got another address, gateway or resolver, and the AMI server too. */
   #refreshExempt(): void {
-    const exempt = this.#exempt(this.#config.trust, this.#peers);
+    const exempt = this.#exempt(this.#trust.targets, this.#peers);
     if (isSameSet(exempt, this.table.policy.exempt)) return;
     this.table.setPolicy({ ...this.table.policy, exempt });
     this.#exceptions.releaseExempt();
@@ -494,6 +517,7 @@ export class Daemon {
 
   async #finish(orderly: boolean): Promise<void> {
     this.#pipeline.close();
+    this.#trust.close();
     this.#reports.tellHidden();
     this.#saveLogins(this.#wallClock());
     const left = await this.firewall.stop();
@@ -514,7 +538,7 @@ export class Daemon {
   }
 
   #policy(): PenaltyPolicy {
-    return policyOf(this.#config, this.#exempt(this.#config.trust, this.#peers));
+    return policyOf(this.#config, this.#exempt(this.#trust.targets, this.#peers));
   }
 
   #toWallClock(at: number): number {
@@ -530,11 +554,12 @@ export class Daemon {
  * Standard input of the daemon may be the table of routes; other commands read something else
  * there.
  */
-function exemptNow(trust: readonly string[], peers: readonly string[]): ExemptSet {
-  return exemptAddresses(trust, peers, defaultGateways());
+function exemptNow(): (trust: readonly string[], peers: readonly string[]) => ExemptSet {
+  const find = exemptFinder();
+  return (trust, peers) => find(trust, peers, defaultGateways());
 }
 
 function isSameSet(a: AddressSet, b: AddressSet): boolean {
-  return a.targets.length === b.targets.length &&
-    a.targets.every((target, i) => target === b.targets[i]);
+  return a === b || a.targets.length === b.targets.length &&
+      a.targets.every((target, i) => target === b.targets[i]);
 }

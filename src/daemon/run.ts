@@ -152,6 +152,7 @@ async function runLogged(config: Config, invocation: DaemonInvocation, log: Log)
     believedTime: time,
     backends,
     log,
+    answersFile: invocation.dryRun ? undefined : `${config.database}-names`,
     verbose: invocation.verbose,
     dryRun: invocation.dryRun,
     notify: (notice) => services.notify(notice),

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type SecurityEvent, type Service, SERVICES, type Transport } from "../ami/event.ts";
+import { EVENT_TYPES, type SecurityEvent, type Service, type Transport } from "../ami/event.ts";
 import { ATTEMPTS, FIRST_ATTEMPT, LAST_ATTEMPT, NONE, WAITING } from "./hosts.ts";
 import { RecordList } from "./record_list.ts";
 import { Records } from "./records.ts";
@@ -94,8 +94,8 @@ const FREE = 11;
  */
 export const ANSWERED = 12;
 const FIRST_ANSWER = 13;
-/** Service and transport. */
-const ORIGIN = 14;
+/** Kind and service of its first event: an index of {@linkcode EVENT_TYPES}. */
+const TYPE = 14;
 /** Answers of a burst that were not charged. */
 export const BURST = 15;
 /**
@@ -103,7 +103,6 @@ export const BURST = 15;
  * host. Sixteen numbers are a line of the processor's cache.
  */
 const ATTEMPT_RECORDS = { times: 1, numbers: 16, room: WAITING_MAX };
-const TRANSPORTS: readonly Transport[] = ["", "UDP", "TCP", "TLS", "WS", "WSS"];
 
 /** Where an attempt came from. */
 interface Origin {
@@ -138,6 +137,8 @@ export class Attempts {
   readonly #hosts: Records;
   /** Account of each attempt, by its record. */
   readonly #accounts: string[] = [""];
+  /** Transport of each attempt, by its record. */
+  readonly #transports: Transport[] = [""];
   /** Wrong answers of attempts beside the first, by record: only nonce reuse has them. */
   readonly #moreAnswers = new Map<number, number[]>();
   /** Clock value of the last burst of answers of a host that was taken for one attempt. */
@@ -190,11 +191,8 @@ export class Attempts {
     attempts.set(attempt, SESSION, event.session);
     attempts.set(attempt, CHALLENGE, event.challenge);
     attempts.set(attempt, HOST, host);
-    attempts.set(
-      attempt,
-      ORIGIN,
-      SERVICES.indexOf(event.service) * TRANSPORTS.length + TRANSPORTS.indexOf(event.transport),
-    );
+    attempts.set(attempt, TYPE, event.type);
+    this.#transports[attempt] = event.transport;
     this.#accounts[attempt] = event.account;
     const last = hosts.get(host, LAST_ATTEMPT);
     attempts.set(attempt, BEFORE, last);
@@ -351,10 +349,9 @@ export class Attempts {
 
   /** Where an attempt came from. */
   originOf(attempt: number): Origin {
-    const origin = this.records.get(attempt, ORIGIN);
     return {
-      service: SERVICES[Math.trunc(origin / TRANSPORTS.length)]!,
-      transport: TRANSPORTS[origin % TRANSPORTS.length]!,
+      service: EVENT_TYPES[this.records.get(attempt, TYPE)]!.service,
+      transport: this.#transports[attempt]!,
       account: this.#accounts[attempt]!,
     };
   }

@@ -335,6 +335,7 @@ export class PenaltyTable {
    */
   #unknown(event: SecurityEvent, now: number): void {
     const unknown = this.#unknownEvent;
+    unknown.type = event.type;
     unknown.service = "PJSIP";
     unknown.host = event.host;
     unknown.session = event.session;
@@ -511,6 +512,7 @@ export class PenaltyTable {
       this.#attemptRecords.set(this.#ledger.open(fresh, event, now), SUCCEEDED, 1);
       this.#ledger.settle(fresh);
     }
+    if (!this.explain) return;
     const host = this.#hosts.find(event.host);
     const after = host === NONE ? 0 : this.#records.get(host, POINTS);
     this.#explain(

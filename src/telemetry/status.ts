@@ -5,6 +5,7 @@
  */
 
 import type { ExemptTarget } from "../address/exempt.ts";
+import type { NameState } from "../address/trusted_names.ts";
 import type { Block } from "../blocks/database.ts";
 import type { Config } from "../config/config.ts";
 import type { FirewallStatus } from "../firewall/firewall.ts";
@@ -22,6 +23,17 @@ const LAST_BLOCKS_MAX = 10;
 /** Longest reason of a block in the table, in characters. */
 export const REASON_CHARACTERS_MAX = 160;
 
+/** Whom the administrator trusts. */
+export interface TrustState {
+  /** Addresses and networks that are trusted now, those of names included. */
+  readonly entries: number;
+  /** The file of `trust_file`. */
+  readonly file:
+    | { readonly path: string; readonly entries: number; readonly trouble: string | undefined }
+    | undefined;
+  readonly names: readonly NameState[];
+}
+
 /** Who can be asked; `Daemon` is one. */
 export interface StatusSource {
   readonly config: Config;
@@ -32,6 +44,8 @@ export interface StatusSource {
   readonly connectedSince: number | undefined;
   readonly dryRun: boolean;
   readonly neverBlocked: readonly ExemptTarget[];
+  /** Times in milliseconds since 1970. */
+  readonly trust: TrustState;
   readonly table: {
     readonly size: number;
     readonly standingSize: number;
@@ -110,8 +124,28 @@ export interface Status {
     readonly owed: number;
     readonly trouble: string | null;
   };
+  readonly trust: {
+    /** Addresses and networks that are trusted now, those of names included. */
+    readonly entries: number;
+    readonly file: {
+      readonly path: string;
+      readonly entries: number;
+      readonly trouble: string | null;
+    } | null;
+    readonly names: readonly TrustedName[];
+  };
   /** Canonical addresses and networks, each with its cause; the trust list is among them. */
   readonly neverBlocked: readonly ExemptTarget[];
+}
+
+/** A name whose addresses are trusted. */
+export interface TrustedName {
+  readonly name: string;
+  readonly addresses: readonly string[];
+  /** When the last answer came; null if none ever did. */
+  readonly answeredAt: string | null;
+  /** Why the last lookup was in vain; null if it was not. */
+  readonly failing: string | null;
 }
 
 /** A host that is not blocked yet. */
@@ -195,7 +229,21 @@ export function statusOf(source: StatusSource, now: number): Status {
       ),
     },
     database: { path: list.path, owed: list.pending, trouble: list.trouble ?? null },
+    trust: shownTrust(source.trust),
     neverBlocked: source.neverBlocked,
+  };
+}
+
+function shownTrust({ entries, file, names }: TrustState): Status["trust"] {
+  return {
+    entries,
+    file: file === undefined ? null : { ...file, trouble: file.trouble ?? null },
+    names: names.map(({ name, addresses, answeredAt, failing }) => ({
+      name,
+      addresses,
+      answeredAt: answeredAt === undefined ? null : iso(answeredAt),
+      failing: failing ?? null,
+    })),
   };
 }
 

@@ -3,7 +3,13 @@
 import assert from "node:assert/strict";
 import { Daemon } from "../../src/daemon/daemon.ts";
 import { DEFAULT_CONFIG } from "../../src/config/config.ts";
-import { type Cause, ExemptSet, protectedBy } from "../../src/address/exempt.ts";
+import {
+  type Cause,
+  exemptAddresses,
+  exemptFinder,
+  ExemptSet,
+  protectedBy,
+} from "../../src/address/exempt.ts";
 import { Log } from "../../src/log.ts";
 import { DryRunBlockList } from "../../src/blocks/dry_run_block_list.ts";
 import {
@@ -146,4 +152,16 @@ Deno.test("exempt: the address of the AMI server is never blocked, also when the
   assert.deepEqual(targetsOf(list), [], "it is the server now");
   stop.abort();
   await running;
+});
+
+Deno.test("exempt: who asks again gets the same set until something has changed", () => {
+  const find = exemptFinder();
+  const trust = ["203.0.113.0/24"];
+  const first = find(trust, ["198.51.100.10"], []);
+  assert.equal(find(trust, ["198.51.100.10"], []), first);
+  assert.deepEqual(first.entries, exemptAddresses(trust, ["198.51.100.10"], []).entries);
+  const other = find([...trust, "198.51.100.77"], ["198.51.100.10"], []);
+  assert.equal(other.causeOf("198.51.100.77"), "trusted");
+  assert.equal(find(trust, ["198.51.100.20"], []).causeOf("198.51.100.20"), "AMI server");
+  assert.equal(find(trust, ["198.51.100.20"], []).causeOf("198.51.100.10"), undefined);
 });

@@ -3,6 +3,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { describeConfig } from "../../src/config/config.ts";
 import { MAY_BE_EMPTY } from "../../src/config/keys.ts";
+import { TRUST_NAMES_MAX } from "../../src/config/trust_file.ts";
 import { FILE, KEYS, right, warned, wrong } from "../support/config_texts.ts";
 
 Deno.test("keys: a value that is missing is a problem where the key needs one", () => {
@@ -32,13 +33,39 @@ Deno.test("keys: wrong values are told with the value and what would be right", 
       'doubt: "1.5m" is not a duration from 0s to 3650d: a number of seconds, or a number with s, m, h or d, such as 90s, 15m, 6h or 7d',
     ],
     ["trust = 10.0.0.0/33", 'trust: "10.0.0.0/33" is not an address or network'],
-    ["trust = sip.example.org", 'trust: "sip.example.org" is not an address or network'],
-    ["trust = 10.0.0.1, 10.0.0.2", 'trust: "10.0.0.1, 10.0.0.2" is not an address or network'],
+    ["trust = 10.0.0.256", 'trust: "10.0.0.256" is not an address or network'],
+    ["trust = 10.0.0.1x", 'trust: "10.0.0.1x" is not an address or network'],
+    ["trust = 10.0.0", 'trust: "10.0.0" is not an address or network'],
+    ["trust = 2001:db8:::1", 'trust: "2001:db8:::1" is not an address or network'],
+    ["trust = office.example:5060", 'trust: "office.example:5060" is not an address or network'],
+    ["trust = *.example.org", 'trust: "*.example.org" is not an address, network or name'],
+    ["trust = -office.example", 'trust: "-office.example" is not an address, network or name'],
+    ["trust = office..example", 'trust: "office..example" is not an address, network or name'],
+    ["trust = office.1", 'trust: "office.1" is not an address, network or name'],
+    [
+      `trust = ${"a.".repeat(127)}a`,
+      `trust: "${"a.".repeat(29)}a…" is not an address, network or name`,
+    ],
+    [
+      "trust = büro.example",
+      'trust: "büro.example" is not an address, network or name (of a name with such letters: its ' +
+      "xn-- form)",
+    ],
+    [
+      "trust = 10.0.0.1, 10.0.0.2",
+      'trust: "10.0.0.1, 10.0.0.2" is not an address or network: write one line for each',
+    ],
+    [
+      "trust = office.example home.example",
+      'trust: "office.example home.example" is not an address, network or name: write one line for each',
+    ],
+    ["trust_file = trusted", 'trust_file: "trusted" is not a path that begins with /'],
+    ["trust_file = /etc/ampere/", 'trust_file: "/etc/ampere/" is a directory; name a file in it'],
     ["tls = on", 'tls: "on" is not yes or no'],
     ["tls = YES", 'tls: "YES" is not yes or no'],
-    ["tls_ca = ca.pem", 'tls_ca: "ca.pem" is not a path that begins with /, nor off'],
+    ["tls_ca = ca.pem", 'tls_ca: "ca.pem" is not a path that begins with /'],
     ["tls_ca = /etc/ampere/", 'tls_ca: "/etc/ampere/" is a directory; name a file in it'],
-    ["webhook_ca = ~/ca.pem", 'webhook_ca: "~/ca.pem" is not a path that begins with /, nor off'],
+    ["webhook_ca = ~/ca.pem", 'webhook_ca: "~/ca.pem" is not a path that begins with /'],
     ["tls_name = a b", 'tls_name: "a b" is not a host name or address, nor off'],
     ["tls_name = 192.0.2.256", 'tls_name: "192.0.2.256" is not a host name or address, nor off'],
     ["port = 0", 'port: "0" is not a whole number from 1 to 65535'],
@@ -79,6 +106,7 @@ Deno.test("keys: wrong values are told with the value and what would be right", 
     ],
     ["credit = 3651d", 'credit: "3651d" is not from 0s to 3650d'],
     ["forget = 0", 'forget: "0" is not from 1s to 3650d'],
+    ["bantime = -1", 'bantime: "-1" is not a duration; for ever is 0'],
     ["bantime = 999999999999999d", 'bantime: "999999999999999d" is not from 0s to 3650d'],
     [
       "bantime_factor = 0.5",
@@ -205,4 +233,18 @@ Deno.test("keys: trusting everybody, or more than was written, is a warning", ()
   }
   deepStrictEqual(right("trust = 0.0.0.0/32").trust, ["0.0.0.0"]);
   deepStrictEqual(right("trust = ::ffff:10.0.0.0/104\ntrust=10.0.0.0/8").trust, ["10.0.0.0/8"]);
+});
+
+Deno.test("keys: trust takes names, in any spelling once, up to a bound", () => {
+  const { trust, trustNames } = right(
+    "trust = Office.Dyndns.Example.\ntrust = office.dyndns.example\ntrust = 10.0.0.1\n" +
+      "trust = pbx\ntrust = my_host.example\ntrust = 3com.example",
+  );
+  deepStrictEqual(trust, ["10.0.0.1"]);
+  deepStrictEqual(trustNames, ["office.dyndns.example", "pbx", "my_host.example", "3com.example"]);
+  const lines = Array.from({ length: TRUST_NAMES_MAX + 1 }, (_, i) => `trust = h${i}.example`);
+  deepStrictEqual(wrong(lines.join("\n")), [
+    `${TRUST_NAMES_MAX + 1}: trust: more than ${TRUST_NAMES_MAX} names; of the others write the ` +
+    "addresses or networks",
+  ]);
 });

@@ -9,6 +9,7 @@ import {
   PROBLEMS_MAX,
   readConfig,
 } from "../../src/config/parse.ts";
+import { TRUST_MAX } from "../../src/config/trust_file.ts";
 import { FILE, KEYS, right, warned, wrong } from "../support/config_texts.ts";
 
 async function withDirectory(act: (directory: string) => void | Promise<void>): Promise<void> {
@@ -32,6 +33,8 @@ Deno.test("parse: an empty file gives the defaults of the documentation", () => 
     loyalty: 3,
     chain: "ampere",
     trust: [],
+    trustNames: [],
+    trustFile: undefined,
     database: "/var/lib/ampere/ampere.db",
     patience: 5,
     credit: 604_800,
@@ -68,6 +71,8 @@ Deno.test("parse: a file with every key is read, whatever its line ends and byte
     "Chain = ampere-firewall",
     "trust = 192.168.0.0/16",
     "trust = 2001:DB8::/32",
+    "trust = Office.Example.org.",
+    "trust_file = /etc/ampere/trusted",
     "database = /srv/ampere.db",
     "patience = 10",
     "credit = 30d",
@@ -97,6 +102,8 @@ Deno.test("parse: a file with every key is read, whatever its line ends and byte
     loyalty: 5,
     chain: "ampere-firewall",
     trust: ["192.168.0.0/16", "2001:db8::/32"],
+    trustNames: ["office.example.org"],
+    trustFile: "/etc/ampere/trusted",
     database: "/srv/ampere.db",
     patience: 10,
     credit: 2_592_000,
@@ -188,7 +195,7 @@ Deno.test("parse: lines that are not key = value, and quotes that do not fit", (
   for (const [text, problem] of table) deepStrictEqual(wrong(text), [problem], text);
 });
 
-Deno.test("parse: a key that stands twice names both lines, a 17th trust is too many", () => {
+Deno.test("parse: a key that stands twice names both lines; a 17th trust holds, with a warning", () => {
   deepStrictEqual(wrong("port = 1\n\nPORT = 2\nport = 3"), [
     "3: port: stands twice, in line 1 and line 3; remove one of them",
     "4: port: stands twice, in line 1 and line 4; remove one of them",
@@ -196,24 +203,35 @@ Deno.test("parse: a key that stands twice names both lines, a 17th trust is too 
   deepStrictEqual(wrong("pass = x\npass = x"), [
     "2: pass: stands twice, in line 1 and line 2; remove one of them",
   ]);
-  const lines = Array.from({ length: 18 }, (_, i) => `trust = 10.0.0.${i}`);
+  const lines = Array.from({ length: TRUST_MAX + 2 }, (_, i) => `trust=10.0.${i >> 8}.${i & 255}`);
   strictEqual(right(lines.slice(0, 16).join("\n")).trust.length, 16);
-  deepStrictEqual(wrong(lines.join("\n")), [
-    "17: trust: more than 16 lines; join addresses to networks",
-    "18: trust: more than 16 lines; join addresses to networks",
+  const many = parseConfig(lines.slice(0, 18).join("\n"), FILE);
+  strictEqual(many.config?.trust.length, 18);
+  deepStrictEqual(many.warnings.map(formatProblem), [
+    `${FILE}:17: trust: this is line 17 with trust: all are in force, but Ampere 0.2.3 reads only 16`,
+  ]);
+  const full = lines.map((line) => `${line}  # who is behind this address`);
+  ok(full.join("\n").length < CONFIG_BYTES_MAX);
+  strictEqual(
+    parseConfig(full.slice(0, TRUST_MAX).join("\n"), FILE).config?.trust.length,
+    TRUST_MAX,
+  );
+  deepStrictEqual(wrong(full.join("\n")), [
+    `${TRUST_MAX + 1}: trust: more than ${TRUST_MAX} lines; join addresses to networks`,
+    `${TRUST_MAX + 2}: trust: more than ${TRUST_MAX} lines; join addresses to networks`,
   ]);
 });
 
 Deno.test("parse: all problems of a file are reported at once, in the order of its lines", () => {
   const text =
-    "port = x\nuser = 'a\n[s]\nloyality = 1\nbantime_max = 1h\nbantime = 2h\ntrust = x\n";
+    "port = x\nuser = 'a\n[s]\nloyality = 1\nbantime_max = 1h\nbantime = 2h\ntrust = 1.2\n";
   const { problems, warnings } = parseConfig(text, "/etc/x.cfg");
   deepStrictEqual(problems.map(formatProblem), [
     '/etc/x.cfg:1: port: "x" is not a whole number from 1 to 65535',
     "/etc/x.cfg:2: user: the closing ' is missing",
     "/etc/x.cfg:3: keys stand without sections; remove this line",
     "/etc/x.cfg:5: bantime_max: 1h is less than bantime (2h)",
-    '/etc/x.cfg:7: trust: "x" is not an address or network',
+    '/etc/x.cfg:7: trust: "1.2" is not an address or network',
   ]);
   deepStrictEqual(warnings.map(formatProblem), [
     '/etc/x.cfg:4: loyality: unknown key, ignored; did you mean "loyalty"?',
@@ -333,7 +351,7 @@ Deno.test("parse: any text gives a configuration or problems, and never throws",
       read++;
       strictEqual(
         describeConfig(config).length,
-        KEYS.length - 1 + Math.max(1, config.trust.length),
+        KEYS.length - 1 + Math.max(1, config.trust.length + config.trustNames.length),
       );
     }),
     { numRuns: 5_000 },
@@ -394,7 +412,7 @@ Deno.test("parse: a file that is missing, a directory, not allowed, too long, a 
     Deno.writeTextFileSync(file, "#".repeat(CONFIG_BYTES_MAX));
     deepStrictEqual(readConfig(file).config, DEFAULT_CONFIG);
     Deno.writeTextFileSync(file, "#".repeat(CONFIG_BYTES_MAX + 1));
-    const tooLong = "longer than 65536 bytes, so this is not a configuration file";
+    const tooLong = "longer than 262144 bytes, so this is not a configuration file";
     deepStrictEqual(problemsOf(file), [`${file}: ${tooLong}`]);
     deepStrictEqual(problemsOf("/dev/zero"), [`/dev/zero: ${tooLong}`]);
     deepStrictEqual(wrong("x".repeat(CONFIG_BYTES_MAX + 1)), [` ${tooLong}`]);

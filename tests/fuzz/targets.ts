@@ -25,10 +25,12 @@ import {
 import { parseAhead, parseMessage } from "../../src/ami/parser.ts";
 import { SecurityEvent, TEXT_CHARACTERS_MAX } from "../../src/ami/event.ts";
 import { SecurityLogReader } from "../../src/ami/security_log.ts";
-import { formatBlock, formatBlockJson, parseBlockLine } from "../../src/blocks/block_lines.ts";
+import { parseBlockLine } from "../../src/blocks/block_input.ts";
+import { formatBlock, formatBlockJson } from "../../src/blocks/block_lines.ts";
 import { boundedNew } from "../../src/blocks/block.ts";
 import { describeConfig } from "../../src/config/config.ts";
 import { formatProblem, parseConfig } from "../../src/config/parse.ts";
+import { TRUST_MAX, TRUST_NAMES_MAX } from "../../src/config/trust_file.ts";
 import { isSafeTarget } from "../../src/firewall/backend.ts";
 import { readTarget } from "../../src/firewall/chain.ts";
 import { escapeText } from "../../src/text/escape.ts";
@@ -352,7 +354,8 @@ const configTarget: Target = {
     assert(config.verify >= 5 && config.verify <= 86_400);
     assert(config.bantimeFactor >= 1);
     assert.match(config.chain, /^[^\s!-][^\s]{0,27}$/);
-    assert(config.trust.length <= 16);
+    assert(config.trust.length <= TRUST_MAX && config.trustNames.length <= TRUST_NAMES_MAX);
+    for (const name of config.trustNames) assert.match(name, /^[a-z0-9_][a-z0-9_.-]*$/);
     for (const target of config.trust) assert.equal(parseTarget(target), target);
     for (const [key, value] of describeConfig(config)) {
       assert(!`${key} ${value}`.includes(SECRET), "the secret is shown");
@@ -369,18 +372,18 @@ const blockLineTarget: Target = {
   make: (dice) => mutate(BLOCK_LINES, dice),
   check(input) {
     const now = 1_800_000_000_000;
-    const line = parseBlockLine(input, now);
+    const line = parseBlockLine(input, { now });
     if (line.kind === "bad") return assert(!CONTROL.test(line.message), line.message);
     if (line.kind === "empty") return;
-    const { block } = line;
-    assert.equal(parseTarget(block.target), block.target);
-    assert(isSafeTarget(block.target, familyOf(block.target)));
-    const stored = { ...boundedNew(block), times: 1 };
-    assert(!CONTROL.test(formatBlock(stored)), "not one clean line");
-    const again = parseBlockLine(formatBlockJson(stored), now);
-    if (JSON.stringify(stored).length < 900) {
-      assert(again.kind === "block", "its own line is not read");
-      assert.deepEqual({ ...again.block, times: 1 }, stored);
+    for (const message of line.bad) assert(!CONTROL.test(message), message);
+    for (const block of line.blocks) {
+      assert.equal(parseTarget(block.target), block.target);
+      assert(isSafeTarget(block.target, familyOf(block.target)));
+      const stored = { ...boundedNew(block), times: 1 };
+      assert(!CONTROL.test(formatBlock(stored)), "not one clean line");
+      const again = parseBlockLine(formatBlockJson(stored), { now });
+      assert(again.kind === "blocks", "its own line is not read");
+      assert.deepEqual({ ...again.blocks[0]!, times: 1 }, stored);
     }
   },
 };

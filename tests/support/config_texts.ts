@@ -12,6 +12,7 @@ export const KEYS = [
   "loyalty",
   "chain",
   "trust",
+  "trust_file",
   "tls",
   "tls_ca",
   "tls_name",

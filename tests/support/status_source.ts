@@ -49,6 +49,7 @@ export function source(
     connectedSince: connected ? NOW - 60_000 : undefined,
     dryRun: false,
     neverBlocked: [{ target: "192.0.2.1", cause: "default gateway" }],
+    trust: { entries: 0, file: undefined, names: [] },
     table: { size: 4, standingSize: 2, waiting: 2, evicted: 0, proxies: 0 },
     list: {
       path: DEFAULT_CONFIG.database,

@@ -16,6 +16,7 @@ import { checkAsterisk } from "./asterisk.ts";
 import { checkDatabase } from "./database.ts";
 import { type Finding, formatFinding, ok, problem, warning } from "./finding.ts";
 import { checkFirewall } from "./firewall.ts";
+import { checkTrust } from "./trust.ts";
 import { checkWebhook } from "./webhook.ts";
 import { describeDuration } from "../../penalties/reason.ts";
 import type { Status } from "../../telemetry/status.ts";
@@ -68,9 +69,11 @@ async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGe
   yield* checkConfig(request, reading);
   const { config } = reading;
   if (config === undefined) return;
+  const trust = await checkTrust(config);
+  yield* trust.findings;
   yield* await checkFirewall(config);
   yield checkDatabase(config);
-  yield* await checkAsterisk(config);
+  yield* await checkAsterisk({ ...config, trust: trust.targets });
   yield* await checkWebhook(config);
   yield await checkDaemon(config);
 }
