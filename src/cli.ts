@@ -165,7 +165,7 @@ export async function main(args: readonly string[]): Promise<number> {
       case "help":
         return print(HELP);
       case "version":
-        return print(`ampere ${VERSION}\n`);
+        return print(`ampere/${VERSION}\n`);
       default:
         return await runWithConfig(invocation);
     }

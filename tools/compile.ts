@@ -19,6 +19,7 @@ import { createHash } from "node:crypto";
 import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { RESOLVER_FILES } from "../src/address/neighbours.ts";
+import { AUTHORITY_FILES } from "../src/authorities.ts";
 import { PROGRAMS } from "../src/firewall/command.ts";
 import { DenortError, denortFromNpm, NPM_DENORT_VERSION } from "./denort.ts";
 
@@ -85,6 +86,7 @@ export class CompileError extends Error {
  *
  * - run: the firewall commands, by name; Deno looks them up in `PATH` when the program starts.
  * - net: the hosts are the administrator's choice (`host`, `metrics`, `webhook`).
+ * - read: the authorities of certificates that this machine believes are one file each.
  * - sys: the machine's own addresses, which are never blocked.
  *
  * @param allowPaths absolute folders to read and write beyond the program's own
@@ -98,7 +100,9 @@ export function permissionFlags(allowPaths: readonly string[] = []): string[] {
     `--allow-run=${PROGRAMS.join(",")}`,
     "--allow-net",
     "--allow-sys=networkInterfaces",
-    `--allow-read=${[CONFIG_FOLDER, ...RESOLVER_FILES, ...STATE_FOLDERS, ...extra].join(",")}`,
+    `--allow-read=${
+      [CONFIG_FOLDER, ...RESOLVER_FILES, ...AUTHORITY_FILES, ...STATE_FOLDERS, ...extra].join(",")
+    }`,
     `--allow-write=${[...STATE_FOLDERS, ...extra].join(",")}`,
   ];
 }

@@ -26,6 +26,12 @@ export interface Config {
   readonly trustNames: readonly string[];
   /** Absolute path of a file with more of both, `undefined` for none. */
   readonly trustFile: string | undefined;
+  /** AMI is spoken to by TLS, and never without. */
+  readonly tls: boolean;
+  /** File with the authorities of AMI's certificate; `undefined`: those of this machine. */
+  readonly tlsCa: string | undefined;
+  /** Name or address in AMI's certificate; `undefined`: `host`. */
+  readonly tlsName: string | undefined;
   /** Absolute path of the block list. */
   readonly database: string;
   /** How long an unanswered challenge is waited for. */
@@ -56,6 +62,8 @@ export interface Config {
   readonly metrics: ListenAddress | undefined;
   /** Where blocks are reported to by HTTP, `undefined` for nowhere. */
   readonly webhook: string | undefined;
+  /** File with the authorities of the webhook's certificate; `undefined`: those of this machine. */
+  readonly webhookCa: string | undefined;
 }
 
 /** One of the ways to put blocks into the kernel. */
@@ -83,6 +91,9 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   trust: Object.freeze([]),
   trustNames: Object.freeze([]),
   trustFile: undefined,
+  tls: false,
+  tlsCa: undefined,
+  tlsName: undefined,
   database: "/var/lib/ampere/ampere.db",
   patience: 5,
   credit: 7 * 86_400,
@@ -98,7 +109,23 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   verify: 60,
   metrics: undefined,
   webhook: undefined,
+  webhookCa: undefined,
 });
+
+/** The port of AMI over TLS unless another one is named (Asterisk, `manager.c`, `tlsbindaddr`). */
+export const DEFAULT_TLS_PORT = 5039;
+
+/**
+ * How AMI is spoken to.
+ *
+ * @param config The configuration.
+ * @returns `undefined` for plain text.
+ */
+export function tlsLogin(
+  config: Config,
+): { readonly ca: string | undefined; readonly name: string | undefined } | undefined {
+  return config.tls ? { ca: config.tlsCa, name: config.tlsName } : undefined;
+}
 
 /**
  * A configuration as keys and values of a file, for `--verbose`. Of the secret it is only told
@@ -121,6 +148,9 @@ export function describeConfig(config: Config): [key: string, value: string][] {
     ["chain", config.chain],
     ...trust.map((entry): [string, string] => ["trust", entry]),
     ["trust_file", config.trustFile ?? "off"],
+    ["tls", config.tls ? "yes" : "no"],
+    ["tls_ca", config.tlsCa ?? "off"],
+    ["tls_name", config.tlsName ?? "off"],
     ["database", config.database],
     ["patience", formatDuration(config.patience)],
     ["credit", formatDuration(config.credit)],
@@ -136,6 +166,7 @@ export function describeConfig(config: Config): [key: string, value: string][] {
     ["verify", formatDuration(config.verify)],
     ["metrics", metrics === undefined ? "off" : formatListenAddress(metrics)],
     ["webhook", webhook === undefined ? "off" : `${new URL(webhook).origin}/(not shown)`],
+    ["webhook_ca", config.webhookCa ?? "off"],
   ];
 }
 

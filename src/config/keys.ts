@@ -115,7 +115,10 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["loyalty", (value, { draft }) => readNumber(value, 1, LOYALTY_MAX, (n) => draft.loyalty = n)],
   ["chain", readChain],
   ["trust", readTrust],
-  ["trust_file", readTrustFilePath],
+  ["trust_file", (value, { draft }) => readFile(value, (file) => draft.trustFile = file)],
+  ["tls", readTls],
+  ["tls_ca", (value, { draft }) => readFile(value, (file) => draft.tlsCa = file)],
+  ["tls_name", readTlsName],
   ["database", readDatabase],
   [
     "patience",
@@ -140,10 +143,18 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ],
   ["metrics", readMetrics],
   ["webhook", readWebhook],
+  ["webhook_ca", (value, { draft }) => readFile(value, (file) => draft.webhookCa = file)],
 ]);
 
 /** Keys for which no value, like `off`, means that the function is not wanted. */
-export const MAY_BE_EMPTY: ReadonlySet<string> = new Set(["metrics", "webhook", "trust_file"]);
+export const MAY_BE_EMPTY: ReadonlySet<string> = new Set([
+  "trust_file",
+  "metrics",
+  "webhook",
+  "tls_ca",
+  "tls_name",
+  "webhook_ca",
+]);
 
 /** How often a key may stand. */
 interface Repeatable {
@@ -162,14 +173,35 @@ export const REPEATABLE: ReadonlyMap<string, Repeatable> = new Map([
 // --- the rules -----------------------------------------------------------------------------------
 
 function readHost(value: string, { draft }: Context): string | undefined {
+  const host = hostIn(value);
+  if (host === undefined) return `${shown(value)} is not a host name or address`;
+  draft.host = host;
+  return undefined;
+}
+
+/** A host name, or an address without its brackets; `undefined` if it is neither. */
+function hostIn(value: string): string | undefined {
   const bare = /^\[(.*)\]$/.exec(value)?.[1] ?? value;
-  const isAddress = parseAddress(bare) !== undefined && (bare === value || bare.includes(":"));
+  if (parseAddress(bare) !== undefined && (bare === value || bare.includes(":"))) return bare;
   // What consists of digits and dots is meant as an address, so a wrong one is not looked up.
   const isName = value.length <= HOST_LENGTH_MAX && HOST_NAME.test(value) &&
     !/^[0-9.]+$/.test(value);
-  if (!isAddress && !isName) return `${shown(value)} is not a host name or address`;
-  draft.host = isAddress ? bare : value;
+  return isName ? value : undefined;
+}
+
+function readTls(value: string, { draft }: Context): string | undefined {
+  if (value !== "yes" && value !== "no") return `${shown(value)} is not yes or no`;
+  draft.tls = value === "yes";
   return undefined;
+}
+
+function readTlsName(value: string, { draft }: Context): string | undefined {
+  draft.tlsName = undefined;
+  if (isOff(value)) return undefined;
+  draft.tlsName = hostIn(value);
+  return draft.tlsName === undefined
+    ? `${shown(value)} is not a host name or address, nor off`
+    : undefined;
 }
 
 function readChain(value: string, { draft }: Context): string | undefined {
@@ -207,13 +239,6 @@ function readTrust(value: string, { draft, warn }: Context): string | undefined 
   }
 }
 
-function readTrustFilePath(value: string, { draft }: Context): string | undefined {
-  draft.trustFile = undefined;
-  if (isOff(value)) return undefined;
-  draft.trustFile = value;
-  return notAFilePath(value);
-}
-
 function readNat64(value: string, { draft }: Context): string | undefined {
   if (isOff(value)) return undefined;
   const target = parseTarget(value);
@@ -235,6 +260,16 @@ function notAFilePath(value: string): string | undefined {
   if (!value.startsWith("/")) return `${shown(value)} is not a path that begins with /`;
   if (value.endsWith("/")) return `${shown(value)} is a directory; name a file in it`;
   return tooManyBytes(value, PATH_BYTES_MAX);
+}
+
+function readFile(
+  value: string,
+  take: (file: string | undefined) => void,
+): string | undefined {
+  take(undefined);
+  if (isOff(value)) return undefined;
+  take(value);
+  return notAFilePath(value);
 }
 
 function readBantime(value: string, { draft }: Context): string | undefined {

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { type Config, DEFAULT_CONFIG, DEFAULT_CONFIG_FILE } from "./config.ts";
+import { type Config, DEFAULT_CONFIG, DEFAULT_CONFIG_FILE, DEFAULT_TLS_PORT } from "./config.ts";
 import { formatDuration } from "./duration.ts";
 import { readBytes, whyNotRead } from "./file.ts";
 import { adviceForForeign } from "./foreign_keys.ts";
@@ -225,7 +225,22 @@ class Reader {
         this.#problem(at("bantime_max"), "bantime_max", `${max} is less than bantime (${time})`);
       }
     }
+    const { tls, webhook } = this.#draft;
+    if (tls && this.#lineOf.get("port") === undefined) this.#draft.port = DEFAULT_TLS_PORT;
+    for (const [key, field] of [["tls_ca", "tlsCa"], ["tls_name", "tlsName"]] as const) {
+      if (tls || wrong.has("tls") || this.#draft[field] === undefined) continue;
+      this.#warning(
+        at(key),
+        key,
+        "has no effect without tls = yes: AMI is spoken to in plain text",
+      );
+    }
+    const isSecure = webhook?.startsWith("https:") || wrong.has("webhook");
+    if (this.#draft.webhookCa !== undefined && !isSecure) {
+      this.#warning(at("webhook_ca"), "webhook_ca", "has no effect without a webhook by https://");
+    }
     this.#problems.sort((a, b) => a.line - b.line);
+    this.#warnings.sort((a, b) => a.line - b.line);
   }
 
   #problem(line: number, key: string | undefined, message: string): void {

@@ -13,7 +13,7 @@ import { literalPeers } from "../ami/dial.ts";
 import { lookupName } from "../address/lookup.ts";
 import type { BelievedTime } from "../blocks/believed_time.ts";
 import { type Clock, systemClock } from "../clock.ts";
-import type { Config } from "../config/config.ts";
+import { type Config, tlsLogin } from "../config/config.ts";
 import { Counters } from "../telemetry/counters.ts";
 import { exemptFinder, ExemptSet, type ExemptTarget } from "../address/exempt.ts";
 import type { BlockList } from "../blocks/block_list.ts";
@@ -327,9 +327,8 @@ export class Daemon {
         } changed: that takes effect at the next start (systemctl restart ampere)`,
       );
     }
-    const moved = (["host", "port", "user", "pass"] as const).some((key) =>
-      old[key] !== config[key]
-    );
+    const moved = (["host", "port", "tls", "tlsCa", "tlsName", "user", "pass"] as const)
+      .some((key) => old[key] !== config[key]);
     if (moved) {
       this.#log.info("the login to Asterisk changed: connecting again");
       this.#relogin.abort();
@@ -414,7 +413,8 @@ export class Daemon {
     while (!signal.aborted) {
       this.#relogin = new AbortController();
       const { host, port, user, pass } = this.#config;
-      this.#client = new AmiClient({ host, port, user, pass }, {
+      const tls = tlsLogin(this.#config);
+      this.#client = new AmiClient({ host, port, user, pass, tls }, {
         event: this.#pipeline.onEvent,
         batch: this.#pipeline.onBatch,
         tampered: this.#messages.onTampered,
@@ -424,7 +424,9 @@ export class Daemon {
           this.#following = true;
           this.#notices.connected();
           this.#log.info(
-            `logged in at ${host}:${port} as "${user}" (${banner}): following the security events`,
+            `logged in at ${host}:${port}${
+              tls ? " by TLS" : ""
+            } as "${user}" (${banner}): following the security events`,
           );
           this.#learnContacts();
         },

@@ -36,4 +36,9 @@ export type Notice =
     /** Asterisk's events arrive (again). */
     readonly event: "ami-connected";
     readonly time: string;
+  }
+  | {
+    /** Nothing has happened: `ampere --check` looks whether the receiver can be reached. */
+    readonly event: "check";
+    readonly time: string;
   };

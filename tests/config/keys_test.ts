@@ -1,6 +1,8 @@
 /** What each key takes. */
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { describeConfig } from "../../src/config/config.ts";
+import { MAY_BE_EMPTY } from "../../src/config/keys.ts";
 import { TRUST_NAMES_MAX } from "../../src/config/trust_file.ts";
 import { FILE, KEYS, right, warned, wrong } from "../support/config_texts.ts";
 
@@ -9,8 +11,8 @@ Deno.test("keys: a value that is missing is a problem where the key needs one", 
     for (
       const text of [`${key} =`, `${key} = # comment`, `${key} = ""`, `${key} = ''  ; comment`]
     ) {
-      if (key === "metrics" || key === "webhook" || key === "trust_file") {
-        strictEqual(right(text)[key === "trust_file" ? "trustFile" : key], undefined);
+      if (MAY_BE_EMPTY.has(key)) {
+        strictEqual(new Map(describeConfig(right(text))).get(key), "off");
       } else {
         const [problem, ...more] = wrong(text);
         deepStrictEqual(more, []);
@@ -59,6 +61,13 @@ Deno.test("keys: wrong values are told with the value and what would be right", 
     ],
     ["trust_file = trusted", 'trust_file: "trusted" is not a path that begins with /'],
     ["trust_file = /etc/ampere/", 'trust_file: "/etc/ampere/" is a directory; name a file in it'],
+    ["tls = on", 'tls: "on" is not yes or no'],
+    ["tls = YES", 'tls: "YES" is not yes or no'],
+    ["tls_ca = ca.pem", 'tls_ca: "ca.pem" is not a path that begins with /'],
+    ["tls_ca = /etc/ampere/", 'tls_ca: "/etc/ampere/" is a directory; name a file in it'],
+    ["webhook_ca = ~/ca.pem", 'webhook_ca: "~/ca.pem" is not a path that begins with /'],
+    ["tls_name = a b", 'tls_name: "a b" is not a host name or address, nor off'],
+    ["tls_name = 192.0.2.256", 'tls_name: "192.0.2.256" is not a host name or address, nor off'],
     ["port = 0", 'port: "0" is not a whole number from 1 to 65535'],
     ["port = 65536", 'port: "65536" is not a whole number from 1 to 65535'],
     ["port = 05038", 'port: "05038" is not a whole number from 1 to 65535'],

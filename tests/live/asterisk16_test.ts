@@ -6,6 +6,7 @@ import { testImitation } from "./imitation.ts";
 import { testPhones } from "./phones.ts";
 import { testRegistered } from "./registered.ts";
 import { testRestarting } from "./restarting.ts";
+import { testTls } from "./tls.ts";
 
 withAsterisk(import.meta.url, SERVERS.old, (executable, root) => {
   Deno.test.beforeAll(openNetworks);
@@ -15,4 +16,5 @@ withAsterisk(import.meta.url, SERVERS.old, (executable, root) => {
   testPhones(SERVERS.old, executable, root);
   testImitation(SERVERS.old, root);
   testChecking(SERVERS.old, executable, root);
+  testTls(SERVERS.old, executable, root);
 });

@@ -6,6 +6,7 @@ import { testImitation } from "./imitation.ts";
 import { testPhones } from "./phones.ts";
 import { testRegistered } from "./registered.ts";
 import { testRestarting } from "./restarting.ts";
+import { testTls } from "./tls.ts";
 
 withAsterisk(import.meta.url, SERVERS.current, (executable, root) => {
   Deno.test.beforeAll(openNetworks);
@@ -15,4 +16,5 @@ withAsterisk(import.meta.url, SERVERS.current, (executable, root) => {
   testPhones(SERVERS.current, executable, root);
   testImitation(SERVERS.current, root);
   testChecking(SERVERS.current, executable, root);
+  testTls(SERVERS.current, executable, root);
 });

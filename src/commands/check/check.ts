@@ -1,6 +1,6 @@
 /**
  * `ampere --check`: looks at everything that Ampere needs, and says what mends what is not right.
- * It changes nothing.
+ * It changes nothing; Asterisk's log and the receiver of the webhook see that it was here.
  *
  * @module
  */
@@ -17,6 +17,7 @@ import { checkDatabase } from "./database.ts";
 import { type Finding, formatFinding, ok, problem, warning } from "./finding.ts";
 import { checkFirewall } from "./firewall.ts";
 import { checkTrust } from "./trust.ts";
+import { checkWebhook } from "./webhook.ts";
 import { describeDuration } from "../../penalties/reason.ts";
 import type { Status } from "../../telemetry/status.ts";
 import {
@@ -62,7 +63,7 @@ export async function check(
 
 /**
  * All findings, in the order of a packet's way: configuration, firewall, database, Asterisk,
- * daemon.
+ * webhook, daemon.
  */
 async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGenerator<Finding> {
   yield* checkConfig(request, reading);
@@ -73,6 +74,7 @@ async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGe
   yield* await checkFirewall(config);
   yield checkDatabase(config);
   yield* await checkAsterisk({ ...config, trust: trust.targets });
+  yield* await checkWebhook(config);
   yield await checkDaemon(config);
 }
 
