@@ -237,6 +237,8 @@ export class Model {
   readonly blocks = new Map<string, ModelBlock>();
   /** How often those were blocked that are not now. */
   past = new Map<string, number>();
+  /** Those of which that is not certain: the end of a block that was decided vaguely. */
+  readonly vaguePast = new Set<string>();
   /** Last login. */
   standing = new Map<string, number>();
   #hosts = new Map<string, Host>();
@@ -288,7 +290,7 @@ export class Model {
       if (rules.trust.includes(target)) {
         this.#visit("trust: a block ends");
         this.blocks.delete(target);
-        this.past.delete(target);
+        this.setPast(target, undefined);
       }
     }
   }
@@ -342,6 +344,13 @@ export class Model {
     this.#challenged(unknown.happening, now, wall);
   }
 
+  /** What the database says of a target that is not blocked; `undefined`: nothing. */
+  setPast(target: string, times: number | undefined): void {
+    this.vaguePast.delete(target);
+    if (times === undefined) this.past.delete(target);
+    else this.past.set(target, times);
+  }
+
   /** The daemon has looked at its clock. */
   tick(now: number, wall: number): void {
     const stalled = now - this.#lastTick > STALL;
@@ -371,7 +380,7 @@ export class Model {
   deleted(target: string): void {
     this.#visit("pardon: deleted by hand");
     this.blocks.delete(target);
-    this.past.delete(target);
+    this.setPast(target, undefined);
     for (const host of [...this.#hosts.values()]) {
       if (host.address === target || this.#network(host.address) === target) this.#drop(host);
     }
@@ -782,7 +791,8 @@ export class Model {
       : grounds !== "attempts";
     if (short && before > 0) this.#visit("block: a short one makes no later one longer");
     const times = short ? Math.max(before, 1) : before + 1;
-    this.blocks.set(target, { until, times, vague: this.vague() });
+    const vague = this.vague() || this.vaguePast.has(target) || (known?.vague ?? false);
+    this.blocks.set(target, { until, times, vague });
   }
 
   /** Milliseconds; `undefined`: for ever. */
@@ -858,11 +868,12 @@ export class Model {
   }
 
   #endBlocks(wall: number): void {
-    for (const [target, { until, times }] of this.blocks) {
+    for (const [target, { until, times, vague }] of this.blocks) {
       if (until === undefined || until > wall) continue;
       this.#visit("block: ends");
       this.blocks.delete(target);
-      this.past.set(target, times);
+      this.setPast(target, times);
+      if (vague) this.vaguePast.add(target);
     }
   }
 

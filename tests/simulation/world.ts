@@ -427,6 +427,7 @@ class World {
     for (const target of this.#deleted) model.deleted(target);
     this.#deleted.clear();
     model.past = new Map(history);
+    model.vaguePast.clear();
     this.#unsaved.clear();
   }
 
@@ -435,8 +436,10 @@ class World {
     const unsaved = this.#unsaved;
     const model = this.#model;
     const note = (saved: boolean, targets: Iterable<string>) => {
-      if (list.pending === 0) unsaved.clear();
-      else if (!saved) { for (const target of targets) unsaved.add(target); }
+      if (list.pending === 0) {
+        unsaved.clear();
+        this.#clearPast(list);
+      } else if (!saved) { for (const target of targets) unsaved.add(target); }
       return saved;
     };
     return {
@@ -512,6 +515,17 @@ class World {
       },
       close: (now) => list.close(now),
     };
+  }
+
+  /** All is written: what was not certain of the past is what the database holds. */
+  #clearPast(list: WrittenBlockList): void {
+    const model = this.#model;
+    if (model.vaguePast.size === 0 || list.trouble !== undefined) return;
+    const { history } = this.#store.read();
+    for (const target of model.vaguePast) {
+      // Its end may not be written before the daemon has seen it.
+      if (list.get(target) === undefined) model.setPast(target, history.get(target));
+    }
   }
 
   #takeLogLine(bytes: Uint8Array): number {
