@@ -33,7 +33,9 @@ export class Disk {
   /** Present fault; every access that it concerns fails. */
   fault: DiskFault | undefined;
   /** What another process does between two accesses of the daemon, after so many of them. */
-  between: { run: () => void; skip: number; fromOpening: boolean } | undefined;
+  between:
+    | { run: () => void; skip: number; fromOpening: boolean; when?: (() => boolean) | undefined }
+    | undefined;
   readonly #rowNumbers = new Map<string, bigint>();
   #commits = 0;
   #isLocked = false;
@@ -61,9 +63,8 @@ export class Disk {
   /** The daemon is about to look at the disk. */
   accessed(): void {
     const { between } = this;
-    if (this.#isLocked || between === undefined || between.fromOpening || between.skip-- > 0) {
-      return;
-    }
+    if (this.#isLocked || between === undefined || between.fromOpening) return;
+    if (between.when?.() === false || between.skip-- > 0) return;
     this.between = undefined;
     between.run();
   }

@@ -131,6 +131,7 @@ export const RULES = [
   "block: it is blocked already",
   "block: a short one makes no later one longer",
   "block: ends",
+  "block: for ever by hand",
   "trust: a block ends",
   "pardon: deleted by hand",
 ] as const;
@@ -374,6 +375,12 @@ export class Model {
       }
     }
     this.#endBlocks(wall);
+  }
+
+  /** Somebody blocked for ever, by hand, what is blocked. */
+  blockedForEver(target: string): void {
+    this.#visit("block: for ever by hand");
+    this.blocks.get(target)!.until = undefined;
   }
 
   /** Somebody deleted a block by hand. */
