@@ -1,7 +1,7 @@
 /** What a command prints, in the tests of commands that print by themselves. */
 
 /** What was printed, and the exit code. */
-export interface Printed {
+interface Printed {
   readonly code: number;
   readonly out: string;
   readonly err: string;
