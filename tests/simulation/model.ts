@@ -377,10 +377,11 @@ export class Model {
     this.#endBlocks(wall);
   }
 
-  /** Somebody blocked for ever, by hand, what is blocked. */
+  /** Somebody blocked for ever, by hand, what is blocked. Nothing is vague of that. */
   blockedForEver(target: string): void {
     this.#visit("block: for ever by hand");
-    this.blocks.get(target)!.until = undefined;
+    const { times } = this.blocks.get(target)!;
+    this.blocks.set(target, { until: undefined, times, vague: false });
   }
 
   /** Somebody deleted a block by hand. */
