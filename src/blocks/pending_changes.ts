@@ -30,7 +30,7 @@ type Change =
  *
  * const pending = new PendingChanges();
  * pending.remove("203.0.113.5");
- * pending.give(5_000, ({ gone }) => console.log(gone)); // [ "203.0.113.5" ]
+ * pending.give(5_000, (take) => console.log(take().gone)); // [ "203.0.113.5" ]
  * ```
  */
 export class PendingChanges {
