@@ -34,7 +34,9 @@ Deno.test("cli: help and version win over every other command, and need no confi
   for (
     const args of [["-V"], ["--version", "-l", "-c", "/nowhere"], ["-V", "--dry-run", "--json"]]
   ) {
-    assert.deepEqual(await run(...args), { code: 0, out: `ampere ${VERSION}\n`, err: "" });
+    const { code, out, err } = await run(...args);
+    assert.deepEqual([code, err], [0, ""]);
+    assert.match(out, new RegExp(`^ampere.${RegExp.escape(VERSION)}\n$`));
   }
 });
 
