@@ -56,6 +56,7 @@ const OPTIONS = {
   for: { type: "string" },
 } as const;
 
+/** As in the original, help and version win over everything else. */
 const COMMANDS = ["help", "version", "add", "del", "list", "check", "replay", "status"] as const;
 
 type Command = typeof COMMANDS[number] | "daemon";
@@ -101,9 +102,8 @@ function parseArguments(args: readonly string[]): Invocation {
     throw new UsageError(error instanceof Error ? error.message.split(". ")[0]! : String(error));
   }
   const { values, positionals } = parsed;
-  // As in the original, help and version win over everything else.
   const asked = COMMANDS.filter((name) => values[name]);
-  const command: Command = values.help ? "help" : values.version ? "version" : asked[0] ?? "daemon";
+  const command: Command = asked[0] ?? "daemon";
   if (asked.length > 1 && command !== "help" && command !== "version") {
     throw new UsageError(`--${asked[0]} and --${asked[1]} cannot be used together`);
   }

@@ -427,6 +427,7 @@ class World {
     for (const target of this.#deleted) model.deleted(target);
     this.#deleted.clear();
     model.past = new Map(history);
+    model.vaguePast.clear();
     this.#unsaved.clear();
   }
 
@@ -435,8 +436,10 @@ class World {
     const unsaved = this.#unsaved;
     const model = this.#model;
     const note = (saved: boolean, targets: Iterable<string>) => {
-      if (list.pending === 0) unsaved.clear();
-      else if (!saved) { for (const target of targets) unsaved.add(target); }
+      if (list.pending === 0) {
+        unsaved.clear();
+        this.#clearPast(list);
+      } else if (!saved) { for (const target of targets) unsaved.add(target); }
       return saved;
     };
     return {
@@ -471,8 +474,9 @@ class World {
           // The trouble may have shown when it was asked how often this was blocked before.
           if (known !== undefined && list.trouble !== undefined) known.vague = true;
           if (known?.vague) {
-            known.until = until;
-            known.times = list.get(target)?.times ?? 1;
+            const block = list.get(target);
+            known.until = block === undefined ? until : block.until;
+            known.times = block?.times ?? 1;
           }
         }
         return saved;
@@ -512,6 +516,17 @@ class World {
       },
       close: (now) => list.close(now),
     };
+  }
+
+  /** All is written: what was not certain of the past is what the database holds. */
+  #clearPast(list: WrittenBlockList): void {
+    const model = this.#model;
+    if (model.vaguePast.size === 0 || list.trouble !== undefined) return;
+    const { history } = this.#store.read();
+    for (const target of model.vaguePast) {
+      // Its end may not be written before the daemon has seen it.
+      if (list.get(target) === undefined) model.setPast(target, history.get(target));
+    }
   }
 
   #takeLogLine(bytes: Uint8Array): number {
@@ -867,7 +882,10 @@ class World {
     };
     if (this.#sqlite && this.#time.now - this.#harmedAt < 1_000) return;
     if (dice.chance(0.5)) act();
-    else {
+    else if (dice.chance(0.3)) {
+      const isWriting = () => (this.#process?.list.pending ?? 0) > 0;
+      this.#store.between(() => this.#blockForEver(), dice.int(0, 2), false, isWriting);
+    } else {
       const run = () => this.#addOrDelete(dice.pick(BY_HAND));
       this.#store.between(run, dice.int(0, 5), dice.chance(0.7));
     }
@@ -890,12 +908,25 @@ class World {
     this.#byHand.set(target, { target, until: row?.until, present, vague, seen: false });
   }
 
+  /** Somebody blocks for ever what the daemon is just writing. */
+  #blockForEver(): void {
+    const now = this.#wall();
+    const target = [...this.#model.blocks].findLast(([target, { until }]) =>
+      !BY_HAND.includes(target) && !this.#deleted.has(target) && (until ?? Infinity) > now
+    )?.[0];
+    if (target === undefined) return;
+    const worked = this.#store.add({ ...BLANK, target, since: now, until: undefined }, now);
+    this.#trace(`by hand: -a ${target} while the daemon writes ${worked}`);
+    if (worked) this.#model.blockedForEver(target);
+  }
+
   /** Somebody deletes the block of an attacker. */
   #deleteBlocked(targets: readonly string[]): void {
     const list = this.#process?.list;
     if (list === undefined || list.trouble !== undefined || list.pending > 0) return;
     const blocked = targets.filter((target) =>
-      !BY_HAND.includes(target) && this.#model.blocks.has(target) && !this.#unsaved.has(target)
+      !BY_HAND.includes(target) && this.#model.blocks.has(target) && !this.#unsaved.has(target) &&
+      list.get(target) !== undefined
     );
     if (blocked.length === 0) return;
     const target = this.dice.pick(blocked);
