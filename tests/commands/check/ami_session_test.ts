@@ -12,7 +12,7 @@ const LOGIN = { Username: USER.name, Secret: USER.secret };
 /** Longer than any test. */
 const LONG_MS = 600_000;
 
-const open = (port: number, host = "127.0.0.1") => AmiSession.open(host, port);
+const open = (port: number, host = "127.0.0.1") => AmiSession.open({ host, port });
 
 async function withAsterisk(
   test: (session: AmiSession, asterisk: FakeAsterisk) => Promise<void>,
