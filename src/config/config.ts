@@ -56,6 +56,8 @@ export interface Config {
   readonly nat64: readonly string[];
   /** How blocks are put into the kernel. */
   readonly backend: BackendName;
+  /** How often the names of `trust` are looked up. */
+  readonly trustLookup: number;
   /** How often the firewall is compared with the block list. */
   readonly verify: number;
   /** Where metrics are served, `undefined` for nowhere. */
@@ -106,6 +108,7 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   ipv6Prefix: 64,
   nat64: Object.freeze([]),
   backend: "iptables",
+  trustLookup: 60,
   verify: 60,
   metrics: undefined,
   webhook: undefined,
@@ -148,6 +151,7 @@ export function describeConfig(config: Config): [key: string, value: string][] {
     ["chain", config.chain],
     ...trust.map((entry): [string, string] => ["trust", entry]),
     ["trust_file", config.trustFile ?? "off"],
+    ["trust_lookup", formatDuration(config.trustLookup)],
     ["tls", config.tls ? "yes" : "no"],
     ["tls_ca", config.tlsCa ?? "off"],
     ["tls_name", config.tlsName ?? "off"],

@@ -55,6 +55,12 @@ const PATIENCE_MAX = 300;
 /** Largest `bantime_factor`. */
 const BANTIME_FACTOR_MAX = 1_000;
 
+/** Shortest `trust_lookup`, in seconds: name servers are asked so often for each name. */
+const TRUST_LOOKUP_MIN = 10;
+
+/** Longest `trust_lookup`, in seconds. */
+const TRUST_LOOKUP_MAX = 21_600;
+
 /** Shortest `verify`, in seconds. */
 const VERIFY_MIN = 5;
 
@@ -116,6 +122,11 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["chain", readChain],
   ["trust", readTrust],
   ["trust_file", (value, { draft }) => readFile(value, (file) => draft.trustFile = file)],
+  [
+    "trust_lookup",
+    (value, { draft }) =>
+      readSeconds(value, TRUST_LOOKUP_MIN, TRUST_LOOKUP_MAX, (s) => draft.trustLookup = s),
+  ],
   ["tls", readTls],
   ["tls_ca", (value, { draft }) => readFile(value, (file) => draft.tlsCa = file)],
   ["tls_name", readTlsName],

@@ -119,6 +119,8 @@ Deno.test("keys: wrong values are told with the value and what would be right", 
     ["ipv6_prefix = 31", 'ipv6_prefix: "31" is not a whole number from 32 to 128'],
     ["ipv6_prefix = /64", 'ipv6_prefix: "/64" is not a whole number from 32 to 128'],
     ["backend = nftables", 'backend: "nftables" is not iptables or ipset'],
+    ["trust_lookup = 9s", 'trust_lookup: "9s" is not from 10s to 6h'],
+    ["trust_lookup = 7h", 'trust_lookup: "7h" is not from 10s to 6h'],
     ["verify = 4s", 'verify: "4s" is not from 5s to 1d'],
     ["verify = 25h", 'verify: "25h" is not from 5s to 1d'],
     [

@@ -13,6 +13,7 @@ export const KEYS = [
   "chain",
   "trust",
   "trust_file",
+  "trust_lookup",
   "tls",
   "tls_ca",
   "tls_name",
