@@ -43,5 +43,5 @@ Deno.test("recording: what is no recording is refused, with the reason", () => {
       .replace(/^.*\n/, ""),
     /line ends were changed/,
   );
-  refused("[2026-11-22 08:09:09] NOTICE[12] chan_sip.c: hello\n", /neither/);
+  refused("[2026-11-22 08:09:09] x NOTICE[12] chan_sip.c: hello\n", /neither/);
 });
