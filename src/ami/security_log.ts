@@ -40,6 +40,9 @@ const REACH_BYTES = 768;
 /** Longest message of Asterisk's log (`main/logger.c`, LOGMSG_SIZE), in bytes. */
 const DUMP_BYTES_MAX = 8192;
 
+/** Threads of the manager interface that are remembered. */
+const MANAGERS_MAX = 256;
+
 const LF = 0x0a;
 
 /** What stands before most security events: the form of a file. Others have their own way. */
@@ -139,6 +142,8 @@ export class SecurityLogReader {
   #held: { line: LogLine; notice: Notice; number: number } | undefined;
   /** Of the last line that a stranger may have made two of: its thread, and how far they reach. */
   #reach: { thread: string; file: string; until: number } | undefined;
+  /** The last refusal of each thread of the manager interface. */
+  readonly #managers = new Map<string, string>();
   /** The first line is a comment: others are no ends of messages. */
   #annotated = false;
   #asterisk = 0;
@@ -304,10 +309,33 @@ export class SecurityLogReader {
     } else if (typeof reading === "string") {
       if (reading === "cut") this.#doubtUntil = at + SHADOW_BYTES;
       this.#refuse("malformed");
-    } else {
+    } else if (!this.#isManagerEcho(line, reading)) {
       this.#held = { line, notice: reading, number: this.#number };
       if (line.framed) this.#release();
     }
+  }
+
+  /**
+   * Whether the manager interface has told already that it refused this request: after "nonexistent
+   * user" and "IP ACL" it always says "failed to authenticate" too (`manager.c`, authenticate).
+   */
+  #isManagerEcho({ thread }: LogLine, notice: Notice): boolean {
+    const { service, told, kind, address, account } = notice;
+    if (service !== "AMI" || told === "aside") return false;
+    const request = `${address} ${account}`;
+    if (kind === "InvalidPassword") {
+      if (this.#managers.get(thread) !== request) return false;
+      return this.#managers.delete(thread);
+    }
+    this.#managers.delete(thread);
+    this.#managers.set(thread, request);
+    if (this.#managers.size > MANAGERS_MAX) {
+      for (const oldest of this.#managers.keys()) {
+        this.#managers.delete(oldest);
+        break;
+      }
+    }
+    return false;
   }
 
   /** Whether a stranger's line end may have made a line of this. */

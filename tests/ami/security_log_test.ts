@@ -247,3 +247,19 @@ Deno.test("security log: a comment between lines, and lines of the console, do n
   // But in a file the rest of a message can only be that of the line before.
   assert.equal(readLog(`${fileLine(line("203.0.113.5"))}    -- x`).told.length, 0);
 });
+
+Deno.test("security log: the manager interface says of one request twice that it was refused", () => {
+  const line = (text: string, account: string, thread = "7", address = "203.0.113.5") =>
+    fileLine({ thread, file: "manager.c", message: `${address} ${text} '${account}'` });
+  const acl = line("failed to pass IP ACL as", "a");
+  const unknown = line("tried to authenticate with nonexistent user", "b");
+  const failed = (account: string, thread?: string, address?: string) =>
+    line("failed to authenticate as", account, thread, address);
+  const count = (text: string) => readLog(text).told.length;
+  assert.equal(count(acl + failed("a")), 1);
+  assert.equal(count(unknown + failed("b")), 1);
+  assert.equal(count(unknown + failed("b") + failed("b")), 2);
+  for (const other of [failed("c"), failed("b", "8"), failed("b", "7", "203.0.113.6")]) {
+    assert.equal(count(unknown + other), 2);
+  }
+});
