@@ -99,12 +99,15 @@ export function parseLogLine(line: string): LogLine | undefined {
   let written: string | number | undefined;
   let framed = false;
   for (let depth = 0; depth < NESTED_MAX; depth++) {
-    const syslog = SYSLOG.exec(text) ?? SYSLOG_5424.exec(text);
-    framed ||= syslog !== null;
-    const before = syslog ?? CONTAINER.exec(text);
-    if (before !== null) {
-      written ??= before[1];
-      text = text.slice(before[0].length);
+    // Most lines begin with Asterisk's date.
+    if (!text.startsWith("[")) {
+      const syslog = SYSLOG.exec(text) ?? SYSLOG_5424.exec(text);
+      framed ||= syslog !== null;
+      const before = syslog ?? CONTAINER.exec(text);
+      if (before !== null) {
+        written ??= before[1];
+        text = text.slice(before[0].length);
+      }
     }
     if (!text.startsWith("{")) break;
     const object = parseObject(text);

@@ -20,7 +20,11 @@ const ISO =
 const NO_YEAR =
   /^([A-Z][a-z]{2}) {1,2}(\d{1,2})(?: (\d{4}))? (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?: (\d{4}))?$/;
 
-const UNIX = /^\d{9,10}\.\d{3,6}$/;
+/** As in Germany; nobody can tell whether a slash stands behind a day or a month. */
+const DAY_FIRST =
+  /^(\d\d)\.(\d\d)\.(\d{4}) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?: ([+-]\d\d:?\d\d))?/;
+
+const UNIX = /^\d{9,10}(?:\.\d{3,6})?$/;
 
 /** A time as it is written: its parts, the year and the offset as far as they are known. */
 interface Parts {
@@ -114,6 +118,15 @@ function partsOf(text: string): Parts | undefined {
   const iso = ISO.exec(text);
   if (iso !== null) {
     const [, year, month, day, hour, minute, second, fraction, zone] = iso;
+    return {
+      year: Number(year),
+      rest: restOf(Number(month) - 1, day!, hour!, minute!, second!, fraction),
+      offset: zone === undefined ? undefined : offsetOf(zone),
+    };
+  }
+  const dayFirst = DAY_FIRST.exec(text);
+  if (dayFirst !== null) {
+    const [, day, month, year, hour, minute, second, fraction, zone] = dayFirst;
     return {
       year: Number(year),
       rest: restOf(Number(month) - 1, day!, hour!, minute!, second!, fraction),

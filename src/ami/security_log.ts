@@ -64,6 +64,13 @@ const OLD_TIME = /",EventTV="(\d{1,10})-(\d{1,6})"/;
 /** What the console shows of level verbose, `  == …`, `    -- …`, `       > …`, and packets. */
 const CONSOLE = /^(?:(?:\[[^\]"]{8,64}\])? {1,10}(?:==|--|>) |<--- )/;
 
+/**
+ * What stands between lines and is no end of a message: what `tail`, `grep` and `journalctl` print,
+ * and what Asterisk begins a file with.
+ */
+const BETWEEN =
+  /^(?:==> .{0,4096} <==|-- .{0,200} --|--|\[[^\]"]{8,64}\] Asterisk \S{1,80} built by .{0,400} UTC)$/;
+
 /** A SIP packet that Asterisk shows, with its length or without. */
 const DUMP =
   /^<--- (?:(?:Received|Transmitting) SIP (?:request|response) \((\d{1,6}) bytes\)|SIP read from|(?:Re)?[Tt]ransmitting|Reliably Transmitting)/;
@@ -235,6 +242,10 @@ export class SecurityLogReader {
     this.#length = 0;
     const end = length > 0 && this.#line[length - 1] === 0x0d ? length - 1 : length;
     this.#text = textOf(this.#line, end);
+    // The mark of UTF-8 that editors write.
+    if (this.#number === 1 && this.#text.startsWith("\xef\xbb\xbf")) {
+      this.#text = this.#text.slice(3);
+    }
     if (this.#skipped > 0) {
       this.#skipped = 0;
       this.#refuse("oversized");
@@ -258,7 +269,7 @@ export class SecurityLogReader {
   /** A line that does not begin as one of Asterisk's. */
   #foreign(text: string, at: number): void {
     if (this.#number === 1) this.#annotated = text.startsWith("#");
-    const stands = text === "" || (this.#annotated && text.startsWith("#")) ||
+    const stands = text === "" || BETWEEN.test(text) || (this.#annotated && text.startsWith("#")) ||
       (this.#held?.line.console === true && CONSOLE.test(text));
     if (this.#held !== undefined && !stands) {
       // It goes on with the end of a message of Asterisk's: a stranger's line end stands before.

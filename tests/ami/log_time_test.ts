@@ -19,6 +19,8 @@ Deno.test("log time: a date with its offset needs nothing else, and goes before 
       ["Nov 22 11:09:09", "2026-11-22T08:09:09+00:00", "2026-11-22T08:09:09.000Z"],
       ["Nov 22 11:09:09", "Sun 2026-11-22 08:09:09 UTC", "2026-11-22T08:09:09.000Z"],
       [undefined, "1795334949.918273", "2026-11-22T08:09:09.918Z"],
+      ["1795334949", undefined, "2026-11-22T08:09:09.000Z"],
+      ["22.11.2026 08:09:09 +0100", undefined, "2026-11-22T07:09:09.000Z"],
     ] as const
   ) assert.equal(read(clock, date, written), expected, `${date} ${written}`);
   assert.equal(read(clock, undefined, 1_795_334_949_918), "2026-11-22T08:09:09.918Z");

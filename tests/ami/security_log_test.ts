@@ -242,6 +242,10 @@ Deno.test("security log: a comment between lines, and lines of the console, do n
     LINE_KINDS.find(({ name }) => name === "chan_sip, attack")!.print(address);
   const commented = `# notes\n${fileLine(line("203.0.113.5"))}# more\n\n`;
   assert.equal(readLog(commented).told.length, 1);
+  for (const between of ["==> /var/log/asterisk/messages <==", "--", "-- Boot 0123 --"]) {
+    assert.equal(readLog(`${fileLine(line("203.0.113.5"))}${between}\n`).told.length, 1, between);
+  }
+  assert.equal(readLog(`\xef\xbb\xbf${fileLine(line("203.0.113.5"))}`).told.length, 1);
   const console = `${FORMS.plain!(line("203.0.113.5"))}\n    -- Executing [1@x:1] NoOp("")\n`;
   assert.equal(readLog(console).told.length, 1);
   // But in a file the rest of a message can only be that of the line before.

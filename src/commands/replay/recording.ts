@@ -7,6 +7,7 @@
 import { EventReader, type Tampered } from "../../ami/event_reader.ts";
 import { latin1 } from "../../ami/framer.ts";
 import type { SecurityEvent } from "../../ami/event.ts";
+import { parseLogLine } from "../../ami/log_line.ts";
 import type { LogClock } from "../../ami/log_time.ts";
 import type { Notice } from "../../ami/notice_lines.ts";
 import { type Lines, type LogFindings, SecurityLogReader } from "../../ami/security_log.ts";
@@ -170,9 +171,12 @@ export const RECORD_AGAIN =
   "record it again without an editor or a terminal in between: nc HOST 5038 > FILE";
 
 function formatOf(text: string): Format {
-  if (text.startsWith("\x1f\x8b")) {
-    throw new RecordingError("is compressed; unpack it first: zcat FILE | ampere --replay -");
+  for (const [mark, unpack] of Object.entries(COMPRESSED)) {
+    if (!text.startsWith(mark)) continue;
+    throw new RecordingError(`is compressed; unpack it first: ${unpack} FILE | ampere --replay -`);
   }
+  // A log may show SIP packets, in which there is a header Event too.
+  if (parseLogLine(/^.*/.exec(text.trimStart())![0]) !== undefined) return "security log";
   if (looksLikeAmi(text)) {
     const changed = /(?:^|[^\r\n])\n/.exec(text);
     const cut = text.split("\n").slice(0, -1);
@@ -194,6 +198,14 @@ function formatOf(text: string): Format {
   // A file of syslog may begin with many lines of other programs: its end shows what it is.
   return "security log";
 }
+
+/** How compressed files begin, and what unpacks them. */
+const COMPRESSED: Readonly<Record<string, string>> = {
+  "\x1f\x8b": "zcat",
+  "BZh": "bzcat",
+  "\xfd7zXZ\0": "xzcat",
+  "\x28\xb5\x2f\xfd": "zstdcat",
+};
 
 const isEmpty = (line: string) => line === "" || line === "\r";
 

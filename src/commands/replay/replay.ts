@@ -336,6 +336,7 @@ function review(source: Source, complain: (line: string) => void): boolean {
     );
   }
   if (events + told > 0) return findings?.old === undefined || findings.old.count < events + told;
+  if (findings?.old !== undefined) return false;
   const nothing = whyNothing(source);
   if (nothing !== undefined) complain(`ampere: ${name}: ${nothing}`);
   return nothing === undefined;

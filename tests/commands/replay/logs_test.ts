@@ -278,6 +278,21 @@ Deno.test("logs: a long line and a line without a time are harmless", async () =
   assert.match(err, /^warning: 1 line without a time/);
 });
 
+Deno.test("logs: one that shows SIP packets is a log", async () => {
+  const packet = "NOTIFY sip:1@h SIP/2.0\r\nEvent: presence\r\nSubscription-State: active\r\n\r\n";
+  const { code, out } = await replayed([
+    fileLine({
+      level: "VERBOSE",
+      file: "res_pjsip_logger.c",
+      message:
+        `<--- Received SIP request (${packet.length} bytes) from UDP:203.0.113.5:5060 --->\n` +
+        packet,
+    }) + fileLine(kind("manager failed to authenticate as").print("203.0.113.5")),
+  ]);
+  assert.equal(code, 0);
+  assert.equal(events(out), "1");
+});
+
 Deno.test("logs: a phone that logs in is not blocked for numbers that do not exist", async () => {
   const login = toLog(successfulAuth("198.51.100.7", { time: "2026-11-22T08:00:00.000+0000" }));
   const calls = [1, 2, 3, 4].map((second) =>
