@@ -408,29 +408,6 @@ export function decoded(text: string): string {
   return text.replace(/%([0-9a-f]{2})/gi, (_, code) => String.fromCharCode(parseInt(code, 16)));
 }
 
-/**
- * Whether a stranger's text with line ends may have made two lines of a message: in a dialled
- * number of chan_sip, which decodes it, and in what IAX2 sends. What PJSIP prints of theirs is too
- * short for a line.
- *
- * @param line A line of any level.
- */
-export function mayGoOn({ file, message }: LogLine): boolean {
-  return file === "chan_iax2.c" || file === "chan_sip.c" && message.startsWith("Call from '");
-}
-
-/**
- * Whether a line may be the end of another before it, which a stranger has made to look whole.
- *
- * @param line The line before.
- * @param next The line.
- */
-export function mayEnd(line: LogLine, next: LogLine): boolean {
-  return line.file === "chan_iax2.c" && next.file !== line.file && IAX2_END.test(next.message);
-}
-
-const IAX2_END = /' \(from [^()]{2,80}\)$/;
-
 /** Words of a refusal. */
 const REFUSAL =
   /fail|reject|denied|deny|refus|invalid|unauthori|forbidden|attack|hacking|not allowed|nonexistent/i;

@@ -18,9 +18,10 @@ import { hashLine, lineHash, viewOf } from "./bytes.ts";
 import { SecurityEvent } from "./event.ts";
 import { EventReader, type Tampered } from "./event_reader.ts";
 import { latin1, MESSAGE_BYTES_MAX } from "./framer.ts";
+import { type HeldLine, HeldLines, mayGoOn, ROOM } from "./held_lines.ts";
 import { type LogLine, parseLogLine } from "./log_line.ts";
 import { LogClock } from "./log_time.ts";
-import { looksRefused, mayEnd, mayGoOn, type Notice, readNotice } from "./notice_lines.ts";
+import { looksRefused, type Notice, readNotice } from "./notice_lines.ts";
 
 /**
  * Longest line that is looked at, in bytes: also of an event that is too long the sender is read.
@@ -33,9 +34,6 @@ const LINE_BYTES_MAX = 4 * MESSAGE_BYTES_MAX;
  * and what Asterisk prints before it, with the same of a caller's name.
  */
 const SHADOW_BYTES = 1024;
-
-/** The same for a line that ends as it should, where a number of 255 bytes is a stranger's. */
-const REACH_BYTES = 768;
 
 /** Longest message of Asterisk's log (`main/logger.c`, LOGMSG_SIZE), in bytes. */
 const DUMP_BYTES_MAX = 8192;
@@ -145,10 +143,11 @@ export class SecurityLogReader {
   #doubtUntil = 0;
   /** The same, but {@linkcode EventReader} itself knows whether a security event is. */
   #noticeDoubtUntil = 0;
-  /** A refusal, until the line behind it shows that it is a line of its own. */
-  #held: { line: LogLine; notice: Notice; number: number } | undefined;
-  /** Of the last line that a stranger may have made two of: its thread, and how far they reach. */
-  #reach: { thread: string; file: string; until: number } | undefined;
+  /** Refusals, until what follows shows that they are lines of their own. */
+  readonly #held = new HeldLines(
+    (held) => this.#notice(held),
+    ({ number, text }) => this.#refuse("forged end", number, text),
+  );
   /** The last refusal of each thread of the manager interface. */
   readonly #managers = new Map<string, string>();
   /** The first line is a comment: others are no ends of messages. */
@@ -218,7 +217,7 @@ export class SecurityLogReader {
   /** The input has ended: the last line counts without a line end too. */
   end(): void {
     if (this.#length > 0 || this.#skipped > 0) this.#endLine();
-    this.#release();
+    this.#held.releaseAll();
     for (const reader of [this.#reader, this.#oldReader]) {
       reader.flushWithheld();
       reader.end();
@@ -253,29 +252,23 @@ export class SecurityLogReader {
     }
     const prefix = FILE_PREFIX.exec(this.#text);
     if (prefix !== null) {
-      this.#release();
       return this.#security(this.#text.slice(prefix[0].length), at);
     }
     const line = parseLogLine(this.#text);
     if (line === undefined) return this.#foreign(this.#text, at);
-    this.#release(line);
     if (line.message.startsWith('SecurityEvent="') && line.level === "SECURITY") {
       return this.#security(line.message, at);
     }
     this.#asterisk++;
-    this.#other(line, at);
+    this.#other(line, at, at + length);
   }
 
   /** A line that does not begin as one of Asterisk's. */
   #foreign(text: string, at: number): void {
     if (this.#number === 1) this.#annotated = text.startsWith("#");
     const stands = text === "" || BETWEEN.test(text) || (this.#annotated && text.startsWith("#")) ||
-      (this.#held?.line.console === true && CONSOLE.test(text));
-    if (this.#held !== undefined && !stands) {
-      // It goes on with the end of a message of Asterisk's: a stranger's line end stands before.
-      this.#held = undefined;
-      this.#refuse("forged end");
-    }
+      (this.#held.isConsole && CONSOLE.test(text));
+    if (!stands) this.#held.meetRest();
     // The reader must see it, because it may betray that the line before was cut.
     if (REMAINDER.test(text)) {
       const message = `${text.replace(/"$/, "").replace(BORDER, "\r\n$1: ")}\r\n\r\n`;
@@ -285,9 +278,18 @@ export class SecurityLogReader {
 
   #security(fields: string, at: number): void {
     this.#lines++;
+    const whole = fields.endsWith('"');
+    if (whole && fields.length > ROOM) {
+      this.#held.releaseAll();
+    } else {
+      const line = parseLogLine(this.#text);
+      if (line === undefined || !this.#held.meet(line, at, this.#at - 1)) {
+        return this.#refuse("forged end");
+      }
+    }
     if (at < this.#doubtUntil) return this.#refuse("forged end");
     // A line that does not end in a quote was cut by a stranger's line end.
-    if (!fields.endsWith('"')) this.#noticeDoubtUntil = at + SHADOW_BYTES;
+    if (!whole) this.#noticeDoubtUntil = at + SHADOW_BYTES;
     const old = oldTime(fields);
     if (old !== undefined) {
       this.#old = counted(this.#old, this.#number, this.#text);
@@ -297,7 +299,8 @@ export class SecurityLogReader {
     this.#reader.push(bytesOf(rewrite(fields), this.#message));
   }
 
-  #other(line: LogLine, at: number): void {
+  #other(line: LogLine, at: number, end: number): void {
+    const believed = this.#held.meet(line, at, end);
     const reading = readNotice(line);
     if (reading === undefined) {
       if (this.#passDump(line.message, at)) return;
@@ -306,23 +309,21 @@ export class SecurityLogReader {
       }
       return;
     }
-    if (this.#isDoubtful(line, at)) {
+    if (!believed) return this.#refuse("forged end");
+    if (at < this.#doubtUntil || at < this.#noticeDoubtUntil) {
       // If it is Asterisk's all the same, it may have been cut as well.
       if (reading === "cut" || mayGoOn(line)) this.#doubtUntil = at + SHADOW_BYTES;
       return this.#refuse("forged end");
     }
     if (reading === "harmless") return;
-    if (mayGoOn(line)) {
-      this.#reach = { thread: line.thread, file: line.file, until: at + REACH_BYTES };
-    }
+    this.#held.open(line, end);
     if (reading === "nobody") {
       this.#nobody = counted(this.#nobody, this.#number, this.#text);
     } else if (typeof reading === "string") {
       if (reading === "cut") this.#doubtUntil = at + SHADOW_BYTES;
       this.#refuse("malformed");
     } else if (!this.#isManagerEcho(line, reading)) {
-      this.#held = { line, notice: reading, number: this.#number };
-      if (line.framed) this.#release();
+      this.#held.hold({ line, notice: reading, number: this.#number, text: this.#text });
     }
   }
 
@@ -349,22 +350,7 @@ export class SecurityLogReader {
     return false;
   }
 
-  /** Whether a stranger's line end may have made a line of this. */
-  #isDoubtful(line: LogLine, at: number): boolean {
-    if (at < this.#doubtUntil || at < this.#noticeDoubtUntil) return true;
-    const reach = this.#reach;
-    if (reach === undefined || at >= reach.until || line.thread === reach.thread) return false;
-    // Worker threads of IAX2 take turns.
-    const turns = line.file === reach.file && line.file === "chan_iax2.c";
-    return !line.framed && !turns;
-  }
-
-  /** Hands on the refusal that was held, given the line behind it. */
-  #release(next?: LogLine): void {
-    if (this.#held === undefined) return;
-    const { line, notice, number } = this.#held;
-    this.#held = undefined;
-    if (next !== undefined && !line.framed && mayEnd(line, next)) return this.#refuse("forged end");
+  #notice({ line, notice, number }: HeldLine): void {
     if (this.#eventTime !== undefined) this.#clock.learn(this.#eventTime);
     this.#eventTime = undefined;
     const time = new Date(this.#clock.read(line));
@@ -391,8 +377,8 @@ export class SecurityLogReader {
     return true;
   }
 
-  #refuse(what: Tampered): void {
-    this.#tampered = counted(this.#tampered, this.#number, this.#text);
+  #refuse(what: Tampered, number = this.#number, text = this.#text): void {
+    this.#tampered = counted(this.#tampered, number, text);
     this.#handlers.tampered(what);
   }
 }

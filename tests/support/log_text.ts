@@ -147,7 +147,7 @@ export const LINE_KINDS: readonly LineKind[] = [
   {
     name: "IAX2, no such peer",
     tells: "InvalidAccountID IAX2 log only",
-    room: 0,
+    room: 250,
     print: (address, { account = "trunk" } = {}) => ({
       file: "chan_iax2.c",
       message: `No registration for peer '${account}' (from ${address})`,
@@ -156,7 +156,7 @@ export const LINE_KINDS: readonly LineKind[] = [
   {
     name: "IAX2, wrong answer",
     tells: "InvalidPassword IAX2 log only",
-    room: 0,
+    room: 250,
     print: (address, { session = "0123456789abcdef" } = {}) => ({
       file: "chan_iax2.c",
       message: `Host ${address} failed MD5 authentication for 'trunk' (fedcba98 != ${session})`,
@@ -183,7 +183,7 @@ export const LINE_KINDS: readonly LineKind[] = [
   {
     name: "IAX2, call",
     tells: "FailedACL IAX2 log only",
-    room: 0,
+    room: 79,
     print: (address, { extension = "600" } = {}) => ({
       file: "chan_iax2.c",
       message: `Rejected connect attempt from ${
