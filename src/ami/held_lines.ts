@@ -31,15 +31,18 @@ interface Opening {
   readonly room: number;
   /** How Asterisk ends the message. */
   readonly end: RegExp;
+  /** The address stands behind their text. */
+  readonly addressLast: boolean;
 }
 
 /** A message that may go on. */
-interface Open {
+interface Open extends Opening {
   readonly thread: string;
   readonly file: string;
+  /** Number of its first line. */
+  readonly number: number;
   /** Where in the input the end of Asterisk's stands at the latest. */
-  until: number;
-  readonly ends: Set<RegExp>;
+  readonly until: number;
 }
 
 /**
@@ -71,13 +74,14 @@ const HASHES =
 const HASHES_END = /\)$/;
 
 /**
- * Where a message may hold a stranger's line ends; `undefined` for most. What PJSIP prints of theirs
- * (79 bytes) is too short for a line and for what has to stand around it.
+ * Where a message may hold a stranger's line ends; `undefined` for most. What PJSIP prints of
+ * theirs (79 bytes) is too short for a line and for what has to stand around it.
  */
 function openingOf({ file, message }: LogLine): Opening | undefined {
   const opening = (beginning: RegExp, room: number, end: RegExp) => {
     const found = beginning.exec(message);
-    return found === null ? undefined : { from: found[0].length, room, end };
+    if (found === null) return undefined;
+    return { from: found[0].length, room, end, addressLast: end === PEER_END };
   };
   if (file === "chan_sip.c") return opening(CALL, ROOM, CALL_END);
   if (file !== "chan_iax2.c") return undefined;
@@ -99,7 +103,7 @@ export class HeldLines {
   readonly #release: (held: HeldLine) => void;
   readonly #refuse: (held: HeldLine) => void;
   readonly #held: HeldLine[] = [];
-  #open: Open | undefined;
+  #open: Open[] = [];
 
   /**
    * @param release Takes what is a line of its own.
@@ -124,22 +128,32 @@ export class HeldLines {
    * @returns Whether it may be believed; false when it is the end of a message before it.
    */
   meet(line: LogLine, at: number, end: number): boolean {
-    const open = this.#open;
-    if (open === undefined || line.framed || at > open.until || line.thread === open.thread) {
+    if (this.#open.length > 0 && !line.framed) {
+      // Its thread goes on: a message of it is over.
+      this.#open = this.#open.filter(({ thread, until }) => at <= until && thread !== line.thread);
+    }
+    if (this.#open.length === 0 || line.framed) {
       this.releaseAll();
       return true;
     }
-    // Worker threads of IAX2 take turns.
-    if (line.file === open.file && line.file === "chan_iax2.c") return true;
-    for (const one of open.ends) {
-      const found = one.exec(line.message);
-      if (found === null || end - found[0].length > open.until) continue;
-      this.#refuseAll((held) =>
-        held.line.thread !== open.thread || held.line.file !== "chan_sip.c"
-      );
-      return false;
+    // What stands before every message that is still open is no part of one.
+    const oldest = this.#open[0]!.number;
+    while (this.#held.length > 0 && this.#held[0]!.number < oldest) {
+      this.#release(this.#held.shift()!);
     }
-    return true;
+    let believed = true;
+    for (const open of this.#open) {
+      // Worker threads of IAX2 take turns.
+      if (line.file === open.file && line.file === "chan_iax2.c") continue;
+      const found = open.end.exec(line.message);
+      if (found === null || end - found[0].length > open.until) continue;
+      believed = false;
+      this.#refuseThose(({ number, line: { thread } }) =>
+        number > open.number && thread !== open.thread ||
+        number === open.number && open.addressLast
+      );
+    }
+    return believed;
   }
 
   /**
@@ -156,37 +170,32 @@ export class HeldLines {
    * A stranger's text in a line may go on in the next ones.
    *
    * @param line The line, whether it is held or not.
+   * @param number Its number.
    * @param end Where in the input it ends.
    */
-  open(line: LogLine, end: number): void {
+  open(line: LogLine, number: number, end: number): void {
     const opening = line.framed ? undefined : openingOf(line);
     if (opening === undefined) return;
     const until = end - line.message.length + opening.from + opening.room;
     const { thread, file } = line;
-    // A line of another thread may be a stranger's: then the first is still open.
-    if (this.#open === undefined) {
-      this.#open = { thread, file, until, ends: new Set([opening.end]) };
-    } else {
-      this.#open.until = Math.max(this.#open.until, until);
-      this.#open.ends.add(opening.end);
-    }
+    this.#open.push({ ...opening, thread, file, number, until });
   }
 
   /** A line has come that is none of Asterisk's: the end of a message, of which they are a part. */
   meetRest(): void {
-    this.#refuseAll(() => true);
+    this.#refuseThose(() => true);
   }
 
   /** Nothing that a stranger could have made has come behind them. */
   releaseAll(): void {
-    this.#open = undefined;
+    this.#open = [];
     for (const held of this.#held.splice(0)) this.#release(held);
   }
 
-  #refuseAll(forged: (held: HeldLine) => boolean): void {
+  #refuseThose(forged: (held: HeldLine) => boolean): void {
     for (const held of this.#held.splice(0)) {
       if (forged(held)) this.#refuse(held);
-      else this.#release(held);
+      else this.#held.push(held);
     }
   }
 }

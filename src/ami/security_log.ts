@@ -316,7 +316,7 @@ export class SecurityLogReader {
       return this.#refuse("forged end");
     }
     if (reading === "harmless") return;
-    this.#held.open(line, end);
+    this.#held.open(line, this.#number, end);
     if (reading === "nobody") {
       this.#nobody = counted(this.#nobody, this.#number, this.#text);
     } else if (typeof reading === "string") {

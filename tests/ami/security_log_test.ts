@@ -267,3 +267,33 @@ Deno.test("security log: the manager interface says of one request twice that it
     assert.equal(count(unknown + other), 2);
   }
 });
+
+Deno.test("security log: refusals of several parts of Asterisk stand close together", () => {
+  const log = ["chan_sip call", "IAX2, no such peer", "IAX2, wrong answer", "dialplan", "acl.c"]
+    .map((name, index) =>
+      fileLine({
+        ...LINE_KINDS.find((kind) => kind.name === name)!.print(`203.0.113.${index}`),
+        thread: `${index}`,
+      })
+    ).join("");
+  assert.deepEqual(readLog(log).tampered, []);
+  assert.equal(readLog(log).told.length, 5);
+});
+
+Deno.test("security log: what is held back is handed on while the threads of IAX2 take turns", () => {
+  const { print } = LINE_KINDS.find(({ name }) => name === "IAX2, no such peer")!;
+  let told = 0;
+  let most = 0;
+  const reader = new SecurityLogReader({
+    event: () => {},
+    tampered: () => assert.fail(),
+    notice: () => told++,
+  });
+  for (let i = 1; i <= 1000; i++) {
+    reader.push(bytesOf(fileLine({ ...print("203.0.113.5"), thread: `${i % 10}` })));
+    most = Math.max(most, i - told);
+  }
+  reader.end();
+  assert.equal(told, 1000);
+  assert.ok(most < 10, `${most}`);
+});
