@@ -70,6 +70,8 @@ interface Replayed {
   readonly lines: number;
   /** Lines that told what another line had told. */
   readonly toldTwice: number;
+  /** Lines that are of Asterisk 11 or older. */
+  readonly old: number;
   /** Times of the first and the last event, in milliseconds since 1970. */
   readonly from: number | undefined;
   readonly to: number | undefined;
@@ -108,6 +110,8 @@ export class Replay {
   readonly formats = new Set<Format>();
   /** Lines that told what another line had told. */
   toldTwice = 0;
+  /** Lines of Asterisk 11 or older. */
+  old = 0;
   #lines = 0;
   #events = 0;
   #from: number | undefined;
@@ -195,6 +199,7 @@ export class Replay {
       formats: this.formats,
       lines: this.#lines,
       toldTwice: this.toldTwice,
+      old: this.old,
       blocks: this.#main.blocks,
       events: this.#events,
       byKind: this.#byKind,
@@ -276,6 +281,7 @@ export async function replay(
   run.toldTwice = unique.dropped;
   for (const source of sources) {
     if (source.format !== undefined) run.formats.add(source.format);
+    run.old += source.reader.findings?.old?.count ?? 0;
     if (!source.failed && !review(source, complain)) code = 1;
   }
   const replayed = run.finish();
@@ -511,7 +517,11 @@ function hints(replayed: Replayed, config: Config): string {
       }. If one is a provider or a phone that only sends OPTIONS, add it to trust`,
     );
   }
-  lines.push(...logOnlyHints(replayed), ...loginHints(replayed));
+  if (replayed.lines > 0 && replayed.events === 0 && replayed.old >= replayed.lines) {
+    lines.push("All of it is of Asterisk 11 or older, which Ampere does not support");
+  } else {
+    lines.push(...logOnlyHints(replayed), ...loginHints(replayed));
+  }
   return lines.map((line) => `Hint: ${line}.\n`).join("");
 }
 

@@ -194,6 +194,9 @@ Deno.test("logs: events of Asterisk 11 are named, and it is said that nothing fo
   assert.match(out, /^Not blocked: AMI/m);
   assert.doesNotMatch(out, /^Would have been blocked$/m);
   assert.doesNotMatch(out, /tampered/);
+  assert.deepEqual(out.match(/^Hint: .*$/gm), [
+    "Hint: All of it is of Asterisk 11 or older, which Ampere does not support.",
+  ]);
 });
 
 Deno.test("logs: a recording that an editor changed: what is wrong, and the first such line", async () => {
