@@ -72,6 +72,8 @@ Deno.test("logs: every kind of refusal in messages names who was refused", async
     assert.equal(code, 0, `${name}: ${err}`);
     assert.equal(err, "", name);
     assert.match(out, /^2026-11-22 .* 203\.0\.113\.5 /m, name);
+    // Nobody can know that these are of one session.
+    assert.doesNotMatch(out, /one session/, name);
     const unseen = tells.endsWith("log only");
     assert.equal(/^Not blocked: AMI/m.test(out), unseen, name);
     assert.equal(/^Would have been blocked$/m.test(out), !unseen, name);
