@@ -39,9 +39,9 @@ interface InputHandlers {
    * @param event Is valid during the call.
    * @param told How it was told.
    * @param at Its time, in milliseconds since 1970.
-   * @param file Index of its file.
+   * @param source Its file.
    */
-  event(event: SecurityEvent, told: Told, at: number, file: number): void;
+  event(event: SecurityEvent, told: Told, at: number, source: Source): void;
   /** Something that Asterisk did not print so. */
   tampered(what: string): void;
   /** A file cannot be read, or is no recording. */
@@ -60,7 +60,8 @@ interface Arrival {
 export class Source {
   readonly name: string;
   readonly reader: RecordingReader;
-  readonly #index: number;
+  /** Which of the files it is. */
+  readonly index: number;
   readonly #handlers: InputHandlers;
   readonly #chunk = new Uint8Array(READ_BYTES);
   readonly #queue: Arrival[] = [];
@@ -82,7 +83,7 @@ export class Source {
    */
   constructor(name: string, index: number, clock: LogClock, handlers: InputHandlers) {
     this.name = name;
-    this.#index = index;
+    this.index = index;
     this.#handlers = handlers;
     this.reader = new RecordingReader({
       event: (event, verdict) => this.#arrived(event, verdict),
@@ -154,7 +155,7 @@ export class Source {
     this.#limit = limit;
     while (this.#taken < this.#queue.length && this.#queue[this.#taken]!.at <= limit) {
       const { event, told, at } = this.#queue[this.#taken++]!;
-      this.#handlers.event(event, told, at, this.#index);
+      this.#handlers.event(event, told, at, this);
     }
     if (this.#taken < this.#queue.length) return;
     this.#queue.length = this.#taken = 0;
@@ -207,7 +208,7 @@ export class Source {
     }
     if (at > this.#last) this.#last = at;
     if (at <= this.#limit && this.#queue.length === 0) {
-      this.#handlers.event(event, told, at, this.#index);
+      this.#handlers.event(event, told, at, this);
     } else {
       this.#queue.push({ event: event.copy(), told, at });
     }

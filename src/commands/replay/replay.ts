@@ -21,7 +21,13 @@ import type { KnownProxy } from "../../penalties/offence.ts";
 import { describeDuration, describeExemptFailures, describeProxy } from "../../penalties/reason.ts";
 import { Duplicates } from "./duplicates.ts";
 import { readInputs, type Source, timeOf } from "./inputs.ts";
-import { describeStripped, type Format, RECORD_AGAIN, RecordingError } from "./recording.ts";
+import {
+  describeStripped,
+  type Format,
+  RECORD_AGAIN,
+  RecordingError,
+  type Told,
+} from "./recording.ts";
 import { Simulation, type WouldBlock } from "./simulation.ts";
 import {
   counted,
@@ -264,12 +270,18 @@ export async function replay(
 ): Promise<number> {
   const run = new Replay(config, request.verbose ? (line) => void print(`${line}\n`) : undefined);
   let code = 0;
-  const unique = new Duplicates((event, told) => {
+  const take = (event: SecurityEvent, told: Told) => {
     if (told === "security" || told === "doubled") run.take(event, told === "security");
     else run.takeLine(event, told !== "log only");
-  }, request.files.length);
+  };
+  const files = request.files.length;
+  const unique = new Duplicates(take, files);
   const sources = await readInputs(request.files, {
-    event: (event, told, at, file) => unique.take(event, told, at, file),
+    event: (event, told, at, { index, format }) => {
+      // AMI tells nothing twice.
+      if (files === 1 && format === "AMI stream") take(event, told);
+      else unique.take(event, told, at, index);
+    },
     tampered: (what) => run.tampered(what),
     failed: (error, { name }) => {
       code = 1;
