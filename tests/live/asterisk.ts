@@ -156,6 +156,11 @@ export class Asterisk implements AsyncDisposable {
     return await Deno.readTextFile(path).catch(() => "");
   }
 
+  /** What its console has shown. */
+  get console(): string {
+    return this.#program!.text;
+  }
+
   /** Its version, such as `22.10.1`. */
   async version(): Promise<string> {
     return /Asterisk (\d\S*?)[~+\s]/.exec(await this.command("core show version"))?.[1] ?? "?";

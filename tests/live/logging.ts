@@ -19,7 +19,7 @@ const LOGGER_CONF = `
 [general]
 dateformat = %F %T
 [logfiles]
-console => notice,warning,error
+console => security,notice,warning,error
 security => security
 messages => notice,warning,error
 full => security,notice,warning,error,verbose
@@ -85,9 +85,10 @@ export function testLogging(server: Server, executable: string, root: string): v
       callers.filter(([driver]) => driver.name === name).map(([, host]) => host);
     // chan_sip raises an event for a number that does not exist, PJSIP does not.
     const told = [...guessers, managers, ...calls("chan_sip")].sort();
-    const logs = ["security", "messages", "full", "plain", "json"];
+    const logs = ["security", "messages", "full", "plain", "json", "console"];
     for (const log of logs) {
-      const { found, err } = await replayed(executable, await asterisk.log(log));
+      const text = log === "console" ? asterisk.console : await asterisk.log(log);
+      const { found, err } = await replayed(executable, text);
       const targets = (type: string) =>
         found.filter((one) => one.type === type).map(({ target }) => target!).sort();
       assert.deepEqual(targets("block"), told, `${log}: ${err}`);

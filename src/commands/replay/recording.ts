@@ -176,7 +176,8 @@ function formatOf(text: string): Format {
     throw new RecordingError(`is compressed; unpack it first: ${unpack} FILE | ampere --replay -`);
   }
   // A log may show SIP packets, in which there is a header Event too.
-  if (parseLogLine(/^.*/.exec(text.trimStart())![0]) !== undefined) return "security log";
+  const beginning = text.trimStart().split("\n", FIRST_LINES);
+  if (beginning.some((line) => parseLogLine(line) !== undefined)) return "security log";
   if (looksLikeAmi(text)) {
     const changed = /(?:^|[^\r\n])\n/.exec(text);
     const cut = text.split("\n").slice(0, -1);
@@ -198,6 +199,9 @@ function formatOf(text: string): Format {
   // A file of syslog may begin with many lines of other programs: its end shows what it is.
   return "security log";
 }
+
+/** Lines of which one shows that a file is a log: the very first may be cut. */
+const FIRST_LINES = 3;
 
 /** How compressed files begin, and what unpacks them. */
 const COMPRESSED: Readonly<Record<string, string>> = {

@@ -286,7 +286,7 @@ Deno.test("logs: a long line and a line without a time are harmless", async () =
 Deno.test("logs: one that shows SIP packets is a log", async () => {
   const packet = "NOTIFY sip:1@h SIP/2.0\r\nEvent: presence\r\nSubscription-State: active\r\n\r\n";
   const { code, out } = await replayed([
-    fileLine({
+    "the end of a line\n" + fileLine({
       level: "VERBOSE",
       file: "res_pjsip_logger.c",
       message:
