@@ -22,7 +22,7 @@ Commands:
   -l, --list          list what is blocked; the output is input for -a and -d
       --check         check the configuration, the firewall, the database, Asterisk
       --replay FILE...  tell who would have been blocked, from recorded AMI
-                      streams or Asterisk's security log
+                      streams or Asterisk's log, in any form
       --status        tell what the running daemon knows
   -h, --help          this text
   -V, --version       the version

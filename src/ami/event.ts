@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ipv4Text } from "../address/address.ts";
+import { ipv4Number, ipv4Text } from "../address/address.ts";
 import { isText, NOTHING, viewOf } from "./bytes.ts";
 import { latin1 } from "./framer.ts";
 
@@ -61,6 +61,25 @@ export const SERVICES: readonly Service[] = ["PJSIP", "SIP", "AMI", "IAX2"];
  * The transport in RemoteAddress; empty when Asterisk left it out (three parts instead of four).
  */
 export type Transport = "" | "TCP" | "TLS" | "UDP" | "WS" | "WSS";
+
+/** What is known of an event that AMI did not tell. */
+interface EventFacts {
+  readonly kind: SecurityEventKind;
+  readonly service: Service;
+  readonly transport: Transport;
+  /** Canonical address of the remote host. */
+  readonly address: string;
+  /** A stranger's text, one character a byte. */
+  readonly account: string;
+  /** ACLName. */
+  readonly detail: string;
+  /** Tells the attempt from others of the host. */
+  readonly session: number;
+  /** Tells the answer from others of the attempt. */
+  readonly answer: number;
+  /** In the form of EventTV. */
+  readonly time: string;
+}
 
 /** Longest text of a stranger (account, ACL name) that is kept, in characters. */
 export const TEXT_CHARACTERS_MAX = 80;
@@ -186,6 +205,39 @@ export class SecurityEvent {
     this.session = session;
     this.setAccount(0, 0);
     this.#time = time;
+  }
+
+  /**
+   * Called by a reader of other texts than AMI's: fills the event, which keeps no bytes.
+   *
+   * @param facts All that is known.
+   */
+  state(facts: EventFacts): void {
+    this.begin(NOTHING, 0);
+    this.kind = facts.kind;
+    this.service = facts.service;
+    this.type = eventType(facts.kind, facts.service);
+    this.transport = facts.transport;
+    this.host = facts.address.includes(":") ? facts.address : ipv4Number(facts.address);
+    this.port = 0;
+    this.session = facts.session;
+    // No answer is known: none is that of another line.
+    this.challenge = this.answer = facts.answer;
+    this.hasAnswer = true;
+    this.anonymous = facts.account === "";
+    this.#account = facts.account.slice(0, TEXT_CHARACTERS_MAX);
+    this.#detail = facts.detail;
+    this.#time = facts.time;
+  }
+
+  /** The same event in an object of its own, which keeps no bytes. */
+  copy(): SecurityEvent {
+    // Own properties only: what is public and no getter.
+    const copy = Object.assign(new SecurityEvent(), this);
+    copy.#account = this.account;
+    copy.#detail = this.detail;
+    copy.#time = this.time;
+    return copy;
   }
 
   /** Called by the parser: where the account is. */

@@ -3,6 +3,7 @@ import { openNetworks, withAsterisk } from "./asterisk.ts";
 import { testBlocking } from "./blocking.ts";
 import { testChecking } from "./checking.ts";
 import { testImitation } from "./imitation.ts";
+import { testLogging } from "./logging.ts";
 import { testPhones } from "./phones.ts";
 import { testRegistered } from "./registered.ts";
 import { testRestarting } from "./restarting.ts";
@@ -17,4 +18,5 @@ withAsterisk(import.meta.url, SERVERS.old, (executable, root) => {
   testImitation(SERVERS.old, root);
   testChecking(SERVERS.old, executable, root);
   testTls(SERVERS.old, executable, root);
+  testLogging(SERVERS.old, executable, root);
 });
