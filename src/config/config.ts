@@ -20,6 +20,8 @@ export interface Config {
   readonly loyalty: number;
   /** Name of the chain that belongs to Ampere alone: it is flushed at start. */
   readonly chain: string;
+  /** Chains from which Ampere itself jumps to its chain, each once; none: others do. */
+  readonly jump: readonly string[];
   /** Canonical targets that are never blocked, each once. */
   readonly trust: readonly string[];
   /** Absolute path of the block list. */
@@ -76,6 +78,7 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   pass: "ampere",
   loyalty: 3,
   chain: "ampere",
+  jump: Object.freeze([]),
   trust: Object.freeze([]),
   database: "/var/lib/ampere/ampere.db",
   patience: 5,
@@ -112,6 +115,7 @@ export function describeConfig(config: Config): [key: string, value: string][] {
     ["pass", config.pass === DEFAULT_CONFIG.pass ? "(default)" : "(set)"],
     ["loyalty", String(config.loyalty)],
     ["chain", config.chain],
+    ["jump", config.jump.length === 0 ? "none" : config.jump.join(",")],
     ...trust.map((target): [string, string] => ["trust", target]),
     ["database", config.database],
     ["patience", formatDuration(config.patience)],
