@@ -23,7 +23,7 @@ export interface OwnInterface {
 const OUTWARD = /^(?:eth|en|wl|ww|bond|team|ppp|usb)/;
 
 /** Addresses of one link (RFC 4291, section 2.5.6): the same ones are behind each interface. */
-const LINK_LOCAL = "fe80::/10";
+export const LINK_LOCAL = "fe80::/10";
 
 /**
  * Tells the interfaces.

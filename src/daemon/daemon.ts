@@ -358,6 +358,7 @@ export class Daemon {
       `${table.standingSize} in good standing`,
       `${this.#list.size} blocks`,
       `${state.applied} in the firewall`,
+      `they are ${this.#force.where}`,
       `${state.queued + state.rejected} changes queued`,
       `${state.failures} of ${state.commands} firewall commands failed`,
       this.#list.pending === 0
@@ -449,7 +450,7 @@ export class Daemon {
           }
           this.#following = false;
           this.#log.warn(
-            `${why}${/[.?!]$/.test(why) ? "" : "."} Blocks stay in force; trying again`,
+            `${why}${/[.?!]$/.test(why) ? "" : "."} Blocks stay ${this.#force.where}; trying again`,
           );
         },
         ...(this.#parts.verbose ? { message: this.#messages.onMessage } : {}),
@@ -537,7 +538,7 @@ export class Daemon {
           ? "ended; nothing was changed"
           : `ended; ${counted(this.#list.size, "block")} ${
             this.#list.size === 1 ? "stays" : "stay"
-          } in force` +
+          } ${this.#force.where}` +
             (left > 0 ? `, ${left} changes of the firewall follow at the next start` : ""),
       );
     }

@@ -133,6 +133,19 @@ export class Force {
   };
 
   /**
+   * Where blocks are: `in force`, or `in the list, but …` if those of a family are not. A family
+   * without blocks says nothing.
+   */
+  get where(): string {
+    const lost = this.#parts.firewall.status().families.flatMap(({ judgement, desired, family }) =>
+      judgement === undefined || judgement.inForce === "yes" || desired === 0
+        ? []
+        : [`${IN_FORCE_WORDS[judgement.inForce]} (IPv${family}: ${judgement.brief})`]
+    );
+    return lost.length === 0 ? "in force" : `in the list, but ${lost.join(" and ")}`;
+  }
+
+  /**
    * Tells of a block whether it is in force, if it is not.
    *
    * @param target What is blocked.

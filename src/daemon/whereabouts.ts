@@ -9,6 +9,8 @@
  * @module
  */
 
+import { contains } from "../address/address.ts";
+import { LINK_LOCAL } from "../address/interfaces.ts";
 import type { SecurityEvent } from "../ami/event.ts";
 import {
   HERE,
@@ -75,7 +77,9 @@ export class WhereaboutsFinder {
   take(event: SecurityEvent): void {
     if (!event.isLocal(this.#last)) {
       this.#last = event.localText;
-      const address = event.local;
+      const named = event.local;
+      // Each link has the same ones.
+      const address = named !== undefined && contains(LINK_LOCAL, named) ? undefined : named;
       const place = address === undefined ? HERE : placeOfAddress(address, this.#known);
       // Nobody can be reached at a wildcard, and loopback is everywhere.
       const isOwn = address !== undefined && place.kind === "here" &&
