@@ -8,7 +8,7 @@
 import { type Family, familyOf } from "../address/address.ts";
 import type { SecurityEvent } from "../ami/event.ts";
 import type { Config } from "../config/config.ts";
-import type { OwnNetwork, Whereabouts } from "../firewall/asterisk_place.ts";
+import { assumedPlace, type OwnNetwork, type Whereabouts } from "../firewall/asterisk_place.ts";
 import type { Firewall } from "../firewall/firewall.ts";
 import { IN_FORCE_WORDS } from "../firewall/judgement.ts";
 import type { ForceChange } from "../firewall/watch.ts";
@@ -80,10 +80,12 @@ export class Force {
   /** Tells the firewall where Asterisk is and what the configuration wants, if that has changed. */
   update(): void {
     const { firewall, peers, config } = this.#parts;
-    this.#whereabouts = this.#finder.find(peers());
+    const { jump } = config();
+    const found = this.#finder.find(peers());
+    this.#whereabouts = found.isAssumed ? { ...found, place: assumedPlace(jump) } : found;
     this.#tell(this.#whereabouts);
     const settings: WaySettings = {
-      jump: config().jump,
+      jump,
       place: this.#whereabouts.place,
       interfaces: this.#finder.network.interfaces,
     };

@@ -134,13 +134,15 @@ export class WhereaboutsFinder {
     const sum = votes.reduce((all, [, count]) => all + count, 0);
     if (sum < VOTES_MIN || sum <= this.#here) {
       const isHere = this.#here > 0 && byHost.kind === "elsewhere";
-      return { place: isHere ? HERE : byHost, doubt: undefined };
+      const place = isHere ? HERE : byHost;
+      return { place, isAssumed: place.kind === "here" && this.#here === 0, doubt: undefined };
     }
     const places = votes.map(([address]) => placeOfAddress(address, this.#known));
     const behind = places.find(({ kind }) => kind === "behind");
-    if (behind !== undefined) return { place: behind, doubt: undefined };
-    if (byHost.kind !== "here") return { place: byHost, doubt: undefined };
-    const [away] = places.filter(({ kind }) => kind === "elsewhere");
-    return { place: HERE, doubt: away?.kind === "elsewhere" ? away.address : undefined };
+    if (behind !== undefined) return { place: behind, isAssumed: false, doubt: undefined };
+    if (byHost.kind !== "here") return { place: byHost, isAssumed: false, doubt: undefined };
+    const away = places.find(({ kind }) => kind === "elsewhere");
+    const doubt = away?.kind === "elsewhere" ? away.address : undefined;
+    return { place: HERE, isAssumed: true, doubt };
   }
 }

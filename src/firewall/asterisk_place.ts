@@ -15,10 +15,12 @@ import type { Strangers } from "./path.ts";
  * - `"here"`: on this machine, packets come through INPUT
  * - `"behind"`: behind an interface of this machine, as a container behind a bridge: through
  *   FORWARD
+ * - `"forwarded"`: behind this machine, as `jump` says, but it isn't known where
  * - `"elsewhere"`: no chain of this machine sees its packets
  */
 export type AsteriskPlace =
   | { readonly kind: "here" }
+  | { readonly kind: "forwarded" }
   | { readonly kind: "behind"; readonly address: string; readonly interface: string }
   | { readonly kind: "elsewhere"; readonly address: string };
 
@@ -29,6 +31,8 @@ export const HERE: AsteriskPlace = { kind: "here" };
 export interface Whereabouts {
   /** Which way its packets are judged. */
   readonly place: AsteriskPlace;
+  /** Nothing says that it is on this machine; it is only taken to be. */
+  readonly isAssumed: boolean;
   /**
    * An address that Asterisk names as its own and that is neither this machine's nor behind it,
    * though its manager interface is here.
@@ -81,6 +85,18 @@ export function placeOfHost(addresses: readonly string[], network: OwnNetwork): 
 }
 
 /**
+ * Tells where Asterisk is when nothing but `jump` says so: who lets Ampere jump from FORWARD alone
+ * has it behind this machine.
+ *
+ * @param jump The chains of `jump`.
+ */
+export function assumedPlace(jump: readonly string[]): AsteriskPlace {
+  const isForwarded = jump.some((hook) => hook === "FORWARD" || hook === "DOCKER-USER") &&
+    !jump.includes("INPUT");
+  return isForwarded ? { kind: "forwarded" } : HERE;
+}
+
+/**
  * Tells whose packets are followed to Asterisk.
  *
  * @param place Where it is.
@@ -93,6 +109,7 @@ export function strangersTo(
   const names = [...new Set(interfaces.map(({ name }) => name))];
   if (names.length === 0) return {};
   const outer = names.filter((name) => name !== "lo");
+  if (place.kind === "forwarded") return { interfaces: names };
   if (place.kind !== "behind") return { interfaces: names, from: outer };
   return {
     interfaces: names,

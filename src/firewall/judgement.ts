@@ -186,15 +186,16 @@ function withoutJump(chains: Chains, question: Question): Judgement {
       }${AT_BOOT}${orJump("INPUT", question)})`,
     };
   }
-  const { address } = place;
-  const before = place.kind === "behind" ? ` behind ${place.interface}` : "";
+  const before = place.kind === "behind"
+    ? `Asterisk is at ${place.address} behind ${place.interface}, and `
+    : "";
   const best = bestHook(chains, question);
   const isInput = findJump(chains, "INPUT", chain) !== undefined;
   return {
     family,
     inForce: "no",
-    cause: `no jump ${missing ?? ""} ${address}`,
-    message: `Asterisk is at ${address}${before}, and ${hook} does not ask ${chain}: ${
+    cause: `no jump ${missing ?? ""} ${before}`,
+    message: `${before}${hook} does not ask ${chain}: ${
       isInput
         ? "INPUT does, but packets to Asterisk do not come through it, so nobody is kept out"
         : "nobody is kept out"

@@ -20,11 +20,11 @@ const UNKNOWN_AFTER_FAILURES = 3;
  */
 const LOOK_FIRST_MS = 1_000;
 
-/** The longest time until it is looked whether a chain that is waited for is there. */
+/** The longest time until it is looked again, in milliseconds, unless looks take long. */
 const LOOK_MAX_MS = 8_000;
 
-/** The same for all else that somebody must mend: listing all rules takes longer. */
-const LOOK_ALL_MAX_MS = 30_000;
+/** Looks take no larger part of the time than one of so many. */
+const LOOK_SHARE = 100;
 
 /** A judgement that is due waits for at most so many changes. */
 const JUDGED_AFTER_CHANGES = 20;
@@ -67,6 +67,8 @@ export class Watch {
   /** How many changes went before the judgement that is due. */
   #passedOver = 0;
   #looks = 0;
+  /** How long the last look took, in milliseconds. */
+  #lookMs = 0;
   #cancelLook: (() => void) | undefined;
   /** Chains that are not there, of which it was told. */
   #saidMissing = "";
@@ -146,7 +148,9 @@ export class Watch {
     this.#isDue = false;
     this.#passedOver = 0;
     if (this.#way === undefined) return void this.#note(fine(this.#family));
+    const start = this.#options.clock.now();
     let seen = await this.#way.look();
+    this.#lookMs = this.#options.clock.now() - start;
     if (seen.ok && seen.broken.length > 0) {
       // Who has heard that they are not in force, or of nothing yet, need not hear why they still
       // are not.
@@ -164,8 +168,7 @@ export class Watch {
     if (!seen.ok) return seen.failure;
     this.#tellMissing(seen.missing);
     this.#note(seen.judgement);
-    if (seen.missing.length > 0) this.#lookLater(LOOK_MAX_MS);
-    else if (seen.judgement.inForce !== "yes") this.#lookLater(LOOK_ALL_MAX_MS);
+    if (seen.missing.length > 0 || seen.judgement.inForce !== "yes") this.#lookLater();
     return undefined;
   }
 
@@ -187,7 +190,7 @@ export class Watch {
     // Without a way nothing else is told of it than that the firewall works again.
     if (this.#way === undefined) return;
     if (isTold && isLasting(failure)) this.#isSaid = true;
-    if (failure.kind === "no-chain") this.#lookLater(LOOK_MAX_MS);
+    if (failure.kind === "no-chain") this.#lookLater();
     if (before?.cause === failure.kind) return;
     const level = this.#family === 4 ? "warn" : "info";
     if (waiting.length > 0 && isGone) {
@@ -262,9 +265,12 @@ export class Watch {
   }
 
   /** While blocks are not in force, looks by interval come too late. */
-  #lookLater(most: number): void {
+  #lookLater(): void {
     if (this.#cancelLook !== undefined || this.#way === undefined) return;
-    const delay = Math.min(LOOK_FIRST_MS * 2 ** this.#looks++, most);
+    const delay = Math.min(
+      LOOK_FIRST_MS * 2 ** this.#looks++,
+      Math.max(LOOK_MAX_MS, LOOK_SHARE * this.#lookMs),
+    );
     this.#cancelLook = this.#options.clock.after(delay, () => {
       this.#cancelLook = undefined;
       this.#isDue = true;

@@ -30,7 +30,8 @@ function heard(
   reader.push(bytesOf(BANNER));
   for (const local of locals) reader.push(bytesOf(wrongAnswer(ADDRESS, { local, service })));
   reader.flushWithheld();
-  return finder.find(peers);
+  const { place, doubt } = finder.find(peers);
+  return { place, doubt };
 }
 
 const times = (count: number, local: string) => Array<string>(count).fill(local);

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import {
+  assumedPlace,
   type AsteriskPlace,
   HERE,
   placeOfAddress,
@@ -87,6 +88,18 @@ Deno.test("judgement: to a container only FORWARD counts", () => {
   });
   assert.equal(elsewhere.inForce, "no");
   assert.match(elsewhere.message, /198\.51\.100\.7.*protect nothing there/);
+});
+
+Deno.test("judgement: with a jump from FORWARD alone Asterisk is behind this machine", () => {
+  const forwarded = assumedPlace(["DOCKER-USER"]);
+  assert.deepEqual([forwarded, assumedPlace(["FORWARD"])], [{ kind: "forwarded" }, forwarded]);
+  for (const jump of [[], ["INPUT"], ["INPUT", "FORWARD"], ["ufw-before-input"]]) {
+    assert.equal(assumedPlace(jump).kind, "here", jump.join());
+  }
+  assert.equal(judged("-A FORWARD -j ampere\n", forwarded).inForce, "yes");
+  const lost = judged("-A INPUT -j ampere\n", forwarded);
+  assert.equal(lost.inForce, "no");
+  assert.match(lost.message, /^FORWARD does not ask ampere: INPUT does/);
 });
 
 Deno.test("asterisk place: here, behind a bridge, or elsewhere", () => {

@@ -49,7 +49,7 @@ export function source(
     startedAt: NOW - 3_600_000,
     connectedSince: connected ? NOW - 60_000 : undefined,
     dryRun: false,
-    whereabouts: { place: { kind: "here" }, doubt: undefined },
+    whereabouts: { place: { kind: "here" }, isAssumed: true, doubt: undefined },
     neverBlocked: [{ target: "192.0.2.1", cause: "default gateway" }],
     table: { size: 4, standingSize: 2, waiting: 2, evicted: 0, proxies: 0 },
     list: {

@@ -9,7 +9,12 @@ import { type OwnInterface, ownInterfaces } from "../../address/interfaces.ts";
 import { defaultGateways } from "../../address/neighbours.ts";
 import { literalPeers } from "../../ami/dial.ts";
 import type { Config } from "../../config/config.ts";
-import { type AsteriskPlace, placeOfHost } from "../../firewall/asterisk_place.ts";
+import {
+  assumedPlace,
+  type AsteriskPlace,
+  type OwnNetwork,
+  placeOfHost,
+} from "../../firewall/asterisk_place.ts";
 import type { Backend } from "../../firewall/backend.ts";
 import { Chain } from "../../firewall/chain.ts";
 import { IPTABLES, run, type Runner } from "../../firewall/command.ts";
@@ -50,7 +55,7 @@ export async function checkFirewall(
 ): Promise<Finding[]> {
   const network = { interfaces: ownInterfaces(), gateways: defaultGateways() };
   const world: World = {
-    place: place ?? placeOfHost(literalPeers(config.host), network),
+    place: place ?? placeNow(config, network),
     interfaces: network.interfaces,
   };
   const findings: Finding[] = [];
@@ -60,6 +65,12 @@ export async function checkFirewall(
     findings.push(...(family === 4 ? found : found.map(asWarning)));
   }
   return findings;
+}
+
+/** Where Asterisk is, as far as the configuration tells. */
+function placeNow({ host, jump }: Config, network: OwnNetwork): AsteriskPlace {
+  const place = placeOfHost(literalPeers(host), network);
+  return place.kind === "here" ? assumedPlace(jump) : place;
 }
 
 function asWarning(finding: Finding): Finding {
@@ -140,7 +151,7 @@ async function checkWay(
     )
   );
   const isOwn = broken.includes(hookOf(place)) ||
-    (place.kind === "behind" && broken.some((hook) => hook !== "INPUT"));
+    (place.kind !== "here" && broken.some((hook) => hook !== "INPUT"));
   if (judgement.inForce !== "yes" && isOwn) {
     return [
       ...findings,
