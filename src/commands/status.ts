@@ -24,6 +24,9 @@ import { escapeControls, escapeText } from "../text/escape.ts";
 import { counted, formatTable, type Style, styleFor } from "../text/table.ts";
 import { formatLocalTime } from "../text/time.ts";
 
+/** Longest cause why blocks are not in force with what mends it, in characters. */
+const CAUSE_CHARACTERS_MAX = 900;
+
 /** Most targets that are named as not in the kernel yet. */
 const WAITING_SHOWN_MAX = 5;
 
@@ -57,10 +60,7 @@ export function formatStatus(status: Status, now: number, style: Style): string 
     ],
     ["Firewall", firewallLine(firewall, style)],
     ...forceRows(firewall, style),
-    ...firewall.trouble.map(({ message, advice }) => [
-      "",
-      style.bad(message) + (advice === "" ? "" : `. Fix: ${advice}`),
-    ]),
+    ...troubleRows(firewall, style),
     ["Database", databaseLine(database, style)],
   ];
   return formatTable(rows) + worstTable(hosts.worst, now, style) +
@@ -125,20 +125,32 @@ function firewallLine(firewall: Status["firewall"], style: Style): string {
     (firewall.failures > 0 ? `, ${firewall.failures} of ${firewall.commands} commands failed` : "");
 }
 
+/** What does not work, unless it stands there as the cause why blocks are not in force. */
+function troubleRows({ trouble, inForce }: Status["firewall"], style: Style): string[][] {
+  const causes = inForce.filter(isNotInForce).map((one) => `IPv${one.family}: ${one.message}`);
+  return trouble
+    .filter(({ message }) => !causes.some((cause) => message.startsWith(cause)))
+    .map(({ message, advice }) => [
+      "",
+      style.bad(message) + (advice === "" ? "" : `. Fix: ${advice}`),
+    ]);
+}
+
 /** Whether blocks are in force: told if they are not. */
 function forceRows(
-  { inForce, asterisk, doubt, jump, trouble }: Status["firewall"],
+  { inForce, asterisk, doubt, jump }: Status["firewall"],
   style: Style,
 ): string[][] {
   const rows = inForce.filter(isNotInForce).map((one) => {
     const { family, message, advice } = one;
     const words = `IPv${family}: blocks are ${IN_FORCE_WORDS[one.inForce!]}`;
     const painted = family === 4 ? style.bad(words) : style.doubtful(words);
-    // Why stands there already.
-    if (trouble.some((other) => other.message.endsWith(message))) return ["", painted];
     return [
       "",
-      painted + `: ${escapeText(message)}` + (advice === "" ? "" : `. Fix: ${escapeText(advice)}`),
+      painted +
+      `: ${
+        escapeControls(advice === "" ? message : `${message}. Fix: ${advice}`, CAUSE_CHARACTERS_MAX)
+      }`,
     ];
   });
   const waiting = inForce.flatMap((one) => isNotInForce(one) ? [] : one.waiting);

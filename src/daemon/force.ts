@@ -135,11 +135,15 @@ export class Force {
   };
 
   /**
-   * Where blocks are: `in force`, or `in the list, but …` if those of a family are not. A family
-   * without blocks says nothing.
+   * Where blocks are: `in force`, or `in the list, but …` if those of a family are not, or only in
+   * the list as long as that is not known. A family without blocks says nothing.
    */
   get where(): string {
-    const lost = this.#parts.firewall.status().families.flatMap(({ judgement, desired, family }) =>
+    const { families } = this.#parts.firewall.status();
+    if (families.some(({ judgement, desired }) => judgement === undefined && desired > 0)) {
+      return "in the list";
+    }
+    const lost = families.flatMap(({ judgement, desired, family }) =>
       judgement === undefined || judgement.inForce === "yes" || desired === 0
         ? []
         : [`${IN_FORCE_WORDS[judgement.inForce]} (IPv${family}: ${judgement.brief})`]

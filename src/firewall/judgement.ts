@@ -149,8 +149,16 @@ export function judge(chains: Chains, question: Question): Judgement {
  */
 export function judgeFailure({ family, kind, message, advice }: Failure): Judgement {
   const text = message.replace(/^IPv[46]: /, "");
-  const brief = text.replace(/ \(.*$/, "").replace(/:.*$/, "");
-  return { family, inForce: "no", cause: kind, message: text, brief, advice };
+  const plain = text.replace(/ \(.*$/, "");
+  return {
+    family,
+    inForce: "no",
+    cause: kind,
+    // How the program says that there is no chain, or set, tells nothing more.
+    message: kind === "no-chain" || kind === "no-set" ? plain : text,
+    brief: plain.replace(/:.*$/, ""),
+    advice,
+  };
 }
 
 function elsewhere(family: Family, address: string): Judgement {
