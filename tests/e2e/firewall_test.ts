@@ -264,6 +264,27 @@ onOwnMachine(import.meta.url, (executable) => {
     });
   });
 
+  test("F2: no line of the log calls blocks in force that are not, nor does its last one", async () => {
+    await Deno.writeTextFile(CONFIG, BASE);
+    assert.equal((await runToEnd([executable, "-a"], { stdin: `${FIRST}\n` })).code, 0);
+    await using daemon = new Program([executable]);
+    assert.match(
+      await daemon.said(/cannot connect to 127\.0\.0\.1:5038/),
+      /Blocks stay in the list/,
+    );
+    await daemon.said(/error: IPv4: there is no chain/);
+    daemon.signal("SIGUSR1");
+    await daemon.said(
+      /1 blocks.* in the list, but not in force \(IPv4: there is no chain "ampere"\)/,
+    );
+    await endsSoon(daemon);
+    assert.match(
+      daemon.lines.at(-1)!,
+      /ended; 1 block stays in the list, but not in force \(IPv4: there is no chain "ampere"\)$/,
+    );
+    assert.deepEqual(linesOf(daemon, /stays? in force/), []);
+  });
+
   test("F2: with a jump of its own it needs nobody, in both families", async () => {
     await running("jump = INPUT\n", async (daemon, client, notices) => {
       await attack(client, FIRST);
