@@ -4,10 +4,10 @@
  * @module
  */
 
-import type { Family } from "../../address/address.ts";
+import { type Family, parseAddress } from "../../address/address.ts";
 import { type OwnInterface, ownInterfaces } from "../../address/interfaces.ts";
 import { defaultGateways } from "../../address/neighbours.ts";
-import { literalPeers } from "../../ami/dial.ts";
+import { CONNECT_MS, resolveHost } from "../../ami/dial.ts";
 import type { Config } from "../../config/config.ts";
 import {
   assumedPlace,
@@ -55,7 +55,7 @@ export async function checkFirewall(
 ): Promise<Finding[]> {
   const network = { interfaces: ownInterfaces(), gateways: defaultGateways() };
   const world: World = {
-    place: place ?? placeNow(config, network),
+    place: place ?? await placeNow(config, network),
     interfaces: network.interfaces,
   };
   const findings: Finding[] = [];
@@ -68,9 +68,18 @@ export async function checkFirewall(
 }
 
 /** Where Asterisk is, as far as the configuration tells. */
-function placeNow({ host, jump }: Config, network: OwnNetwork): AsteriskPlace {
-  const place = placeOfHost(literalPeers(host), network);
+async function placeNow({ host, jump }: Config, network: OwnNetwork): Promise<AsteriskPlace> {
+  const place = placeOfHost(await peersOf(host), network);
   return place.kind === "here" ? assumedPlace(jump) : place;
+}
+
+/** The canonical addresses of a host; none if its name is not known, or not soon. */
+async function peersOf(host: string): Promise<string[]> {
+  const late = Promise.withResolvers<string[]>();
+  const timer = setTimeout(() => late.resolve([]), CONNECT_MS);
+  const found = await Promise.race([resolveHost(host).catch(() => []), late.promise]);
+  clearTimeout(timer);
+  return found.flatMap((address) => parseAddress(address) ?? []);
 }
 
 function asWarning(finding: Finding): Finding {
