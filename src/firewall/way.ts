@@ -42,7 +42,7 @@ export interface WaySettings {
 }
 
 /** What a look has found. */
-type WayOutcome =
+export type WayOutcome =
   | {
     readonly ok: true;
     readonly judgement: Judgement;
