@@ -19,6 +19,7 @@ import {
   type Jump,
   type Rule,
   type Strangers,
+  withoutComments,
 } from "./path.ts";
 
 /** Whether blocks keep their hosts out: all of their packets, some of them, none. */
@@ -255,7 +256,8 @@ function whatPasses(passed: readonly Rule[], isAll: boolean): string {
 }
 
 /** Who gets past a jump that has a condition. */
-function whoPasses({ text }: Rule): string {
+function whoPasses(rule: Rule): string {
+  const text = withoutComments(rule.text);
   const [, protocol] = /(?:^|[^!] )-p (\S+)/.exec(text) ?? [];
   const others: string[] = [];
   if (protocol === "udp") others.push("by TCP, TLS, WS and WSS");

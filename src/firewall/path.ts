@@ -175,8 +175,7 @@ interface Half {
  * @param strangers Whose packets they are.
  */
 export function isForAll({ text }: Rule, strangers: Strangers = {}): boolean {
-  const conditions = text
-    .replace(/-m comment --comment (?:"(?:[^"\\]|\\.)*"|\S+)/g, "")
+  const conditions = withoutComments(text)
     .replace(/(?:^| )-[jg] .*$/, "")
     .replace(/! -i lo(?= |$)/g, "")
     .replace(
@@ -200,8 +199,9 @@ export function isForAll({ text }: Rule, strangers: Strangers = {}): boolean {
 }
 
 /** Whether a rule is about packets that go to somebody else than Asterisk. */
-function isElsewhere({ text }: Rule, { toInterface, toAddress }: Strangers): boolean {
+function isElsewhere(rule: Rule, { toInterface, toAddress }: Strangers): boolean {
   if (toInterface === undefined) return false;
+  const text = withoutComments(rule.text);
   const [, out] = /(?:^|[^!] )-o (\S+)/.exec(text) ?? [];
   const [, to] = /(?:^|[^!] )-d (\S+)/.exec(text) ?? [];
   return (out !== undefined && !isNamed(toInterface, out)) ||
@@ -215,9 +215,18 @@ function isElsewhere({ text }: Rule, { toInterface, toAddress }: Strangers): boo
  * @param strangers What is known of the interfaces.
  */
 export function absentInterface({ text }: Rule, { interfaces }: Strangers): string | undefined {
-  const [, name] = /(?:^|[^!] )-i (\S+)/.exec(text) ?? [];
+  const [, name] = /(?:^|[^!] )-i (\S+)/.exec(withoutComments(text)) ?? [];
   if (name === undefined || interfaces === undefined) return undefined;
   return interfaces.some((one) => isNamed(one, name)) ? undefined : name;
+}
+
+/**
+ * The conditions of a rule without its comments, which may hold anything.
+ *
+ * @param text The rule.
+ */
+export function withoutComments(text: string): string {
+  return text.replace(/-m comment --comment (?:"(?:[^"\\]|\\.)*"|\S+) ?/g, "");
 }
 
 /** Whether an interface has the name of a rule; a `+` stands for any end. */
@@ -237,7 +246,8 @@ function isBroad(rule: Rule): boolean {
   return isOpenToStrangers(rule) && !hasOnlyPrivilegedPorts(rule);
 }
 
-function isOpenToStrangers({ text }: Rule): boolean {
+function isOpenToStrangers(rule: Rule): boolean {
+  const text = withoutComments(rule.text);
   const hasSource = /(?:^| )(?:-s|--src-range|--match-set \S+ src)(?: |$)/.test(text) &&
     !/! -s /.test(text);
   const isLoopback = /(?:^|[^!] )-i lo(?: |$)/.test(text);
@@ -246,12 +256,12 @@ function isOpenToStrangers({ text }: Rule): boolean {
 }
 
 function hasOnlyPrivilegedPorts({ text }: Rule): boolean {
-  const [, ports] = /(?:^|[^!] )--(?:dport|dports|ports) (\S+)/.exec(text) ?? [];
+  const [, ports] = /(?:^|[^!] )--(?:dport|dports|ports) (\S+)/.exec(withoutComments(text)) ?? [];
   if (ports === undefined) return false;
   return ports.split(/[,:]/).every((port) => Number(port) < UNPRIVILEGED_PORT);
 }
 
 /** Whether a rule accepts what belongs to connections that are known already. */
 export function isEstablished({ text }: Rule): boolean {
-  return /--(?:ct)?state \S*ESTABLISHED/.test(text);
+  return /--(?:ct)?state \S*ESTABLISHED/.test(withoutComments(text));
 }

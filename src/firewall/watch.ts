@@ -20,6 +20,12 @@ const UNKNOWN_AFTER_FAILURES = 3;
  */
 const LOOK_FIRST_MS = 1_000;
 
+/**
+ * At the start the look waits so long, in milliseconds: what Asterisk tells first of all may be
+ * blocks, which would wait for the look. A jump of Ampere's own does not wait.
+ */
+const FIRST_LOOK_MS = 250;
+
 /** The longest time until it is looked again, in milliseconds, unless looks take long. */
 const LOOK_MAX_MS = 8_000;
 
@@ -122,7 +128,9 @@ export class Watch {
 
   /** Demands a judgement, as soon as what the list wants is done. */
   demand(): void {
-    this.#isDue = true;
+    if (this.#judgement !== undefined || this.#way === undefined || this.makesChain) {
+      this.#isDue = true;
+    } else this.#lookAfter(FIRST_LOOK_MS);
   }
 
   /**
@@ -267,11 +275,12 @@ export class Watch {
   /** While blocks are not in force, looks by interval come too late. */
   #lookLater(): void {
     if (this.#cancelLook !== undefined || this.#way === undefined) return;
-    const delay = Math.min(
-      LOOK_FIRST_MS * 2 ** this.#looks++,
-      Math.max(LOOK_MAX_MS, LOOK_SHARE * this.#lookMs),
-    );
-    this.#cancelLook = this.#options.clock.after(delay, () => {
+    const delay = LOOK_FIRST_MS * 2 ** this.#looks++;
+    this.#lookAfter(Math.min(delay, Math.max(LOOK_MAX_MS, LOOK_SHARE * this.#lookMs)));
+  }
+
+  #lookAfter(delay: number): void {
+    this.#cancelLook ??= this.#options.clock.after(delay, () => {
       this.#cancelLook = undefined;
       this.#isDue = true;
       this.#wake();

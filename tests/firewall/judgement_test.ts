@@ -53,6 +53,12 @@ Deno.test("judgement: all packets, some, or none", () => {
     assert.match(found.message, says);
     assert.equal(found.advice === "", inForce === "yes");
   }
+  // What a comment says is no condition, and no excuse.
+  const comment = '-m comment --comment "-s 10.0.0.1 -i eth9 --dport 22 -p icmp"';
+  assert.equal(judged(`-A INPUT ${comment} -j ACCEPT\n${jump}`).inForce, "no");
+  assert.equal(judged(`-A INPUT ${comment} -j ampere\n`).inForce, "yes");
+  const early = `-A INPUT ${comment} -p udp -j ACCEPT\n${jump}`;
+  assert.equal(judged(early).inForce, "partly");
   // Where there is one interface, all strangers come by it.
   assert.equal(judged("-A INPUT -i eth+ -j ampere\n", HERE, [LO, ETH0]).inForce, "yes");
 });
