@@ -24,6 +24,9 @@ export type AsteriskPlace =
   | { readonly kind: "behind"; readonly address: string; readonly interface: string }
   | { readonly kind: "elsewhere"; readonly address: string };
 
+/** How bridges to containers and virtual machines are called: no stranger comes in by them. */
+const INWARD = /^(?:docker|br-|virbr|veth|vnet|lxc|lxd|cni|podman)/;
+
 /** On this machine. */
 export const HERE: AsteriskPlace = { kind: "here" };
 
@@ -108,7 +111,7 @@ export function strangersTo(
 ): Strangers {
   const names = [...new Set(interfaces.map(({ name }) => name))];
   if (names.length === 0) return {};
-  const outer = names.filter((name) => name !== "lo");
+  const outer = names.filter((name) => name !== "lo" && !INWARD.test(name));
   if (place.kind === "forwarded") return { interfaces: names };
   if (place.kind !== "behind") return { interfaces: names, from: outer };
   return {

@@ -15,6 +15,7 @@ import { parseListing } from "../../src/firewall/path.ts";
 const ETH0 = { name: "eth0", address: "203.0.113.1", network: "203.0.113.0/24" };
 const DOCKER0 = { name: "docker0", address: "172.17.0.1", network: "172.17.0.0/16" };
 const LO = { name: "lo", address: "127.0.0.1", network: "127.0.0.0/8" };
+const WG0 = { name: "wg0", address: "10.9.0.1", network: "10.9.0.0/24" };
 const INTERFACES = [LO, ETH0, DOCKER0];
 const GATEWAY = "203.0.113.254";
 
@@ -44,7 +45,6 @@ Deno.test("judgement: all packets, some, or none", () => {
       ["-A INPUT -p udp -m udp --dport 5060 -j ampere\n", "partly", /TCP, TLS, WS and WSS/],
       ["-A INPUT -p tcp -m tcp --dport 5060 -j ampere\n", "partly", /by UDP/],
       ["-A INPUT -i eth9 -j ampere\n", "no", /no interface eth9/],
-      ["-A INPUT -i eth0 -j ampere\n", "partly", /by another interface/],
       ["-A INPUT -s 198.51.100.0/24 -j ampere\n", "partly", /from another address/],
     ] as const
   ) {
@@ -59,7 +59,11 @@ Deno.test("judgement: all packets, some, or none", () => {
   assert.equal(judged(`-A INPUT ${comment} -j ampere\n`).inForce, "yes");
   const early = `-A INPUT ${comment} -p udp -j ACCEPT\n${jump}`;
   assert.equal(judged(early).inForce, "partly");
-  // Where there is one interface, all strangers come by it.
+  // Where there is one interface but for bridges to containers, all strangers come by it.
+  assert.equal(judged("-A INPUT -i eth0 -j ampere\n").inForce, "yes");
+  const byVpn = judged("-A INPUT -i eth0 -j ampere\n", HERE, [...INTERFACES, WG0]);
+  assert.equal(byVpn.inForce, "partly");
+  assert.match(byVpn.message, /by another interface/);
   assert.equal(judged("-A INPUT -i eth+ -j ampere\n", HERE, [LO, ETH0]).inForce, "yes");
 });
 
