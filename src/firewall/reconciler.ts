@@ -180,6 +180,7 @@ export class Reconciler {
 
   /** See `Firewall.stop`. */
   async stop(graceMs: number): Promise<number> {
+    this.watch.hurry();
     await this.#loop.close(graceMs, () => {
       this.#rejected.close();
       this.watch.close();

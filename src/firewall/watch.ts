@@ -109,6 +109,14 @@ export class Watch {
     return this.#isDue;
   }
 
+  /** Lets the first look, if it still waits, be made now: the end is near. */
+  hurry(): void {
+    if (this.#judgement !== undefined || this.#cancelLook === undefined) return;
+    this.#cancelLook();
+    this.#cancelLook = undefined;
+    this.#isDue = true;
+  }
+
   /**
    * Whether to judge next. New blocks come first, but not for ever; what is missing in the kernel
    * always does.

@@ -143,6 +143,18 @@ inNamespace(import.meta.url, () => {
     await firewall.stop();
   });
 
+  Deno.test("way: the first look lets blocks go first, but is made before the end", async () => {
+    await reset();
+    await sh("iptables", "-N", "ampere");
+    await sh("iptables", "-I", "INPUT", "-j", "ampere");
+    const { firewall, commands } = setUp("iptables", []);
+    await firewall.start(forEver(["192.0.2.1"]));
+    assert.ok(!commands.includes("iptables -S INPUT"));
+    assert.equal(firewall.judgementOf(4), undefined);
+    await firewall.stop();
+    assert.equal(firewall.judgementOf(4)?.inForce, "yes");
+  });
+
   Deno.test("way: without a jump of its own nothing is made, and what others make is seen soon", async () => {
     await reset();
     const { firewall, commands, lines, changes } = setUp("iptables", []);
