@@ -6,8 +6,7 @@
  */
 
 import type { AddressSet } from "../address/address_set.ts";
-import { isLoopback, networkOf } from "../address/address.ts";
-import { registeredAddresses } from "../ami/contacts.ts";
+import { networkOf } from "../address/address.ts";
 import { AmiClient, type AmiClientOptions, LoginRefusedError } from "../ami/client.ts";
 import { literalPeers } from "../ami/dial.ts";
 import { lookupName } from "../address/lookup.ts";
@@ -35,6 +34,7 @@ import { counted } from "../text/table.ts";
 import { VERSION } from "../version.ts";
 import { Exceptions } from "./exceptions.ts";
 import { Force } from "./force.ts";
+import { Learning } from "./learning.ts";
 import { ListChanges } from "./list_changes.ts";
 import { Messages } from "./messages.ts";
 import { Notices } from "./notices.ts";
@@ -133,6 +133,7 @@ export class Daemon {
   readonly #changes: ListChanges;
   readonly #messages: Messages;
   readonly #reports: Reports;
+  readonly #learning: Learning;
   readonly #pipeline: Pipeline;
   #config: Config;
   /** Canonical addresses of the AMI server, as far as they are known. */
@@ -143,8 +144,6 @@ export class Daemon {
   #lastChores = 0;
   /** There may be logins to be written. */
   #loginsWait = false;
-  /** It was asked who is registered. */
-  #knowsContacts = false;
   /** Asterisk's events arrive; `undefined` until it was tried. */
   #following: boolean | undefined;
 
@@ -200,6 +199,8 @@ export class Daemon {
       releases,
       believedTime: this.#believedTime,
     });
+    const lengthMs = this.#config.learn * 1000;
+    this.#learning = new Learning({ ...shared, bornAt: parts.bornAt, lengthMs });
     this.#messages = new Messages(log, counters);
     this.#reports = new Reports({ ...shared, exceptions: this.#exceptions });
     this.#pipeline = new Pipeline({
@@ -291,7 +292,7 @@ export class Daemon {
         } from ${this.#list.path}`,
     );
 
-    this.#learn(wall);
+    this.#learning.begin(wall);
     const stop = new AbortController();
     const end = () => stop.abort();
     signal.addEventListener("abort", end);
@@ -388,56 +389,6 @@ export class Daemon {
     ].join(", ");
   }
 
-  /**
-   * Nobody is known to a new list: phones that registered before may ping, which costs others
-   * something.
-   */
-  #learn(wall: number): void {
-    const learnMs = this.#config.learn * 1000;
-    const { bornAt } = this.#parts;
-    if (bornAt === undefined) return;
-    // A clock that was set back would make the rest longer than all of it.
-    const left = Math.min(learnMs, bornAt + learnMs - wall);
-    if (left <= 0) return;
-    this.table.learnUntil(this.#clock.now() + left);
-    this.#log.info(
-      `the list of blocks is new: until ${
-        formatLocalTime(wall + left)
-      } unanswered challenges cost nothing, so that phones that ` +
-        "registered before now become known; wrong passwords count from the first moment",
-    );
-  }
-
-  /** Asks a new list's Asterisk who is registered, once, for as long as Ampere learns. */
-  async #learnContacts(): Promise<void> {
-    const client = this.#client;
-    if (client === undefined || this.#knowsContacts) return;
-    if (!this.table.isLearning(this.#clock.now())) return;
-    const isLocal = this.#peers.length > 0 && this.#peers.every(isLoopback);
-    const { addresses, unknown } = await registeredAddresses(
-      (action, headers) => client.list(action, headers),
-      isLocal,
-    );
-    // Lost meanwhile: it is asked again after the next login.
-    if (client.connectedSince === undefined) return;
-    this.#knowsContacts = true;
-    if (addresses.size > 0 || unknown.length === 0) {
-      const known = this.table.assumeStanding(addresses, this.#clock.now());
-      this.#log.info(
-        `Asterisk names ${
-          counted(addresses.size, "address", "addresses")
-        } of registered phones; in good standing from now on: ${known}`,
-      );
-    }
-    if (unknown.length > 0) {
-      this.#log.info(
-        `who is registered is not known for certain: ${
-          unknown.join("; ")
-        }. Other phones become known when they register again`,
-      );
-    }
-  }
-
   async #follow(signal: AbortSignal): Promise<void> {
     let persistent = false;
     while (!signal.aborted) {
@@ -458,7 +409,7 @@ export class Daemon {
               tls ? " by TLS" : ""
             } as "${user}" (${banner}): following the security events`,
           );
-          this.#learnContacts();
+          void this.#learning.ask(this.#client!, this.#peers);
         },
         peers: (addresses) => {
           // Sorted: a resolver that gives them in turns changes nothing.
