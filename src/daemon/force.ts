@@ -30,9 +30,16 @@ interface ForceParts {
   readonly network: () => OwnNetwork;
 }
 
+/**
+ * Most events that are asked for their LocalAddress between two calls of {@linkcode Force.hear}: in
+ * a flood to several addresses to read that of each event takes longer than all else.
+ */
+const HEARD_AT_A_TIME = 16;
+
 /** Keeps the firewall's question right, and tells its answers. */
 export class Force {
   readonly #parts: ForceParts;
+  #left = HEARD_AT_A_TIME;
   readonly #finder: WhereaboutsFinder;
   #whereabouts: Whereabouts;
   #settings: WaySettings | undefined;
@@ -63,6 +70,8 @@ export class Force {
    * @param event One that is exactly Asterisk's.
    */
   take(event: SecurityEvent): void {
+    if (this.#left === 0) return;
+    this.#left--;
     this.#finder.take(event);
   }
 
@@ -74,6 +83,7 @@ export class Force {
 
   /** Takes over what events have said. */
   hear(): void {
+    this.#left = HEARD_AT_A_TIME;
     if (this.#finder.hasNews) this.update();
   }
 
