@@ -62,25 +62,6 @@ export const SERVICES: readonly Service[] = ["PJSIP", "SIP", "AMI", "IAX2"];
  */
 export type Transport = "" | "TCP" | "TLS" | "UDP" | "WS" | "WSS";
 
-/** What is known of an event that AMI did not tell. */
-interface EventFacts {
-  readonly kind: SecurityEventKind;
-  readonly service: Service;
-  readonly transport: Transport;
-  /** Canonical address of the remote host. */
-  readonly address: string;
-  /** A stranger's text, one character a byte. */
-  readonly account: string;
-  /** ACLName. */
-  readonly detail: string;
-  /** Tells the attempt from others of the host. */
-  readonly session: number;
-  /** Tells the answer from others of the attempt. */
-  readonly answer: number;
-  /** In the form of EventTV. */
-  readonly time: string;
-}
-
 /** Longest text of a stranger (account, ACL name) that is kept, in characters. */
 export const TEXT_CHARACTERS_MAX = 80;
 
@@ -237,9 +218,23 @@ export class SecurityEvent {
   /**
    * Called by a reader of other texts than AMI's: fills the event, which keeps no bytes.
    *
-   * @param facts All that is known.
+   * @param facts All that is known: the address in canonical form, texts of strangers one character
+   *   a byte.
    */
-  state(facts: EventFacts): void {
+  state(
+    facts: Pick<
+      SecurityEvent,
+      | "kind"
+      | "service"
+      | "transport"
+      | "address"
+      | "account"
+      | "detail"
+      | "session"
+      | "answer"
+      | "time"
+    >,
+  ): void {
     this.begin(NOTHING, 0);
     this.kind = facts.kind;
     this.service = facts.service;
