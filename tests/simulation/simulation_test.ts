@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { RULES, type Visits } from "./model.ts";
+import { RULES, type Visits } from "./model/rules.ts";
 import { sh } from "../support/namespace.ts";
 import { describeFailure, runSeed, simulationFolder } from "./simulate.ts";
 
