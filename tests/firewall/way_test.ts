@@ -143,6 +143,31 @@ inNamespace(import.meta.url, () => {
     await firewall.stop();
   });
 
+  Deno.test("way: what INPUT alone shows counts although not all chains can be listed", async () => {
+    await reset();
+    await sh("iptables", "-N", "ampere");
+    let listings = 0;
+    // The real program refuses it.
+    const refused: Runner = (program, args, options) => {
+      const isOfAll = args.at(-1) === "-S";
+      if (isOfAll) listings++;
+      return run(program, isOfAll ? [...args, "--no-such-option"] : args, options);
+    };
+    const way = new Way({ family: 4, chain: "ampere", run: refused });
+    const inForce = async (...rules: string[][]) => {
+      await sh("iptables", "-F", "INPUT");
+      for (const rule of rules) await sh("iptables", "-A", "INPUT", ...rule);
+      const seen = await way.look();
+      return seen.ok ? seen.judgement.inForce : seen.failure.kind;
+    };
+    assert.equal(await inForce(), "no");
+    assert.equal(await inForce(["-p", "udp", "--dport", "5060", "-j", "ACCEPT"]), "no");
+    assert.equal(await inForce(["-p", "udp", "-j", "ampere"]), "partly");
+    assert.equal(listings, 3, "all are listed if they can be: FORWARD may ask the chain");
+    await sh("iptables", "-N", "others");
+    assert.equal(await inForce(["-j", "others"]), "refused", "others may ask the chain");
+  });
+
   Deno.test("way: the first look lets blocks go first, but is made before the end", async () => {
     await reset();
     await sh("iptables", "-N", "ampere");
