@@ -181,7 +181,8 @@ export class Processes {
     if (process === undefined) return;
     if (process.error !== undefined) throw process.error;
     if (process.exitCode === undefined) {
-      const wrong = process.clock.frozen ? undefined : process.witness.compare(process.daemon);
+      if (process.clock.frozen) return process.witness.standsStill();
+      const wrong = process.witness.compare(process.daemon);
       if (wrong !== undefined) throw new WorldError(wrong);
       return;
     }
