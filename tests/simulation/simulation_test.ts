@@ -25,8 +25,13 @@ Deno.test(`simulation: ${SEEDS} faulty worlds end with the kernel, the database 
 Deno.test("simulation: worlds that once went wrong are in order", async () => {
   const folder = simulationFolder();
   try {
-    // The listing of all chains fails, hangs, or has come when the daemon stands still.
-    for (const seed of [1_061_918, 1_067_144, 1_077_139, 1_080_849]) {
+    const seeds = [
+      // The listing of all chains fails, hangs, or has come when the daemon stands still.
+      ...[1_061_918, 1_067_144, 1_077_139, 1_080_849],
+      // Others change the database while the daemon cannot read it, or stands still.
+      ...[1_083_806, 1_081_224],
+    ];
+    for (const seed of seeds) {
       const result = await runSeed(seed, folder);
       assert(result.error === undefined, describeFailure(result));
     }

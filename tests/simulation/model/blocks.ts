@@ -17,6 +17,8 @@ interface ModelBlock {
    * was in trouble.
    */
   vague: boolean;
+  /** Somebody blocked it for ever: nothing that the daemon does without knowing counts. */
+  readonly byHand?: boolean;
 }
 
 /** The blocks by their targets. */
@@ -66,7 +68,7 @@ export class Blocks extends Map<string, ModelBlock> {
   blockedForEver(target: string): void {
     this.#rules.visit("block: for ever by hand");
     const { times } = this.get(target)!;
-    this.set(target, { until: undefined, times, vague: false });
+    this.set(target, { until: undefined, times, vague: false, byHand: true });
   }
 
   /** The target is not blocked, and never was. */

@@ -58,7 +58,9 @@ export class Hands {
     scene.trace(`by hand: ${present ? "-a" : "-d"} ${target} ${until ?? ""} ${worked}`);
     if (!worked) return;
     const row = scene.store.read().rows.get(target);
-    const vague = scene.sqlite && !present && scene.process?.list.trouble !== undefined;
+    // A daemon that stands still may not have seen yet that the file is gone.
+    const { list, clock } = scene.process ?? {};
+    const vague = scene.sqlite && !present && (list?.trouble !== undefined || !!clock?.frozen);
     scene.byHand.set(target, { target, until: row?.until, present, vague, seen: false });
   }
 

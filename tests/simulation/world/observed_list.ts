@@ -56,7 +56,7 @@ export function observe(scene: Scene, list: WrittenBlockList): BlockList {
         scene.deleted.delete(target);
         const known = model.blocks.get(target);
         // The trouble may have shown when it was asked how often this was blocked before.
-        if (known !== undefined && list.trouble !== undefined) known.vague = true;
+        if (known !== undefined && list.trouble !== undefined && !known.byHand) known.vague = true;
         if (known?.vague) {
           const block = list.get(target);
           known.until = block === undefined ? until : block.until;
