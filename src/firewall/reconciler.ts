@@ -397,7 +397,7 @@ export class Reconciler {
     this.#hasLooked = true;
     this.watch.demand();
     if (this.#mustCompare) await this.#compareAll();
-    if (!this.#hasTask()) this.#trouble.recovered();
+    if (!this.#hasTask() && !this.watch.isUnjudged) this.#trouble.recovered();
     else this.#loop.delay(this.#delayAfterLook);
     this.#delayAfterLook = 0;
   }
