@@ -72,9 +72,12 @@ export class Hands {
       !BY_HAND.includes(target) && !scene.deleted.has(target) && (until ?? Infinity) > now
     )?.[0];
     if (target === undefined) return;
+    // What changes nothing in the file leaves the daemon's change as it is; -a says so.
+    const row = scene.store.read().rows.get(target);
+    const changes = row === undefined || row.until !== undefined;
     const worked = scene.store.add({ ...BLANK, target, since: now, until: undefined }, now);
-    scene.trace(`by hand: -a ${target} while the daemon writes ${worked}`);
-    if (worked) scene.model.blocks.blockedForEver(target);
+    scene.trace(`by hand: -a ${target} while the daemon writes ${worked} ${changes}`);
+    if (worked && changes) scene.model.blocks.blockedForEver(target);
   }
 
   /** Somebody deletes the block of an attacker. */
