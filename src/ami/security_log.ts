@@ -21,7 +21,13 @@ import { latin1, MESSAGE_BYTES_MAX } from "./framer.ts";
 import { type HeldLine, HeldLines, mayGoOn, ROOM } from "./held_lines.ts";
 import { type LogLine, parseLogLine } from "./log_line.ts";
 import { LogClock } from "./log_time.ts";
-import { looksRefused, type Notice, readNotice } from "./notice_lines.ts";
+import {
+  looksRefused,
+  type Notice,
+  type NoticeReading,
+  readNotice,
+  refusedContact,
+} from "./notice_lines.ts";
 
 /**
  * Longest line that is looked at, in bytes: also of an event that is too long the sender is read.
@@ -38,8 +44,8 @@ const SHADOW_BYTES = 1024;
 /** Longest message of Asterisk's log (`main/logger.c`, LOGMSG_SIZE), in bytes. */
 const DUMP_BYTES_MAX = 8192;
 
-/** Threads of the manager interface that are remembered. */
-const MANAGERS_MAX = 256;
+/** Threads of the manager interface, and of PJSIP, that are remembered. */
+const THREADS_MAX = 256;
 
 const LF = 0x0a;
 
@@ -150,6 +156,8 @@ export class SecurityLogReader {
   );
   /** The last refusal of each thread of the manager interface. */
   readonly #managers = new Map<string, string>();
+  /** The Contact that an access list has refused, by thread. */
+  readonly #contacts = new Map<string, string>();
   /** The first line is a comment: others are no ends of messages. */
   #annotated = false;
   #asterisk = 0;
@@ -301,7 +309,8 @@ export class SecurityLogReader {
 
   #other(line: LogLine, at: number, end: number): void {
     const believed = this.#held.meet(line, at, end);
-    const reading = readNotice(line);
+    const read = readNotice(line);
+    const reading = this.#isContact(line, read) ? "nobody" : read;
     if (reading === undefined) {
       if (this.#passDump(line.message, at)) return;
       if (looksRefused(line)) {
@@ -341,13 +350,23 @@ export class SecurityLogReader {
     }
     this.#managers.delete(thread);
     this.#managers.set(thread, request);
-    if (this.#managers.size > MANAGERS_MAX) {
-      for (const oldest of this.#managers.keys()) {
-        this.#managers.delete(oldest);
-        break;
-      }
-    }
+    forgetOldest(this.#managers);
     return false;
+  }
+
+  /** Whether the address in it is that of a Contact: a stranger wrote it. */
+  #isContact(line: LogLine, reading: NoticeReading): boolean {
+    const contact = refusedContact(line);
+    if (contact !== undefined) {
+      this.#contacts.delete(line.thread);
+      this.#contacts.set(line.thread, contact);
+      forgetOldest(this.#contacts);
+      return false;
+    }
+    if (typeof reading !== "object" || line.file !== "res_pjsip_acl.c") return false;
+    const refused = this.#contacts.get(line.thread);
+    this.#contacts.delete(line.thread);
+    return refused === reading.address;
   }
 
   #notice({ line, notice, number }: HeldLine): void {
@@ -381,6 +400,11 @@ export class SecurityLogReader {
     this.#tampered = counted(this.#tampered, number, text);
     this.#handlers.tampered(what);
   }
+}
+
+function forgetOldest(map: Map<string, string>): void {
+  if (map.size <= THREADS_MAX) return;
+  for (const oldest of map.keys()) return void map.delete(oldest);
 }
 
 function counted(lines: Lines | undefined, number: number, text: string): Lines {

@@ -271,8 +271,10 @@ export async function replay(
   const run = new Replay(config, request.verbose ? (line) => void print(`${line}\n`) : undefined);
   let code = 0;
   const take = (event: SecurityEvent, told: Told) => {
-    if (told === "security" || told === "doubled") run.take(event, told === "security");
-    else run.takeLine(event, told !== "log only");
+    if (told === "security" || told === "doubled") return run.take(event, told === "security");
+    // What PJSIP and IAX2 refuse by an access list, and tell nowhere else, AMI does not tell.
+    const alone = told === "aside" && (event.service === "PJSIP" || event.service === "IAX2");
+    run.takeLine(event, told !== "log only" && !alone);
   };
   const files = request.files.length;
   const unique = new Duplicates(take, files);

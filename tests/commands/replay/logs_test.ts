@@ -175,6 +175,19 @@ Deno.test("logs: a refusal by an ACL that is told twice counts once", async () =
   assert.equal(events((await replayed([acl])).out), "1");
 });
 
+Deno.test("logs: no block is promised for what only an access list of PJSIP or IAX2 tells", async () => {
+  for (const [purpose, promised] of [["SIP", 0], ["IAX2 user", 0], ["SIP Peer", 1]] as const) {
+    const line = (second: number) =>
+      fileLine({
+        file: "acl.c",
+        message: `${purpose} ACL: Rejecting '203.0.113.5' due to a failure to pass ACL 'lan'`,
+      }, at(second));
+    const { out } = await replayed([line(0) + line(10) + line(20) + line(30)]);
+    assert.equal(/^Would have been blocked$/m.test(out), promised === 1, out);
+    assert.equal(/^Not blocked: AMI/m.test(out), promised === 0, out);
+  }
+});
+
 Deno.test("logs: files are taken by their times, in whatever order they are given", async () => {
   const line = (second: number) =>
     fileLine(kind("manager failed to authenticate as").print("203.0.113.5"), at(second));
