@@ -59,6 +59,9 @@ const FILE_PREFIX =
  */
 const REMAINDER = /",(?:SessionID|LocalAddress|RemoteAddress|EventTV|Severity|Challenge)="/;
 
+/** What Asterisk's lines hold, behind whatever stands before it. */
+const LOOKS_LIKE_ASTERISK = /SecurityEvent="[A-Z]|(?:NOTICE|WARNING|ERROR|SECURITY) ?\[\d{1,10}\]/;
+
 /** Where one element ends and the next begins. */
 const BORDER = /",([A-Za-z]{1,20})="/g;
 
@@ -102,6 +105,8 @@ export interface Lines {
 export interface LogFindings {
   /** Lines that begin as Asterisk's. */
   readonly asterisk: number;
+  /** Lines that hold what Asterisk says, behind a beginning that is not known. */
+  readonly foreign: Lines | undefined;
   /** Lines that look as if somebody was refused, and are not known. */
   readonly unknown: Lines | undefined;
   /** Lines of failures that name no address of Asterisk's. */
@@ -161,6 +166,7 @@ export class SecurityLogReader {
   /** The first line is a comment: others are no ends of messages. */
   #annotated = false;
   #asterisk = 0;
+  #foreignLines: Lines | undefined;
   #unknown: Lines | undefined;
   #nobody: Lines | undefined;
   #old: Lines | undefined;
@@ -204,6 +210,7 @@ export class SecurityLogReader {
   get findings(): LogFindings {
     return {
       asterisk: this.#asterisk + this.#lines,
+      foreign: this.#foreignLines,
       unknown: this.#unknown,
       nobody: this.#nobody,
       old: this.#old,
@@ -274,6 +281,9 @@ export class SecurityLogReader {
   /** A line that does not begin as one of Asterisk's. */
   #foreign(text: string, at: number): void {
     if (this.#number === 1) this.#annotated = text.startsWith("#");
+    if (LOOKS_LIKE_ASTERISK.test(text)) {
+      this.#foreignLines = counted(this.#foreignLines, this.#number, text);
+    }
     const stands = text === "" || BETWEEN.test(text) || (this.#annotated && text.startsWith("#")) ||
       (this.#held.isConsole && CONSOLE.test(text));
     if (!stands) this.#held.meetRest();

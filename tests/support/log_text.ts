@@ -296,6 +296,18 @@ export const FORMS: Readonly<Record<string, (said: Said) => string>> = {
       time: "2026-11-22T08:09:09.918273645Z",
     }),
   "Kubernetes": (said) => `2026-11-22T08:09:09.918273645Z stdout F [${DATE}] ${core(said, " f: ")}`,
+  "docker service logs": (said) =>
+    `pbx_asterisk.1.k2j3h4k5j6h7@node1    | [${DATE}] ${core(said, " f: ")}`,
+  "kubectl logs --prefix": (said) =>
+    `[pod/asterisk-0/asterisk] 2026-11-22T08:09:09.918Z [${DATE}] ${core(said, " f: ")}`,
+  "BusyBox's syslogd": (said) =>
+    `Nov 22 08:09:09 pbx local0.notice asterisk[99]: ${core(said, " in f: ")}`,
+  "a BSD's syslogd": (said) =>
+    `Nov 22 08:09:09 <local0.notice> pbx asterisk[99]: ${core(said, " in f: ")}`,
+  "syslog's socket": (said) => `<134>Nov 22 08:09:09 asterisk[99]: ${core(said, " in f: ")}`,
+  "grep -H": (said) => `/var/log/asterisk/messages:${fileLine(said).trimEnd()}`,
+  "grep -Hn in a folder": (said) => `messages.1:17:${fileLine(said).trimEnd()}`,
+  "grep -n": (said) => `1234:${fileLine(said).trimEnd()}`,
   json: ({ level = "NOTICE", file, message }) =>
     JSON.stringify({
       hostname: "pbx",

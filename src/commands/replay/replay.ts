@@ -304,6 +304,12 @@ function review(source: Source, complain: (line: string) => void): boolean {
   if (stripped !== undefined && tampered > 0) {
     warn(`${describeStripped(stripped)}; ${RECORD_AGAIN}`);
   }
+  if (findings?.foreign !== undefined && findings.asterisk > 0) {
+    warn(
+      `${counted(findings.foreign.count, "line")} left out: what Asterisk says stands behind a ` +
+        `beginning that is not known. The first is ${shown(findings.foreign)}`,
+    );
+  }
   if (findings?.unknown !== undefined) {
     const { unknown } = findings;
     warn(

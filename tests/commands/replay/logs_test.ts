@@ -188,6 +188,13 @@ Deno.test("logs: no block is promised for what only an access list of PJSIP or I
   }
 });
 
+Deno.test("logs: lines with an unknown beginning between others are counted, and the first is shown", async () => {
+  const line = fileLine(kind("acl.c").print("203.0.113.5"), at(0));
+  const { code, err } = await replayed([`my own program: ${line}${line}`]);
+  assert.equal(code, 0);
+  assert.match(err, /: 1 line left out: .*The first is line 1: "my own program: \[2026-/);
+});
+
 Deno.test("logs: files are taken by their times, in whatever order they are given", async () => {
   const line = (second: number) =>
     fileLine(kind("manager failed to authenticate as").print("203.0.113.5"), at(second));
@@ -221,7 +228,9 @@ Deno.test("logs: a recording that an editor changed: what is wrong, and the firs
   const blanks = await replayed([stripped]);
   assert.match(
     blanks.err,
-    new RegExp(`line ${number}, "Challenge:", has lost the blank .*nc HOST 5038`),
+    new RegExp(
+      `line ${number}, "Challenge:", has lost the blank .*Secret: SECRET.*nc 127\.0\.0\.1 5038`,
+    ),
   );
   const lines = stream.replaceAll("\r\n", "\n");
   for (const text of [lines, lines.replace(/ +\n/g, "\n"), lines.replace(/^.*\n/, "")]) {
