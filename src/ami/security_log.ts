@@ -78,6 +78,10 @@ const CONSOLE = /^(?:(?:\[[^\]"]{8,64}\])? {1,10}(?:==|--|>) |<--- )/;
 const BETWEEN =
   /^(?:==> .{0,4096} <==|-- .{0,200} --|--|\[[^\]"]{8,64}\] Asterisk \S{1,80} built by .{0,400} UTC)$/;
 
+/** Whose line it is in `docker compose logs`: no stranger's line end changes that. */
+// deno-lint-ignore no-control-regex
+const SERVICE = /^(?:\x1b\[[\d;]{0,16}m)?([\w.@-]{1,160}) {0,64}\| /;
+
 /** A SIP packet that Asterisk shows, with its length or without. */
 const DUMP =
   /^<--- (?:(?:Received|Transmitting) SIP (?:request|response) \((\d{1,6}) bytes\)|SIP read from|(?:Re)?[Tt]ransmitting|Reliably Transmitting)/;
@@ -285,7 +289,7 @@ export class SecurityLogReader {
       this.#foreignLines = counted(this.#foreignLines, this.#number, text);
     }
     const stands = text === "" || BETWEEN.test(text) || (this.#annotated && text.startsWith("#")) ||
-      (this.#held.isConsole && CONSOLE.test(text));
+      (this.#held.isConsole && CONSOLE.test(text)) || isOfAnotherService(text, this.#held.last);
     if (!stands) this.#held.meetRest();
     // The reader must see it, because it may betray that the line before was cut.
     if (REMAINDER.test(text)) {
@@ -415,6 +419,13 @@ export class SecurityLogReader {
 function forgetOldest(map: Map<string, string>): void {
   if (map.size <= THREADS_MAX) return;
   for (const oldest of map.keys()) return void map.delete(oldest);
+}
+
+function isOfAnotherService(text: string, last: string | undefined): boolean {
+  const service = SERVICE.exec(text)?.[1];
+  if (service === undefined || last === undefined) return false;
+  const own = SERVICE.exec(last)?.[1];
+  return own !== undefined && own !== service;
 }
 
 function counted(lines: Lines | undefined, number: number, text: string): Lines {

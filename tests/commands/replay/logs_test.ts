@@ -195,6 +195,20 @@ Deno.test("logs: lines with an unknown beginning between others are counted, and
   assert.match(err, /: 1 line left out: .*The first is line 1: "my own program: \[2026-/);
 });
 
+Deno.test("logs: lines of other services between those of Asterisk's container change nothing", async () => {
+  const print = FORMS["docker compose logs"]!;
+  const text = (between: string) =>
+    [0, 1, 2].map(() =>
+      `${print(kind("manager failed to authenticate as").print("203.0.113.5"))}\n`
+    )
+      .join(between);
+  const other = "mariadb-1   | 2026-11-22  8:09:01 0 [Note] ready\n";
+  assert.equal(events((await replayed([text(other)])).out), "3");
+  assert.equal(events((await replayed([text(`\x1b[33m${other}`)])).out), "3");
+  const own = await replayed([text("asterisk-1  | Asterisk is ready\n")]);
+  assert.equal(events(own.out), "1", "it may be the end of a message");
+});
+
 Deno.test("logs: files are taken by their times, in whatever order they are given", async () => {
   const line = (second: number) =>
     fileLine(kind("manager failed to authenticate as").print("203.0.113.5"), at(second));
