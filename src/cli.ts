@@ -205,7 +205,7 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
   switch (invocation.command) {
     case "list": {
       const { listBlocks } = await import("./commands/blocks.ts");
-      return listBlocks(config, invocation.json);
+      return await listBlocks(config, invocation.json);
     }
     case "add":
     case "del": {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ipv4Number, ipv4Text } from "../address/address.ts";
+import { ipv4Number, ipv4Text, parseAddress } from "../address/address.ts";
 import { isText, NOTHING, viewOf } from "./bytes.ts";
 import { latin1 } from "./framer.ts";
 
@@ -124,6 +124,8 @@ export class SecurityEvent {
   #detailStart = 0;
   #detailEnd = 0;
   #timeStart = 0;
+  #localStart = 0;
+  #localEnd = 0;
   #account: string | undefined;
   #detail: string | undefined;
   #time: string | undefined;
@@ -165,11 +167,35 @@ export class SecurityEvent {
     return this.#time ??= latin1(this.#bytes, this.#timeStart, this.#timeStart + TIME_BYTES);
   }
 
+  /** LocalAddress, as Asterisk has printed it: `IPV4/UDP/192.0.2.1/5060`. */
+  get localText(): string {
+    return latin1(this.#bytes, this.#localStart, this.#localEnd);
+  }
+
+  /**
+   * The canonical address in LocalAddress, at which Asterisk was reached; `undefined` if there is
+   * none. What was refused or detached has none.
+   */
+  get local(): string | undefined {
+    const parts = this.localText.split("/");
+    return parts.length < 3 || parts.length > 4 ? undefined : parseAddress(parts.at(-2)!);
+  }
+
+  /**
+   * Whether LocalAddress is this text.
+   *
+   * @param text As {@linkcode SecurityEvent.localText} gives it.
+   */
+  isLocal(text: string): boolean {
+    return isText(text, viewOf(this.#bytes), this.#localStart, this.#localEnd);
+  }
+
   /** Keeps what the event says when its bytes go away. */
   detach(): void {
     void this.account;
     void this.detail;
     void this.time;
+    this.#localStart = this.#localEnd = 0;
     this.#bytes = NOTHING;
   }
 
@@ -184,6 +210,7 @@ export class SecurityEvent {
     this.#timeStart = timeStart;
     this.#account = this.#detail = this.#time = undefined;
     this.#detailStart = this.#detailEnd = 0;
+    this.#localStart = this.#localEnd = 0;
     this.usingPassword = false;
     this.challenge = 0;
     this.answer = 0;
@@ -245,6 +272,12 @@ export class SecurityEvent {
     this.#accountStart = start;
     this.#accountEnd = end;
     this.anonymous = start === end;
+  }
+
+  /** Called by the parser: where LocalAddress is. */
+  setLocal(start: number, end: number): void {
+    this.#localStart = start;
+    this.#localEnd = end;
   }
 
   /** Called by the parser: where the ACL name or request type is. */

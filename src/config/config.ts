@@ -20,6 +20,8 @@ export interface Config {
   readonly loyalty: number;
   /** Name of the chain that belongs to Ampere alone: it is flushed at start. */
   readonly chain: string;
+  /** Chains from which Ampere itself jumps to its chain, each once; none: others do. */
+  readonly jump: readonly string[];
   /** Canonical targets that are never blocked, each once. */
   readonly trust: readonly string[];
   /** Names whose addresses are never blocked, in small letters, each once. */
@@ -90,6 +92,7 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   pass: "ampere",
   loyalty: 3,
   chain: "ampere",
+  jump: Object.freeze([]),
   trust: Object.freeze([]),
   trustNames: Object.freeze([]),
   trustFile: undefined,
@@ -149,6 +152,7 @@ export function describeConfig(config: Config): [key: string, value: string][] {
     ["pass", config.pass === DEFAULT_CONFIG.pass ? "(default)" : "(set)"],
     ["loyalty", String(config.loyalty)],
     ["chain", config.chain],
+    ["jump", config.jump.length === 0 ? "none" : config.jump.join(",")],
     ...trust.map((entry): [string, string] => ["trust", entry]),
     ["trust_file", config.trustFile ?? "off"],
     ["trust_lookup", formatDuration(config.trustLookup)],

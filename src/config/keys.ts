@@ -79,6 +79,15 @@ const BUILT_IN_CHAINS: ReadonlySet<string> = new Set([
   "POSTROUTING",
 ]);
 
+/** Chains of the system that no packet of a stranger to Asterisk comes through in table filter. */
+const NOT_INCOMING: ReadonlySet<string> = new Set(["OUTPUT", "PREROUTING", "POSTROUTING"]);
+
+/** Chains that packets of strangers mostly come through. */
+const HOOKS = ["INPUT", "FORWARD", "DOCKER-USER"] as const;
+
+/** Most chains of `jump`. */
+const JUMP_MAX = 8;
+
 /** Names that no chain can have: the targets of iptables(8) and iptables-extensions(8). */
 const TARGETS: ReadonlySet<string> = new Set(
   ("ACCEPT AUDIT CHECKSUM CLASSIFY CLUSTERIP CONNMARK CONNSECMARK CT DNAT DNPT DROP DSCP ECN HL " +
@@ -120,6 +129,7 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   }],
   ["loyalty", (value, { draft }) => readNumber(value, 1, LOYALTY_MAX, (n) => draft.loyalty = n)],
   ["chain", readChain],
+  ["jump", readJump],
   ["trust", readTrust],
   ["trust_file", (value, { draft }) => readFile(value, (file) => draft.trustFile = file)],
   [
@@ -229,6 +239,35 @@ function readChain(value: string, { draft }: Context): string | undefined {
       "of them not : or -";
   }
   draft.chain = value;
+  return undefined;
+}
+
+function readJump(value: string, { draft }: Context): string | undefined {
+  draft.jump = [];
+  if (value.toLowerCase() === "none" || isOff(value)) return undefined;
+  const names = value.split(",").map((name) => name.trim());
+  if (names.length > JUMP_MAX) return `more than ${JUMP_MAX} chains`;
+  for (const [index, name] of names.entries()) {
+    if (NOT_INCOMING.has(name)) {
+      return `${name} is a chain that packets of strangers do not come through on their way to Asterisk: INPUT ` +
+        "and FORWARD are, and DOCKER-USER";
+    }
+    if (TARGETS.has(name)) return `${name} is a target of iptables, so no chain can have this name`;
+    if (name.length > CHAIN_LENGTH_MAX) return `longer than ${CHAIN_LENGTH_MAX} characters`;
+    if (!CHAIN_NAME.test(name)) {
+      return `${
+        shown(name)
+      } is not a name of a chain: INPUT, FORWARD, DOCKER-USER or another, with commas between ` +
+        "them, or none";
+    }
+    const known = HOOKS.find((hook) => hook === name.toUpperCase());
+    if (known !== undefined && known !== name) {
+      return `${name}: write it as the chain is called: ${known}`;
+    }
+    if (name.toLowerCase() === "none") return "none stands alone";
+    if (names.indexOf(name) !== index) return `${name} stands there twice`;
+  }
+  draft.jump = names;
   return undefined;
 }
 

@@ -148,6 +148,7 @@ class Reader {
           ...this.#draft,
           trust: Object.freeze([...new Set(this.#draft.trust)]),
           trustNames: Object.freeze([...new Set(this.#draft.trustNames)]),
+          jump: Object.freeze([...this.#draft.jump]),
           nat64: Object.freeze([...new Set(this.#draft.nat64)]),
         })
         : undefined,
@@ -217,8 +218,15 @@ class Reader {
   /** Checks keys whose bounds depend on each other, as far as each of them is right. */
   #checkTogether(): void {
     const wrong = new Set(this.#problems.map((problem) => problem.key));
-    const { bantime, bantimeMax } = this.#draft;
+    const { bantime, bantimeMax, chain, jump } = this.#draft;
     const at = (key: string) => this.#lineOf.get(key) ?? 0;
+    if (!wrong.has("chain") && !wrong.has("jump") && jump.includes(chain)) {
+      this.#problem(
+        at("jump"),
+        "jump",
+        `${chain} is Ampere's own chain, which cannot jump to itself`,
+      );
+    }
     if (!wrong.has("bantime") && !wrong.has("bantime_max") && bantimeMax > 0) {
       if (bantimeMax < bantime) {
         const [max, time] = [formatDuration(bantimeMax), formatDuration(bantime)];

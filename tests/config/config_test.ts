@@ -30,8 +30,8 @@ Deno.test("config: it shows every key and neither the secret nor the path of the
 });
 
 Deno.test("config: what it holds cannot be changed", () => {
-  for (const config of [right("trust = 10.0.0.1"), DEFAULT_CONFIG]) {
-    ok(Object.isFrozen(config) && Object.isFrozen(config.trust));
+  for (const config of [right("trust = 10.0.0.1\njump = INPUT"), DEFAULT_CONFIG]) {
+    ok(Object.isFrozen(config) && Object.isFrozen(config.trust) && Object.isFrozen(config.jump));
   }
 });
 

@@ -205,6 +205,45 @@ Deno.test("keys: a chain that Ampere must not flush, or that cannot exist, is re
   }
 });
 
+Deno.test("keys: jump takes names of chains, and says what is wrong with others", () => {
+  for (
+    const [value, jump] of [
+      ["none", []],
+      ["None", []],
+      ["off", []],
+      ["INPUT", ["INPUT"]],
+      ["INPUT,FORWARD", ["INPUT", "FORWARD"]],
+      ["DOCKER-USER , FORWARD", ["DOCKER-USER", "FORWARD"]],
+      ["ufw-before-input", ["ufw-before-input"]],
+    ] as const
+  ) {
+    deepStrictEqual(right(`jump = ${value}`).jump, jump);
+  }
+  for (
+    const [value, says] of [
+      ["OUTPUT", /OUTPUT is a chain that packets of strangers do not come through/],
+      ["PREROUTING", /do not come through/],
+      ["DROP", /DROP is a target of iptables/],
+      ["input", /input: write it as the chain is called: INPUT/],
+      ["docker-user", /DOCKER-USER/],
+      ["INPUT,none", /none stands alone/],
+      ["INPUT,INPUT", /INPUT stands there twice/],
+      ["INPUT,", /"" is not a name of a chain/],
+      ["INPUT FORWARD", /"INPUT FORWARD" is not a name/],
+      ["-j", /is not a name/],
+      ["INPUT,$(x)", /is not a name/],
+      ["x".repeat(29), /longer than 28/],
+      ["a,b,c,d,e,f,g,h,i", /more than 8 chains/],
+      ["ampere", /ampere is Ampere's own chain/],
+    ] as const
+  ) {
+    const [problem, ...more] = wrong(`jump = "${value}"`);
+    deepStrictEqual(more, [], value);
+    match(problem!, /^1: jump: /);
+    match(problem!, says);
+  }
+});
+
 Deno.test("keys: the longest name of a chain is the same for each backend", () => {
   for (const backend of ["iptables", "ipset"]) {
     const name = (length: number) => `chain = ${"c".repeat(length)}\nbackend = ${backend}`;

@@ -11,6 +11,7 @@ export const KEYS = [
   "pass",
   "loyalty",
   "chain",
+  "jump",
   "trust",
   "trust_file",
   "trust_lookup",
