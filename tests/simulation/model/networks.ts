@@ -18,6 +18,7 @@ interface Network {
   provenStrange: number;
   provenOwn: number;
   readonly hosts: Set<string>;
+  readonly ownHosts: Set<string>;
   blocks: number;
   at: number;
 }
@@ -55,6 +56,7 @@ export class Networks {
         provenStrange: 0,
         provenOwn: 0,
         hosts: new Set(),
+        ownHosts: new Set(),
         blocks: 0,
         at: now,
       };
@@ -63,7 +65,9 @@ export class Networks {
     network.at = now;
     network[standing ? "own" : "strange"] += cost;
     network[standing ? "provenOwn" : "provenStrange"] += proven;
-    if (!standing && network.hosts.size < STRANGERS_AMONG_OTHERS) network.hosts.add(address);
+    if (standing) {
+      if (network.ownHosts.size < STRANGERS) network.ownHosts.add(address);
+    } else if (network.hosts.size < STRANGERS_AMONG_OTHERS) network.hosts.add(address);
   }
 
   /**
@@ -84,6 +88,10 @@ export class Networks {
       this.#rules.visit("network: shared, strangers are not the guilt of who belongs");
     }
     if (!strange && network.own < 10 * limit) return undefined;
+    if (!strange && network.ownHosts.size < STRANGERS) {
+      this.#rules.visit("network: one or two in good standing have their own limit");
+      return undefined;
+    }
     if (!strange) this.#rules.visit("network: hosts in good standing go too far together");
     const proven = strange ? network.provenStrange >= limit : network.provenOwn >= 10 * limit;
     return { network, proven };
@@ -105,7 +113,10 @@ export class Networks {
     network.own = Math.max(0, network.own - own);
     network.provenStrange = Math.max(0, network.provenStrange - strange);
     network.provenOwn = Math.max(0, network.provenOwn - own);
-    if (rest === 0) network.hosts.delete(host.address);
+    if (rest === 0) {
+      network.hosts.delete(host.address);
+      network.ownHosts.delete(host.address);
+    }
     if (network.strange === 0 && network.own === 0) this.#byName.delete(name);
   }
 }

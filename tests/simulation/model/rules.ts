@@ -76,6 +76,7 @@ export const RULES = [
   "network: shared, blocked after its hosts",
   "network: shared, strangers are not the guilt of who belongs",
   "network: hosts in good standing go too far together",
+  "network: one or two in good standing have their own limit",
   "network: forgiven",
   "ban: good standing, 30 s",
   "ban: good standing, doubled",
