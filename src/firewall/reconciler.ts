@@ -92,7 +92,7 @@ export class Reconciler {
       trouble,
     });
     this.#rejected = new RejectedTurns(options.clock, options.random, () => this.#loop.pump());
-    this.watch = new Watch(backend.family, way, options, () => {
+    this.watch = new Watch(backend.family, way, { ...options, blocked: changes.targets }, () => {
       // A chain that is gone is not judged before it is seen again.
       if (trouble.isGone) void this.verify();
       else this.#loop.pump();
@@ -260,8 +260,7 @@ export class Reconciler {
   /** Judges whether blocks are in force, now that the kernel holds them. */
   async #judge(): Promise<void> {
     this.#commands += 1;
-    const failure = await this.watch.judge();
-    if (failure !== undefined) this.#failed(failure, this.#retryDelay(), { isLook: true });
+    await this.watch.judge();
   }
 
   // One command

@@ -9,6 +9,7 @@ import type { Clock } from "../clock.ts";
 import type { Family } from "../address/address.ts";
 import { type Failure, isLasting } from "./failure.ts";
 import { IN_FORCE_WORDS, judgeFailure, type Judgement } from "./judgement.ts";
+import type { Targets } from "./path.ts";
 import type { FirewallLog } from "./trouble.ts";
 import type { Way } from "./way.ts";
 
@@ -52,6 +53,8 @@ interface WatchOptions {
   readonly log: FirewallLog;
   /** The time. */
   readonly clock: Clock;
+  /** All that is to be blocked. */
+  readonly blocked: Targets;
   /** Told when blocks come into force, or are not any more. */
   readonly onForce: (change: ForceChange) => void;
 }
@@ -76,6 +79,8 @@ export class Watch {
   /** How long the last look took, in milliseconds. */
   #lookMs = 0;
   #cancelLook: (() => void) | undefined;
+  /** How many looks in a row saw nothing. */
+  #unseen = 0;
   /** Chains that are not there, of which it was told. */
   #saidMissing = "";
 
@@ -155,37 +160,58 @@ export class Watch {
     return undefined;
   }
 
-  /**
-   * Judges, and mends what may be mended.
-   *
-   * @returns Why nothing could be judged.
-   */
-  async judge(): Promise<Failure | undefined> {
+  /** Judges, and mends what may be mended. What cannot be judged is tried again, and told. */
+  async judge(): Promise<void> {
     this.#isDue = false;
     this.#passedOver = 0;
-    if (this.#way === undefined) return void this.#note(fine(this.#family));
+    if (this.#way === undefined) return this.#note(fine(this.#family));
+    const failure = await this.#lookAndMend(this.#way);
+    if (failure === undefined) this.#unseen = 0;
+    else await this.#notSeen(failure, this.#way);
+  }
+
+  /** Tells why nothing could be judged. */
+  async #lookAndMend(way: Way): Promise<Failure | undefined> {
     const start = this.#options.clock.now();
-    let seen = await this.#way.look();
+    let seen = await way.look(this.#options.blocked);
     this.#lookMs = this.#options.clock.now() - start;
     if (seen.ok && seen.broken.length > 0) {
       // Who has heard that they are not in force, or of nothing yet, need not hear why they still
       // are not.
       if (this.#judgement?.inForce === "yes") this.#note({ ...seen.judgement, advice: "" });
       for (const hook of seen.broken) {
-        const failure = await this.#way.putJump(hook);
+        const failure = await way.putJump(hook);
         if (failure !== undefined) return failure;
-        if (this.#way.isDry) continue;
+        if (way.isDry) continue;
         this.#options.log.info(
           `IPv${this.#family}: ${hook} asks the chain first now (jump = ${this.#jump})`,
         );
       }
-      seen = await this.#way.look();
+      seen = await way.look(this.#options.blocked);
     }
     if (!seen.ok) return seen.failure;
     this.#tellMissing(seen.missing);
     this.#note(seen.judgement);
     if (seen.missing.length > 0 || seen.judgement.inForce !== "yes") this.#lookLater();
     return undefined;
+  }
+
+  /**
+   * The chain may be as it should be, while the way to it is not to be seen: it is looked at again
+   * and again, but that keeps no block from the chain.
+   */
+  async #notSeen(failure: Failure, way: Way): Promise<void> {
+    if (failure.kind === "aborted") return;
+    if (failure.kind === "unreadable" && this.makesChain && !way.isDry) await way.keepJumps();
+    this.#unseen += 1;
+    const mayPass = failure.kind === "busy" || failure.kind === "timed-out" ||
+      failure.kind === "no-chain";
+    if (!mayPass || this.#unseen >= UNKNOWN_AFTER_FAILURES) {
+      const judgement = judgeFailure(failure);
+      const message = `it cannot be seen whether packets come to the chain: ${judgement.message}`;
+      this.#note({ ...judgement, message });
+    }
+    this.#lookLater();
   }
 
   /**

@@ -28,6 +28,7 @@ function judged(listing: string, place: AsteriskPlace = HERE, interfaces = INTER
     jump: [],
     place,
     strangers: strangersTo(place, interfaces),
+    blocked: new Set(["203.0.113.9"]),
   });
 }
 
@@ -46,6 +47,21 @@ Deno.test("judgement: all packets, some, or none", () => {
       ["-A INPUT -p tcp -m tcp --dport 5060 -j ampere\n", "partly", /by UDP/],
       ["-A INPUT -i eth9 -j ampere\n", "no", /no interface eth9/],
       ["-A INPUT -s 198.51.100.0/24 -j ampere\n", "partly", /from another address/],
+      ["-A INPUT ! -s 10.0.0.0/8 -j ampere\n", "partly", /come from 10\.0\.0\.0\/8 pass/],
+      ["-A INPUT ! -p tcp -j ampere\n", "partly", /by TCP, TLS, WS and WSS pass/],
+      ["-A INPUT -i lo -j ampere\n", "no", /only this machine's own packets/],
+      ["-A INPUT ! -i docker0 -j ampere\n", "yes", /before it lets/],
+      [`-A INPUT -i docker0 -j ACCEPT\n${jump}`, "yes", /before it lets/],
+      [`-A INPUT -i br-x -j ACCEPT\n${jump}`, "partly", /never compared/],
+      [`-N web\n-A INPUT -g web\n${jump}`, "no", /too late.*nobody is kept out/],
+      [`-A INPUT -j NFQUEUE --queue-num 1\n${jump}`, "partly", /never compared/],
+      [`-A INPUT -p udp -j sip\n-A sip -j ACCEPT\n${jump}`, "partly", /never compared/],
+      [
+        `-A INPUT -s 203.0.113.9/32 -j ACCEPT\n${jump}`,
+        "partly",
+        /203\.0\.113\.9, which is blocked/,
+      ],
+      [`-A INPUT -s 203.0.113.8/32 -j ACCEPT\n${jump}`, "yes", /before it lets/],
     ] as const
   ) {
     const found = judged(listing);

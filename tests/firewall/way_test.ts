@@ -169,4 +169,52 @@ inNamespace(import.meta.url, () => {
     assert.deepEqual(changes.map(({ judgement: { inForce } }) => inForce), ["no", "yes"]);
     await firewall.stop();
   });
+
+  for (const chain of ["INPUT", "other"]) {
+    for (const jump of [[], ["INPUT"]]) {
+      const title = `way: rules of nft in ${chain} hide the way: told once, ${jump || "no jump"}`;
+      Deno.test(title, async () => {
+        await reset();
+        const { firewall, commands, lines, changes } = setUp("iptables", jump);
+        for (const name of ["ampere", "other"]) await sh("iptables", "-N", name);
+        await sh("iptables", "-A", "INPUT", "-j", "other");
+        await sh("iptables", "-A", "INPUT", "-j", "ampere");
+        const expression = "ct state vmap { established : accept, related : accept }";
+        const { code } = await sh("nft", `insert rule ip filter ${chain} ${expression}`);
+        assert.equal(code, 0);
+        await firewall.start(forEver(["192.0.2.1"]));
+        await until("it is judged", () => firewall.judgementOf(4) !== undefined);
+        const { inForce, message, advice } = firewall.judgementOf(4)!;
+        assert.equal(inForce, "no");
+        assert.match(
+          message,
+          /^it cannot be seen whether .* iptables cannot list the table filter/,
+        );
+        assert.equal((await sh("sh", "-c", advice.replace(/ \(.*/, ""))).code, 0, advice);
+        const looks = () => commands.filter((command) => command === "iptables -S INPUT").length;
+        const before = looks();
+        await until("it is looked again", () => looks() > before);
+        assert.equal(lines.filter((line) => line.startsWith("error")).length, 1, lines.join("\n"));
+        assert.deepEqual(lines.filter((line) => /works again/.test(line)), []);
+        // Blocks go into the chain all the same, and a jump that vanishes is put back.
+        firewall.block(forEver(["192.0.2.2"]));
+        await until(
+          "it is blocked",
+          async () => / 192\.0\.2\.2\//.test((await sh("iptables", "-S", "ampere")).out),
+        );
+        if (jump.length > 0) {
+          await sh("iptables", "-D", "INPUT", "-j", "ampere");
+          await until(
+            "it is there",
+            async () => (await sh("iptables", "-C", "INPUT", "-j", "ampere")).code === 0,
+          );
+        }
+        await sh("nft", "flush", "chain", "ip", "filter", chain);
+        await sh("iptables", "-I", "INPUT", "-j", "ampere");
+        await until("it is seen", () => firewall.judgementOf(4)?.inForce === "yes");
+        assert.deepEqual(changes.map(({ judgement }) => judgement.inForce), ["no", "yes"]);
+        await firewall.stop();
+      });
+    }
+  }
 });
