@@ -200,6 +200,17 @@ export function judgeFailure({ family, kind, message, advice }: Failure): Judgem
   };
 }
 
+/**
+ * Puts the jump that a failure advises where the packets of strangers come through.
+ *
+ * @param failure The failure.
+ * @param place Where Asterisk is.
+ */
+export function adviseAt(failure: Failure, place: AsteriskPlace): Failure {
+  if (place.kind !== "behind" && place.kind !== "forwarded") return failure;
+  return { ...failure, advice: failure.advice.replace(" -I INPUT ", ` -I ${hookOf(place)} `) };
+}
+
 function elsewhere(family: Family, address: string): Judgement {
   return {
     family,

@@ -413,7 +413,7 @@ export class Reconciler {
     const unmade = await this.watch.makeChain();
     if (unmade !== undefined) this.#failed(unmade, this.#retryDelay(), { isLook: true });
     // Somebody takes it away again and again.
-    else if (this.#trouble.inARow > 2) this.#loop.delay(this.#retryDelay());
+    else if (this.watch.madeInVain > 2) this.#loop.delay(this.#retryDelay(this.watch.madeInVain));
   }
 
   /** Queues all that is to be done: at the start, and when not all of it may be queued. */
@@ -436,10 +436,11 @@ export class Reconciler {
 
   /** Records a failure. What the kernel holds is unknown until the next look. */
   #failed(
-    failure: Failure,
+    seen: Failure,
     delayMs: number,
     { isLook = false, isQuiet = false }: { isLook?: boolean; isQuiet?: boolean } = {},
   ): void {
+    const failure = this.watch.advise(seen);
     this.#hasLooked = false;
     this.#view.invalidate();
     this.#mustLook = true;

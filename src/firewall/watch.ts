@@ -8,7 +8,7 @@
 import type { Clock } from "../clock.ts";
 import type { Family } from "../address/address.ts";
 import { type Failure, isLasting } from "./failure.ts";
-import { IN_FORCE_WORDS, judgeFailure, type Judgement } from "./judgement.ts";
+import { adviseAt, IN_FORCE_WORDS, judgeFailure, type Judgement } from "./judgement.ts";
 import type { Targets } from "./path.ts";
 import type { FirewallLog } from "./trouble.ts";
 import type { Way } from "./way.ts";
@@ -79,6 +79,7 @@ export class Watch {
   /** How long the last look took, in milliseconds. */
   #lookMs = 0;
   #cancelLook: (() => void) | undefined;
+  #madeInVain = 0;
   /** How many looks in a row saw nothing. */
   #unseen = 0;
   /** Chains that are not there, of which it was told. */
@@ -139,6 +140,20 @@ export class Watch {
     return this.#way !== undefined && this.#way.settings.jump.length > 0;
   }
 
+  /** How many times the chain was made since the way to it was looked at. */
+  get madeInVain(): number {
+    return this.#madeInVain;
+  }
+
+  /**
+   * Lets a failure advise what helps where Asterisk is.
+   *
+   * @param failure The failure.
+   */
+  advise(failure: Failure): Failure {
+    return this.#way === undefined ? failure : adviseAt(failure, this.#way.settings.place);
+  }
+
   /** Demands a judgement, as soon as what the list wants is done. */
   demand(): void {
     if (this.#judgement !== undefined || this.#way === undefined || this.makesChain) {
@@ -154,6 +169,7 @@ export class Watch {
   async makeChain(): Promise<Failure | undefined> {
     const made = await this.#way?.makeChain();
     if (typeof made === "object") return made;
+    this.#madeInVain += 1;
     if (made === "made" && !this.#way!.isDry) {
       this.#options.log.info(`IPv${this.#family}: the chain was made (jump = ${this.#jump})`);
     }
@@ -164,6 +180,7 @@ export class Watch {
   async judge(): Promise<void> {
     this.#isDue = false;
     this.#passedOver = 0;
+    this.#madeInVain = 0;
     if (this.#way === undefined) return this.#note(fine(this.#family));
     const failure = await this.#lookAndMend(this.#way);
     if (failure === undefined) this.#unseen = 0;
@@ -207,9 +224,7 @@ export class Watch {
     const mayPass = failure.kind === "busy" || failure.kind === "timed-out" ||
       failure.kind === "no-chain";
     if (!mayPass || this.#unseen >= UNKNOWN_AFTER_FAILURES) {
-      const judgement = judgeFailure(failure);
-      const message = `it cannot be seen whether packets come to the chain: ${judgement.message}`;
-      this.#note({ ...judgement, message });
+      this.#note(unseen(judgeFailure(failure), "whether packets come to the chain"));
     }
     this.#lookLater();
   }
@@ -228,7 +243,11 @@ export class Watch {
     if (!isLasting(failure) && !isGone && !(isBlind && inARow >= UNKNOWN_AFTER_FAILURES)) return;
     const advice = failure.kind === "no-chain" && this.makesChain ? "" : failure.advice;
     const before = this.#judgement;
-    this.#note(judgeFailure({ ...failure, advice }), isTold);
+    const judgement = judgeFailure({ ...failure, advice });
+    // That a command failed was told, but not that nobody knows any more what is in force.
+    const isUntold = isBlind && this.#way !== undefined;
+    if (isUntold) this.#note(unseen(judgement, "what the firewall holds"));
+    else this.#note(judgement, isTold);
     // Without a way nothing else is told of it than that the firewall works again.
     if (this.#way === undefined) return;
     if (isTold && isLasting(failure)) this.#isSaid = true;
@@ -320,6 +339,11 @@ export class Watch {
       this.#wake();
     });
   }
+}
+
+/** What cannot be seen is not told as in force. */
+function unseen(judgement: Judgement, what: string): Judgement {
+  return { ...judgement, message: `it cannot be seen ${what}: ${judgement.message}` };
 }
 
 function fine(family: Family): Judgement {

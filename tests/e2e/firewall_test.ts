@@ -60,7 +60,7 @@ onOwnMachine(import.meta.url, (executable) => {
       status: status.firewall.inForce.find(({ family }) => family === 4)!.inForce,
       text: text.out.match(/IPv4: blocks are (not|only partly) in force/)?.[1],
       list: list.out.split("\n").filter((line) =>
-        / \| since .*203\.0\.113\./.test(` | since ${line}`)
+        !line.startsWith("#") && line.includes("203.0.113.")
       ),
       remarks: list.out.split("\n").filter((line) => line.startsWith("# IPv4")),
       json: json.out.trim().split("\n").filter((line) => line !== "").map((line) =>

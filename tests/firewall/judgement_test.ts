@@ -9,7 +9,7 @@ import {
   placeOfHost,
   strangersTo,
 } from "../../src/firewall/asterisk_place.ts";
-import { judge, type Judgement } from "../../src/firewall/judgement.ts";
+import { adviseAt, judge, type Judgement } from "../../src/firewall/judgement.ts";
 import { parseListing } from "../../src/firewall/path.ts";
 
 const ETH0 = { name: "eth0", address: "203.0.113.1", network: "203.0.113.0/24" };
@@ -126,6 +126,19 @@ Deno.test("judgement: with a jump from FORWARD alone Asterisk is behind this mac
   const lost = judged("-A INPUT -j ampere\n", forwarded);
   assert.equal(lost.inForce, "no");
   assert.match(lost.message, /^FORWARD does not ask ampere: INPUT does/);
+});
+
+Deno.test("judgement: a chain that is missing is advised where packets to Asterisk come through", () => {
+  const missing = {
+    family: 4,
+    kind: "no-chain",
+    message: "",
+    advice: "iptables -N ampere && iptables -I INPUT -j ampere",
+  } as const;
+  const forward = "iptables -N ampere && iptables -I FORWARD -j ampere";
+  assert.equal(adviseAt(missing, HERE).advice, missing.advice);
+  assert.equal(adviseAt(missing, CONTAINER).advice, forward);
+  assert.equal(adviseAt(missing, { kind: "forwarded" }).advice, forward);
 });
 
 Deno.test("asterisk place: here, behind a bridge, or elsewhere", () => {

@@ -1,6 +1,7 @@
 /** The way to the chain with the real programs: looked at cheaply, made in the right order. */
 
 import assert from "node:assert/strict";
+import { type Clock, systemClock } from "../../src/clock.ts";
 import { HERE } from "../../src/firewall/asterisk_place.ts";
 import { run, type Runner } from "../../src/firewall/command.ts";
 import { Firewall } from "../../src/firewall/firewall.ts";
@@ -8,7 +9,8 @@ import { IpsetBackend } from "../../src/firewall/ipset.ts";
 import { IptablesBackend } from "../../src/firewall/iptables.ts";
 import type { ForceChange } from "../../src/firewall/watch.ts";
 import { Way } from "../../src/firewall/way.ts";
-import { addresses, inNamespace, sh, until } from "../support/namespace.ts";
+import { addresses, inNamespace, sh, until, withPrograms } from "../support/namespace.ts";
+import { FakeClock } from "../support/fake_clock.ts";
 import { forEver } from "../support/simulated_firewall.ts";
 
 const ESTABLISHED = ["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT"];
@@ -20,7 +22,11 @@ async function reset(): Promise<void> {
 }
 
 /** A firewall for IPv4 that makes its jump, and the commands that it gives. */
-function setUp(backend: "iptables" | "ipset" = "iptables", jump: readonly string[] = ["INPUT"]) {
+function setUp(
+  backend: "iptables" | "ipset" = "iptables",
+  jump: readonly string[] = ["INPUT"],
+  clock: Clock = systemClock,
+) {
   const commands: string[] = [];
   const recorded: Runner = (program, args, options) => {
     const text = args.join(" ").replace(/^-w 4 /, "");
@@ -37,6 +43,7 @@ function setUp(backend: "iptables" | "ipset" = "iptables", jump: readonly string
     backends: [backend === "ipset" ? new IpsetBackend(options) : new IptablesBackend(options)],
     ways: [way],
     log,
+    clock,
     verifyMs: 3_600_000,
     onForce: (change) => void changes.push(change),
   });
@@ -168,6 +175,49 @@ inNamespace(import.meta.url, () => {
     assert.ok(!commands.some((command) => /-N|INPUT -j/.test(command)), commands.join("\n"));
     assert.deepEqual(changes.map(({ judgement: { inForce } }) => inForce), ["no", "yes"]);
     await firewall.stop();
+  });
+
+  Deno.test("way: a chain that was missing for long is filled at once when Ampere may make it", async () => {
+    await reset();
+    const { firewall } = setUp("iptables", [], new FakeClock());
+    await firewall.start(forEver(["192.0.2.1"]));
+    for (let i = 0; i < 5; i++) await firewall.verify();
+    assert.equal(firewall.status().failures, 6);
+    firewall.setWay({ jump: ["INPUT"], place: HERE, interfaces: [] });
+    // Nobody lets the time go on.
+    await until("it is in force", () => firewall.judgementOf(4)?.inForce === "yes");
+    assert.match((await sh("iptables", "-S", "ampere")).out, / 192\.0\.2\.1\//);
+    await firewall.stop();
+  });
+
+  Deno.test("way: legacy: while the lock is held for long, the log says too that nothing is seen", async () => {
+    await reset();
+    await using _ = await withPrograms({ iptables: { link: "/usr/sbin/xtables-legacy-multi" } });
+    const { firewall, lines, changes } = setUp();
+    await firewall.start([]);
+    await until("it is in force", () => firewall.judgementOf(4)?.inForce === "yes");
+    const holder = new Deno.Command("flock", {
+      args: ["/run/xtables.lock", "sh", "-c", "echo held; exec cat"],
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    const reader = holder.stdout.getReader();
+    await reader.read();
+    firewall.block(forEver(["192.0.2.1"]));
+    // Three commands in a row wait for four seconds each.
+    await until("nothing is seen", () => firewall.judgementOf(4)?.inForce === "no", 30_000);
+    assert.match(
+      lines.at(-1)!,
+      /^error IPv4: blocks are not in force: it cannot be seen what .*: another program holds/,
+    );
+    await reader.cancel();
+    await holder.stdin.close();
+    await holder.status;
+    await until("it is in force", () => firewall.judgementOf(4)?.inForce === "yes");
+    assert.equal(lines.filter((line) => /blocks are in force again/.test(line)).length, 1);
+    assert.deepEqual(changes.map(({ judgement }) => judgement.inForce), ["no", "yes"]);
+    await firewall.stop();
+    await reset();
   });
 
   for (const chain of ["INPUT", "other"]) {

@@ -12,6 +12,7 @@ import type { Config } from "../../config/config.ts";
 import {
   assumedPlace,
   type AsteriskPlace,
+  HERE,
   type OwnNetwork,
   placeOfHost,
 } from "../../firewall/asterisk_place.ts";
@@ -21,7 +22,7 @@ import { IPTABLES, run, type Runner } from "../../firewall/command.ts";
 import { type Failure, failureOf, placeOf } from "../../firewall/failure.ts";
 import { IpsetBackend } from "../../firewall/ipset.ts";
 import { IptablesBackend } from "../../firewall/iptables.ts";
-import { hookOf, type Judgement } from "../../firewall/judgement.ts";
+import { adviseAt, hookOf, type Judgement } from "../../firewall/judgement.ts";
 import type { Targets } from "../../firewall/path.ts";
 import { Way } from "../../firewall/way.ts";
 import { counted } from "../../text/table.ts";
@@ -87,13 +88,18 @@ function asWarning(finding: Finding): Finding {
   return finding.level === "problem" ? { ...finding, level: "warning" } : finding;
 }
 
-function failed({ kind, message, advice }: Failure, { jump }: Config): Finding {
+function failed(
+  { kind, message, advice }: Failure,
+  { jump }: Config,
+  place: AsteriskPlace = HERE,
+): Finding {
   if (kind !== "no-chain" || jump.length > 0) return problem(ABOUT, message, advice);
   return problem(
     ABOUT,
     message,
-    `${advice} (and the same where the rules are loaded at boot; or write "jump = INPUT" into ampere.cfg, and Ampere ` +
-      "makes both and keeps them)",
+    `${advice} (and the same where the rules are loaded at boot; or write "jump = ${
+      place.kind === "elsewhere" ? "INPUT" : hookOf(place)
+    }" into ampere.cfg, and Ampere makes both and keeps them)`,
   );
 }
 
@@ -118,8 +124,10 @@ async function checkFamily(
   const name = `IPv${family}`;
   const listed = await new Chain({ family, chain, run: runner }).run(["-S"], { output: true });
   if (!listed.ok) {
-    const failure = failureOf(listed, iptables, placeOf(chain, family));
-    if (failure.kind !== "no-chain" || config.jump.length === 0) return [failed(failure, config)];
+    const failure = adviseAt(failureOf(listed, iptables, placeOf(chain, family)), world.place);
+    if (failure.kind !== "no-chain" || config.jump.length === 0) {
+      return [failed(failure, config, world.place)];
+    }
     return [
       ok(ABOUT, `${name}: the chain ${chain} is not there yet; the daemon makes it when it starts`),
       ...await checkWay(config, family, runner, world),
