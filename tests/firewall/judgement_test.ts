@@ -167,6 +167,16 @@ Deno.test("asterisk place: here, behind a bridge, or elsewhere", () => {
     "elsewhere",
   );
   assert.equal(
+    placeOfAddress("203.0.113.9", { interfaces: INTERFACES, gateways: [] }).kind,
+    "elsewhere",
+    "a bridge to containers is no way to the outside",
+  );
+  const behindPpp = [...INTERFACES, { name: "ppp0", address: "192.0.2.7", network: "192.0.2.7" }];
+  assert.equal(
+    placeOfAddress("203.0.113.9", { interfaces: behindPpp, gateways: [] }).kind,
+    "behind",
+  );
+  assert.equal(
     placeOfAddress("172.17.0.2", { interfaces: [LO, DOCKER0], gateways: [] }).kind,
     "behind",
   );
