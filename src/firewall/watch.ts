@@ -7,7 +7,7 @@
 
 import type { Clock } from "../clock.ts";
 import type { Family } from "../address/address.ts";
-import { type Failure, isLasting } from "./failure.ts";
+import { type Failure, type FailureKind, isLasting } from "./failure.ts";
 import { adviseAt, IN_FORCE_WORDS, judgeFailure, type Judgement } from "./judgement.ts";
 import type { Targets } from "./path.ts";
 import type { FirewallLog } from "./trouble.ts";
@@ -32,6 +32,9 @@ const LOOK_MAX_MS = 8_000;
 
 /** Looks take no larger part of the time than one of so many. */
 const LOOK_SHARE = 100;
+
+/** Causes that Ampere can only wait for. */
+const PASSING: ReadonlySet<string> = new Set<FailureKind>(["busy", "timed-out", "refused"]);
 
 /** A judgement that is due waits for at most so many changes. */
 const JUDGED_AFTER_CHANGES = 20;
@@ -198,6 +201,7 @@ export class Watch {
       if (this.#judgement?.inForce === "yes") this.#note({ ...seen.judgement, advice: "" });
       for (const hook of seen.broken) {
         const failure = await way.putJump(hook);
+        if (failure?.kind === "refused") return this.#notPut(hook, failure, seen.judgement);
         if (failure !== undefined) return failure;
         if (way.isDry) continue;
         this.#options.log.info(
@@ -211,6 +215,14 @@ export class Watch {
     this.#note(seen.judgement);
     if (seen.missing.length > 0 || seen.judgement.inForce !== "yes") this.#lookLater();
     return undefined;
+  }
+
+  /** What was seen holds on: the jump is refused. */
+  #notPut(hook: string, failure: Failure, judgement: Judgement): undefined {
+    const why = `the jump in ${hook} could not be made: ${judgeFailure(failure).message}`;
+    const message = judgement.inForce === "yes" ? why : `${judgement.message}; ${why}`;
+    this.#note({ ...judgement, message });
+    this.#lookLater();
   }
 
   /**
@@ -304,9 +316,11 @@ export class Watch {
     if (isTold) return;
     this.#isSaid = true;
     const fix = judgement.advice === "" ? "" : `. Fix: ${judgement.advice}`;
-    const doing = judgement.advice === "" && this.makesChain
-      ? `. Ampere mends it (jump = ${this.#jump})`
-      : "";
+    const doing = judgement.advice !== "" || !this.makesChain
+      ? ""
+      : PASSING.has(judgement.cause)
+      ? ". Ampere tries it again"
+      : `. Ampere mends it (jump = ${this.#jump})`;
     const text = `IPv${this.#family}: blocks are ${IN_FORCE_WORDS[judgement.inForce]}: ` +
       `${judgement.message}${doing}. They stay in the list${fix}`;
     if (this.#family === 4) log.error(text);

@@ -190,6 +190,29 @@ inNamespace(import.meta.url, () => {
     await firewall.stop();
   });
 
+  Deno.test("way: a jump that iptables refuses is told with what was seen", async () => {
+    await reset();
+    // The real one is asked for a jump that it refuses: a chain's name has 28 characters at most.
+    const real = (await sh("sh", "-c", "command -v iptables")).out.trim();
+    await using _ = await withPrograms({
+      iptables:
+        `#!/bin/sh\ncase "$*" in *"-I INPUT"*) set -- -I INPUT -j ${"x".repeat(40)};; esac\n` +
+        `exec ${real} "$@"\n`,
+    });
+    const { firewall, lines } = setUp();
+    await firewall.start(forEver(["192.0.2.1"]));
+    await until("it is judged", () => firewall.judgementOf(4) !== undefined);
+    const { inForce, message, advice } = firewall.judgementOf(4)!;
+    assert.equal(inForce, "no");
+    assert.match(
+      message,
+      /^INPUT does not ask ampere.*the jump in INPUT could not be made: iptables/,
+    );
+    assert.match(advice, /^iptables -I INPUT -j ampere/);
+    assert.equal(lines.filter((line) => line.startsWith("error")).length, 1, lines.join("\n"));
+    await firewall.stop();
+  });
+
   Deno.test("way: legacy: while the lock is held for long, the log says too that nothing is seen", async () => {
     await reset();
     await using _ = await withPrograms({ iptables: { link: "/usr/sbin/xtables-legacy-multi" } });
@@ -208,7 +231,7 @@ inNamespace(import.meta.url, () => {
     await until("nothing is seen", () => firewall.judgementOf(4)?.inForce === "no", 30_000);
     assert.match(
       lines.at(-1)!,
-      /^error IPv4: blocks are not in force: it cannot be seen what .*: another program holds/,
+      /^error IPv4: blocks are not in force: it cannot be seen what .*: another .* tries it again/,
     );
     await reader.cancel();
     await holder.stdin.close();
