@@ -22,6 +22,9 @@ export interface OwnInterface {
  */
 const OUTWARD = /^(?:eth|en|wl|ww|bond|team|ppp|usb)/;
 
+/** How bridges to containers and virtual machines are called: no stranger comes in by them. */
+export const INWARD = /^(?:docker|br-|virbr|veth|vnet|lxc|lxd|cni|podman)/;
+
 /** Addresses of one link (RFC 4291, section 2.5.6): the same ones are behind each interface. */
 export const LINK_LOCAL = "fe80::/10";
 
@@ -78,7 +81,7 @@ export function interfaceBefore(
   const networks = interfaces.filter((one) => one.name === name).map(({ network }) => network);
   const isOutward = gateways.some((gateway) => networks.some((one) => contains(one, gateway)));
   if (isOutward) return undefined;
-  const names = new Set(interfaces.map((one) => one.name));
+  const names = new Set(interfaces.map((one) => one.name).filter((one) => !INWARD.test(one)));
   names.delete("lo");
   // Without a gateway that is known, the only way to the outside is one by its name.
   return gateways.length === 0 && names.size === 1 && OUTWARD.test(name) ? undefined : name;

@@ -516,7 +516,11 @@ export class Daemon {
           : `ended; ${counted(this.#list.size, "block")} ${
             this.#list.size === 1 ? "stays" : "stay"
           } ${this.#force.where}` +
-            (left > 0 ? `, ${left} changes of the firewall follow at the next start` : ""),
+            (left > 0
+              ? `, ${counted(left, "change")} of the firewall ${
+                left === 1 ? "follows" : "follow"
+              } at the next start`
+              : ""),
       );
     }
   }

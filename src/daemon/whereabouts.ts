@@ -47,6 +47,8 @@ export class WhereaboutsFinder {
   #here = 0;
   /** How many events came to other addresses. */
   readonly #there = new Map<string, number>();
+  /** Addresses for which the network was looked at again. */
+  #sought = new Set<string>();
   /** The address of the last event, mostly that of the next one too. */
   #last = "";
   #lastIsHere = false;
@@ -95,6 +97,16 @@ export class WhereaboutsFinder {
     else if (this.#lastIsHere) this.#here = Math.min(this.#here + 1, VOTES_MAX);
   }
 
+  /** A container's bridge may be newer than the last look at the network. */
+  #seek(addresses: readonly string[]): void {
+    const isNew = addresses.some((address) =>
+      !this.#sought.has(address) && placeOfAddress(address, this.#known).kind === "elsewhere"
+    );
+    if (!isNew) return;
+    this.#sought = new Set(addresses);
+    this.refresh();
+  }
+
   #count(address: string): void {
     const there = this.#there;
     const votes = there.get(address) ?? 0;
@@ -128,9 +140,10 @@ export class WhereaboutsFinder {
    * @param peers Canonical addresses of its manager interface.
    */
   find(peers: readonly string[]): Whereabouts {
+    const votes = [...this.#there].sort((a, b) => b[1] - a[1]);
+    this.#seek(votes.map(([address]) => address));
     this.#hasNews = false;
     const byHost = placeOfHost(peers, this.#known);
-    const votes = [...this.#there].sort((a, b) => b[1] - a[1]);
     const sum = votes.reduce((all, [, count]) => all + count, 0);
     if (sum < VOTES_MIN || sum <= this.#here) {
       const isHere = this.#here > 0 && byHost.kind === "elsewhere";

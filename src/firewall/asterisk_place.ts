@@ -6,7 +6,7 @@
  */
 
 import { isLoopback } from "../address/address.ts";
-import { interfaceBefore, type OwnInterface } from "../address/interfaces.ts";
+import { interfaceBefore, INWARD, type OwnInterface } from "../address/interfaces.ts";
 import type { Strangers } from "./path.ts";
 
 /**
@@ -23,9 +23,6 @@ export type AsteriskPlace =
   | { readonly kind: "forwarded" }
   | { readonly kind: "behind"; readonly address: string; readonly interface: string }
   | { readonly kind: "elsewhere"; readonly address: string };
-
-/** How bridges to containers and virtual machines are called: no stranger comes in by them. */
-const INWARD = /^(?:docker|br-|virbr|veth|vnet|lxc|lxd|cni|podman)/;
 
 /** On this machine. */
 export const HERE: AsteriskPlace = { kind: "here" };

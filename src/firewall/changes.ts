@@ -6,6 +6,7 @@
  */
 
 import type { Entry, Listing } from "./backend.ts";
+import type { Targets } from "./path.ts";
 
 /** How many targets are compared in one turn of the event loop; takes about 1 ms. */
 export const COMPARED_PER_TURN = 5_000;
@@ -88,6 +89,11 @@ export class Changes {
    */
   constructor(isTimed: boolean) {
     this.#isTimed = isTimed;
+  }
+
+  /** What is desired. */
+  get targets(): Targets {
+    return this.#desired;
   }
 
   /** How many targets are desired. */

@@ -16,6 +16,7 @@ import { type CommandResult, IPTABLES, type Program } from "./command.ts";
  * - `"no-chain"`: the chain does not exist
  * - `"no-set"`: the set does not exist
  * - `"no-module"`: the kernel lacks a module
+ * - `"unreadable"`: nft has put rules there that iptables does not know, and then lists none
  * - `"busy"`: another program holds the firewall's lock
  * - `"timed-out"`: the program took too long and was killed
  * - `"aborted"`: Ampere is ending
@@ -29,6 +30,7 @@ export type FailureKind =
   | "no-chain"
   | "no-set"
   | "no-module"
+  | "unreadable"
   | "busy"
   | "timed-out"
   | "aborted"
@@ -96,6 +98,7 @@ const MEANINGS: readonly (readonly [RegExp, FailureKind])[] = [
   [/Cannot open session to kernel|Kernel.*protocol version|ip_set.*not found/i, "no-module"],
   // The second is what iptables 1.8.9 (nf_tables) says when `-S` is asked for a missing chain.
   [/No chain\/target\/match by that name|chain `.*' in table `.*' is incompatible/i, "no-chain"],
+  [/table `.*' is incompatible/i, "unreadable"],
   [/Set .* doesn't exist|set with the given name does not exist/i, "no-set"],
   [/is full, cannot add/i, "full"],
 ];
@@ -153,6 +156,9 @@ function describe(
       return `there is no set "${set}" (${program}: ${said})`;
     case "no-module":
       return `the kernel lacks a module for ${program}: ${said}`;
+    case "unreadable":
+      return `${program} cannot list the table filter: nft has put rules into it that ${program} ` +
+        "does not know";
     case "busy":
       return `another program holds the lock of the firewall (${program}: ${said})`;
     case "timed-out":
@@ -164,7 +170,7 @@ function describe(
     case "refused":
       return result.incomplete
         ? `the output of ${program} was not read to its end`
-        : `${program} failed with code ${result.code ?? "(none)"}: ${said}`;
+        : `${program} failed with code ${result.code ?? "(none)"}: ${said.replace(/\.$/, "")}`;
   }
 }
 
@@ -194,6 +200,11 @@ function adviceFor(
       return program === "ipset"
         ? 'modprobe ip_set_hash_net, or set "backend = iptables"'
         : `modprobe ${family === 4 ? "ip_tables" : "ip6_tables"}`;
+    case "unreadable":
+      return `nft -a list table ${
+        family === 4 ? "ip" : "ip6"
+      } filter (shows them; put those that ` +
+        `nft made into a table of their own)`;
     case "full":
       return "end some blocks (ampere -d), or block networks instead of single addresses";
     default:

@@ -13,12 +13,15 @@ import type { Failure } from "./failure.ts";
 import {
   absentInterface,
   type Chains,
+  excusedTarget,
   findJump,
   isEstablished,
-  isForAll,
+  isForLoopback,
   type Jump,
+  type Passed,
   type Rule,
   type Strangers,
+  type Targets,
   withoutComments,
 } from "./path.ts";
 
@@ -60,6 +63,8 @@ export interface Question {
   readonly place: AsteriskPlace;
   /** Whose packets are followed. */
   readonly strangers: Strangers;
+  /** What is blocked, as far as it is known. */
+  readonly blocked?: Targets;
 }
 
 /** What a command does not last without. */
@@ -113,9 +118,9 @@ export function judge(chains: Chains, question: Question): Judgement {
   });
   const where = (jump.chain === hook ? hook : `${hook}, by way of ${jump.chain},`) +
     (place.kind === "behind" ? ` on the way to Asterisk (${place.address})` : "");
-  const first = jump.passed.find((rule) => isForAll(rule, strangers)) ?? jump.passed[0];
+  const first = jump.passed.find(({ takesAll }) => takesAll) ?? jump.passed[0];
   if (first !== undefined) {
-    const isAll = isForAll(first, strangers);
+    const isAll = first.takesAll;
     return judged(
       isAll ? "no" : "partly",
       `late ${first.chain} ${first.text}`,
@@ -125,22 +130,55 @@ export function judge(chains: Chains, question: Question): Judgement {
       `${chain} is asked too late`,
     );
   }
-  if (jump.condition === undefined) {
+  const { condition } = jump;
+  if (condition === undefined) {
+    const excused = question.blocked && excusedTarget(jump, question.blocked);
+    if (excused !== undefined) return letIn(excused, jump, where, chains, question);
     return judged("yes", "", `${where} asks ${chain} before it lets anybody in`, "");
   }
-  const absent = absentInterface(jump.condition, strangers);
+  const absent = absentInterface(condition, strangers);
+  const isForNobody = absent !== undefined || isForLoopback(condition);
   return judged(
-    absent === undefined ? "partly" : "no",
-    `narrow ${jump.condition.chain} ${jump.condition.text}`,
-    `${where} asks ${chain} only for packets that fulfil ${shown(jump.condition)}; ${
-      absent === undefined
-        ? whoPasses(jump.condition)
-        : `this machine has no interface ${absent} with an address, so nobody is kept out`
+    isForNobody ? "no" : "partly",
+    `narrow ${condition.chain} ${condition.text}`,
+    `${where} asks ${chain} only for packets that fulfil ${shown(condition)}; ${
+      absent !== undefined
+        ? `this machine has no interface ${absent} with an address, so nobody is kept out`
+        : isForNobody
+        ? "only this machine's own packets to itself do, so nobody is kept out"
+        : whoPasses(condition)
     }`,
-    absent === undefined
-      ? `${chain} is asked only for some packets`
-      : `${chain} is asked only for an interface that is not there`,
+    absent !== undefined
+      ? `${chain} is asked only for an interface that is not there`
+      : isForNobody
+      ? `${chain} is asked only for packets from this machine itself`
+      : `${chain} is asked only for some packets`,
   );
+}
+
+/**
+ * Somebody is blocked whom a rule lets in. It may have been put there to let in who was blocked by
+ * mistake: that is told, and left to a person, also with `jump`.
+ */
+function letIn(
+  { target, rule }: { readonly target: string; readonly rule: Rule },
+  jump: Jump,
+  where: string,
+  chains: Chains,
+  question: Question,
+): Judgement {
+  const { family, chain } = question;
+  return {
+    family,
+    inForce: "partly",
+    cause: `excused ${rule.chain} ${rule.text}`,
+    message: `${where} asks ${chain} too late for ${target}, which is blocked: before it stands ${
+      shown(rule)
+    }, which lets it in`,
+    brief: `a rule before ${chain} lets ${target} in`,
+    advice: `${moveToFront(jump, chains, question, false)}; if ${target} belongs here, instead: ` +
+      `ampere -d ${target}, and "trust = ${target}" in ampere.cfg`,
+  };
 }
 
 /**
@@ -160,6 +198,17 @@ export function judgeFailure({ family, kind, message, advice }: Failure): Judgem
     brief: plain.replace(/:.*$/, ""),
     advice,
   };
+}
+
+/**
+ * Puts the jump that a failure advises where the packets of strangers come through.
+ *
+ * @param failure The failure.
+ * @param place Where Asterisk is.
+ */
+export function adviseAt(failure: Failure, place: AsteriskPlace): Failure {
+  if (place.kind !== "behind" && place.kind !== "forwarded") return failure;
+  return { ...failure, advice: failure.advice.replace(" -I INPUT ", ` -I ${hookOf(place)} `) };
 }
 
 function elsewhere(family: Family, address: string): Judgement {
@@ -237,7 +286,12 @@ function orJump(hook: string, { jump }: Question): string {
 }
 
 /** The command that makes the jump the first rule of its chain. */
-function moveToFront(jump: Jump, chains: Chains, question: Question): string {
+function moveToFront(
+  jump: Jump,
+  chains: Chains,
+  question: Question,
+  isMended = true,
+): string {
   const { family, chain, place } = question;
   const iptables = IPTABLES[family];
   const hook = hookOf(place);
@@ -245,10 +299,11 @@ function moveToFront(jump: Jump, chains: Chains, question: Question): string {
   // A jump in a chain of ufw or the like is put back there by that program; another one in front
   // does no harm.
   const remove = jump.chain === best ? `${iptables} -D ${best} ${jump.text} && ` : "";
-  return `${remove}${iptables} -I ${best} -j ${chain} (${AT_BOOT}${orJump(best, question)})`;
+  const orElse = isMended ? orJump(best, question) : "";
+  return `${remove}${iptables} -I ${best} -j ${chain} (${AT_BOOT}${orElse})`;
 }
 
-function whatPasses(passed: readonly Rule[], isAll: boolean): string {
+function whatPasses(passed: readonly Passed[], isAll: boolean): string {
   if (isAll) return "nobody is kept out";
   return passed.some(isEstablished)
     ? "a host that is blocked goes on as long as its connection (a UDP flow too) is known"
@@ -258,14 +313,21 @@ function whatPasses(passed: readonly Rule[], isAll: boolean): string {
 /** Who gets past a jump that has a condition. */
 function whoPasses(rule: Rule): string {
   const text = withoutComments(rule.text);
-  const [, protocol] = /(?:^|[^!] )-p (\S+)/.exec(text) ?? [];
   const others: string[] = [];
-  if (protocol === "udp") others.push("by TCP, TLS, WS and WSS");
-  else if (protocol !== undefined) others.push("by UDP");
-  if (/--dports? /.test(text)) others.push("to another port");
-  if (/(?:^| )-i /.test(text)) others.push("by another interface");
-  if (/(?:^| )-s /.test(text)) others.push("from another address");
-  if (/(?:^| )-d /.test(text)) others.push("to another address of this machine");
+  const read = (option: string, other: (value: string) => string, negated = other) => {
+    const [, not, value] = new RegExp(`(?:^| )(! )?${option} (\\S+)`).exec(text) ?? [];
+    if (value !== undefined) others.push((not === undefined ? other : negated)(value));
+  };
+  const byTcp = "by TCP, TLS, WS and WSS";
+  read(
+    "-p",
+    (protocol) => protocol === "udp" ? byTcp : "by UDP",
+    (protocol) => protocol === "udp" ? "by UDP" : protocol === "tcp" ? byTcp : `by ${protocol}`,
+  );
+  read("--dports?", () => "to another port", (port) => `to port ${port}`);
+  read("-i", () => "by another interface", (name) => `by ${name}`);
+  read("-s", () => "from another address", (source) => `from ${source}`);
+  read("-d", () => "to another address of this machine", (target) => `to ${target}`);
   return others.length === 0
     ? "a blocked host that sends others is not kept out"
     : `guessers that come ${others.join(" or ")} pass`;

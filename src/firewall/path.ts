@@ -4,7 +4,7 @@
  * @module
  */
 
-import { contains, parseTarget } from "../address/address.ts";
+import { contains, networkOf, parseTarget } from "../address/address.ts";
 
 /** Most chains that a packet is followed through. */
 const DEPTH_MAX = 16;
@@ -19,6 +19,15 @@ const VISITS_MAX = 10_000;
  */
 const UNPRIVILEGED_PORT = 1_024;
 
+/**
+ * Rules that may let a packet in: of what is in a queue, another program decides, and what it lets
+ * in comes to no further rule.
+ */
+const LETS_IN: ReadonlySet<string> = new Set(["ACCEPT", "NFQUEUE", "QUEUE"]);
+
+/** Where nobody is who guesses passwords: packets for all or for a group. */
+const TO_MANY = ["224.0.0.0/4", "255.255.255.255", "ff00::/8"];
+
 /** One rule of a listing. */
 export interface Rule {
   /** The chain in which it stands. */
@@ -29,10 +38,20 @@ export interface Rule {
   readonly target: string | undefined;
 }
 
+/** A rule in front of the jump that lets packets in past the chain. */
+export interface Passed extends Rule {
+  /** Whether it lets in all packets of strangers. */
+  readonly takesAll: boolean;
+  /** The only address or network that it lets in, canonical. */
+  readonly source: string | undefined;
+}
+
 /** The jump to Ampere's chain. */
 export interface Jump extends Rule {
-  /** Rules in front of it, on the packet's whole way, that let packets in past the chain. */
-  readonly passed: readonly Rule[];
+  /** Rules in front of it, on the packet's whole way, that let strangers in past the chain. */
+  readonly passed: readonly Passed[];
+  /** Such rules that each let a single address or network in: no stranger, unless it is blocked. */
+  readonly excused: readonly Passed[];
   /**
    * What only holds for some packets on the way to it: the first such rule, which may be the jump
    * itself.
@@ -79,8 +98,9 @@ export function addLine(chains: Map<string, Rule[]>, line: string): void {
   const rules = chains.get(chain) ?? [];
   chains.set(chain, rules);
   if (text === undefined || !line.startsWith("-A ")) return;
-  // A comment may hold anything; it is quoted when it holds a blank.
-  const [, target] = /(?:^| )-[jg] (\S+)/.exec(text.replace(/"(?:[^"\\]|\\.)*"/g, '""')) ?? [];
+  // What is quoted may hold anything, and so may a comment.
+  const plain = withoutComments(text).replace(/"(?:[^"\\]|\\.)*"/g, '""');
+  const [, target] = /(?:^| )-[jg] (\S+)/.exec(plain) ?? [];
   rules.push({ chain, text, target });
 }
 
@@ -118,30 +138,85 @@ export function findJump(
 /** All jumps that packets come to, in their order. */
 function jumpsOf(chains: Chains, from: string, to: string, strangers: Strangers): Jump[] {
   const jumps: Jump[] = [];
-  let passed: Rule[] = [];
+  let before: Passed[] = [];
   let visits = 0;
   const visit = (chain: string, depth: number, condition: Rule | undefined): void => {
     for (const rule of chains.get(chain) ?? []) {
       if (isElsewhere(rule, strangers)) continue;
+      const { target } = rule;
       const narrowed = condition ?? (isForAll(rule, strangers) ? undefined : rule);
-      if (rule.target === to) jumps.push({ ...rule, passed: [...passed], condition: narrowed });
-      else if (rule.target === "ACCEPT" || rule.target === "RETURN") {
-        if (isBroad(rule)) passed.push(rule);
-      } else if (rule.target !== undefined && chains.has(rule.target)) {
+      if (target === to) jumps.push(jumpAt(rule, before, narrowed));
+      if (target === undefined || target === to) continue;
+      const source = sourceOf(rule);
+      const isPassed = isBroad(rule, strangers) || (source !== undefined && isToAsterisk(rule));
+      const takesAll = narrowed === undefined;
+      if (LETS_IN.has(target) || target === "RETURN") {
+        const isSure = takesAll && (target === "ACCEPT" || target === "RETURN");
+        if (isPassed) before.push({ ...rule, takesAll: isSure, source });
+      } else if (chains.has(target)) {
         if (depth === DEPTH_MAX || ++visits > VISITS_MAX) continue;
-        const before = passed;
-        passed = [...before];
-        visit(rule.target, depth + 1, narrowed);
-        // What a chain accepts counts only if strangers get into that chain; what returns from it
+        const here = before;
+        before = [...here];
+        visit(target, depth + 1, narrowed);
+        // What a chain accepts counts only for those who get into that chain; what returns from it
         // goes on here.
-        passed = isOpenToStrangers(rule)
-          ? passed.filter((one) => one.target === "ACCEPT" || before.includes(one))
-          : before;
+        before = before.filter((one) =>
+          here.includes(one) || (isPassed && LETS_IN.has(one.target!))
+        )
+          .map((one) => here.includes(one) ? one : { ...one, source: one.source ?? source });
+        // What returns from a goto's chain does not go on here.
+        if (isPassed && isGoto(rule)) before.push({ ...rule, takesAll, source });
       }
     }
   };
   visit(from, 0, undefined);
   return jumps;
+}
+
+function jumpAt(rule: Rule, before: readonly Passed[], condition: Rule | undefined): Jump {
+  return {
+    ...rule,
+    passed: before.filter(({ source }) => source === undefined),
+    excused: before.filter(({ source }) => source !== undefined),
+    condition,
+  };
+}
+
+/**
+ * Finds a blocked target that a rule in front of the jump lets in.
+ *
+ * @param jump The jump.
+ * @param blocked All targets that are blocked.
+ * @returns The first one found, and the rule.
+ */
+export function excusedTarget(
+  { excused }: Jump,
+  blocked: Targets,
+): { readonly target: string; readonly rule: Rule } | undefined {
+  const rules = new Map(excused.map((rule) => [rule.source!, rule]));
+  for (const [source, rule] of rules) if (blocked.has(source)) return { target: source, rule };
+  const prefixes = new Set([...rules.keys()].flatMap((source) => {
+    const [, prefix] = source.split("/");
+    return prefix === undefined ? [] : [Number(prefix)];
+  }));
+  if (prefixes.size === 0) return undefined;
+  for (const target of blocked.keys()) {
+    const [address, own] = target.split("/") as [string, string?];
+    for (const prefix of prefixes) {
+      if (own !== undefined && Number(own) < prefix) continue;
+      const rule = rules.get(networkOf(address, prefix));
+      if (rule !== undefined) return { target, rule };
+    }
+  }
+  return undefined;
+}
+
+/** Targets of one family, of a set or of the keys of a map. */
+export interface Targets {
+  /** Whether it is one of them. */
+  has(target: string): boolean;
+  /** All of them. */
+  keys(): Iterable<string>;
 }
 
 /** Two jumps, for UDP and for TCP, hold all that Asterisk listens to: as if the second held all. */
@@ -174,7 +249,7 @@ interface Half {
  * @param rule The rule.
  * @param strangers Whose packets they are.
  */
-export function isForAll({ text }: Rule, strangers: Strangers = {}): boolean {
+function isForAll({ text }: Rule, strangers: Strangers = {}): boolean {
   const conditions = withoutComments(text)
     .replace(/(?:^| )-[jg] .*$/, "")
     .replace(/! -i lo(?= |$)/g, "")
@@ -191,6 +266,10 @@ export function isForAll({ text }: Rule, strangers: Strangers = {}): boolean {
         : toInterface !== undefined && isNamed(toInterface, name);
       return isAll ? "" : all;
     })
+    .replace(
+      /! -i (\S+)/g,
+      (all, name) => strangers.from?.length && !isStrangersWay(name, strangers) ? "" : all,
+    )
     .replace(
       /(^|! | )-d (\S+)/g,
       (all, before, target) => before !== "! " && holds(target, strangers.toAddress) ? "" : all,
@@ -221,6 +300,15 @@ export function absentInterface({ text }: Rule, { interfaces }: Strangers): stri
 }
 
 /**
+ * Whether a rule is only for packets that this machine sends to itself.
+ *
+ * @param rule The rule.
+ */
+export function isForLoopback({ text }: Rule): boolean {
+  return /(?:^|[^!] )-i lo(?: |$)/.test(withoutComments(text));
+}
+
+/**
  * The conditions of a rule without its comments, which may hold anything.
  *
  * @param text The rule.
@@ -239,20 +327,40 @@ function holds(text: string, address: string | undefined): boolean {
   return target !== undefined && contains(target, address!);
 }
 
-/**
- * Whether an ACCEPT, or a RETURN in front of the jump, lets packets of a stranger get to Asterisk.
- */
-function isBroad(rule: Rule): boolean {
-  return isOpenToStrangers(rule) && !hasOnlyPrivilegedPorts(rule);
+/** Whether a rule takes packets of strangers that are for Asterisk. */
+function isBroad(rule: Rule, strangers: Strangers): boolean {
+  const text = withoutComments(rule.text);
+  const hasSource = /(?:^|[^!] )(?:-s|--src-range|--match-set \S+ src)(?: |$)/.test(text);
+  const [, name] = /(?:^|[^!] )-i (\S+)/.exec(text) ?? [];
+  return !hasSource && (name === undefined || isStrangersWay(name, strangers)) &&
+    isToAsterisk(rule);
 }
 
-function isOpenToStrangers(rule: Rule): boolean {
+/** Whether strangers may come in by an interface of that name. */
+function isStrangersWay(pattern: string, { from = [], interfaces = [] }: Strangers): boolean {
+  return from.length === 0 || from.some((one) => isNamed(one, pattern)) ||
+    !interfaces.some((one) => isNamed(one, pattern));
+}
+
+/** Whether packets that a rule takes may be for Asterisk, whoever sends them. */
+function isToAsterisk(rule: Rule): boolean {
   const text = withoutComments(rule.text);
-  const hasSource = /(?:^| )(?:-s|--src-range|--match-set \S+ src)(?: |$)/.test(text) &&
-    !/! -s /.test(text);
-  const isLoopback = /(?:^|[^!] )-i lo(?: |$)/.test(text);
   const isOtherProtocol = /(?:^|[^!] )-p (?!udp|tcp|all|0)\S+/.test(text);
-  return !hasSource && !isLoopback && !isOtherProtocol;
+  const [, to] = /(?:^|[^!] )-d (\S+)/.exec(text) ?? [];
+  const target = to === undefined ? undefined : parseTarget(to);
+  const isToMany = target !== undefined &&
+    TO_MANY.some((many) => contains(many, target.replace(/\/.*/, "")));
+  return !isForLoopback(rule) && !isOtherProtocol && !isToMany && !hasOnlyPrivilegedPorts(rule);
+}
+
+/** The only address or network that a rule is about, if it says so by one. */
+function sourceOf({ text }: Rule): string | undefined {
+  const [, source] = /(?:^|[^!] )-s (\S+)/.exec(withoutComments(text)) ?? [];
+  return source === undefined ? undefined : parseTarget(source.replace(/\/(?:32|128)$/, ""));
+}
+
+function isGoto({ text }: Rule): boolean {
+  return /(?:^| )-g \S+$/.test(withoutComments(text));
 }
 
 function hasOnlyPrivilegedPorts({ text }: Rule): boolean {

@@ -99,7 +99,7 @@ export class Reconciler {
       trouble,
     });
     this.#rejected = new RejectedTurns(options.clock, options.random, () => this.#loop.pump());
-    this.watch = new Watch(backend.family, way, options, () => {
+    this.watch = new Watch(backend.family, way, { ...options, blocked: changes.targets }, () => {
       // A chain that is gone is not judged before it is seen again.
       if (trouble.isGone) void this.verify();
       else this.#loop.pump();
@@ -267,8 +267,7 @@ export class Reconciler {
   /** Judges whether blocks are in force, now that the kernel holds them. */
   async #judge(): Promise<void> {
     this.#commands += 1;
-    const failure = await this.watch.judge();
-    if (failure !== undefined) this.#failed(failure, this.#retryDelay(), { isLook: true });
+    await this.watch.judge();
   }
 
   // One command
@@ -404,7 +403,7 @@ export class Reconciler {
     this.#hasLooked = true;
     this.watch.demand();
     if (this.#mustCompare) await this.#compareAll();
-    if (!this.#hasTask() && !this.watch.isUnjudged) this.#trouble.recovered();
+    if (!this.#hasTask()) this.#trouble.recovered();
     else this.#loop.delay(this.#delayAfterLook);
     this.#delayAfterLook = 0;
   }
@@ -421,7 +420,7 @@ export class Reconciler {
     const unmade = await this.watch.makeChain();
     if (unmade !== undefined) this.#failed(unmade, this.#retryDelay(), { isLook: true });
     // Somebody takes it away again and again.
-    else if (this.#trouble.inARow > 2) this.#loop.delay(this.#retryDelay());
+    else if (this.watch.madeInVain > 2) this.#loop.delay(this.#retryDelay(this.watch.madeInVain));
   }
 
   /** Queues all that is to be done: at the start, and when not all of it may be queued. */
@@ -444,10 +443,11 @@ export class Reconciler {
 
   /** Records a failure. What the kernel holds is unknown until the next look. */
   #failed(
-    failure: Failure,
+    seen: Failure,
     delayMs: number,
     { isLook = false, isQuiet = false }: { isLook?: boolean; isQuiet?: boolean } = {},
   ): void {
+    const failure = this.watch.advise(seen);
     this.#hasLooked = false;
     this.#view.invalidate();
     this.#mustLook = true;

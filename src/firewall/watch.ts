@@ -7,8 +7,9 @@
 
 import type { Clock } from "../clock.ts";
 import type { Family } from "../address/address.ts";
-import { type Failure, isLasting } from "./failure.ts";
-import { IN_FORCE_WORDS, judgeFailure, type Judgement } from "./judgement.ts";
+import { type Failure, type FailureKind, isLasting } from "./failure.ts";
+import { adviseAt, IN_FORCE_WORDS, judgeFailure, type Judgement } from "./judgement.ts";
+import type { Targets } from "./path.ts";
 import type { FirewallLog } from "./trouble.ts";
 import type { Way } from "./way.ts";
 
@@ -32,6 +33,9 @@ const LOOK_MAX_MS = 8_000;
 /** Looks take no larger part of the time than one of so many. */
 const LOOK_SHARE = 100;
 
+/** Causes that Ampere can only wait for. */
+const PASSING: ReadonlySet<string> = new Set<FailureKind>(["busy", "timed-out", "refused"]);
+
 /** A judgement that is due waits for at most so many changes. */
 const JUDGED_AFTER_CHANGES = 20;
 
@@ -52,14 +56,14 @@ interface WatchOptions {
   readonly log: FirewallLog;
   /** The time. */
   readonly clock: Clock;
+  /** All that is to be blocked. */
+  readonly blocked: Targets;
   /** Told when blocks come into force, or are not any more. */
   readonly onForce: (change: ForceChange) => void;
 }
 
 /** Judges one family. */
 export class Watch {
-  /** The last attempt to judge failed: that other commands work does not mean that all is well. */
-  isUnjudged = false;
   readonly #family: Family;
   readonly #way: Way | undefined;
   readonly #options: WatchOptions;
@@ -78,6 +82,9 @@ export class Watch {
   /** How long the last look took, in milliseconds. */
   #lookMs = 0;
   #cancelLook: (() => void) | undefined;
+  #madeInVain = 0;
+  /** How many looks in a row saw nothing. */
+  #unseen = 0;
   /** Chains that are not there, of which it was told. */
   #saidMissing = "";
 
@@ -136,6 +143,20 @@ export class Watch {
     return this.#way !== undefined && this.#way.settings.jump.length > 0;
   }
 
+  /** How many times the chain was made since the way to it was looked at. */
+  get madeInVain(): number {
+    return this.#madeInVain;
+  }
+
+  /**
+   * Lets a failure advise what helps where Asterisk is.
+   *
+   * @param failure The failure.
+   */
+  advise(failure: Failure): Failure {
+    return this.#way === undefined ? failure : adviseAt(failure, this.#way.settings.place);
+  }
+
   /** Demands a judgement, as soon as what the list wants is done. */
   demand(): void {
     if (this.#judgement !== undefined || this.#way === undefined || this.makesChain) {
@@ -151,45 +172,73 @@ export class Watch {
   async makeChain(): Promise<Failure | undefined> {
     const made = await this.#way?.makeChain();
     if (typeof made === "object") return made;
+    this.#madeInVain += 1;
     if (made === "made" && !this.#way!.isDry) {
       this.#options.log.info(`IPv${this.#family}: the chain was made (jump = ${this.#jump})`);
     }
     return undefined;
   }
 
-  /**
-   * Judges, and mends what may be mended.
-   *
-   * @returns Why nothing could be judged.
-   */
-  async judge(): Promise<Failure | undefined> {
+  /** Judges, and mends what may be mended. What cannot be judged is tried again, and told. */
+  async judge(): Promise<void> {
     this.#isDue = false;
     this.#passedOver = 0;
-    if (this.#way === undefined) return void this.#note(fine(this.#family));
-    this.isUnjudged = true;
+    this.#madeInVain = 0;
+    if (this.#way === undefined) return this.#note(fine(this.#family));
+    const failure = await this.#lookAndMend(this.#way);
+    if (failure === undefined) this.#unseen = 0;
+    else await this.#notSeen(failure, this.#way);
+  }
+
+  /** Tells why nothing could be judged. */
+  async #lookAndMend(way: Way): Promise<Failure | undefined> {
     const start = this.#options.clock.now();
-    let seen = await this.#way.look();
+    let seen = await way.look(this.#options.blocked);
     this.#lookMs = this.#options.clock.now() - start;
     if (seen.ok && seen.broken.length > 0) {
       // Who has heard that they are not in force, or of nothing yet, need not hear why they still
       // are not.
       if (this.#judgement?.inForce === "yes") this.#note({ ...seen.judgement, advice: "" });
       for (const hook of seen.broken) {
-        const failure = await this.#way.putJump(hook);
+        const failure = await way.putJump(hook);
+        if (failure?.kind === "refused") return this.#notPut(hook, failure, seen.judgement);
         if (failure !== undefined) return failure;
-        if (this.#way.isDry) continue;
+        if (way.isDry) continue;
         this.#options.log.info(
           `IPv${this.#family}: ${hook} asks the chain first now (jump = ${this.#jump})`,
         );
       }
-      seen = await this.#way.look();
+      seen = await way.look(this.#options.blocked);
     }
     if (!seen.ok) return seen.failure;
-    this.isUnjudged = false;
     this.#tellMissing(seen.missing);
     this.#note(seen.judgement);
     if (seen.missing.length > 0 || seen.judgement.inForce !== "yes") this.#lookLater();
     return undefined;
+  }
+
+  /** What was seen holds on: the jump is refused. */
+  #notPut(hook: string, failure: Failure, judgement: Judgement): undefined {
+    const why = `the jump in ${hook} could not be made: ${judgeFailure(failure).message}`;
+    const message = judgement.inForce === "yes" ? why : `${judgement.message}; ${why}`;
+    this.#note({ ...judgement, message });
+    this.#lookLater();
+  }
+
+  /**
+   * The chain may be as it should be, while the way to it is not to be seen: it is looked at again
+   * and again, but that keeps no block from the chain.
+   */
+  async #notSeen(failure: Failure, way: Way): Promise<void> {
+    if (failure.kind === "aborted") return;
+    if (failure.kind === "unreadable" && this.makesChain && !way.isDry) await way.keepJumps();
+    this.#unseen += 1;
+    const mayPass = failure.kind === "busy" || failure.kind === "timed-out" ||
+      failure.kind === "no-chain";
+    if (!mayPass || this.#unseen >= UNKNOWN_AFTER_FAILURES) {
+      this.#note(unseen(judgeFailure(failure), "whether packets come to the chain"));
+    }
+    this.#lookLater();
   }
 
   /**
@@ -206,7 +255,11 @@ export class Watch {
     if (!isLasting(failure) && !isGone && !(isBlind && inARow >= UNKNOWN_AFTER_FAILURES)) return;
     const advice = failure.kind === "no-chain" && this.makesChain ? "" : failure.advice;
     const before = this.#judgement;
-    this.#note(judgeFailure({ ...failure, advice }), isTold);
+    const judgement = judgeFailure({ ...failure, advice });
+    // That a command failed was told, but not that nobody knows any more what is in force.
+    const isUntold = isBlind && this.#way !== undefined;
+    if (isUntold) this.#note(unseen(judgement, "what the firewall holds"));
+    else this.#note(judgement, isTold);
     // Without a way nothing else is told of it than that the firewall works again.
     if (this.#way === undefined) return;
     if (isTold && isLasting(failure)) this.#isSaid = true;
@@ -263,9 +316,11 @@ export class Watch {
     if (isTold) return;
     this.#isSaid = true;
     const fix = judgement.advice === "" ? "" : `. Fix: ${judgement.advice}`;
-    const doing = judgement.advice === "" && this.makesChain
-      ? `. Ampere mends it (jump = ${this.#jump})`
-      : "";
+    const doing = judgement.advice !== "" || !this.makesChain
+      ? ""
+      : PASSING.has(judgement.cause)
+      ? ". Ampere tries it again"
+      : `. Ampere mends it (jump = ${this.#jump})`;
     const text = `IPv${this.#family}: blocks are ${IN_FORCE_WORDS[judgement.inForce]}: ` +
       `${judgement.message}${doing}. They stay in the list${fix}`;
     if (this.#family === 4) log.error(text);
@@ -298,6 +353,11 @@ export class Watch {
       this.#wake();
     });
   }
+}
+
+/** What cannot be seen is not told as in force. */
+function unseen(judgement: Judgement, what: string): Judgement {
+  return { ...judgement, message: `it cannot be seen ${what}: ${judgement.message}` };
 }
 
 function fine(family: Family): Judgement {

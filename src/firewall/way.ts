@@ -11,7 +11,7 @@ import { Chain, type ChainOptions, eachLine, LOCK_WAIT_SECONDS } from "./chain.t
 import { type CommandResult, IPTABLES } from "./command.ts";
 import type { Failure } from "./failure.ts";
 import { hookOf, judge, type Judgement, type Question } from "./judgement.ts";
-import { addLine, type Chains, findJump, type Rule } from "./path.ts";
+import { addLine, type Chains, findJump, type Rule, type Targets } from "./path.ts";
 
 /**
  * Where a rule may send a packet without another chain being asked. A listing of one chain in which
@@ -24,6 +24,9 @@ const ENDS: ReadonlySet<string> = new Set(
 
 /** The jump that holds the place of the real one while that is moved; it does the same. */
 const STAND_IN = ["!", "-i", "lo"] as const;
+
+/** These are always there: one that cannot be listed holds rules of nft. */
+const BUILT_IN: readonly string[] = ["INPUT", "FORWARD"];
 
 /** What a way is made of. */
 interface WayOptions extends ChainOptions {
@@ -85,9 +88,13 @@ export class Way {
     this.#chain = new Chain(options);
   }
 
-  /** Looks, and judges; changes nothing. */
-  async look(): Promise<WayOutcome> {
-    const question = this.#question();
+  /**
+   * Looks, and judges; changes nothing.
+   *
+   * @param blocked What is blocked, as far as it is known.
+   */
+  async look(blocked?: Targets): Promise<WayOutcome> {
+    const question = { ...this.#question(), ...(blocked && { blocked }) };
     const { jump, chain } = question;
     const hooks = [...new Set([hookOf(question.place), ...jump])];
     const listed = await this.#list(hooks);
@@ -131,6 +138,17 @@ export class Way {
     return undefined;
   }
 
+  /**
+   * Makes the jumps that are missing, in chains that cannot be listed: whether they come too late
+   * is not to be seen.
+   */
+  async keepJumps(): Promise<void> {
+    for (const hook of this.settings.jump) {
+      const jump = [hook, "-j", this.#chain.name];
+      if (!(await this.#iptables(["-C", ...jump])).ok) await this.#iptables(["-I", ...jump]);
+    }
+  }
+
   /** Kills a command that runs, and starts no other. */
   close(): void {
     this.#chain.close();
@@ -164,6 +182,11 @@ export class Way {
       else {
         const failure = this.#chain.failure(result);
         if (failure.kind !== "no-chain") return { failure };
+        // It is told of a chain in the same words, whether it is not there or cannot be listed.
+        const stderr = result.stderr.replace(/chain `.*' in (table `.*' is incomp)/i, "$1");
+        if (BUILT_IN.includes(hook) && stderr !== result.stderr) {
+          return { failure: this.#chain.failure({ ...result, stderr }) };
+        }
       }
     }
     const isEnough = hooks.every((hook) => !chains.has(hook) || this.#isSettled(chains.get(hook)!));

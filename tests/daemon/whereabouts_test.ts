@@ -10,6 +10,7 @@ const LO = { name: "lo", address: "127.0.0.1", network: "127.0.0.0/8" };
 const ETH0 = { name: "eth0", address: "203.0.113.1", network: "203.0.113.0/24" };
 const DOCKER0 = { name: "docker0", address: "172.17.0.1", network: "172.17.0.0/16" };
 const INTERFACES = [LO, ETH0, DOCKER0];
+const GATEWAYS = ["203.0.113.254"];
 
 /** Events that arrive as they do from Asterisk, and what is found. */
 function heard(
@@ -17,10 +18,17 @@ function heard(
   service: "PJSIP" | "SIP" = "PJSIP",
   peers = ["127.0.0.1"],
 ) {
-  const finder = new WhereaboutsFinder(() => ({
-    interfaces: INTERFACES,
-    gateways: ["203.0.113.254"],
-  }));
+  const finder = new WhereaboutsFinder(() => ({ interfaces: INTERFACES, gateways: GATEWAYS }));
+  return tell(finder, locals, service, peers);
+}
+
+/** Events of which a finder is told. */
+function tell(
+  finder: WhereaboutsFinder,
+  locals: readonly string[],
+  service: "PJSIP" | "SIP" = "PJSIP",
+  peers = ["127.0.0.1"],
+) {
   const reader = new EventReader({
     banner: () => {},
     response: () => {},
@@ -90,4 +98,23 @@ Deno.test("whereabouts: an address that is nowhere here is a doubt, externip of 
   assert.equal(heard([], "PJSIP", ["172.17.0.2"]).place.kind, "behind");
   // The name of this machine may lead to its router's address: events know better.
   assert.equal(heard(["IPV4/UDP/203.0.113.1/5060"], "PJSIP", ["198.51.100.7"]).place.kind, "here");
+});
+
+Deno.test("whereabouts: a bridge that is newer than the daemon is looked for before a doubt is told", () => {
+  let looks = 0;
+  let interfaces = [LO, ETH0];
+  const finder = new WhereaboutsFinder(() => {
+    looks += 1;
+    return { interfaces, gateways: GATEWAYS };
+  });
+  const away = times(3, "IPV4/UDP/198.51.100.7/5060");
+  assert.equal(tell(finder, away).doubt, "198.51.100.7");
+  const before = looks;
+  assert.equal(tell(finder, away).doubt, "198.51.100.7");
+  assert.equal(looks, before, "it is looked for once");
+  interfaces = INTERFACES;
+  assert.deepEqual(tell(finder, times(9, "IPV4/UDP/172.17.0.2/5060")), {
+    place: { kind: "behind", address: "172.17.0.2", interface: "docker0" },
+    doubt: undefined,
+  });
 });

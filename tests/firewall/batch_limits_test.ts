@@ -68,6 +68,7 @@ Deno.test("batch limits: only what may come from a target makes batches small, t
     "no-chain": false,
     "no-set": false,
     "no-module": false,
+    unreadable: false,
   };
   for (const [kind, fromTarget] of Object.entries(kinds) as [FailureKind, boolean][]) {
     assert.equal(mayBeOneOfThem(failure(kind)), fromTarget, kind);

@@ -112,6 +112,7 @@ Deno.test("failure: a person is needed where waiting mends nothing", () => {
     "no-rights": true,
     "no-chain": true,
     "no-module": true,
+    unreadable: false,
     "no-set": false,
     busy: false,
     "timed-out": false,

@@ -9,7 +9,7 @@ import {
   placeOfHost,
   strangersTo,
 } from "../../src/firewall/asterisk_place.ts";
-import { judge, type Judgement } from "../../src/firewall/judgement.ts";
+import { adviseAt, judge, type Judgement } from "../../src/firewall/judgement.ts";
 import { parseListing } from "../../src/firewall/path.ts";
 
 const ETH0 = { name: "eth0", address: "203.0.113.1", network: "203.0.113.0/24" };
@@ -28,6 +28,7 @@ function judged(listing: string, place: AsteriskPlace = HERE, interfaces = INTER
     jump: [],
     place,
     strangers: strangersTo(place, interfaces),
+    blocked: new Set(["203.0.113.9"]),
   });
 }
 
@@ -46,6 +47,21 @@ Deno.test("judgement: all packets, some, or none", () => {
       ["-A INPUT -p tcp -m tcp --dport 5060 -j ampere\n", "partly", /by UDP/],
       ["-A INPUT -i eth9 -j ampere\n", "no", /no interface eth9/],
       ["-A INPUT -s 198.51.100.0/24 -j ampere\n", "partly", /from another address/],
+      ["-A INPUT ! -s 10.0.0.0/8 -j ampere\n", "partly", /come from 10\.0\.0\.0\/8 pass/],
+      ["-A INPUT ! -p tcp -j ampere\n", "partly", /by TCP, TLS, WS and WSS pass/],
+      ["-A INPUT -i lo -j ampere\n", "no", /only this machine's own packets/],
+      ["-A INPUT ! -i docker0 -j ampere\n", "yes", /before it lets/],
+      [`-A INPUT -i docker0 -j ACCEPT\n${jump}`, "yes", /before it lets/],
+      [`-A INPUT -i br-x -j ACCEPT\n${jump}`, "partly", /never compared/],
+      [`-N web\n-A INPUT -g web\n${jump}`, "no", /too late.*nobody is kept out/],
+      [`-A INPUT -j NFQUEUE --queue-num 1\n${jump}`, "partly", /never compared/],
+      [`-A INPUT -p udp -j sip\n-A sip -j ACCEPT\n${jump}`, "partly", /never compared/],
+      [
+        `-A INPUT -s 203.0.113.9/32 -j ACCEPT\n${jump}`,
+        "partly",
+        /203\.0\.113\.9, which is blocked/,
+      ],
+      [`-A INPUT -s 203.0.113.8/32 -j ACCEPT\n${jump}`, "yes", /before it lets/],
     ] as const
   ) {
     const found = judged(listing);
@@ -112,6 +128,19 @@ Deno.test("judgement: with a jump from FORWARD alone Asterisk is behind this mac
   assert.match(lost.message, /^FORWARD does not ask ampere: INPUT does/);
 });
 
+Deno.test("judgement: a chain that is missing is advised where packets to Asterisk come through", () => {
+  const missing = {
+    family: 4,
+    kind: "no-chain",
+    message: "",
+    advice: "iptables -N ampere && iptables -I INPUT -j ampere",
+  } as const;
+  const forward = "iptables -N ampere && iptables -I FORWARD -j ampere";
+  assert.equal(adviseAt(missing, HERE).advice, missing.advice);
+  assert.equal(adviseAt(missing, CONTAINER).advice, forward);
+  assert.equal(adviseAt(missing, { kind: "forwarded" }).advice, forward);
+});
+
 Deno.test("asterisk place: here, behind a bridge, or elsewhere", () => {
   const network = { interfaces: INTERFACES, gateways: [GATEWAY] };
   const kindOf = (address: string) => placeOfAddress(address, network).kind;
@@ -136,6 +165,16 @@ Deno.test("asterisk place: here, behind a bridge, or elsewhere", () => {
   assert.equal(
     placeOfAddress("203.0.113.9", { interfaces: [LO, ETH0], gateways: [] }).kind,
     "elsewhere",
+  );
+  assert.equal(
+    placeOfAddress("203.0.113.9", { interfaces: INTERFACES, gateways: [] }).kind,
+    "elsewhere",
+    "a bridge to containers is no way to the outside",
+  );
+  const behindPpp = [...INTERFACES, { name: "ppp0", address: "192.0.2.7", network: "192.0.2.7" }];
+  assert.equal(
+    placeOfAddress("203.0.113.9", { interfaces: behindPpp, gateways: [] }).kind,
+    "behind",
   );
   assert.equal(
     placeOfAddress("172.17.0.2", { interfaces: [LO, DOCKER0], gateways: [] }).kind,

@@ -1,7 +1,7 @@
 /** Which way a packet takes through the chains. */
 
 import assert from "node:assert/strict";
-import { findJump, isEstablished, parseListing } from "../../src/firewall/path.ts";
+import { excusedTarget, findJump, isEstablished, parseListing } from "../../src/firewall/path.ts";
 
 Deno.test("firewall path: the way of a packet through the chains", () => {
   const jumpOf = (listing: string) => findJump(parseListing(listing), "INPUT", "ampere");
@@ -26,6 +26,11 @@ Deno.test("firewall path: the way of a packet through the chains", () => {
       "-i eth0 -j ACCEPT",
       "! -i lo -j ACCEPT",
       "! -s 192.168.0.0/16 -j ACCEPT",
+      "-m set ! --match-set friends src -j ACCEPT",
+      "-m iprange ! --src-range 10.0.0.1-10.0.0.9 -j ACCEPT",
+      "-d 198.51.100.1/32 -j ACCEPT",
+      "-m comment --comment -j -j ACCEPT",
+      "-j NFQUEUE --queue-num 7 --queue-bypass",
       "-j ACCEPT",
     ]
   ) {
@@ -39,6 +44,8 @@ Deno.test("firewall path: the way of a packet through the chains", () => {
       "-p tcp -m multiport --dports 22,80,443 -j ACCEPT",
       "-p icmp -j ACCEPT",
       "-m set --match-set friends src -j ACCEPT",
+      "-m iprange --src-range 10.0.0.1-10.0.0.9 -j ACCEPT",
+      "-d 224.0.0.251/32 -p udp -m udp --dport 5353 -j ACCEPT",
       "-p udp -m udp --dport 5060 -j DROP",
       "-m comment --comment x",
     ]
@@ -57,6 +64,11 @@ Deno.test("firewall path: the way of a packet through the chains", () => {
     [],
   );
   assert.deepEqual(passed(`-A INPUT -j open\n-A open -j ACCEPT\n${jump}`), ["-j ACCEPT"]);
+  // Only some packets get into a chain.
+  const ssh = "-A ssh -j ACCEPT\n-A INPUT -p tcp -m tcp --dport 22 -j ssh\n";
+  assert.deepEqual(passed(`${ssh}${jump}`), []);
+  const sip = "-A sip -j ACCEPT\n-A INPUT -p udp -m udp --dport 5060 -j sip\n";
+  assert.deepEqual(jumpOf(`${sip}${jump}`)?.passed.map(({ takesAll }) => takesAll), [false]);
   // Chains that call each other in a circle cannot be made with iptables, but must not hang this.
   assert.equal(jumpOf("-A INPUT -j a\n-A a -j b\n-A b -j a\n"), undefined);
 });
@@ -127,4 +139,53 @@ Deno.test("firewall path: a jump for some packets only, and a RETURN in front of
   // Chains that call others many times are given up at some time.
   const deep = Array.from({ length: 40 }, (_, i) => `-A c${i} -j c${i + 1}\n`.repeat(3)).join("");
   assert.equal(jumpOf(`-A INPUT -j c0\n${deep}-A c40 -j DROP\n`), undefined);
+});
+
+Deno.test("firewall path: what returns from a goto's chain does not go on behind it", () => {
+  const passed = (listing: string) =>
+    findJump(parseListing(listing), "INPUT", "ampere")?.passed
+      .map(({ text, takesAll }) => [text, takesAll]);
+  const jump = "-A INPUT -j ampere\n";
+  assert.deepEqual(passed(`-N web\n-A INPUT -g web\n${jump}`), [["-g web", true]]);
+  assert.deepEqual(passed(`-N web\n-A INPUT -p udp -g web\n${jump}`), [["-p udp -g web", false]]);
+  assert.deepEqual(passed(`-N web\n-A INPUT -s 10.0.0.0/8 -g web\n${jump}`), []);
+  assert.deepEqual(passed(`-A INPUT -g fw\n-A fw -j ampere\n${jump}`), []);
+  // From a chain that was called it goes back to the caller.
+  assert.deepEqual(passed(`-N web\n-A INPUT -j fw\n-A fw -g web\n${jump}`), []);
+  assert.deepEqual(passed("-N web\n-A INPUT -j fw\n-A fw -g web\n-A fw -j ampere\n"), [
+    ["-g web", true],
+  ]);
+});
+
+Deno.test("firewall path: whom a rule for one address or network lets in although they are blocked", () => {
+  const excused = (rules: string, ...blocked: string[]) => {
+    const jump = findJump(parseListing(`${rules}-A INPUT -j ampere\n`), "INPUT", "ampere");
+    const { target, rule } = excusedTarget(jump!, new Set(blocked)) ?? {};
+    return [target, rule?.text];
+  };
+  const one = "-s 203.0.113.66/32 -j ACCEPT";
+  const net = "-s 203.0.112.0/22 -p udp -m udp --dport 5060 -j ACCEPT";
+  const both = `-A INPUT ${one}\n-A INPUT ${net}\n`;
+  assert.deepEqual(excused(both, "203.0.113.66"), ["203.0.113.66", one]);
+  assert.deepEqual(excused(both, "198.51.100.1", "203.0.113.67"), ["203.0.113.67", net]);
+  assert.deepEqual(excused(both, "203.0.113.0/24"), ["203.0.113.0/24", net]);
+  // Of a network that is blocked somebody may be let in.
+  assert.deepEqual(excused(both, "203.0.0.0/16", "198.51.100.1"), [undefined, undefined]);
+  assert.deepEqual(
+    excused("-A INPUT -s 2001:db8:1::/48 -j ACCEPT\n", "2001:db8:1:2::/64"),
+    ["2001:db8:1:2::/64", "-s 2001:db8:1::/48 -j ACCEPT"],
+  );
+  const called = "-A INPUT -s 203.0.113.0/24 -j friends\n-A friends -j ACCEPT\n";
+  assert.deepEqual(excused(called, "203.0.113.66"), ["203.0.113.66", "-j ACCEPT"]);
+  for (
+    const harmless of [
+      "-A INPUT -s 203.0.113.0/24 -p tcp -m tcp --dport 22 -j ACCEPT\n",
+      "-A INPUT -s 203.0.113.0/24 -p icmp -j ACCEPT\n",
+      "-A INPUT ! -s 203.0.113.0/24 -p icmp -j ACCEPT\n",
+      "-A INPUT -s 203.0.113.0/24 -j friends\n-A friends -j RETURN\n",
+      "-A INPUT -s 203.0.113.0/24 -j DROP\n",
+    ]
+  ) {
+    assert.deepEqual(excused(harmless, "203.0.113.66"), [undefined, undefined], harmless);
+  }
 });

@@ -1,6 +1,7 @@
 /** The way to the chain with the real programs: looked at cheaply, made in the right order. */
 
 import assert from "node:assert/strict";
+import { type Clock, systemClock } from "../../src/clock.ts";
 import { HERE } from "../../src/firewall/asterisk_place.ts";
 import { run, type Runner } from "../../src/firewall/command.ts";
 import { Firewall } from "../../src/firewall/firewall.ts";
@@ -8,7 +9,8 @@ import { IpsetBackend } from "../../src/firewall/ipset.ts";
 import { IptablesBackend } from "../../src/firewall/iptables.ts";
 import type { ForceChange } from "../../src/firewall/watch.ts";
 import { Way } from "../../src/firewall/way.ts";
-import { addresses, inNamespace, sh, until } from "../support/namespace.ts";
+import { addresses, inNamespace, sh, until, withPrograms } from "../support/namespace.ts";
+import { FakeClock } from "../support/fake_clock.ts";
 import { forEver } from "../support/simulated_firewall.ts";
 
 const ESTABLISHED = ["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT"];
@@ -24,6 +26,7 @@ function setUp(
   backend: "iptables" | "ipset" = "iptables",
   jump: readonly string[] = ["INPUT"],
   runner: Runner = run,
+  clock: Clock = systemClock,
 ) {
   const commands: string[] = [];
   const recorded: Runner = (program, args, options) => {
@@ -41,6 +44,7 @@ function setUp(
     backends: [backend === "ipset" ? new IpsetBackend(options) : new IptablesBackend(options)],
     ways: [way],
     log,
+    clock,
     verifyMs: 3_600_000,
     onForce: (change) => void changes.push(change),
   });
@@ -186,11 +190,11 @@ inNamespace(import.meta.url, () => {
     await until("it is judged", () => firewall.judgementOf(4)?.inForce === "yes");
     await sh("iptables", "-R", "INPUT", "1", "-j", "others");
     await firewall.verify();
-    await until("it is tried again", () => refused === 5);
-    assert.deepEqual(lines.map((line) => /^error IPv4: iptables failed/.test(line)), [true]);
+    await until("it is tried again", () => refused === 3);
+    assert.equal(firewall.judgementOf(4)?.inForce, "no");
+    assert.deepEqual(lines.map((line) => /^error IPv4: .* cannot be seen/.test(line)), [true]);
     isRefused = false;
-    await until("it is listed", () => firewall.judgementOf(4)?.inForce === "no");
-    assert.match(lines.join("\n"), /^info IPv4: the firewall works again, after/m);
+    await until("it is listed", () => /INPUT does not ask/.test(firewall.judgementOf(4)!.message));
     assert.match(
       lines.join("\n"),
       /^error IPv4: blocks are not in force: INPUT does not ask ampe/m,
@@ -224,4 +228,118 @@ inNamespace(import.meta.url, () => {
     assert.deepEqual(changes.map(({ judgement: { inForce } }) => inForce), ["no", "yes"]);
     await firewall.stop();
   });
+
+  Deno.test("way: a chain that was missing for long is filled at once when Ampere may make it", async () => {
+    await reset();
+    const { firewall } = setUp("iptables", [], run, new FakeClock());
+    await firewall.start(forEver(["192.0.2.1"]));
+    for (let i = 0; i < 5; i++) await firewall.verify();
+    assert.equal(firewall.status().failures, 6);
+    firewall.setWay({ jump: ["INPUT"], place: HERE, interfaces: [] });
+    // Nobody lets the time go on.
+    await until("it is in force", () => firewall.judgementOf(4)?.inForce === "yes");
+    assert.match((await sh("iptables", "-S", "ampere")).out, / 192\.0\.2\.1\//);
+    await firewall.stop();
+  });
+
+  Deno.test("way: a jump that iptables refuses is told with what was seen", async () => {
+    await reset();
+    // The real one is asked for a jump that it refuses: a chain's name has 28 characters at most.
+    const real = (await sh("sh", "-c", "command -v iptables")).out.trim();
+    await using _ = await withPrograms({
+      iptables:
+        `#!/bin/sh\ncase "$*" in *"-I INPUT"*) set -- -I INPUT -j ${"x".repeat(40)};; esac\n` +
+        `exec ${real} "$@"\n`,
+    });
+    const { firewall, lines } = setUp();
+    await firewall.start(forEver(["192.0.2.1"]));
+    await until("it is judged", () => firewall.judgementOf(4) !== undefined);
+    const { inForce, message, advice } = firewall.judgementOf(4)!;
+    assert.equal(inForce, "no");
+    assert.match(
+      message,
+      /^INPUT does not ask ampere.*the jump in INPUT could not be made: iptables/,
+    );
+    assert.match(advice, /^iptables -I INPUT -j ampere/);
+    assert.equal(lines.filter((line) => line.startsWith("error")).length, 1, lines.join("\n"));
+    await firewall.stop();
+  });
+
+  Deno.test("way: legacy: while the lock is held for long, the log says too that nothing is seen", async () => {
+    await reset();
+    await using _ = await withPrograms({ iptables: { link: "/usr/sbin/xtables-legacy-multi" } });
+    const { firewall, lines, changes } = setUp();
+    await firewall.start([]);
+    await until("it is in force", () => firewall.judgementOf(4)?.inForce === "yes");
+    const holder = new Deno.Command("flock", {
+      args: ["/run/xtables.lock", "sh", "-c", "echo held; exec cat"],
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    const reader = holder.stdout.getReader();
+    await reader.read();
+    firewall.block(forEver(["192.0.2.1"]));
+    // Three commands in a row wait for four seconds each.
+    await until("nothing is seen", () => firewall.judgementOf(4)?.inForce === "no", 30_000);
+    assert.match(
+      lines.at(-1)!,
+      /^error IPv4: blocks are not in force: it cannot be seen what .*: another .* tries it again/,
+    );
+    await reader.cancel();
+    await holder.stdin.close();
+    await holder.status;
+    await until("it is in force", () => firewall.judgementOf(4)?.inForce === "yes");
+    assert.equal(lines.filter((line) => /blocks are in force again/.test(line)).length, 1);
+    assert.deepEqual(changes.map(({ judgement }) => judgement.inForce), ["no", "yes"]);
+    await firewall.stop();
+    await reset();
+  });
+
+  for (const chain of ["INPUT", "other"]) {
+    for (const jump of [[], ["INPUT"]]) {
+      const title = `way: rules of nft in ${chain} hide the way: told once, ${jump || "no jump"}`;
+      Deno.test(title, async () => {
+        await reset();
+        const { firewall, commands, lines, changes } = setUp("iptables", jump);
+        for (const name of ["ampere", "other"]) await sh("iptables", "-N", name);
+        await sh("iptables", "-A", "INPUT", "-j", "other");
+        await sh("iptables", "-A", "INPUT", "-j", "ampere");
+        const expression = "ct state vmap { established : accept, related : accept }";
+        const { code } = await sh("nft", `insert rule ip filter ${chain} ${expression}`);
+        assert.equal(code, 0);
+        await firewall.start(forEver(["192.0.2.1"]));
+        await until("it is judged", () => firewall.judgementOf(4) !== undefined);
+        const { inForce, message, advice } = firewall.judgementOf(4)!;
+        assert.equal(inForce, "no");
+        assert.match(
+          message,
+          /^it cannot be seen whether .* iptables cannot list the table filter/,
+        );
+        assert.equal((await sh("sh", "-c", advice.replace(/ \(.*/, ""))).code, 0, advice);
+        const looks = () => commands.filter((command) => command === "iptables -S INPUT").length;
+        const before = looks();
+        await until("it is looked again", () => looks() > before);
+        assert.equal(lines.filter((line) => line.startsWith("error")).length, 1, lines.join("\n"));
+        assert.deepEqual(lines.filter((line) => /works again/.test(line)), []);
+        // Blocks go into the chain all the same, and a jump that vanishes is put back.
+        firewall.block(forEver(["192.0.2.2"]));
+        await until(
+          "it is blocked",
+          async () => / 192\.0\.2\.2\//.test((await sh("iptables", "-S", "ampere")).out),
+        );
+        if (jump.length > 0) {
+          await sh("iptables", "-D", "INPUT", "-j", "ampere");
+          await until(
+            "it is there",
+            async () => (await sh("iptables", "-C", "INPUT", "-j", "ampere")).code === 0,
+          );
+        }
+        await sh("nft", "flush", "chain", "ip", "filter", chain);
+        await sh("iptables", "-I", "INPUT", "-j", "ampere");
+        await until("it is seen", () => firewall.judgementOf(4)?.inForce === "yes");
+        assert.deepEqual(changes.map(({ judgement }) => judgement.inForce), ["no", "yes"]);
+        await firewall.stop();
+      });
+    }
+  }
 });

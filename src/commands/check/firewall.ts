@@ -12,6 +12,7 @@ import type { Config } from "../../config/config.ts";
 import {
   assumedPlace,
   type AsteriskPlace,
+  HERE,
   type OwnNetwork,
   placeOfHost,
 } from "../../firewall/asterisk_place.ts";
@@ -21,7 +22,8 @@ import { IPTABLES, run, type Runner } from "../../firewall/command.ts";
 import { type Failure, failureOf, placeOf } from "../../firewall/failure.ts";
 import { IpsetBackend } from "../../firewall/ipset.ts";
 import { IptablesBackend } from "../../firewall/iptables.ts";
-import { hookOf, type Judgement } from "../../firewall/judgement.ts";
+import { adviseAt, hookOf, type Judgement } from "../../firewall/judgement.ts";
+import type { Targets } from "../../firewall/path.ts";
 import { Way } from "../../firewall/way.ts";
 import { counted } from "../../text/table.ts";
 import { type Finding, ok, problem, warning } from "./finding.ts";
@@ -86,13 +88,18 @@ function asWarning(finding: Finding): Finding {
   return finding.level === "problem" ? { ...finding, level: "warning" } : finding;
 }
 
-function failed({ kind, message, advice }: Failure, { jump }: Config): Finding {
+function failed(
+  { kind, message, advice }: Failure,
+  { jump }: Config,
+  place: AsteriskPlace = HERE,
+): Finding {
   if (kind !== "no-chain" || jump.length > 0) return problem(ABOUT, message, advice);
   return problem(
     ABOUT,
     message,
-    `${advice} (and the same where the rules are loaded at boot; or write "jump = INPUT" into ampere.cfg, and Ampere ` +
-      "makes both and keeps them)",
+    `${advice} (and the same where the rules are loaded at boot; or write "jump = ${
+      place.kind === "elsewhere" ? "INPUT" : hookOf(place)
+    }" into ampere.cfg, and Ampere makes both and keeps them)`,
   );
 }
 
@@ -117,8 +124,10 @@ async function checkFamily(
   const name = `IPv${family}`;
   const listed = await new Chain({ family, chain, run: runner }).run(["-S"], { output: true });
   if (!listed.ok) {
-    const failure = failureOf(listed, iptables, placeOf(chain, family));
-    if (failure.kind !== "no-chain" || config.jump.length === 0) return [failed(failure, config)];
+    const failure = adviseAt(failureOf(listed, iptables, placeOf(chain, family)), world.place);
+    if (failure.kind !== "no-chain" || config.jump.length === 0) {
+      return [failed(failure, config, world.place)];
+    }
     return [
       ok(ABOUT, `${name}: the chain ${chain} is not there yet; the daemon makes it when it starts`),
       ...await checkWay(config, family, runner, world),
@@ -133,8 +142,8 @@ async function checkFamily(
       ),
     ];
   }
-  const content = await checkContent(config, family, runner);
-  return [content, ...await checkWay(config, family, runner, world)];
+  const { finding, targets } = await checkContent(config, family, runner);
+  return [finding, ...await checkWay(config, family, runner, world, targets)];
 }
 
 /** Whether packets of strangers come to the chain. */
@@ -143,11 +152,12 @@ async function checkWay(
   family: Family,
   runner: Runner,
   { place, interfaces }: World,
+  blocked?: Targets,
 ): Promise<Finding[]> {
   const { chain, jump } = config;
   const way = new Way({ family, chain, run: runner });
   way.settings = { jump, place, interfaces };
-  const seen = await way.look();
+  const seen = await way.look(blocked);
   if (!seen.ok) return [failed(seen.failure, config)];
   const { judgement, missing, broken } = seen;
   const name = `IPv${family}`;
@@ -178,25 +188,31 @@ function judged({ family, inForce, cause, message, advice }: Judgement): Finding
   return (isProblem ? problem : warning)(ABOUT, text, advice);
 }
 
-async function checkContent(config: Config, family: Family, runner: Runner): Promise<Finding> {
+/** What is in the chain. */
+async function checkContent(
+  config: Config,
+  family: Family,
+  runner: Runner,
+): Promise<{ readonly finding: Finding; readonly targets?: Targets }> {
   const { chain } = config;
   const Chosen = config.backend === "ipset" ? IpsetBackend : IptablesBackend;
   const backend: Backend = new Chosen({ family, chain, run: runner });
   const outcome = await backend.list();
   const there = `IPv${family}: the chain ${chain} is there`;
-  if (outcome.state === "failed") return failed(outcome.failure, config);
-  if (outcome.state !== "listed") return ok(ABOUT, there);
+  if (outcome.state === "failed") return { finding: failed(outcome.failure, config) };
+  if (outcome.state !== "listed") return { finding: ok(ABOUT, there) };
   const { strangers, targets } = outcome.listing;
   if (strangers.length === 0) {
-    return ok(ABOUT, `${there}, with ${counted(targets.size, "block")}`);
+    return { finding: ok(ABOUT, `${there}, with ${counted(targets.size, "block")}`), targets };
   }
-  return warning(
+  const finding = warning(
     ABOUT,
     `${there}, but ${counted(strangers.length, "rule")} in it ${
       strangers.length === 1 ? "is" : "are"
     } not Ampere's, such as ${shown(strangers[0]!)}`,
     takeOut(strangers, config, family),
   );
+  return { finding, targets };
 }
 
 /** The commands that take the rules of others out, if a shell takes them as they are listed. */
