@@ -20,10 +20,12 @@ import type { Config } from "../config/config.ts";
 import type { BlockList } from "../blocks/block_list.ts";
 import { WrittenBlockList } from "../blocks/written_block_list.ts";
 import type { Backend } from "../firewall/backend.ts";
+import { startChild } from "../firewall/child.ts";
 import { run } from "../firewall/command.ts";
 import { dryRunner } from "../firewall/dry_run.ts";
 import { IpsetBackend } from "../firewall/ipset.ts";
 import { IptablesBackend } from "../firewall/iptables.ts";
+import { openNftables } from "../firewall/nftables/open.ts";
 import { DryRunBlockList } from "../blocks/dry_run_block_list.ts";
 
 /**
@@ -81,6 +83,11 @@ function firewallBackends(
   now: () => number,
 ): Backend[] {
   const runner = dryRun ? dryRunner((command) => log.info(`dry run: would run ${command}`)) : run;
+  if (config.backend === "nftables") {
+    const { chain } = config;
+    const start = dryRun ? undefined : startChild;
+    return openNftables({ chain, run: runner, start, log, now });
+  }
   const Chosen = config.backend === "ipset" ? IpsetBackend : IptablesBackend;
   return ([4, 6] as const).map((family) =>
     new Chosen({ family, chain: config.chain, run: runner, now })

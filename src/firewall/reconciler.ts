@@ -124,6 +124,7 @@ export class Reconciler {
    */
   async start(entries: readonly Entry[]): Promise<Failure | undefined> {
     this.#changes.begin(entries);
+    this.#backend.watch?.(() => this.lookSoon());
     if (this.#backend.replacesAtStart) this.#mustReplace = true;
     else this.#mustLook = true;
     await this.#loop.start();
@@ -267,7 +268,7 @@ export class Reconciler {
     this.#view.invalidate();
     this.#commands += 1;
     const running = verb === "block"
-      ? this.#backend.block(entries)
+      ? this.#backend.block(entries, (target) => this.#changes.isApplied(target))
       : this.#backend.release(entries.map((entry) => entry.target));
     // The command has begun; nobody else has had a turn since.
     this.#changes.depart(batch);

@@ -109,7 +109,7 @@ Deno.test("keys: wrong values are told with the value and what would be right", 
     ],
     ["ipv6_prefix = 31", 'ipv6_prefix: "31" is not a whole number from 32 to 128'],
     ["ipv6_prefix = /64", 'ipv6_prefix: "/64" is not a whole number from 32 to 128'],
-    ["backend = nftables", 'backend: "nftables" is not iptables or ipset'],
+    ["backend = nft", 'backend: "nft" is not iptables, ipset or nftables'],
     ["verify = 4s", 'verify: "4s" is not from 5s to 1d'],
     ["verify = 25h", 'verify: "25h" is not from 5s to 1d'],
     [
@@ -195,7 +195,7 @@ Deno.test("keys: a chain that Ampere must not flush, or that cannot exist, is re
 });
 
 Deno.test("keys: the longest name of a chain is the same for each backend", () => {
-  for (const backend of ["iptables", "ipset"]) {
+  for (const backend of ["iptables", "ipset", "nftables"]) {
     const name = (length: number) => `chain = ${"c".repeat(length)}\nbackend = ${backend}`;
     for (const length of [26, 27, 28]) strictEqual(right(name(length)).chain.length, length);
     deepStrictEqual(wrong(name(29)), ["1: chain: longer than 28 characters"]);

@@ -14,6 +14,7 @@ import { IpsetBackend } from "../../firewall/ipset.ts";
 import { IptablesBackend } from "../../firewall/iptables.ts";
 import { counted } from "../../text/table.ts";
 import { type Finding, ok, problem, warning } from "./finding.ts";
+import { checkNftables } from "./nftables.ts";
 import { findJump, isEstablished, type Jump, parseListing, type Rule } from "./firewall_path.ts";
 
 const ABOUT = "firewall";
@@ -35,6 +36,7 @@ const RULE_CHARACTERS_MAX = 120;
  * @param runner Runs the commands; they only look.
  */
 export async function checkFirewall(config: Config, runner: Runner = run): Promise<Finding[]> {
+  if (config.backend === "nftables") return await checkNftables(config, runner);
   const findings: Finding[] = [];
   if (config.backend === "ipset") findings.push(await checkIpset(config, runner));
   for (const family of [4, 6] as const) {
