@@ -108,7 +108,8 @@ function tamperedWords(events: Status["events"], style: Style): string {
 function firewallLine(firewall: Status["firewall"], style: Style): string {
   const state = firewall.trouble.length > 0 ? style.bad("failing") : style.good("in order");
   const waiting = firewall.queued + firewall.held;
-  return `${state}: ${firewall.backend}, chain ${firewall.chain}, ${
+  const place = firewall.backend === "nftables" ? "table inet" : "chain";
+  return `${state}: ${firewall.backend}, ${place} ${firewall.chain}, ${
     counted(firewall.applied, "block")
   } in the kernel` +
     (waiting > 0 ? `, ${counted(waiting, "change")} waiting` : "") +
