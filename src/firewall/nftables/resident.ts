@@ -8,6 +8,7 @@
  * @module
  */
 
+import { retryDelay } from "../../backoff.ts";
 import type { Clock } from "../../clock.ts";
 import type { Child, ChildStarter } from "../child.ts";
 import { FAREWELL, farewellCommand, markCommand, MARKS, NO_FAREWELL } from "./layout.ts";
@@ -19,10 +20,15 @@ const ANSWER_MS = 2_000;
  * How long the pair may take to begin, in milliseconds: the monitor first reads all elements that
  * are there, 0.3 s for 50,000.
  */
-const BEGIN_MS = 15_000;
+const BEGIN_MS = 30_000;
 
-/** Between two attempts to be heard by a monitor that begins, in milliseconds. */
-const BEGIN_EVERY_MS = 20;
+/**
+ * Between the first two attempts to be heard by a monitor that begins, in milliseconds; then twice
+ * as long each time. Each of them changes the ruleset, and a monitor that has not read all by then
+ * begins anew.
+ */
+const KNOCK_FIRST_MS = 10;
+const KNOCK_MAX_MS = 4_000;
 
 /**
  * So many characters one `nft -i` takes in its life: it keeps every line as its history, in memory.
@@ -46,6 +52,8 @@ interface ResidentOptions {
   readonly start: ChildStarter;
   /** The time. */
   readonly clock: Clock;
+  /** Called when it takes changes. What others did before is not known to it. */
+  readonly onReady: () => void;
   /** Called when somebody else has changed the table. */
   readonly onForeign: () => void;
   /**
@@ -98,6 +106,11 @@ export class Resident {
     });
     this.#feeder = this.#startFeeder();
     this.#begin();
+  }
+
+  /** The monitor has not told yet of all changes. */
+  get isBehind(): boolean {
+    return this.#waiters.size > 0;
   }
 
   /** Fulfilled when nothing of the two programs is left. */
@@ -207,14 +220,15 @@ export class Resident {
       if (!isThere || this.#hasEnded) return;
       this.isReady = true;
       this.#write(farewellCommand(this.#options.name));
-      // What happened before it listened is not known.
-      this.#options.onForeign();
+      this.#options.onReady();
     });
+    let knocks = 0;
     const knock = () => {
       const command = markCommand(this.#options.name, mark);
       // It must be added again and again: what is there already is not told of.
       this.#write(`${command}; ${command.replace("add", "delete")}; ${command}\n`);
-      this.#cancelBegin = clock.after(BEGIN_EVERY_MS, knock);
+      const delay = retryDelay(knocks++, KNOCK_FIRST_MS, KNOCK_MAX_MS);
+      this.#cancelBegin = clock.after(delay, knock);
     };
     knock();
   }

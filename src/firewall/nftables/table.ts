@@ -15,7 +15,7 @@ import {
   run,
   type Runner,
 } from "../command.ts";
-import { markCommand } from "./layout.ts";
+import { markCommand, tableOf } from "./layout.ts";
 import { Resident } from "./resident.ts";
 
 /**
@@ -102,6 +102,8 @@ export class NftTable {
   #resident: Resident | undefined;
   #residentSince = 0;
   #endsInARow = 0;
+  /** No monitor has listened yet. */
+  #isFirst = true;
   #cancelAgain: (() => void) | undefined;
   #cancelForeign: (() => void) | undefined;
   #isForeignDue = false;
@@ -212,9 +214,11 @@ export class NftTable {
 
   async #apply(change: Change): Promise<CommandResult> {
     const resident = this.#resident;
+    // A monitor that is still writing of a large change would acknowledge a small one late.
+    const isFree = resident?.isReady === true && !resident.isBehind;
     const isSmall = change.elements <= RESIDENT_ELEMENTS_MAX && change.isStructure !== true &&
       change.bulk === undefined;
-    if (isSmall && resident?.isReady === true && await resident.feed(change.commands)) return DONE;
+    if (isFree && isSmall && await resident.feed(change.commands)) return DONE;
     // Each change can be made a second time.
     return await this.#applyByProcess(change);
   }
@@ -255,6 +259,9 @@ export class NftTable {
       name: this.name,
       start: this.#start,
       clock: this.#clock,
+      onReady: () => {
+        if (this.#resident === resident) void this.#lookFirst();
+      },
       onForeign: () => {
         if (this.#resident === resident) this.#foreign();
       },
@@ -263,6 +270,18 @@ export class NftTable {
       },
     });
     this.#resident = resident;
+  }
+
+  /**
+   * Looks what others may have done before the monitor listened. After the start that was a moment,
+   * and it is enough that the table is there; the next look by interval reads all.
+   */
+  async #lookFirst(): Promise<void> {
+    if (!this.#isFirst) return this.#foreign();
+    this.#isFirst = false;
+    const { ok, stdout } = await this.list(true);
+    const isThere = new TextDecoder().decode(stdout).includes(`table ${tableOf(this.name)} {`);
+    if (ok && !isThere) this.#foreign();
   }
 
   get #elementCount(): number {

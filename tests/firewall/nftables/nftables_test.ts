@@ -60,14 +60,16 @@ async function makeResident(
   return { ...made, pids: () => childrenOf(Deno.pid) };
 }
 
-/** The processes of nft that a process has started. */
+/** The programs that stay, of those that a process has started. */
 async function childrenOf(pid: number): Promise<number[]> {
   const children: number[] = [];
   for await (const { name } of Deno.readDir("/proc")) {
     if (!/^\d+$/.test(name)) continue;
     const stat = await Deno.readTextFile(`/proc/${name}/stat`).catch(() => "");
     const [, program, state, parent] = /^\d+ \((.*)\) (\S) (\d+)/.exec(stat) ?? [];
-    if (program === "nft" && state !== "Z" && Number(parent) === pid) children.push(Number(name));
+    if (program !== "nft" || state === "Z" || Number(parent) !== pid) continue;
+    const command = await Deno.readTextFile(`/proc/${name}/cmdline`).catch(() => "");
+    if (/\0-i\0|\0monitor\0/.test(command)) children.push(Number(name));
   }
   return children;
 }
