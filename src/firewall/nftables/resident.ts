@@ -13,22 +13,22 @@ import type { Clock } from "../../clock.ts";
 import type { Child, ChildStarter } from "../child.ts";
 import { FAREWELL, farewellCommand, markCommand, MARKS, NO_FAREWELL } from "./layout.ts";
 
-/** How long a change may take before the pair counts as hanging, in milliseconds. */
-const ANSWER_MS = 2_000;
+/** How long a change may take at least before the pair counts as hanging, in milliseconds. */
+const ANSWER_MIN_MS = 2_000;
 
 /**
  * How long the pair may take to begin, in milliseconds: the monitor first reads all elements that
  * are there, 0.3 s for 50,000.
  */
-const BEGIN_MS = 30_000;
+const BEGIN_MS = 45_000;
 
 /**
- * Between the first two attempts to be heard by a monitor that begins, in milliseconds; then twice
- * as long each time. Each of them changes the ruleset, and a monitor that has not read all by then
- * begins anew.
+ * Between the first two attempts to be heard by a monitor that begins, in milliseconds; then four
+ * times as long each time. Each of them changes the ruleset, and a monitor that has not read all by
+ * then begins anew.
  */
 const KNOCK_FIRST_MS = 10;
-const KNOCK_MAX_MS = 4_000;
+const KNOCK_MAX_MS = 8_000;
 
 /**
  * So many characters one `nft -i` takes in its life: it keeps every line as its history, in memory.
@@ -52,6 +52,8 @@ interface ResidentOptions {
   readonly start: ChildStarter;
   /** The time. */
   readonly clock: Clock;
+  /** How long a change may take, in milliseconds, if that is more than usual. */
+  readonly answerMs: () => number;
   /** Called when it takes changes. What others did before is not known to it. */
   readonly onReady: () => void;
   /** Called when somebody else has changed the table. */
@@ -128,7 +130,7 @@ export class Resident {
   async feed(commands: readonly string[]): Promise<boolean> {
     const { name } = this.#options;
     const mark = this.nextMark();
-    const waited = this.expect(mark, ANSWER_MS);
+    const waited = this.expect(mark, Math.max(ANSWER_MIN_MS, this.#options.answerMs()));
     const line = [NO_FAREWELL, ...commands, markCommand(name, mark)].join("; ");
     this.#write(`${line}\n${farewellCommand(name)}`);
     const isThere = await waited;
@@ -227,7 +229,7 @@ export class Resident {
       const command = markCommand(this.#options.name, mark);
       // It must be added again and again: what is there already is not told of.
       this.#write(`${command}; ${command.replace("add", "delete")}; ${command}\n`);
-      const delay = retryDelay(knocks++, KNOCK_FIRST_MS, KNOCK_MAX_MS);
+      const delay = retryDelay(2 * knocks++, KNOCK_FIRST_MS, KNOCK_MAX_MS);
       this.#cancelBegin = clock.after(delay, knock);
     };
     knock();

@@ -8,14 +8,9 @@
 import { retryDelay } from "../../backoff.ts";
 import { type Clock, systemClock } from "../../clock.ts";
 import type { ChildStarter } from "../child.ts";
-import {
-  COMMAND_TIMEOUT_MS,
-  type CommandResult,
-  type Input,
-  run,
-  type Runner,
-} from "../command.ts";
+import { type CommandResult, type Input, run, type Runner } from "../command.ts";
 import { markCommand, tableOf } from "./layout.ts";
+import { findForeignSets, FOREIGN_SETS_ADVICE } from "./foreign_sets.ts";
 import { Resident } from "./resident.ts";
 
 /**
@@ -29,6 +24,12 @@ const RESIDENT_ELEMENTS_MAX = 200;
  * One that was begun before stays small.
  */
 const MONITORED_MAX = 200_000;
+
+/**
+ * How long nft may take, in milliseconds. It waits for no lock; but the intervals of others can
+ * cost seconds on a busy machine.
+ */
+const TIMEOUT_MS = 15_000;
 
 /** What nft may take longer for each element, in milliseconds; measured: 0.005. */
 const TIMEOUT_PER_ELEMENT_MS = 0.05;
@@ -46,6 +47,16 @@ const LONG_LIFE_MS = 60_000;
  */
 const FOREIGN_EVERY_MS = 100;
 const FOREIGN_PER_ELEMENT_MS = 0.02;
+
+/** Small changes that take longer than this, in milliseconds, so many in a row, are slow. */
+const SLOW_MS = 100;
+const SLOW_IN_A_ROW = 3;
+
+/** Slowness is told of again after this time, in milliseconds. */
+const SLOW_TOLD_EVERY_MS = 3_600_000;
+
+/** The pair may take as long for an answer as a process took for a change, times this. */
+const ANSWER_FACTOR = 8;
 
 /** What a table is made of. */
 export interface NftTableOptions {
@@ -102,6 +113,11 @@ export class NftTable {
   #resident: Resident | undefined;
   #residentSince = 0;
   #endsInARow = 0;
+  /** How many small changes in a row were slow, and until when nothing is said of that. */
+  #slowInARow = 0;
+  #slowToldUntil = 0;
+  /** How long the last small change took that had a process, in milliseconds. */
+  #processMs = 0;
   /** No monitor has listened yet. */
   #isFirst = true;
   #cancelAgain: (() => void) | undefined;
@@ -212,7 +228,31 @@ export class NftTable {
     }
   }
 
+  /** Makes a change, and sees how long a small one takes. */
   async #apply(change: Change): Promise<CommandResult> {
+    const start = this.#clock.now();
+    const result = await this.#applySomehow(change);
+    if (!result.ok || change.elements > RESIDENT_ELEMENTS_MAX) return result;
+    const tookMs = this.#clock.now() - start;
+    this.#slowInARow = tookMs > SLOW_MS ? this.#slowInARow + 1 : 0;
+    if (this.#slowInARow >= SLOW_IN_A_ROW && start >= this.#slowToldUntil) {
+      this.#slowToldUntil = start + SLOW_TOLD_EVERY_MS;
+      void this.#explainSlowness(tookMs);
+    }
+    return result;
+  }
+
+  async #explainSlowness(tookMs: number): Promise<void> {
+    const sets = await findForeignSets((args, options) => this.#nft(args, options));
+    if (sets.length === 0) return;
+    this.#log?.warn(
+      `a change of the firewall takes ${Math.round(tookMs)} ms, because nft reads the intervals ` +
+        `of others before each: ${sets.join(", ")}. Blocks come into force later for that. Fix: ` +
+        FOREIGN_SETS_ADVICE,
+    );
+  }
+
+  async #applySomehow(change: Change): Promise<CommandResult> {
     const resident = this.#resident;
     // A monitor that is still writing of a large change would acknowledge a small one late.
     const isFree = resident?.isReady === true && !resident.isBehind;
@@ -234,7 +274,9 @@ export class NftTable {
       yield* bulk;
       yield `${last.join("\n")}\n`;
     };
+    const start = this.#clock.now();
     const result = await this.#nft(["-f", "-"], { stdin: stdin(), timeoutMs: limit });
+    if (elements <= RESIDENT_ELEMENTS_MAX) this.#processMs = this.#clock.now() - start;
     if (!result.ok && mark !== undefined) resident!.forget(mark);
     return result;
   }
@@ -259,6 +301,7 @@ export class NftTable {
       name: this.name,
       start: this.#start,
       clock: this.#clock,
+      answerMs: () => ANSWER_FACTOR * this.#processMs,
       onReady: () => {
         if (this.#resident === resident) void this.#lookFirst();
       },
@@ -348,5 +391,5 @@ export class NftTable {
  * @param elements How many.
  */
 function timeoutMs(elements: number): number {
-  return COMMAND_TIMEOUT_MS + elements * TIMEOUT_PER_ELEMENT_MS;
+  return TIMEOUT_MS + elements * TIMEOUT_PER_ELEMENT_MS;
 }

@@ -41,6 +41,19 @@ inNamespace(import.meta.url, () => {
     for (const backend of backends) backend.close();
   });
 
+  Deno.test("--check with nftables: sets of others that make changes slow are named", async () => {
+    const intervals = Array.from({ length: 6_000 }, (_, i) => `11.${i >> 8}.${i & 255}.0/31`);
+    const set = `set large { type ipv4_addr; flags interval; elements = { ${intervals} } \n}`;
+    const file = await Deno.makeTempFile();
+    await Deno.writeTextFile(file, `table ip other {\n${set}\n}\n`);
+    assert.equal((await sh("nft", "-f", file)).code, 0);
+    await Deno.remove(file);
+    const [works, slow] = await findings();
+    assert.match(works!, /^ok: nftables works/);
+    assert.match(slow!, /^warning: .*: ip other large \(6,000 elements\).*"backend = ipset"/);
+    assert.equal((await sh("nft", "delete", "table", "ip", "other")).code, 0);
+  });
+
   Deno.test("--check with nftables: what is missing is told", async () => {
     const path = Deno.env.get("PATH")!;
     try {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { type Clock, systemClock } from "../../../src/clock.ts";
 import { type ChildStarter, startChild } from "../../../src/firewall/child.ts";
 import { run, type Runner } from "../../../src/firewall/command.ts";
 import { isLasting } from "../../../src/firewall/failure.ts";
@@ -32,11 +33,13 @@ function make(
     run?: Runner;
     start?: ChildStarter;
     transactionMax?: number;
+    tableClock?: Clock;
   } = {},
 ) {
   const log = memoryLog();
-  const { run: runner = run, start, transactionMax, ...rest } = options;
-  const table = new NftTable({ name: "ampere", run: runner, start, log });
+  const { run: runner = run, start, transactionMax, tableClock, ...rest } = options;
+  const clock = tableClock ?? systemClock;
+  const table = new NftTable({ name: "ampere", run: runner, start, log, clock });
   const backends = ([4, 6] as const).map((family) =>
     new NftablesBackend({ family, table, ...(transactionMax && { transactionMax }) })
   );
@@ -54,8 +57,13 @@ async function makeResident(
   options: Parameters<typeof make>[0] = {},
 ): Promise<Made & { pids: () => Promise<number[]> }> {
   const made = make({ start: startChild, ...options });
-  assert.deepEqual(await made.firewall.start(forEver(targets)), []);
-  await until("the programs stay", () => made.table.isResident);
+  try {
+    assert.deepEqual(await made.firewall.start(forEver(targets)), []);
+    await until("the programs stay", () => made.table.isResident);
+  } catch (error) {
+    await made.stop();
+    throw error;
+  }
   await made.firewall.idle();
   return { ...made, pids: () => childrenOf(Deno.pid) };
 }
@@ -470,6 +478,36 @@ inNamespace(import.meta.url, () => {
     commands.length = 0;
     await firewall.verify();
     assert.deepEqual(commands, []);
+  });
+
+  test("a large set of intervals of others makes changes slow, and is named", async () => {
+    const intervals = Array.from({ length: 6_000 }, (_, i) => `11.${i >> 8}.${i & 255}.0/31`);
+    const foreign = await Deno.makeTempFile();
+    await Deno.writeTextFile(
+      foreign,
+      "table ip other {\nset small { type ipv4_addr; flags interval; elements = { 10.0.0.0/8 } \n}\n" +
+        "set fields { typeof ip saddr . meta l4proto; flags interval; }\n" +
+        `set large { type ipv4_addr; flags interval; auto-merge; elements = { ${intervals.join()} } \n}\n}\n`,
+    );
+    const loaded = await sh("nft", "-f", foreign);
+    assert.equal(loaded.code, 0, loaded.err.slice(0, 300));
+    await Deno.remove(foreign);
+    // Between two looks at this clock a quarter of a second goes by.
+    let now = 0;
+    const clock = { ...systemClock, now: () => now += 250 };
+    await using made = await makeResident(["192.0.2.1"], { tableClock: clock });
+    const { firewall, log } = made;
+    for (let i = 2; i < 6; i++) {
+      firewall.block(forEver([`192.0.2.${i}`]));
+      await firewall.idle();
+    }
+    assert.equal((await elementsOf("hosts4")).length, 5);
+    await until("it is told", () => log.lines.length > 0);
+    assert.match(
+      log.lines.join("\n"),
+      /^warn a change of the firewall takes \d+ ms, .*: ip other large \([\d,]+ elements\)\. .*ipset/,
+    );
+    assert.equal(firewall.status().failures, 0);
   });
 
   for (const signal of ["SIGKILL", "SIGSTOP"] as const) {
