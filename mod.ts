@@ -61,6 +61,7 @@ export { WrittenBlockList, type WrittenOptions } from "./src/blocks/written_bloc
 export { BlockDatabaseError, type DatabaseFault } from "./src/blocks/fault.ts";
 
 // The firewall
+export type { OwnInterface } from "./src/address/interfaces.ts";
 export { Firewall, type FirewallLog, type FirewallOptions } from "./src/firewall/firewall.ts";
 export type { FamilyStatus, FirewallStatus } from "./src/firewall/status.ts";
 export type { Backend, Entry, Listing, ListOutcome, Outcome } from "./src/firewall/backend.ts";
@@ -68,5 +69,9 @@ export type { Failure, FailureKind } from "./src/firewall/failure.ts";
 export type { ChainOptions } from "./src/firewall/chain.ts";
 export { IptablesBackend, type IptablesOptions } from "./src/firewall/iptables.ts";
 export { IpsetBackend, type IpsetOptions } from "./src/firewall/ipset.ts";
+export { Way, type WayOutcome, type WaySettings } from "./src/firewall/way.ts";
+export type { ForceChange } from "./src/firewall/watch.ts";
+export type { InForce, Judgement } from "./src/firewall/judgement.ts";
+export type { AsteriskPlace } from "./src/firewall/asterisk_place.ts";
 export type { CommandResult, Input, Program, Runner, RunOptions } from "./src/firewall/command.ts";
 export type { Clock } from "./src/clock.ts";

@@ -22,7 +22,7 @@ Commands:
   -l, --list          list what is blocked; the output is input for -a and -d
       --check         check the configuration, the firewall, the database, Asterisk
       --replay FILE...  tell who would have been blocked, from recorded AMI
-                      streams or Asterisk's security log
+                      streams or Asterisk's log, in any form
       --status        tell what the running daemon knows
   -h, --help          this text
   -V, --version       the version
@@ -56,6 +56,7 @@ const OPTIONS = {
   for: { type: "string" },
 } as const;
 
+/** As in the original, help and version win over everything else. */
 const COMMANDS = ["help", "version", "add", "del", "list", "check", "replay", "status"] as const;
 
 type Command = typeof COMMANDS[number] | "daemon";
@@ -101,9 +102,8 @@ function parseArguments(args: readonly string[]): Invocation {
     throw new UsageError(error instanceof Error ? error.message.split(". ")[0]! : String(error));
   }
   const { values, positionals } = parsed;
-  // As in the original, help and version win over everything else.
   const asked = COMMANDS.filter((name) => values[name]);
-  const command: Command = values.help ? "help" : values.version ? "version" : asked[0] ?? "daemon";
+  const command: Command = asked[0] ?? "daemon";
   if (asked.length > 1 && command !== "help" && command !== "version") {
     throw new UsageError(`--${asked[0]} and --${asked[1]} cannot be used together`);
   }
@@ -165,7 +165,7 @@ export async function main(args: readonly string[]): Promise<number> {
       case "help":
         return print(HELP);
       case "version":
-        return print(`ampere ${VERSION}\n`);
+        return print(`ampere/${VERSION}\n`);
       default:
         return await runWithConfig(invocation);
     }
@@ -202,7 +202,7 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
   switch (invocation.command) {
     case "list": {
       const { listBlocks } = await import("./commands/blocks.ts");
-      return listBlocks(config, invocation.json);
+      return await listBlocks(config, invocation.json);
     }
     case "add":
     case "del": {

@@ -5,4 +5,4 @@
  */
 
 /** The version, as deno.json has it. */
-export const VERSION = "1.0.0";
+export const VERSION = "1.1.0";

@@ -8,10 +8,10 @@
 import { parseAddress } from "./address.ts";
 import { AddressSet } from "./address_set.ts";
 
-/** How often a name is looked up, in milliseconds: providers of dynamic DNS let answers live so. */
-export const LOOKUP_EVERY_MS = 60_000;
-
-/** The same for a name that has not been answered yet (at a boot the network comes later). */
+/**
+ * How often a name is looked up at least that has not been answered yet, in milliseconds (at a boot
+ * the network comes later).
+ */
 export const FIRST_LOOKUPS_EVERY_MS = 10_000;
 
 /** So many times it is looked up so often, then as any other. */
@@ -76,6 +76,8 @@ export interface NameState {
 interface NameOptions {
   /** Looks a name up; rejects when there is no answer. */
   readonly lookup: (name: string) => Promise<readonly string[]>;
+  /** How often a name is looked up that was answered, in milliseconds. */
+  readonly everyMs: () => number;
   /** The clock: milliseconds, never set back. */
   readonly now: () => number;
   /** Other addresses are trusted now. */
@@ -131,6 +133,7 @@ class KnownName {
  * const told: string[] = [];
  * const names = new TrustedNames({
  *   lookup: () => Promise.resolve(["203.0.113.5", "0.0.0.0"]),
+ *   everyMs: () => 60_000,
  *   now: () => 0,
  *   changed: () => {},
  *   info: (message) => void told.push(message),
@@ -246,8 +249,9 @@ export class TrustedNames {
       this.#running.delete(lookup);
       known.isRunning = false;
       const isNew = known.answeredAt === undefined && known.failures < FIRST_LOOKUPS_MAX;
-      const every = isNew ? FIRST_LOOKUPS_EVERY_MS : LOOKUP_EVERY_MS;
-      known.dueAt = this.#options.now() + every;
+      const every = this.#options.everyMs();
+      known.dueAt = this.#options.now() +
+        (isNew ? Math.min(every, FIRST_LOOKUPS_EVERY_MS) : every);
       // Others may have waited for their turn.
       if (!this.#isClosed) this.look();
     });

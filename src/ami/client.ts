@@ -5,9 +5,10 @@
  */
 
 import { type Clock, sleep, systemClock } from "../clock.ts";
-import { CONNECT_MS, dial, DialError } from "./dial.ts";
+import { CONNECT_MS, DialError } from "./dial.ts";
 import { EventReader, type EventReaderHandlers } from "./event_reader.ts";
 import { latin1 } from "./framer.ts";
+import { closeAtOnce, type Destination, openConnection, SILENT, TlsError } from "./transport.ts";
 
 /** How long Asterisk may take to answer an action, in milliseconds. */
 export const ANSWER_MS = 10_000;
@@ -56,11 +57,7 @@ export interface Connection {
 }
 
 /** Where to log in, and as whom. */
-interface Login {
-  /** Name or address of the server. */
-  readonly host: string;
-  /** TCP port, 5038 by default in Asterisk. */
-  readonly port: number;
+interface Login extends Destination {
   /** The manager user. */
   readonly user: string;
   /** Its secret. */
@@ -103,6 +100,8 @@ class ConnectionError extends Error {
     this.portClosed = portClosed;
   }
 }
+
+const CLOSED_EARLY = "the server closed the connection before the login was answered";
 
 /** The line that tells to which action an answer belongs. */
 const ACTION_ID = "ActionID: ";
@@ -199,7 +198,7 @@ export class AmiClient {
     this.#login = login;
     this.#handlers = handlers;
     this.#clock = options.clock ?? systemClock;
-    this.#open = options.connect ?? openTcp;
+    this.#open = options.connect ?? open;
     this.#everLoggedIn = options.persistent ?? false;
     this.#random = options.random ?? Math.random;
     this.#actionId = options.actionId ?? (() => crypto.randomUUID());
@@ -311,9 +310,8 @@ export class AmiClient {
       if (stopped.aborted) throw new ConnectionError("stopped");
       if (count === null) {
         throw new ConnectionError(
-          this.#loggedIn
-            ? "Asterisk closed the connection"
-            : "the server closed the connection before the login was answered",
+          this.#loggedIn ? "Asterisk closed the connection" : CLOSED_EARLY +
+            (this.#banner === undefined && this.#login.tls === undefined ? `. Fix: ${SILENT}` : ""),
         );
       }
       const readAt = this.#lastByteAt = this.#clock.now();
@@ -353,6 +351,11 @@ export class AmiClient {
       );
     } catch (error) {
       if (error instanceof ConnectionError) throw error;
+      if (error instanceof TlsError) {
+        throw new ConnectionError(
+          `no TLS with ${this.#where}: ${error.message}. Fix: ${error.advice}`,
+        );
+      }
       throw new ConnectionError(
         `cannot connect to ${this.#where}: ${reasonOf(error)}. ` +
           (error instanceof DialError && error.aboutName
@@ -526,18 +529,12 @@ export class AmiClient {
   }
 }
 
-async function openTcp(login: Login, opening: Opening): Promise<Connection> {
-  const connection = await dial(login.host, login.port, opening);
-  connection.setNoDelay(true);
-  // So that the kernel, too, notices a peer that is gone.
-  connection.setKeepAlive(true);
+async function open(login: Login, opening: Opening): Promise<Connection> {
+  const connection = await openConnection(login, opening);
   return {
     read: (into) => connection.read(into),
     write: (bytes) => connection.write(bytes),
-    close: () => {
-      // The end is told to the peer at once: close() alone waits for a read that is under way.
-      connection.closeWrite().catch(() => {}).finally(() => connection.close());
-    },
+    close: () => closeAtOnce(connection),
   };
 }
 

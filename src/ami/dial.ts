@@ -33,7 +33,7 @@ export class DialError extends Error {
 }
 
 /** What a test may change, and who wants to know. */
-interface DialOptions {
+export interface DialOptions {
   /** Told the addresses, canonical, as soon as they are known. */
   readonly resolved?: (addresses: readonly string[]) => void;
   /** Gives up. */

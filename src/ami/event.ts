@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ipv4Text } from "../address/address.ts";
+import { ipv4Number, ipv4Text, parseAddress } from "../address/address.ts";
 import { isText, NOTHING, viewOf } from "./bytes.ts";
 import { latin1 } from "./framer.ts";
 
@@ -105,6 +105,8 @@ export class SecurityEvent {
   #detailStart = 0;
   #detailEnd = 0;
   #timeStart = 0;
+  #localStart = 0;
+  #localEnd = 0;
   #account: string | undefined;
   #detail: string | undefined;
   #time: string | undefined;
@@ -146,11 +148,35 @@ export class SecurityEvent {
     return this.#time ??= latin1(this.#bytes, this.#timeStart, this.#timeStart + TIME_BYTES);
   }
 
+  /** LocalAddress, as Asterisk has printed it: `IPV4/UDP/192.0.2.1/5060`. */
+  get localText(): string {
+    return latin1(this.#bytes, this.#localStart, this.#localEnd);
+  }
+
+  /**
+   * The canonical address in LocalAddress, at which Asterisk was reached; `undefined` if there is
+   * none. What was refused or detached has none.
+   */
+  get local(): string | undefined {
+    const parts = this.localText.split("/");
+    return parts.length < 3 || parts.length > 4 ? undefined : parseAddress(parts.at(-2)!);
+  }
+
+  /**
+   * Whether LocalAddress is this text.
+   *
+   * @param text As {@linkcode SecurityEvent.localText} gives it.
+   */
+  isLocal(text: string): boolean {
+    return isText(text, viewOf(this.#bytes), this.#localStart, this.#localEnd);
+  }
+
   /** Keeps what the event says when its bytes go away. */
   detach(): void {
     void this.account;
     void this.detail;
     void this.time;
+    this.#localStart = this.#localEnd = 0;
     this.#bytes = NOTHING;
   }
 
@@ -165,6 +191,7 @@ export class SecurityEvent {
     this.#timeStart = timeStart;
     this.#account = this.#detail = this.#time = undefined;
     this.#detailStart = this.#detailEnd = 0;
+    this.#localStart = this.#localEnd = 0;
     this.usingPassword = false;
     this.challenge = 0;
     this.answer = 0;
@@ -188,11 +215,64 @@ export class SecurityEvent {
     this.#time = time;
   }
 
+  /**
+   * Called by a reader of other texts than AMI's: fills the event, which keeps no bytes.
+   *
+   * @param facts All that is known: the address in canonical form, texts of strangers one character
+   *   a byte.
+   */
+  state(
+    facts: Pick<
+      SecurityEvent,
+      | "kind"
+      | "service"
+      | "transport"
+      | "address"
+      | "account"
+      | "detail"
+      | "session"
+      | "answer"
+      | "time"
+    >,
+  ): void {
+    this.begin(NOTHING, 0);
+    this.kind = facts.kind;
+    this.service = facts.service;
+    this.type = eventType(facts.kind, facts.service);
+    this.transport = facts.transport;
+    this.host = facts.address.includes(":") ? facts.address : ipv4Number(facts.address);
+    this.port = 0;
+    this.session = facts.session;
+    // No answer is known: none is that of another line.
+    this.challenge = this.answer = facts.answer;
+    this.hasAnswer = true;
+    this.anonymous = facts.account === "";
+    this.#account = facts.account.slice(0, TEXT_CHARACTERS_MAX);
+    this.#detail = facts.detail;
+    this.#time = facts.time;
+  }
+
+  /** The same event in an object of its own, which keeps no bytes. */
+  copy(): SecurityEvent {
+    // Own properties only: what is public and no getter.
+    const copy = Object.assign(new SecurityEvent(), this);
+    copy.#account = this.account;
+    copy.#detail = this.detail;
+    copy.#time = this.time;
+    return copy;
+  }
+
   /** Called by the parser: where the account is. */
   setAccount(start: number, end: number): void {
     this.#accountStart = start;
     this.#accountEnd = end;
     this.anonymous = start === end;
+  }
+
+  /** Called by the parser: where LocalAddress is. */
+  setLocal(start: number, end: number): void {
+    this.#localStart = start;
+    this.#localEnd = end;
   }
 
   /** Called by the parser: where the ACL name or request type is. */

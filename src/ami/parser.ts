@@ -324,8 +324,10 @@ function parseExactly(
   if (!LOCAL_ADDRESS.at(view, at, end)) return -1;
   at += LOCAL_ADDRESS.length;
   if (!isFamily(view, at, end)) return -1;
-  at = lineEnd(view, at, end);
-  if (at < 0) return -1;
+  next = lineEnd(view, at, end);
+  if (next < 0) return -1;
+  event.setLocal(at, next - 2);
+  at = next;
 
   if (!REMOTE_ADDRESS.at(view, at, end)) return -1;
   at = parseRemoteAddress(view, at + REMOTE_ADDRESS.length, end, event);

@@ -1,6 +1,5 @@
 /**
- * Reads the lines of Asterisk's security log (`logger.conf`: `security => security`) into the same
- * security events as AMI.
+ * Reads Asterisk's log into the same security events as AMI.
  *
  * `res_security_log.c` of Asterisk 12 to 22 prints the elements of an event in the same order as
  * AMI does, first the required, then the optional ones, as `SecurityEvent="NAME"` and then
@@ -8,26 +7,45 @@
  * same event, and {@linkcode EventReader} judges it: its exact grammar and its rules against forged
  * ends hold here as they do on AMI.
  *
+ * Other lines that tell of a refused request (`notice_lines.ts`) become events by themselves. A
+ * stranger's line end in one of them makes lines of its own, which may look as Asterisk's: where
+ * one could be, nothing is believed.
+ *
  * @module
  */
 
-import { EventReader, type EventReaderHandlers } from "./event_reader.ts";
+import { hashLine, lineHash, viewOf } from "./bytes.ts";
+import { SecurityEvent } from "./event.ts";
+import { EventReader, type Tampered } from "./event_reader.ts";
 import { latin1, MESSAGE_BYTES_MAX } from "./framer.ts";
+import { type HeldLine, HeldLines, mayGoOn, ROOM } from "./held_lines.ts";
+import { type LogLine, parseLogLine } from "./log_line.ts";
+import { LogClock } from "./log_time.ts";
+import { looksRefused, type Notice, readNotice } from "./notice_lines.ts";
 
 /**
  * Longest line that is looked at, in bytes: also of an event that is too long the sender is read.
  */
 const LINE_BYTES_MAX = 4 * MESSAGE_BYTES_MAX;
 
+/**
+ * How far behind the beginning of a line a stranger's line end in it can reach, in bytes: at most
+ * 255 of a dialled number or an account name (`chan_sip.c`, `tmp[256]`; `AST_MAX_EXTENSION` is 80),
+ * and what Asterisk prints before it, with the same of a caller's name.
+ */
+const SHADOW_BYTES = 1024;
+
+/** Longest message of Asterisk's log (`main/logger.c`, LOGMSG_SIZE), in bytes. */
+const DUMP_BYTES_MAX = 8192;
+
+/** Threads of the manager interface that are remembered. */
+const MANAGERS_MAX = 256;
+
 const LF = 0x0a;
 
-/**
- * What stands before the event: `[DATE] SECURITY[NUMBER] res_security_log.c: ` in a file
- * (`main/logger.c`, format_log_default; the date is free, see `dateformat`),
- * `SECURITY[NUMBER]: res_security_log.c:LINE in FUNCTION: ` in syslog.
- */
-const PREFIX =
-  /^(?:\[[^\]"]{0,64}\] |[^"]{0,128}?)SECURITY\[\d{1,10}\](?:\[C-[0-9a-f]{8}\])?:? res_security_log\.c:(?:\d{1,6} in \w{1,64}:)? (?=SecurityEvent=")/;
+/** What stands before most security events: the form of a file. Others have their own way. */
+const FILE_PREFIX =
+  /^\[[^\]"]{1,64}\] SECURITY\[\d{1,10}\](?:\[C-[0-9a-f]{8}\])? res_security_log\.c: (?=SecurityEvent=")/;
 
 /**
  * A line that is not the beginning of an event, but may be the end of one that a line end in an
@@ -38,8 +56,55 @@ const REMAINDER = /",(?:SessionID|LocalAddress|RemoteAddress|EventTV|Severity|Ch
 /** Where one element ends and the next begins. */
 const BORDER = /",([A-Za-z]{1,20})="/g;
 
-/** What the {@linkcode SecurityLogReader} calls. */
-type SecurityLogHandlers = Omit<EventReaderHandlers, "response" | "banner" | "other">;
+/** The time of Asterisk 11 and older: seconds and microseconds. */
+const OLD_TIME = /",EventTV="(\d{1,10})-(\d{1,6})"/;
+
+/** What the console shows of level verbose, `  == …`, `    -- …`, `       > …`, and packets. */
+const CONSOLE = /^(?:(?:\[[^\]"]{8,64}\])? {1,10}(?:==|--|>) |<--- )/;
+
+/**
+ * What stands between lines and is no end of a message: what `tail`, `grep` and `journalctl` print,
+ * and what Asterisk begins a file with.
+ */
+const BETWEEN =
+  /^(?:==> .{0,4096} <==|-- .{0,200} --|--|\[[^\]"]{8,64}\] Asterisk \S{1,80} built by .{0,400} UTC)$/;
+
+/** A SIP packet that Asterisk shows, with its length or without. */
+const DUMP =
+  /^<--- (?:(?:Received|Transmitting) SIP (?:request|response) \((\d{1,6}) bytes\)|SIP read from|(?:Re)?[Tt]ransmitting|Reliably Transmitting)/;
+
+/** What the {@linkcode SecurityLogReader} calls. Events are valid only during the call. */
+interface SecurityLogHandlers {
+  /** A security event; see {@linkcode EventReader}. */
+  event(event: SecurityEvent, verdict: "security" | "doubled"): void;
+  /** Something that Asterisk did not print so, or that a stranger could have written. */
+  tampered(what: Tampered): void;
+  /** A refused request that another line tells of; see {@linkcode Notice}. */
+  notice?(event: SecurityEvent, told: Notice["told"]): void;
+}
+
+/** Lines of one sort. */
+export interface Lines {
+  readonly count: number;
+  /** Number of the first of them, from 1. */
+  readonly first: number;
+  /** The first of them: a stranger's text. */
+  readonly text: string;
+}
+
+/** What was found in a log, besides events. */
+export interface LogFindings {
+  /** Lines that begin as Asterisk's. */
+  readonly asterisk: number;
+  /** Lines that look as if somebody was refused, and are not known. */
+  readonly unknown: Lines | undefined;
+  /** Lines of failures that name no address of Asterisk's. */
+  readonly nobody: Lines | undefined;
+  /** Security events of Asterisk 11 or older. */
+  readonly old: Lines | undefined;
+  /** Lines that were not believed. */
+  readonly tampered: Lines | undefined;
+}
 
 /**
  * Cuts a log into lines, and hands on the security events.
@@ -58,26 +123,84 @@ type SecurityLogHandlers = Omit<EventReaderHandlers, "response" | "banner" | "ot
  */
 export class SecurityLogReader {
   readonly #reader: EventReader;
+  readonly #oldReader: EventReader;
   readonly #handlers: SecurityLogHandlers;
+  readonly #clock: LogClock;
   readonly #line = new Uint8Array(LINE_BYTES_MAX);
   readonly #message = new Uint8Array(2 * LINE_BYTES_MAX);
+  readonly #told = new SecurityEvent();
+  /** Number of lines so far, the present one included. */
+  #number = 0;
+  /** Where in the input the present line begins. */
+  #at = 0;
   #length = 0;
-  #tooLong = false;
+  /** Bytes of a line that is too long to be kept. */
+  #skipped = 0;
   #lines = 0;
+  /** Time of the last security event, until a line needs it. */
+  #eventTime: string | undefined;
+  /** Lines that begin before may be a stranger's. */
+  #doubtUntil = 0;
+  /** The same, but {@linkcode EventReader} itself knows whether a security event is. */
+  #noticeDoubtUntil = 0;
+  /** Refusals, until what follows shows that they are lines of their own. */
+  readonly #held = new HeldLines(
+    (held) => this.#notice(held),
+    ({ number, text }) => this.#refuse("forged end", number, text),
+  );
+  /** The last refusal of each thread of the manager interface. */
+  readonly #managers = new Map<string, string>();
+  /** The first line is a comment: others are no ends of messages. */
+  #annotated = false;
+  #asterisk = 0;
+  #unknown: Lines | undefined;
+  #nobody: Lines | undefined;
+  #old: Lines | undefined;
+  #tampered: Lines | undefined;
+  #text = "";
 
   /**
-   * @param handlers See {@linkcode EventReaderHandlers}; the bytes they get are those of the
-   *   rewritten message.
+   * @param handlers What is called.
+   * @param clock Tells the times of lines that are no security events.
    */
-  constructor(handlers: SecurityLogHandlers) {
+  constructor(handlers: SecurityLogHandlers, clock: LogClock = new LogClock(Date.now())) {
     this.#handlers = handlers;
-    this.#reader = new EventReader({ ...handlers, response: () => {}, banner: () => {} });
-    this.#reader.push(bytesOf("Asterisk Call Manager\r\n", new Uint8Array(64)));
+    this.#clock = clock;
+    const common = {
+      tampered: (what: Tampered) => this.#refuse(what),
+      response: () => {},
+      banner: () => {},
+    };
+    this.#reader = new EventReader({
+      ...common,
+      event: (event, verdict) => {
+        this.#eventTime = event.time;
+        handlers.event(event, verdict);
+      },
+    });
+    this.#oldReader = new EventReader({
+      ...common,
+      event: (event) => handlers.notice?.(event, "log only"),
+    });
+    for (const reader of [this.#reader, this.#oldReader]) {
+      reader.push(bytesOf("Asterisk Call Manager\r\n", new Uint8Array(64)));
+    }
   }
 
   /** Lines of security events so far, the tampered ones included. */
   get lines(): number {
     return this.#lines;
+  }
+
+  /** What was found so far, besides events. */
+  get findings(): LogFindings {
+    return {
+      asterisk: this.#asterisk + this.#lines,
+      unknown: this.#unknown,
+      nobody: this.#nobody,
+      old: this.#old,
+      tampered: this.#tampered,
+    };
   }
 
   /** Takes a chunk of any size. */
@@ -93,52 +216,229 @@ export class SecurityLogReader {
 
   /** The input has ended: the last line counts without a line end too. */
   end(): void {
-    if (this.#length > 0 || this.#tooLong) this.#endLine();
-    this.#reader.flushWithheld();
-    this.#reader.end();
+    if (this.#length > 0 || this.#skipped > 0) this.#endLine();
+    this.#held.releaseAll();
+    for (const reader of [this.#reader, this.#oldReader]) {
+      reader.flushWithheld();
+      reader.end();
+    }
   }
 
   #append(part: Uint8Array): void {
-    if (this.#length + part.length > LINE_BYTES_MAX) this.#tooLong = true;
-    if (this.#tooLong) return;
+    if (this.#skipped > 0 || this.#length + part.length > LINE_BYTES_MAX) {
+      this.#skipped += part.length;
+      return;
+    }
     this.#line.set(part, this.#length);
     this.#length += part.length;
   }
 
   #endLine(): void {
+    const at = this.#at;
     const length = this.#length;
+    this.#at += length + this.#skipped + 1;
+    this.#number++;
     this.#length = 0;
-    if (this.#tooLong) {
-      this.#tooLong = false;
-      this.#handlers.tampered("oversized", this.#line, 0, 0);
+    const end = length > 0 && this.#line[length - 1] === 0x0d ? length - 1 : length;
+    this.#text = textOf(this.#line, end);
+    // The mark of UTF-8 that editors write.
+    if (this.#number === 1 && this.#text.startsWith("\xef\xbb\xbf")) {
+      this.#text = this.#text.slice(3);
+    }
+    if (this.#skipped > 0) {
+      this.#skipped = 0;
+      this.#refuse("oversized");
       return;
     }
-    // Most lines of a log with all levels are of no concern.
-    const text = latin1(this.#line, 0, length);
-    const message = rewrite(text);
-    if (message === undefined) return;
+    const prefix = FILE_PREFIX.exec(this.#text);
+    if (prefix !== null) {
+      return this.#security(this.#text.slice(prefix[0].length), at);
+    }
+    const line = parseLogLine(this.#text);
+    if (line === undefined) return this.#foreign(this.#text, at);
+    if (line.message.startsWith('SecurityEvent="') && line.level === "SECURITY") {
+      return this.#security(line.message, at);
+    }
+    this.#asterisk++;
+    this.#other(line, at, at + length);
+  }
+
+  /** A line that does not begin as one of Asterisk's. */
+  #foreign(text: string, at: number): void {
+    if (this.#number === 1) this.#annotated = text.startsWith("#");
+    const stands = text === "" || BETWEEN.test(text) || (this.#annotated && text.startsWith("#")) ||
+      (this.#held.isConsole && CONSOLE.test(text));
+    if (!stands) this.#held.meetRest();
+    // The reader must see it, because it may betray that the line before was cut.
+    if (REMAINDER.test(text)) {
+      const message = `${text.replace(/"$/, "").replace(BORDER, "\r\n$1: ")}\r\n\r\n`;
+      this.#reader.push(bytesOf(message, this.#message));
+    } else this.#passDump(text, at);
+  }
+
+  #security(fields: string, at: number): void {
     this.#lines++;
-    this.#reader.push(bytesOf(message, this.#message));
+    const whole = fields.endsWith('"');
+    if (whole && fields.length > ROOM) {
+      this.#held.releaseAll();
+    } else {
+      const line = parseLogLine(this.#text);
+      if (line === undefined || !this.#held.meet(line, at, this.#at - 1)) {
+        return this.#refuse("forged end");
+      }
+    }
+    if (at < this.#doubtUntil) return this.#refuse("forged end");
+    // A line that does not end in a quote was cut by a stranger's line end.
+    if (!whole) this.#noticeDoubtUntil = at + SHADOW_BYTES;
+    const old = oldTime(fields);
+    if (old !== undefined) {
+      this.#old = counted(this.#old, this.#number, this.#text);
+      this.#oldReader.push(bytesOf(rewrite(old), this.#message));
+      return;
+    }
+    this.#reader.push(bytesOf(rewrite(fields), this.#message));
+  }
+
+  #other(line: LogLine, at: number, end: number): void {
+    const believed = this.#held.meet(line, at, end);
+    const reading = readNotice(line);
+    if (reading === undefined) {
+      if (this.#passDump(line.message, at)) return;
+      if (looksRefused(line)) {
+        this.#unknown = counted(this.#unknown, this.#number, this.#text);
+      }
+      return;
+    }
+    if (!believed) return this.#refuse("forged end");
+    if (at < this.#doubtUntil || at < this.#noticeDoubtUntil) {
+      // If it is Asterisk's all the same, it may have been cut as well.
+      if (reading === "cut" || mayGoOn(line)) this.#doubtUntil = at + SHADOW_BYTES;
+      return this.#refuse("forged end");
+    }
+    if (reading === "harmless") return;
+    this.#held.open(line, this.#number, end);
+    if (reading === "nobody") {
+      this.#nobody = counted(this.#nobody, this.#number, this.#text);
+    } else if (typeof reading === "string") {
+      if (reading === "cut") this.#doubtUntil = at + SHADOW_BYTES;
+      this.#refuse("malformed");
+    } else if (!this.#isManagerEcho(line, reading)) {
+      this.#held.hold({ line, notice: reading, number: this.#number, text: this.#text });
+    }
+  }
+
+  /**
+   * Whether the manager interface has told already that it refused this request: after "nonexistent
+   * user" and "IP ACL" it always says "failed to authenticate" too (`manager.c`, authenticate).
+   */
+  #isManagerEcho({ thread }: LogLine, notice: Notice): boolean {
+    const { service, told, kind, address, account } = notice;
+    if (service !== "AMI" || told === "aside") return false;
+    const request = `${address} ${account}`;
+    if (kind === "InvalidPassword") {
+      if (this.#managers.get(thread) !== request) return false;
+      return this.#managers.delete(thread);
+    }
+    this.#managers.delete(thread);
+    this.#managers.set(thread, request);
+    if (this.#managers.size > MANAGERS_MAX) {
+      for (const oldest of this.#managers.keys()) {
+        this.#managers.delete(oldest);
+        break;
+      }
+    }
+    return false;
+  }
+
+  #notice({ line, notice, number }: HeldLine): void {
+    if (this.#eventTime !== undefined) this.#clock.learn(this.#eventTime);
+    this.#eventTime = undefined;
+    const time = new Date(this.#clock.read(line));
+    if (Number.isNaN(time.getTime())) return this.#refuse("malformed");
+    const { session, ...facts } = notice;
+    // The number of the line tells apart what Asterisk does not.
+    const own = Math.imul(number, 0x9e3779b1);
+    this.#told.state({
+      ...facts,
+      session: session === undefined ? own : hashOf(session, this.#message),
+      answer: Math.imul(number, 0x85ebca6b),
+      time: time.toISOString().replace("Z", "+0000"),
+    });
+    this.#handlers.notice?.(this.#told, notice.told);
+  }
+
+  /** Whether a stranger's packet follows, in which lines may look as Asterisk's. */
+  #passDump(text: string, at: number): boolean {
+    const dump = DUMP.exec(text);
+    if (dump === null) return false;
+    const bytes = dump[1] === undefined ? undefined : Number(dump[1]);
+    const until = bytes === undefined ? at + DUMP_BYTES_MAX : this.#at + bytes;
+    this.#doubtUntil = Math.max(this.#doubtUntil, Math.min(until, at + DUMP_BYTES_MAX));
+    return true;
+  }
+
+  #refuse(what: Tampered, number = this.#number, text = this.#text): void {
+    this.#tampered = counted(this.#tampered, number, text);
+    this.#handlers.tampered(what);
   }
 }
 
-/** The AMI message of a line; `undefined` when the line is of no concern. */
-function rewrite(line: string): string | undefined {
-  const prefix = PREFIX.exec(line);
-  if (prefix === null) {
-    // Not an event of its own: the reader must see it, because it may betray that the line before
-    // was cut.
-    if (!REMAINDER.test(line)) return undefined;
-    return `${line.replace(/"$/, "").replace(BORDER, "\r\n$1: ")}\r\n\r\n`;
-  }
-  // A line that does not end in a quote was cut by a stranger's line end.
+function counted(lines: Lines | undefined, number: number, text: string): Lines {
+  return lines === undefined
+    ? { count: 1, first: number, text }
+    : { ...lines, count: lines.count + 1 };
+}
+
+/** The same elements with a time as Asterisk 12 prints it; `undefined` when it is such a time. */
+function oldTime(fields: string): string | undefined {
+  const at = fields.indexOf('",EventTV="');
+  // The fifth character of a date is a minus, that of a number is a digit.
+  if (at < 0 || fields[at + 15] === "-" || fields.indexOf("-", at) < 0) return undefined;
+  const old = OLD_TIME.exec(fields);
+  if (old === null || old.index !== at) return undefined;
+  const time = new Date(Number(old[1]) * 1000 + Math.floor(Number(old[2]) / 1000));
+  const written = `",EventTV="${time.toISOString().replace("Z", "+0000")}"`;
+  return fields.slice(0, at) + written + fields.slice(at + old[0].length);
+}
+
+/** The AMI message of an event. */
+function rewrite(line: string): string {
   const cut = !line.endsWith('"');
-  const fields = line.slice(prefix[0].length, cut ? undefined : -1);
+  const fields = withoutForgery(cut ? line : line.slice(0, -1));
   const message = fields.slice('SecurityEvent="'.length).replace(BORDER, "\r\n$1: ");
   const first = message.indexOf("\r\n");
   if (first < 0) return `Event: ${message}\r\n\r\n`;
   return `Event: ${message.slice(0, first)}\r\nPrivilege: security,all${message.slice(first)}` +
     (cut ? "\r\n(cut)\r\n\r\n" : "\r\n\r\n");
+}
+
+const REMOTE = '",RemoteAddress="';
+
+const PJSIP_HEAD =
+  /^SecurityEvent="(?:InvalidAccountID|ChallengeSent|FailedACL)",EventTV="[^"]{28}",Severity="\w{5,13}",Service="PJSIP",/;
+
+/** The end of such an event: nothing in it is a stranger's. */
+const PJSIP_END =
+  /",LocalAddress="[^"]{1,80}",RemoteAddress="[^"]{1,80}(?:",Challenge="|",ACLName="\w{1,80})?$/;
+
+/** Longest end of such an event, in characters. */
+const PJSIP_END_MAX = 320;
+
+/**
+ * A Call-ID may hold quotes, and whole elements. On AMI it is one line; here its end is where the
+ * last elements begin, of which no stranger writes any.
+ */
+function withoutForgery(fields: string): string {
+  const first = fields.indexOf(REMOTE);
+  if (first < 0 || fields.indexOf(REMOTE, first + REMOTE.length) < 0) return fields;
+  const end = PJSIP_END.exec(fields.slice(-PJSIP_END_MAX));
+  const session = fields.indexOf('",SessionID="');
+  if (end === null || session < 0 || !PJSIP_HEAD.test(fields)) return fields;
+  const from = session + '",SessionID="'.length;
+  const to = fields.length - end[0].length;
+  return to < from
+    ? fields
+    : fields.slice(0, from) + fields.slice(from, to).replaceAll('"', "'") + fields.slice(to);
 }
 
 /** The bytes of a text with one character a byte, written into a buffer that is used again. */
@@ -147,11 +447,19 @@ function bytesOf(text: string, into: Uint8Array): Uint8Array {
   return into.subarray(0, text.length);
 }
 
-/**
- * Whether a piece of text holds a line of the security log.
- *
- * @param text The text.
- */
-export function looksLikeSecurityLog(text: string): boolean {
-  return /SECURITY\[\d{1,10}\].{0,200}SecurityEvent="/.test(text);
+/** The hash that the same Call-ID has in a security event. */
+function hashOf(text: string, buffer: Uint8Array): number {
+  const bytes = bytesOf(`${text}\r\n`, buffer);
+  hashLine(viewOf(buffer), 0, bytes.length, 0);
+  return lineHash;
+}
+
+/** Bytes that are made into a text at once. */
+const AT_ONCE_BYTES_MAX = 4096;
+
+/** The same as {@linkcode latin1}, from the beginning; faster for a line of usual length. */
+function textOf(bytes: Uint8Array, length: number): string {
+  return length <= AT_ONCE_BYTES_MAX
+    ? String.fromCharCode.apply(null, bytes.subarray(0, length) as unknown as number[])
+    : latin1(bytes, 0, length);
 }

@@ -7,7 +7,7 @@
 
 import { parseTargets } from "../address/ranges.ts";
 import { escapeText } from "../text/escape.ts";
-import { parseLocalTime } from "./block_lines.ts";
+import { parseLocalTime, withoutMark } from "./block_lines.ts";
 import type { NewBlock } from "./block.ts";
 
 /**
@@ -139,7 +139,7 @@ export function parseBlockLine(line: string, times: Times): InputLine {
   const targets = parseTargets(text);
   if (targets !== undefined) return blocksOf(targets, rest);
   if (hasColumns) {
-    const columns = COLUMNS.exec(text);
+    const columns = COLUMNS.exec(withoutMark(text));
     if (columns !== null) return parseColumns(columns, times);
     const address = withoutComment(text);
     if (address.includes("|")) return bad(address, "is not a line of ampere -l");

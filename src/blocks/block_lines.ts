@@ -26,13 +26,16 @@ const SET_BACK_MS = 26 * 3_600_000;
  * the second one has its offset from UTC behind it (`+0100`), so that it is read as what it is.
  *
  * @param block The block.
+ * @param mark What follows at the end of the line of a block that is not in force.
  * @returns The line without its end, without control characters.
  */
-export function formatBlock(block: Block): string {
+export function formatBlock(block: Block, mark?: ForceMark): string {
   const { target, since, until, reason } = block;
   const begin = ` ${target.padStart(TARGET_WIDTH)} | since ${formatTime(since)}`;
   const end = until === undefined ? " | for ever" : ` | until ${formatTime(until)}`;
-  return begin + end + (reason === "" ? "" : ` | ${escapeControls(reason, REASON_CHARACTERS_MAX)}`);
+  return begin + end +
+    (reason === "" ? "" : ` | ${escapeControls(reason, REASON_CHARACTERS_MAX)}`) +
+    (mark === undefined || mark === "yes" ? "" : ` | ${MARKS[mark]}`);
 }
 
 function formatTime(ms: number): string {
@@ -51,8 +54,9 @@ function formatTime(ms: number): string {
  * `until` is null for ever.
  *
  * @param block The block.
+ * @param mark Whether it is in force; `undefined` if that is not known.
  */
-export function formatBlockJson(block: Block): string {
+export function formatBlockJson(block: Block, mark?: ForceMark): string {
   return JSON.stringify({
     target: block.target,
     since: new Date(block.since).toISOString(),
@@ -62,7 +66,30 @@ export function formatBlockJson(block: Block): string {
     transport: block.transport,
     account: block.account,
     times: block.times,
+    inForce: mark ?? null,
   });
+}
+
+/** Whether a block is in force: for all of its packets, for some, for none. */
+export type ForceMark = "yes" | "partly" | "no";
+
+/** The marks of blocks that are not in force. */
+const MARKS: Readonly<Record<"partly" | "no", string>> = {
+  partly: "partly in force",
+  no: "NOT IN FORCE",
+};
+
+/** The same at the end of a line, to be left out when the line is read. */
+const MARK_AT_END = new RegExp(String.raw`\s*\|\s*(?:${Object.values(MARKS).join("|")})$`);
+
+/**
+ * A line of `ampere -l` without the mark of a block that is not in force: that is not said of it
+ * for ever.
+ *
+ * @param line The line, without white space at its end.
+ */
+export function withoutMark(line: string): string {
+  return line.replace(MARK_AT_END, "");
 }
 
 /**

@@ -161,7 +161,8 @@ export class Comparison {
    * Takes over what others made to last longer than what is pending, so that it is not written
    * over.
    *
-   * @param database The open database, about to be written.
+   * @param database The open database, in the transaction that writes what is pending: between this
+   *   look and the write nobody else comes.
    * @throws BlockDatabaseError If it cannot be read.
    */
   yieldToOthers(database: BlockDatabase): void {

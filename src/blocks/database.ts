@@ -71,17 +71,6 @@ export interface OpenOptions {
   readonly syncLater?: boolean;
 }
 
-/** A block that ended. */
-export interface EndedBlock extends PastBlock {
-  /**
-   * A row that ends later than this moment was made by others meanwhile, and stays; with `Infinity`
-   * none does.
-   *
-   * @default {ended}
-   */
-  readonly upTo?: number;
-}
-
 /**
  * Changes that {@linkcode BlockDatabase.save} writes. Each target stands in one of the first three.
  */
@@ -89,7 +78,7 @@ export interface Changes {
   /** Blocks as they shall stand in the list. */
   readonly put: readonly Block[];
   /** Blocks that ended: remembered, no longer in force. */
-  readonly ended: readonly EndedBlock[];
+  readonly ended: readonly PastBlock[];
   /** Targets that are removed and forgotten. */
   readonly gone: readonly string[];
   /** Hosts and their last login in milliseconds since 1970. */
@@ -225,12 +214,15 @@ export class BlockDatabase implements Disposable {
   /**
    * Writes changes that were decided elsewhere, all or none.
    *
-   * @param changes See {@linkcode Changes}.
+   * @param decide Is called when no other process can write any more, until all is written: what it
+   *   reads of the list still holds when its changes come in. What it throws is thrown, and nothing
+   *   is written.
    * @param now Clock value in milliseconds since 1970.
    * @throws BlockDatabaseError If they could not be written.
    */
-  save(changes: Changes, now: number = Date.now()): void {
+  save(decide: () => Changes, now: number = Date.now()): void {
     this.#connection.transaction(() => {
+      const changes = decide();
       this.#put(changes.put);
       for (const target of changes.gone) this.#forget(target);
       for (const past of changes.ended) this.#remember(past);
@@ -499,12 +491,10 @@ export class BlockDatabase implements Disposable {
       0;
   }
 
-  #remember({ target, times, ended, upTo = ended }: EndedBlock): void {
-    this.#connection.run("DELETE FROM block WHERE target = ?1 AND (?2 IS NULL OR until <= ?2)")
-      .run(target, upTo === Infinity ? null : upTo);
+  #remember({ target, times, ended }: PastBlock): void {
+    this.#connection.run("DELETE FROM block WHERE target = ?").run(target);
     this.#connection.run(
-      `INSERT INTO history (target, times, ended)
-       SELECT ?1, ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM block WHERE target = ?1)
+      `INSERT INTO history (target, times, ended) VALUES (?, ?, ?)
        ON CONFLICT (target) DO UPDATE SET times = max(times, excluded.times), ended = excluded.ended`,
     ).run(target, times, ended);
   }

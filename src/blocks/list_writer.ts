@@ -7,7 +7,7 @@
 import { BackgroundSync } from "./background_sync.ts";
 import type { Block, PastBlock } from "./block.ts";
 import { Comparison, type ComparisonTurns } from "./comparison.ts";
-import type { BlockDatabase, BlockDatabaseError, Changes } from "./database.ts";
+import type { BlockDatabase, BlockDatabaseError } from "./database.ts";
 import { type DatabaseFault, toDatabaseError } from "./fault.ts";
 import { type DatabaseIdentity, databaseIdentityOf, identityOf, incarnationOf } from "./files.ts";
 import type { ListedBlocks } from "./listed_blocks.ts";
@@ -359,9 +359,12 @@ export class ListWriter {
   #writeSome(database: BlockDatabase, now: number): void {
     if (this.#pending.size === 0 && this.trouble === undefined) return;
     this.#saveBirth(database);
-    this.#comparison.yieldToOthers(database);
-    const write = (changes: Changes) => database.save(changes, now);
-    this.#inLog += this.#pending.give(CHANGES_PER_WRITE_MAX, write);
+    this.#inLog += this.#pending.give(CHANGES_PER_WRITE_MAX, (take) => {
+      database.save(() => {
+        this.#comparison.yieldToOthers(database);
+        return take();
+      }, now);
+    });
     this.#changedAt = now;
     this.#sync?.request();
   }

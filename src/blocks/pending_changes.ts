@@ -6,7 +6,7 @@
  */
 
 import { type Block, boundedTime, type PastBlock } from "./block.ts";
-import type { Changes, EndedBlock } from "./database.ts";
+import type { Changes } from "./database.ts";
 
 /** Most hosts in good standing whose logins are pending; the oldest entries go first. */
 export const PENDING_STANDING_MAX = 65_536;
@@ -17,7 +17,7 @@ export const PENDING_STANDING_MAX = 65_536;
  */
 type Change =
   | { readonly kind: "put"; readonly block: Block; readonly upTo: number }
-  | { readonly kind: "ended"; readonly past: EndedBlock; readonly upTo: number }
+  | { readonly kind: "ended"; readonly past: PastBlock; readonly upTo: number }
   | { readonly kind: "gone" };
 
 /**
@@ -30,7 +30,7 @@ type Change =
  *
  * const pending = new PendingChanges();
  * pending.remove("203.0.113.5");
- * pending.give(5_000, ({ gone }) => console.log(gone)); // [ "203.0.113.5" ]
+ * pending.give(5_000, (take) => console.log(take().gone)); // [ "203.0.113.5" ]
  * ```
  */
 export class PendingChanges {
@@ -140,7 +140,7 @@ export class PendingChanges {
    */
   end(past: PastBlock): void {
     const upTo = Math.max(past.ended, this.#lastEnd(past.target));
-    this.#changes.set(past.target, { kind: "ended", past: { ...past, upTo }, upTo });
+    this.#changes.set(past.target, { kind: "ended", past, upTo });
   }
 
   /**
@@ -196,25 +196,37 @@ export class PendingChanges {
    * has returned.
    *
    * @param max Most targets.
-   * @param write Writes all of it, or throws.
+   * @param write Begins a transaction, calls what it is given for the changes, and writes all of
+   *   them, or throws. Until it calls, changes may still be dropped.
    * @returns The number of changes that were written.
    */
-  give(max: number, write: (changes: Changes) => void): number {
+  give(max: number, write: (take: () => Changes) => void): number {
+    let targets: string[] = [];
+    let standing: [string, number][] = [];
+    write(() => {
+      targets = [...this.#changes.keys().take(max)];
+      standing = [...this.#standing];
+      return {
+        ...this.#split(targets),
+        standing,
+        forgetStandingBefore: this.#forgetStandingBefore,
+      };
+    });
+    for (const target of targets) this.#changes.delete(target);
+    this.#standing.clear();
+    return targets.length + standing.length;
+  }
+
+  #split(targets: readonly string[]): Pick<Changes, "put" | "ended" | "gone"> {
     const put: Block[] = [];
-    const ended: EndedBlock[] = [];
+    const ended: PastBlock[] = [];
     const gone: string[] = [];
-    const targets: string[] = [];
-    for (const [target, change] of this.#changes) {
-      if (targets.length >= max) break;
-      targets.push(target);
+    for (const target of targets) {
+      const change = this.#changes.get(target)!;
       if (change.kind === "put") put.push(change.block);
       else if (change.kind === "ended") ended.push(change.past);
       else gone.push(target);
     }
-    const standing = [...this.#standing];
-    write({ put, ended, gone, standing, forgetStandingBefore: this.#forgetStandingBefore });
-    for (const target of targets) this.#changes.delete(target);
-    this.#standing.clear();
-    return targets.length + standing.length;
+    return { put, ended, gone };
   }
 }

@@ -4,14 +4,21 @@
  * @module
  */
 
-import { overlaps } from "../address/address.ts";
+import { familyOf, overlaps } from "../address/address.ts";
 import { AddressSet } from "../address/address_set.ts";
 import { exemptAddresses, ExemptSet, protectedBy } from "../address/exempt.ts";
 import { literalPeers } from "../ami/dial.ts";
 import { readBlockInput } from "../blocks/block_input.ts";
-import { formatBlock, formatBlockJson } from "../blocks/block_lines.ts";
-import { BlockDatabase, BlockDatabaseError, hasEnded, type NewBlock } from "../blocks/database.ts";
+import { type ForceMark, formatBlock, formatBlockJson } from "../blocks/block_lines.ts";
+import {
+  type Block,
+  BlockDatabase,
+  BlockDatabaseError,
+  hasEnded,
+  type NewBlock,
+} from "../blocks/database.ts";
 import type { Config } from "../config/config.ts";
+import { IN_FORCE_WORDS } from "../firewall/judgement.ts";
 import type { Status } from "../telemetry/status.ts";
 import {
   askStatus,
@@ -20,6 +27,7 @@ import {
   statusSocketPath,
 } from "../telemetry/status_socket.ts";
 import { formatDuration } from "../config/duration.ts";
+import { escapeControls } from "../text/escape.ts";
 import { counted } from "../text/table.ts";
 import { doubtsAbout } from "./doubts.ts";
 import { complain, EXIT, print } from "./output.ts";
@@ -34,10 +42,13 @@ const OUTPUT_CHARACTERS = 65_536;
 /** Most lines that are complained of one by one. */
 const COMPLAINTS_MAX = 100;
 
+/** Longest remark on blocks that are not in force, in characters. */
+const REMARK_CHARACTERS_MAX = 900;
+
 /** Most hosts that are named for a line of -d which is a network around them. */
 const RELATED_MAX = 10;
 
-export function listBlocks(config: Config, json: boolean): number {
+export async function listBlocks(config: Config, json: boolean): Promise<number> {
   let list: BlockDatabase;
   try {
     list = BlockDatabase.open(config.database, { readOnly: true });
@@ -47,6 +58,9 @@ export function listBlocks(config: Config, json: boolean): number {
     return EXIT.ok;
   }
   const now = Date.now();
+  const all = list.all().filter((block) => !hasEnded(block, now));
+  list.close();
+  const { markOf, remarks } = await forceOf(config, all);
   let text = "";
   const add = (line: string) => {
     text += line + "\n";
@@ -55,9 +69,45 @@ export function listBlocks(config: Config, json: boolean): number {
     text = "";
   };
   const format = json ? formatBlockJson : formatBlock;
-  for (const block of list.all()) if (!hasEnded(block, now)) add(format(block));
-  list.close();
+  // A comment for -a and -d, which take these lines.
+  if (!json) { for (const remark of remarks) add(`# ${remark}`); }
+  for (const block of all) add(format(block, markOf(block.target)));
   return print(text);
+}
+
+/** What the daemon, if it runs, knows of whether blocks are in force. */
+async function forceOf(config: Config, blocks: readonly Block[]): Promise<{
+  markOf: (target: string) => ForceMark | undefined;
+  remarks: string[];
+}> {
+  const status = await statusOf(config);
+  // A daemon that was not started again after an update does not tell it yet.
+  const families = status?.firewall.inForce ?? [];
+  const byFamily = new Map(families.map((one) => [one.family, one]));
+  const waiting = new Set(families.flatMap((one) => one.inForce === null ? [] : one.waiting));
+  const remarks = families.flatMap(({ family, inForce, message, advice }) => {
+    const count = blocks.filter(({ target }) => familyOf(target) === family).length;
+    if (inForce === null || inForce === "yes" || count === 0) return [];
+    const fix = advice === "" ? "" : `. Fix: ${advice}`;
+    return [
+      `IPv${family}: ${counted(count, "block")} ${count === 1 ? "is" : "are"} ${
+        IN_FORCE_WORDS[inForce]
+      }: ${escapeControls(message + fix, REMARK_CHARACTERS_MAX)}`,
+    ];
+  });
+  const markOf = (target: string) =>
+    waiting.has(target) ? "no" : byFamily.get(familyOf(target))?.inForce ?? undefined;
+  return { markOf, remarks };
+}
+
+/** What the daemon knows; `undefined` if none answers this user. */
+async function statusOf(config: Config): Promise<Status | undefined> {
+  try {
+    return JSON.parse(await askStatus(await statusSocketPath(config.database, RUN_FOLDER)));
+  } catch (error) {
+    if (!(error instanceof StatusError)) throw error;
+    return undefined;
+  }
 }
 
 /** A block with the line that asks for it. */
@@ -174,24 +224,13 @@ function warnAbout(
  * knows besides (the gateways, and the addresses of an AMI server that has a name).
  */
 async function protectedNow(config: Config): Promise<(target: string) => string | undefined> {
-  const status = await statusNow(config);
+  const status = await statusOf(config);
   const trusted = await trustedNow(config, status?.trust);
   for (const note of trusted.notes) complain(`warning: ${note}`);
   const seen = exemptAddresses(trusted.targets, literalPeers(config.host));
   // A daemon that was not started again after an update may not tell it yet.
   const known = (status?.neverBlocked ?? []).filter(({ cause }) => cause !== "trusted");
   return protectedBy(new ExemptSet([...seen.entries, ...known]), trusted.origins);
-}
-
-/** What the daemon says; `undefined` if none runs. */
-async function statusNow(config: Config): Promise<Status | undefined> {
-  try {
-    const path = await statusSocketPath(config.database, RUN_FOLDER);
-    return JSON.parse(await askStatus(path));
-  } catch (error) {
-    if (!(error instanceof StatusError)) throw error;
-    return undefined;
-  }
 }
 
 /**

@@ -6,7 +6,9 @@
 
 import type { Config } from "../config/config.ts";
 import { describeDuration, describeTally } from "../penalties/reason.ts";
+import { IN_FORCE_WORDS } from "../firewall/judgement.ts";
 import {
+  type ForceStatus,
   REASON_CHARACTERS_MAX,
   type ShownBlock,
   type Status,
@@ -21,6 +23,12 @@ import {
 import { escapeControls, escapeText } from "../text/escape.ts";
 import { counted, formatTable, type Style, styleFor } from "../text/table.ts";
 import { formatLocalTime } from "../text/time.ts";
+
+/** Longest cause why blocks are not in force with what mends it, in characters. */
+const CAUSE_CHARACTERS_MAX = 900;
+
+/** Most targets that are named as not in the kernel yet. */
+const WAITING_SHOWN_MAX = 5;
 
 /**
  * The status in words and tables.
@@ -51,10 +59,8 @@ export function formatStatus(status: Status, now: number, style: Style): string 
       }; since the start ${blocks.added} added, ${blocks.removed} ended`,
     ],
     ["Firewall", firewallLine(firewall, style)],
-    ...firewall.trouble.map(({ message, advice }) => [
-      "",
-      style.bad(message) + (advice === "" ? "" : `. Fix: ${advice}`),
-    ]),
+    ...forceRows(firewall, style),
+    ...troubleRows(firewall, style),
     ["Database", databaseLine(database, style)],
     ...trustRows(status.trust, now, style),
   ];
@@ -106,7 +112,12 @@ function tamperedWords(events: Status["events"], style: Style): string {
 }
 
 function firewallLine(firewall: Status["firewall"], style: Style): string {
-  const state = firewall.trouble.length > 0 ? style.bad("failing") : style.good("in order");
+  const isLost = firewall.inForce.some((one) => one.family === 4 && isNotInForce(one));
+  const state = firewall.trouble.length > 0
+    ? style.bad("failing")
+    : isLost
+    ? style.bad("not in order")
+    : style.good("in order");
   const waiting = firewall.queued + firewall.held;
   const place = firewall.backend === "nftables" ? "table inet" : "chain";
   return `${state}: ${firewall.backend}, ${place} ${firewall.chain}, ${
@@ -114,6 +125,61 @@ function firewallLine(firewall: Status["firewall"], style: Style): string {
   } in the kernel` +
     (waiting > 0 ? `, ${counted(waiting, "change")} waiting` : "") +
     (firewall.failures > 0 ? `, ${firewall.failures} of ${firewall.commands} commands failed` : "");
+}
+
+/** What does not work, unless it stands there as the cause why blocks are not in force. */
+function troubleRows({ trouble, inForce }: Status["firewall"], style: Style): string[][] {
+  const causes = inForce.filter(isNotInForce).map((one) => `IPv${one.family}: ${one.message}`);
+  return trouble
+    .filter(({ message }) => !causes.some((cause) => message.startsWith(cause)))
+    .map(({ message, advice }) => [
+      "",
+      style.bad(message) + (advice === "" ? "" : `. Fix: ${advice}`),
+    ]);
+}
+
+/** Whether blocks are in force: told if they are not. */
+function forceRows(
+  { inForce, asterisk, doubt, jump }: Status["firewall"],
+  style: Style,
+): string[][] {
+  const rows = inForce.filter(isNotInForce).map((one) => {
+    const { family, message, advice } = one;
+    const words = `IPv${family}: blocks are ${IN_FORCE_WORDS[one.inForce!]}`;
+    const painted = family === 4 ? style.bad(words) : style.doubtful(words);
+    return [
+      "",
+      painted +
+      `: ${
+        escapeControls(advice === "" ? message : `${message}. Fix: ${advice}`, CAUSE_CHARACTERS_MAX)
+      }`,
+    ];
+  });
+  const waiting = inForce.flatMap((one) => isNotInForce(one) ? [] : one.waiting);
+  if (waiting.length > 0) {
+    rows.push(["", style.doubtful("not in the kernel yet: ") + named(waiting)]);
+  }
+  if (asterisk.kind === "behind") {
+    rows.push(["", `Asterisk is at ${asterisk.address}, behind ${escapeText(asterisk.interface)}`]);
+  }
+  if (doubt !== null) {
+    rows.push([
+      "",
+      style.doubtful(`Asterisk says that it is reached at ${doubt}`) +
+      ": if it runs there, and only its manager interface is reached here, blocks here protect nothing",
+    ]);
+  }
+  if (jump.length > 0) rows.push(["", `Ampere makes the jump in ${jump.join(", ")}`]);
+  return rows;
+}
+
+function isNotInForce({ inForce }: ForceStatus): boolean {
+  return inForce === "no" || inForce === "partly";
+}
+
+function named(targets: readonly string[]): string {
+  const more = targets.length - WAITING_SHOWN_MAX;
+  return targets.slice(0, WAITING_SHOWN_MAX).join(", ") + (more > 0 ? ` and ${more} more` : "");
 }
 
 function databaseLine(database: Status["database"], style: Style): string {

@@ -20,12 +20,20 @@ export interface Config {
   readonly loyalty: number;
   /** Name of the chain that belongs to Ampere alone: it is flushed at start. */
   readonly chain: string;
+  /** Chains from which Ampere itself jumps to its chain, each once; none: others do. */
+  readonly jump: readonly string[];
   /** Canonical targets that are never blocked, each once. */
   readonly trust: readonly string[];
   /** Names whose addresses are never blocked, in small letters, each once. */
   readonly trustNames: readonly string[];
   /** Absolute path of a file with more of both, `undefined` for none. */
   readonly trustFile: string | undefined;
+  /** AMI is spoken to by TLS, and never without. */
+  readonly tls: boolean;
+  /** File with the authorities of AMI's certificate; `undefined`: those of this machine. */
+  readonly tlsCa: string | undefined;
+  /** Name or address in AMI's certificate; `undefined`: `host`. */
+  readonly tlsName: string | undefined;
   /** Absolute path of the block list. */
   readonly database: string;
   /** How long an unanswered challenge is waited for. */
@@ -50,12 +58,16 @@ export interface Config {
   readonly nat64: readonly string[];
   /** How blocks are put into the kernel. */
   readonly backend: BackendName;
+  /** How often the names of `trust` are looked up. */
+  readonly trustLookup: number;
   /** How often the firewall is compared with the block list. */
   readonly verify: number;
   /** Where metrics are served, `undefined` for nowhere. */
   readonly metrics: ListenAddress | undefined;
   /** Where blocks are reported to by HTTP, `undefined` for nowhere. */
   readonly webhook: string | undefined;
+  /** File with the authorities of the webhook's certificate; `undefined`: those of this machine. */
+  readonly webhookCa: string | undefined;
 }
 
 /** One of the ways to put blocks into the kernel. */
@@ -80,9 +92,13 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   pass: "ampere",
   loyalty: 3,
   chain: "ampere",
+  jump: Object.freeze([]),
   trust: Object.freeze([]),
   trustNames: Object.freeze([]),
   trustFile: undefined,
+  tls: false,
+  tlsCa: undefined,
+  tlsName: undefined,
   database: "/var/lib/ampere/ampere.db",
   patience: 5,
   credit: 7 * 86_400,
@@ -95,10 +111,27 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   ipv6Prefix: 64,
   nat64: Object.freeze([]),
   backend: "iptables",
+  trustLookup: 60,
   verify: 60,
   metrics: undefined,
   webhook: undefined,
+  webhookCa: undefined,
 });
+
+/** The port of AMI over TLS unless another one is named (Asterisk, `manager.c`, `tlsbindaddr`). */
+export const DEFAULT_TLS_PORT = 5039;
+
+/**
+ * How AMI is spoken to.
+ *
+ * @param config The configuration.
+ * @returns `undefined` for plain text.
+ */
+export function tlsLogin(
+  config: Config,
+): { readonly ca: string | undefined; readonly name: string | undefined } | undefined {
+  return config.tls ? { ca: config.tlsCa, name: config.tlsName } : undefined;
+}
 
 /**
  * A configuration as keys and values of a file, for `--verbose`. Of the secret it is only told
@@ -119,8 +152,13 @@ export function describeConfig(config: Config): [key: string, value: string][] {
     ["pass", config.pass === DEFAULT_CONFIG.pass ? "(default)" : "(set)"],
     ["loyalty", String(config.loyalty)],
     ["chain", config.chain],
+    ["jump", config.jump.length === 0 ? "none" : config.jump.join(",")],
     ...trust.map((entry): [string, string] => ["trust", entry]),
     ["trust_file", config.trustFile ?? "off"],
+    ["trust_lookup", formatDuration(config.trustLookup)],
+    ["tls", config.tls ? "yes" : "no"],
+    ["tls_ca", config.tlsCa ?? "off"],
+    ["tls_name", config.tlsName ?? "off"],
     ["database", config.database],
     ["patience", formatDuration(config.patience)],
     ["credit", formatDuration(config.credit)],
@@ -136,6 +174,7 @@ export function describeConfig(config: Config): [key: string, value: string][] {
     ["verify", formatDuration(config.verify)],
     ["metrics", metrics === undefined ? "off" : formatListenAddress(metrics)],
     ["webhook", webhook === undefined ? "off" : `${new URL(webhook).origin}/(not shown)`],
+    ["webhook_ca", config.webhookCa ?? "off"],
   ];
 }
 

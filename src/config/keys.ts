@@ -55,6 +55,12 @@ const PATIENCE_MAX = 300;
 /** Largest `bantime_factor`. */
 const BANTIME_FACTOR_MAX = 1_000;
 
+/** Shortest `trust_lookup`, in seconds: name servers are asked so often for each name. */
+const TRUST_LOOKUP_MIN = 10;
+
+/** Longest `trust_lookup`, in seconds. */
+const TRUST_LOOKUP_MAX = 21_600;
+
 /** Shortest `verify`, in seconds. */
 const VERIFY_MIN = 5;
 
@@ -72,6 +78,15 @@ const BUILT_IN_CHAINS: ReadonlySet<string> = new Set([
   "PREROUTING",
   "POSTROUTING",
 ]);
+
+/** Chains of the system that no packet of a stranger to Asterisk comes through in table filter. */
+const NOT_INCOMING: ReadonlySet<string> = new Set(["OUTPUT", "PREROUTING", "POSTROUTING"]);
+
+/** Chains that packets of strangers mostly come through. */
+const HOOKS = ["INPUT", "FORWARD", "DOCKER-USER"] as const;
+
+/** Most chains of `jump`. */
+const JUMP_MAX = 8;
 
 /** Names that no chain can have: the targets of iptables(8) and iptables-extensions(8). */
 const TARGETS: ReadonlySet<string> = new Set(
@@ -114,8 +129,17 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   }],
   ["loyalty", (value, { draft }) => readNumber(value, 1, LOYALTY_MAX, (n) => draft.loyalty = n)],
   ["chain", readChain],
+  ["jump", readJump],
   ["trust", readTrust],
-  ["trust_file", readTrustFilePath],
+  ["trust_file", (value, { draft }) => readFile(value, (file) => draft.trustFile = file)],
+  [
+    "trust_lookup",
+    (value, { draft }) =>
+      readSeconds(value, TRUST_LOOKUP_MIN, TRUST_LOOKUP_MAX, (s) => draft.trustLookup = s),
+  ],
+  ["tls", readTls],
+  ["tls_ca", (value, { draft }) => readFile(value, (file) => draft.tlsCa = file)],
+  ["tls_name", readTlsName],
   ["database", readDatabase],
   [
     "patience",
@@ -140,10 +164,18 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ],
   ["metrics", readMetrics],
   ["webhook", readWebhook],
+  ["webhook_ca", (value, { draft }) => readFile(value, (file) => draft.webhookCa = file)],
 ]);
 
 /** Keys for which no value, like `off`, means that the function is not wanted. */
-export const MAY_BE_EMPTY: ReadonlySet<string> = new Set(["metrics", "webhook", "trust_file"]);
+export const MAY_BE_EMPTY: ReadonlySet<string> = new Set([
+  "trust_file",
+  "metrics",
+  "webhook",
+  "tls_ca",
+  "tls_name",
+  "webhook_ca",
+]);
 
 /** How often a key may stand. */
 interface Repeatable {
@@ -162,14 +194,35 @@ export const REPEATABLE: ReadonlyMap<string, Repeatable> = new Map([
 // --- the rules -----------------------------------------------------------------------------------
 
 function readHost(value: string, { draft }: Context): string | undefined {
+  const host = hostIn(value);
+  if (host === undefined) return `${shown(value)} is not a host name or address`;
+  draft.host = host;
+  return undefined;
+}
+
+/** A host name, or an address without its brackets; `undefined` if it is neither. */
+function hostIn(value: string): string | undefined {
   const bare = /^\[(.*)\]$/.exec(value)?.[1] ?? value;
-  const isAddress = parseAddress(bare) !== undefined && (bare === value || bare.includes(":"));
+  if (parseAddress(bare) !== undefined && (bare === value || bare.includes(":"))) return bare;
   // What consists of digits and dots is meant as an address, so a wrong one is not looked up.
   const isName = value.length <= HOST_LENGTH_MAX && HOST_NAME.test(value) &&
     !/^[0-9.]+$/.test(value);
-  if (!isAddress && !isName) return `${shown(value)} is not a host name or address`;
-  draft.host = isAddress ? bare : value;
+  return isName ? value : undefined;
+}
+
+function readTls(value: string, { draft }: Context): string | undefined {
+  if (value !== "yes" && value !== "no") return `${shown(value)} is not yes or no`;
+  draft.tls = value === "yes";
   return undefined;
+}
+
+function readTlsName(value: string, { draft }: Context): string | undefined {
+  draft.tlsName = undefined;
+  if (isOff(value)) return undefined;
+  draft.tlsName = hostIn(value);
+  return draft.tlsName === undefined
+    ? `${shown(value)} is not a host name or address, nor off`
+    : undefined;
 }
 
 function readChain(value: string, { draft }: Context): string | undefined {
@@ -189,6 +242,35 @@ function readChain(value: string, { draft }: Context): string | undefined {
   return undefined;
 }
 
+function readJump(value: string, { draft }: Context): string | undefined {
+  draft.jump = [];
+  if (value.toLowerCase() === "none" || isOff(value)) return undefined;
+  const names = value.split(",").map((name) => name.trim());
+  if (names.length > JUMP_MAX) return `more than ${JUMP_MAX} chains`;
+  for (const [index, name] of names.entries()) {
+    if (NOT_INCOMING.has(name)) {
+      return `${name} is a chain that packets of strangers do not come through on their way to Asterisk: INPUT ` +
+        "and FORWARD are, and DOCKER-USER";
+    }
+    if (TARGETS.has(name)) return `${name} is a target of iptables, so no chain can have this name`;
+    if (name.length > CHAIN_LENGTH_MAX) return `longer than ${CHAIN_LENGTH_MAX} characters`;
+    if (!CHAIN_NAME.test(name)) {
+      return `${
+        shown(name)
+      } is not a name of a chain: INPUT, FORWARD, DOCKER-USER or another, with commas between ` +
+        "them, or none";
+    }
+    const known = HOOKS.find((hook) => hook === name.toUpperCase());
+    if (known !== undefined && known !== name) {
+      return `${name}: write it as the chain is called: ${known}`;
+    }
+    if (name.toLowerCase() === "none") return "none stands alone";
+    if (names.indexOf(name) !== index) return `${name} stands there twice`;
+  }
+  draft.jump = names;
+  return undefined;
+}
+
 function readTrust(value: string, { draft, warn }: Context): string | undefined {
   const entry = readTrustEntry(value);
   switch (entry.kind) {
@@ -205,13 +287,6 @@ function readTrust(value: string, { draft, warn }: Context): string | undefined 
       if (entry.doubt !== undefined) warn(entry.doubt);
       return undefined;
   }
-}
-
-function readTrustFilePath(value: string, { draft }: Context): string | undefined {
-  draft.trustFile = undefined;
-  if (isOff(value)) return undefined;
-  draft.trustFile = value;
-  return notAFilePath(value);
 }
 
 function readNat64(value: string, { draft }: Context): string | undefined {
@@ -235,6 +310,16 @@ function notAFilePath(value: string): string | undefined {
   if (!value.startsWith("/")) return `${shown(value)} is not a path that begins with /`;
   if (value.endsWith("/")) return `${shown(value)} is a directory; name a file in it`;
   return tooManyBytes(value, PATH_BYTES_MAX);
+}
+
+function readFile(
+  value: string,
+  take: (file: string | undefined) => void,
+): string | undefined {
+  take(undefined);
+  if (isOff(value)) return undefined;
+  take(value);
+  return notAFilePath(value);
 }
 
 function readBantime(value: string, { draft }: Context): string | undefined {

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { type Config, DEFAULT_CONFIG, DEFAULT_CONFIG_FILE } from "./config.ts";
+import { type Config, DEFAULT_CONFIG, DEFAULT_CONFIG_FILE, DEFAULT_TLS_PORT } from "./config.ts";
 import { formatDuration } from "./duration.ts";
 import { readBytes, whyNotRead } from "./file.ts";
 import { adviceForForeign } from "./foreign_keys.ts";
@@ -148,6 +148,7 @@ class Reader {
           ...this.#draft,
           trust: Object.freeze([...new Set(this.#draft.trust)]),
           trustNames: Object.freeze([...new Set(this.#draft.trustNames)]),
+          jump: Object.freeze([...this.#draft.jump]),
           nat64: Object.freeze([...new Set(this.#draft.nat64)]),
         })
         : undefined,
@@ -217,15 +218,37 @@ class Reader {
   /** Checks keys whose bounds depend on each other, as far as each of them is right. */
   #checkTogether(): void {
     const wrong = new Set(this.#problems.map((problem) => problem.key));
-    const { bantime, bantimeMax } = this.#draft;
+    const { bantime, bantimeMax, chain, jump } = this.#draft;
     const at = (key: string) => this.#lineOf.get(key) ?? 0;
+    if (!wrong.has("chain") && !wrong.has("jump") && jump.includes(chain)) {
+      this.#problem(
+        at("jump"),
+        "jump",
+        `${chain} is Ampere's own chain, which cannot jump to itself`,
+      );
+    }
     if (!wrong.has("bantime") && !wrong.has("bantime_max") && bantimeMax > 0) {
       if (bantimeMax < bantime) {
         const [max, time] = [formatDuration(bantimeMax), formatDuration(bantime)];
         this.#problem(at("bantime_max"), "bantime_max", `${max} is less than bantime (${time})`);
       }
     }
+    const { tls, webhook } = this.#draft;
+    if (tls && this.#lineOf.get("port") === undefined) this.#draft.port = DEFAULT_TLS_PORT;
+    for (const [key, field] of [["tls_ca", "tlsCa"], ["tls_name", "tlsName"]] as const) {
+      if (tls || wrong.has("tls") || this.#draft[field] === undefined) continue;
+      this.#warning(
+        at(key),
+        key,
+        "has no effect without tls = yes: AMI is spoken to in plain text",
+      );
+    }
+    const isSecure = webhook?.startsWith("https:") || wrong.has("webhook");
+    if (this.#draft.webhookCa !== undefined && !isSecure) {
+      this.#warning(at("webhook_ca"), "webhook_ca", "has no effect without a webhook by https://");
+    }
     this.#problems.sort((a, b) => a.line - b.line);
+    this.#warnings.sort((a, b) => a.line - b.line);
   }
 
   #problem(line: number, key: string | undefined, message: string): void {

@@ -6,22 +6,24 @@
  */
 
 import type { AddressSet } from "../address/address_set.ts";
-import { isLoopback, networkOf } from "../address/address.ts";
-import { registeredAddresses } from "../ami/contacts.ts";
+import { networkOf } from "../address/address.ts";
 import { AmiClient, type AmiClientOptions, LoginRefusedError } from "../ami/client.ts";
 import { literalPeers } from "../ami/dial.ts";
 import { lookupName } from "../address/lookup.ts";
 import type { BelievedTime } from "../blocks/believed_time.ts";
 import { type Clock, systemClock } from "../clock.ts";
-import type { Config } from "../config/config.ts";
+import { type Config, tlsLogin } from "../config/config.ts";
 import { Counters } from "../telemetry/counters.ts";
 import { exemptFinder, ExemptSet, type ExemptTarget } from "../address/exempt.ts";
 import type { BlockList } from "../blocks/block_list.ts";
 import type { Backend } from "../firewall/backend.ts";
-import { isLasting } from "../firewall/failure.ts";
+import { type Failure, isLasting } from "../firewall/failure.ts";
+import type { OwnNetwork, Whereabouts } from "../firewall/asterisk_place.ts";
 import { Firewall } from "../firewall/firewall.ts";
+import type { Way } from "../firewall/way.ts";
 import { formatLocalTime } from "../text/time.ts";
 import type { Log } from "../log.ts";
+import { ownInterfaces } from "../address/interfaces.ts";
 import { defaultGateways } from "../address/neighbours.ts";
 import type { Notice } from "../telemetry/notice.ts";
 import type { HostStatus } from "../penalties/hosts.ts";
@@ -31,6 +33,8 @@ import { policyOf } from "../penalties/policy.ts";
 import { counted } from "../text/table.ts";
 import { VERSION } from "../version.ts";
 import { Exceptions } from "./exceptions.ts";
+import { Force } from "./force.ts";
+import { Learning } from "./learning.ts";
 import { ListChanges } from "./list_changes.ts";
 import { Messages } from "./messages.ts";
 import { Notices } from "./notices.ts";
@@ -68,6 +72,12 @@ export interface DaemonParts {
   readonly config: Config;
   readonly list: BlockList;
   readonly backends: readonly Backend[];
+  /**
+   * The ways of packets to the chain; without them it is not judged whether blocks are in force.
+   */
+  readonly ways?: readonly Way[];
+  /** This machine's network, at present. */
+  readonly network?: () => OwnNetwork;
   readonly log: Log;
   /**
    * When the list was made, in milliseconds since 1970: for `learn` after that it is not known who
@@ -119,9 +129,11 @@ export class Daemon {
   readonly #trust: Trust;
   readonly #notices: Notices;
   readonly #exceptions: Exceptions;
+  readonly #force: Force;
   readonly #changes: ListChanges;
   readonly #messages: Messages;
   readonly #reports: Reports;
+  readonly #learning: Learning;
   readonly #pipeline: Pipeline;
   #config: Config;
   /** Canonical addresses of the AMI server, as far as they are known. */
@@ -132,8 +144,6 @@ export class Daemon {
   #lastChores = 0;
   /** There may be logins to be written. */
   #loginsWait = false;
-  /** It was asked who is registered. */
-  #knowsContacts = false;
   /** Asterisk's events arrive; `undefined` until it was tried. */
   #following: boolean | undefined;
 
@@ -161,6 +171,8 @@ export class Daemon {
     this.table.explain = parts.verbose ?? false;
     this.firewall = new Firewall({
       backends: parts.backends,
+      ways: parts.ways ?? [],
+      onForce: (change) => this.#force.changed(change),
       log: parts.log,
       verifyMs: parts.config.verify * 1000,
       clock: this.#clock,
@@ -171,6 +183,14 @@ export class Daemon {
     const { table, firewall, counters } = this;
     const shared = { table, firewall, counters, list, log, clock, wallClock };
     const notices = this.#notices = new Notices(parts.notify, wallClock);
+    const config = () => this.#config;
+    this.#force = new Force({
+      ...shared,
+      notices,
+      config,
+      peers: () => this.#peers,
+      network: parts.network ?? networkNow,
+    });
     const releases = new Releases({ ...shared, notices });
     this.#exceptions = new Exceptions({ ...shared, releases });
     this.#changes = new ListChanges({
@@ -179,13 +199,16 @@ export class Daemon {
       releases,
       believedTime: this.#believedTime,
     });
+    const lengthMs = this.#config.learn * 1000;
+    this.#learning = new Learning({ ...shared, bornAt: parts.bornAt, lengthMs });
     this.#messages = new Messages(log, counters);
     this.#reports = new Reports({ ...shared, exceptions: this.#exceptions });
     this.#pipeline = new Pipeline({
       ...shared,
       notices,
       exceptions: this.#exceptions,
-      config: () => this.#config,
+      force: this.#force,
+      config,
       dryRun: this.dryRun,
     });
   }
@@ -201,6 +224,11 @@ export class Daemon {
   /** Whether nothing is changed in the firewall. */
   get dryRun(): boolean {
     return this.#parts.dryRun ?? false;
+  }
+
+  /** Where Asterisk is. */
+  get whereabouts(): Whereabouts {
+    return this.#force.whereabouts;
   }
 
   /** Who is never blocked, and why. */
@@ -266,7 +294,7 @@ export class Daemon {
         } from ${this.#list.path}`,
     );
 
-    this.#learn(wall);
+    this.#learning.begin(wall);
     const stop = new AbortController();
     const end = () => stop.abort();
     signal.addEventListener("abort", end);
@@ -276,12 +304,13 @@ export class Daemon {
       code = 1;
       stop.abort();
     };
+    this.#force.update();
     const started = this.firewall.start(this.#list.entries()).then((failures) => {
       this.#list.readRest?.(this.#believedTime.now());
       this.#exceptions.findShared();
       // The other family may have taken its time: IPv4 may work by now.
       const works = this.firewall.status().families.some((f) => f.family === 4 && !f.failing);
-      if (!works && failures.some((failure) => failure.family === 4 && isLasting(failure))) fail();
+      if (!works && failures.some(isHopeless)) fail();
     });
     const following = this.#follow(stop.signal).catch((error) => {
       if (!(error instanceof LoginRefusedError)) throw error;
@@ -319,6 +348,7 @@ export class Daemon {
     };
     if (old.host !== config.host) this.#peers = literalPeers(config.host);
     this.#trust.configure(config);
+    this.#force.update();
     this.table.setPolicy(this.#policy());
     this.#exceptions.releaseExempt();
     this.#log.info("the configuration was read again");
@@ -329,9 +359,8 @@ export class Daemon {
         } changed: that takes effect at the next start (systemctl restart ampere)`,
       );
     }
-    const moved = (["host", "port", "user", "pass"] as const).some((key) =>
-      old[key] !== config[key]
-    );
+    const moved = (["host", "port", "tls", "tlsCa", "tlsName", "user", "pass"] as const)
+      .some((key) => old[key] !== config[key]);
     if (moved) {
       this.#log.info("the login to Asterisk changed: connecting again");
       this.#relogin.abort();
@@ -353,6 +382,7 @@ export class Daemon {
       `${table.standingSize} in good standing`,
       `${this.#list.size} blocks`,
       `${state.applied} in the firewall`,
+      `they are ${this.#force.where}`,
       `${state.queued + state.rejected} changes queued`,
       `${state.failures} of ${state.commands} firewall commands failed`,
       this.#list.pending === 0
@@ -361,62 +391,13 @@ export class Daemon {
     ].join(", ");
   }
 
-  /**
-   * Nobody is known to a new list: phones that registered before may ping, which costs others
-   * something.
-   */
-  #learn(wall: number): void {
-    const learnMs = this.#config.learn * 1000;
-    const { bornAt } = this.#parts;
-    if (bornAt === undefined) return;
-    // A clock that was set back would make the rest longer than all of it.
-    const left = Math.min(learnMs, bornAt + learnMs - wall);
-    if (left <= 0) return;
-    this.table.learnUntil(this.#clock.now() + left);
-    this.#log.info(
-      `the list of blocks is new: until ${
-        formatLocalTime(wall + left)
-      } unanswered challenges cost nothing, so that phones that ` +
-        "registered before now become known; wrong passwords count from the first moment",
-    );
-  }
-
-  /** Asks a new list's Asterisk who is registered, once, for as long as Ampere learns. */
-  async #learnContacts(): Promise<void> {
-    const client = this.#client;
-    if (client === undefined || this.#knowsContacts) return;
-    if (!this.table.isLearning(this.#clock.now())) return;
-    const isLocal = this.#peers.length > 0 && this.#peers.every(isLoopback);
-    const { addresses, unknown } = await registeredAddresses(
-      (action, headers) => client.list(action, headers),
-      isLocal,
-    );
-    // Lost meanwhile: it is asked again after the next login.
-    if (client.connectedSince === undefined) return;
-    this.#knowsContacts = true;
-    if (addresses.size > 0 || unknown.length === 0) {
-      const known = this.table.assumeStanding(addresses, this.#clock.now());
-      this.#log.info(
-        `Asterisk names ${
-          counted(addresses.size, "address", "addresses")
-        } of registered phones; in good standing from now on: ${known}`,
-      );
-    }
-    if (unknown.length > 0) {
-      this.#log.info(
-        `who is registered is not known for certain: ${
-          unknown.join("; ")
-        }. Other phones become known when they register again`,
-      );
-    }
-  }
-
   async #follow(signal: AbortSignal): Promise<void> {
     let persistent = false;
     while (!signal.aborted) {
       this.#relogin = new AbortController();
       const { host, port, user, pass } = this.#config;
-      this.#client = new AmiClient({ host, port, user, pass }, {
+      const tls = tlsLogin(this.#config);
+      this.#client = new AmiClient({ host, port, user, pass, tls }, {
         event: this.#pipeline.onEvent,
         batch: this.#pipeline.onBatch,
         tampered: this.#messages.onTampered,
@@ -426,13 +407,16 @@ export class Daemon {
           this.#following = true;
           this.#notices.connected();
           this.#log.info(
-            `logged in at ${host}:${port} as "${user}" (${banner}): following the security events`,
+            `logged in at ${host}:${port}${
+              tls ? " by TLS" : ""
+            } as "${user}" (${banner}): following the security events`,
           );
-          this.#learnContacts();
+          void this.#learning.ask(this.#client!, this.#peers);
         },
         peers: (addresses) => {
           // Sorted: a resolver that gives them in turns changes nothing.
           this.#peers = [...addresses].sort();
+          this.#force.update();
           this.#refreshExempt();
         },
         disconnected: (why) => {
@@ -443,7 +427,7 @@ export class Daemon {
           }
           this.#following = false;
           this.#log.warn(
-            `${why}${/[.?!]$/.test(why) ? "" : "."} Blocks stay in force; trying again`,
+            `${why}${/[.?!]$/.test(why) ? "" : "."} Blocks stay ${this.#force.where}; trying again`,
           );
         },
         ...(this.#parts.verbose ? { message: this.#messages.onMessage } : {}),
@@ -478,10 +462,12 @@ export class Daemon {
     this.#changes.look(wall);
     this.#changes.expire();
     this.#trust.look();
+    this.#force.hear();
     if (now - this.#lastChores >= CHORES_MS) {
       this.#lastChores = now;
       this.#loginsWait = true;
       this.#refreshExempt();
+      this.#force.refresh();
       this.#exceptions.refresh();
       this.#reports.tellHidden();
       this.#log.sweep();
@@ -531,7 +517,7 @@ export class Daemon {
           ? "ended; nothing was changed"
           : `ended; ${counted(this.#list.size, "block")} ${
             this.#list.size === 1 ? "stays" : "stay"
-          } in force` +
+          } ${this.#force.where}` +
             (left > 0 ? `, ${left} changes of the firewall follow at the next start` : ""),
       );
     }
@@ -557,6 +543,15 @@ export class Daemon {
 function exemptNow(): (trust: readonly string[], peers: readonly string[]) => ExemptSet {
   const find = exemptFinder();
   return (trust, peers) => find(trust, peers, defaultGateways());
+}
+
+/** A chain that is not there yet may come: at boot, others make it. */
+function isHopeless({ family, kind }: Failure): boolean {
+  return family === 4 && kind !== "no-chain" && isLasting({ kind });
+}
+
+function networkNow(): OwnNetwork {
+  return { interfaces: ownInterfaces(), gateways: defaultGateways() };
 }
 
 function isSameSet(a: AddressSet, b: AddressSet): boolean {

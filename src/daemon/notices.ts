@@ -1,10 +1,12 @@
 /**
- * What subscribers hear: of blocks, of their ends, and of the connection.
+ * What subscribers hear: of blocks, of their ends, of the connection, and of the firewall.
  *
  * @module
  */
 
+import type { Family } from "../address/address.ts";
 import type { NewBlock } from "../blocks/block.ts";
+import type { Judgement } from "../firewall/judgement.ts";
 import type { Notice } from "../telemetry/notice.ts";
 
 /** Gives notices their time, and hands them to whoever subscribed. */
@@ -52,6 +54,17 @@ export class Notices {
   released(targets: readonly string[], reason: string): void {
     const time = this.#time();
     for (const target of targets) this.#notify?.({ event: "unblock", time, target, reason });
+  }
+
+  /** Blocks of a family are not in force, or not for all packets. */
+  firewallLost({ family, inForce, message, advice }: Judgement): void {
+    const reason = message;
+    this.#notify?.({ event: "firewall-lost", time: this.#time(), family, inForce, reason, advice });
+  }
+
+  /** Blocks of a family are in force again. */
+  firewallRestored(family: Family): void {
+    this.#notify?.({ event: "firewall-restored", time: this.#time(), family });
   }
 
   #time(at: number = this.#wallClock()): string {

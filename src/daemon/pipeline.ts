@@ -21,6 +21,7 @@ import { describeDuration } from "../penalties/reason.ts";
 import type { Counters } from "../telemetry/counters.ts";
 import { formatLocalTime } from "../text/time.ts";
 import type { Exceptions } from "./exceptions.ts";
+import type { Force } from "./force.ts";
 import type { Notices } from "./notices.ts";
 
 /** Most attempts that are charged in one turn of the event loop; takes about 2 ms. */
@@ -38,6 +39,7 @@ interface PipelineParts {
   readonly list: BlockList;
   readonly firewall: Firewall;
   readonly exceptions: Exceptions;
+  readonly force: Force;
   readonly notices: Notices;
   readonly counters: Counters;
   readonly log: Log;
@@ -71,8 +73,10 @@ export class Pipeline {
 
   /** A security event: charges its host. What is doubled is charged, but not believed. */
   readonly onEvent = (event: SecurityEvent, verdict: "security" | "doubled"): void => {
-    const { counters, table } = this.#parts;
+    const { counters, table, force } = this.#parts;
     counters.event(event.type);
+    // Of the rest a stranger may have written some.
+    if (verdict === "security") force.take(event);
     table.record(event, this.#readAt ??= this.#parts.clock.now(), verdict === "security");
     if (table.explain) this.#explain(event);
   };
@@ -117,7 +121,7 @@ export class Pipeline {
    * @param now Time of day, in milliseconds since 1970.
    */
   block(blocks: readonly NewBlock[], now: number): void {
-    const { list, exceptions, firewall, counters, notices, log, dryRun } = this.#parts;
+    const { list, exceptions, force, firewall, counters, notices, log, dryRun } = this.#parts;
     const isStored = list.add(blocks, now);
     exceptions.add(blocks);
     firewall.block(blocks);
@@ -129,7 +133,9 @@ export class Pipeline {
         : `until ${formatLocalTime(block.until)} (${describeDuration((block.until - now) / 1000)})`;
       return `${
         dryRun ? "dry run: would block" : "blocked"
-      } ${block.target} ${until}: ${block.reason}${isStored ? "" : " (not yet in the database)"}`;
+      } ${block.target} ${until}: ${block.reason}${isStored ? "" : " (not yet in the database)"}${
+        force.remarkOn(block.target)
+      }`;
     }));
   }
 
@@ -178,11 +184,14 @@ export class Pipeline {
       return;
     }
     this.#saidStillArrives = now;
+    const remark = this.#parts.force.remarkOn(block.target);
     this.#parts.log.limited(
       "still arrives",
       "warn",
-      `${block.target} is blocked and still reaches Asterisk. Looking at the firewall; if this goes on, the chain ` +
-        `${this.#parts.config().chain} is not asked, or too late: ampere --check shows the rule that is in its way`,
+      remark === ""
+        ? `${block.target} is blocked and still reaches Asterisk. Looking at the firewall; if this goes on, its ` +
+          "packets come by a way that this machine's rules do not show: ampere --check tells what is known"
+        : `${block.target} is blocked and still reaches Asterisk${remark}: ampere --check tells what mends it`,
     );
     void this.#parts.firewall.verify();
   }

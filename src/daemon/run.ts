@@ -26,6 +26,7 @@ import { dryRunner } from "../firewall/dry_run.ts";
 import { IpsetBackend } from "../firewall/ipset.ts";
 import { IptablesBackend } from "../firewall/iptables.ts";
 import { openNftables } from "../firewall/nftables/open.ts";
+import { Way } from "../firewall/way.ts";
 import { DryRunBlockList } from "../blocks/dry_run_block_list.ts";
 
 /**
@@ -69,29 +70,39 @@ function readStored(path: string): BlockDatabase | undefined {
 }
 
 /**
- * The firewall for both families.
+ * The firewall for both families, and the way of packets to it.
  *
  * @param config Which one.
  * @param log Takes what a dry run would do.
  * @param dryRun Run no command.
  * @param now The time, in milliseconds since 1970, from which the ends of blocks are counted.
  */
-function firewallBackends(
+function openFirewall(
   config: Config,
   log: Log,
   dryRun: boolean,
   now: () => number,
-): Backend[] {
+): { backends: Backend[]; ways: Way[] } {
   const runner = dryRun ? dryRunner((command) => log.info(`dry run: would run ${command}`)) : run;
   if (config.backend === "nftables") {
     const { chain } = config;
     const start = dryRun ? undefined : startChild;
-    return openNftables({ chain, run: runner, start, log, now });
+    // Its table has no way to it that somebody could take away.
+    return { backends: openNftables({ chain, run: runner, start, log, now }), ways: [] };
   }
   const Chosen = config.backend === "ipset" ? IpsetBackend : IptablesBackend;
-  return ([4, 6] as const).map((family) =>
-    new Chosen({ family, chain: config.chain, run: runner, now })
-  );
+  const families = ([4, 6] as const).map((family) => ({
+    family,
+    chain: config.chain,
+    run: runner,
+  }));
+  return {
+    backends: families.map((options) => new Chosen({ ...options, now })),
+    // A dry run does not look at the rules that there are.
+    ways: dryRun && config.jump.length === 0
+      ? []
+      : families.map((options) => new Way({ ...options, isDry: dryRun })),
+  };
 }
 
 /** How the daemon is started. */
@@ -150,14 +161,14 @@ async function runLogged(config: Config, invocation: DaemonInvocation, log: Log)
         "wrong, set it (timedatectl)",
     );
   }
-  const backends = firewallBackends(config, log, invocation.dryRun, () => time.earliest());
+  const firewall = openFirewall(config, log, invocation.dryRun, () => time.earliest());
   const list = openList(config, log, invocation.dryRun, time.now());
   const daemon: Daemon = new Daemon({
     config,
     list,
     bornAt: list.bornAt,
     believedTime: time,
-    backends,
+    ...firewall,
     log,
     answersFile: invocation.dryRun ? undefined : `${config.database}-names`,
     verbose: invocation.verbose,

@@ -58,6 +58,7 @@ export class Trust {
     this.#file = new WatchedTrustFile(log);
     this.#names = new TrustedNames({
       lookup,
+      everyMs: () => this.#config.trustLookup * 1_000,
       now: () => clock.now(),
       changed: () => this.#change(),
       info: (message) => log.info(message),

@@ -154,6 +154,22 @@ export class Changes {
     return this.#applied.has(target);
   }
 
+  /**
+   * Tells targets that are to be blocked and are not yet: new ones first.
+   *
+   * @param most How many at most.
+   */
+  unapplied(most: number): string[] {
+    const targets: string[] = [];
+    for (const queue of [this.#orders.keys(), this.#rejected, this.#repairs]) {
+      for (const target of queue) {
+        if (targets.length >= most) return targets;
+        if (this.#desired.has(target) && !this.#applied.has(target)) targets.push(target);
+      }
+    }
+    return targets;
+  }
+
   // What is desired
 
   /**

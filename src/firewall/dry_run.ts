@@ -10,7 +10,7 @@ import type { CommandResult, Input, Runner } from "./command.ts";
 const COMMAND_CHARACTERS_MAX = 400;
 
 /**
- * Makes a runner that runs nothing. It begins with an empty chain and remembers what it was told,
+ * Makes a runner that runs nothing. It begins with empty chains and remembers what it was told,
  * so that looking at the firewall finds it as it should be.
  *
  * @param say Takes each command that would change something.
@@ -26,12 +26,19 @@ const COMMAND_CHARACTERS_MAX = 400;
 export function dryRunner(say: (command: string) => void): Runner {
   const chains = new Map<string, DryChain>();
   return (program, args, options) => {
-    const at = args.findIndex((arg) => /^-[SADFI]$/.test(arg));
+    const at = args.findIndex((arg) => /^-[SADFIN]$/.test(arg));
     const verb = args[at];
     const name = args[at + 1] ?? "";
-    const chain = chains.get(program) ?? new DryChain(program === "iptables" ? "/32" : "/128");
-    chains.set(program, chain);
-    if (verb === "-S") return Promise.resolve(answer(chain.print(name)));
+    const key = program === "ipset" ? program : `${program} ${name}`;
+    const chain = chains.get(key) ?? new DryChain(program === "iptables" ? "/32" : "/128");
+    if (name !== "" || program === "ipset") chains.set(key, chain);
+    if (verb === "-S") {
+      const listed = name === ""
+        ? [...chains].filter(([other]) => other.startsWith(`${program} `))
+          .map(([other, one]) => one.print(other.slice(program.length + 1)))
+        : [chain.print(name)];
+      return Promise.resolve(answer(listed.join("")));
+    }
     if (verb !== undefined) chain.change(verb, args.slice(at + 2));
     else if (args.includes("list")) return Promise.resolve(answer(""));
     const input = options?.stdin === undefined ? "" : ` with the input: ${lines(options.stdin)}`;
@@ -50,6 +57,7 @@ class DryChain {
   }
 
   change(verb: string, rule: readonly string[]): void {
+    if (verb === "-N") return;
     if (verb === "-F") return this.#rules.clear();
     const source = rule.indexOf("-s") + 1;
     const targets = source === 0 ? [""] : rule[source]!.split(",");

@@ -58,12 +58,12 @@ const LASTING: ReadonlySet<FailureKind> = new Set([
 
 /**
  * Whether a person must do something before the firewall can work. At start this is a reason to
- * end the program, if it is about IPv4.
+ * end the program, if it is about IPv4; but a missing chain is waited for.
  *
  * @param failure The failure.
  * @returns False for those that pass by themselves, like a lock that another program holds.
  */
-export function isLasting(failure: Failure): boolean {
+export function isLasting(failure: Pick<Failure, "kind">): boolean {
   return LASTING.has(failure.kind);
 }
 

@@ -13,9 +13,12 @@ import { formatCount } from "../text/table.ts";
 import { type Family, familyOf } from "../address/address.ts";
 import { type Backend, type Entry, EXCEPTIONS_MAX, isSafeTarget } from "./backend.ts";
 import type { Failure } from "./failure.ts";
+import type { Judgement } from "./judgement.ts";
 import { Reconciler, type ReconcilerOptions } from "./reconciler.ts";
 import type { FamilyStatus, FirewallStatus } from "./status.ts";
 import type { FirewallLog } from "./trouble.ts";
+import type { ForceChange } from "./watch.ts";
+import type { Way, WaySettings } from "./way.ts";
 
 export type { FamilyStatus, FirewallLog, FirewallStatus };
 
@@ -26,6 +29,10 @@ export const MANY_RULES = 1_000;
 export interface FirewallOptions {
   /** The firewall, at most one backend for each family. */
   readonly backends: readonly Backend[];
+  /** The ways of packets to the chain, at most one for each family; judged if given. */
+  readonly ways?: readonly Way[];
+  /** Called when blocks of a family come into force, or are not any more. */
+  readonly onForce?: (change: ForceChange) => void;
   /** Takes the messages. */
   readonly log: FirewallLog;
   /** Time between looks at the firewall, in milliseconds. */
@@ -66,6 +73,7 @@ export interface FirewallOptions {
  */
 export class Firewall {
   readonly #reconcilers: ReadonlyMap<Family, Reconciler>;
+  readonly #ways: readonly Way[];
   readonly #log: FirewallLog;
   readonly #clock: Clock;
   readonly #verifyMs: number;
@@ -90,9 +98,15 @@ export class Firewall {
       random,
       onApplied,
       onSuccess: () => this.#recommend(),
+      onForce: options.onForce ?? (() => {}),
     };
+    this.#ways = options.ways ?? [];
+    const wayOf = (family: Family) => this.#ways.find((way) => way.family === family);
     this.#reconcilers = new Map(
-      options.backends.map((backend) => [backend.family, new Reconciler(backend, all)]),
+      options.backends.map((backend) => [
+        backend.family,
+        new Reconciler(backend, all, wayOf(backend.family)),
+      ]),
     );
     if (this.#reconcilers.size !== options.backends.length) {
       throw new TypeError("there are two backends for one family");
@@ -134,6 +148,18 @@ export class Firewall {
     const lists = new Map<Family, string[]>([...this.#reconcilers.keys()].map((f) => [f, []]));
     for (const target of targets) lists.get(familyOf(target))?.push(target);
     for (const [family, some] of lists) this.#reconcilers.get(family)?.release(some);
+  }
+
+  /**
+   * Takes over where Asterisk is, and where Ampere jumps to its chain; looks at once.
+   *
+   * @param settings All of it.
+   */
+  setWay(settings: WaySettings): void {
+    for (const way of this.#ways) {
+      way.settings = settings;
+      void this.#reconcilers.get(way.family)?.verify();
+    }
   }
 
   /**
@@ -189,6 +215,16 @@ export class Firewall {
    */
   async idle(): Promise<void> {
     await Promise.all([...this.#reconcilers.values()].map((reconciler) => reconciler.idle()));
+  }
+
+  /**
+   * Tells whether the blocks of a family are in force.
+   *
+   * @param family Which addresses.
+   * @returns `undefined` before that was seen, and for a family without a backend.
+   */
+  judgementOf(family: Family): Judgement | undefined {
+    return this.#reconcilers.get(family)?.watch.judgement;
   }
 
   /** The present state. */

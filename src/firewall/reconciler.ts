@@ -13,18 +13,12 @@ import { type AppliedOrders, type Batch, Changes } from "./changes.ts";
 import { type ExceptionChange, Exceptions } from "./exceptions.ts";
 import type { Failure } from "./failure.ts";
 import { KernelView } from "./kernel_view.ts";
-import type { FamilyStatus } from "./status.ts";
-import { type FirewallLog, REJECTED_IN_A_ROW, Trouble } from "./trouble.ts";
+import { type FamilyStatus, WAITING_MAX } from "./status.ts";
+import { RejectedTurns, RETRY_FIRST_MS, RETRY_MAX_MS } from "./rejected.ts";
+import { type FirewallLog, Trouble } from "./trouble.ts";
+import { type ForceChange, Watch } from "./watch.ts";
+import type { Way } from "./way.ts";
 import { inTurns, WorkLoop } from "./work_loop.ts";
-
-/** The first retry delay after a command that failed, in milliseconds; it doubles each time. */
-const RETRY_FIRST_MS = 100;
-
-/** The longest retry delay after a command that failed, in milliseconds. */
-export const RETRY_MAX_MS = 30_000;
-
-/** The longest delay after a change that was rejected, in milliseconds. */
-const REJECTED_DELAY_MAX_MS = 2_000;
 
 /** What a reconciler needs besides its backend. */
 export interface ReconcilerOptions {
@@ -38,6 +32,8 @@ export interface ReconcilerOptions {
   readonly onApplied: (targets: readonly string[], waitedMs: readonly number[]) => void;
   /** Called after each command that did what it should. */
   readonly onSuccess: () => void;
+  /** Called when blocks come into force, or are not any more. */
+  readonly onForce: (change: ForceChange) => void;
 }
 
 /**
@@ -47,6 +43,8 @@ export interface ReconcilerOptions {
 export class Reconciler {
   /** What its backend is called. */
   readonly backendName: string;
+  /** Whether its blocks are in force. */
+  readonly watch: Watch;
   readonly #backend: Backend;
   readonly #options: ReconcilerOptions;
   readonly #clock: Clock;
@@ -56,6 +54,7 @@ export class Reconciler {
   readonly #trouble: Trouble;
   readonly #view: KernelView;
   readonly #loop: WorkLoop;
+  readonly #rejected: RejectedTurns;
 
   /** The kernel must be looked at before anything else. */
   #mustLook = false;
@@ -71,20 +70,14 @@ export class Reconciler {
   /** To wait so long after the look that follows a failed command. */
   #delayAfterLook = 0;
 
-  /** How many changes were rejected without a success in between. */
-  #rejectedInARow = 0;
-  /** A rejected change is to be tried now. */
-  #rejectedDue = false;
-  #rejectedTries = 0;
-  #cancelRejected: (() => void) | undefined;
-
   /**
    * Makes a reconciler; it runs nothing before {@linkcode Reconciler.start}.
    *
    * @param backend The firewall of the family.
    * @param options The log, the time.
+   * @param way The way of packets to the chain; without one only failures are judged.
    */
-  constructor(backend: Backend, options: ReconcilerOptions) {
+  constructor(backend: Backend, options: ReconcilerOptions, way?: Way) {
     const changes = new Changes(backend.timed);
     const trouble = new Trouble(backend.family, options.log, options.clock);
     this.backendName = backend.name;
@@ -98,6 +91,12 @@ export class Reconciler {
       exceptions: this.#exceptions,
       trouble,
     });
+    this.#rejected = new RejectedTurns(options.clock, options.random, () => this.#loop.pump());
+    this.watch = new Watch(backend.family, way, options, () => {
+      // A chain that is gone is not judged before it is seen again.
+      if (trouble.isGone) void this.verify();
+      else this.#loop.pump();
+    });
     this.#loop = new WorkLoop(options.clock, {
       begin: () => changes.resetTurns(),
       hasWork: () => this.#hasWork(),
@@ -106,7 +105,8 @@ export class Reconciler {
       pause: (isDone) => {
         // What was to be repaired may be desired no more since the look: no command will succeed.
         if (isDone && this.#hasLooked) trouble.recovered();
-        this.#armRejected();
+        // As long as changes are rejected, one of them is tried again after a while.
+        if (changes.rejectedCount > 0 && !this.#loop.isClosed) this.#rejected.arm();
       },
     });
   }
@@ -125,6 +125,8 @@ export class Reconciler {
   async start(entries: readonly Entry[]): Promise<Failure | undefined> {
     this.#changes.begin(entries);
     this.#backend.watch?.(() => this.lookSoon());
+    // If it fails, the look that follows tells why.
+    if (this.watch.makesChain) await this.watch.makeChain();
     if (this.#backend.replacesAtStart) this.#mustReplace = true;
     else this.#mustLook = true;
     await this.#loop.start();
@@ -179,9 +181,10 @@ export class Reconciler {
 
   /** See `Firewall.stop`. */
   async stop(graceMs: number): Promise<number> {
+    this.watch.hurry();
     await this.#loop.close(graceMs, () => {
-      this.#cancelRejected?.();
-      this.#cancelRejected = undefined;
+      this.#rejected.close();
+      this.watch.close();
       this.#backend.close();
     });
     return this.#queuedCount() + this.#changes.rejectedCount;
@@ -199,6 +202,8 @@ export class Reconciler {
       failures: this.#trouble.failures,
       lastFailure: this.#trouble.lastFailure,
       failing: this.#trouble.failure !== undefined,
+      judgement: this.watch.judgement,
+      waiting: this.#changes.unapplied(WAITING_MAX),
     };
   }
 
@@ -210,12 +215,17 @@ export class Reconciler {
   }
 
   #hasWork(): boolean {
+    return this.#hasTask() || this.watch.isDue;
+  }
+
+  /** Whether the kernel must be changed, or looked at because it may. */
+  #hasTask(): boolean {
     return this.#mustLook || this.#mustReplace || this.#hasChange() ||
       this.#exceptionChange() !== undefined;
   }
 
   #hasChange(): boolean {
-    return this.#rejectedDue || this.#changes.queuedCount > 0;
+    return this.#rejected.isDue || this.#changes.queuedCount > 0;
   }
 
   #exceptionChange(): ExceptionChange | undefined {
@@ -231,6 +241,8 @@ export class Reconciler {
       if (this.#mustLook) return await this.#look();
       if (this.#mustReplace) return await this.#replace();
       const exceptions = this.#exceptionChange();
+      const isQuiet = exceptions === undefined && !this.#hasChange();
+      if (this.watch.isNext(isQuiet, this.#changes.repairCount)) return await this.#judge();
       if (exceptions === undefined) return await this.#change();
       // A firewall that takes no exceptions must not keep blocks from it.
       if (!this.#exceptionsFailed || !this.#hasChange()) return await this.#except(exceptions);
@@ -246,12 +258,19 @@ export class Reconciler {
     }
   }
 
+  /** Judges whether blocks are in force, now that the kernel holds them. */
+  async #judge(): Promise<void> {
+    this.#commands += 1;
+    const failure = await this.watch.judge();
+    if (failure !== undefined) this.#failed(failure, this.#retryDelay(), { isLook: true });
+  }
+
   // One command
 
   /** Sends one command for a part of what waits. */
   async #change(): Promise<void> {
     const changes = this.#changes;
-    if (this.#rejectedDue) return await this.#retryRejected();
+    if (this.#rejected.isDue) return await this.#retryRejected();
     if (changes.duplicateCount > 0) return await this.#releaseDuplicates();
     if (changes.releaseCount > 0 && this.#backend.prefersReplace(changes.releaseCount)) {
       return await this.#replace();
@@ -356,6 +375,7 @@ export class Reconciler {
     }
     this.#limits.mostOfAll = Infinity;
     this.#view.isKnown = true;
+    this.watch.demand();
     this.#exceptions.adopt(exceptions);
     this.#tellApplied(await inTurns(changes.landAll(entries, outcome.done), this.#clock));
     this.#succeeded();
@@ -368,7 +388,7 @@ export class Reconciler {
     this.#commands += 1;
     this.#mustLook = false;
     const seen = await this.#view.look();
-    if ("failure" in seen) return this.#failed(seen.failure, this.#retryDelay(), { isLook: true });
+    if ("failure" in seen) return await this.#lookFailed(seen.failure);
     this.#tellApplied(seen.orders);
     if (seen.isClean !== undefined) {
       // What was to be made anew is not queued: if only differences are repaired, all is compared.
@@ -376,10 +396,26 @@ export class Reconciler {
       this.#mustReplace = !seen.isClean;
     }
     this.#hasLooked = true;
+    this.watch.demand();
     if (this.#mustCompare) await this.#compareAll();
-    if (!this.#hasWork()) this.#trouble.recovered();
+    if (!this.#hasTask()) this.#trouble.recovered();
     else this.#loop.delay(this.#delayAfterLook);
     this.#delayAfterLook = 0;
+  }
+
+  /** A chain that is gone is made again, if Ampere may. */
+  async #lookFailed(failure: Failure): Promise<void> {
+    if (failure.kind !== "no-chain") {
+      return this.#failed(failure, this.#retryDelay(), { isLook: true });
+    }
+    this.#changes.acceptRejected();
+    if (!this.watch.makesChain) return this.#failed(failure, this.#retryDelay(), { isLook: true });
+    this.#failed(failure, 0, { isQuiet: true });
+    this.#commands += 1;
+    const unmade = await this.watch.makeChain();
+    if (unmade !== undefined) this.#failed(unmade, this.#retryDelay(), { isLook: true });
+    // Somebody takes it away again and again.
+    else if (this.#trouble.inARow > 2) this.#loop.delay(this.#retryDelay());
   }
 
   /** Queues all that is to be done: at the start, and when not all of it may be queued. */
@@ -394,7 +430,7 @@ export class Reconciler {
 
   /** Notes that a command did what it should. */
   #succeeded(): void {
-    this.#rejectedInARow = 0;
+    this.#rejected.inARow = 0;
     this.#limits.succeeded();
     this.#trouble.recovered();
     this.#options.onSuccess();
@@ -409,7 +445,10 @@ export class Reconciler {
     this.#hasLooked = false;
     this.#view.invalidate();
     this.#mustLook = true;
-    this.#trouble.failed(failure, isQuiet);
+    const isMended = failure.kind === "no-chain" && this.watch.makesChain;
+    this.#trouble.failed(failure, isQuiet || isMended);
+    const waiting = this.#changes.unapplied(WAITING_MAX);
+    this.watch.failed(failure, this.#trouble.inARow, !isMended && !isQuiet, waiting);
     this.#delayAfterLook = isLook ? 0 : delayMs;
     if (isLook) this.#loop.delay(delayMs);
   }
@@ -427,36 +466,20 @@ export class Reconciler {
   #reject(failure: Failure, { verb, entries }: Batch): void {
     const { target } = entries[0]!;
     this.#changes.reject(target);
-    this.#rejectedInARow += 1;
-    this.#trouble.rejected(target, verb, failure, this.#rejectedInARow);
-    const more = this.#rejectedInARow - REJECTED_IN_A_ROW;
-    const delay = more < 0 ? 0 : retryDelay(more, RETRY_FIRST_MS, REJECTED_DELAY_MAX_MS);
-    this.#failed(failure, jittered(delay, this.#options.random), { isQuiet: true });
-  }
-
-  /** As long as changes are rejected, one of them is tried again after a while. */
-  #armRejected(): void {
-    if (this.#changes.rejectedCount === 0 || this.#rejectedDue || this.#loop.isClosed) return;
-    this.#cancelRejected ??= this.#clock.after(this.#retryDelay(this.#rejectedTries), () => {
-      this.#cancelRejected = undefined;
-      this.#rejectedDue = true;
-      this.#loop.pump();
-    });
+    const delay = this.#rejected.rejected();
+    this.#trouble.rejected(target, verb, failure, this.#rejected.inARow);
+    this.#failed(failure, delay, { isQuiet: true });
   }
 
   /** Tries one of the changes again that were rejected. */
   async #retryRejected(): Promise<void> {
-    this.#rejectedDue = false;
+    this.#rejected.isDue = false;
     const batch = this.#changes.rejectedBatch();
     if (batch === undefined) return;
     const outcome = await this.#send(batch);
-    if (outcome.ok) {
-      this.#rejectedTries = 0;
-      this.#changes.acceptRejected();
-      return;
-    }
+    this.#rejected.tried(outcome.ok);
+    if (outcome.ok) return this.#changes.acceptRejected();
     this.#changes.reject(batch.entries[0]!.target);
-    this.#rejectedTries += 1;
     const delay = mayBeOneOfThem(outcome.failure) ? 0 : this.#retryDelay();
     this.#failed(outcome.failure, delay, { isQuiet: delay === 0 });
   }

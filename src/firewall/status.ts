@@ -6,6 +6,7 @@
 
 import type { Family } from "../address/address.ts";
 import type { Failure } from "./failure.ts";
+import type { Judgement } from "./judgement.ts";
 
 /** The state of one family. */
 export interface FamilyStatus {
@@ -27,10 +28,17 @@ export interface FamilyStatus {
   readonly lastFailure: Failure | undefined;
   /** It does not work at present. */
   readonly failing: boolean;
+  /** Whether blocks are in force; `undefined` before that was seen. */
+  readonly judgement: Judgement | undefined;
+  /** Targets that are to be blocked and are not yet, {@linkcode WAITING_MAX} at most. */
+  readonly waiting: readonly string[];
 }
 
+/** Most targets that are named as not blocked yet. */
+export const WAITING_MAX = 100;
+
 /** The state of all. */
-export interface FirewallStatus extends Omit<FamilyStatus, "family"> {
+export interface FirewallStatus extends Omit<FamilyStatus, "family" | "judgement" | "waiting"> {
   /** The families one by one. */
   readonly families: readonly FamilyStatus[];
 }

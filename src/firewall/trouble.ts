@@ -86,8 +86,11 @@ export class Trouble {
     const { told } = this.#present;
     if (isQuiet || failure.kind === "aborted" || told.has(failure.kind)) return;
     told.add(failure.kind);
-    const text = `${failure.message}. Its blocks stay in the list and are applied as soon as the ` +
-      `firewall works${adviceOf(failure)}`;
+    const text = isLasting(failure)
+      ? `${failure.message}: blocks are not in force. They stay in the list and come into force as ` +
+        `soon as the firewall works${adviceOf(failure)}`
+      : `${failure.message}. Its blocks stay in the list and are applied as soon as the ` +
+        `firewall works${adviceOf(failure)}`;
     if (this.#family === 4) this.#log.error(text);
     else this.#log.warn(text);
   }

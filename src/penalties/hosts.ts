@@ -198,11 +198,11 @@ export class Hosts {
     }
   }
 
-  /** Counts what a host is charged for. */
-  count(host: number, what: number, now: number): void {
+  /** Counts what a host is charged for, and how often. */
+  count(host: number, what: number, now: number, times = 1): void {
     const records = this.records;
     if (records.get(host, POINTS) === 0) records.setTime(host, FIRST_AT, now);
-    records.add(host, what, 1);
+    records.add(host, what, times);
   }
 
   /** What a host was charged for. */

@@ -401,39 +401,40 @@ export class PenaltyTable {
   }
 
   #answeredWrongly(event: SecurityEvent, now: number): void {
-    const host = this.#ledger.host(event, now);
+    const ledger = this.#ledger;
+    const host = ledger.host(event, now);
     if (host === NONE) return this.#exemptFailed(event);
-    const attempts = this.#attemptRecords;
+    const attempts = this.#attempts;
+    const records = this.#attemptRecords;
     const before = this.#records.get(host, POINTS);
-    const attempt = this.#ledger.findOrOpen(host, event, now);
-    this.#attempts.stopWaiting(attempt);
-    if (this.#attempts.isRetransmission(attempt, event, now)) {
-      this.#ledger.settle(host);
+    const attempt = ledger.findOrOpen(host, event, now);
+    attempts.stopWaiting(attempt);
+    if (attempts.isRetransmission(attempt, event, now)) {
+      ledger.settle(host);
       return this.#explain("the same wrong answer again: not charged", event, before);
     }
-    const first = this.#attempts.keepAnswer(attempt, event.answer);
+    const first = attempts.keepAnswer(attempt, event.answer);
+    const refused = records.get(attempt, REFUSED) === 1;
     // The first answer to a refusal is part of the refused attempt.
-    if (first && attempts.get(attempt, REFUSED) === 1 && this.#attempts.isFree(attempt)) {
-      this.#ledger.settle(host);
+    if (first && refused && attempts.isFree(attempt)) {
+      ledger.settle(host);
       return this.#explain("an answer to a refusal: not charged", event, before);
     }
     if (
-      !first && this.#ledger.isStanding(host, now) &&
-      this.#attempts.isInBurst(host, attempt, event, now)
+      !first && ledger.isStanding(host, now) && attempts.isInBurst(host, attempt, event, now)
     ) {
-      this.#ledger.settle(host);
+      ledger.settle(host);
       return this.#explain("one more answer of a burst: not charged", event, before);
     }
+    // Whoever goes on and on was not a phone: what was taken for its burst is charged now.
+    const burst = records.get(attempt, BURST);
+    records.set(attempt, BURST, 0);
     // The first answer completes what its challenge has cost already.
-    const points = first && attempts.get(attempt, REFUSED) === 0
-      ? this.#attempts.remainder(attempt)
-      // Whoever goes on and on was not a phone: what was taken for its burst is charged now.
-      : ATTEMPT_POINTS * (1 + attempts.get(attempt, BURST));
-    this.#hosts.count(host, WRONG_ANSWERS, now);
-    this.#records.add(host, WRONG_ANSWERS, attempts.get(attempt, BURST));
-    attempts.set(attempt, BURST, 0);
-    if (first && attempts.get(attempt, REFUSED) === 0) this.#ledger.harden(host, attempt);
-    this.#ledger.fail(host, points, event, now, sessionOf(event));
+    const completes = first && !refused;
+    const points = completes ? attempts.remainder(attempt) : ATTEMPT_POINTS * (1 + burst);
+    this.#hosts.count(host, WRONG_ANSWERS, now, 1 + burst);
+    if (completes) ledger.harden(host, attempt);
+    ledger.fail(host, points, event, now, sessionOf(event));
     this.#explain(
       first ? "a wrong answer" : "a further wrong answer",
       event,

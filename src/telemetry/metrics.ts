@@ -147,7 +147,7 @@ function aboutEvents({ counters, table }: StatusSource): Metric[] {
   ];
 }
 
-function aboutBlocks({ counters, list, firewall }: StatusSource): Metric[] {
+function aboutBlocks({ counters, list, firewall, dryRun }: StatusSource): Metric[] {
   const state = firewall.status();
   return [
     gauge("ampere_blocks", "Hosts and networks in the block list.", list.size),
@@ -165,6 +165,15 @@ function aboutBlocks({ counters, list, firewall }: StatusSource): Metric[] {
       samples: state.families.map(({ family, failing }) => [
         { family: `ipv${family}` },
         failing ? 1 : 0,
+      ]),
+    },
+    {
+      name: "ampere_firewall_in_force",
+      type: "gauge",
+      help: "1 while blocks are in force for all packets of blocked hosts.",
+      samples: state.families.map(({ family, judgement }) => [
+        { family: String(family) },
+        judgement?.inForce === "yes" && !dryRun ? 1 : 0,
       ]),
     },
     gauge(

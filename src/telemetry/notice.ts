@@ -36,4 +36,26 @@ export type Notice =
     /** Asterisk's events arrive (again). */
     readonly event: "ami-connected";
     readonly time: string;
+  }
+  | {
+    /** Nothing has happened: `ampere --check` looks whether the receiver can be reached. */
+    readonly event: "check";
+    readonly time: string;
+  }
+  | {
+    /** Blocks of a family are not in force (any more). */
+    readonly event: "firewall-lost";
+    readonly time: string;
+    readonly family: 4 | 6;
+    /** `partly`: some packets of blocked hosts are refused. */
+    readonly inForce: "yes" | "partly" | "no";
+    readonly reason: string;
+    /** What mends it; empty if Ampere does, or nobody knows. */
+    readonly advice: string;
+  }
+  | {
+    /** Blocks of a family are in force again. */
+    readonly event: "firewall-restored";
+    readonly time: string;
+    readonly family: 4 | 6;
   };

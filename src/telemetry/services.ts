@@ -31,7 +31,9 @@ export class Services {
   readonly #folder: string;
   #status: StatusServer | undefined;
   #metrics: { readonly server: BoundedServer; readonly config: Config["metrics"] } | undefined;
-  #webhook: { readonly sender: Webhook; readonly url: string } | undefined;
+  #webhook:
+    | { readonly sender: Webhook; readonly url: string; readonly caFile: string | undefined }
+    | undefined;
   /** One change at a time. */
   #changing: Promise<void> = Promise.resolve();
 
@@ -125,12 +127,13 @@ export class Services {
   async #applyWebhook(): Promise<void> {
     // Nobody is to be told of a block that was not made.
     const url = this.#source.dryRun ? undefined : this.#source.config.webhook;
-    if (url === this.#webhook?.url) return;
+    const { webhookCa: caFile } = this.#source.config;
+    if (url === this.#webhook?.url && caFile === this.#webhook?.caFile) return;
     const old = this.#webhook?.sender;
     if (url === undefined) this.#webhook = undefined;
     else {
       const { Webhook } = await import("./webhook.ts");
-      this.#webhook = { sender: new Webhook({ url, log: this.#log }), url };
+      this.#webhook = { sender: new Webhook({ url, caFile, log: this.#log }), url, caFile };
     }
     await old?.stop();
   }

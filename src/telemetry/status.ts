@@ -8,7 +8,9 @@ import type { ExemptTarget } from "../address/exempt.ts";
 import type { NameState } from "../address/trusted_names.ts";
 import type { Block } from "../blocks/database.ts";
 import type { Config } from "../config/config.ts";
-import type { FirewallStatus } from "../firewall/firewall.ts";
+import type { AsteriskPlace, Whereabouts } from "../firewall/asterisk_place.ts";
+import type { FamilyStatus, FirewallStatus } from "../firewall/firewall.ts";
+import type { InForce } from "../firewall/judgement.ts";
 import type { HostStatus } from "../penalties/hosts.ts";
 import type { Tally } from "../penalties/offence.ts";
 import { VERSION } from "../version.ts";
@@ -43,6 +45,8 @@ export interface StatusSource {
   /** Milliseconds since 1970; `undefined` when Asterisk's events do not arrive. */
   readonly connectedSince: number | undefined;
   readonly dryRun: boolean;
+  /** Where Asterisk is, as a stranger's packet sees it. */
+  readonly whereabouts: Whereabouts;
   readonly neverBlocked: readonly ExemptTarget[];
   /** Times in milliseconds since 1970. */
   readonly trust: TrustState;
@@ -118,6 +122,14 @@ export interface Status {
     readonly failures: number;
     /** What does not work now, one sentence for each family. */
     readonly trouble: readonly { readonly message: string; readonly advice: string }[];
+    /** Chains from which Ampere makes its jump. */
+    readonly jump: readonly string[];
+    /** Whether the blocks of each family are in force. */
+    readonly inForce: readonly ForceStatus[];
+    /** Where Asterisk is, as a stranger's packet sees it. */
+    readonly asterisk: AsteriskPlace;
+    /** An address of Asterisk's of which it is not known whether it is reached through here. */
+    readonly doubt: string | null;
   };
   readonly database: {
     readonly path: string;
@@ -146,6 +158,19 @@ export interface TrustedName {
   readonly answeredAt: string | null;
   /** Why the last lookup was in vain; null if it was not. */
   readonly failing: string | null;
+}
+
+/** Whether the blocks of a family are in force. */
+export interface ForceStatus {
+  readonly family: 4 | 6;
+  /** `null` as long as that was not looked at, and in a dry run. */
+  readonly inForce: InForce | null;
+  /** Why not; empty if they are. */
+  readonly message: string;
+  /** What mends it, if Ampere does not itself. */
+  readonly advice: string;
+  /** Targets in the list that are not in the kernel yet: the first hundred. */
+  readonly waiting: readonly string[];
 }
 
 /** A host that is not blocked yet. */
@@ -227,6 +252,10 @@ export function statusOf(source: StatusSource, now: number): Status {
           ? [{ message: lastFailure.message, advice: lastFailure.advice }]
           : []
       ),
+      jump: config.jump,
+      inForce: state.families.map((family) => forceStatus(family, source.dryRun)),
+      asterisk: source.whereabouts.place,
+      doubt: source.whereabouts.doubt ?? null,
     },
     database: { path: list.path, owed: list.pending, trouble: list.trouble ?? null },
     trust: shownTrust(source.trust),
@@ -244,6 +273,18 @@ function shownTrust({ entries, file, names }: TrustState): Status["trust"] {
       answeredAt: answeredAt === undefined ? null : iso(answeredAt),
       failing: failing ?? null,
     })),
+  };
+}
+
+function forceStatus({ family, judgement, waiting }: FamilyStatus, dryRun: boolean): ForceStatus {
+  const inForce = dryRun ? null : judgement?.inForce ?? null;
+  const isTold = inForce === "no" || inForce === "partly";
+  return {
+    family,
+    inForce,
+    message: isTold ? judgement!.message : "",
+    advice: isTold ? judgement!.advice : "",
+    waiting,
   };
 }
 

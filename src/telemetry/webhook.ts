@@ -13,7 +13,7 @@ import { type Clock, sleep, systemClock } from "../clock.ts";
 import type { Log } from "../log.ts";
 import type { Notice } from "./notice.ts";
 import { counted } from "../text/table.ts";
-import { VERSION } from "../version.ts";
+import { REQUEST_MS, type WebhookFailure, WebhookServer } from "./webhook_server.ts";
 
 /** Most notices that wait; the oldest are dropped when there are more. */
 export const QUEUE_MAX = 10_000;
@@ -24,9 +24,6 @@ export const BATCH_MAX = 500;
 /** How long notices collect before they are sent, in milliseconds. */
 const COLLECT_MS = 1_000;
 
-/** How long the server may take, in milliseconds. */
-export const REQUEST_MS = 10_000;
-
 /** How often the same notices are sent before they are dropped. */
 const ATTEMPTS_MAX = 5;
 
@@ -36,22 +33,6 @@ const RETRY_FIRST_MS = 1_000;
 /** The longest retry delay, in milliseconds. */
 const RETRY_MAX_MS = 8_000;
 
-/**
- * HTTP codes of the 4xx group that may pass by waiting (RFC 9110, sections 15.5.9; RFC 6585,
- * section 4).
- */
-const PASSING = new Set([408, 425, 429]);
-
-/** What a request carries, as JSON. */
-export interface WebhookBody {
-  readonly source: "ampere";
-  readonly version: string;
-  /** Notices that were dropped since the last request that arrived. */
-  readonly dropped: number;
-  /** In the order in which they happened. */
-  readonly events: readonly Notice[];
-}
-
 /** Where a {@linkcode Webhook} tells of its own troubles. */
 type WebhookLog = Pick<Log, "limited">;
 
@@ -59,6 +40,8 @@ type WebhookLog = Pick<Log, "limited">;
 interface WebhookOptions {
   /** Where to; what comes after the server's name may be a secret and is never logged. */
   readonly url: string;
+  /** A file with the authorities of its certificate; by default those of this machine. */
+  readonly caFile?: string | undefined;
   readonly log: WebhookLog;
   readonly clock?: Clock;
 }
@@ -74,8 +57,7 @@ interface WebhookOptions {
  * ```
  */
 export class Webhook {
-  readonly #url: URL;
-  readonly #headers: Record<string, string>;
+  readonly #server: WebhookServer;
   readonly #log: WebhookLog;
   readonly #clock: Clock;
   readonly #queue: Notice[] = [];
@@ -90,14 +72,7 @@ export class Webhook {
 
   /** @param options the address and the log */
   constructor(options: WebhookOptions) {
-    const url = new URL(options.url);
-    this.#headers = {
-      "content-type": "application/json",
-      "user-agent": `ampere/${VERSION}`,
-      ...authorization(url),
-    };
-    url.username = url.password = "";
-    this.#url = url;
+    this.#server = new WebhookServer(options.url, options.caFile);
     this.#log = options.log;
     this.#clock = options.clock ?? systemClock;
   }
@@ -143,6 +118,7 @@ export class Webhook {
     await this.#running;
     cancel();
     this.#ending.abort();
+    this.#server[Symbol.dispose]();
   }
 
   async #run(): Promise<void> {
@@ -178,7 +154,11 @@ export class Webhook {
       if (failure === undefined) {
         if (this.#failing) {
           this.#failing = false;
-          this.#log.limited("webhook back", "info", `the webhook ${this.#url.origin} works again`);
+          this.#log.limited(
+            "webhook back",
+            "info",
+            `the webhook ${this.#server.origin} works again`,
+          );
         }
         return true;
       }
@@ -188,7 +168,8 @@ export class Webhook {
       this.#log.limited(
         "webhook",
         "warn",
-        `the webhook ${this.#url.origin} did not take a report: ${failure.why}. ` +
+        `the webhook ${this.#server.origin} did not take a report: ${failure.why}. ` +
+          (failure.advice === undefined ? "" : `Fix: ${failure.advice}. `) +
           (lasting
             ? `${counted(events.length, "report")} given up; blocking is not affected`
             : "It will be tried again; blocking is not affected"),
@@ -200,77 +181,14 @@ export class Webhook {
   }
 
   /** One request; why it failed, in words without any part of the address. */
-  async #post(events: readonly Notice[]): Promise<Failure | undefined> {
-    const body: WebhookBody = {
-      source: "ampere",
-      version: VERSION,
-      dropped: this.#untold,
-      events,
-    };
+  async #post(events: readonly Notice[]): Promise<WebhookFailure | undefined> {
     const late = new AbortController();
     const cancel = this.#clock.after(REQUEST_MS, () => late.abort());
-    try {
-      const response = await fetch(this.#url, {
-        method: "POST",
-        headers: this.#headers,
-        body: JSON.stringify(body),
-        // Elsewhere the secret in the address would have no business.
-        redirect: "manual",
-        signal: AbortSignal.any([late.signal, this.#ending.signal]),
-      });
-      await response.body?.cancel();
-      return judge(response.status);
-    } catch (error) {
-      if (late.signal.aborted) return { why: `no answer within ${REQUEST_MS / 1000} s` };
-      return { why: this.#ending.signal.aborted ? "Ampere is ending" : describe(error) };
-    } finally {
-      cancel();
-    }
-  }
-}
-
-interface Failure {
-  readonly why: string;
-  /** It does not go away by waiting. */
-  readonly lasting?: boolean;
-}
-
-function judge(status: number): Failure | undefined {
-  if (status >= 200 && status < 300) return undefined;
-  if (status >= 300 && status < 400) {
-    return { why: `it sends to another address (HTTP ${status}); give that one`, lasting: true };
-  }
-  const lasting = status < 500 && !PASSING.has(status);
-  return { why: `HTTP ${status}`, lasting };
-}
-
-/** Deno's messages hold the address, so only known words are taken from them. */
-function describe(error: unknown): string {
-  const text = error instanceof Error ? `${error.message} ${error.cause ?? ""}` : "";
-  for (const [pattern, words] of CAUSES) if (pattern.test(text)) return words;
-  return "it cannot be reached";
-}
-
-const CAUSES: readonly (readonly [RegExp, string])[] = [
-  [/refused/i, "connection refused"],
-  [/dns error|lookup|name or service/i, "its name is not known"],
-  [/certificate|tls|handshake/i, "its certificate is not accepted"],
-  [/unreachable/i, "no route to it"],
-  [/reset|closed|eof/i, "it closed the connection"],
-];
-
-/** User and password of an address go into a header. */
-function authorization(url: URL): { authorization?: string } {
-  if (url.username === "" && url.password === "") return {};
-  const pair = `${decoded(url.username)}:${decoded(url.password)}`;
-  return { authorization: `Basic ${new TextEncoder().encode(pair).toBase64()}` };
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    // A per cent sign that encodes nothing.
-    return text;
+    const signal = AbortSignal.any([late.signal, this.#ending.signal]);
+    const failure = await this.#server.post(events, this.#untold, signal);
+    cancel();
+    if (failure === undefined) return undefined;
+    if (late.signal.aborted) return { why: `no answer within ${REQUEST_MS / 1000} s` };
+    return this.#ending.signal.aborted ? { why: "Ampere is ending" } : failure;
   }
 }

@@ -6,13 +6,15 @@ import {
   FIRST_LOOKUPS_MAX,
   HOLD_MS,
   KEEP_MS,
-  LOOKUP_EVERY_MS,
   LOOKUPS_AT_ONCE_MAX,
   NAME_ADDRESSES_MAX,
   TrustedNames,
 } from "../../src/address/trusted_names.ts";
 
 const NAME = "office.example";
+
+/** How often names are looked up, if nothing else is said. */
+const LOOKUP_EVERY_MS = 60_000;
 
 /** Names, what the resolver answers, and all that was told. */
 class Bench {
@@ -22,6 +24,7 @@ class Bench {
   readonly asked: string[] = [];
   readonly told: string[] = [];
   changes = 0;
+  everyMs = LOOKUP_EVERY_MS;
   readonly names: TrustedNames;
 
   constructor(names: readonly string[] = [NAME], lookup?: (name: string) => Promise<string[]>) {
@@ -32,6 +35,7 @@ class Bench {
         const answer = this.answers.get(name) ?? new Error("its name is not known");
         return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);
       },
+      everyMs: () => this.everyMs,
       now: () => this.now,
       changed: () => void this.changes++,
       info: (message) => void this.told.push(`info ${message}`),
@@ -239,4 +243,28 @@ Deno.test("trusted names: a name that changes all the time is told twenty times 
   for (let i = 0; i < 100; i++) await bench.answer(`203.0.113.${i}`);
   assert.equal(bench.told.length, 20);
   assert.match(bench.told.at(-1)!, /further changes of this name are not told today/);
+});
+
+Deno.test("trusted names: are looked up as often as the configuration says, also when it changes", async () => {
+  const bench = new Bench();
+  bench.answers.set(NAME, ["203.0.113.5"]);
+  bench.everyMs = 300_000;
+  await bench.pass(1_000);
+  assert.equal(bench.asked.length, 1);
+  await bench.pass(299_000);
+  assert.equal(bench.asked.length, 1);
+  await bench.pass(1_000);
+  assert.equal(bench.asked.length, 2);
+  bench.everyMs = 10_000;
+  await bench.pass(300_000);
+  assert.equal(bench.asked.length, 3, "what was planned before stays");
+  await bench.pass(30_000);
+  assert.equal(bench.asked.length, 6);
+});
+
+Deno.test("trusted names: who has no answer yet is asked for no less often than every 10 s", async () => {
+  const bench = new Bench();
+  bench.everyMs = 3_600_000;
+  await bench.pass(60_000);
+  assert.equal(bench.asked.length, 6);
 });

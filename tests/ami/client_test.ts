@@ -10,6 +10,7 @@ import {
   RETRY_MAX_MS,
 } from "../../src/ami/client.ts";
 import { CONNECT_MS } from "../../src/ami/dial.ts";
+import { TlsError } from "../../src/ami/transport.ts";
 import { BANNER, bytesOf, challengeSent, wrongAnswer } from "../support/asterisk_events.ts";
 import { FakeClock, settled } from "../support/fake_clock.ts";
 
@@ -241,6 +242,32 @@ Deno.test("client: a login that is refused for a while is tried at growing inter
     assert.ok(wait >= 1_000 && wait <= RETRY_MAX_MS + 100);
   }
   assert.ok(waits.at(-1)! >= RETRY_MAX_MS / 2);
+  stop.abort();
+  await ended;
+});
+
+Deno.test("client: a server whose certificate is wrong is told once, and tried at growing intervals", async () => {
+  const times: number[] = [];
+  let why = "its certificate has expired";
+  const clock = new FakeClock();
+  const { said, stop, ended } = setUp({
+    clock,
+    connect: () => {
+      times.push(clock.now());
+      return Promise.reject(new TlsError(why, "renew it"));
+    },
+  });
+  await clock.advance(60_000);
+  const told =
+    /^disconnected no TLS with 127\.0\.0\.1:5038: its certificate has expired\. Fix: renew it$/;
+  assert.match(said.join("\n"), told);
+  while (times.length < 40) await clock.advance(1_000);
+  const waits = times.slice(1).map((time, i) => time - times[i]!);
+  assert.ok(waits[0]! <= 2_000 && waits.every((wait) => wait <= RETRY_MAX_MS));
+  assert.ok(waits.at(-1)! >= RETRY_MAX_MS / 2, "it was reached: that it is there is no news");
+  why = "another cause";
+  await clock.advance(RETRY_MAX_MS);
+  assert.equal(said.length, 2);
   stop.abort();
   await ended;
 });

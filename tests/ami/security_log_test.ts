@@ -1,9 +1,10 @@
-/** Lines of Asterisk's security log. */
+/** Lines of Asterisk's log: security events, and other refusals. */
 
 import assert from "node:assert/strict";
 import { EventReader } from "../../src/ami/event_reader.ts";
-import { looksLikeSecurityLog, SecurityLogReader } from "../../src/ami/security_log.ts";
+import { SecurityLogReader } from "../../src/ami/security_log.ts";
 import { bytesOf } from "../support/asterisk_events.ts";
+import { fileLine, FORMS, LINE_KINDS, securityMessage } from "../support/log_text.ts";
 import { recording } from "../support/recordings.ts";
 import { textOf, toLog } from "../support/replays.ts";
 
@@ -16,16 +17,19 @@ const SIP_LINE =
 
 function readLog(text: string, pieces = 7) {
   const events: string[] = [];
+  const told: string[] = [];
   const tampered: string[] = [];
   const reader = new SecurityLogReader({
     event: (event, verdict) =>
       events.push(`${verdict} ${event.kind} ${event.service} ${event.address} ${event.account}`),
+    notice: (event, what) =>
+      told.push(`${what} ${event.kind} ${event.service} ${event.address} ${event.account}`),
     tampered: (what) => tampered.push(what),
   });
   const bytes = bytesOf(text);
   for (let at = 0; at < bytes.length; at += pieces) reader.push(bytes.slice(at, at + pieces));
   reader.end();
-  return { events, tampered, lines: reader.lines };
+  return { events, told, tampered, lines: reader.lines, findings: reader.findings };
 }
 
 Deno.test("security log: all forms of the beginning of a line", () => {
@@ -39,7 +43,6 @@ Deno.test("security log: all forms of the beginning of a line", () => {
       "SECURITY[1234]: res_security_log.c:114 in security_event_stasis_cb: ",
     ]
   ) {
-    assert.ok(looksLikeSecurityLog(start + event));
     assert.deepEqual(readLog(start + event).events, [
       "security InvalidPassword SIP 203.0.113.5 ACCOUNT",
     ], start);
@@ -102,4 +105,195 @@ Deno.test("security log: events of AMI and of the log are judged alike", () => {
   reader.push(bytes);
   reader.end();
   assert.deepEqual(readLog(toLog(textOf(bytes))).events, ami);
+});
+
+Deno.test("security log: all forms in which people have it", () => {
+  for (const [form, print] of Object.entries(FORMS)) {
+    for (const end of ["\n", "\r\n"]) {
+      const said = {
+        level: "SECURITY",
+        file: "res_security_log.c",
+        message: securityMessage("203.0.113.5", { account: "a'b" }),
+      };
+      const { events, tampered } = readLog(print(said) + end);
+      assert.deepEqual(
+        [events, tampered],
+        [["security ChallengeResponseFailed PJSIP 203.0.113.5 a'b"], []],
+        form,
+      );
+    }
+  }
+});
+
+Deno.test("security log: lines of refusals, in all forms", () => {
+  const said = LINE_KINDS.find(({ name }) => name === "chan_sip call")!.print("203.0.113.5");
+  for (const [form, print] of Object.entries(FORMS)) {
+    const { told } = readLog(`${print(said)}\n`);
+    assert.deepEqual(told, ["notice FailedACL SIP 203.0.113.5 00972595550100"], form);
+  }
+});
+
+Deno.test("security log: quotes and elements in a Call-ID name nobody else", () => {
+  const session = 'x",LocalAddress="IPV4/UDP/192.0.2.10/5060",RemoteAddress="IPV4/UDP/192.0.2.9/5';
+  const line = `[2026-11-22 08:09:09] SECURITY[1234] res_security_log.c: ` +
+    securityMessage("203.0.113.5", { session }).replace(/,Challenge=.*/, "")
+      .replace("ChallengeResponseFailed", "InvalidAccountID");
+  assert.deepEqual(readLog(`${line}\n`).events, [
+    "security InvalidAccountID PJSIP 203.0.113.5 100",
+  ]);
+  // Where a stranger writes behind the address too, nobody is named.
+  const { events, tampered } = readLog(
+    `[2026-11-22 08:09:09] SECURITY[1234] res_security_log.c: ` +
+      `${securityMessage("203.0.113.5", { session })}\n`,
+  );
+  assert.deepEqual(events, []);
+  assert.deepEqual(tampered, ["malformed"]);
+});
+
+Deno.test("security log: behind a line that was cut nothing is believed for a while", () => {
+  const kind = (name: string) => LINE_KINDS.find((kind) => kind.name === name)!.print;
+  const call = (extension: string) => fileLine(kind("chan_sip call")("203.0.113.5", { extension }));
+  const registration = fileLine({
+    ...kind("Registration - Wrong password")("192.0.2.9"),
+    thread: "77",
+  });
+  const security = `[2026-11-22 08:09:09] SECURITY[77] res_security_log.c: ` +
+    `${securityMessage("192.0.2.9")}\n`;
+  const after = fileLine({ file: "x.c", message: "y".repeat(120) }).repeat(10);
+  const true_ = fileLine(kind("Registration - Wrong password")("203.0.113.6"));
+  for (
+    const forged of [
+      call(`5\n${registration}`),
+      call(`5\r\n${registration}x`),
+      call(`5\n${security}`),
+      call(`5' rejected because extension not found in context 'default'.\n${registration}`),
+      call(
+        `5' rejected because extension not found in context 'default'.\n${registration}` +
+          "[2026-11-22 08:09:09] NOTICE[77] x.c: ",
+      ),
+      fileLine(kind("PJSIP call")("203.0.113.5", { extension: "5\n[2026-11-22" })) + registration,
+    ]
+  ) {
+    const { told, events, tampered } = readLog(forged + after + true_);
+    assert.ok(![...told, ...events].some((text) => text.includes("192.0.2.9")), forged);
+    assert.ok(told.some((text) => text.includes("203.0.113.6")), forged);
+    assert.ok(tampered.length > 0, forged);
+  }
+  // A dialled number in an event of chan_sip has room for a line as well.
+  const account = `x\n${registration.trimEnd()}`;
+  const line = SIP_LINE.replace("ACCOUNT", () => account);
+  assert.deepEqual(readLog(line).told, []);
+});
+
+Deno.test("security log: lines within a packet that Asterisk shows are a stranger's", () => {
+  const line = fileLine(
+    LINE_KINDS.find(({ name }) => name === "chan_sip, attack")!.print("192.0.2.9"),
+  );
+  const packet = `INVITE sip:1@h SIP/2.0\r\n\r\n${line}`;
+  const shown =
+    `<--- Received SIP request (${packet.length} bytes) from UDP:203.0.113.5:5060 --->\n${packet}\n`;
+  const own = fileLine(
+    LINE_KINDS.find(({ name }) => name === "chan_sip, attack")!.print("203.0.113.5"),
+  );
+  for (
+    const dump of [
+      `[2026-11-22 08:09:09] VERBOSE[1] res_pjsip_logger.c: ${shown}\n`,
+      `${shown}\n`,
+    ]
+  ) {
+    const { told, tampered } = readLog(dump + own);
+    assert.deepEqual(told, ["log only FailedACL SIP 203.0.113.5 "]);
+    assert.deepEqual(tampered, ["forged end"]);
+  }
+  const unknownLength = "<--- SIP read from UDP:203.0.113.5:5060 --->\n";
+  assert.deepEqual(readLog(unknownLength + packet).told, []);
+});
+
+Deno.test("security log: events of Asterisk 11 name who sent them, and are of no AMI", () => {
+  const line = SIP_LINE.replace(STAMP, '"1795334949-918273"');
+  const reader = readLog(line);
+  assert.deepEqual(reader.events, []);
+  assert.deepEqual(reader.told, ["log only InvalidPassword SIP 203.0.113.5 ACCOUNT"]);
+  assert.equal(reader.findings.old?.count, 1);
+  assert.equal(reader.findings.old?.first, 1);
+});
+
+Deno.test("security log: what was not understood is counted, with its first line", () => {
+  const strange = fileLine({
+    file: "res_new.c",
+    message: "Rejected a guest from 203.0.113.5, as always",
+  });
+  const quiet = fileLine({ file: "loader.c", message: "Loaded 192.0.2.1" });
+  const nobody = fileLine({
+    file: "chan_sip.c",
+    message: "Failed to authenticate device <sip:1@192.0.2.9> for INVITE, code = -1",
+  });
+  const { findings, told } = readLog(quiet + strange + strange + nobody);
+  assert.deepEqual(told, []);
+  assert.deepEqual(
+    [findings.unknown?.count, findings.unknown?.first, findings.nobody?.count, findings.asterisk],
+    [2, 2, 1, 4],
+  );
+  assert.equal(`${findings.unknown?.text}\n`, strange);
+});
+
+Deno.test("security log: a comment between lines, and lines of the console, do not matter", () => {
+  const line = (address: string) =>
+    LINE_KINDS.find(({ name }) => name === "chan_sip, attack")!.print(address);
+  const commented = `# notes\n${fileLine(line("203.0.113.5"))}# more\n\n`;
+  assert.equal(readLog(commented).told.length, 1);
+  for (const between of ["==> /var/log/asterisk/messages <==", "--", "-- Boot 0123 --"]) {
+    assert.equal(readLog(`${fileLine(line("203.0.113.5"))}${between}\n`).told.length, 1, between);
+  }
+  assert.equal(readLog(`\xef\xbb\xbf${fileLine(line("203.0.113.5"))}`).told.length, 1);
+  const console = `${FORMS.plain!(line("203.0.113.5"))}\n    -- Executing [1@x:1] NoOp("")\n`;
+  assert.equal(readLog(console).told.length, 1);
+  // But in a file the rest of a message can only be that of the line before.
+  assert.equal(readLog(`${fileLine(line("203.0.113.5"))}    -- x`).told.length, 0);
+});
+
+Deno.test("security log: the manager interface says of one request twice that it was refused", () => {
+  const line = (text: string, account: string, thread = "7", address = "203.0.113.5") =>
+    fileLine({ thread, file: "manager.c", message: `${address} ${text} '${account}'` });
+  const acl = line("failed to pass IP ACL as", "a");
+  const unknown = line("tried to authenticate with nonexistent user", "b");
+  const failed = (account: string, thread?: string, address?: string) =>
+    line("failed to authenticate as", account, thread, address);
+  const count = (text: string) => readLog(text).told.length;
+  assert.equal(count(acl + failed("a")), 1);
+  assert.equal(count(unknown + failed("b")), 1);
+  assert.equal(count(unknown + failed("b") + failed("b")), 2);
+  for (const other of [failed("c"), failed("b", "8"), failed("b", "7", "203.0.113.6")]) {
+    assert.equal(count(unknown + other), 2);
+  }
+});
+
+Deno.test("security log: refusals of several parts of Asterisk stand close together", () => {
+  const log = ["chan_sip call", "IAX2, no such peer", "IAX2, wrong answer", "dialplan", "acl.c"]
+    .map((name, index) =>
+      fileLine({
+        ...LINE_KINDS.find((kind) => kind.name === name)!.print(`203.0.113.${index}`),
+        thread: `${index}`,
+      })
+    ).join("");
+  assert.deepEqual(readLog(log).tampered, []);
+  assert.equal(readLog(log).told.length, 5);
+});
+
+Deno.test("security log: what is held back is handed on while the threads of IAX2 take turns", () => {
+  const { print } = LINE_KINDS.find(({ name }) => name === "IAX2, no such peer")!;
+  let told = 0;
+  let most = 0;
+  const reader = new SecurityLogReader({
+    event: () => {},
+    tampered: () => assert.fail(),
+    notice: () => told++,
+  });
+  for (let i = 1; i <= 1000; i++) {
+    reader.push(bytesOf(fileLine({ ...print("203.0.113.5"), thread: `${i % 10}` })));
+    most = Math.max(most, i - told);
+  }
+  reader.end();
+  assert.equal(told, 1000);
+  assert.ok(most < 10, `${most}`);
 });

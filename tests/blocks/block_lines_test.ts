@@ -63,6 +63,16 @@ Deno.test("block lines: what is printed is read again", () => {
     ]);
     const { times: _, ...exact } = block;
     assert.deepEqual(blockOf(formatBlockJson(block)), exact);
+    // A mark at the end of the line, that the block is not in force, is left out again.
+    for (const mark of ["no", "partly", "yes"] as const) {
+      assert.deepEqual(blockOf(formatBlock(block, mark)), blockOf(formatBlock(block)));
+      assert.deepEqual(blockOf(formatBlockJson(block, mark)), exact);
+      assert.equal(JSON.parse(formatBlockJson(block, mark)).inForce, mark);
+    }
+    assert.equal(JSON.parse(formatBlockJson(block)).inForce, null);
+    assert.match(formatBlock(block, "no"), / \| NOT IN FORCE$/);
+    assert.match(formatBlock(block, "partly"), / \| partly in force$/);
+    assert.equal(formatBlock(block, "yes"), formatBlock(block));
   }
 });
 

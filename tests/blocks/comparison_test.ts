@@ -4,9 +4,10 @@
 
 import assert from "node:assert/strict";
 import { COMPARED_AT_ONCE_MAX, COMPARED_PER_TURN } from "../../src/blocks/comparison.ts";
-import { BlockDatabase } from "../../src/blocks/database.ts";
+import { BlockDatabase, BlockDatabaseError } from "../../src/blocks/database.ts";
+import type { WrittenBlockList } from "../../src/blocks/written_block_list.ts";
 import { block, NOW, targetsOf, withDatabase } from "../support/database_samples.ts";
-import { blocks, openWritten, stored } from "../support/faulty_database.ts";
+import { blocks, disturbed, openWritten, stored } from "../support/faulty_database.ts";
 
 Deno.test("comparison: reload takes over what other processes add, remove and change", async () => {
   await withDatabase((path) => {
@@ -100,3 +101,58 @@ Deno.test("comparison: what others change in a long list is taken over in turns,
     assert.equal(list.close(), 0);
   });
 });
+
+/** What the daemon writes while somebody blocks 192.0.2.1 for ever, and the list before. */
+const WRITES = {
+  "a new block": [undefined, (list) => list.add([block("192.0.2.1", { until: NOW + 900 })], NOW)],
+  "a longer block": [NOW + 50, (list) => {
+    list.add([block("192.0.2.1", { until: NOW + 900 })], NOW);
+  }],
+  "an end": [NOW + 50, (list) => list.removeEnded(NOW + 50)],
+  "many changes": [NOW + 50, (list) => {
+    list.add([...blocks(600), block("192.0.2.1", { until: NOW + 900 })], NOW);
+  }],
+} satisfies Record<string, [number | undefined, (list: WrittenBlockList) => unknown]>;
+
+for (const [what, [before, write]] of Object.entries(WRITES)) {
+  Deno.test(`comparison: what others block before any statement of a write stays: ${what}`, async () => {
+    let waited = 0;
+    let at = 0;
+    for (let disturbs = true; disturbs; at++) {
+      await withDatabase((path) => {
+        const { list, troubles } = openWritten(path);
+        if (before !== undefined) list.add([block("192.0.2.1", { until: before })], NOW);
+        list.add([block("192.0.2.2", { until: NOW + 50 })], NOW);
+        using other = BlockDatabase.open(path, { busyTimeout: 0 });
+        const deed = () => other.add([block("192.0.2.1")], NOW);
+        let late = false;
+        disturbs = disturbed(() => write(list), at, () => {
+          try {
+            deed();
+          } catch (error) {
+            // It waits until the transaction is at its end.
+            assert(error instanceof BlockDatabaseError && error.fault === "busy");
+            late = true;
+          }
+        });
+        if (late) deed();
+        waited += Number(late);
+        if (disturbs) {
+          list.reload(NOW + 50);
+          assert.equal(list.retry(NOW + 50), true);
+          list.removeEnded(NOW + 900);
+          const ends = [list, other].map((some) => {
+            const found = some.get("192.0.2.1");
+            return found === undefined ? "lost" : found.until;
+          });
+          assert.deepEqual(ends, [undefined, undefined], `before statement ${at}`);
+          assert.deepEqual(targetsOf(list).sort(), stored(path));
+        }
+        assert.deepEqual(troubles, []);
+        assert.equal(list.close(NOW + 900), 0);
+      });
+    }
+    // It met the write everywhere: also where it has to wait.
+    assert.ok(waited > 0 && at > waited + 1, `${at} statements, ${waited} times it waited`);
+  });
+}

@@ -159,7 +159,10 @@ Deno.test("database: history is bounded in age and in number", async () => {
       times: 1,
       ended: NOW + n,
     }));
-    list.save({ put: [], ended: past, gone: [], standing: [], forgetStandingBefore: 0 }, NOW);
+    list.save(
+      () => ({ put: [], ended: past, gone: [], standing: [], forgetStandingBefore: 0 }),
+      NOW,
+    );
     assert.equal(list.history().length, HISTORY_ROWS_MAX);
     assert.equal(list.timesOf(address(9)), 0);
     assert.equal(list.timesOf(address(10)), 1);

@@ -11,7 +11,7 @@ function known(target: string, more: Partial<Block> = {}): Block {
 /** All that is pending, as transactions of so many targets. */
 function given(pending: PendingChanges, max = Infinity): Changes[] {
   const transactions: Changes[] = [];
-  while (pending.size > 0) pending.give(max, (changes) => transactions.push(changes));
+  while (pending.size > 0) pending.give(max, (take) => transactions.push(take()));
   return transactions;
 }
 
@@ -26,7 +26,7 @@ Deno.test("pending changes: the latest of each target wins and keeps the place o
   assert.equal(pending.size, 3);
   const [first, second] = given(pending, 2);
   assert.deepEqual(first!.put, [known("192.0.2.2", { until: NOW })]);
-  assert.deepEqual(first!.ended, [{ target: "192.0.2.1", times: 4, ended: NOW, upTo: NOW }]);
+  assert.deepEqual(first!.ended, [{ target: "192.0.2.1", times: 4, ended: NOW }]);
   assert.deepEqual([first!.gone, second!.put, second!.gone], [[], [], ["192.0.2.3"]]);
 });
 
@@ -44,7 +44,8 @@ Deno.test("pending changes: what a transaction did not take stays, in its order"
   for (let n = 0; n < 5; n++) pending.put(known(address(n)));
   pending.saveStanding([["192.0.2.9", NOW]], NOW - 5);
   assert.throws(() =>
-    pending.give(3, () => {
+    pending.give(3, (take) => {
+      take();
       throw new Error("full");
     })
   );
@@ -61,9 +62,20 @@ Deno.test("pending changes: what a transaction did not take stays, in its order"
 Deno.test("pending changes: a change that is made while others are written is not lost", () => {
   const pending = new PendingChanges();
   pending.put(known("192.0.2.1"));
-  assert.equal(pending.give(9, () => {}), 1);
+  assert.equal(pending.give(9, (take) => void take()), 1);
   pending.put(known("192.0.2.1", { until: NOW }));
   assert.equal(pending.size, 1);
+});
+
+Deno.test("pending changes: what is dropped before a transaction takes its changes is not written", () => {
+  const pending = new PendingChanges();
+  for (const n of [1, 2, 3]) pending.put(known(`192.0.2.${n}`));
+  const written: string[] = [];
+  const count = pending.give(2, (take) => {
+    pending.drop("192.0.2.1");
+    written.push(...take().put.map(({ target }) => target));
+  });
+  assert.deepEqual([count, written, pending.size], [2, ["192.0.2.2", "192.0.2.3"], 0]);
 });
 
 Deno.test("pending changes: the past of another database gives way to what is newer", () => {
@@ -78,7 +90,7 @@ Deno.test("pending changes: the past of another database gives way to what is ne
   );
   const [changes] = given(pending);
   assert.deepEqual(changes!.gone, ["192.0.2.1"]);
-  assert.deepEqual(changes!.ended, [{ ...past("192.0.2.3"), upTo: NOW }]);
+  assert.deepEqual(changes!.ended, [past("192.0.2.3")]);
   assert.deepEqual(changes!.standing, [["192.0.2.8", NOW], ["192.0.2.9", NOW - 9]]);
 });
 

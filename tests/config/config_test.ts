@@ -2,7 +2,7 @@
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { DEFAULT_CONFIG, describeConfig } from "../../src/config/config.ts";
-import { KEYS, right } from "../support/config_texts.ts";
+import { KEYS, NEEDS, right } from "../support/config_texts.ts";
 
 Deno.test("config: it shows every key and neither the secret nor the path of the webhook", () => {
   const described = describeConfig(right(
@@ -30,8 +30,8 @@ Deno.test("config: it shows every key and neither the secret nor the path of the
 });
 
 Deno.test("config: what it holds cannot be changed", () => {
-  for (const config of [right("trust = 10.0.0.1"), DEFAULT_CONFIG]) {
-    ok(Object.isFrozen(config) && Object.isFrozen(config.trust));
+  for (const config of [right("trust = 10.0.0.1\njump = INPUT"), DEFAULT_CONFIG]) {
+    ok(Object.isFrozen(config) && Object.isFrozen(config.trust) && Object.isFrozen(config.jump));
   }
 });
 
@@ -61,7 +61,9 @@ Deno.test("config: docs/configuration.md describes every key: default, example t
     const examples = /^- Example: (.*)$/m.exec(section)?.[1] ?? "";
     const lines = [...examples.matchAll(/`([^`]+)`/g)].map(([, line]) => line!);
     ok(lines.length > 0, key);
-    for (const line of lines) ok(line.startsWith(`${key} = `) && right(line), line);
+    for (const line of lines) {
+      ok(line.startsWith(`${key} = `) && right(`${NEEDS[key] ?? ""}${line}`), line);
+    }
     ok(section.includes("\n- If wrong: "), key);
     if (key === "pass" || key === "trust") continue;
     const [, written] = /Default:\s+`([^`]+)`/.exec(section) ?? [];

@@ -1,6 +1,8 @@
 /** What each key takes. */
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { describeConfig } from "../../src/config/config.ts";
+import { MAY_BE_EMPTY } from "../../src/config/keys.ts";
 import { TRUST_NAMES_MAX } from "../../src/config/trust_file.ts";
 import { FILE, KEYS, right, warned, wrong } from "../support/config_texts.ts";
 
@@ -9,8 +11,8 @@ Deno.test("keys: a value that is missing is a problem where the key needs one", 
     for (
       const text of [`${key} =`, `${key} = # comment`, `${key} = ""`, `${key} = ''  ; comment`]
     ) {
-      if (key === "metrics" || key === "webhook" || key === "trust_file") {
-        strictEqual(right(text)[key === "trust_file" ? "trustFile" : key], undefined);
+      if (MAY_BE_EMPTY.has(key)) {
+        strictEqual(new Map(describeConfig(right(text))).get(key), "off");
       } else {
         const [problem, ...more] = wrong(text);
         deepStrictEqual(more, []);
@@ -59,6 +61,13 @@ Deno.test("keys: wrong values are told with the value and what would be right", 
     ],
     ["trust_file = trusted", 'trust_file: "trusted" is not a path that begins with /'],
     ["trust_file = /etc/ampere/", 'trust_file: "/etc/ampere/" is a directory; name a file in it'],
+    ["tls = on", 'tls: "on" is not yes or no'],
+    ["tls = YES", 'tls: "YES" is not yes or no'],
+    ["tls_ca = ca.pem", 'tls_ca: "ca.pem" is not a path that begins with /'],
+    ["tls_ca = /etc/ampere/", 'tls_ca: "/etc/ampere/" is a directory; name a file in it'],
+    ["webhook_ca = ~/ca.pem", 'webhook_ca: "~/ca.pem" is not a path that begins with /'],
+    ["tls_name = a b", 'tls_name: "a b" is not a host name or address, nor off'],
+    ["tls_name = 192.0.2.256", 'tls_name: "192.0.2.256" is not a host name or address, nor off'],
     ["port = 0", 'port: "0" is not a whole number from 1 to 65535'],
     ["port = 65536", 'port: "65536" is not a whole number from 1 to 65535'],
     ["port = 05038", 'port: "05038" is not a whole number from 1 to 65535'],
@@ -110,6 +119,8 @@ Deno.test("keys: wrong values are told with the value and what would be right", 
     ["ipv6_prefix = 31", 'ipv6_prefix: "31" is not a whole number from 32 to 128'],
     ["ipv6_prefix = /64", 'ipv6_prefix: "/64" is not a whole number from 32 to 128'],
     ["backend = nft", 'backend: "nft" is not iptables, ipset or nftables'],
+    ["trust_lookup = 9s", 'trust_lookup: "9s" is not from 10s to 6h'],
+    ["trust_lookup = 7h", 'trust_lookup: "7h" is not from 10s to 6h'],
     ["verify = 4s", 'verify: "4s" is not from 5s to 1d'],
     ["verify = 25h", 'verify: "25h" is not from 5s to 1d'],
     [
@@ -191,6 +202,45 @@ Deno.test("keys: a chain that Ampere must not flush, or that cannot exist, is re
   deepStrictEqual(wrong(`chain = ${"c".repeat(29)}`), ["1: chain: longer than 28 characters"]);
   for (const chain of ["ampere-firewall", "a", "c".repeat(28), "f2b.x_y:z", "input", "1"]) {
     strictEqual(right(`chain = ${chain}`).chain, chain);
+  }
+});
+
+Deno.test("keys: jump takes names of chains, and says what is wrong with others", () => {
+  for (
+    const [value, jump] of [
+      ["none", []],
+      ["None", []],
+      ["off", []],
+      ["INPUT", ["INPUT"]],
+      ["INPUT,FORWARD", ["INPUT", "FORWARD"]],
+      ["DOCKER-USER , FORWARD", ["DOCKER-USER", "FORWARD"]],
+      ["ufw-before-input", ["ufw-before-input"]],
+    ] as const
+  ) {
+    deepStrictEqual(right(`jump = ${value}`).jump, jump);
+  }
+  for (
+    const [value, says] of [
+      ["OUTPUT", /OUTPUT is a chain that packets of strangers do not come through/],
+      ["PREROUTING", /do not come through/],
+      ["DROP", /DROP is a target of iptables/],
+      ["input", /input: write it as the chain is called: INPUT/],
+      ["docker-user", /DOCKER-USER/],
+      ["INPUT,none", /none stands alone/],
+      ["INPUT,INPUT", /INPUT stands there twice/],
+      ["INPUT,", /"" is not a name of a chain/],
+      ["INPUT FORWARD", /"INPUT FORWARD" is not a name/],
+      ["-j", /is not a name/],
+      ["INPUT,$(x)", /is not a name/],
+      ["x".repeat(29), /longer than 28/],
+      ["a,b,c,d,e,f,g,h,i", /more than 8 chains/],
+      ["ampere", /ampere is Ampere's own chain/],
+    ] as const
+  ) {
+    const [problem, ...more] = wrong(`jump = "${value}"`);
+    deepStrictEqual(more, [], value);
+    match(problem!, /^1: jump: /);
+    match(problem!, says);
   }
 });
 

@@ -25,10 +25,14 @@ Deno.test("parse: an empty file gives the defaults of the documentation", () => 
   const defaults: Config = {
     host: "127.0.0.1",
     port: 5038,
+    tls: false,
+    tlsCa: undefined,
+    tlsName: undefined,
     user: "ampere",
     pass: "ampere",
     loyalty: 3,
     chain: "ampere",
+    jump: [],
     trust: [],
     trustNames: [],
     trustFile: undefined,
@@ -44,9 +48,11 @@ Deno.test("parse: an empty file gives the defaults of the documentation", () => 
     ipv6Prefix: 64,
     nat64: [],
     backend: "iptables",
+    trustLookup: 60,
     verify: 60,
     metrics: undefined,
     webhook: undefined,
+    webhookCa: undefined,
   };
   for (const text of ["", "\n", "\r\n", "\uFEFF", "# nothing\n  ; at all", " \t \n"]) {
     deepStrictEqual(right(text), defaults);
@@ -57,15 +63,20 @@ Deno.test("parse: an empty file gives the defaults of the documentation", () => 
 Deno.test("parse: a file with every key is read, whatever its line ends and byte order mark", () => {
   const lines = [
     "host = pbx.example.org",
-    "port=5039",
+    "port=5040",
+    "tls = yes",
+    "tls_ca = /etc/ampere/asterisk-ca.pem",
+    "tls_name = pbx.example.net",
     "  user\t=\tfilter",
     "pass = a#b;c",
     "LOYALTY = 5",
     "Chain = ampere-firewall",
+    "jump = INPUT, DOCKER-USER",
     "trust = 192.168.0.0/16",
     "trust = 2001:DB8::/32",
     "trust = Office.Example.org.",
     "trust_file = /etc/ampere/trusted",
+    "trust_lookup = 5m",
     "database = /srv/ampere.db",
     "patience = 10",
     "credit = 30d",
@@ -82,14 +93,19 @@ Deno.test("parse: a file with every key is read, whatever its line ends and byte
     "verify = 30s",
     "metrics = [::1]:9738",
     "webhook = https://hooks.example.org/a?b=c#d",
+    "webhook_ca = /etc/ampere/hooks-ca.pem",
   ].map((line) => line.replace("90s", "90d"));
   const expected: Config = {
     host: "pbx.example.org",
-    port: 5039,
+    port: 5040,
+    tls: true,
+    tlsCa: "/etc/ampere/asterisk-ca.pem",
+    tlsName: "pbx.example.net",
     user: "filter",
     pass: "a#b;c",
     loyalty: 5,
     chain: "ampere-firewall",
+    jump: ["INPUT", "DOCKER-USER"],
     trust: ["192.168.0.0/16", "2001:db8::/32"],
     trustNames: ["office.example.org"],
     trustFile: "/etc/ampere/trusted",
@@ -105,14 +121,38 @@ Deno.test("parse: a file with every key is read, whatever its line ends and byte
     ipv6Prefix: 56,
     nat64: ["2001:db8:64::/96", "2001:db8:65::/96"],
     backend: "ipset",
+    trustLookup: 300,
     verify: 30,
     metrics: { hostname: "::1", port: 9738 },
     webhook: "https://hooks.example.org/a?b=c#d",
+    webhookCa: "/etc/ampere/hooks-ca.pem",
   };
   for (const end of ["\n", "\r\n", "\r", " \r\n\r\n"]) {
     deepStrictEqual(right(lines.join(end)), expected);
     deepStrictEqual(right("\uFEFF" + lines.join(end) + end), expected);
   }
+});
+
+Deno.test("parse: with tls the port is that of TLS, unless one is written", () => {
+  strictEqual(right("").port, 5038);
+  strictEqual(right("tls = no").port, 5038);
+  strictEqual(right("tls = yes").port, 5039);
+  strictEqual(right("port = 5038\ntls = yes").port, 5038);
+  strictEqual(right("tls = yes\ntls_name = [2001:db8::5]").tlsName, "2001:db8::5");
+});
+
+Deno.test("parse: what has no effect without TLS is told, in the order of the lines", () => {
+  deepStrictEqual(
+    warned("tls_name = a.example\nloyality = 3\ntls_ca = /a.pem\nwebhook_ca = /b.pem"),
+    [
+      "ampere.cfg:1: tls_name: has no effect without tls = yes: AMI is spoken to in plain text",
+      'ampere.cfg:2: loyality: unknown key, ignored; did you mean "loyalty"?',
+      "ampere.cfg:3: tls_ca: has no effect without tls = yes: AMI is spoken to in plain text",
+      "ampere.cfg:4: webhook_ca: has no effect without a webhook by https://",
+    ],
+  );
+  deepStrictEqual(warned("webhook = http://192.0.2.5/\nwebhook_ca = /b.pem").length, 1);
+  deepStrictEqual(warned("tls_ca = off\ntls_name =\nwebhook_ca = off"), []);
 });
 
 Deno.test("parse: comments, quotes and white space", () => {

@@ -10,10 +10,10 @@ import type { Program } from "./program.ts";
 export const LOG = "/var/log/ampere.log";
 
 /** The daemon takes over what another process changed within this time, in milliseconds. */
-const TAKEN_OVER_MS = 1_000;
+const TAKEN_OVER_MS = 5_000;
 
 /** The daemon ends within this time, in milliseconds. */
-const ENDED_MS = 1_000;
+const ENDED_MS = 10_000;
 
 /** Guesses three passwords; over UDP the address may be forged. */
 export async function attack(

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Firewall, MANY_RULES } from "../../src/firewall/firewall.ts";
-import { RETRY_MAX_MS } from "../../src/firewall/reconciler.ts";
+import { RETRY_MAX_MS } from "../../src/firewall/rejected.ts";
 import { addresses } from "../support/namespace.ts";
 import {
   forEver,

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import type { FailureKind } from "../../src/firewall/failure.ts";
 import { SAME_IN_A_ROW } from "../../src/firewall/kernel_view.ts";
-import { RETRY_MAX_MS } from "../../src/firewall/reconciler.ts";
+import { RETRY_MAX_MS } from "../../src/firewall/rejected.ts";
 import { addresses } from "../support/namespace.ts";
 import { forEver, setUp } from "../support/simulated_firewall.ts";
 

@@ -1,7 +1,7 @@
 /** What is told of failures, and how often. */
 
 import assert from "node:assert/strict";
-import { RETRY_MAX_MS } from "../../src/firewall/reconciler.ts";
+import { RETRY_MAX_MS } from "../../src/firewall/rejected.ts";
 import { addresses } from "../support/namespace.ts";
 import { forEver, setUp } from "../support/simulated_firewall.ts";
 

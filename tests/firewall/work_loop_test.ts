@@ -1,7 +1,7 @@
 /** When a command is begun, and when one that failed is tried again. */
 
 import assert from "node:assert/strict";
-import { RETRY_MAX_MS } from "../../src/firewall/reconciler.ts";
+import { RETRY_MAX_MS } from "../../src/firewall/rejected.ts";
 import { forEver, setUp } from "../support/simulated_firewall.ts";
 
 Deno.test("work loop: an order given to an idle firewall is a command in the same turn", async () => {

@@ -6,6 +6,7 @@
  */
 
 import { latin1 } from "../../src/ami/framer.ts";
+import { FORMS, LINE_KINDS } from "../support/log_text.ts";
 import { recordings } from "../support/recordings.ts";
 
 /** Most bytes that are taken of one recording. */
@@ -26,7 +27,7 @@ export const MESSAGES: readonly string[] = [
   ),
 ];
 
-/** Lines of Asterisk's security log, made of the recorded events. */
+/** Lines of Asterisk's log: the recorded events, and refusals, in every form. */
 export const LOG_LINES: readonly string[] = MESSAGES
   .filter((message) => message.startsWith("Event: ") && message.includes("\r\nEventTV: "))
   .map((message) => {
@@ -37,7 +38,12 @@ export const LOG_LINES: readonly string[] = MESSAGES
         `${line.slice(0, line.indexOf(": "))}="${line.slice(line.indexOf(": ") + 2)}"`
       );
     return `[2026-11-22 08:09:09] SECURITY[1234] res_security_log.c: ${elements.join(",")}\n`;
-  });
+  }).concat(
+    LINE_KINDS.map(({ print }, index) => {
+      const forms = Object.values(FORMS);
+      return `${forms[index % forms.length]!(print("203.0.113.5"))}\n`;
+    }),
+  );
 
 /** Configurations. */
 export const CONFIGS: readonly string[] = [

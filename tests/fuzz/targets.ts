@@ -24,6 +24,7 @@ import {
 } from "../../src/ami/framer.ts";
 import { parseAhead, parseMessage } from "../../src/ami/parser.ts";
 import { SecurityEvent, TEXT_CHARACTERS_MAX } from "../../src/ami/event.ts";
+import { LogClock } from "../../src/ami/log_time.ts";
 import { SecurityLogReader } from "../../src/ami/security_log.ts";
 import { parseBlockLine } from "../../src/blocks/block_input.ts";
 import { formatBlock, formatBlockJson } from "../../src/blocks/block_lines.ts";
@@ -293,11 +294,22 @@ const streamTarget: Target = {
   },
 };
 
-// The security log
+// Asterisk's log
 
 function readLog(input: string, sizes: () => number): string[] {
   const seen: string[] = [];
-  const reader = new SecurityLogReader(recorder(() => seen));
+  const { event, tampered } = recorder(() => seen);
+  const reader = new SecurityLogReader({
+    event,
+    tampered: (what) => tampered(what, new Uint8Array(0), 0, 0),
+    notice: (what, told) => {
+      assertBlockable(what.address);
+      assert.notEqual(what.kind, "SuccessfulAuth", "no such line proves a login");
+      seen.push(
+        `${told} ${what.kind} ${what.service} ${what.address} ${what.account} ${what.time}`,
+      );
+    },
+  }, new LogClock(Date.UTC(2026, 10, 30)));
   const bytes = bytesOf(input);
   for (let at = 0; at < bytes.length;) {
     const size = Math.max(1, sizes());
@@ -310,7 +322,7 @@ function readLog(input: string, sizes: () => number): string[] {
 }
 
 const logTarget: Target = {
-  name: "security-log",
+  name: "log",
   share: 4,
   make(dice) {
     const lines = Array.from({ length: dice.int(1, 4) }, () => mutate(LOG_LINES, dice));

@@ -11,7 +11,8 @@ import { type Outcome, Program, runToEnd } from "../e2e/program.ts";
 import { until } from "../support/namespace.ts";
 import { AMPERE_CFG, FIREWALL_COMMANDS } from "./readme.ts";
 
-const CONFIG = "/etc/ampere/ampere.cfg";
+/** Where the configuration is. */
+export const CONFIG = "/etc/ampere/ampere.cfg";
 
 /**
  * Waiting for a check: its failing logins take two seconds, or ten when Asterisk does not answer.
@@ -24,8 +25,14 @@ const CHECK_MS = 40_000;
  */
 export const CONFIGURATION = `${AMPERE_CFG.replace(/^trust = .*\n/gm, "")}learn = 0\n`;
 
-/** Makes this machine as it is after the installation by README.md. */
-export async function install(configuration: string = CONFIGURATION): Promise<void> {
+/** Texts of further files, by their paths. */
+type Texts = Readonly<Record<string, string>>;
+
+/** Makes this machine as it is after the installation by README.md, with further files. */
+export async function install(
+  configuration: string = CONFIGURATION,
+  files: Texts = {},
+): Promise<void> {
   await emptyFirewall();
   await must("sh", "-ec", FIREWALL_COMMANDS);
   for (const folder of ["/etc/ampere", "/var/lib/ampere"]) {
@@ -33,6 +40,7 @@ export async function install(configuration: string = CONFIGURATION): Promise<vo
     await Deno.mkdir(folder, { mode: 0o750 });
   }
   await Deno.writeTextFile(CONFIG, configuration, { mode: 0o640 });
+  for (const [path, text] of Object.entries(files)) await Deno.writeTextFile(path, text);
 }
 
 /** A daemon that runs. Disposing ends it. */
@@ -50,12 +58,27 @@ export class Ampere implements AsyncDisposable {
    *
    * @param executable what runs
    * @param configuration ampere.cfg
+   * @param files further files
    */
-  static async start(executable: string, configuration: string = CONFIGURATION): Promise<Ampere> {
-    await install(configuration);
-    const ampere = new Ampere(executable);
+  static async start(
+    executable: string,
+    configuration: string = CONFIGURATION,
+    files: Texts = {},
+  ): Promise<Ampere> {
+    const ampere = await Ampere.begin(executable, configuration, files);
     await ampere.said(/logged in/);
     return ampere;
+  }
+
+  /** The same without waiting: whether it logs in is not known. */
+  static async begin(executable: string, configuration: string, files: Texts): Promise<Ampere> {
+    await install(configuration, files);
+    return new Ampere(executable);
+  }
+
+  /** Makes it read its configuration again. */
+  reload(): void {
+    this.#program.signal("SIGHUP");
   }
 
   /** What it has said. */

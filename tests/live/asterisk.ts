@@ -146,6 +146,21 @@ export class Asterisk implements AsyncDisposable {
     return out;
   }
 
+  /**
+   * What is in one of its logs.
+   *
+   * @param name a file in /var/log/asterisk; what is not there is empty
+   */
+  async log(name: string): Promise<string> {
+    const path = `${this.#root}/var/log/asterisk/${name}`;
+    return await Deno.readTextFile(path).catch(() => "");
+  }
+
+  /** What its console has shown. */
+  get console(): string {
+    return this.#program!.text;
+  }
+
   /** Its version, such as `22.10.1`. */
   async version(): Promise<string> {
     return /Asterisk (\d\S*?)[~+\s]/.exec(await this.command("core show version"))?.[1] ?? "?";

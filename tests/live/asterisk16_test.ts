@@ -3,9 +3,11 @@ import { openNetworks, withAsterisk } from "./asterisk.ts";
 import { testBlocking } from "./blocking.ts";
 import { testChecking } from "./checking.ts";
 import { testImitation } from "./imitation.ts";
+import { testLogging } from "./logging.ts";
 import { testPhones } from "./phones.ts";
 import { testRegistered } from "./registered.ts";
 import { testRestarting } from "./restarting.ts";
+import { testTls } from "./tls.ts";
 
 withAsterisk(import.meta.url, SERVERS.old, (executable, root) => {
   Deno.test.beforeAll(openNetworks);
@@ -15,4 +17,6 @@ withAsterisk(import.meta.url, SERVERS.old, (executable, root) => {
   testPhones(SERVERS.old, executable, root);
   testImitation(SERVERS.old, root);
   testChecking(SERVERS.old, executable, root);
+  testTls(SERVERS.old, executable, root);
+  testLogging(SERVERS.old, executable, root);
 });

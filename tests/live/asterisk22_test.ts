@@ -3,9 +3,11 @@ import { openNetworks, withAsterisk } from "./asterisk.ts";
 import { testBlocking } from "./blocking.ts";
 import { testChecking } from "./checking.ts";
 import { testImitation } from "./imitation.ts";
+import { testLogging } from "./logging.ts";
 import { testPhones } from "./phones.ts";
 import { testRegistered } from "./registered.ts";
 import { testRestarting } from "./restarting.ts";
+import { testTls } from "./tls.ts";
 
 withAsterisk(import.meta.url, SERVERS.current, (executable, root) => {
   Deno.test.beforeAll(openNetworks);
@@ -15,4 +17,6 @@ withAsterisk(import.meta.url, SERVERS.current, (executable, root) => {
   testPhones(SERVERS.current, executable, root);
   testImitation(SERVERS.current, root);
   testChecking(SERVERS.current, executable, root);
+  testTls(SERVERS.current, executable, root);
+  testLogging(SERVERS.current, executable, root);
 });

@@ -63,7 +63,15 @@ const KINDS = [
   "ChallengeResponseFailed",
   "InvalidPassword",
   "FailedACL",
+  "InvalidAccountID",
 ];
+
+/** The filter that README.md of 1.0.0 told to write. */
+const FILTER_OF_1_0 =
+  "eventfilter = ^Event: (ChallengeResponseFailed|ChallengeSent|FailedACL|InvalidPassword|Shutdown|SuccessfulAuth)";
+
+/** Those without which a filter that is not anchored is found out. */
+const COSTLY = KINDS.filter((kind) => kind !== "InvalidAccountID");
 
 const UNANCHORED = /an eventfilter in manager\.conf is not anchored/;
 const NOTHING = /no security event arrives/;
@@ -81,13 +89,18 @@ const MISTAKES: Readonly<Record<string, Mistake>> = {
   acl: { user: { ...GOOD, access: ["acl = office"] }, level: "problem", says: REFUSED },
   system: { user: { ...GOOD, read: "system,call" }, level: "problem", says: NOTHING },
   noread: { user: { ...GOOD, read: undefined }, level: "problem", says: NOTHING },
+  old: {
+    user: { ...GOOD, filters: [FILTER_OF_1_0] },
+    level: "warning",
+    says: /an eventfilter in manager\.conf hides InvalidAccountID: /,
+  },
   unanchored: {
-    user: { ...GOOD, filters: KINDS.map((kind) => `eventfilter = Event: ${kind}`) },
+    user: { ...GOOD, filters: COSTLY.map((kind) => `eventfilter = Event: ${kind}`) },
     level: "warning",
     says: UNANCHORED,
   },
   oneline: {
-    user: { ...GOOD, filters: [`eventfilter = Event: (${KINDS.join("|")})`] },
+    user: { ...GOOD, filters: [`eventfilter = Event: (${COSTLY.join("|")})`] },
     level: "warning",
     says: UNANCHORED,
   },
@@ -122,10 +135,6 @@ const WELL: Readonly<Record<string, User>> = {
   all: { ...GOOD, read: "all", filters: [] },
   securityonly: { ...GOOD, read: "security" },
   lines: { ...GOOD, filters: KINDS.map((kind) => `eventfilter = ^Event: ${kind}`) },
-  withaccounts: {
-    ...GOOD,
-    filters: [`eventfilter = ^Event: (${[...KINDS, "InvalidAccountID"].join("|")})`],
-  },
   blacklist: { ...GOOD, filters: ["eventfilter = !^Event: (?:Newchannel|PeerStatus)"] },
 };
 

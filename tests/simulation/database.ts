@@ -33,9 +33,12 @@ export class Disk {
   /** Present fault; every access that it concerns fails. */
   fault: DiskFault | undefined;
   /** What another process does between two accesses of the daemon, after so many of them. */
-  between: { run: () => void; skip: number; fromOpening: boolean } | undefined;
+  between:
+    | { run: () => void; skip: number; fromOpening: boolean; when?: (() => boolean) | undefined }
+    | undefined;
   readonly #rowNumbers = new Map<string, bigint>();
   #commits = 0;
+  #isLocked = false;
   readonly #path: string;
 
   constructor(path: string) {
@@ -60,9 +63,20 @@ export class Disk {
   /** The daemon is about to look at the disk. */
   accessed(): void {
     const { between } = this;
-    if (between === undefined || between.fromOpening || between.skip-- > 0) return;
+    if (this.#isLocked || between === undefined || between.fromOpening) return;
+    if (between.when?.() === false || between.skip-- > 0) return;
     this.between = undefined;
     between.run();
+  }
+
+  /** Runs a transaction of the daemon: no other process gets in between. */
+  alone<T>(transaction: () => T): T {
+    this.#isLocked = true;
+    try {
+      return transaction();
+    } finally {
+      this.#isLocked = false;
+    }
   }
 
   /** How many changes were committed, but for those of one connection. */
@@ -202,18 +216,17 @@ class DiskConnection {
     return this.#disk.rows.get(target)?.times ?? this.#disk.history.get(target)?.times ?? 0;
   }
 
-  save(changes: Changes): void {
+  save(decide: () => Changes): void {
     this.#begin();
     const disk = this.#disk;
     disk.fail("write");
+    const changes = disk.alone(decide);
     for (const block of changes.put) disk.put(block);
     for (const target of changes.gone) {
       disk.rows.delete(target);
       disk.history.delete(target);
     }
     for (const past of changes.ended) {
-      const row = disk.rows.get(past.target);
-      if ((row?.until ?? Infinity) > (past.upTo ?? past.ended) && row !== undefined) continue;
       disk.rows.delete(past.target);
       const times = Math.max(past.times, disk.history.get(past.target)?.times ?? 0);
       disk.history.set(past.target, { ...past, times });

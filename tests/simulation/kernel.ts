@@ -53,6 +53,8 @@ function failing(code: number, err: string): Ending {
 export class Kernel {
   /** The chain of each family; `undefined` when it is not there. */
   readonly chains: Record<Family, Rule[] | undefined> = { 4: [], 6: [] };
+  /** The rules of INPUT, as `-S` prints them behind its name. */
+  readonly input: Record<Family, string[]> = { 4: [], 6: [] };
   readonly sets = new Map<string, AddressSet>();
   /** Targets that the kernel refuses for no good reason. */
   readonly refused = new Set<string>();
@@ -85,11 +87,18 @@ export class Kernel {
 
   #iptables(family: Family, args: readonly string[], part: number): Ending {
     const [, , command, chain, ...rest] = args;
+    if (args[0] === "-w" && args[1] === "4" && (chain === "INPUT" || chain === undefined)) {
+      return this.#hook(family, command, rest, part);
+    }
     if (args[0] !== "-w" || args[1] !== "4" || chain !== this.#chain) {
       throw new Error(`not a command of Ampere: ${args.join(" ")}`);
     }
     const rules = this.chains[family];
     switch (command) {
+      case "-N":
+        if (rules !== undefined) return failing(1, "iptables: Chain already exists.");
+        if (part >= 1) this.chains[family] = [];
+        return DONE;
       case "-S":
         if (rules === undefined) {
           const text = `chain \`${chain}' in table \`filter' is incompatible, use 'nft' tool.`;
@@ -109,6 +118,54 @@ export class Kernel {
       default:
         throw new Error(`not a command of Ampere: ${args.join(" ")}`);
     }
+  }
+
+  /** Commands on INPUT, or a listing of all. */
+  #hook(family: Family, command: string | undefined, rest: string[], part: number): Ending {
+    const input = this.input[family];
+    const rules = this.chains[family];
+    const jump = `-j ${this.#chain}`;
+    switch (command) {
+      case "-S": {
+        const lines = ["-P INPUT ACCEPT", ...input.map((text) => `-A INPUT ${text}`), ""];
+        // `rest` is empty both for INPUT and for all: what is more does no harm.
+        return { ...DONE, out: lines.join("\n") + (rules === undefined ? "" : this.#print(rules)) };
+      }
+      case "-I":
+      case "-D": {
+        const text = rest.join(" ");
+        if (text !== jump && text !== `! -i lo ${jump}`) throw new Error(`not a jump: ${text}`);
+        if (command === "-I" && rules === undefined) return NO_CHAIN;
+        const at = input.indexOf(text);
+        if (command === "-D" && at < 0) return BAD_RULE;
+        if (part < 1) return DONE;
+        if (command === "-I") input.unshift(text);
+        else input.splice(at, 1);
+        return DONE;
+      }
+      default:
+        throw new Error(`not a command of Ampere: ${command} INPUT ${rest.join(" ")}`);
+    }
+  }
+
+  /** Whether every packet is compared with the chain before INPUT lets it in. */
+  isAsked(family: Family): boolean {
+    if (this.chains[family] === undefined) return false;
+    const accept = this.input[family].findIndex((text) => text.endsWith("-j ACCEPT"));
+    const jump = this.input[family].findIndex((text) => text.endsWith(`-j ${this.#chain}`));
+    return jump >= 0 && (accept < 0 || jump < accept);
+  }
+
+  /** Somebody deletes the chain: that goes only without the jumps to it. */
+  deleteChain(family: Family): void {
+    this.chains[family] = undefined;
+    this.input[family] = this.input[family].filter((text) => !text.endsWith(`-j ${this.#chain}`));
+  }
+
+  /** Somebody makes the jump to the chain, in front of all. */
+  makeJump(family: Family): void {
+    if (this.chains[family] === undefined || this.isAsked(family)) return;
+    this.input[family].unshift(`-j ${this.#chain}`);
   }
 
   #append(

@@ -131,6 +131,7 @@ export const RULES = [
   "block: it is blocked already",
   "block: a short one makes no later one longer",
   "block: ends",
+  "block: for ever by hand",
   "trust: a block ends",
   "pardon: deleted by hand",
 ] as const;
@@ -237,6 +238,8 @@ export class Model {
   readonly blocks = new Map<string, ModelBlock>();
   /** How often those were blocked that are not now. */
   past = new Map<string, number>();
+  /** Those of which that is not certain: the end of a block that was decided vaguely. */
+  readonly vaguePast = new Set<string>();
   /** Last login. */
   standing = new Map<string, number>();
   #hosts = new Map<string, Host>();
@@ -288,7 +291,7 @@ export class Model {
       if (rules.trust.includes(target)) {
         this.#visit("trust: a block ends");
         this.blocks.delete(target);
-        this.past.delete(target);
+        this.setPast(target, undefined);
       }
     }
   }
@@ -342,6 +345,13 @@ export class Model {
     this.#challenged(unknown.happening, now, wall);
   }
 
+  /** What the database says of a target that is not blocked; `undefined`: nothing. */
+  setPast(target: string, times: number | undefined): void {
+    this.vaguePast.delete(target);
+    if (times === undefined) this.past.delete(target);
+    else this.past.set(target, times);
+  }
+
   /** The daemon has looked at its clock. */
   tick(now: number, wall: number): void {
     const stalled = now - this.#lastTick > STALL;
@@ -367,11 +377,18 @@ export class Model {
     this.#endBlocks(wall);
   }
 
+  /** Somebody blocked for ever, by hand, what is blocked. Nothing is vague of that. */
+  blockedForEver(target: string): void {
+    this.#visit("block: for ever by hand");
+    const { times } = this.blocks.get(target)!;
+    this.blocks.set(target, { until: undefined, times, vague: false });
+  }
+
   /** Somebody deleted a block by hand. */
   deleted(target: string): void {
     this.#visit("pardon: deleted by hand");
     this.blocks.delete(target);
-    this.past.delete(target);
+    this.setPast(target, undefined);
     for (const host of [...this.#hosts.values()]) {
       if (host.address === target || this.#network(host.address) === target) this.#drop(host);
     }
@@ -782,7 +799,8 @@ export class Model {
       : grounds !== "attempts";
     if (short && before > 0) this.#visit("block: a short one makes no later one longer");
     const times = short ? Math.max(before, 1) : before + 1;
-    this.blocks.set(target, { until, times, vague: this.vague() });
+    const vague = this.vague() || this.vaguePast.has(target) || (known?.vague ?? false);
+    this.blocks.set(target, { until, times, vague });
   }
 
   /** Milliseconds; `undefined`: for ever. */
@@ -858,11 +876,12 @@ export class Model {
   }
 
   #endBlocks(wall: number): void {
-    for (const [target, { until, times }] of this.blocks) {
+    for (const [target, { until, times, vague }] of this.blocks) {
       if (until === undefined || until > wall) continue;
       this.#visit("block: ends");
       this.blocks.delete(target);
-      this.past.set(target, times);
+      this.setPast(target, times);
+      if (vague) this.vaguePast.add(target);
     }
   }
 

@@ -93,8 +93,13 @@ export class Programs {
    * A runner for one process. A program that has begun goes on when that process is killed.
    *
    * @param clock The process.
+   * @param looked Told when a listing of INPUT has reached it, and whether all packets were
+   *   compared with the chain then.
    */
-  runnerFor(clock: ProcessClock): Runner {
+  runnerFor(
+    clock: ProcessClock,
+    looked: (family: 4 | 6, isInForce: boolean) => void = () => {},
+  ): Runner {
     const running = new Set<string>();
     return async (program, args, options = {}) => {
       const { output = false, timeoutMs = 5_000, signal } = options;
@@ -133,7 +138,13 @@ export class Programs {
           end({ ...NOTHING, timedOut: true });
         }));
         child.onEnd = ({ code, out, err }) => {
-          clock.tell(() =>
+          const isList = program !== "ipset" && args[2] === "-S" && output;
+          const isGone = args[3] === "ampere" && /incompatible/.test(err);
+          const isHook = args[3] !== "ampere" && code === 0;
+          clock.tell(() => {
+            if (isList && (isGone || isHook) && !ended) {
+              looked(program === "iptables" ? 4 : 6, isHook && ASKED.test(out));
+            }
             end({
               ...NOTHING,
               ok: code === 0,
@@ -141,8 +152,8 @@ export class Programs {
               stdout: output ? new TextEncoder().encode(out) : NOTHING.stdout,
               stderr: err,
               missing: code === MISSING,
-            })
-          );
+            });
+          });
         };
       });
     };
@@ -216,6 +227,9 @@ interface Child {
   kill: () => void;
   onEnd: (ending: Ending) => void;
 }
+
+/** A listing in which nobody is let in before the jump. */
+const ASKED = /^-P INPUT ACCEPT\n(?:-A INPUT -i lo .*\n)*-A INPUT (?:! -i lo )?-j ampere$/m;
 
 /** Stands for a program that was not found. */
 const MISSING = -1;

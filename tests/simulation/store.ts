@@ -45,8 +45,9 @@ export interface Store extends Disposable {
    * @param run What it does.
    * @param skip After how many accesses.
    * @param fromOpening Counted from the next time that the daemon opens the database.
+   * @param when Whether an access counts; by default each does.
    */
-  between(run: () => void, skip: number, fromOpening: boolean): void;
+  between(run: () => void, skip: number, fromOpening: boolean, when?: () => boolean): void;
   /** Nothing of that kind happens any more. */
   calm(): void;
   /** Before the beginning: a host has logged in. */
@@ -132,8 +133,8 @@ export class MemoryStore implements Store {
     return worked(() => this.#disk.deleteByHand(target));
   }
 
-  between(run: () => void, skip: number, fromOpening: boolean): void {
-    this.#disk.between = { run, skip, fromOpening };
+  between(run: () => void, skip: number, fromOpening: boolean, when?: () => boolean): void {
+    this.#disk.between = { run, skip, fromOpening, when };
   }
 
   calm(): void {

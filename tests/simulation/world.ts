@@ -16,6 +16,7 @@ import type { WrittenBlockList } from "../../src/blocks/written_block_list.ts";
 import type { Backend } from "../../src/firewall/backend.ts";
 import { IpsetBackend } from "../../src/firewall/ipset.ts";
 import { IptablesBackend } from "../../src/firewall/iptables.ts";
+import { Way } from "../../src/firewall/way.ts";
 import { Log } from "../../src/log.ts";
 import { Asterisk, type AsteriskState } from "./asterisk.ts";
 import { Dice } from "./dice.ts";
@@ -25,6 +26,7 @@ import { NO_TROUBLE, Programs, type Trouble } from "./programs.ts";
 import { MemoryStore, SqliteStore, type Store } from "./store.ts";
 import { ProcessClock, SimulatedTime } from "./time.ts";
 import { type Step, Traffic } from "./traffic.ts";
+import { WayWitness } from "./way.ts";
 
 /**
  * How long after the last fault all must be in order, in milliseconds: the longest delays, one
@@ -87,6 +89,20 @@ const STRANGERS: Readonly<Record<4 | 6, readonly string[]>> = {
   6: ["-j ACCEPT", "-s 2001:db8:77::1/128 -j REJECT --reject-with icmp6-port-unreachable"],
 };
 
+/** Rules that let packets in, if they stand before the jump. */
+const LETS_IN = [
+  "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+  "-p udp -m udp --dport 5060 -j ACCEPT",
+  "-j ACCEPT",
+];
+
+/** This machine's interfaces; the second address is the one that events name. */
+const INTERFACES = [
+  { name: "lo", address: "127.0.0.1", network: "127.0.0.0/8" },
+  { name: "eth0", address: OWN, network: "192.0.2.0/28" },
+  { name: "eth0", address: "192.0.2.10", network: "192.0.2.0/28" },
+];
+
 /** The kinds of faults; each seed has some of them. */
 const FAULTS = [
   "drop",
@@ -96,6 +112,7 @@ const FAULTS = [
   "commands",
   "flush",
   "chain",
+  "jump",
   "strangers",
   "poison",
   "disk",
@@ -113,7 +130,14 @@ const FAULTS = [
  * After these the firewall differs from what Ampere has made; a killed daemon leaves programs
  * behind.
  */
-const MEDDLING: readonly FaultName[] = ["flush", "chain", "strangers", "wall clock", "kill"];
+const MEDDLING: readonly FaultName[] = [
+  "flush",
+  "chain",
+  "jump",
+  "strangers",
+  "wall clock",
+  "kill",
+];
 
 /** Time between two looks at the firewall, in seconds. */
 const VERIFY_SECONDS = 5;
@@ -180,6 +204,7 @@ interface Process {
   error: unknown;
   /** Events that reached it. */
   arrived: number;
+  readonly witness: WayWitness;
 }
 
 /** A block that somebody has made or deleted by hand. */
@@ -282,6 +307,10 @@ class World {
       this.#store.remember(address, this.#wall() - LONG_AGO_MS);
       this.#knownOfOld.add(address);
     }
+    for (const family of FAMILIES) {
+      if (this.#config.jump.length === 0) this.#kernel.makeJump(family);
+      else if (dice.chance(0.5)) this.#kernel.deleteChain(family);
+    }
     this.#startProcess();
     // Rows of blocks need time.
     const duration = dice.chance(0.1) ? 40_000 : dice.between(4_000, 25_000);
@@ -329,6 +358,7 @@ class World {
       ipv6Prefix: dice.pick([64, 128]),
       backend: dice.pick(["iptables", "ipset"]),
       verify: meddled ? VERIFY_SECONDS : VERIFY_MAX,
+      jump: dice.pick([[], ["INPUT"]]),
     };
   }
 
@@ -348,11 +378,24 @@ class World {
       level: "info",
       stamps: false,
       now: wallClock,
-      stderr: { writeSync: (bytes) => this.#takeLogLine(bytes) },
+      stderr: { writeSync: (bytes) => says(bytes) },
     });
     const list = this.#store.open(wallClock(), (message) => log.error(message));
     const { chain, backend } = this.#config;
-    const run = this.#programs.runnerFor(clock);
+    const witness = new WayWitness({
+      kernel: this.#kernel,
+      now: () => this.#time.now,
+      verifyMs: this.#looksInTime ? 1_000 * this.#config.verify : undefined,
+    });
+    const run = this.#programs.runnerFor(
+      clock,
+      (family, isInForce) => witness.looked(family, isInForce),
+    );
+    const says = (bytes: Uint8Array) => {
+      const wrong = witness.hear(new TextDecoder().decode(bytes));
+      if (wrong !== undefined) throw new WorldError(wrong);
+      return this.#takeLogLine(bytes);
+    };
     const batchMax = dice.pick([1, 2, 5, 15_000]);
     const backends = FAMILIES.map((family): Backend =>
       backend === "ipset"
@@ -365,6 +408,8 @@ class World {
       bornAt: this.#bornAt,
       list: this.#observed(list),
       backends,
+      ways: FAMILIES.map((family) => new Way({ family, chain, run })),
+      network: () => ({ interfaces: INTERFACES, gateways: [] }),
       log,
       clock,
       wallClock,
@@ -384,6 +429,7 @@ class World {
       exitCode: undefined,
       error: undefined,
       arrived: 0,
+      witness,
     };
     this.#process = process;
     this.#trace("the daemon starts");
@@ -427,6 +473,7 @@ class World {
     for (const target of this.#deleted) model.deleted(target);
     this.#deleted.clear();
     model.past = new Map(history);
+    model.vaguePast.clear();
     this.#unsaved.clear();
   }
 
@@ -435,8 +482,10 @@ class World {
     const unsaved = this.#unsaved;
     const model = this.#model;
     const note = (saved: boolean, targets: Iterable<string>) => {
-      if (list.pending === 0) unsaved.clear();
-      else if (!saved) { for (const target of targets) unsaved.add(target); }
+      if (list.pending === 0) {
+        unsaved.clear();
+        this.#clearPast(list);
+      } else if (!saved) { for (const target of targets) unsaved.add(target); }
       return saved;
     };
     return {
@@ -471,8 +520,9 @@ class World {
           // The trouble may have shown when it was asked how often this was blocked before.
           if (known !== undefined && list.trouble !== undefined) known.vague = true;
           if (known?.vague) {
-            known.until = until;
-            known.times = list.get(target)?.times ?? 1;
+            const block = list.get(target);
+            known.until = block === undefined ? until : block.until;
+            known.times = block?.times ?? 1;
           }
         }
         return saved;
@@ -514,6 +564,17 @@ class World {
     };
   }
 
+  /** All is written: what was not certain of the past is what the database holds. */
+  #clearPast(list: WrittenBlockList): void {
+    const model = this.#model;
+    if (model.vaguePast.size === 0 || list.trouble !== undefined) return;
+    const { history } = this.#store.read();
+    for (const target of model.vaguePast) {
+      // Its end may not be written before the daemon has seen it.
+      if (list.get(target) === undefined) model.setPast(target, history.get(target));
+    }
+  }
+
   #takeLogLine(bytes: Uint8Array): number {
     const text = () => new TextDecoder().decode(bytes).trimEnd();
     if (bytes.findIndex((byte) => byte < 0x20 || byte === 0x7f) !== bytes.length - 1) {
@@ -546,7 +607,11 @@ class World {
     const process = this.#process;
     if (process === undefined) return;
     if (process.error !== undefined) throw process.error;
-    if (process.exitCode === undefined) return;
+    if (process.exitCode === undefined) {
+      const wrong = process.clock.frozen ? undefined : process.witness.compare(process.daemon);
+      if (wrong !== undefined) throw new WorldError(wrong);
+      return;
+    }
     this.#trace(`the daemon has ended with ${process.exitCode}`);
     process.clock.kill();
     this.#process = undefined;
@@ -682,6 +747,8 @@ class World {
         return this.#flush();
       case "chain":
         return this.#deleteChain(later);
+      case "jump":
+        return this.#meddleWithWay(later);
       case "strangers":
         return this.#meddle();
       case "poison":
@@ -761,10 +828,29 @@ class World {
     const family = dice.pick(FAMILIES);
     if (this.#faults.has("no ip6tables") && family === 6) return;
     this.#trace(`somebody deletes the chain of IPv${family}`);
-    this.#kernel.chains[family] = undefined;
+    this.#kernel.deleteChain(family);
+    // Ampere makes it again, if it may.
+    if (this.#config.jump.length > 0 && dice.chance(0.7)) return;
     later(dice.between(100, 15_000), () => {
       this.#trace(`the chain of IPv${family} comes back`);
       this.#kernel.chains[family] ??= [];
+      if (dice.chance(0.7)) this.#kernel.makeJump(family);
+    });
+  }
+
+  /** The jump is flushed away, or others are let in before it. */
+  #meddleWithWay(later: (ms: number, run: () => void) => void): void {
+    const { dice } = this;
+    const family = dice.pick(FAMILIES);
+    const input = this.#kernel.input[family];
+    const rule = dice.pick([undefined, ...LETS_IN]);
+    this.#trace(`somebody meddles with INPUT of IPv${family}: ${rule ?? "flushed"}`);
+    if (rule === undefined) input.length = 0;
+    else input.unshift(rule);
+    if (this.#config.jump.length > 0 && dice.chance(0.7)) return;
+    later(dice.between(100, 15_000), () => {
+      this.#trace(`INPUT of IPv${family} is put right`);
+      this.#kernel.makeJump(family);
     });
   }
 
@@ -793,6 +879,12 @@ class World {
       case 2:
         if (rules.length > 0) rules.push(dice.pick(rules));
     }
+  }
+
+  /** Nothing keeps a look from being soon at its end. */
+  get #looksInTime(): boolean {
+    const slow: readonly FaultName[] = ["commands", "freeze", "no ip6tables", "poison"];
+    return slow.every((name) => !this.#faults.has(name)) && this.#programs.slowness === 1;
   }
 
   #setName(family: 4 | 6): string {
@@ -867,7 +959,10 @@ class World {
     };
     if (this.#sqlite && this.#time.now - this.#harmedAt < 1_000) return;
     if (dice.chance(0.5)) act();
-    else {
+    else if (dice.chance(0.3)) {
+      const isWriting = () => (this.#process?.list.pending ?? 0) > 0;
+      this.#store.between(() => this.#blockForEver(), dice.int(0, 2), false, isWriting);
+    } else {
       const run = () => this.#addOrDelete(dice.pick(BY_HAND));
       this.#store.between(run, dice.int(0, 5), dice.chance(0.7));
     }
@@ -890,12 +985,25 @@ class World {
     this.#byHand.set(target, { target, until: row?.until, present, vague, seen: false });
   }
 
+  /** Somebody blocks for ever what the daemon is just writing. */
+  #blockForEver(): void {
+    const now = this.#wall();
+    const target = [...this.#model.blocks].findLast(([target, { until }]) =>
+      !BY_HAND.includes(target) && !this.#deleted.has(target) && (until ?? Infinity) > now
+    )?.[0];
+    if (target === undefined) return;
+    const worked = this.#store.add({ ...BLANK, target, since: now, until: undefined }, now);
+    this.#trace(`by hand: -a ${target} while the daemon writes ${worked}`);
+    if (worked) this.#model.blockedForEver(target);
+  }
+
   /** Somebody deletes the block of an attacker. */
   #deleteBlocked(targets: readonly string[]): void {
     const list = this.#process?.list;
     if (list === undefined || list.trouble !== undefined || list.pending > 0) return;
     const blocked = targets.filter((target) =>
-      !BY_HAND.includes(target) && this.#model.blocks.has(target) && !this.#unsaved.has(target)
+      !BY_HAND.includes(target) && this.#model.blocks.has(target) && !this.#unsaved.has(target) &&
+      list.get(target) !== undefined
     );
     if (blocked.length === 0) return;
     const target = this.dice.pick(blocked);
@@ -919,7 +1027,10 @@ class World {
     this.#asterisk.setState("up");
     for (const family of FAMILIES) {
       if (family === 6 && this.#faults.has("no ip6tables")) continue;
+      // With a jump it is Ampere that must.
+      if (this.#config.jump.length > 0) continue;
       this.#kernel.chains[family] ??= [];
+      this.#kernel.makeJump(family);
     }
   }
 
@@ -1049,6 +1160,12 @@ class World {
       return `the firewall: ${queued} changes queued, ${rejected} rejected${
         failing ? ", failing" : ""
       }`;
+    }
+    for (const family of FAMILIES) {
+      if (family === 6 && !hasV6) continue;
+      if (!this.#kernel.isAsked(family)) return `INPUT does not ask the chain of IPv${family}`;
+      const judgement = daemon.firewall.judgementOf(family);
+      if (judgement?.inForce !== "yes") return `told as not in force: ${judgement?.message}`;
     }
     return this.#differs(process);
   }
@@ -1195,6 +1312,7 @@ const LIKELY: Partial<Record<FaultName, number>> = {
   "wall clock": 0.15,
   flush: 0.25,
   chain: 0.25,
+  jump: 0.25,
   strangers: 0.25,
 };
 

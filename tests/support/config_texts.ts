@@ -11,8 +11,13 @@ export const KEYS = [
   "pass",
   "loyalty",
   "chain",
+  "jump",
   "trust",
   "trust_file",
+  "trust_lookup",
+  "tls",
+  "tls_ca",
+  "tls_name",
   "database",
   "patience",
   "credit",
@@ -28,7 +33,15 @@ export const KEYS = [
   "verify",
   "metrics",
   "webhook",
+  "webhook_ca",
 ];
+
+/** Lines without which a key has no effect, and a warning says so. */
+export const NEEDS: Readonly<Record<string, string>> = {
+  tls_ca: "tls = yes\n",
+  tls_name: "tls = yes\n",
+  webhook_ca: "webhook = https://hooks.example.org/\n",
+};
 
 export const FILE = "ampere.cfg";
 

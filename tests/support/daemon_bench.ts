@@ -7,7 +7,9 @@ import { EventReader, type Tampered } from "../../src/ami/event_reader.ts";
 import type { BlockList } from "../../src/blocks/block_list.ts";
 import { DryRunBlockList } from "../../src/blocks/dry_run_block_list.ts";
 import { type Config, DEFAULT_CONFIG } from "../../src/config/config.ts";
+import type { OwnInterface } from "../../src/address/interfaces.ts";
 import { Exceptions } from "../../src/daemon/exceptions.ts";
+import { Force } from "../../src/daemon/force.ts";
 import { ListChanges } from "../../src/daemon/list_changes.ts";
 import { Messages } from "../../src/daemon/messages.ts";
 import { Notices } from "../../src/daemon/notices.ts";
@@ -32,6 +34,8 @@ interface DaemonBenchOptions {
   readonly dryRun?: boolean;
   readonly level?: "info" | "debug";
   readonly clock?: FakeClock;
+  /** This machine's interfaces; none: not known. */
+  readonly interfaces?: readonly OwnInterface[];
 }
 
 export class DaemonBench {
@@ -47,6 +51,7 @@ export class DaemonBench {
   readonly firewall: Firewall;
   readonly exceptions: Exceptions;
   readonly changes: ListChanges;
+  readonly force: Force;
   readonly pipeline: Pipeline;
   readonly #reader: EventReader;
 
@@ -75,10 +80,18 @@ export class DaemonBench {
     const exceptions = this.exceptions = new Exceptions({ ...shared, releases });
     const believedTime = { now: wallClock, latest: wallClock };
     this.changes = new ListChanges({ ...shared, releases, believedTime });
+    const config = () => ({ ...DEFAULT_CONFIG, ...options.config });
+    const force = this.force = new Force({
+      ...shared,
+      config,
+      peers: () => ["127.0.0.1"],
+      network: () => ({ interfaces: options.interfaces ?? [], gateways: [] }),
+    });
     this.pipeline = new Pipeline({
       ...shared,
       exceptions,
-      config: () => ({ ...DEFAULT_CONFIG, ...options.config }),
+      force,
+      config,
       dryRun: options.dryRun ?? false,
     });
     const messages = new Messages(log, counters);

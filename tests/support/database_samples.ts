@@ -46,7 +46,7 @@ const NO_CHANGES: Changes = {
 export function removeEnded(list: BlockDatabase, now: number): Block[] {
   const blocks = list.all().filter((block) => hasEnded(block, now));
   const ended = blocks.map(({ target, times, until }) => ({ target, times, ended: until ?? now }));
-  list.save({ ...NO_CHANGES, ended }, now);
+  list.save(() => ({ ...NO_CHANGES, ended }), now);
   return blocks;
 }
 
@@ -56,7 +56,7 @@ export function saveStanding(
   standing: Changes["standing"],
   forgetStandingBefore = 0,
 ): void {
-  list.save({ ...NO_CHANGES, standing, forgetStandingBefore });
+  list.save(() => ({ ...NO_CHANGES, standing, forgetStandingBefore }));
 }
 
 /** The targets of all blocks, in no order. */

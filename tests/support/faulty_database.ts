@@ -3,6 +3,7 @@
  */
 
 import assert from "node:assert/strict";
+import { StatementSync } from "node:sqlite";
 import type { Block, NewBlock } from "../../src/blocks/block.ts";
 import { BlockDatabase } from "../../src/blocks/database.ts";
 import { BlockDatabaseError } from "../../src/blocks/fault.ts";
@@ -65,6 +66,39 @@ export function openWritten(path: string, now = NOW, options: WrittenOptions = {
 export function stored(path: string): string[] {
   using list = BlockDatabase.open(path);
   return targetsOf(list).sort();
+}
+
+/**
+ * Runs something, and has another process's deed done once, before the statement of this number
+ * that SQLite is given meanwhile.
+ *
+ * @param run What is disturbed.
+ * @param at Number of the statement, from 0.
+ * @param deed What the other does, by a connection of its own.
+ * @returns Whether there were so many statements.
+ */
+export function disturbed(run: () => void, at: number, deed: () => void): boolean {
+  // deno-lint-ignore no-explicit-any
+  const prototype = StatementSync.prototype as Record<"run" | "get", (...values: any[]) => any>;
+  const { run: runs, get } = prototype;
+  const restore = () => Object.assign(prototype, { run: runs, get });
+  let statements = 0;
+  for (const name of ["run", "get"] as const) {
+    const original = prototype[name];
+    prototype[name] = function (...values) {
+      if (statements++ === at) {
+        restore();
+        deed();
+      }
+      return original.apply(this, values);
+    };
+  }
+  try {
+    run();
+  } finally {
+    restore();
+  }
+  return statements > at;
 }
 
 /** Names in a folder that belong to databases that were set aside. */

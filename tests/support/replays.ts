@@ -2,7 +2,7 @@
 
 import { latin1 } from "../../src/ami/framer.ts";
 import { RecordingReader } from "../../src/commands/replay/recording.ts";
-import { Replay } from "../../src/commands/replay/replay.ts";
+import { Replay, replay } from "../../src/commands/replay/replay.ts";
 import { type Config, DEFAULT_CONFIG } from "../../src/config/config.ts";
 
 /** The bytes as text, one character a byte (`TextDecoder("latin1")` is windows-1252). */
@@ -49,4 +49,31 @@ export function run(bytes: Uint8Array, config: Config = DEFAULT_CONFIG, pieces =
 
 export function blockedIn(bytes: Uint8Array, config?: Config): string[] {
   return [...new Set(run(bytes, config).blocks.map(({ target }) => target))].sort();
+}
+
+/** What `ampere --replay` says. */
+export interface Said {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs `ampere --replay` in this process. */
+export async function cli(
+  files: readonly string[],
+  options: { json?: boolean; verbose?: boolean; config?: Partial<Config> } = {},
+): Promise<Said> {
+  const { json = false, verbose = false, config = {} } = options;
+  let out = "";
+  let err = "";
+  const code = await replay(
+    { ...DEFAULT_CONFIG, ...config },
+    { files, json, verbose },
+    (text) => {
+      out += text;
+      return 0;
+    },
+    (line) => err += `${line}\n`,
+  );
+  return { code, out, err };
 }

@@ -2,6 +2,7 @@
 
 import { EVENT_TYPES, type EventType } from "../../src/ami/event.ts";
 import { DEFAULT_CONFIG } from "../../src/config/config.ts";
+import { judgeFailure } from "../../src/firewall/judgement.ts";
 import { Counters } from "../../src/telemetry/counters.ts";
 import type { StatusSource } from "../../src/telemetry/status.ts";
 
@@ -48,6 +49,7 @@ export function source(
     startedAt: NOW - 3_600_000,
     connectedSince: connected ? NOW - 60_000 : undefined,
     dryRun: false,
+    whereabouts: { place: { kind: "here" }, isAssumed: true, doubt: undefined },
     neverBlocked: [{ target: "192.0.2.1", cause: "default gateway" }],
     trust: { entries: 0, file: undefined, names: [] },
     table: { size: 4, standingSize: 2, waiting: 2, evicted: 0, proxies: 0 },
@@ -79,7 +81,19 @@ export function source(
         },
       ],
     },
-    firewall: { status: () => ({ ...family, families: [{ family: 4, ...family }] }) },
+    firewall: {
+      status: () => ({
+        ...family,
+        families: [{
+          family: 4,
+          ...family,
+          judgement: family.lastFailure === undefined || !family.failing
+            ? { family: 4, inForce: "yes", cause: "", message: "", brief: "", advice: "" }
+            : judgeFailure(family.lastFailure),
+          waiting: [],
+        }],
+      }),
+    },
     worstHosts: () => [{
       host: "198.51.100.7",
       points: 9,

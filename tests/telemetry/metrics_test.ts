@@ -87,6 +87,7 @@ Deno.test("metrics: the values are those of the daemon", () => {
     ampere_firewall_commands_failed_total: 3,
     ampere_firewall_queue_length: 1,
     'ampere_firewall_failing{family="ipv4"}': 1,
+    'ampere_firewall_in_force{family="4"}': 0,
     ampere_database_changes_owed: 4,
     ampere_database_failing: 1,
     ampere_ami_connected: 1,

@@ -1,12 +1,7 @@
 import assert from "node:assert/strict";
 import type { Notice } from "../../src/telemetry/notice.ts";
-import {
-  BATCH_MAX,
-  QUEUE_MAX,
-  REQUEST_MS,
-  Webhook,
-  type WebhookBody,
-} from "../../src/telemetry/webhook.ts";
+import { BATCH_MAX, QUEUE_MAX, Webhook } from "../../src/telemetry/webhook.ts";
+import { REQUEST_MS, type WebhookBody } from "../../src/telemetry/webhook_server.ts";
 import type { Clock } from "../../src/clock.ts";
 import { until } from "../support/namespace.ts";
 

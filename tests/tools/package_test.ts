@@ -112,7 +112,7 @@ Deno.test("the archive holds the program and what goes with it", DPKG, async () 
       "755 docs",
       "644 packaging/ampere.service",
       "644 packaging/ampere.8",
-      `ampere ${await projectVersion()}`,
+      `ampere/${await projectVersion()}`,
     ]
   ) assert.ok(said.split("\n").includes(line), `${line} in\n${said}`);
 });
@@ -147,7 +147,7 @@ pgrep -x ampere || echo 'not running'
         "644 root root /etc/logrotate.d/ampere",
         "644 root root /usr/share/man/man8/ampere.8.gz",
         "/usr/lib/ampere/ampere",
-        `ampere ${await projectVersion()}`,
+        `ampere/${await projectVersion()}`,
         "0",
         "verified",
         "clean",

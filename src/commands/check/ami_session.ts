@@ -5,10 +5,11 @@
  */
 
 import { parseAddress } from "../../address/address.ts";
-import { dial, DialError } from "../../ami/dial.ts";
+import { DialError } from "../../ami/dial.ts";
 import { EventReader } from "../../ami/event_reader.ts";
 import { latin1 } from "../../ami/framer.ts";
 import type { SecurityEvent } from "../../ami/event.ts";
+import { closeAtOnce, type Destination, openConnection, TlsError } from "../../ami/transport.ts";
 
 /**
  * How long an answer may take, in milliseconds; Asterisk delays that to a wrong login by one
@@ -37,10 +38,13 @@ export class SessionError extends Error {
   override readonly name = "SessionError";
   /** It is about the name of the host; what is said about Asterisk does not apply then. */
   readonly aboutName: boolean;
+  /** What mends it, if that is known so exactly; it is about TLS then. */
+  readonly advice: string | undefined;
 
-  constructor(message: string, aboutName = false) {
+  constructor(message: string, aboutName = false, advice?: string) {
     super(message);
     this.aboutName = aboutName;
+    this.advice = advice;
   }
 }
 
@@ -49,7 +53,7 @@ export class SessionError extends Error {
  *
  * @example
  * ```ts ignore
- * using session = await AmiSession.open("127.0.0.1", 5038);
+ * using session = await AmiSession.open({ host: "127.0.0.1", port: 5038 });
  * const answer = await session.ask("Login", { Username: "ampere", Secret: "secret" });
  * ```
  */
@@ -57,14 +61,14 @@ export class AmiSession implements Disposable {
   readonly events: SeenEvent[] = [];
   /** Asterisk's first line. */
   banner: string | undefined;
-  readonly #connection: Deno.TcpConn;
+  readonly #connection: Deno.TcpConn | Deno.TlsConn;
   readonly #reader: EventReader;
   #closed = false;
   #awaited: { id: string; resolve: (answer: Answer) => void } | undefined;
   /** Called after each read, and at the end. */
   #onRead = () => {};
 
-  private constructor(connection: Deno.TcpConn) {
+  private constructor(connection: Deno.TcpConn | Deno.TlsConn) {
     this.#connection = connection;
     this.#reader = new EventReader({
       event: (event) => this.#event(event),
@@ -78,14 +82,14 @@ export class AmiSession implements Disposable {
   /**
    * Connects, by the same code as the daemon.
    *
-   * @param host Name or address.
-   * @param port TCP port.
+   * @param destination Where to, and how.
    * @throws {SessionError} Saying what hinders.
    */
-  static async open(host: string, port: number): Promise<AmiSession> {
+  static async open(destination: Destination): Promise<AmiSession> {
     try {
-      return new AmiSession(await dial(host, port));
+      return new AmiSession(await openConnection(destination));
     } catch (error) {
+      if (error instanceof TlsError) throw new SessionError(error.message, false, error.advice);
       if (!(error instanceof DialError)) throw error;
       throw new SessionError(error.message, error.aboutName);
     }
@@ -93,7 +97,9 @@ export class AmiSession implements Disposable {
 
   /** Address of the other side. */
   get remoteAddress(): string {
-    return parseAddress(this.#connection.remoteAddr.hostname) ?? "an unknown address";
+    const { remoteAddr } = this.#connection;
+    return parseAddress("hostname" in remoteAddr ? remoteAddr.hostname : "") ??
+      "an unknown address";
   }
 
   /**
@@ -172,8 +178,7 @@ export class AmiSession implements Disposable {
   #end(): void {
     if (this.#closed) return;
     this.#closed = true;
-    // close() alone waits for a read that is under way.
-    this.#connection.closeWrite().catch(() => {}).finally(() => this.#connection.close());
+    closeAtOnce(this.#connection);
   }
 
   #event(event: SecurityEvent): void {

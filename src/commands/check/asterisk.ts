@@ -11,7 +11,8 @@
  * - an unknown user: InvalidAccountID;
  * - an unknown user in whose name the words `Event: SuccessfulAuth` and so on stand. If this one
  *   arrives and the one before does not, a filter looks for these words anywhere in the event: it
- *   is not anchored.
+ *   is not anchored. (One that lets InvalidAccountID through is not found out so; but there is
+ *   little left then that a stranger could let through.)
  *
  * ChallengeSent and FailedACL cannot be raised from here. Each failing login is delayed by Asterisk
  * for about a second and written into its log; so they are made at the same time, only when
@@ -22,8 +23,9 @@
  */
 
 import { AddressSet } from "../../address/address_set.ts";
-import type { Config } from "../../config/config.ts";
+import { type Config, tlsLogin } from "../../config/config.ts";
 import { exemptAddresses } from "../../address/exempt.ts";
+import { type Destination, SILENT } from "../../ami/transport.ts";
 import { escapeText } from "../../text/escape.ts";
 import { AmiSession, type Answer, SessionError } from "./ami_session.ts";
 import { type Finding, ok, problem, warning } from "./finding.ts";
@@ -37,7 +39,7 @@ const EVENT_MS = 1_500;
 
 /** The events that Ampere uses, as the filter of README.md that nobody outside can get round. */
 export const FILTER =
-  "eventfilter = ^Event: (ChallengeResponseFailed|ChallengeSent|FailedACL|InvalidPassword|Shutdown|SuccessfulAuth)";
+  "eventfilter = ^Event: (ChallengeResponseFailed|ChallengeSent|FailedACL|InvalidAccountID|InvalidPassword|RequestBadFormat|RequestNotAllowed|Shutdown|SuccessfulAuth)";
 
 const KINDS = [
   "SuccessfulAuth",
@@ -74,17 +76,18 @@ export async function checkAsterisk(
   const where = `${config.host}:${config.port}`;
   let session: AmiSession;
   try {
-    session = await AmiSession.open(config.host, config.port);
+    session = await AmiSession.open(destinationOf(config));
   } catch (error) {
     if (!(error instanceof SessionError)) throw error;
     return [
       problem(
         ABOUT,
         `AMI at ${where} cannot be reached: ${error.message}`,
-        error.aboutName
-          ? 'correct "host", or write the address in the place of the name'
-          : "start Asterisk; or, in manager.conf, section [general]: enabled = yes, and the same port and bindaddr as here; " +
-            "then: asterisk -rx 'manager reload'",
+        error.advice ??
+          (error.aboutName
+            ? 'correct "host", or write the address in the place of the name'
+            : "start Asterisk; or, in manager.conf, section [general]: enabled = yes, and the same port and bindaddr as here; " +
+              "then: asterisk -rx 'manager reload'"),
       ),
     ];
   }
@@ -93,6 +96,10 @@ export async function checkAsterisk(
     own: options.own ?? exemptAddresses([]),
     eventMs: options.eventMs ?? EVENT_MS,
   });
+}
+
+function destinationOf(config: Config): Destination {
+  return { host: config.host, port: config.port, tls: tlsLogin(config) };
 }
 
 async function checkSession(
@@ -110,11 +117,18 @@ async function checkSession(
     });
   } catch (error) {
     if (!(error instanceof SessionError)) throw error;
-    return [notAmi(session.banner, where, error)];
+    return [notAmi(session.banner, config, error)];
   }
   if (!answer.success) return [refused(config, answer)];
   const banner = escapeText(session.banner ?? "", 60);
-  const findings = [ok(ABOUT, `logged in at ${where} as "${escapeText(config.user)}" (${banner})`)];
+  const findings = [
+    ok(
+      ABOUT,
+      `logged in at ${where}${config.tls ? " by TLS" : ""} as "${
+        escapeText(config.user)
+      }" (${banner})`,
+    ),
+  ];
   const success = await arrival(session, "SuccessfulAuth", asSeen(config.user), eventMs);
   const whyNot = whyNotTry(config, session, success?.address, own);
   if (whyNot !== undefined) return [...findings, ...withoutTrials(success !== undefined, whyNot)];
@@ -129,7 +143,8 @@ async function checkSession(
   return [...findings, ...judge({ ...seen, success: success !== undefined })];
 }
 
-function notAmi(banner: string | undefined, where: string, error: SessionError): Finding {
+function notAmi(banner: string | undefined, config: Config, error: SessionError): Finding {
+  const where = `${config.host}:${config.port}`;
   if (banner !== undefined && !banner.startsWith("Asterisk Call Manager")) {
     return problem(
       ABOUT,
@@ -140,7 +155,9 @@ function notAmi(banner: string | undefined, where: string, error: SessionError):
   return problem(
     ABOUT,
     `AMI at ${where} does not answer the login: ${error.message}`,
-    "look into Asterisk's log, and whether this is the port of AMI",
+    banner === undefined && !config.tls
+      ? SILENT
+      : "look into Asterisk's log, and whether this is the port of AMI",
   );
 }
 
@@ -262,7 +279,7 @@ interface Trial {
 
 async function failToLogIn(config: Config, login: Record<string, string>): Promise<Trial> {
   try {
-    using session = await AmiSession.open(config.host, config.port);
+    using session = await AmiSession.open(destinationOf(config));
     if (login.AuthType !== undefined) await session.ask("Challenge", { AuthType: "MD5" });
     const { message } = await session.ask("Login", login);
     // With allowmultiplelogin = no a user who is logged in is refused before their password is
@@ -320,6 +337,16 @@ function judge(seen: Seen): Finding[] {
   } else {
     findings.push(
       ok(ABOUT, "SuccessfulAuth, ChallengeResponseFailed and InvalidPassword arrive"),
+    );
+  }
+  if (words === false && unknownUser === false && hidden.length === 0) {
+    findings.push(
+      warning(
+        ABOUT,
+        "an eventfilter in manager.conf hides InvalidAccountID: who guesses names of AMI users is not seen, nor who " +
+          "looks for accounts of a chan_sip with alwaysauthreject = no; ampere --replay counts them",
+        `in the section of the user, in the place of its eventfilter lines: ${FILTER}; then: ${THEN}`,
+      ),
     );
   }
   if (words === true && unknownUser === false) {

@@ -1,6 +1,6 @@
 /**
  * `ampere --check`: looks at everything that Ampere needs, and says what mends what is not right.
- * It changes nothing.
+ * It changes nothing; Asterisk's log and the receiver of the webhook see that it was here.
  *
  * @module
  */
@@ -15,8 +15,10 @@ import { type ConfigReading, formatProblem } from "../../config/parse.ts";
 import { checkAsterisk } from "./asterisk.ts";
 import { checkDatabase } from "./database.ts";
 import { type Finding, formatFinding, ok, problem, warning } from "./finding.ts";
+import { run } from "../../firewall/command.ts";
 import { checkFirewall } from "./firewall.ts";
 import { checkTrust } from "./trust.ts";
+import { checkWebhook } from "./webhook.ts";
 import { describeDuration } from "../../penalties/reason.ts";
 import type { Status } from "../../telemetry/status.ts";
 import {
@@ -62,7 +64,7 @@ export async function check(
 
 /**
  * All findings, in the order of a packet's way: configuration, firewall, database, Asterisk,
- * daemon.
+ * webhook, daemon.
  */
 async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGenerator<Finding> {
   yield* checkConfig(request, reading);
@@ -70,10 +72,14 @@ async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGe
   if (config === undefined) return;
   const trust = await checkTrust(config);
   yield* trust.findings;
-  yield* await checkFirewall(config);
+  const daemon = await askDaemon(config);
+  const status = daemon instanceof StatusError ? undefined : daemon;
+  // A daemon that was not started again after an update does not tell it yet.
+  yield* await checkFirewall(config, run, status?.firewall.asterisk);
   yield checkDatabase(config);
   yield* await checkAsterisk({ ...config, trust: trust.targets });
-  yield await checkDaemon(config);
+  yield* await checkWebhook(config);
+  yield checkDaemon(daemon);
 }
 
 function* checkConfig(request: CheckRequest, reading: ConfigReading): Generator<Finding> {
@@ -121,24 +127,28 @@ function isOpenToAll(file: string): boolean {
   }
 }
 
-async function checkDaemon(config: Config): Promise<Finding> {
+async function askDaemon(config: Config): Promise<Status | StatusError> {
   try {
-    const status: Status = JSON.parse(
-      await askStatus(await statusSocketPath(config.database, RUN_FOLDER)),
-    );
-    const text = `the daemon has been running for ${
-      describeDuration(status.uptimeSeconds)
-    } (process ${status.pid})`;
-    return status.asterisk.connectedSince === null
-      ? warning("daemon", `${text}, but is not connected to Asterisk`, "see its log")
-      : ok("daemon", `${text} and is connected to Asterisk`);
+    return JSON.parse(await askStatus(await statusSocketPath(config.database, RUN_FOLDER)));
   } catch (error) {
     if (!(error instanceof StatusError)) throw error;
-    return error.absent
+    return error;
+  }
+}
+
+function checkDaemon(daemon: Status | StatusError): Finding {
+  if (daemon instanceof StatusError) {
+    return daemon.absent
       ? ok(
         "daemon",
         "the daemon does not run at present; it is started with: systemctl start ampere",
       )
-      : warning("daemon", error.message, error.advice);
+      : warning("daemon", daemon.message, daemon.advice);
   }
+  const text = `the daemon has been running for ${
+    describeDuration(daemon.uptimeSeconds)
+  } (process ${daemon.pid})`;
+  return daemon.asterisk.connectedSince === null
+    ? warning("daemon", `${text}, but is not connected to Asterisk`, "see its log")
+    : ok("daemon", `${text} and is connected to Asterisk`);
 }

@@ -4,23 +4,36 @@
  * @module
  */
 
-import type { Family } from "../../address/address.ts";
+import { type Family, parseAddress } from "../../address/address.ts";
+import { type OwnInterface, ownInterfaces } from "../../address/interfaces.ts";
+import { defaultGateways } from "../../address/neighbours.ts";
+import { CONNECT_MS, resolveHost } from "../../ami/dial.ts";
 import type { Config } from "../../config/config.ts";
+import {
+  assumedPlace,
+  type AsteriskPlace,
+  type OwnNetwork,
+  placeOfHost,
+} from "../../firewall/asterisk_place.ts";
 import type { Backend } from "../../firewall/backend.ts";
-import { Chain, LOCK_WAIT_SECONDS } from "../../firewall/chain.ts";
+import { Chain } from "../../firewall/chain.ts";
 import { IPTABLES, run, type Runner } from "../../firewall/command.ts";
 import { type Failure, failureOf, placeOf } from "../../firewall/failure.ts";
 import { IpsetBackend } from "../../firewall/ipset.ts";
 import { IptablesBackend } from "../../firewall/iptables.ts";
+import { hookOf, type Judgement } from "../../firewall/judgement.ts";
+import { Way } from "../../firewall/way.ts";
 import { counted } from "../../text/table.ts";
 import { type Finding, ok, problem, warning } from "./finding.ts";
 import { checkNftables } from "./nftables.ts";
-import { findJump, isEstablished, type Jump, parseListing, type Rule } from "./firewall_path.ts";
 
 const ABOUT = "firewall";
 
-/** What a command does not last without. */
-const AT_BOOT = "(and the same where the rules are loaded at boot)";
+/** What the way of a packet depends on. */
+interface World {
+  readonly place: AsteriskPlace;
+  readonly interfaces: readonly OwnInterface[];
+}
 
 /** Most rules of others for which a command is told. */
 const STRANGERS_TOLD_MAX = 3;
@@ -34,24 +47,55 @@ const RULE_CHARACTERS_MAX = 120;
  *
  * @param config Which chain, which backend.
  * @param runner Runs the commands; they only look.
+ * @param place Where Asterisk is, if the daemon knows; else `host` tells.
  */
-export async function checkFirewall(config: Config, runner: Runner = run): Promise<Finding[]> {
+export async function checkFirewall(
+  config: Config,
+  runner: Runner = run,
+  place?: AsteriskPlace,
+): Promise<Finding[]> {
   if (config.backend === "nftables") return await checkNftables(config, runner);
+  const network = { interfaces: ownInterfaces(), gateways: defaultGateways() };
+  const world: World = {
+    place: place ?? await placeNow(config, network),
+    interfaces: network.interfaces,
+  };
   const findings: Finding[] = [];
   if (config.backend === "ipset") findings.push(await checkIpset(config, runner));
   for (const family of [4, 6] as const) {
-    const found = await checkFamily(config, family, runner);
+    const found = await checkFamily(config, family, runner, world);
     findings.push(...(family === 4 ? found : found.map(asWarning)));
   }
   return findings;
+}
+
+/** Where Asterisk is, as far as the configuration tells. */
+async function placeNow({ host, jump }: Config, network: OwnNetwork): Promise<AsteriskPlace> {
+  const place = placeOfHost(await peersOf(host), network);
+  return place.kind === "here" ? assumedPlace(jump) : place;
+}
+
+/** The canonical addresses of a host; none if its name is not known, or not soon. */
+async function peersOf(host: string): Promise<string[]> {
+  const late = Promise.withResolvers<string[]>();
+  const timer = setTimeout(() => late.resolve([]), CONNECT_MS);
+  const found = await Promise.race([resolveHost(host).catch(() => []), late.promise]);
+  clearTimeout(timer);
+  return found.flatMap((address) => parseAddress(address) ?? []);
 }
 
 function asWarning(finding: Finding): Finding {
   return finding.level === "problem" ? { ...finding, level: "warning" } : finding;
 }
 
-function failed({ kind, message, advice }: Failure): Finding {
-  return problem(ABOUT, message, kind === "no-chain" ? `${advice} ${AT_BOOT}` : advice);
+function failed({ kind, message, advice }: Failure, { jump }: Config): Finding {
+  if (kind !== "no-chain" || jump.length > 0) return problem(ABOUT, message, advice);
+  return problem(
+    ABOUT,
+    message,
+    `${advice} (and the same where the rules are loaded at boot; or write "jump = INPUT" into ampere.cfg, and Ampere ` +
+      "makes both and keeps them)",
+  );
 }
 
 async function checkIpset(config: Config, runner: Runner): Promise<Finding> {
@@ -59,17 +103,29 @@ async function checkIpset(config: Config, runner: Runner): Promise<Finding> {
   if (!result.ok) {
     // The set is one for each family; this is about the program itself.
     const failure = failureOf(result, "ipset", placeOf(config.chain, 4));
-    return failed({ ...failure, message: failure.message.replace(/^IPv4: /, "") });
+    return failed({ ...failure, message: failure.message.replace(/^IPv4: /, "") }, config);
   }
   return ok(ABOUT, "ipset works");
 }
 
-async function checkFamily(config: Config, family: Family, runner: Runner): Promise<Finding[]> {
+async function checkFamily(
+  config: Config,
+  family: Family,
+  runner: Runner,
+  world: World,
+): Promise<Finding[]> {
   const { chain } = config;
   const iptables = IPTABLES[family];
   const name = `IPv${family}`;
   const listed = await new Chain({ family, chain, run: runner }).run(["-S"], { output: true });
-  if (!listed.ok) return [failed(failureOf(listed, iptables, placeOf(chain, family)))];
+  if (!listed.ok) {
+    const failure = failureOf(listed, iptables, placeOf(chain, family));
+    if (failure.kind !== "no-chain" || config.jump.length === 0) return [failed(failure, config)];
+    return [
+      ok(ABOUT, `${name}: the chain ${chain} is not there yet; the daemon makes it when it starts`),
+      ...await checkWay(config, family, runner, world),
+    ];
+  }
   if (listed.stdout.length === 0) {
     return [
       warning(
@@ -79,13 +135,49 @@ async function checkFamily(config: Config, family: Family, runner: Runner): Prom
       ),
     ];
   }
-  const findings: Finding[] = [await checkContent(config, family, runner)];
-  const all = await runner(iptables, ["-w", String(LOCK_WAIT_SECONDS), "-S"], { output: true });
-  if (!all.ok) return [...findings, failed(failureOf(all, iptables, placeOf(chain, family)))];
-  const chains = parseListing(new TextDecoder().decode(all.stdout));
-  const jump = findJump(chains, "INPUT", chain);
-  if (jump !== undefined) return [...findings, checkJump(jump, config, family)];
-  return [...findings, withoutJump(findJump(chains, "FORWARD", chain), config, family)];
+  const content = await checkContent(config, family, runner);
+  return [content, ...await checkWay(config, family, runner, world)];
+}
+
+/** Whether packets of strangers come to the chain. */
+async function checkWay(
+  config: Config,
+  family: Family,
+  runner: Runner,
+  { place, interfaces }: World,
+): Promise<Finding[]> {
+  const { chain, jump } = config;
+  const way = new Way({ family, chain, run: runner });
+  way.settings = { jump, place, interfaces };
+  const seen = await way.look();
+  if (!seen.ok) return [failed(seen.failure, config)];
+  const { judgement, missing, broken } = seen;
+  const name = `IPv${family}`;
+  const keys = `jump = ${jump.join(",")}`;
+  const findings = missing.map((hook) =>
+    warning(
+      ABOUT,
+      `${name}: there is no chain ${hook} yet (${keys}); the daemon puts the jump there when there is`,
+      `start what makes ${hook}, or name another chain in jump`,
+    )
+  );
+  const isOwn = broken.includes(hookOf(place)) ||
+    (place.kind !== "here" && broken.some((hook) => hook !== "INPUT"));
+  if (judgement.inForce !== "yes" && isOwn) {
+    return [
+      ...findings,
+      ok(ABOUT, `${name}: the daemon makes the jump to ${chain} when it starts (${keys})`),
+    ];
+  }
+  return [...findings, judged(judgement)];
+}
+
+/** The finding of a judgement. */
+function judged({ family, inForce, cause, message, advice }: Judgement): Finding {
+  const text = `IPv${family}: ${message}`;
+  if (inForce === "yes") return ok(ABOUT, text);
+  const isProblem = inForce === "no" && !/^(?:narrow|only FORWARD)/.test(cause);
+  return (isProblem ? problem : warning)(ABOUT, text, advice);
 }
 
 async function checkContent(config: Config, family: Family, runner: Runner): Promise<Finding> {
@@ -94,7 +186,7 @@ async function checkContent(config: Config, family: Family, runner: Runner): Pro
   const backend: Backend = new Chosen({ family, chain, run: runner });
   const outcome = await backend.list();
   const there = `IPv${family}: the chain ${chain} is there`;
-  if (outcome.state === "failed") return failed(outcome.failure);
+  if (outcome.state === "failed") return failed(outcome.failure, config);
   if (outcome.state !== "listed") return ok(ABOUT, there);
   const { strangers, targets } = outcome.listing;
   if (strangers.length === 0) {
@@ -119,71 +211,6 @@ function takeOut(strangers: readonly string[], { chain }: Config, family: Family
     : `${iptables} -S ${chain} shows them`;
   return `${first} (who needs such a rule puts it into another chain: out of this one Ampere takes all that is not its own, ` +
     "at its start and while it runs)";
-}
-
-function checkJump(jump: Jump, config: Config, family: Family): Finding {
-  const { chain } = config;
-  const name = `IPv${family}`;
-  const where = jump.chain === "INPUT" ? "INPUT" : `INPUT, by way of ${jump.chain},`;
-  const first = jump.passed[0];
-  if (first === undefined && jump.condition === undefined) {
-    return ok(ABOUT, `${name}: ${where} asks ${chain} before it lets anybody in`);
-  }
-  if (first === undefined) {
-    const { chain: at, text } = jump.condition!;
-    return warning(
-      ABOUT,
-      `${name}: ${where} asks ${chain} only for packets that fulfil ${
-        shown(`-A ${at} ${text}`)
-      }; a blocked host that sends ` +
-        "others (SIP over TCP or TLS, another port, another interface) is not kept out",
-      moveToFront(jump, config, family),
-    );
-  }
-  return warning(
-    ABOUT,
-    `${name}: ${where} asks ${chain} too late: before it stands ${
-      shown(`-A ${first.chain} ${first.text}`)
-    }${more(jump.passed)}, so ${
-      jump.passed.some(isEstablished)
-        ? "a host that is blocked goes on as long as its connection (a UDP flow too) is known"
-        : "packets that it accepts are never compared with the blocks"
-    }`,
-    moveToFront(jump, config, family),
-  );
-}
-
-/** The command that makes the jump the first rule of INPUT. */
-function moveToFront(jump: Jump, config: Config, family: Family): string {
-  const iptables = IPTABLES[family];
-  const { chain } = config;
-  // A jump in a chain of ufw or the like is put back there by that program; another one in front
-  // does no harm.
-  const remove = jump.chain === "INPUT" ? `${iptables} -D INPUT ${jump.text} && ` : "";
-  return `${remove}${iptables} -I INPUT -j ${chain} ${AT_BOOT}`;
-}
-
-function more(rules: readonly Rule[]): string {
-  return rules.length > 1 ? ` and ${counted(rules.length - 1, "more rule")}` : "";
-}
-
-function withoutJump(forward: Jump | undefined, config: Config, family: Family): Finding {
-  const { chain } = config;
-  const iptables = IPTABLES[family];
-  if (forward !== undefined) {
-    return warning(
-      ABOUT,
-      `IPv${family}: FORWARD asks ${chain}, but INPUT does not: blocked hosts are kept from what runs in containers ` +
-        "behind this machine, not from the machine itself",
-      `${iptables} -I INPUT -j ${chain} (unless Asterisk runs in such a container; and the same where the rules are ` +
-        "loaded at boot)",
-    );
-  }
-  return problem(
-    ABOUT,
-    `IPv${family}: INPUT does not ask ${chain}, so nobody is kept out`,
-    `${iptables} -I INPUT -j ${chain} ${AT_BOOT}`,
-  );
 }
 
 function shown(rule: string): string {

@@ -35,6 +35,17 @@ export async function checkNftables(config: Config, runner: Runner = run): Promi
   const tried = await runner("nft", ["-c", "-f", "-"], { stdin: [`${commands.join("\n")}\n`] });
   if (!tried.ok) return [failed(tried, name)];
   const findings: Finding[] = [];
+  if (config.jump.length > 0) {
+    findings.push(
+      warning(
+        ABOUT,
+        `jump = ${
+          config.jump.join(",")
+        } makes nothing with backend = nftables: its table is asked without a jump`,
+        "take the line with jump out of the configuration",
+      ),
+    );
+  }
   const slow = await findForeignSets((args, options) => runner("nft", args, options));
   if (slow.length > 0) {
     findings.push(

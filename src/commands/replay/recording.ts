@@ -1,5 +1,5 @@
 /**
- * Reads recordings: raw AMI streams, or Asterisk's security log, whichever it is.
+ * Reads recordings: raw AMI streams, or Asterisk's log, whichever it is.
  *
  * @module
  */
@@ -7,18 +7,27 @@
 import { EventReader, type Tampered } from "../../ami/event_reader.ts";
 import { latin1 } from "../../ami/framer.ts";
 import type { SecurityEvent } from "../../ami/event.ts";
-import { looksLikeSecurityLog, SecurityLogReader } from "../../ami/security_log.ts";
+import { parseLogLine } from "../../ami/log_line.ts";
+import type { LogClock } from "../../ami/log_time.ts";
+import type { Notice } from "../../ami/notice_lines.ts";
+import { type Lines, type LogFindings, SecurityLogReader } from "../../ami/security_log.ts";
+import { escapeText } from "../../text/escape.ts";
 
 /** How much of the input is looked at to tell what it is, in bytes. */
 const SNIFF_BYTES = 64 * 1024;
 
 /** What a recording is. */
-type Format = "AMI stream" | "security log";
+export type Format = "AMI stream" | "security log";
+
+/** How an event was told: by AMI or the security log, or by another line of the log. */
+export type Told = "security" | "doubled" | Notice["told"];
 
 /** What a {@linkcode RecordingReader} calls. */
 interface RecordingHandlers {
   /** A security event that may be believed; `doubled` ones may be charged but not obeyed. */
   event(event: SecurityEvent, verdict: "security" | "doubled"): void;
+  /** A refused request that a line of the log tells of which is no security event. */
+  notice?(event: SecurityEvent, told: Notice["told"]): void;
   /** Something that Asterisk did not print so. */
   tampered(what: Tampered): void;
 }
@@ -55,10 +64,26 @@ export class RecordingReader {
   #format: Format | undefined;
   #beginning = new Uint8Array(0);
   #log: SecurityLogReader | undefined;
+  #stripped: Lines | undefined;
+  readonly #clock: LogClock | undefined;
 
-  /** @param handlers take what is found */
-  constructor(handlers: RecordingHandlers) {
+  /**
+   * @param handlers Take what is found.
+   * @param clock Tells the times of a log; files of one Asterisk share one.
+   */
+  constructor(handlers: RecordingHandlers, clock?: LogClock) {
     this.#handlers = handlers;
+    this.#clock = clock;
+  }
+
+  /** Of a log: what was found besides events. */
+  get findings(): LogFindings | undefined {
+    return this.#log?.findings;
+  }
+
+  /** Of an AMI stream: the first line that has lost its blank, seen at the beginning. */
+  get stripped(): Lines | undefined {
+    return this.#stripped;
   }
 
   /** What it is; `undefined` while too little has been seen. */
@@ -92,7 +117,8 @@ export class RecordingReader {
       this.#begin();
     }
     this.#reader!.end();
-    if (this.#log !== undefined && this.#log.lines === 0) throw new RecordingError(NEITHER);
+    const { asterisk } = this.findings ?? { asterisk: 1 };
+    if (asterisk === 0) throw new RecordingError(NEITHER);
   }
 
   #begin(): void {
@@ -105,6 +131,7 @@ export class RecordingReader {
   }
 
   #amiReader(text: string): Reader {
+    this.#stripped = firstStripped(text);
     const { event, tampered } = this.#handlers;
     const reader = new EventReader({
       event: (what, verdict) => event(what, verdict),
@@ -126,33 +153,94 @@ export class RecordingReader {
   }
 
   #logReader(): Reader {
-    const { event, tampered } = this.#handlers;
+    const { event, notice, tampered } = this.#handlers;
     return this.#log = new SecurityLogReader({
       event: (what, verdict) => event(what, verdict),
       tampered: (what) => tampered(what),
-    });
+      notice: (what, told) => notice?.(what, told),
+    }, this.#clock);
   }
 }
 
 const BANNER = "Asterisk Call Manager";
 
-const NEITHER = "is neither a raw AMI stream nor Asterisk's security log";
+const NEITHER = "is neither a raw AMI stream nor Asterisk's log";
+
+/** What to do about a recording that was changed. */
+export const RECORD_AGAIN =
+  "record it again without an editor or a terminal in between: nc HOST 5038 > FILE";
 
 function formatOf(text: string): Format {
-  if (text.startsWith("\x1f\x8b")) {
-    throw new RecordingError("is compressed; unpack it first: zcat FILE | ampere --replay -");
+  for (const [mark, unpack] of Object.entries(COMPRESSED)) {
+    if (!text.startsWith(mark)) continue;
+    throw new RecordingError(`is compressed; unpack it first: ${unpack} FILE | ampere --replay -`);
   }
-  if (text.startsWith(BANNER) || /(?:^|\r\n)(?:Event|Response): [^\r\n]*\r\n/.test(text)) {
+  // A log may show SIP packets, in which there is a header Event too.
+  const beginning = text.trimStart().split("\n", FIRST_LINES);
+  if (beginning.some((line) => parseLogLine(line) !== undefined)) return "security log";
+  if (looksLikeAmi(text)) {
+    const changed = /(?:^|[^\r\n])\n/.exec(text);
+    const cut = text.split("\n").slice(0, -1);
+    const changedLines = cut.filter((line) => line !== "" && !line.endsWith("\r")).length;
+    // A stranger's line end is one of few.
+    if (changed !== null && changedLines * 2 > cut.length - cut.filter(isEmpty).length) {
+      const number = cut.findIndex((line) => line !== "" && !line.endsWith("\r")) + 1;
+      const stripped = firstStripped(text);
+      throw new RecordingError(
+        "is an AMI stream whose line ends were changed (LF, not CR LF), so that nothing in it can " +
+          `be trusted; the first such line is line ${number}, "${
+            escapeText(cut[number - 1]!, 80)
+          }"; ` +
+          (stripped === undefined ? "" : `${describeStripped(stripped)}; `) + RECORD_AGAIN,
+      );
+    }
     return "AMI stream";
   }
-  if (looksLikeSecurityLog(text)) return "security log";
-  if (/^Event: \w+\n/m.test(text)) {
-    throw new RecordingError(
-      "is an AMI stream whose line ends were changed (LF, not CR LF), so that nothing in it can be " +
-        "trusted; record it again without an editor or a terminal in between: nc HOST 5038 > FILE",
-    );
+  // A file of syslog may begin with many lines of other programs: its end shows what it is.
+  return "security log";
+}
+
+/** Lines of which one shows that a file is a log: the very first may be cut. */
+const FIRST_LINES = 3;
+
+/** How compressed files begin, and what unpacks them. */
+const COMPRESSED: Readonly<Record<string, string>> = {
+  "\x1f\x8b": "zcat",
+  "BZh": "bzcat",
+  "\xfd7zXZ\0": "xzcat",
+  "\x28\xb5\x2f\xfd": "zstdcat",
+};
+
+const isEmpty = (line: string) => line === "" || line === "\r";
+
+function looksLikeAmi(text: string): boolean {
+  return text.startsWith(BANNER) || /(?:^|\n)(?:Event|Response): [^\r\n]*\r?\n[A-Z]\w*:/.test(text);
+}
+
+/** Headers whose value may be empty: then Asterisk prints a blank behind the colon. */
+const STRIPPED =
+  /^(?:AccountID|SessionID|Challenge|Response|ExpectedResponse|ReceivedChallenge|ReceivedHash|ACLName):\r?$/;
+
+/** The first line of which an editor took the blank; none when others have theirs. */
+function firstStripped(text: string): Lines | undefined {
+  const lines = text.split("\n");
+  const first = lines.findIndex((line) => STRIPPED.test(line));
+  if (
+    first < 0 || lines.some((line) => STRIPPED.test(line.replace(": ", ":")) && / \r?$/.test(line))
+  ) {
+    return undefined;
   }
-  // A log with all levels may begin with many lines of other things.
-  if (/^\[[^\]\n]{4,64}\] [A-Z]+\[\d+\]/m.test(text)) return "security log";
-  throw new RecordingError(NEITHER);
+  const count = lines.filter((line) => STRIPPED.test(line)).length;
+  return { count, first: first + 1, text: lines[first]!.trimEnd() };
+}
+
+/**
+ * What is wrong with a recording that an editor has stripped.
+ *
+ * @param stripped The lines that have lost their blank.
+ */
+export function describeStripped({ first, text }: Lines): string {
+  return `line ${first}, "${escapeText(text, 80)}", has lost the blank behind its colon ` +
+    "(an editor took the blanks at the ends of lines), and so have others: none of these events " +
+    "is as Asterisk prints it";
 }

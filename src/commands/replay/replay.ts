@@ -1,13 +1,17 @@
 /**
  * `ampere --replay FILE...`: who would have been blocked, when and why, from recorded AMI streams
- * or from Asterisk's security log. Nothing is blocked, and no database is read: at the beginning
- * nobody is in good standing.
+ * or from Asterisk's log. Nothing is blocked, and no database is read: at the beginning nobody is
+ * in good standing.
+ *
+ * The daemon follows AMI. So what Asterisk tells its log alone has points of its own, and who would
+ * have gone too far with these is told apart: no block is promised that the daemon does not make.
  *
  * @module
  */
 
 import { contains } from "../../address/address.ts";
 import type { SecurityEvent } from "../../ami/event.ts";
+import type { Lines } from "../../ami/security_log.ts";
 import type { Config } from "../../config/config.ts";
 import { literalPeers } from "../../ami/dial.ts";
 import { exemptAddresses, type ExemptSet } from "../../address/exempt.ts";
@@ -15,14 +19,21 @@ import { formatLocalTime } from "../../text/time.ts";
 import { escapeText } from "../../text/escape.ts";
 import type { KnownProxy } from "../../penalties/offence.ts";
 import { describeDuration, describeExemptFailures, describeProxy } from "../../penalties/reason.ts";
-import { RecordingError, RecordingReader } from "./recording.ts";
+import { Duplicates } from "./duplicates.ts";
+import { readInputs, type Source, timeOf } from "./inputs.ts";
+import {
+  describeStripped,
+  type Format,
+  RECORD_AGAIN,
+  RecordingError,
+  type Told,
+} from "./recording.ts";
 import { Simulation, type WouldBlock } from "./simulation.ts";
 import {
   counted,
   formatCount,
   formatTable,
   PLAIN,
-  ProgressBar,
   type Style,
   styleFor,
 } from "../../text/table.ts";
@@ -36,14 +47,8 @@ const LOGINS_MAX = 1_000_000;
 /** Most hosts that a hint names. */
 const NAMED_HOSTS_MAX = 10;
 
-/** Size of one read, in bytes. */
-const READ_BYTES = 256 * 1024;
-
-/**
- * A file that begins so much earlier than the one before it ended is complained of, in
- * milliseconds.
- */
-const NEXT_FILE_MAY_BE_EARLIER_MS = 60_000;
+/** Longest piece of a line that a warning shows, in characters. */
+const SHOWN_CHARACTERS_MAX = 160;
 
 /** What is asked for; `Invocation` is one. */
 interface ReplayRequest {
@@ -60,6 +65,19 @@ interface Replayed {
   readonly tampered: ReadonlyMap<string, number>;
   /** Hosts with events. */
   readonly hosts: number;
+  /** Who would have gone too far by what AMI does not tell, and is not blocked. */
+  readonly unseen: readonly WouldBlock[];
+  /** Refused requests that AMI does not tell of, by kind. */
+  readonly logOnly: ReadonlyMap<string, number>;
+  readonly logOnlyHosts: number;
+  /** What was read; empty when that is not known. */
+  readonly formats: ReadonlySet<Format>;
+  /** Lines of a log that are no security events, and told of something. */
+  readonly lines: number;
+  /** Lines that told what another line had told. */
+  readonly toldTwice: number;
+  /** Lines that are of Asterisk 11 or older. */
+  readonly old: number;
   /** Times of the first and the last event, in milliseconds since 1970. */
   readonly from: number | undefined;
   readonly to: number | undefined;
@@ -80,12 +98,11 @@ interface ExemptFailure {
   readonly cause: string;
 }
 
-/** Most events without a possible time that are told one by one, for each file. */
-const IMPOSSIBLE_TIMES_TOLD_MAX = 5;
-
 /** Runs recorded events through the rules. */
 export class Replay {
   readonly #main: Simulation;
+  /** What AMI does not tell. */
+  readonly #unseen: Simulation;
   readonly #exempt: ExemptSet;
   readonly #others = new Map<number, Simulation>();
   readonly #byKind = new Map<string, number>();
@@ -93,6 +110,15 @@ export class Replay {
   readonly #hosts = new Set<number | string>();
   readonly #logins = new Map<string, number>();
   readonly #explain: ((line: string) => void) | undefined;
+  readonly #logOnly = new Map<string, number>();
+  readonly #logOnlyHosts = new Set<number | string>();
+  /** What was read. */
+  readonly formats = new Set<Format>();
+  /** Lines that told what another line had told. */
+  toldTwice = 0;
+  /** Lines of Asterisk 11 or older. */
+  old = 0;
+  #lines = 0;
   #events = 0;
   #from: number | undefined;
   #to: number | undefined;
@@ -105,7 +131,8 @@ export class Replay {
     const exempt = exemptAddresses(config.trust, literalPeers(config.host));
     this.#exempt = exempt;
     this.#main = new Simulation(config, exempt);
-    this.#main.table.explain = explain !== undefined;
+    this.#unseen = new Simulation(config, exempt);
+    this.#main.table.explain = this.#unseen.table.explain = explain !== undefined;
     this.#explain = explain;
     for (const loyalty of LOYALTIES) {
       if (loyalty !== config.loyalty) {
@@ -131,18 +158,35 @@ export class Replay {
     // No clock of Asterisk's says such a time: who made it is not known.
     if (Number.isNaN(at)) return this.tampered("malformed");
     this.#events++;
-    this.#from ??= at;
-    this.#to = at;
+    this.#meet(at);
     const key = `${event.kind} ${event.service}`;
     this.#byKind.set(key, (this.#byKind.get(key) ?? 0) + 1);
     if (this.#hosts.size < LOGINS_MAX) this.#hosts.add(event.host);
     if (obey && event.kind === "SuccessfulAuth" && event.usingPassword) {
       this.#countLogin(event.address);
+      this.#unseen.take(event, at, obey);
     }
     for (const simulation of this.#others.values()) {
       const counts = simulation.take(event, at, obey);
-      if (simulation === this.#main) this.#tell(event, at, counts);
+      if (simulation === this.#main) this.#tell(simulation, event, at, counts);
     }
+  }
+
+  /**
+   * Takes a refused request that a line of the log tells of.
+   *
+   * @param event What AMI says of it, or would say.
+   * @param seen Whether AMI tells of it too.
+   */
+  takeLine(event: SecurityEvent, seen: boolean): void {
+    this.#lines++;
+    if (seen) return this.take(event, true);
+    const at = timeOf(event.time);
+    this.#meet(at);
+    const key = `${event.kind} ${event.service}`;
+    this.#logOnly.set(key, (this.#logOnly.get(key) ?? 0) + 1);
+    if (this.#logOnlyHosts.size < LOGINS_MAX) this.#logOnlyHosts.add(event.host);
+    this.#tell(this.#unseen, event, at, this.#unseen.take(event, at, true));
   }
 
   /** Counts something that Asterisk did not print so. */
@@ -152,8 +196,16 @@ export class Replay {
 
   /** The input has ended. */
   finish(): Replayed {
-    for (const simulation of this.#others.values()) simulation.finish();
+    for (const simulation of [...this.#others.values(), this.#unseen]) simulation.finish();
+    const blocked = new Set(this.#main.blocks.map(({ target }) => target));
     return {
+      unseen: this.#unseen.blocks.filter(({ target }) => !blocked.has(target)),
+      logOnly: this.#logOnly,
+      logOnlyHosts: this.#logOnlyHosts.size,
+      formats: this.formats,
+      lines: this.#lines,
+      toldTwice: this.toldTwice,
+      old: this.old,
       blocks: this.#main.blocks,
       events: this.#events,
       byKind: this.#byKind,
@@ -183,21 +235,22 @@ export class Replay {
     this.#logins.set(address, count + 1);
   }
 
-  #tell(event: SecurityEvent, at: number, counts: boolean): void {
+  #meet(at: number): void {
+    if (this.#from === undefined || at < this.#from) this.#from = at;
+    if (this.#to === undefined || at > this.#to) this.#to = at;
+  }
+
+  #tell(simulation: Simulation, event: SecurityEvent, at: number, counts: boolean): void {
     if (this.#explain === undefined) return;
-    const charge = this.#main.table.lastCharge;
+    const charge = simulation.table.lastCharge;
     const what = !counts
       ? `${event.address}: would be blocked already`
       : charge === undefined
       ? `${event.address}: nothing`
       : `${charge.what}; points ${charge.before} -> ${charge.after} of ${charge.limit}`;
-    this.#explain(`${formatLocalTime(at)} ${event.kind} ${event.service}: ${what}`);
+    const unseen = simulation === this.#unseen ? " (not on AMI)" : "";
+    this.#explain(`${formatLocalTime(at)} ${event.kind} ${event.service}${unseen}: ${what}`);
   }
-}
-
-/** `2026-11-22T08:09:09.918+0000` in milliseconds since 1970. */
-function timeOf(text: string): number {
-  return Date.parse(`${text.slice(0, 26)}:${text.slice(26)}`);
 }
 
 /**
@@ -217,16 +270,34 @@ export async function replay(
 ): Promise<number> {
   const run = new Replay(config, request.verbose ? (line) => void print(`${line}\n`) : undefined);
   let code = 0;
-  for (const file of request.files) {
-    try {
-      await readRecording(file, run, complain);
-    } catch (error) {
+  const take = (event: SecurityEvent, told: Told) => {
+    if (told === "security" || told === "doubled") run.take(event, told === "security");
+    else run.takeLine(event, told !== "log only");
+  };
+  const files = request.files.length;
+  const unique = new Duplicates(take, files);
+  const sources = await readInputs(request.files, {
+    event: (event, told, at, { index, format }) => {
+      // AMI tells nothing twice.
+      if (files === 1 && format === "AMI stream") take(event, told);
+      else unique.take(event, told, at, index);
+    },
+    tampered: (what) => run.tampered(what),
+    failed: (error, { name }) => {
       code = 1;
-      for (const line of whyNot(error, file)) complain(line);
-    }
+      for (const line of whyNot(error, name)) complain(line);
+    },
+    complain,
+  });
+  unique.finish();
+  run.toldTwice = unique.dropped;
+  for (const source of sources) {
+    if (source.format !== undefined) run.formats.add(source.format);
+    run.old += source.reader.findings?.old?.count ?? 0;
+    if (!source.failed && !review(source, complain)) code = 1;
   }
   const replayed = run.finish();
-  if (code !== 0 && replayed.events === 0) return code;
+  if (code !== 0 && replayed.events === 0 && replayed.lines === 0) return code;
   print(
     request.json
       ? formatReplayJson(replayed)
@@ -235,77 +306,73 @@ export async function replay(
   return code;
 }
 
-async function readRecording(
-  file: string,
-  run: Replay,
-  complain: (line: string) => void,
-): Promise<void> {
-  const before = run.now;
-  let first = true;
-  let events = 0;
-  let impossible = 0;
-  const reader = new RecordingReader({
-    event: (event, verdict) => {
-      events++;
-      if (Number.isNaN(timeOf(event.time)) && ++impossible <= IMPOSSIBLE_TIMES_TOLD_MAX) {
-        complain(
-          `warning: ${file}: security event ${events} (EventTV "${
-            escapeText(event.time)
-          }", ${event.kind} of ${event.address}) has a time that does not exist: left out as malformed`,
-        );
-      }
-      if (first) {
-        first = false;
-        const late = before - timeOf(event.time);
-        if (late > NEXT_FILE_MAY_BE_EARLIER_MS) {
-          complain(
-            `warning: ${file} begins ${
-              describeDuration(late / 1000)
-            } before the end of the file before it; ` +
-              "give the files in the order of their times",
-          );
-        }
-      }
-      run.take(event, verdict === "security");
-    },
-    tampered: (what) => run.tampered(what),
-  });
-  using input = openInput(file);
-  const bar = new ProgressBar(Deno.stderr, input.size);
-  const chunk = new Uint8Array(READ_BYTES);
-  try {
-    for (let done = 0;;) {
-      const count = await input.read(chunk);
-      if (count === null) break;
-      reader.push(chunk.subarray(0, count));
-      bar.show(done += count);
-    }
-    reader.end();
-  } finally {
-    bar.clear();
+/** Says what is wrong with a file; false when nothing in it was understood. */
+function review(source: Source, complain: (line: string) => void): boolean {
+  const { name, reader, events, told, tampered } = source;
+  const { findings, stripped } = reader;
+  const shown = ({ first, text }: Lines) =>
+    `line ${first}: "${escapeText(text, SHOWN_CHARACTERS_MAX)}"`;
+  const warn = (what: string) => complain(`warning: ${name}: ${what}`);
+  if (findings?.old !== undefined) {
+    warn(
+      `${counted(findings.old.count, "line")} of Asterisk 11 or older (EventTV is seconds and ` +
+        "microseconds), which Ampere does not support: its AMI does not tell of these, so that the " +
+        `daemon would block nobody. Update to Asterisk 13 or newer. The first is ${
+          shown(findings.old)
+        }`,
+    );
   }
+  if (stripped !== undefined && tampered > 0) {
+    warn(`${describeStripped(stripped)}; ${RECORD_AGAIN}`);
+  }
+  if (findings?.unknown !== undefined) {
+    const { unknown } = findings;
+    warn(
+      `${counted(unknown.count, "line")} ${
+        unknown.count === 1 ? "looks" : "look"
+      } like a refusal ` +
+        `and ${
+          unknown.count === 1 ? "is" : "are"
+        } not known to Ampere, so that nobody is charged ` +
+        `for it. The first is ${shown(unknown)}`,
+    );
+  }
+  if (findings?.nobody !== undefined) {
+    warn(
+      `${
+        counted(findings.nobody.count, "line")
+      } of failures without an address that Asterisk saw; ` +
+        `what is in them a stranger wrote. The first is ${shown(findings.nobody)}`,
+    );
+  }
+  if (findings?.tampered !== undefined) {
+    warn(
+      `${
+        counted(findings.tampered.count, "line")
+      } not believed: a stranger's text is, or could be, ` +
+        `in the place of Asterisk's. The first is ${shown(findings.tampered)}`,
+    );
+  }
+  if (events + told > 0) return findings?.old === undefined || findings.old.count < events + told;
+  if (findings?.old !== undefined) return false;
+  const nothing = whyNothing(source);
+  if (nothing !== undefined) complain(`ampere: ${name}: ${nothing}`);
+  return nothing === undefined;
 }
 
-interface Input extends Disposable {
-  readonly size: number | undefined;
-  read(into: Uint8Array): Promise<number | null>;
-}
-
-function openInput(file: string): Input {
-  if (file === "-") {
-    return {
-      size: undefined,
-      read: (into) => Deno.stdin.read(into),
-      [Symbol.dispose]: () => {},
-    };
+/** Why nothing of a file was understood; `undefined` when there was nothing to understand. */
+function whyNothing({ format, reader, tampered }: Source): string | undefined {
+  if (tampered > 0) {
+    return "none of its security events is as Asterisk prints it" +
+      (format === "AMI stream" ? `; ${RECORD_AGAIN}` : "");
   }
-  const handle = Deno.openSync(file);
-  const info = handle.statSync();
-  return {
-    size: info.isFile ? info.size : undefined,
-    read: (into) => Promise.resolve(handle.readSync(into)),
-    [Symbol.dispose]: () => handle.close(),
-  };
+  if (format !== "security log") return undefined;
+  const { asterisk = 0 } = reader.findings ?? {};
+  return `is Asterisk's log, but none of its ${
+    counted(asterisk, "line")
+  } tells of a login, or of ` +
+    "a request that was refused. Replay the file with the level security; logger.conf, section " +
+    "logfiles, makes one: security => security";
 }
 
 function whyNot(error: unknown, file: string): string[] {
@@ -341,7 +408,12 @@ function quoted(word: string): string {
  */
 export function formatReplay(replayed: Replayed, config: Config, style: Style = PLAIN): string {
   return [
-    blocksTable(replayed, style),
+    blocksTable("Would have been blocked", replayed.blocks, style),
+    blocksTable(
+      "Not blocked: AMI, which the daemon follows, does not tell of this",
+      replayed.unseen,
+      style,
+    ),
     totals(replayed, style),
     whatIfTable(replayed, config, style),
     hints(replayed, config),
@@ -349,7 +421,7 @@ export function formatReplay(replayed: Replayed, config: Config, style: Style = 
     .filter((part) => part !== "").join("\n");
 }
 
-function blocksTable({ blocks }: Replayed, style: Style): string {
+function blocksTable(title: string, blocks: readonly WouldBlock[], style: Style): string {
   if (blocks.length === 0) return "";
   const rows = blocks.map((block) => [
     formatLocalTime(block.at),
@@ -357,7 +429,7 @@ function blocksTable({ blocks }: Replayed, style: Style): string {
     block.until === undefined ? "for ever" : describeDuration((block.until - block.at) / 1000),
     block.reason,
   ]);
-  return style.strong("Would have been blocked") + "\n" +
+  return style.strong(title) + "\n" +
     formatTable([["when", "host", "for", "why"], ...rows]);
 }
 
@@ -382,8 +454,22 @@ function totals(replayed: Replayed, style: Style): string {
       style.doubtful(`${counted(bad, "message")} tampered with`) + `: ${reasons.join(", ")}`,
     );
   }
-  const kinds = [...byKind].sort((a, b) => b[1] - a[1])
-    .map(([key, count]) => [`  ${key}`, formatCount(count)]);
+  if (replayed.lines > 0) {
+    lines.push(
+      `${counted(replayed.lines, "refusal")} from other lines of the log` +
+        (replayed.logOnly.size === 0
+          ? ""
+          : `; of ${counted(replayed.logOnlyHosts, "host")} AMI does not tell`),
+    );
+  }
+  if (replayed.toldTwice > 0) {
+    lines.push(`${counted(replayed.toldTwice, "line")} left out: another line tells the same`);
+  }
+  const most = (of: ReadonlyMap<string, number>) => [...of].sort((a, b) => b[1] - a[1]);
+  const kinds = [
+    ...most(byKind).map(([key, count]) => [`  ${key}`, formatCount(count)]),
+    ...most(replayed.logOnly).map(([key, count]) => [`  ${key}, not on AMI`, formatCount(count)]),
+  ];
   return lines.join("\n") + "\n" + formatTable(kinds, ["left", "right"]);
 }
 
@@ -443,18 +529,71 @@ function hints(replayed: Replayed, config: Config): string {
       }. If one is a provider or a phone that only sends OPTIONS, add it to trust`,
     );
   }
-  if (replayed.events === 0) {
-    lines.push(
-      "There is no security event in it. From AMI: the user needs read = security,system in manager.conf. " +
-        "From a log: logger.conf needs a file with the level security",
-    );
-  } else if (replayed.logins.size === 0) {
-    lines.push(
-      "There is no login with a password in it (SuccessfulAuth), so nobody can be in good standing. If phones did log " +
-        "in, an eventfilter in manager.conf hides these events",
-    );
+  if (replayed.lines > 0 && replayed.events === 0 && replayed.old >= replayed.lines) {
+    lines.push("All of it is of Asterisk 11 or older, which Ampere does not support");
+  } else {
+    lines.push(...logOnlyHints(replayed), ...loginHints(replayed));
   }
   return lines.map((line) => `Hint: ${line}.\n`).join("");
+}
+
+/** What helps against those that AMI does not tell of. */
+function logOnlyHints({ logOnly, lines }: Replayed): string[] {
+  if (logOnly.size === 0) return [];
+  const count = [...logOnly.values()].reduce((sum, of) => sum + of, 0);
+  const hints = [
+    `${formatCount(count)} of ${counted(lines, "refusal")} ${count === 1 ? "is" : "are"} told by ` +
+    "Asterisk's log alone: no event is raised on AMI, so that the daemon neither sees nor blocks " +
+    "who sent them",
+  ];
+  if (logOnly.has("FailedACL PJSIP")) {
+    hints.push(
+      "Callers without an account tried numbers. With pjsip.conf's endpoint anonymous taken out " +
+        "Asterisk asks them for a password, and the daemon sees them",
+    );
+  }
+  if (logOnly.has("FailedACL SIP")) {
+    hints.push(
+      "Callers without an account were let into the dialplan. With allowguest=no in sip.conf (or " +
+        "without pjsip.conf's endpoint anonymous) Asterisk asks them for a password, and the " +
+        "daemon sees them",
+    );
+  }
+  if ([...logOnly.keys()].some((key) => key.endsWith(" IAX2"))) {
+    hints.push(
+      "IAX2 raises no security events: let only your providers reach UDP port 4569, or unload " +
+        "chan_iax2.so",
+    );
+  }
+  return hints;
+}
+
+function loginHints({ events, lines, logins, formats }: Replayed): string[] {
+  const [ami, log] = [formats.has("AMI stream"), formats.has("security log")];
+  const either = ami === log;
+  if (events === 0 && lines === 0) {
+    return [
+      "There is no security event in it" + (either || ami
+        ? `. ${either ? "From AMI: t" : "T"}he user needs read = security,system in manager.conf`
+        : "") +
+      (either || log ? ". From a log: logger.conf needs a file with the level security" : ""),
+    ];
+  }
+  if (logins.size > 0) return [];
+  if (events + lines > 0 && log && !ami) {
+    return [
+      lines > 0
+        ? "These lines tell of refusals, not of logins, so nobody can be in good standing: a phone " +
+          "that mistyped its password looks like a stranger. The file with the level security " +
+          "tells more; logger.conf, section logfiles, makes one: security => security"
+        : "There is no login with a password in it (SuccessfulAuth), so nobody can be in good " +
+          "standing. If phones log in at other times, replay the log of these too",
+    ];
+  }
+  return [
+    "There is no login with a password in it (SuccessfulAuth), so nobody can be in good standing. If phones did log " +
+    "in, an eventfilter in manager.conf hides these events",
+  ];
 }
 
 function hostsThatLoggedIn(
@@ -485,8 +624,9 @@ function named(hosts: readonly string[]): string {
 export function formatReplayJson(replayed: Replayed): string {
   const iso = (ms: number | undefined) => ms === undefined ? null : new Date(ms).toISOString();
   const objects = [
-    ...replayed.blocks.map((block) => ({
-      type: "block",
+    ...[...replayed.blocks, ...replayed.unseen].map((block, index) => ({
+      // The daemon does not see those behind, and does not block them.
+      type: index < replayed.blocks.length ? "block" : "notBlocked",
       target: block.target,
       at: iso(block.at),
       until: iso(block.until),
@@ -508,6 +648,10 @@ export function formatReplayJson(replayed: Replayed): string {
       to: iso(replayed.to),
       byKind: Object.fromEntries(replayed.byKind),
       tampered: Object.fromEntries(replayed.tampered),
+      lines: replayed.lines,
+      toldTwice: replayed.toldTwice,
+      notOnAmi: Object.fromEntries(replayed.logOnly),
+      notOnAmiHosts: replayed.logOnlyHosts,
       proxies: replayed.proxies,
       exemptFailures: replayed.exemptFailures,
       blocked: new Set(replayed.blocks.map((block) => block.target)).size,

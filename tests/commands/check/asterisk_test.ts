@@ -5,6 +5,9 @@ import { AddressSet } from "../../../src/address/address_set.ts";
 import { checkAsterisk, FILTER } from "../../../src/commands/check/asterisk.ts";
 import type { Finding } from "../../../src/commands/check/finding.ts";
 import { type Config, DEFAULT_CONFIG } from "../../../src/config/config.ts";
+import { EVENT_TYPES, SecurityEvent } from "../../../src/ami/event.ts";
+import { PenaltyTable } from "../../../src/penalties/penalty_table.ts";
+import { POLICY } from "../../support/table_bench.ts";
 import { FakeAsterisk, type FakeAsteriskOptions, type User } from "../../support/fake_asterisk.ts";
 
 const OWN = new AddressSet(["127.0.0.0/8", "::1"]);
@@ -46,6 +49,30 @@ Deno.test("check asterisk: the filter that it recommends is that of the document
     const filters = text.match(/^ *eventfilter = .*$/gm)?.map((line) => line.trim());
     assert.deepEqual(filters, [FILTER], file);
   }
+});
+
+Deno.test("check asterisk: that filter lets through what costs something, so that replay and daemon agree", () => {
+  const filter = new RegExp(FILTER.replace("eventfilter = ", ""));
+  const charged = new Set<string>();
+  for (const { kind, service } of EVENT_TYPES) {
+    if (kind === "RefusedMessage") continue;
+    const table = new PenaltyTable(POLICY);
+    for (let i = 1; i <= 3; i++) {
+      const event = new SecurityEvent();
+      const once = { session: i, answer: i, hasAnswer: true, anonymous: true, host: 1 };
+      table.record(Object.assign(event, { kind, service, ...once }), i);
+    }
+    table.advance(POLICY.patienceMs + 10);
+    const watched = table.worst(1, POLICY.patienceMs + 10).some(({ points }) => points > 0);
+    if (watched || table.takeOffences().length > 0) charged.add(kind);
+  }
+  for (const kind of ["ChallengeSent", "InvalidAccountID", "RequestNotAllowed"]) {
+    assert.ok(charged.has(kind), kind);
+  }
+  for (const kind of [...charged, "SuccessfulAuth", "Shutdown"]) {
+    assert.match(`Event: ${kind}\r\nPrivilege: security,all\r\n`, filter);
+  }
+  assert.doesNotMatch("Event: PeerStatus\r\nEvent: SuccessfulAuth\r\n", filter);
 });
 
 Deno.test("check asterisk: a wrong secret and an unknown user are problems, and nothing more is tried", async () => {

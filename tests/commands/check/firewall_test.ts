@@ -51,6 +51,59 @@ inNamespace(import.meta.url, () => {
     assert.deepEqual(faults(await checkFirewall(CONFIG)), []);
   });
 
+  Deno.test("check firewall: with a jump that the daemon makes, nothing is left to be done", async () => {
+    await reset();
+    const jump = { ...CONFIG, jump: ["INPUT"] };
+    assert.match(
+      faults(await checkFirewall(CONFIG))[0]!.advice,
+      /write "jump = INPUT" into ampere\.cfg/,
+    );
+    const found = await checkFirewall(jump);
+    assert.deepEqual(faults(found), []);
+    assert.match(found[0]!.message, /the chain ampere is not there yet; the daemon makes it/);
+    await reset("-N ampere");
+    assert.match(
+      faults(await checkFirewall(CONFIG))[0]!.advice,
+      /write "jump = INPUT" into ampere\.cfg/,
+    );
+    assert.deepEqual(faults(await checkFirewall(jump)), []);
+    const waiting = faults(await checkFirewall({ ...CONFIG, jump: ["INPUT", "DOCKER-USER"] }));
+    assert.match(
+      waiting[0]!.message,
+      /there is no chain DOCKER-USER yet \(jump = INPUT,DOCKER-USER\)/,
+    );
+    assert.deepEqual(waiting.map(({ level }) => level), ["warning", "warning"]);
+  });
+
+  Deno.test("check firewall: an Asterisk that is elsewhere, and one behind a bridge", async () => {
+    await reset("-N ampere", "-I INPUT -j ampere");
+    // Without any interface it isn't known who is elsewhere.
+    await sh("ip", "link", "set", "lo", "up");
+    const away = faults(await checkFirewall({ ...CONFIG, host: "198.51.100.7" }));
+    assert.deepEqual(away.map(({ level }) => level), ["problem", "warning"]);
+    assert.match(away[0]!.message, /blocks here protect nothing there/);
+    const place = { kind: "behind", address: "172.17.0.2", interface: "docker0" } as const;
+    const behind = faults(await checkFirewall(CONFIG, undefined, place));
+    assert.match(
+      behind[0]!.message,
+      /Asterisk is at 172\.17\.0\.2 behind docker0, and FORWARD does not/,
+    );
+    await mendAll(behind);
+    assert.deepEqual(faults(await checkFirewall(CONFIG, undefined, place)), []);
+    // What an established connection may do in front of it is told there too.
+    await reset(
+      "-N ampere",
+      "-N DOCKER-USER",
+      "-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+      "-A FORWARD -j DOCKER-USER",
+      "-A DOCKER-USER -j ampere",
+    );
+    const late = faults(await checkFirewall(CONFIG, undefined, place));
+    assert.match(late[0]!.message, /FORWARD, by way of DOCKER-USER, .*asks ampere too late/);
+    await mendAll(late);
+    assert.deepEqual(faults(await checkFirewall(CONFIG, undefined, place)), []);
+  });
+
   Deno.test("check firewall: a chain that nobody asks", async () => {
     await reset("-N ampere");
     const found = faults(await checkFirewall(CONFIG));

@@ -20,6 +20,12 @@ inNamespace(import.meta.url, () => {
     assert.equal((await sh("nft", "list", "ruleset")).out, "");
   });
 
+  Deno.test("--check with nftables: a jump is not needed", async () => {
+    const found = await checkFirewall({ ...CONFIG, jump: ["INPUT"] });
+    assert.deepEqual(found.map(({ level }) => level), ["ok", "warning"]);
+    assert.match(found[1]!.message, /^jump = INPUT makes nothing with backend = nftables/);
+  });
+
   Deno.test("--check with nftables: the table is looked at", async () => {
     const backends = openNftables({ chain: "ampere" });
     await backends[0]!.replace([{ target: "192.0.2.1", until: undefined }]);

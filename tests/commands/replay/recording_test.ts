@@ -38,10 +38,13 @@ Deno.test("recording: what is no recording is refused, with the reason", () => {
   refused("", /is empty/);
   refused("hello\n".repeat(20_000), /neither a raw AMI stream nor/);
   refused("\x1f\x8b\x08", /zcat FILE \| ampere --replay -/);
+  refused("BZh9", /bzcat FILE/);
+  refused("\xfd7zXZ\0", /xzcat FILE/);
+  refused("\x28\xb5\x2f\xfd", /zstdcat FILE/);
   refused(
     textOf(recording("reload.ami").bytes).replaceAll("\r\n", "\n")
       .replace(/^.*\n/, ""),
     /line ends were changed/,
   );
-  refused("[2026-11-22 08:09:09] NOTICE[12] chan_sip.c: hello\n", /neither/);
+  refused("[2026-11-22 08:09:09] x NOTICE[12] chan_sip.c: hello\n", /neither/);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { contains } from "../../../src/address/address.ts";
-import { formatReplay, formatReplayJson, replay } from "../../../src/commands/replay/replay.ts";
+import { formatReplay, formatReplayJson } from "../../../src/commands/replay/replay.ts";
 import { DEFAULT_CONFIG } from "../../../src/config/config.ts";
 import {
   bytesOf,
@@ -9,7 +9,7 @@ import {
   wrongAnswer,
 } from "../../support/asterisk_events.ts";
 import { EARNED, recording, recordings } from "../../support/recordings.ts";
-import { blockedIn, run, textOf, toLog } from "../../support/replays.ts";
+import { blockedIn, cli, run, textOf, toLog } from "../../support/replays.ts";
 
 Deno.test("replay: every recording blocks attackers, and no others", () => {
   for (const { name, bytes, attackers, legit } of recordings()) {
@@ -78,24 +78,6 @@ Deno.test("replay: JSON has one object a line, the totals last", () => {
   assert.equal(totals.blocked, new Set(result.blocks.map(({ target }) => target)).size);
 });
 
-async function cli(
-  files: string[],
-  json = false,
-): Promise<{ code: number; out: string; err: string }> {
-  let out = "";
-  let err = "";
-  const code = await replay(
-    DEFAULT_CONFIG,
-    { files, json, verbose: false },
-    (text) => {
-      out += text;
-      return 0;
-    },
-    (line) => err += `${line}\n`,
-  );
-  return { code, out, err };
-}
-
 Deno.test("replay: files in the order of their times; a missing one does not hide the others", async () => {
   const folder = await Deno.makeTempDir();
   const at = (hour: number) => `2026-11-22T0${hour}:00:00.000+0000`;
@@ -145,7 +127,7 @@ Deno.test("replay: an event with a time that does not exist is told and left out
         new RegExp(`${first === "" ? 7 : 8} messages tampered with: \\d malformed`),
       );
       assert.doesNotMatch(out, /NaN/);
-      assert.doesNotMatch((await cli([`${folder}/a.ami`], true)).out, /NaN/);
+      assert.doesNotMatch((await cli([`${folder}/a.ami`], { json: true })).out, /NaN/);
     }
   } finally {
     await Deno.remove(folder, { recursive: true });

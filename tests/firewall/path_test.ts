@@ -1,11 +1,7 @@
 /** Which way a packet takes through the chains. */
 
 import assert from "node:assert/strict";
-import {
-  findJump,
-  isEstablished,
-  parseListing,
-} from "../../../src/commands/check/firewall_path.ts";
+import { findJump, isEstablished, parseListing } from "../../src/firewall/path.ts";
 
 Deno.test("firewall path: the way of a packet through the chains", () => {
   const jumpOf = (listing: string) => findJump(parseListing(listing), "INPUT", "ampere");

@@ -1,0 +1,301 @@
+/**
+ * Whether the blocks of one family are in force: judges again and again, tells when that changes,
+ * and lets the way to the chain be mended.
+ *
+ * @module
+ */
+
+import type { Clock } from "../clock.ts";
+import type { Family } from "../address/address.ts";
+import { type Failure, isLasting } from "./failure.ts";
+import { IN_FORCE_WORDS, judgeFailure, type Judgement } from "./judgement.ts";
+import type { FirewallLog } from "./trouble.ts";
+import type { Way } from "./way.ts";
+
+/** After so many failed commands in a row it isn't known any more what the kernel holds. */
+const UNKNOWN_AFTER_FAILURES = 3;
+
+/**
+ * While blocks are not in force it is looked again after this time, in milliseconds; it doubles.
+ */
+const LOOK_FIRST_MS = 1_000;
+
+/**
+ * At the start the look waits so long, in milliseconds: what Asterisk tells first of all may be
+ * blocks, which would wait for the look. A jump of Ampere's own does not wait.
+ */
+const FIRST_LOOK_MS = 250;
+
+/** The longest time until it is looked again, in milliseconds, unless looks take long. */
+const LOOK_MAX_MS = 8_000;
+
+/** Looks take no larger part of the time than one of so many. */
+const LOOK_SHARE = 100;
+
+/** A judgement that is due waits for at most so many changes. */
+const JUDGED_AFTER_CHANGES = 20;
+
+/** Most targets that are named as waiting. */
+const WAITING_NAMED_MAX = 3;
+
+/** A change of what is judged, for those who are told. */
+export interface ForceChange {
+  /** What holds from now on. */
+  readonly judgement: Judgement;
+  /** Whether blocks were in force at some time since the start. */
+  readonly hadForce: boolean;
+}
+
+/** What a {@linkcode Watch} needs. */
+interface WatchOptions {
+  /** Takes the messages. */
+  readonly log: FirewallLog;
+  /** The time. */
+  readonly clock: Clock;
+  /** Told when blocks come into force, or are not any more. */
+  readonly onForce: (change: ForceChange) => void;
+}
+
+/** Judges one family. */
+export class Watch {
+  readonly #family: Family;
+  readonly #way: Way | undefined;
+  readonly #options: WatchOptions;
+  /** Called when it is to be judged again. */
+  readonly #wake: () => void;
+  #judgement: Judgement | undefined;
+  /** Since when blocks are not in force; `undefined` as long as they are. */
+  #lostAt: number | undefined;
+  #hadForce = false;
+  /** The log says that blocks are not in force. */
+  #isSaid = false;
+  #isDue = false;
+  /** How many changes went before the judgement that is due. */
+  #passedOver = 0;
+  #looks = 0;
+  /** How long the last look took, in milliseconds. */
+  #lookMs = 0;
+  #cancelLook: (() => void) | undefined;
+  /** Chains that are not there, of which it was told. */
+  #saidMissing = "";
+
+  /**
+   * Nothing is known yet.
+   *
+   * @param family Which addresses.
+   * @param way The way to the chain; without one only failures are judged.
+   * @param options Who is told.
+   * @param wake Called when it is to be judged again.
+   */
+  constructor(
+    family: Family,
+    way: Way | undefined,
+    options: WatchOptions,
+    wake: () => void,
+  ) {
+    this.#family = family;
+    this.#way = way;
+    this.#options = options;
+    this.#wake = wake;
+  }
+
+  /** What was judged last; `undefined` before the first look. */
+  get judgement(): Judgement | undefined {
+    return this.#judgement;
+  }
+
+  /** Whether it is to be judged now. */
+  get isDue(): boolean {
+    return this.#isDue;
+  }
+
+  /** Lets the first look, if it still waits, be made now: the end is near. */
+  hurry(): void {
+    if (this.#judgement !== undefined || this.#cancelLook === undefined) return;
+    this.#cancelLook();
+    this.#cancelLook = undefined;
+    this.#isDue = true;
+  }
+
+  /**
+   * Whether to judge next. New blocks come first, but not for ever; what is missing in the kernel
+   * always does.
+   *
+   * @param isQuiet Whether nothing else is to be done.
+   * @param repairs How many blocks are missing in the kernel.
+   */
+  isNext(isQuiet: boolean, repairs: number): boolean {
+    if (!this.#isDue) return false;
+    return isQuiet || (repairs === 0 && ++this.#passedOver > JUDGED_AFTER_CHANGES);
+  }
+
+  /** Whether Ampere makes the chain. */
+  get makesChain(): boolean {
+    return this.#way !== undefined && this.#way.settings.jump.length > 0;
+  }
+
+  /** Demands a judgement, as soon as what the list wants is done. */
+  demand(): void {
+    if (this.#judgement !== undefined || this.#way === undefined || this.makesChain) {
+      this.#isDue = true;
+    } else this.#lookAfter(FIRST_LOOK_MS);
+  }
+
+  /**
+   * Makes the chain, which Ampere may.
+   *
+   * @returns Why it is not there; nothing if it is.
+   */
+  async makeChain(): Promise<Failure | undefined> {
+    const made = await this.#way?.makeChain();
+    if (typeof made === "object") return made;
+    if (made === "made" && !this.#way!.isDry) {
+      this.#options.log.info(`IPv${this.#family}: the chain was made (jump = ${this.#jump})`);
+    }
+    return undefined;
+  }
+
+  /**
+   * Judges, and mends what may be mended.
+   *
+   * @returns Why nothing could be judged.
+   */
+  async judge(): Promise<Failure | undefined> {
+    this.#isDue = false;
+    this.#passedOver = 0;
+    if (this.#way === undefined) return void this.#note(fine(this.#family));
+    const start = this.#options.clock.now();
+    let seen = await this.#way.look();
+    this.#lookMs = this.#options.clock.now() - start;
+    if (seen.ok && seen.broken.length > 0) {
+      // Who has heard that they are not in force, or of nothing yet, need not hear why they still
+      // are not.
+      if (this.#judgement?.inForce === "yes") this.#note({ ...seen.judgement, advice: "" });
+      for (const hook of seen.broken) {
+        const failure = await this.#way.putJump(hook);
+        if (failure !== undefined) return failure;
+        if (this.#way.isDry) continue;
+        this.#options.log.info(
+          `IPv${this.#family}: ${hook} asks the chain first now (jump = ${this.#jump})`,
+        );
+      }
+      seen = await this.#way.look();
+    }
+    if (!seen.ok) return seen.failure;
+    this.#tellMissing(seen.missing);
+    this.#note(seen.judgement);
+    if (seen.missing.length > 0 || seen.judgement.inForce !== "yes") this.#lookLater();
+    return undefined;
+  }
+
+  /**
+   * Notes that a command failed.
+   *
+   * @param failure Why.
+   * @param inARow How many failed in a row.
+   * @param isTold Whether the log has it already.
+   * @param waiting The targets of new blocks that wait.
+   */
+  failed(failure: Failure, inARow: number, isTold: boolean, waiting: readonly string[]): void {
+    const isGone = failure.kind === "no-chain" || failure.kind === "no-set";
+    const isBlind = failure.kind === "busy" || failure.kind === "timed-out";
+    if (!isLasting(failure) && !isGone && !(isBlind && inARow >= UNKNOWN_AFTER_FAILURES)) return;
+    const advice = failure.kind === "no-chain" && this.makesChain ? "" : failure.advice;
+    const before = this.#judgement;
+    this.#note(judgeFailure({ ...failure, advice }), isTold);
+    // Without a way nothing else is told of it than that the firewall works again.
+    if (this.#way === undefined) return;
+    if (isTold && isLasting(failure)) this.#isSaid = true;
+    if (failure.kind === "no-chain") this.#lookLater();
+    if (before?.cause === failure.kind) return;
+    const level = this.#family === 4 ? "warn" : "info";
+    if (waiting.length > 0 && isGone) {
+      const named = waiting.slice(0, WAITING_NAMED_MAX).join(", ");
+      const rest = waiting.length - WAITING_NAMED_MAX;
+      this.#options.log[level](
+        `not blocked yet: ${named}${rest > 0 ? ` and ${rest} more` : ""}`,
+      );
+    }
+  }
+
+  /** Ends the use: looks no more. */
+  close(): void {
+    this.#cancelLook?.();
+    this.#cancelLook = undefined;
+    this.#way?.close();
+  }
+
+  get #jump(): string {
+    return this.#way?.settings.jump.join(",") ?? "";
+  }
+
+  /** Takes over a judgement, and tells what has changed. */
+  #note(judgement: Judgement, isTold = false): void {
+    const before = this.#judgement;
+    this.#judgement = judgement;
+    const { log, clock, onForce } = this.#options;
+    if (judgement.inForce === "yes") {
+      this.#hadForce = true;
+      this.#cancelLook?.();
+      this.#cancelLook = undefined;
+      this.#looks = 0;
+      if (this.#lostAt === undefined) return;
+      const seconds = ((clock.now() - this.#lostAt) / 1_000).toFixed(1);
+      this.#lostAt = undefined;
+      if (this.#isSaid) {
+        log.info(
+          `IPv${this.#family}: blocks are in force again, ${seconds} s after it was noticed`,
+        );
+      }
+      this.#isSaid = false;
+      onForce({ judgement, hadForce: true });
+      return;
+    }
+    this.#lostAt ??= clock.now();
+    if (before?.inForce === judgement.inForce && before.cause === judgement.cause) return;
+    if (before === undefined || before.inForce !== judgement.inForce) {
+      onForce({ judgement, hadForce: this.#hadForce });
+    }
+    if (isTold) return;
+    this.#isSaid = true;
+    const fix = judgement.advice === "" ? "" : `. Fix: ${judgement.advice}`;
+    const doing = judgement.advice === "" && this.makesChain
+      ? `. Ampere mends it (jump = ${this.#jump})`
+      : "";
+    const text = `IPv${this.#family}: blocks are ${IN_FORCE_WORDS[judgement.inForce]}: ` +
+      `${judgement.message}${doing}. They stay in the list${fix}`;
+    if (this.#family === 4) log.error(text);
+    else log.warn(text);
+  }
+
+  #tellMissing(missing: readonly string[]): void {
+    const names = missing.join(", ");
+    if (names === this.#saidMissing) return;
+    this.#saidMissing = names;
+    if (names === "") return;
+    const level = this.#family === 4 ? "warn" : "info";
+    this.#options.log[level](
+      `IPv${this.#family}: there is no chain ${names} yet: the jump is put there when there is ` +
+        `(jump = ${this.#jump})`,
+    );
+  }
+
+  /** While blocks are not in force, looks by interval come too late. */
+  #lookLater(): void {
+    if (this.#cancelLook !== undefined || this.#way === undefined) return;
+    const delay = LOOK_FIRST_MS * 2 ** this.#looks++;
+    this.#lookAfter(Math.min(delay, Math.max(LOOK_MAX_MS, LOOK_SHARE * this.#lookMs)));
+  }
+
+  #lookAfter(delay: number): void {
+    this.#cancelLook ??= this.#options.clock.after(delay, () => {
+      this.#cancelLook = undefined;
+      this.#isDue = true;
+      this.#wake();
+    });
+  }
+}
+
+function fine(family: Family): Judgement {
+  return { family, inForce: "yes", cause: "", message: "", brief: "", advice: "" };
+}

@@ -1,0 +1,88 @@
+/**
+ * Whether blocks are told as in force when the simulated kernel would let a packet through.
+ *
+ * @module
+ */
+
+import type { Family } from "../../src/address/address.ts";
+import type { Daemon } from "../../src/daemon/daemon.ts";
+import type { Kernel } from "./kernel.ts";
+
+/** A daemon that has seen that its blocks are not in force says so within this time, in ms. */
+const SAYS_WITHIN_MS = 6_000;
+
+/** How long blocks may be told as in force that are not, beside the interval of looks, in ms. */
+const NOTICED_WITHIN_MS = 3_000;
+
+const FAMILIES = [4, 6] as const;
+
+/** What a {@linkcode WayWitness} looks at. */
+interface WitnessOptions {
+  readonly kernel: Kernel;
+  /** World time, in milliseconds. */
+  readonly now: () => number;
+  /** The interval of looks, in milliseconds; none when it is not known how long a look may take. */
+  readonly verifyMs: number | undefined;
+}
+
+/** Watches one process of the daemon. */
+export class WayWitness {
+  readonly #options: WitnessOptions;
+  /** What the last look that reached the daemon saw of each family, and since when. */
+  readonly #seen = new Map<Family, { isOpen: boolean; since: number }>();
+  /** Since when the kernel lets blocked packets through, though the daemon says otherwise. */
+  readonly #wrongSince = new Map<Family, number>();
+
+  /** @param options See {@linkcode WitnessOptions}. */
+  constructor(options: WitnessOptions) {
+    this.#options = options;
+  }
+
+  /** A listing of a hook has reached the daemon. */
+  looked(family: Family, isInForce: boolean): void {
+    const isOpen = !isInForce;
+    if (this.#seen.get(family)?.isOpen === isOpen) return;
+    this.#seen.set(family, { isOpen, since: this.#options.now() });
+  }
+
+  /**
+   * Compares what the daemon says with what it has seen, and with the kernel.
+   *
+   * @param daemon The daemon; it must not stand still.
+   * @returns What is wrong.
+   */
+  compare(daemon: Daemon): string | undefined {
+    const { kernel, now, verifyMs } = this.#options;
+    for (const family of FAMILIES) {
+      if (daemon.firewall.judgementOf(family)?.inForce !== "yes") {
+        this.#wrongSince.delete(family);
+        continue;
+      }
+      const seen = this.#seen.get(family);
+      if (seen === undefined) return `IPv${family}: in force, and nothing was looked at`;
+      if (seen.isOpen && now() - seen.since > SAYS_WITHIN_MS) {
+        return `IPv${family}: in force, though it has seen that packets pass`;
+      }
+      if (kernel.isAsked(family)) this.#wrongSince.delete(family);
+      else if (!this.#wrongSince.has(family)) this.#wrongSince.set(family, now());
+      const since = this.#wrongSince.get(family);
+      if (verifyMs === undefined || since === undefined) continue;
+      if (now() - since > verifyMs + NOTICED_WITHIN_MS) {
+        return `IPv${family}: in force, while packets pass since ${now() - since} ms`;
+      }
+    }
+    return undefined;
+  }
+
+  /**
+   * Sees whether a line of the log may be said.
+   *
+   * @param line The line.
+   * @returns What is wrong.
+   */
+  hear(line: string): string | undefined {
+    const family = Number(/IPv([46]): blocks are in force again/.exec(line)?.[1]) as Family;
+    if (!FAMILIES.includes(family as 4 | 6)) return undefined;
+    return this.#seen.get(family)?.isOpen === false ? undefined : `said without cause: ${line}`;
+  }
+}
