@@ -8,6 +8,7 @@
 import { retryDelay } from "../../backoff.ts";
 import { type Clock, systemClock } from "../../clock.ts";
 import type { ChildStarter } from "../child.ts";
+import type { FirewallLog } from "../trouble.ts";
 import { type CommandResult, type Input, run, type Runner } from "../command.ts";
 import { markCommand, tableOf } from "./layout.ts";
 import { findForeignSets, FOREIGN_SETS_ADVICE } from "./foreign_sets.ts";
@@ -69,7 +70,7 @@ export interface NftTableOptions {
   /** The time. @default {systemClock} */
   readonly clock?: Clock;
   /** Takes what happened to the programs that stay. */
-  readonly log?: { debug(message: string): void; warn(message: string): void };
+  readonly log?: Pick<FirewallLog, "debug" | "info" | "warn">;
 }
 
 /** What a change is. */
@@ -118,6 +119,8 @@ export class NftTable {
   #slowToldUntil = 0;
   /** How long the last small change took that had a process, in milliseconds. */
   #processMs = 0;
+  /** It was said that the pair has ended, and not yet that there is another. */
+  #saidEnd = false;
   /** No monitor has listened yet. */
   #isFirst = true;
   #cancelAgain: (() => void) | undefined;
@@ -320,6 +323,8 @@ export class NftTable {
    * and it is enough that the table is there; the next look by interval reads all.
    */
   async #lookFirst(): Promise<void> {
+    if (this.#saidEnd) this.#log?.info("nft stays again for quick changes");
+    this.#saidEnd = false;
     if (!this.#isFirst) return this.#foreign();
     this.#isFirst = false;
     const { ok, stdout } = await this.list(true);
@@ -355,7 +360,10 @@ export class NftTable {
       `nft, which stays for quick changes, has ended (${why}); until it is there again ` +
       "each change has a process of nft";
     if (this.#endsInARow > 1) this.#log?.debug(text);
-    else this.#log?.warn(text);
+    else {
+      this.#log?.warn(text);
+      this.#saidEnd = true;
+    }
     this.#beginAfter(retryDelay(this.#endsInARow, AGAIN_FIRST_MS, AGAIN_MAX_MS));
   }
 
