@@ -39,6 +39,9 @@ const TIMEOUT_PER_ELEMENT_MS = 0.05;
 const AGAIN_FIRST_MS = 250;
 const AGAIN_MAX_MS = 60_000;
 
+/** How long the pair waits for the other family to fill its sets, in milliseconds. */
+const OTHER_FAMILY_MS = 3_000;
+
 /** A pair that has lived for so long, in milliseconds, is begun again soon. */
 const LONG_LIFE_MS = 60_000;
 
@@ -214,7 +217,7 @@ export class NftTable {
     this.#elements.set(user, elements);
     if (this.#resident !== undefined) return;
     // The other family may be filling its sets, or not work at all.
-    if (this.#elements.size < this.#users) this.#beginAfter(AGAIN_FIRST_MS);
+    if (this.#elements.size < this.#users) this.#beginAfter(OTHER_FAMILY_MS);
     else if (this.#endsInARow === 0) this.#begin();
   }
 
@@ -298,6 +301,8 @@ export class NftTable {
     this.#cancelAgain = undefined;
     if (this.#start === undefined || this.#resident !== undefined) return;
     if (this.#ending.signal.aborted) return;
+    // A long list is being filled in: the monitor would tell of all its elements.
+    if (this.#isBusy) return this.#beginAfter(AGAIN_FIRST_MS);
     if (this.#elementCount > MONITORED_MAX) return;
     this.#residentSince = this.#clock.now();
     const resident: Resident = new Resident({

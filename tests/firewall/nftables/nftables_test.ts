@@ -442,6 +442,22 @@ inNamespace(import.meta.url, () => {
     assert.deepEqual(await pids(), []);
   });
 
+  test("a monitor begins when the sets of both families are filled", async () => {
+    let filled = 0;
+    const filledAtStarts: number[] = [];
+    const counting: Runner = async (program, args, options) => {
+      const result = await run(program, args, options);
+      if (args[0] === "-f") filled += 1;
+      return result;
+    };
+    const starter: ChildStarter = (...start) => {
+      filledAtStarts.push(filled);
+      return startChild(...start);
+    };
+    await using _made = await makeResident(addresses(20_000), { run: counting, start: starter });
+    assert.deepEqual(filledAtStarts, [2, 2]);
+  });
+
   test("what others do is noticed at once", async () => {
     await using made = await makeResident(addresses(1_000));
     const { firewall, log } = made;
