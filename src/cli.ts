@@ -110,7 +110,10 @@ function parseArguments(args: readonly string[]): Invocation {
   if (
     positionals.length > 0 && command !== "replay" && command !== "help" && command !== "version"
   ) {
-    throw new UsageError(`unexpected argument "${positionals[0]}"`);
+    const how = command === "add" || command === "del"
+      ? `; addresses are read from standard input: echo ADDRESS | ampere --${command}`
+      : "";
+    throw new UsageError(`unexpected argument "${positionals[0]}"${how}`);
   }
   if (command === "replay" && positionals.length === 0) {
     throw new UsageError("--replay needs at least one file");

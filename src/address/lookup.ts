@@ -23,7 +23,8 @@ export class LookupError extends Error {
 }
 
 const WORDS: Readonly<Record<string, string>> = {
-  ENOTFOUND: "its name is not known",
+  // Runtimes before Deno 2.8 say the same where no name server answers.
+  ENOTFOUND: "its name is not known, or no name server answers",
   EAI_AGAIN: "its name cannot be looked up at present",
 };
 

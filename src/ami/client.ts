@@ -305,13 +305,14 @@ export class AmiClient {
       try {
         count = await connection.read(reader.space());
       } catch (error) {
-        throw new ConnectionError(`the connection to ${this.#where} broke: ${reasonOf(error)}`);
+        throw new ConnectionError(
+          `the connection to ${this.#where} broke: ${reasonOf(error)}${this.#ifSilent()}`,
+        );
       }
       if (stopped.aborted) throw new ConnectionError("stopped");
       if (count === null) {
         throw new ConnectionError(
-          this.#loggedIn ? "Asterisk closed the connection" : CLOSED_EARLY +
-            (this.#banner === undefined && this.#login.tls === undefined ? `. Fix: ${SILENT}` : ""),
+          this.#loggedIn ? "Asterisk closed the connection" : CLOSED_EARLY + this.#ifSilent(),
         );
       }
       const readAt = this.#lastByteAt = this.#clock.now();
@@ -480,6 +481,11 @@ export class AmiClient {
       if (entries === undefined) this.#finish(id, { outcome: "success", entries: [] });
       return;
     }
+  }
+
+  /** What may be wrong with a port that ends a connection in plain text without a word. */
+  #ifSilent(): string {
+    return this.#banner === undefined && this.#login.tls === undefined ? `. Fix: ${SILENT}` : "";
   }
 
   #checkBanner(end: (error: ConnectionError) => void): void {

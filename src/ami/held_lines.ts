@@ -114,6 +114,11 @@ export class HeldLines {
     this.#refuse = refuse;
   }
 
+  /** The last line that is held, as it is. */
+  get last(): string | undefined {
+    return this.#held.at(-1)?.text;
+  }
+
   /** Whether the last line that is held has the form of the console. */
   get isConsole(): boolean {
     return this.#held.at(-1)?.line.console === true;

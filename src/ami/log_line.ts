@@ -48,10 +48,14 @@ const OTHER_DATES = [
   String.raw`\d{9,10}\.\d{3,6}`,
 ].join("|");
 
-/** `DATE HOST TAG[PID]: `: a file of syslog, or `journalctl`. */
+/** `local0.notice`, which BusyBox prints behind the host, and BSDs before it. */
+const PRIORITY = String.raw`[a-z]{2,8}\d?\.[a-z]{3,7}`;
+
+/** `DATE HOST TAG[PID]: `: a file of syslog, or `journalctl`; a socket's has no host. */
 const SYSLOG = new RegExp(
-  String
-    .raw`^(?:<\d{1,3}>)?(${ISO}|${OTHER_DATES}) [\w.:-]{1,255} [\w./@-]{1,64}(?:\[\d{1,10}\])?: `,
+  String.raw`^(?:<\d{1,3}>)?(${ISO}|${OTHER_DATES}) (?:<${PRIORITY}> )?` +
+    String.raw`(?:[\w.:-]{0,254}[\w.-] ` +
+    String.raw`(?:${PRIORITY} )?[\w./@-]{1,64}(?:\[\d{1,10}\])?|[\w./@-]{1,64}\[\d{1,10}\]): `,
 );
 
 /** RFC 5424, section 6: `<PRI>1 DATE HOST APP PROCID MSGID DATA `, perhaps the mark of UTF-8. */
@@ -60,9 +64,20 @@ const SYSLOG_5424 = new RegExp(
     String.raw`(?:-|\[[^\]]{0,1024}\]) (?:\xef\xbb\xbf)?`,
 );
 
-/** `docker compose logs`, `docker logs -t`, a file of Kubernetes. */
+/** What `docker` and `kubectl` print before a line, and a file of Kubernetes. */
 const CONTAINER = new RegExp(
-  String.raw`^(?:[\w.-]{1,64} {0,32}\| )?(?:(${ISO}) )?(?:std(?:out|err) [FP] )?`,
+  String.raw`^(?:[\w.@-]{1,160} {0,64}\| |\[pod/[\w./-]{1,200}\] )?(?:(${ISO}) )?` +
+    "(?:std(?:out|err) [FP] )?",
+);
+
+/**
+ * What `grep` prints before a line: its file, its number or both. A file is one by its slash, or by
+ * a name that Asterisk's logs have: `Via:` of a packet is none.
+ */
+const GREP = new RegExp(
+  String
+    .raw`^(?:(?:[\w.+-]{0,64}/[\w./+-]{1,255}|(?:security|messages|full|fail2ban)[\w.-]{0,64}):)?` +
+    String.raw`(?:\d{1,9}[:-])?(?=[[<A-Z\d{])`,
 );
 
 /**
@@ -95,12 +110,20 @@ const COLOURS = /(?:\x1b|#033|\^\[)\[[0-9;]{0,16}[A-Za-z]/g;
  * ```
  */
 export function parseLogLine(line: string): LogLine | undefined {
-  let text = plain(line);
+  const text = plain(line);
+  const found = parsePlain(text);
+  if (found !== undefined) return found;
+  const length = GREP.exec(text)?.[0].length ?? 0;
+  return length > 0 ? parsePlain(text.slice(length)) : undefined;
+}
+
+function parsePlain(line: string): LogLine | undefined {
+  let text = line;
   let written: string | number | undefined;
   let framed = false;
   for (let depth = 0; depth < NESTED_MAX; depth++) {
     // Most lines begin with Asterisk's date.
-    if (!text.startsWith("[")) {
+    if (!text.startsWith("[") || text.startsWith("[pod/")) {
       const syslog = SYSLOG.exec(text) ?? SYSLOG_5424.exec(text);
       framed ||= syslog !== null;
       const before = syslog ?? CONTAINER.exec(text);

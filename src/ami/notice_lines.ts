@@ -44,7 +44,7 @@ export interface Notice {
   readonly session: string | undefined;
   /**
    * - `notice`: AMI tells of it too.
-   * - `aside`: another line tells of it too.
+   * - `aside`: another line tells of it too, where AMI does; chan_sip has none for a call.
    * - `log only`: AMI says nothing of it.
    */
   readonly told: "notice" | "aside" | "log only";
@@ -171,6 +171,15 @@ function hostOf(text: string): string | undefined {
   return parseAddress(dotted === null ? text : dotted[1]!);
 }
 
+/**
+ * A host that PJSIP prints, always with its port: Asterisk 13 and 16 print IPv6 without brackets at
+ * first, and the port behind one more colon.
+ */
+function portedHostOf(text: string): string {
+  const port = /^([0-9a-f:.]*:[0-9a-f:.]*):\d{1,5}$/i.exec(text);
+  return port !== null && parseAddress(port[1]!) !== undefined ? port[1]! : text;
+}
+
 /** Reasons of `handle_request_register`, of Asterisk 13 to 18, and of those before. */
 const REGISTRATION: Readonly<Record<string, Pick<Facts, "kind" | "detail"> | undefined>> = {
   "Wrong password": { kind: "InvalidPassword" },
@@ -242,7 +251,7 @@ function readDistributor(message: string): NoticeReading {
   const facts = REQUEST[end[1]!];
   if (facts === undefined) return undefined;
   return onlyOne(message, REQUEST_PLACE, (place) =>
-    noticeOf(place[1]!, {
+    noticeOf(portedHostOf(place[1]!), {
       service: "PJSIP",
       told: "notice",
       account: userOf(message.slice(message.indexOf(" from '") + 7, place.index)),
@@ -281,7 +290,7 @@ function readSession(message: string): NoticeReading {
   if (beginning === null) return undefined;
   const end = NOT_FOUND_END.exec(message);
   if (end === null) return "cut";
-  return noticeOf(beginning[2]!, {
+  return noticeOf(portedHostOf(beginning[2]!), {
     kind: "FailedACL",
     service: "PJSIP",
     told: "log only",
@@ -325,20 +334,44 @@ function readManager(message: string): NoticeReading {
 
 const ACL = new RegExp(
   String
-    .raw`^[\w ]{0,40}(?:: )?Rejecting '${HOST}' due to (?:a failure to pass|use of an invalid) ACL '`,
+    .raw`^([\w ]{0,40}ACL): ?Rejecting '${HOST}' due to (?:a failure to pass|use of an invalid) ACL '`,
 );
+
+/** What stands before it, where the address is that of who sent the request. */
+const ACL_SERVICES: Readonly<Record<string, Service | undefined>> = {
+  "Manager User ACL": "AMI",
+  "IAX2 user ACL": "IAX2",
+  "IAX2 Peer ACL": "IAX2",
+  "SIP Peer ACL": "SIP",
+  "SIP ACL": "PJSIP",
+};
+
+/** The address is that of a Contact, or what its name is in DNS: a stranger's text. */
+const CONTACT_ACL = /^SIP contact ACL$/i;
 
 function readAcl(message: string): NoticeReading {
   const found = ACL.exec(message);
   if (found === null) return undefined;
-  const service: Service = message.startsWith("Manager")
-    ? "AMI"
-    : message.startsWith("IAX2")
-    ? "IAX2"
-    : message.startsWith("SIP Peer")
-    ? "SIP"
-    : "PJSIP";
-  return noticeOf(found[1]!, { kind: "FailedACL", service, told: "aside" });
+  const purpose = found[1]!;
+  if (CONTACT_ACL.test(purpose)) return "nobody";
+  // A phone's media do not go to another phone directly.
+  if (purpose === "SIP Direct Media ACL") return "harmless";
+  const service = ACL_SERVICES[purpose];
+  return service === undefined
+    ? undefined
+    : noticeOf(found[2]!, { kind: "FailedACL", service, told: "aside" });
+}
+
+/**
+ * The address of a Contact that an access list refused. `res_pjsip_acl.c` prints it in its next
+ * line, in the same words as the address of a sender.
+ *
+ * @param line A line of any level.
+ * @returns In canonical text; `undefined` for any other line.
+ */
+export function refusedContact({ file, message }: LogLine): string | undefined {
+  const found = file === "acl.c" ? ACL.exec(message) : null;
+  return found !== null && CONTACT_ACL.test(found[1]!) ? hostOf(found[2]!) : undefined;
 }
 
 /** The address stands first, a stranger's text only behind it. */
@@ -362,10 +395,11 @@ function readChanIax2(message: string): NoticeReading {
   const first = IAX2_FIRST.exec(message);
   const found = first ?? IAX2_LAST.exec(message);
   if (found === null) return message.startsWith("No registration for peer '") ? "cut" : undefined;
-  const refused = message.startsWith("Rejected") || message.startsWith("Call rejected");
+  const refused = /^(?:Rejected|Call rejected)/.test(message);
+  const byAcl = / denied access to register peer '$/.test(first?.[0] ?? "");
   const host = found.slice(1).find((text) => text !== undefined)!;
   return noticeOf(host, {
-    kind: refused
+    kind: refused || byAcl
       ? "FailedACL"
       : message.startsWith("Host")
       ? "InvalidPassword"

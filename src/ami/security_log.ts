@@ -21,7 +21,13 @@ import { latin1, MESSAGE_BYTES_MAX } from "./framer.ts";
 import { type HeldLine, HeldLines, mayGoOn, ROOM } from "./held_lines.ts";
 import { type LogLine, parseLogLine } from "./log_line.ts";
 import { LogClock } from "./log_time.ts";
-import { looksRefused, type Notice, readNotice } from "./notice_lines.ts";
+import {
+  looksRefused,
+  type Notice,
+  type NoticeReading,
+  readNotice,
+  refusedContact,
+} from "./notice_lines.ts";
 
 /**
  * Longest line that is looked at, in bytes: also of an event that is too long the sender is read.
@@ -38,8 +44,8 @@ const SHADOW_BYTES = 1024;
 /** Longest message of Asterisk's log (`main/logger.c`, LOGMSG_SIZE), in bytes. */
 const DUMP_BYTES_MAX = 8192;
 
-/** Threads of the manager interface that are remembered. */
-const MANAGERS_MAX = 256;
+/** Threads of the manager interface, and of PJSIP, that are remembered. */
+const THREADS_MAX = 256;
 
 const LF = 0x0a;
 
@@ -52,6 +58,9 @@ const FILE_PREFIX =
  * account name has cut.
  */
 const REMAINDER = /",(?:SessionID|LocalAddress|RemoteAddress|EventTV|Severity|Challenge)="/;
+
+/** What Asterisk's lines hold, behind whatever stands before it. */
+const LOOKS_LIKE_ASTERISK = /SecurityEvent="[A-Z]|(?:NOTICE|WARNING|ERROR|SECURITY) ?\[\d{1,10}\]/;
 
 /** Where one element ends and the next begins. */
 const BORDER = /",([A-Za-z]{1,20})="/g;
@@ -68,6 +77,10 @@ const CONSOLE = /^(?:(?:\[[^\]"]{8,64}\])? {1,10}(?:==|--|>) |<--- )/;
  */
 const BETWEEN =
   /^(?:==> .{0,4096} <==|-- .{0,200} --|--|\[[^\]"]{8,64}\] Asterisk \S{1,80} built by .{0,400} UTC)$/;
+
+/** Whose line it is in `docker compose logs`: no stranger's line end changes that. */
+// deno-lint-ignore no-control-regex
+const SERVICE = /^(?:\x1b\[[\d;]{0,16}m)?([\w.@-]{1,160}) {0,64}\| /;
 
 /** A SIP packet that Asterisk shows, with its length or without. */
 const DUMP =
@@ -96,6 +109,8 @@ export interface Lines {
 export interface LogFindings {
   /** Lines that begin as Asterisk's. */
   readonly asterisk: number;
+  /** Lines that hold what Asterisk says, behind a beginning that is not known. */
+  readonly foreign: Lines | undefined;
   /** Lines that look as if somebody was refused, and are not known. */
   readonly unknown: Lines | undefined;
   /** Lines of failures that name no address of Asterisk's. */
@@ -150,9 +165,12 @@ export class SecurityLogReader {
   );
   /** The last refusal of each thread of the manager interface. */
   readonly #managers = new Map<string, string>();
+  /** The Contact that an access list has refused, by thread. */
+  readonly #contacts = new Map<string, string>();
   /** The first line is a comment: others are no ends of messages. */
   #annotated = false;
   #asterisk = 0;
+  #foreignLines: Lines | undefined;
   #unknown: Lines | undefined;
   #nobody: Lines | undefined;
   #old: Lines | undefined;
@@ -196,6 +214,7 @@ export class SecurityLogReader {
   get findings(): LogFindings {
     return {
       asterisk: this.#asterisk + this.#lines,
+      foreign: this.#foreignLines,
       unknown: this.#unknown,
       nobody: this.#nobody,
       old: this.#old,
@@ -266,8 +285,11 @@ export class SecurityLogReader {
   /** A line that does not begin as one of Asterisk's. */
   #foreign(text: string, at: number): void {
     if (this.#number === 1) this.#annotated = text.startsWith("#");
+    if (LOOKS_LIKE_ASTERISK.test(text)) {
+      this.#foreignLines = counted(this.#foreignLines, this.#number, text);
+    }
     const stands = text === "" || BETWEEN.test(text) || (this.#annotated && text.startsWith("#")) ||
-      (this.#held.isConsole && CONSOLE.test(text));
+      (this.#held.isConsole && CONSOLE.test(text)) || isOfAnotherService(text, this.#held.last);
     if (!stands) this.#held.meetRest();
     // The reader must see it, because it may betray that the line before was cut.
     if (REMAINDER.test(text)) {
@@ -301,7 +323,8 @@ export class SecurityLogReader {
 
   #other(line: LogLine, at: number, end: number): void {
     const believed = this.#held.meet(line, at, end);
-    const reading = readNotice(line);
+    const read = readNotice(line);
+    const reading = this.#isContact(line, read) ? "nobody" : read;
     if (reading === undefined) {
       if (this.#passDump(line.message, at)) return;
       if (looksRefused(line)) {
@@ -341,13 +364,23 @@ export class SecurityLogReader {
     }
     this.#managers.delete(thread);
     this.#managers.set(thread, request);
-    if (this.#managers.size > MANAGERS_MAX) {
-      for (const oldest of this.#managers.keys()) {
-        this.#managers.delete(oldest);
-        break;
-      }
-    }
+    forgetOldest(this.#managers);
     return false;
+  }
+
+  /** Whether the address in it is that of a Contact: a stranger wrote it. */
+  #isContact(line: LogLine, reading: NoticeReading): boolean {
+    const contact = refusedContact(line);
+    if (contact !== undefined) {
+      this.#contacts.delete(line.thread);
+      this.#contacts.set(line.thread, contact);
+      forgetOldest(this.#contacts);
+      return false;
+    }
+    if (typeof reading !== "object" || line.file !== "res_pjsip_acl.c") return false;
+    const refused = this.#contacts.get(line.thread);
+    this.#contacts.delete(line.thread);
+    return refused === reading.address;
   }
 
   #notice({ line, notice, number }: HeldLine): void {
@@ -381,6 +414,18 @@ export class SecurityLogReader {
     this.#tampered = counted(this.#tampered, number, text);
     this.#handlers.tampered(what);
   }
+}
+
+function forgetOldest(map: Map<string, string>): void {
+  if (map.size <= THREADS_MAX) return;
+  for (const oldest of map.keys()) return void map.delete(oldest);
+}
+
+function isOfAnotherService(text: string, last: string | undefined): boolean {
+  const service = SERVICE.exec(text)?.[1];
+  if (service === undefined || last === undefined) return false;
+  const own = SERVICE.exec(last)?.[1];
+  return own !== undefined && own !== service;
 }
 
 function counted(lines: Lines | undefined, number: number, text: string): Lines {

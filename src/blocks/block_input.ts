@@ -185,7 +185,7 @@ function parseOne(text: string, rest: Rest): InputLine {
 /** A line with one or several addresses is taken as a whole, or not at all. */
 function parseList(text: string, rest: Rest): InputLine {
   const words = text.replace(/([0-9a-f.:])[ \t]*-[ \t]*(?=[0-9a-f.:])/gi, "$1-").split(/[\s,]+/)
-    .filter((word) => word !== "");
+    .map(unquoted).filter((word) => word !== "");
   const targets: string[] = [];
   for (let i = 0; i < words.length; i++) {
     let word = words[i]!;
@@ -207,6 +207,11 @@ function parseList(text: string, rest: Rest): InputLine {
   }
   if (targets.length === 0) return bad(text, "is not an address or network");
   return blocksOf(targets, rest);
+}
+
+/** Without the quotes of JSON, as `jq` prints an array's elements, or of a shell. */
+function unquoted(word: string): string {
+  return /^(["']).*\1$/.test(word) && word.length > 1 ? word.slice(1, -1) : word;
 }
 
 /** What stands in front of ` #` or ` ;`. */
@@ -264,6 +269,12 @@ function parseBlock(value: Record<string, unknown>, times: Times): InputLine {
     : value.until === null
     ? undefined
     : Date.parse(string("until"));
+  if (string("target") === "") {
+    return bad(
+      JSON.stringify(value),
+      'has neither "target" nor "ipaddress", the keys that are read',
+    );
+  }
   if (Number.isNaN(since)) return bad(string("since"), "is not a date");
   if (Number.isNaN(until)) return bad(string("until"), "is not a date");
   return parseOne(string("target"), {

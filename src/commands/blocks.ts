@@ -160,7 +160,8 @@ async function addBlocks(
   now: number,
   length: number | undefined,
 ): Promise<number> {
-  const whyNot = await protectedNow(config);
+  const status = await statusOf(config);
+  const whyNot = await protectedNow(config, status);
   let refused = 0;
   let ended = 0;
   const accepted = blocks.filter((block) => {
@@ -180,6 +181,14 @@ async function addBlocks(
   list.close();
   warnAbout(config, accepted, standing, now);
   const there = accepted.length - added.length;
+  const pending = status?.database.owed ?? 0;
+  if (there > 0 && pending > 0) {
+    complain(
+      `warning: ${counted(pending, "change")} of the daemon ${pending === 1 ? "is" : "are"} not ` +
+        "in the database yet, and may end or shorten what is blocked already. Say it again when " +
+        "ampere --status says that the database is in order",
+    );
+  }
   const isForEver = length === undefined && config.bantime > 0 &&
     added.some(({ until }) => until === undefined);
   print(
@@ -223,8 +232,10 @@ function warnAbout(
  * Why a target must not be blocked: by what this process sees, and what the daemon, if it runs,
  * knows besides (the gateways, and the addresses of an AMI server that has a name).
  */
-async function protectedNow(config: Config): Promise<(target: string) => string | undefined> {
-  const status = await statusOf(config);
+async function protectedNow(
+  config: Config,
+  status: Status | undefined,
+): Promise<(target: string) => string | undefined> {
   const trusted = await trustedNow(config, status?.trust);
   for (const note of trusted.notes) complain(`warning: ${note}`);
   const seen = exemptAddresses(trusted.targets, literalPeers(config.host));

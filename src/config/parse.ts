@@ -40,7 +40,7 @@ export interface ConfigReading {
  * Longest file, in bytes: as many lines with `trust` as there may be, each with a comment, and the
  * rest. What is longer is not a configuration.
  */
-export const CONFIG_BYTES_MAX = 262_144;
+export const CONFIG_BYTES_MAX = 1_048_576;
 
 const TOO_LONG = `longer than ${CONFIG_BYTES_MAX} bytes, so this is not a configuration file`;
 

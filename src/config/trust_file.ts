@@ -8,7 +8,7 @@ import { readBytes, whyNotRead } from "./file.ts";
 import { readTrustEntry } from "./trust_entry.ts";
 
 /** Most entries of `trust`, and most of the file; some milliseconds to put into a set. */
-export const TRUST_MAX = 4_096;
+export const TRUST_MAX = 16_384;
 
 /** Most names in all: each is looked up once a minute. */
 export const TRUST_NAMES_MAX = 128;

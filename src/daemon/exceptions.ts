@@ -119,7 +119,7 @@ export class Exceptions {
       `${network} stays blocked, but lets through ${
         new Targets().add(within)
       }, which must never be blocked. To end the ` +
-        `whole block: ampere -d ${network}`,
+        `whole block: echo ${network} | ampere -d`,
     );
   }
 

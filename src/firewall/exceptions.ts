@@ -6,6 +6,7 @@
  */
 
 import { networksAround } from "../address/address.ts";
+import { type Entry, EXCEPTIONS_MAX } from "./backend.ts";
 
 /** A change of the exceptions in the kernel. */
 export interface ExceptionChange {
@@ -34,6 +35,13 @@ export class Exceptions {
   #applied: ReadonlySet<string> = new Set();
   /** Those that are needed must be found out again. */
   #mustCompare = false;
+  #leftOut = 0;
+  readonly #tell: (leftOut: number) => void;
+
+  /** @param tell Is told once how many are needed beyond {@linkcode EXCEPTIONS_MAX}. */
+  constructor(tell: (leftOut: number) => void = () => {}) {
+    this.#tell = tell;
+  }
 
   /**
    * Sets who must pass.
@@ -53,16 +61,34 @@ export class Exceptions {
   }
 
   /**
+   * Notes that some blocks have changed. A host that is no exception itself changes nothing.
+   *
+   * @param entries What was blocked or released.
+   */
+  recheckFor(entries: Iterable<Pick<Entry, "target">>): void {
+    if (this.#mustCompare || this.#desired.size === 0) return;
+    for (const { target } of entries) {
+      if (target.includes("/") || this.#desired.has(target)) return this.recheck();
+    }
+  }
+
+  /**
    * Tells which exceptions are needed: those that a blocked network holds, and that are not blocked
-   * by themselves.
+   * by themselves; the first {@linkcode EXCEPTIONS_MAX} of them.
    *
    * @param isBlocked Whether a target is blocked, or will be.
    */
   needed(isBlocked: (target: string) => boolean): string[] {
-    if (this.#desired.size === 0) return [];
-    return [...this.#desired].filter(([target, around]) =>
-      !isBlocked(target) && around.some(isBlocked)
-    ).map(([target]) => target);
+    const needed: string[] = [];
+    let leftOut = 0;
+    for (const [target, around] of this.#desired) {
+      if (isBlocked(target) || !around.some(isBlocked)) continue;
+      if (needed.length < EXCEPTIONS_MAX) needed.push(target);
+      else leftOut++;
+    }
+    if (leftOut > 0 && this.#leftOut === 0) this.#tell(leftOut);
+    this.#leftOut = leftOut;
+    return needed;
   }
 
   /**

@@ -11,7 +11,7 @@
 import { type Clock, systemClock } from "../clock.ts";
 import { formatCount } from "../text/table.ts";
 import { type Family, familyOf } from "../address/address.ts";
-import { type Backend, type Entry, EXCEPTIONS_MAX, isSafeTarget } from "./backend.ts";
+import { type Backend, type Entry, isSafeTarget } from "./backend.ts";
 import type { Failure } from "./failure.ts";
 import type { Judgement } from "./judgement.ts";
 import { Reconciler, type ReconcilerOptions } from "./reconciler.ts";
@@ -167,8 +167,8 @@ export class Firewall {
    * those that such a network holds, and they are there before it is. What is to be blocked by
    * itself is no exception.
    *
-   * @param targets All of them, instead of those of before; of each family the first
-   * {@linkcode EXCEPTIONS_MAX} count.
+   * @param targets All of them, instead of those of before; of those that blocked networks hold
+   * `EXCEPTIONS_MAX` of each family pass.
    */
   setExceptions(targets: readonly string[]): void {
     const lists = new Map<Family, string[]>([...this.#reconcilers.keys()].map((f) => [f, []]));
@@ -176,15 +176,7 @@ export class Firewall {
       const family = familyOf(target);
       if (isSafeTarget(target, family)) lists.get(family)?.push(target);
     }
-    for (const [family, some] of lists) {
-      if (some.length > EXCEPTIONS_MAX) {
-        this.#log.error(
-          `IPv${family}: of ${some.length} addresses that must pass only the first ` +
-            `${EXCEPTIONS_MAX} are let through blocked networks; join them to networks`,
-        );
-      }
-      this.#reconcilers.get(family)?.setExceptions(some.slice(0, EXCEPTIONS_MAX));
-    }
+    for (const [family, some] of lists) this.#reconcilers.get(family)?.setExceptions(some);
   }
 
   /**

@@ -7,7 +7,7 @@
 
 import { jittered, retryDelay } from "../backoff.ts";
 import type { Clock } from "../clock.ts";
-import type { Backend, Entry, Outcome } from "./backend.ts";
+import { type Backend, type Entry, EXCEPTIONS_MAX, type Outcome } from "./backend.ts";
 import { BatchLimits, mayBeOneOfThem } from "./batch_limits.ts";
 import { type AppliedOrders, type Batch, Changes } from "./changes.ts";
 import { type ExceptionChange, Exceptions } from "./exceptions.ts";
@@ -49,7 +49,7 @@ export class Reconciler {
   readonly #options: ReconcilerOptions;
   readonly #clock: Clock;
   readonly #changes: Changes;
-  readonly #exceptions = new Exceptions();
+  readonly #exceptions: Exceptions;
   readonly #limits = new BatchLimits();
   readonly #trouble: Trouble;
   readonly #view: KernelView;
@@ -80,6 +80,13 @@ export class Reconciler {
   constructor(backend: Backend, options: ReconcilerOptions, way?: Way) {
     const changes = new Changes(backend.timed);
     const trouble = new Trouble(backend.family, options.log, options.clock);
+    this.#exceptions = new Exceptions((leftOut) =>
+      options.log.error(
+        `IPv${backend.family}: of those that must pass ${leftOut} are not let through the blocked ` +
+          `networks that hold them: no more than ${EXCEPTIONS_MAX} can be. Fix: join them to ` +
+          "networks in trust, or end these blocks (echo NETWORK | ampere -d)",
+      )
+    );
     this.backendName = backend.name;
     this.#backend = backend;
     this.#options = options;
@@ -136,7 +143,7 @@ export class Reconciler {
   /** See `Firewall.block`. */
   block(entries: readonly Entry[]): void {
     this.#changes.block(entries, this.#clock.now());
-    this.#exceptions.recheck();
+    this.#exceptions.recheckFor(entries);
     this.#loop.pump();
   }
 
@@ -299,7 +306,7 @@ export class Reconciler {
     if (done !== undefined) this.#limits.landed(batch, done);
     this.#tellApplied(this.#changes.land(batch, done));
     // A network that is gone needs no exceptions any more; a host that is may need to be one.
-    this.#exceptions.recheck();
+    this.#exceptions.recheckFor(entries);
     if (outcome.ok) this.#succeeded();
     return outcome;
   }
@@ -398,7 +405,7 @@ export class Reconciler {
     this.#hasLooked = true;
     this.watch.demand();
     if (this.#mustCompare) await this.#compareAll();
-    if (!this.#hasTask()) this.#trouble.recovered();
+    if (!this.#hasTask() && !this.watch.isUnjudged) this.#trouble.recovered();
     else this.#loop.delay(this.#delayAfterLook);
     this.#delayAfterLook = 0;
   }

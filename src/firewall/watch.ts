@@ -58,6 +58,8 @@ interface WatchOptions {
 
 /** Judges one family. */
 export class Watch {
+  /** The last attempt to judge failed: that other commands work does not mean that all is well. */
+  isUnjudged = false;
   readonly #family: Family;
   readonly #way: Way | undefined;
   readonly #options: WatchOptions;
@@ -164,6 +166,7 @@ export class Watch {
     this.#isDue = false;
     this.#passedOver = 0;
     if (this.#way === undefined) return void this.#note(fine(this.#family));
+    this.isUnjudged = true;
     const start = this.#options.clock.now();
     let seen = await this.#way.look();
     this.#lookMs = this.#options.clock.now() - start;
@@ -182,6 +185,7 @@ export class Watch {
       seen = await this.#way.look();
     }
     if (!seen.ok) return seen.failure;
+    this.isUnjudged = false;
     this.#tellMissing(seen.missing);
     this.#note(seen.judgement);
     if (seen.missing.length > 0 || seen.judgement.inForce !== "yes") this.#lookLater();

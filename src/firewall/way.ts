@@ -169,7 +169,13 @@ export class Way {
     const isEnough = hooks.every((hook) => !chains.has(hook) || this.#isSettled(chains.get(hook)!));
     if (isEnough) return { chains };
     const all = await this.#iptables(["-S"]);
-    if (!all.ok) return { failure: this.#chain.failure(all) };
+    if (!all.ok) {
+      const failure = this.#chain.failure(all);
+      // To wait until all can be listed is to tell blocks as in force that are seen not to be.
+      const isSeen = failure.kind !== "aborted" &&
+        hooks.every((hook) => this.#leadsNowhereElse(chains.get(hook) ?? []));
+      return isSeen ? { chains } : { failure };
+    }
     chains.clear();
     await this.#read(all, chains);
     return { chains };
@@ -180,6 +186,13 @@ export class Way {
     const at = rules.findIndex(({ text }) => text === `-j ${this.#chain.name}`);
     return at >= 0 &&
       rules.slice(0, at).every(({ target }) => target === undefined || ENDS.has(target));
+  }
+
+  /** Whether no rule asks another chain than Ampere's. */
+  #leadsNowhereElse(rules: readonly Rule[]): boolean {
+    return rules.every(({ target }) =>
+      target === undefined || target === this.#chain.name || ENDS.has(target)
+    );
   }
 
   async #read(result: CommandResult, chains: Map<string, Rule[]>): Promise<void> {

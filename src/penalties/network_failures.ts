@@ -44,6 +44,8 @@ interface Counted {
   provenOwn: number;
   /** The first hosts that failed and never logged in. */
   readonly hosts: Set<string>;
+  /** The first hosts in good standing that failed. */
+  readonly ownHosts: Set<string>;
   blocks: number;
   readonly firstAt: number;
   at: number;
@@ -110,6 +112,7 @@ export class NetworkFailures {
         provenStrange: 0,
         provenOwn: 0,
         hosts: new Set(),
+        ownHosts: new Set(),
         blocks: 0,
         firstAt: now,
         at: now,
@@ -121,6 +124,7 @@ export class NetworkFailures {
     if (how.standing) {
       counted.own += points;
       counted.provenOwn += proven;
+      if (counted.ownHosts.size < NETWORK_HOSTS_MIN) counted.ownHosts.add(host);
     } else {
       counted.strange += points;
       counted.provenStrange += proven;
@@ -154,7 +158,8 @@ export class NetworkFailures {
     const proven = strange
       ? counted.provenStrange >= limits.strange
       : counted.provenOwn >= limits.own;
-    if (!strange && counted.own < limits.own) {
+    // One address alone, such as a proxy's, has its own limit.
+    if (!strange && (counted.own < limits.own || counted.ownHosts.size < NETWORK_HOSTS_MIN)) {
       return { verdict: "nothing", points, proven, firstAt };
     }
     if (!shared) {
@@ -176,7 +181,10 @@ export class NetworkFailures {
     counted.own = Math.max(0, counted.own - (points - strange));
     counted.provenStrange = Math.max(0, counted.provenStrange - strange);
     counted.provenOwn = Math.max(0, counted.provenOwn - (points - strange));
-    if (left === 0) counted.hosts.delete(host);
+    if (left === 0) {
+      counted.hosts.delete(host);
+      counted.ownHosts.delete(host);
+    }
     if (counted.strange === 0 && counted.own === 0) this.#networks.delete(network);
   }
 }

@@ -64,10 +64,13 @@ export function describeTally(tally: Readonly<Tally>): string {
   return parts.length === 1 ? parts[0]! : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
 }
 
-/** What helps where an address hides who calls. To trust it would only hide them better. */
-const HIDDEN_REMEDY =
+/** What helps where an address hides who calls. */
+const LET_SEE =
   "let Asterisk see the callers' own addresses (host networking and userland-proxy off for containers, no SIP or " +
-  "WebSocket proxy on the way, or one that limits and filters by itself); to trust the address would only hide them";
+  "WebSocket proxy on the way, or one that limits and filters by itself)";
+
+/** The same, where somebody may think of trusting it. */
+export const HIDDEN_REMEDY = `${LET_SEE}; to trust the address would only hide them`;
 
 /**
  * Tells of an address that hides who calls, and what helps.
@@ -94,7 +97,8 @@ export function describeExemptFailures(address: string, failures: number, cause:
   return `${
     counted(failures, "failed login")
   } from ${address}, which is never blocked (${cause}). If nobody ` +
-    `there mistyped a password, something at that address passes on what strangers send: ${HIDDEN_REMEDY}`;
+    `there mistyped a password, something at that address passes on what strangers send: ${LET_SEE}` +
+    (cause === "trusted" ? "; as long as it is trusted nobody there is blocked" : "");
 }
 
 /**

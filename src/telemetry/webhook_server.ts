@@ -151,6 +151,7 @@ function describe(error: unknown, name: string, caFile: string | undefined): Web
 
 const CAUSES: readonly (readonly [RegExp, string])[] = [
   [/refused/i, "connection refused"],
+  [/temporary failure in name resolution/i, "its name cannot be looked up at present"],
   [/dns error|lookup|name or service/i, "its name is not known"],
   [/certificate|tls|handshake/i, "its certificate is not accepted"],
   [/unreachable/i, "no route to it"],

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createServer } from "node:net";
 import {
   AmiClient,
   type AmiClientOptions,
@@ -381,6 +382,29 @@ Deno.test("client: over real TCP, cut off in the middle of an event and connecte
   }
   listener.close();
   assert.deepEqual(said, ["203.0.113.5", "203.0.113.6"]);
+});
+
+Deno.test("client: a port that resets the connection without a word may be the one for TLS", async () => {
+  const server = createServer((socket) => socket.once("data", () => socket.resetAndDestroy()));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const stop = new AbortController();
+  const why = Promise.withResolvers<string>();
+  const client = new AmiClient({
+    host: "127.0.0.1",
+    port: (server.address() as { port: number }).port,
+    user: "a",
+    pass: "b",
+  }, {
+    event: () => {},
+    tampered: () => {},
+    connected: () => {},
+    disconnected: (reason) => why.resolve(String(reason)),
+  });
+  const ended = client.run(stop.signal);
+  assert.match(await why.promise, / broke: .*Fix: if this port is AMI's for TLS .*tls = yes/);
+  stop.abort();
+  await ended;
+  await new Promise((resolve) => server.close(resolve));
 });
 
 Deno.test("client: while there is more to read and each read takes long, the end of a process is noticed", async () => {

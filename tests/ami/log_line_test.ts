@@ -44,6 +44,12 @@ Deno.test("log line: nothing is searched behind what another program or a strang
       "[2026-11-22 08:09:09] x ",
       '{"log":"x ',
       "[] ",
+      "Via: ",
+      "X-Name:",
+      "X-Name:7:",
+      "7:x ",
+      "/var/log/asterisk/messages: x ",
+      "Nov 22 08:09:09 sshd: x: ",
     ]
   ) assert.equal(parseLogLine(before + line), undefined, before);
   assert.equal(parseLogLine(`{"log":${JSON.stringify(`x ${line}`)}}`), undefined);

@@ -42,6 +42,46 @@ Deno.test("notice lines: accounts, dialled numbers and Call-IDs are those that a
   assert.deepEqual(of("IAX2, wrong password"), ["trunk", "", undefined]);
 });
 
+Deno.test("notice lines: an access list for Contacts refuses what a stranger wrote, and names nobody", () => {
+  const acl = (purpose: string) =>
+    reading({
+      file: "acl.c",
+      message: `${purpose}Rejecting '192.0.2.9' due to a failure to pass ACL '(BASELINE)'`,
+    });
+  assert.equal(acl("SIP Contact ACL: "), "nobody");
+  assert.equal(acl("SIP contact ACL: "), "nobody");
+  assert.equal(acl("SIP Direct Media ACL: "), "harmless");
+  assert.equal(acl("HTTP Path ACL"), undefined);
+  assert.equal(nameOf(acl("SIP ACL: ")), "192.0.2.9");
+  assert.equal(nameOf(acl("Manager User ACL:")), "192.0.2.9");
+  const named = (purpose: string, thread: string) => {
+    const found: string[] = [];
+    const reader = new SecurityLogReader({
+      event: () => {},
+      tampered: () => {},
+      notice: ({ address, service }, told) => found.push(`${address} ${service} ${told}`),
+    });
+    const line = (of: string, file: string, message: string) =>
+      `[2026-11-22 08:00:00] WARNING[${of}] ${file}: ${message}\n`;
+    const text =
+      line("7", "acl.c", `${purpose}Rejecting '192.0.2.9' due to a failure to pass ACL 'a'`) +
+      line(
+        thread,
+        "res_pjsip_acl.c",
+        "Incoming SIP message from 192.0.2.9:5060 did not pass ACL test",
+      );
+    reader.push(bytesOf(text));
+    reader.end();
+    return [found, reader.findings.nobody?.count];
+  };
+  assert.deepEqual(named("SIP Contact ACL: ", "7"), [[], 2]);
+  assert.deepEqual(named("SIP Contact ACL: ", "8"), [["192.0.2.9 PJSIP log only"], 1]);
+  assert.deepEqual(named("SIP ACL: ", "7"), [
+    ["192.0.2.9 PJSIP aside", "192.0.2.9 PJSIP log only"],
+    undefined,
+  ]);
+});
+
 Deno.test("notice lines: an address that is a stranger's text names nobody", () => {
   for (
     const said of [

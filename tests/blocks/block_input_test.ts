@@ -193,6 +193,19 @@ Deno.test("block input: APIBAN's answers, in one line or over several", () => {
   assert.equal(read(JSON.stringify(long)).targets.length, 20_000);
 });
 
+Deno.test("block input: quotes around words, as jq prints an array; objects of other keys are told", () => {
+  const text = '"203.0.113.5",\n  "2001:db8::/32"\n\'203.0.113.6\' "203.0.113.8-203.0.113.9"\n';
+  assert.deepEqual(read(text), {
+    targets: ["203.0.113.5", "2001:db8::/32", "203.0.113.6", "203.0.113.8/31"],
+    bad: [],
+  });
+  assert.match(complaint('"203.0.113.5'), /^"\\"203\.0\.113\.5" is not an address/);
+  assert.equal(
+    complaint('{"ip":"203.0.113.5"}'),
+    '"{\\"ip\\":\\"203.0.113.5\\"}" has neither "target" nor "ipaddress", the keys that are read',
+  );
+});
+
 Deno.test("block input: arrays in JSON, and JSON that never ends costs one line", () => {
   assert.deepEqual(targets('["203.0.113.5", {"target":"203.0.113.6"}]'), [
     "203.0.113.5",

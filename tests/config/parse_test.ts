@@ -418,7 +418,7 @@ Deno.test("parse: a file that is missing, a directory, not allowed, too long, a 
     Deno.writeTextFileSync(file, "#".repeat(CONFIG_BYTES_MAX));
     deepStrictEqual(readConfig(file).config, DEFAULT_CONFIG);
     Deno.writeTextFileSync(file, "#".repeat(CONFIG_BYTES_MAX + 1));
-    const tooLong = "longer than 262144 bytes, so this is not a configuration file";
+    const tooLong = "longer than 1048576 bytes, so this is not a configuration file";
     deepStrictEqual(problemsOf(file), [`${file}: ${tooLong}`]);
     deepStrictEqual(problemsOf("/dev/zero"), [`/dev/zero: ${tooLong}`]);
     deepStrictEqual(wrong("x".repeat(CONFIG_BYTES_MAX + 1)), [` ${tooLong}`]);

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { remoteOf, successfulAuth } from "../support/asterisk_events.ts";
+import { StatusServer, statusSocketPath } from "../../src/telemetry/status_socket.ts";
 import { until } from "../support/namespace.ts";
 import { AmiServer } from "./ami_server.ts";
 import { emptyFolder, endsSoon, takenOver } from "./installed.ts";
@@ -191,6 +192,26 @@ onOwnMachine(import.meta.url, (executable) => {
     // Whoever logged in longer ago than `credit` is not warned of any more.
     await Deno.writeTextFile(CONFIG, "pass = s3cret\ncredit = 0\n", { mode: 0o600 });
     assert.equal((await ampere(["-a"], "203.0.113.0/25\n")).err, "");
+  });
+
+  test("-a says when the daemon has changes that the database does not have yet", async () => {
+    const path = await statusSocketPath("/var/lib/ampere/ampere.db");
+    let owed = 2;
+    const daemon = await StatusServer.open(
+      path,
+      () => `${JSON.stringify({ database: { owed } })}\n`,
+    );
+    try {
+      // What is new can't be undone by them.
+      assert.equal((await ampere(["-a"], "203.0.113.1\n")).err, "");
+      const again = await ampere(["-a"], "203.0.113.1\n203.0.113.2\n");
+      assert.equal(again.out, "1 added, 1 blocked already\n");
+      assert.match(again.err, /^warning: 2 changes of the daemon are not in the database yet/);
+      owed = 0;
+      assert.equal((await ampere(["-a"], "203.0.113.1\n")).err, "");
+    } finally {
+      await daemon.stop();
+    }
   });
 
   test("a million lines of addresses and a million addresses of APIBAN are taken", async () => {

@@ -20,12 +20,16 @@ async function reset(): Promise<void> {
 }
 
 /** A firewall for IPv4 that makes its jump, and the commands that it gives. */
-function setUp(backend: "iptables" | "ipset" = "iptables", jump: readonly string[] = ["INPUT"]) {
+function setUp(
+  backend: "iptables" | "ipset" = "iptables",
+  jump: readonly string[] = ["INPUT"],
+  runner: Runner = run,
+) {
   const commands: string[] = [];
   const recorded: Runner = (program, args, options) => {
     const text = args.join(" ").replace(/^-w 4 /, "");
     commands.push(`${program} ${text.replace(/(?:\d+\.){3}\d+(?:,[\d.,]+)?/, "TARGETS")}`);
-    return run(program, args, options);
+    return runner(program, args, options);
   };
   const lines: string[] = [];
   const add = (level: string) => (message: string) => void lines.push(`${level} ${message}`);
@@ -42,6 +46,14 @@ function setUp(backend: "iptables" | "ipset" = "iptables", jump: readonly string
   });
   firewall.setWay({ jump, place: HERE, interfaces: [] });
   return { firewall, way, commands, lines, changes };
+}
+
+/** Runs the real programs, and has them refuse some listings of all chains. */
+function refusing(isRefused: () => boolean): Runner {
+  return (program, args, options) => {
+    const refuses = args.at(-1) === "-S" && isRefused();
+    return run(program, refuses ? [...args, "--no-such-option"] : args, options);
+  };
 }
 
 inNamespace(import.meta.url, () => {
@@ -140,6 +152,49 @@ inNamespace(import.meta.url, () => {
     await sh("iptables", "-A", "other", "-j", "ACCEPT");
     const again = await way.look();
     assert.ok(again.ok && again.judgement.inForce === "no");
+    await firewall.stop();
+  });
+
+  Deno.test("way: what INPUT alone shows counts although not all chains can be listed", async () => {
+    await reset();
+    await sh("iptables", "-N", "ampere");
+    let listings = 0;
+    const refused = refusing(() => ++listings > 0);
+    const way = new Way({ family: 4, chain: "ampere", run: refused });
+    const inForce = async (...rules: string[][]) => {
+      await sh("iptables", "-F", "INPUT");
+      for (const rule of rules) await sh("iptables", "-A", "INPUT", ...rule);
+      const seen = await way.look();
+      return seen.ok ? seen.judgement.inForce : seen.failure.kind;
+    };
+    assert.equal(await inForce(), "no");
+    assert.equal(await inForce(["-p", "udp", "--dport", "5060", "-j", "ACCEPT"]), "no");
+    assert.equal(await inForce(["-p", "udp", "-j", "ampere"]), "partly");
+    assert.equal(listings, 3, "all are listed if they can be: FORWARD may ask the chain");
+    await sh("iptables", "-N", "others");
+    assert.equal(await inForce(["-j", "others"]), "refused", "others may ask the chain");
+  });
+
+  Deno.test("way: a listing that fails again and again is tried less often, and told once", async () => {
+    await reset();
+    for (const chain of ["ampere", "others"]) await sh("iptables", "-N", chain);
+    await sh("iptables", "-I", "INPUT", "-j", "ampere");
+    let refused = 0;
+    let isRefused = true;
+    const { firewall, lines } = setUp("iptables", [], refusing(() => isRefused && ++refused > 0));
+    await firewall.start(forEver(["192.0.2.1"]));
+    await until("it is judged", () => firewall.judgementOf(4)?.inForce === "yes");
+    await sh("iptables", "-R", "INPUT", "1", "-j", "others");
+    await firewall.verify();
+    await until("it is tried again", () => refused === 5);
+    assert.deepEqual(lines.map((line) => /^error IPv4: iptables failed/.test(line)), [true]);
+    isRefused = false;
+    await until("it is listed", () => firewall.judgementOf(4)?.inForce === "no");
+    assert.match(lines.join("\n"), /^info IPv4: the firewall works again, after/m);
+    assert.match(
+      lines.join("\n"),
+      /^error IPv4: blocks are not in force: INPUT does not ask ampe/m,
+    );
     await firewall.stop();
   });
 

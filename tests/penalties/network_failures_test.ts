@@ -53,6 +53,25 @@ Deno.test("network failures: an account's owner who takes new addresses is stopp
   );
 });
 
+Deno.test("network failures: one IPv6 address from which many log in and fail is judged as an IPv4 address", () => {
+  const blocksOf = (address: string) => {
+    const bench = new TableBench({ ipv6Prefix: 64 });
+    for (let minute = 0; minute < 10; minute++) {
+      bench.take(successfulAuth(address, { account: "own" }));
+      for (let i = 0; i < 20; i++) {
+        const account = `guessed-${minute}-${i}`;
+        bench.after(3 * SECOND).take(wrongAnswer(address, { account }));
+      }
+    }
+    return bench.offences.map(({ target, grounds, points }) =>
+      `${target === address ? "the host" : target}, ${grounds}, ${points}`
+    );
+  };
+  const blocks = blocksOf("2001:db8:0:1::beef");
+  assert.ok(blocks.length > 3);
+  assert.deepEqual(blocks, blocksOf("203.0.113.5"));
+});
+
 Deno.test("network failures: eight hosts of a /64 with a wrong password each are their network", () => {
   const bench = new TableBench({ ipv6Prefix: 64 });
   for (let i = 1; i <= 8; i++) bench.take(wrongAnswer(`2001:db8:0:1::${i}`));

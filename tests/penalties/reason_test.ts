@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
-import { describeDuration, describeTally, reasonOf } from "../../src/penalties/reason.ts";
+import {
+  describeDuration,
+  describeExemptFailures,
+  describeTally,
+  reasonOf,
+} from "../../src/penalties/reason.ts";
 import { OFFENCE } from "../support/offence_sample.ts";
 
 Deno.test("reason: says what was done, how, to which account, and how many points it had", () => {
@@ -45,4 +50,10 @@ Deno.test("reason: tallies and durations for people", () => {
     "1 h",
   ], [90_061, "1 d 1 h"]];
   for (const [seconds, text] of durations) assert.equal(describeDuration(seconds), text);
+});
+
+Deno.test("reason: nobody is advised against trusting an address that is trusted, or can't be", () => {
+  const of = (cause: string) => describeExemptFailures("203.0.113.5", 3, cause);
+  assert.match(of("trusted"), /by itself\); as long as it is trusted nobody there is blocked$/);
+  assert.match(of("loopback"), /by itself\)$/);
 });

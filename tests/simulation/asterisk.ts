@@ -7,7 +7,7 @@
 
 import type { Connection } from "../../src/ami/client.ts";
 import type { Dice } from "./dice.ts";
-import type { Happening } from "./model.ts";
+import type { Happening } from "./model/happening.ts";
 import type { ProcessClock, SimulatedTime } from "./time.ts";
 
 /** Something that Asterisk says in one go, and what it stands for. */

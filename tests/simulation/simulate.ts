@@ -7,8 +7,8 @@
  */
 
 import { readOptions, wholeNumber } from "../../tools/options.ts";
-import type { Visits } from "./model.ts";
-import { runWorld } from "./world.ts";
+import type { Visits } from "./model/rules.ts";
+import { runWorld } from "./world/world.ts";
 
 /** Failing seeds after which the search ends. */
 const FAILURES_MAX = 10;

@@ -7,7 +7,7 @@
 import { type EventFields, printEvent, remoteOf } from "../support/asterisk_events.ts";
 import type { Said } from "./asterisk.ts";
 import type { Dice } from "./dice.ts";
-import type { Happening } from "./model.ts";
+import type { Happening } from "./model/happening.ts";
 
 /**
  * Longest account name after which Ampere holds an event of chan_sip back, counted to the end of

@@ -32,6 +32,7 @@ export class WayWitness {
   readonly #seen = new Map<Family, { isOpen: boolean; since: number }>();
   /** Since when the kernel lets blocked packets through, though the daemon says otherwise. */
   readonly #wrongSince = new Map<Family, number>();
+  #stoodStill = false;
 
   /** @param options See {@linkcode WitnessOptions}. */
   constructor(options: WitnessOptions) {
@@ -45,6 +46,11 @@ export class WayWitness {
     this.#seen.set(family, { isOpen, since: this.#options.now() });
   }
 
+  /** The daemon stands still: what it has seen it can say only afterwards. */
+  standsStill(): void {
+    this.#stoodStill = true;
+  }
+
   /**
    * Compares what the daemon says with what it has seen, and with the kernel.
    *
@@ -53,6 +59,8 @@ export class WayWitness {
    */
   compare(daemon: Daemon): string | undefined {
     const { kernel, now, verifyMs } = this.#options;
+    if (this.#stoodStill) { for (const seen of this.#seen.values()) seen.since = now(); }
+    this.#stoodStill = false;
     for (const family of FAMILIES) {
       if (daemon.firewall.judgementOf(family)?.inForce !== "yes") {
         this.#wrongSince.delete(family);

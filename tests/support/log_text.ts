@@ -116,6 +116,26 @@ export const LINE_KINDS: readonly LineKind[] = [
       }) to extension '${extension}' rejected because extension not found in context 'public'.`,
     }),
   },
+  {
+    name: "PJSIP request, Asterisk 16.0",
+    tells: "ChallengeResponseFailed PJSIP notice",
+    room: 79,
+    print: (address, { account = "100", session = "4711@phone" } = {}) => ({
+      file: "res_pjsip/pjsip_distributor.c",
+      message: `Request 'REGISTER' from '<sip:${account}@pbx>' failed for '${address}:5062' ` +
+        `(callid: ${session}) - Failed to authenticate`,
+    }),
+  },
+  {
+    name: "PJSIP call, Asterisk 16.0",
+    tells: "FailedACL PJSIP log only",
+    room: 79,
+    print: (address, { extension = "00972595550100" } = {}) => ({
+      file: "res_pjsip_session.c",
+      message: `Call from 'anonymous' (UDP:${address}:5062) to extension '${extension}' ` +
+        "rejected because extension not found in context 'public'.",
+    }),
+  },
   request("No matching endpoint found", "InvalidAccountID PJSIP notice"),
   request("No matching endpoint found after 5 tries in 2.500 ms", "InvalidAccountID PJSIP notice"),
   request("Failed to authenticate", "ChallengeResponseFailed PJSIP notice"),
@@ -173,7 +193,7 @@ export const LINE_KINDS: readonly LineKind[] = [
   },
   {
     name: "IAX2, ACL",
-    tells: "InvalidPassword IAX2 log only",
+    tells: "FailedACL IAX2 log only",
     room: 0,
     print: (address) => ({
       file: "chan_iax2.c",
@@ -276,6 +296,18 @@ export const FORMS: Readonly<Record<string, (said: Said) => string>> = {
       time: "2026-11-22T08:09:09.918273645Z",
     }),
   "Kubernetes": (said) => `2026-11-22T08:09:09.918273645Z stdout F [${DATE}] ${core(said, " f: ")}`,
+  "docker service logs": (said) =>
+    `pbx_asterisk.1.k2j3h4k5j6h7@node1    | [${DATE}] ${core(said, " f: ")}`,
+  "kubectl logs --prefix": (said) =>
+    `[pod/asterisk-0/asterisk] 2026-11-22T08:09:09.918Z [${DATE}] ${core(said, " f: ")}`,
+  "BusyBox's syslogd": (said) =>
+    `Nov 22 08:09:09 pbx local0.notice asterisk[99]: ${core(said, " in f: ")}`,
+  "a BSD's syslogd": (said) =>
+    `Nov 22 08:09:09 <local0.notice> pbx asterisk[99]: ${core(said, " in f: ")}`,
+  "syslog's socket": (said) => `<134>Nov 22 08:09:09 asterisk[99]: ${core(said, " in f: ")}`,
+  "grep -H": (said) => `/var/log/asterisk/messages:${fileLine(said).trimEnd()}`,
+  "grep -Hn in a folder": (said) => `messages.1:17:${fileLine(said).trimEnd()}`,
+  "grep -n": (said) => `1234:${fileLine(said).trimEnd()}`,
   json: ({ level = "NOTICE", file, message }) =>
     JSON.stringify({
       hostname: "pbx",

@@ -117,8 +117,15 @@ export class RecordingReader {
       this.#begin();
     }
     this.#reader!.end();
-    const { asterisk } = this.findings ?? { asterisk: 1 };
-    if (asterisk === 0) throw new RecordingError(NEITHER);
+    const { findings } = this;
+    if (findings === undefined || findings.asterisk > 0) return;
+    const { foreign } = findings;
+    throw new RecordingError(
+      foreign === undefined ? NEITHER : `has lines of Asterisk's log behind a beginning that is ` +
+        `not known: replay the file as Asterisk wrote it. The first is line ${foreign.first}, "${
+          escapeText(foreign.text, SHOWN_CHARACTERS_MAX)
+        }"`,
+    );
   }
 
   #begin(): void {
@@ -164,16 +171,25 @@ export class RecordingReader {
 
 const BANNER = "Asterisk Call Manager";
 
-const NEITHER = "is neither a raw AMI stream nor Asterisk's log";
+const NEITHER = "is neither a raw AMI stream nor Asterisk's log, such as " +
+  "/var/log/asterisk/security, messages or full";
+
+/** Longest piece of a line that is shown, in characters. */
+const SHOWN_CHARACTERS_MAX = 160;
 
 /** What to do about a recording that was changed. */
 export const RECORD_AGAIN =
-  "record it again without an editor or a terminal in between: nc HOST 5038 > FILE";
+  "record it again without an editor or a terminal in between, for example with: " +
+  "(printf 'Action: Login\\r\\nUsername: ampere\\r\\nSecret: SECRET\\r\\n\\r\\n'; sleep 1h) | " +
+  "nc 127.0.0.1 5038 > FILE";
 
 function formatOf(text: string): Format {
   for (const [mark, unpack] of Object.entries(COMPRESSED)) {
     if (!text.startsWith(mark)) continue;
     throw new RecordingError(`is compressed; unpack it first: ${unpack} FILE | ampere --replay -`);
+  }
+  for (const [mark, what] of Object.entries(FOREIGN)) {
+    if (text.startsWith(mark)) throw new RecordingError(what);
   }
   // A log may show SIP packets, in which there is a header Event too.
   const beginning = text.trimStart().split("\n", FIRST_LINES);
@@ -209,6 +225,22 @@ const COMPRESSED: Readonly<Record<string, string>> = {
   "BZh": "bzcat",
   "\xfd7zXZ\0": "xzcat",
   "\x28\xb5\x2f\xfd": "zstdcat",
+};
+
+const UTF_16 =
+  "is UTF-16; make UTF-8 of it first: iconv -f UTF-16 -t UTF-8 FILE | ampere --replay -";
+
+const PACKETS = "is a capture of packets; what Asterisk thought of them its log tells: " +
+  "/var/log/asterisk/security, messages or full";
+
+/** How other files begin that people have at hand. */
+const FOREIGN: Readonly<Record<string, string>> = {
+  "\xff\xfe": UTF_16,
+  "\xfe\xff": UTF_16,
+  "\xd4\xc3\xb2\xa1": PACKETS,
+  "\x4d\x3c\xb2\xa1": PACKETS,
+  "\xa1\xb2\xc3\xd4": PACKETS,
+  "\x0a\x0d\x0d\x0a": PACKETS,
 };
 
 const isEmpty = (line: string) => line === "" || line === "\r";

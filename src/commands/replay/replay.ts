@@ -9,7 +9,6 @@
  * @module
  */
 
-import { contains } from "../../address/address.ts";
 import type { SecurityEvent } from "../../ami/event.ts";
 import type { Lines } from "../../ami/security_log.ts";
 import type { Config } from "../../config/config.ts";
@@ -17,9 +16,9 @@ import { literalPeers } from "../../ami/dial.ts";
 import { exemptAddresses, type ExemptSet } from "../../address/exempt.ts";
 import { formatLocalTime } from "../../text/time.ts";
 import { escapeText } from "../../text/escape.ts";
-import type { KnownProxy } from "../../penalties/offence.ts";
-import { describeDuration, describeExemptFailures, describeProxy } from "../../penalties/reason.ts";
+import { describeDuration } from "../../penalties/reason.ts";
 import { Duplicates } from "./duplicates.ts";
+import { hints, hostsThatLoggedIn, loginsOf, type Replayed } from "./hints.ts";
 import { readInputs, type Source, timeOf } from "./inputs.ts";
 import {
   describeStripped,
@@ -28,6 +27,7 @@ import {
   RecordingError,
   type Told,
 } from "./recording.ts";
+import { StrangeAccounts } from "./strange_accounts.ts";
 import { Simulation, type WouldBlock } from "./simulation.ts";
 import {
   counted,
@@ -44,8 +44,12 @@ const LOYALTIES = [1, 2, 3, 5, 10] as const;
 /** Most hosts whose logins are counted. */
 const LOGINS_MAX = 1_000_000;
 
-/** Most hosts that a hint names. */
-const NAMED_HOSTS_MAX = 10;
+/** What an account that is not that of a phone there may raise. */
+const LOGIN_FAILURES: ReadonlySet<string> = new Set([
+  "ChallengeResponseFailed",
+  "InvalidPassword",
+  "InvalidAccountID",
+]);
 
 /** Longest piece of a line that a warning shows, in characters. */
 const SHOWN_CHARACTERS_MAX = 160;
@@ -55,47 +59,6 @@ interface ReplayRequest {
   readonly files: readonly string[];
   readonly json: boolean;
   readonly verbose: boolean;
-}
-
-/** What a replay has found. */
-interface Replayed {
-  readonly blocks: readonly WouldBlock[];
-  readonly events: number;
-  readonly byKind: ReadonlyMap<string, number>;
-  readonly tampered: ReadonlyMap<string, number>;
-  /** Hosts with events. */
-  readonly hosts: number;
-  /** Who would have gone too far by what AMI does not tell, and is not blocked. */
-  readonly unseen: readonly WouldBlock[];
-  /** Refused requests that AMI does not tell of, by kind. */
-  readonly logOnly: ReadonlyMap<string, number>;
-  readonly logOnlyHosts: number;
-  /** What was read; empty when that is not known. */
-  readonly formats: ReadonlySet<Format>;
-  /** Lines of a log that are no security events, and told of something. */
-  readonly lines: number;
-  /** Lines that told what another line had told. */
-  readonly toldTwice: number;
-  /** Lines that are of Asterisk 11 or older. */
-  readonly old: number;
-  /** Times of the first and the last event, in milliseconds since 1970. */
-  readonly from: number | undefined;
-  readonly to: number | undefined;
-  /** Logins with a password, by address. */
-  readonly logins: ReadonlyMap<string, number>;
-  /** Addresses that hide who calls. */
-  readonly proxies: readonly KnownProxy[];
-  /** Failed logins of addresses that are never blocked. */
-  readonly exemptFailures: readonly ExemptFailure[];
-  /** For each loyalty: who would have been blocked. */
-  readonly whatIf: ReadonlyMap<number, ReadonlySet<string>>;
-}
-
-/** Failed logins of an address that is never blocked. */
-interface ExemptFailure {
-  readonly address: string;
-  readonly failures: number;
-  readonly cause: string;
 }
 
 /** Runs recorded events through the rules. */
@@ -109,6 +72,10 @@ export class Replay {
   readonly #tampered = new Map<string, number>();
   readonly #hosts = new Set<number | string>();
   readonly #logins = new Map<string, number>();
+  readonly #strangers = new StrangeAccounts();
+  /** The rules without a time to learn, for as long as the real ones learn. */
+  readonly #strict: Simulation | undefined;
+  readonly #learnMs: number;
   readonly #explain: ((line: string) => void) | undefined;
   readonly #logOnly = new Map<string, number>();
   readonly #logOnlyHosts = new Set<number | string>();
@@ -132,6 +99,8 @@ export class Replay {
     this.#exempt = exempt;
     this.#main = new Simulation(config, exempt);
     this.#unseen = new Simulation(config, exempt);
+    this.#learnMs = config.learn * 1000;
+    if (config.learn > 0) this.#strict = new Simulation({ ...config, learn: 0 }, exempt);
     this.#main.table.explain = this.#unseen.table.explain = explain !== undefined;
     this.#explain = explain;
     for (const loyalty of LOYALTIES) {
@@ -164,8 +133,12 @@ export class Replay {
     if (this.#hosts.size < LOGINS_MAX) this.#hosts.add(event.host);
     if (obey && event.kind === "SuccessfulAuth" && event.usingPassword) {
       this.#countLogin(event.address);
+      this.#strangers.succeeded(event.address, event.account);
       this.#unseen.take(event, at, obey);
+    } else if (LOGIN_FAILURES.has(event.kind)) {
+      this.#strangers.failed(event.address, event.account);
     }
+    if (at - this.#from! <= this.#learnMs) this.#strict?.take(event, at, obey);
     for (const simulation of this.#others.values()) {
       const counts = simulation.take(event, at, obey);
       if (simulation === this.#main) this.#tell(simulation, event, at, counts);
@@ -197,6 +170,7 @@ export class Replay {
   /** The input has ended. */
   finish(): Replayed {
     for (const simulation of [...this.#others.values(), this.#unseen]) simulation.finish();
+    this.#strict?.finish();
     const blocked = new Set(this.#main.blocks.map(({ target }) => target));
     return {
       unseen: this.#unseen.blocks.filter(({ target }) => !blocked.has(target)),
@@ -214,6 +188,9 @@ export class Replay {
       from: this.#from,
       to: this.#to,
       logins: this.#logins,
+      strangers: this.#strangers.counts,
+      learned: [...new Set((this.#strict?.blocks ?? []).map(({ target }) => target))]
+        .filter((target) => !blocked.has(target) && loginsOf(target, this.#logins) === 0),
       proxies: this.#main.table.takeProxies(),
       exemptFailures: this.#main.table.takeExemptFailures().map(([address, failures]) => ({
         address,
@@ -271,8 +248,10 @@ export async function replay(
   const run = new Replay(config, request.verbose ? (line) => void print(`${line}\n`) : undefined);
   let code = 0;
   const take = (event: SecurityEvent, told: Told) => {
-    if (told === "security" || told === "doubled") run.take(event, told === "security");
-    else run.takeLine(event, told !== "log only");
+    if (told === "security" || told === "doubled") return run.take(event, told === "security");
+    // What PJSIP and IAX2 refuse by an access list, and tell nowhere else, AMI does not tell.
+    const alone = told === "aside" && (event.service === "PJSIP" || event.service === "IAX2");
+    run.takeLine(event, told !== "log only" && !alone);
   };
   const files = request.files.length;
   const unique = new Duplicates(take, files);
@@ -324,6 +303,12 @@ function review(source: Source, complain: (line: string) => void): boolean {
   }
   if (stripped !== undefined && tampered > 0) {
     warn(`${describeStripped(stripped)}; ${RECORD_AGAIN}`);
+  }
+  if (findings?.foreign !== undefined && findings.asterisk > 0) {
+    warn(
+      `${counted(findings.foreign.count, "line")} left out: what Asterisk says stands behind a ` +
+        `beginning that is not known. The first is ${shown(findings.foreign)}`,
+    );
   }
   if (findings?.unknown !== undefined) {
     const { unknown } = findings;
@@ -487,132 +472,6 @@ function whatIfTable(replayed: Replayed, config: Config, style: Style): string {
       "right",
       "right",
     ]);
-}
-
-/** What a person should look at before this is used in earnest. */
-function hints(replayed: Replayed, config: Config): string {
-  const lines: string[] = [];
-  const blocked = new Set(replayed.blocks.map((block) => block.target));
-  const hidden = new Set(replayed.proxies.map(({ address }) => address));
-  // Who logged in is let through a block of its network; to trust all of that would help the one
-  // who failed there.
-  const loggedIn = hostsThatLoggedIn(blocked, replayed.logins)
-    .filter((host) => !hidden.has(host) && !host.includes("/"));
-  lines.push(...replayed.proxies.slice(0, NAMED_HOSTS_MAX).map(describeProxy));
-  for (const { address, failures, cause } of replayed.exemptFailures.slice(0, NAMED_HOSTS_MAX)) {
-    lines.push(describeExemptFailures(address, failures, cause));
-  }
-  if (loggedIn.length > 0) {
-    lines.push(
-      `${counted(loggedIn.length, "blocked host")} logged in with a password too: ${
-        named(loggedIn)
-      }. Phones that belong here? ` +
-        `Then correct their passwords, or add: ${
-          loggedIn.slice(0, NAMED_HOSTS_MAX).map((host) => `trust = ${host}`).join("; ")
-        }`,
-    );
-  }
-  const unanswered = [
-    ...new Set(
-      replayed.blocks.filter((block) =>
-        /\d unanswered challenges? within/.test(block.reason) &&
-        !/wrong|refused/.test(block.reason)
-      ).map((block) => block.target),
-    ),
-  ].filter((target) => loginsOf(target, replayed.logins) === 0);
-  if (unanswered.length > 0 && config.patience > 0) {
-    lines.push(
-      `${
-        counted(unanswered.length, "host")
-      } would have been blocked for unanswered challenges alone: ${
-        named(unanswered)
-      }. If one is a provider or a phone that only sends OPTIONS, add it to trust`,
-    );
-  }
-  if (replayed.lines > 0 && replayed.events === 0 && replayed.old >= replayed.lines) {
-    lines.push("All of it is of Asterisk 11 or older, which Ampere does not support");
-  } else {
-    lines.push(...logOnlyHints(replayed), ...loginHints(replayed));
-  }
-  return lines.map((line) => `Hint: ${line}.\n`).join("");
-}
-
-/** What helps against those that AMI does not tell of. */
-function logOnlyHints({ logOnly, lines }: Replayed): string[] {
-  if (logOnly.size === 0) return [];
-  const count = [...logOnly.values()].reduce((sum, of) => sum + of, 0);
-  const hints = [
-    `${formatCount(count)} of ${counted(lines, "refusal")} ${count === 1 ? "is" : "are"} told by ` +
-    "Asterisk's log alone: no event is raised on AMI, so that the daemon neither sees nor blocks " +
-    "who sent them",
-  ];
-  if (logOnly.has("FailedACL PJSIP")) {
-    hints.push(
-      "Callers without an account tried numbers. With pjsip.conf's endpoint anonymous taken out " +
-        "Asterisk asks them for a password, and the daemon sees them",
-    );
-  }
-  if (logOnly.has("FailedACL SIP")) {
-    hints.push(
-      "Callers without an account were let into the dialplan. With allowguest=no in sip.conf (or " +
-        "without pjsip.conf's endpoint anonymous) Asterisk asks them for a password, and the " +
-        "daemon sees them",
-    );
-  }
-  if ([...logOnly.keys()].some((key) => key.endsWith(" IAX2"))) {
-    hints.push(
-      "IAX2 raises no security events: let only your providers reach UDP port 4569, or unload " +
-        "chan_iax2.so",
-    );
-  }
-  return hints;
-}
-
-function loginHints({ events, lines, logins, formats }: Replayed): string[] {
-  const [ami, log] = [formats.has("AMI stream"), formats.has("security log")];
-  const either = ami === log;
-  if (events === 0 && lines === 0) {
-    return [
-      "There is no security event in it" + (either || ami
-        ? `. ${either ? "From AMI: t" : "T"}he user needs read = security,system in manager.conf`
-        : "") +
-      (either || log ? ". From a log: logger.conf needs a file with the level security" : ""),
-    ];
-  }
-  if (logins.size > 0) return [];
-  if (events + lines > 0 && log && !ami) {
-    return [
-      lines > 0
-        ? "These lines tell of refusals, not of logins, so nobody can be in good standing: a phone " +
-          "that mistyped its password looks like a stranger. The file with the level security " +
-          "tells more; logger.conf, section logfiles, makes one: security => security"
-        : "There is no login with a password in it (SuccessfulAuth), so nobody can be in good " +
-          "standing. If phones log in at other times, replay the log of these too",
-    ];
-  }
-  return [
-    "There is no login with a password in it (SuccessfulAuth), so nobody can be in good standing. If phones did log " +
-    "in, an eventfilter in manager.conf hides these events",
-  ];
-}
-
-function hostsThatLoggedIn(
-  targets: ReadonlySet<string>,
-  logins: ReadonlyMap<string, number>,
-): string[] {
-  return [...targets].filter((target) => loginsOf(target, logins) > 0);
-}
-
-function loginsOf(target: string, logins: ReadonlyMap<string, number>): number {
-  if (!target.includes("/")) return logins.get(target) ?? 0;
-  let sum = 0;
-  for (const [address, count] of logins) if (contains(target, address)) sum += count;
-  return sum;
-}
-
-function named(hosts: readonly string[]): string {
-  const more = hosts.length - NAMED_HOSTS_MAX;
-  return hosts.slice(0, NAMED_HOSTS_MAX).join(", ") + (more > 0 ? ` and ${more} more` : "");
 }
 
 /**

@@ -175,6 +175,40 @@ Deno.test("logs: a refusal by an ACL that is told twice counts once", async () =
   assert.equal(events((await replayed([acl])).out), "1");
 });
 
+Deno.test("logs: no block is promised for what only an access list of PJSIP or IAX2 tells", async () => {
+  for (const [purpose, promised] of [["SIP", 0], ["IAX2 user", 0], ["SIP Peer", 1]] as const) {
+    const line = (second: number) =>
+      fileLine({
+        file: "acl.c",
+        message: `${purpose} ACL: Rejecting '203.0.113.5' due to a failure to pass ACL 'lan'`,
+      }, at(second));
+    const { out } = await replayed([line(0) + line(10) + line(20) + line(30)]);
+    assert.equal(/^Would have been blocked$/m.test(out), promised === 1, out);
+    assert.equal(/^Not blocked: AMI/m.test(out), promised === 0, out);
+  }
+});
+
+Deno.test("logs: lines with an unknown beginning between others are counted, and the first is shown", async () => {
+  const line = fileLine(kind("acl.c").print("203.0.113.5"), at(0));
+  const { code, err } = await replayed([`my own program: ${line}${line}`]);
+  assert.equal(code, 0);
+  assert.match(err, /: 1 line left out: .*The first is line 1: "my own program: \[2026-/);
+});
+
+Deno.test("logs: lines of other services between those of Asterisk's container change nothing", async () => {
+  const print = FORMS["docker compose logs"]!;
+  const text = (between: string) =>
+    [0, 1, 2].map(() =>
+      `${print(kind("manager failed to authenticate as").print("203.0.113.5"))}\n`
+    )
+      .join(between);
+  const other = "mariadb-1   | 2026-11-22  8:09:01 0 [Note] ready\n";
+  assert.equal(events((await replayed([text(other)])).out), "3");
+  assert.equal(events((await replayed([text(`\x1b[33m${other}`)])).out), "3");
+  const own = await replayed([text("asterisk-1  | Asterisk is ready\n")]);
+  assert.equal(events(own.out), "1", "it may be the end of a message");
+});
+
 Deno.test("logs: files are taken by their times, in whatever order they are given", async () => {
   const line = (second: number) =>
     fileLine(kind("manager failed to authenticate as").print("203.0.113.5"), at(second));
@@ -208,7 +242,9 @@ Deno.test("logs: a recording that an editor changed: what is wrong, and the firs
   const blanks = await replayed([stripped]);
   assert.match(
     blanks.err,
-    new RegExp(`line ${number}, "Challenge:", has lost the blank .*nc HOST 5038`),
+    new RegExp(
+      `line ${number}, "Challenge:", has lost the blank .*Secret: SECRET.*nc 127\.0\.0\.1 5038`,
+    ),
   );
   const lines = stream.replaceAll("\r\n", "\n");
   for (const text of [lines, lines.replace(/ +\n/g, "\n"), lines.replace(/^.*\n/, "")]) {

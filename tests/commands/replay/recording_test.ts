@@ -46,5 +46,11 @@ Deno.test("recording: what is no recording is refused, with the reason", () => {
       .replace(/^.*\n/, ""),
     /line ends were changed/,
   );
-  refused("[2026-11-22 08:09:09] x NOTICE[12] chan_sip.c: hello\n", /neither/);
+  refused(
+    "hello\n[2026-11-22 08:09:09] x NOTICE[12] chan_sip.c: hello\n",
+    /not known: .*The first is line 2, "\[2026-11-22 08:09:09\] x NOTICE\[12\] chan_sip/,
+  );
+  refused("\xff\xfeE\0v\0", /iconv -f UTF-16 -t UTF-8 FILE \| ampere --replay -/);
+  refused("\xd4\xc3\xb2\xa1\x02\0\x04\0", /capture of packets/);
+  refused("\x0a\x0d\x0d\x0a\x1c\0\0\0", /capture of packets/);
 });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { contains } from "../../../src/address/address.ts";
 import { formatReplay, formatReplayJson } from "../../../src/commands/replay/replay.ts";
 import { DEFAULT_CONFIG } from "../../../src/config/config.ts";
+import { STRANGE_ACCOUNTS_MIN } from "../../../src/penalties/proxy_signs.ts";
 import {
   bytesOf,
   challengeSent,
@@ -63,6 +64,41 @@ Deno.test("replay: hints name blocked hosts that logged in, and hosts blocked fo
     formatReplay(silent, DEFAULT_CONFIG),
     /^Hint: There is no login with a password in it/m,
   );
+});
+
+Deno.test("replay: an address where many accounts fail is never advised to be trusted", () => {
+  const address = "172.17.0.1";
+  const replayed = (accounts: number) => {
+    const wrong = Array.from(
+      { length: 40 },
+      (_, i) => wrongAnswer(address, { account: `guessed-${i % accounts}` }),
+    ).join("");
+    const login = successfulAuth(address, { account: "100" });
+    return formatReplay(run(bytesOf(login + wrong + login)), DEFAULT_CONFIG);
+  };
+  const proxy = replayed(STRANGE_ACCOUNTS_MIN);
+  assert.doesNotMatch(proxy, /trust =/);
+  assert.match(
+    proxy,
+    /^Hint: 1 blocked host logged in .*too, and 10 or more other accounts failed there: 172\.17\.0\.1\./m,
+  );
+  assert.match(
+    replayed(STRANGE_ACCOUNTS_MIN - 1),
+    /^Hint: 1 blocked host .* trust = 172\.17\.0\.1/m,
+  );
+});
+
+Deno.test("replay: what costs nothing in the first hour is told, and how to make it count", () => {
+  const silent = [1, 2, 3].map(() => challengeSent("203.0.113.8")).join("");
+  const hint =
+    /^Hint: 1 more host left challenges .*: 203\.0\.113\.8\. In the first 1 h .*learn = 0/m;
+  const result = run(bytesOf(silent));
+  assert.deepEqual(result.blocks, []);
+  assert.match(formatReplay(result, DEFAULT_CONFIG), hint);
+  const phone = run(bytesOf(silent + successfulAuth("203.0.113.8")));
+  assert.doesNotMatch(formatReplay(phone, DEFAULT_CONFIG), /more host/, "it belongs here");
+  const config = { ...DEFAULT_CONFIG, learn: 0 };
+  assert.doesNotMatch(formatReplay(run(bytesOf(silent), config), config), /more host/);
 });
 
 Deno.test("replay: JSON has one object a line, the totals last", () => {

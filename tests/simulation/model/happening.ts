@@ -1,0 +1,37 @@
+/**
+ * What Asterisk reported, in the words of the model.
+ *
+ * @module
+ */
+
+/** Something that Asterisk reported, as Ampere is to understand it. */
+export interface Happening {
+  readonly what:
+    /** A challenge was sent. */
+    | "challenge"
+    /** PJSIP does not know the account; a challenge follows. */
+    | "unknown"
+    /** A challenge was answered wrongly. */
+    | "wrong"
+    /** A login with a password. */
+    | "login"
+    /** An access control list refused. */
+    | "refused"
+    /** It refused for a reason that may be innocent. */
+    | "not now"
+    /** The manager interface refused; each is an attempt. */
+    | "manager"
+    /** A message that was not believed, but shows who sent it. */
+    | "not believed"
+    /** A security event that costs nothing. */
+    | "nothing";
+  readonly address: string;
+  readonly session: string;
+  readonly service?: "AMI" | "PJSIP" | "SIP";
+  readonly transport?: string;
+  readonly account?: string;
+  /** The challenge that was sent, or answered. */
+  readonly challenge?: string;
+  /** The answer, together with what it answers. */
+  readonly answer?: string;
+}

@@ -1,0 +1,328 @@
+/**
+ * What Ampere should do, as plainly as it can be said: no performance, no bounds, no I/O. It is
+ * written from the rules in the documentation, not from the code, and knows only the traffic that
+ * the simulation makes.
+ *
+ * @module
+ */
+
+import { Belonging } from "./belonging.ts";
+import { Blocks } from "./blocks.ts";
+import type { Happening } from "./happening.ts";
+import { type Attempt, type Host, Hosts, isFree } from "./hosts.ts";
+import { Points } from "./points.ts";
+import { RuleBook, type Rules, type Visits } from "./rules.ts";
+import { SECOND } from "./units.ts";
+
+/** A request is not repeated faster than T1 of RFC 3261. */
+const REPEATED_AFTER = 400;
+/** So many answers of a phone are one attempt, once in this time. */
+const BURST = 15;
+const BURST_REST = 30 * SECOND;
+/**
+ * After standing still for longer than this, nothing is charged before what has arrived is read.
+ */
+const STALL = 1 * SECOND;
+
+/** The model. Times are world times unless they are called wall times. */
+export class Model {
+  readonly blocks: Blocks;
+  readonly belonging: Belonging;
+  readonly #rules: RuleBook;
+  #hosts: Hosts;
+  #points: Points;
+  #lastTick = 0;
+  /** An unknown account of which the next event will tell whether it was challenged. */
+  #unknown: { happening: Happening; now: number; wall: number } | undefined;
+  #learnsUntil = -Infinity;
+
+  /**
+   * @param rules What is configured.
+   * @param visits Takes how often each rule decided something.
+   */
+  constructor(rules: Rules, visits: Visits) {
+    this.#rules = new RuleBook(rules, visits);
+    this.blocks = new Blocks(this.#rules);
+    this.belonging = new Belonging(this.#rules);
+    this.#hosts = new Hosts(this.#rules);
+    this.#points = this.#newPoints();
+  }
+
+  /**
+   * A process begins: it knows no points.
+   *
+   * @param bornAt wall time at which the list was made
+   */
+  begin(now: number, wall: number, bornAt: number): void {
+    this.#unknown = undefined;
+    this.#hosts = new Hosts(this.#rules);
+    this.#points = this.#newPoints();
+    this.#lastTick = now;
+    const left = Math.min(this.#rules.values.learn, bornAt + this.#rules.values.learn - wall);
+    this.#learnsUntil = left > 0 ? now + left : -Infinity;
+    this.blocks.end(wall);
+    this.setRules(this.#rules.values);
+  }
+
+  #newPoints(): Points {
+    const { belonging, blocks } = this;
+    return new Points({ rules: this.#rules, belonging, blocks, hosts: this.#hosts });
+  }
+
+  /** The configuration was read anew. */
+  setRules(rules: Rules): void {
+    this.#rules.values = rules;
+    for (const host of this.#hosts.all()) {
+      if (rules.trust.includes(host.address)) this.#hosts.drop(host);
+    }
+    for (const target of [...this.blocks.keys()]) {
+      // A network stays, and lets them through.
+      if (rules.trust.includes(target)) {
+        this.#rules.visit("trust: a block ends");
+        this.blocks.pardon(target);
+      }
+    }
+  }
+
+  /** Asterisk reported something. */
+  take(happening: Happening, now: number, wall: number): void {
+    const { what, address } = happening;
+    if (what === "nothing") return;
+    this.#meetUnknown(happening);
+    if (this.belonging.isTrusted(address)) return this.#rules.visit("trusted: free");
+    switch (what) {
+      case "unknown":
+        this.#unknown = { happening, now, wall };
+        return;
+      case "challenge":
+        return this.#challenged(happening, now, wall);
+      case "wrong":
+        return this.#answered(happening, now, wall);
+      case "refused":
+      case "not now":
+        return this.#refused(happening, now, wall);
+      case "manager":
+        this.#rules.visit("manager: 5 points");
+        return this.#points.fail(
+          this.#hosts.hear(address, now),
+          5,
+          happening,
+          undefined,
+          now,
+          wall,
+        );
+      case "not believed": {
+        this.#rules.visit("not believed: 5 points");
+        const host = this.#hosts.hear(address, now);
+        const believed = { ...happening, account: "", transport: "UDP" };
+        return this.#points.fail(host, 5, believed, undefined, now, wall);
+      }
+      case "login":
+        return this.#login(happening, now);
+    }
+  }
+
+  /**
+   * PJSIP names an unknown account, and then does what it does for any: only if it does not, that
+   * is a challenge.
+   */
+  #meetUnknown(next?: Happening): void {
+    const unknown = this.#unknown;
+    this.#unknown = undefined;
+    if (unknown === undefined) return;
+    const { happening: { address, session }, now, wall } = unknown;
+    if (next?.address === address && next.session === session) {
+      return this.#rules.visit("unknown account: what follows is charged");
+    }
+    if (this.belonging.isTrusted(address)) return;
+    if (this.#rules.values.patience === 0) {
+      return this.#rules.visit("unknown account: without patience its challenge is charged");
+    }
+    this.#challenged(unknown.happening, now, wall);
+  }
+
+  /** The daemon has looked at its clock. */
+  tick(now: number, wall: number): void {
+    const stalled = now - this.#lastTick > STALL;
+    this.#lastTick = now;
+    if (stalled) this.#rules.visit("stall: nothing is charged before all is read");
+    else {
+      this.#meetUnknown();
+      const waiting = this.#hosts.all().flatMap((host) => host.attempts)
+        .filter((attempt) => attempt.waiting && attempt.at <= now - this.#rules.values.patience)
+        .sort((a, b) => a.at - b.at);
+      for (const attempt of waiting) {
+        if (!attempt.waiting) continue;
+        attempt.waiting = false;
+        const { address } = attempt.host;
+        if (
+          this.belonging.isStanding(address, now) || this.belonging.hasStandingNeighbour(address)
+        ) {
+          this.#rules.visit("challenge: unanswered, but in good standing by then");
+        } else this.#chargeChallenge(attempt, now, wall);
+      }
+      for (const host of this.#hosts.all()) {
+        if (host.lastAt < now - this.#rules.values.forget) this.#hosts.forget(host);
+      }
+    }
+    this.blocks.end(wall);
+  }
+
+  /** Somebody deleted a block by hand. */
+  deleted(target: string): void {
+    this.#rules.visit("pardon: deleted by hand");
+    this.blocks.pardon(target);
+    for (const host of this.#hosts.all()) {
+      if (host.address === target || this.belonging.network(host.address) === target) {
+        this.#hosts.drop(host);
+      }
+    }
+  }
+
+  // Events
+
+  #challenged(happening: Happening, now: number, wall: number): void {
+    const { address, session } = happening;
+    const { patience } = this.#rules.values;
+    if (this.belonging.isStanding(address, now)) {
+      return this.#rules.visit("challenge: in good standing, free");
+    }
+    if (this.belonging.hasStandingNeighbour(address)) {
+      return this.#rules.visit("challenge: a neighbour is in good standing, free");
+    }
+    const host = this.#hosts.hear(address, now);
+    const known = this.#hosts.find(host, session, now);
+    if (known !== undefined && (patience > 0 || known.refused !== undefined)) {
+      const same = happening.service === "PJSIP" || known.challenge === happening.challenge ||
+        known.refused !== undefined || known.loggedIn;
+      if (same && isFree(known)) return this.#rules.visit("challenge: repeated, free");
+      if (same) this.#rules.visit("challenge: repeated too often");
+    }
+    const attempt = this.#hosts.open(host, happening, now);
+    if (patience > 0) attempt.waiting = true;
+    else {
+      this.#rules.visit("challenge: charged at once");
+      this.#chargeChallenge(attempt, now, wall);
+    }
+  }
+
+  #answered(happening: Happening, now: number, wall: number): void {
+    const host = this.#hosts.hear(happening.address, now);
+    const attempt = this.#hosts.find(host, happening.session, now) ??
+      this.#hosts.open(host, happening, now);
+    attempt.waiting = false;
+    const answer = happening.answer!;
+    if (attempt.answers.has(answer) && this.#isRetransmission(attempt, happening, now)) {
+      return this.#rules.visit("wrong: retransmitted, free");
+    }
+    attempt.answers.add(answer);
+    const first = ++attempt.answered === 1;
+    if (first && attempt.refused !== undefined && isFree(attempt)) {
+      return this.#rules.visit("wrong: answer to a refusal, free");
+    }
+    if (!first && this.#isInBurst(host, attempt, now)) {
+      return this.#rules.visit("wrong: burst in good standing, free");
+    }
+    let points = 5 * (1 + attempt.burst);
+    if (attempt.burst > 0) this.#rules.visit("wrong: burst too long, all charged");
+    attempt.burst = 0;
+    if (first && attempt.refused === undefined) {
+      this.#rules.visit(
+        attempt.challengeCost > 0 ? "wrong: late answer, 1 point" : "wrong: first answer, 5 points",
+      );
+      points = complete(attempt);
+    } else this.#rules.visit("wrong: further answer, 5 points");
+    this.#points.fail(host, points, happening, sessionOf(happening), now, wall);
+  }
+
+  #isRetransmission(attempt: Attempt, { transport }: Happening, now: number): boolean {
+    if (transport !== "UDP") {
+      this.#rules.visit("wrong: retransmitted over a connection");
+      return false;
+    }
+    if (attempt.repeatedAt !== undefined && now - attempt.repeatedAt < REPEATED_AFTER) {
+      this.#rules.visit("wrong: retransmitted too fast");
+      return false;
+    }
+    if (!isFree(attempt)) {
+      this.#rules.visit("wrong: retransmitted too often");
+      return false;
+    }
+    attempt.repeatedAt = now;
+    return true;
+  }
+
+  /** Whether one more answer is part of what some phones send at once. */
+  #isInBurst(host: Host, attempt: Attempt, now: number): boolean {
+    if (!this.belonging.isStanding(host.address, now)) return false;
+    if (attempt.burst === 0) {
+      if (host.burstAt !== undefined && now - host.burstAt < BURST_REST) {
+        this.#rules.visit("wrong: burst too soon after another");
+        return false;
+      }
+      if (attempt.answered !== 2) return false;
+      host.burstAt = now;
+    }
+    if (attempt.burst === BURST - 1) return false;
+    attempt.burst++;
+    return true;
+  }
+
+  #refused(happening: Happening, now: number, wall: number): void {
+    const { what, address, session, account = "" } = happening;
+    if (what === "not now" && this.belonging.isStanding(address, now)) {
+      return this.#rules.visit("refused: not now, in good standing, free");
+    }
+    const host = this.#hosts.hear(address, now);
+    const attempt = this.#hosts.find(host, session, now) ?? this.#hosts.open(host, happening, now);
+    attempt.waiting = false;
+    if (what === "not now" && attempt.loggedIn && isFree(attempt)) {
+      return this.#rules.visit("refused: not now, after a login, free");
+    }
+    const before = attempt.refused;
+    attempt.refused = account;
+    const again = before === undefined ? attempt.answered > 0 : before === account;
+    if (again && isFree(attempt)) return this.#rules.visit("refused: again, free");
+    if (before !== undefined && before !== account) this.#rules.visit("refused: another account");
+    this.#rules.visit("refused: 5 points");
+    const points = before === undefined && !again ? complete(attempt) : 5;
+    this.#points.fail(host, points, happening, sessionOf(happening), now, wall);
+  }
+
+  #login(happening: Happening, now: number): void {
+    const { address, account = "" } = happening;
+    const host = this.#hosts.get(address);
+    if (host !== undefined) this.#points.forgive(host, `PJSIP ${account}`, now);
+    this.#points.endRows(address);
+    if (this.#rules.values.credit > 0) this.belonging.standing.set(address, now);
+    else this.#hosts.open(this.#hosts.hear(address, now), happening, now).loggedIn = true;
+  }
+
+  #chargeChallenge(attempt: Attempt, now: number, wall: number): void {
+    if (now < this.#learnsUntil) {
+      return this.#rules.visit("challenge: unanswered while learning, free");
+    }
+    const { host } = attempt;
+    const again = host.points % 5 === 4;
+    this.#rules.visit(
+      again ? "challenge: unanswered again, 10 points" : "challenge: unanswered, 4 points",
+    );
+    attempt.challengeCost = again ? 10 : 4;
+    host.soft += attempt.challengeCost;
+    this.#points.add(host, attempt.challengeCost, now, wall);
+  }
+}
+
+/** What is missing to 5 points; a challenge that had to be paid for is an attempt now. */
+function complete(attempt: Attempt): number {
+  const paid = attempt.challengeCost;
+  if (paid === 0) return 5;
+  attempt.challengeCost = 0;
+  attempt.host.soft -= 4;
+  return 1;
+}
+
+/** chan_sip uses its SessionIDs again, but not with the same challenge. */
+function sessionOf({ service, session, challenge }: Happening): string {
+  return service === "SIP" ? `${session} ${challenge}` : session;
+}

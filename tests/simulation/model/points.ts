@@ -1,0 +1,195 @@
+/**
+ * Points of hosts and of their networks, and what is blocked when they are too many.
+ *
+ * @module
+ */
+
+import type { Belonging } from "./belonging.ts";
+import type { Blocks } from "./blocks.ts";
+import { Forgiveness } from "./forgiveness.ts";
+import type { Happening } from "./happening.ts";
+import { closeAttempts, type Host, type Hosts, takeFromAccounts } from "./hosts.ts";
+import { Networks } from "./networks.ts";
+import { mostInRow, Rows } from "./rows.ts";
+import type { RuleBook } from "./rules.ts";
+import { SECOND } from "./units.ts";
+
+/** A shared network is blocked after so many blocks of its hosts. */
+const BLOCKS_BEFORE_NETWORK = 8;
+
+/** What points are about. */
+interface PointsOptions {
+  readonly rules: RuleBook;
+  readonly belonging: Belonging;
+  readonly blocks: Blocks;
+  readonly hosts: Hosts;
+}
+
+/** The points that one process of the daemon counts. */
+export class Points {
+  readonly #rules: RuleBook;
+  readonly #belonging: Belonging;
+  readonly #blocks: Blocks;
+  readonly #hosts: Hosts;
+  readonly #networks: Networks;
+  readonly #rows: Rows;
+  readonly #forgiven = new Forgiveness();
+
+  /** @param options See {@linkcode PointsOptions}. */
+  constructor({ rules, belonging, blocks, hosts }: PointsOptions) {
+    this.#rules = rules;
+    this.#belonging = belonging;
+    this.#blocks = blocks;
+    this.#hosts = hosts;
+    this.#networks = new Networks(rules);
+    this.#rows = new Rows(rules);
+  }
+
+  /** A failure: it costs at least an attempt of its account and its network. */
+  fail(
+    host: Host,
+    points: number,
+    happening: Happening,
+    session: string | undefined,
+    now: number,
+    wall: number,
+  ): void {
+    const { address, service, account = "" } = happening;
+    const cost = Math.max(5, points);
+    // No login forgives what chan_sip calls an account: it may be a dialled number.
+    const name = service === "SIP" ? "of chan_sip" : `${service} ${account}`;
+    const [only] = host.accounts.values();
+    if (host.accounts.size === 1 && only === 0) host.accounts.clear();
+    host.accounts.set(name, (host.accounts.get(name) ?? 0) + cost);
+    const proven = happening.transport !== "UDP" && service !== "SIP" ? cost : 0;
+    host.proven += proven;
+    host.sessions.add(session ?? `${service} ${now} ${host.sessions.size}`);
+    const standing = this.#belonging.isStanding(address, now);
+    const network = this.#belonging.networkOf(address);
+    if (network !== undefined) this.#networks.fail(network, address, standing, cost, proven, now);
+    this.add(host, points, now, wall);
+    if (network !== undefined) this.#judge(network, host, standing, now, wall);
+  }
+
+  /** Adds points, and blocks a host that has too many. */
+  add(host: Host, points: number, now: number, wall: number): void {
+    host.points += points;
+    const standing = this.#belonging.isStanding(host.address, now);
+    const limit = 5 * this.#rules.values.loyalty * (standing ? 10 : 1);
+    if (host.points < limit) return;
+    const grounds = standing
+      ? "good standing"
+      : host.points - host.soft < limit
+      ? "unanswered"
+      : host.sessions.size === 1
+      ? "single session"
+      : "attempts";
+    if (grounds === "single session" && this.#isForborne(host.address, now)) {
+      this.#rules.visit("doubt: forborne at the end of the first block");
+      return this.#forbear(host);
+    }
+    this.#hosts.drop(host);
+    const row = grounds === "single session"
+      ? this.#rows.next(this.#rows.doubts, host.address, this.#rules.values.forget, now)
+      : grounds === "good standing"
+      ? this.#rows.next(
+        this.#rows.shorts,
+        host.address,
+        Math.max(this.#rules.values.credit, this.#rules.values.forget),
+        now,
+        mostInRow(this.#belonging.standing.get(host.address), now),
+      )
+      : 0;
+    this.#blocks.decide(host.address, grounds, row, host.proven >= limit, wall);
+  }
+
+  /** Whether it is heard first at the end of its first block, and answers many times at once. */
+  #isForborne(address: string, now: number): boolean {
+    const { doubt, bantime } = this.#rules.values;
+    const length = bantime > 0 ? Math.min(doubt, bantime) : doubt;
+    const row = this.#rows.doubts.get(address);
+    if (length === 0 || row === undefined || row.count !== 1) return false;
+    const back = now - row.at - length;
+    if (back < 0 || back > 5 * SECOND || row.forborne.length >= 15) return false;
+    if (now - (row.forborne[0] ?? now) > 15) return false;
+    return row.forborne.push(now) > 0;
+  }
+
+  #forbear(host: Host): void {
+    const forborne = host.points - host.soft - 5;
+    takeFromAccounts(host, forborne);
+    const network = this.#belonging.networkOf(host.address);
+    if (network !== undefined) this.#networks.forgive(network, host, forborne, 5);
+    closeAttempts(host);
+    host.points = 5;
+    host.soft = 0;
+    host.proven = Math.max(0, host.proven - forborne);
+  }
+
+  /** Blocks a network whose hosts have gone too far together, or one of them. */
+  #judge(name: string, host: Host, standing: boolean, now: number, wall: number): void {
+    const shared = this.#belonging.isShared(name);
+    const excess = this.#networks.judge(name, shared, standing);
+    if (excess === undefined) return;
+    const { network, proven } = excess;
+    if (!shared) {
+      this.#rules.visit("network: its hosts are blocked with it");
+      this.#networks.drop(name);
+      return this.#blocks.decide(name, "attempts", 0, proven, wall);
+    }
+    const forget = Math.max(this.#rules.values.credit, this.#rules.values.forget);
+    if (++network.blocks > BLOCKS_BEFORE_NETWORK) {
+      this.#rules.visit("network: shared, blocked after its hosts");
+      network.blocks = 0;
+      const row = this.#rows.next(this.#rows.shorts, name, forget, now);
+      return this.#blocks.decide(name, "shared network", row, proven, wall);
+    }
+    // Whoever went too far alone is blocked already.
+    if (this.#hosts.get(host.address) !== host) return;
+    this.#rules.visit("network: shared, a host is blocked");
+    const row = this.#rows.next(this.#rows.shorts, name, forget, now);
+    this.#rows.next(this.#rows.shorts, host.address, this.#rules.values.credit, now);
+    this.#hosts.drop(host);
+    this.#blocks.decide(host.address, "shared network", row, proven, wall);
+  }
+
+  /** A login ends the rows of short blocks of a host. */
+  endRows(address: string): void {
+    const network = this.#belonging.networkOf(address);
+    const rows = [this.#rows.doubts.delete(address), this.#rows.shorts.delete(address)];
+    // Whoever is new there shows that the network is not only the guesser's.
+    if (network !== undefined && !this.#belonging.standing.has(address)) {
+      rows.push(this.#rows.shorts.delete(network));
+    }
+    if (rows.includes(true)) this.#rules.visit("row: ended by a login");
+  }
+
+  /** A login forgives failures of its host. */
+  forgive(host: Host, account: string, now: number): void {
+    const failed = host.points - host.soft;
+    const own = host.accounts.get(account) ?? 0;
+    const network = this.#belonging.networkOf(host.address);
+    const payer = network ?? host.address;
+    const others = this.#rules.values.credit > 0
+      ? Math.min(failed - own, this.#forgiven.left(payer, now))
+      : 0;
+    if (own > 0) this.#rules.visit("login: forgives its account");
+    if (others > 0) this.#rules.visit("login: forgives others");
+    if (own + others < failed && this.#rules.values.credit > 0) {
+      this.#rules.visit("login: forgiven enough today");
+    }
+    if (host.soft > 0) this.#rules.visit("login: unanswered challenges forgiven");
+    if (others > 0) this.#forgiven.take(payer, others, now);
+    const rest = failed - own - others;
+    if (network !== undefined && failed > 0) {
+      this.#networks.forgive(network, host, own + others, rest);
+    }
+    if (rest === 0) return this.#hosts.drop(host);
+    if (own > 0) host.accounts.set(account, 0);
+    takeFromAccounts(host, others);
+    closeAttempts(host);
+    host.points = rest;
+    host.soft = 0;
+    host.proven = Math.max(0, host.proven - own - others);
+  }
+}

@@ -1,0 +1,114 @@
+/**
+ * The list of a daemon, and an ear at it: the model learns when the daemon looks at its clock, and
+ * what the database did not take.
+ *
+ * @module
+ */
+
+import type { BlockList } from "../../../src/blocks/block_list.ts";
+import type { WrittenBlockList } from "../../../src/blocks/written_block_list.ts";
+import type { Scene } from "./scene.ts";
+
+/**
+ * Listens to a list.
+ *
+ * @param scene The world.
+ * @param list The list of a daemon.
+ * @returns The list that the daemon is to use.
+ */
+export function observe(scene: Scene, list: WrittenBlockList): BlockList {
+  const unsaved = scene.unsaved;
+  const model = scene.model;
+  const note = (saved: boolean, targets: Iterable<string>) => {
+    if (list.pending === 0) {
+      unsaved.clear();
+      clearPast(scene, list);
+    } else if (!saved) { for (const target of targets) unsaved.add(target); }
+    return saved;
+  };
+  return {
+    get path() {
+      return list.path;
+    },
+    get size() {
+      return list.size;
+    },
+    get pending() {
+      return list.pending;
+    },
+    get trouble() {
+      return list.trouble;
+    },
+    get bornAt() {
+      return list.bornAt;
+    },
+    get: (target) => list.get(target),
+    all: () => list.all(),
+    entries: () => list.entries(),
+    readRest: (now) => list.readRest(now),
+    timesOf: (target) => list.timesOf(target),
+    anyPast: () => list.anyPast(),
+    standing: () => list.standing(),
+    add: (blocks, now) => {
+      const saved = note(list.add(blocks, now), blocks.map((block) => block.target));
+      for (const { target, until } of blocks) {
+        // It had ended meanwhile, and is blocked anew.
+        scene.deleted.delete(target);
+        const known = model.blocks.get(target);
+        // The trouble may have shown when it was asked how often this was blocked before.
+        if (known !== undefined && list.trouble !== undefined && !known.byHand) known.vague = true;
+        if (known?.vague) {
+          const block = list.get(target);
+          known.until = block === undefined ? until : block.until;
+          known.times = block?.times ?? 1;
+        }
+      }
+      return saved;
+    },
+    remove: (targets, now) => note(list.remove(targets, now), targets),
+    removeEnded: (now) => {
+      const ended = list.removeEnded(now);
+      for (const { target } of ended) scene.deleted.delete(target);
+      if (list.pending > 0) { for (const { target } of ended) unsaved.add(target); }
+      return ended;
+    },
+    saveStanding: (entries, before, now) => list.saveStanding(entries, before, now),
+    retry: (now) => {
+      model.tick(scene.time.now, scene.wall());
+      // What lapses by the clock the daemon has charged already, and blocked by what it could
+      // know.
+      for (const [target, known] of model.blocks) {
+        const block = known.vague ? list.get(target) : undefined;
+        if (block !== undefined) [known.until, known.times] = [block.until, block.times];
+      }
+      const saved = note(list.retry(now), []);
+      if (scene.sqlite && list.trouble !== undefined) {
+        for (const change of scene.byHand.values()) {
+          change.vague ||= !change.present && !change.seen;
+        }
+      }
+      return saved;
+    },
+    reload: (now) => {
+      const change = list.reload(now);
+      for (const target of change.removed) {
+        if (scene.deleted.delete(target)) model.deleted(target);
+        const change = scene.byHand.get(target);
+        if (change !== undefined) change.seen = true;
+      }
+      return change;
+    },
+    close: (now) => list.close(now),
+  };
+}
+
+/** All is written: what was not certain of the past is what the database holds. */
+function clearPast(scene: Scene, list: WrittenBlockList): void {
+  const model = scene.model;
+  if (model.blocks.vaguePast.size === 0 || list.trouble !== undefined) return;
+  const { history } = scene.store.read();
+  for (const target of model.blocks.vaguePast) {
+    // Its end may not be written before the daemon has seen it.
+    if (list.get(target) === undefined) model.blocks.setPast(target, history.get(target));
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * Who does what: phones, guessers and owners.
+ *
+ * @module
+ */
+
+import type { Step } from "../traffic.ts";
+import { ATTACKERS, BESIEGED, OWNERS, PHONES, ROTATING, TRUSTED } from "./cast.ts";
+import type { Hands } from "./hands.ts";
+import type { Scene } from "./scene.ts";
+
+/** When somebody logged in before the beginning: no registration lasts so long. */
+const LONG_AGO_MS = 3 * 3_600_000;
+
+/** Has people do what they do. */
+export class People {
+  /** When the last deed that was begun is at its end. */
+  performedAt = 0;
+  readonly #scene: Scene;
+  readonly #hands: Hands;
+  /** Who has logged in long before the beginning. */
+  readonly #knownOfOld = new Set<string>();
+
+  /**
+   * @param scene The world.
+   * @param hands Who deletes blocks of the besieged.
+   */
+  constructor(scene: Scene, hands: Hands) {
+    this.#scene = scene;
+    this.#hands = hands;
+  }
+
+  /** Somebody logged in so long ago that the rows of their short blocks may grow. */
+  remember(): void {
+    const scene = this.#scene;
+    const { dice } = scene;
+    for (const address of BESIEGED) {
+      if (!dice.chance(0.8)) continue;
+      scene.store.remember(address, scene.wall() - LONG_AGO_MS);
+      this.#knownOfOld.add(address);
+    }
+  }
+
+  /**
+   * All begin.
+   *
+   * @param duration How long they go on, in milliseconds.
+   */
+  begin(duration: number): void {
+    const scene = this.#scene;
+    const { dice } = scene;
+    const some = <T>(things: readonly T[], share: number) =>
+      things.filter(() => dice.chance(share));
+    for (const address of some(ATTACKERS, 0.5)) {
+      this.#act(() => scene.traffic.attack(address), dice.between(400, 8_000), duration);
+    }
+    for (const address of some(PHONES, 0.5)) {
+      this.#act(() => scene.traffic.phone(address), dice.between(500, 8_000), duration);
+      if (dice.chance(0.3)) {
+        // The attacker forges the phone's address, or the phone has a wrong password.
+        this.#act(() => scene.traffic.attack(address), dice.between(200, 2_000), duration);
+      }
+    }
+    for (const address of some([...TRUSTED, "127.0.0.1"], 0.3)) {
+      this.#act(() => scene.traffic.attack(address), dice.between(500, 4_000), duration);
+    }
+    for (const address of some(BESIEGED, 0.3)) {
+      const over = dice.pick(["UDP", "TLS"]);
+      if (!this.#knownOfOld.has(address)) {
+        scene.time.after(50, () => this.perform(scene.traffic.login(address)));
+      }
+      // Each is too much, and the next one comes when nothing of this one is under way any more.
+      const siege = () => scene.traffic.siege(address, over, 10 * scene.config.loyalty);
+      const every = dice.between(2_100, 2_600);
+      for (let at = 500; at < duration; at += every) {
+        scene.time.after(at, () => this.perform(siege()));
+        if (scene.faults.has("disk")) continue;
+        scene.time.after(at - 300, () => scene.faulty && this.#hands.deleteBlocked([address]));
+      }
+    }
+    for (const address of some(OWNERS, 0.2)) {
+      this.#act(() => scene.traffic.owner(address), dice.between(200, 1_500), duration);
+    }
+    for (const network of some(ROTATING, 0.2)) {
+      const hosts = dice.pick([4, 12]);
+      this.#act(() => scene.traffic.rotating(network, hosts), dice.between(50, 400), duration);
+      if (dice.chance(0.3)) continue;
+      for (let host = 1; host <= hosts; host += dice.int(1, 6)) {
+        const login = () => this.perform(scene.traffic.login(`${network}::${host.toString(16)}`));
+        scene.time.after(dice.between(50, 2_000), login);
+      }
+    }
+    if (!scene.faults.has("noise")) return;
+    const victims = [...PHONES, ...ATTACKERS, "192.0.2.79"];
+    this.#act(() => scene.traffic.noise(dice.pick(victims)), dice.between(200, 3_000), duration);
+    if (dice.chance(0.1)) this.#act(() => scene.traffic.endless(), 20_000, duration);
+  }
+
+  /** Somebody does something again and again. */
+  #act(deed: () => Step[], interval: number, duration: number): void {
+    const scene = this.#scene;
+    const { dice } = scene;
+    const end = scene.time.now + duration;
+    const next = () => {
+      if (scene.time.now >= end) return;
+      this.perform(deed());
+      scene.time.after(interval * dice.between(0.1, 2), next);
+    };
+    scene.time.after(dice.between(100, interval), next);
+  }
+
+  /** Asterisk reports what somebody does. */
+  perform(steps: readonly Step[]): void {
+    const scene = this.#scene;
+    let at = 0;
+    for (const [pause, ...said] of steps) {
+      at += pause;
+      scene.time.after(at, () => scene.asterisk.say(said));
+    }
+    this.performedAt = Math.max(this.performedAt, scene.time.now + at);
+  }
+}

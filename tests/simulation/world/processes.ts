@@ -1,0 +1,197 @@
+/**
+ * The processes of the daemon: how each starts, and ends.
+ *
+ * @module
+ */
+
+import { IpsetBackend } from "../../../src/firewall/ipset.ts";
+import { IptablesBackend } from "../../../src/firewall/iptables.ts";
+import type { Backend } from "../../../src/firewall/backend.ts";
+import { Way } from "../../../src/firewall/way.ts";
+import { Daemon } from "../../../src/daemon/daemon.ts";
+import { Log } from "../../../src/log.ts";
+import type { Store } from "../store.ts";
+import { ProcessClock } from "../time.ts";
+import { WayWitness } from "../way.ts";
+import { BY_HAND, FAMILIES, INTERFACES } from "./cast.ts";
+import { observe } from "./observed_list.ts";
+import { mayEnd, type Process } from "./process.ts";
+import type { Scene } from "./scene.ts";
+import { WorldError } from "./world_error.ts";
+
+type Stored = ReturnType<Store["read"]>;
+
+/** Starts the daemon, again and again. */
+export class Processes {
+  readonly #scene: Scene;
+
+  /** @param scene The world. */
+  constructor(scene: Scene) {
+    this.#scene = scene;
+  }
+
+  /** Starts one, as soon as the database can be read. */
+  start(): void {
+    const scene = this.#scene;
+    const { dice } = scene;
+    if (!scene.store.readable) {
+      // A list that cannot be read is empty: what is blocked then is another story.
+      scene.trace("the start waits for the database");
+      scene.time.after(1_000, () => this.start());
+      return;
+    }
+    const clock = new ProcessClock(scene.time);
+    const wallClock = () => scene.wall();
+    const log = new Log({
+      level: "info",
+      stamps: false,
+      now: wallClock,
+      stderr: { writeSync: (bytes) => says(bytes) },
+    });
+    const list = scene.store.open(wallClock(), (message) => log.error(message));
+    const { chain, backend } = scene.config;
+    const witness = new WayWitness({
+      kernel: scene.kernel,
+      now: () => scene.time.now,
+      verifyMs: scene.looksInTime ? 1_000 * scene.config.verify : undefined,
+    });
+    const run = scene.programs.runnerFor(
+      clock,
+      (family, isInForce) => witness.looked(family, isInForce),
+    );
+    const says = (bytes: Uint8Array) => {
+      const wrong = witness.hear(new TextDecoder().decode(bytes));
+      if (wrong !== undefined) throw new WorldError(wrong);
+      return this.#takeLogLine(bytes);
+    };
+    const batchMax = dice.pick([1, 2, 5, 15_000]);
+    const backends = FAMILIES.map((family): Backend =>
+      backend === "ipset"
+        ? new IpsetBackend({ family, chain, run, now: wallClock })
+        : new IptablesBackend({ family, chain, run, batchMax })
+    );
+    let serial = 0;
+    const daemon = new Daemon({
+      config: scene.config,
+      bornAt: scene.bornAt,
+      list: observe(scene, list),
+      backends,
+      ways: FAMILIES.map((family) => new Way({ family, chain, run })),
+      network: () => ({ interfaces: INTERFACES, gateways: [] }),
+      log,
+      clock,
+      wallClock,
+      exempt: (trust) => scene.exempt(trust),
+      ami: {
+        connect: scene.asterisk.connectFor(clock),
+        random: () => dice.next(),
+        actionId: () => `id-${++serial}`,
+      },
+    });
+    const stop = new AbortController();
+    const process: Process = {
+      clock,
+      daemon,
+      list,
+      stop,
+      exitCode: undefined,
+      error: undefined,
+      arrived: 0,
+      witness,
+    };
+    scene.process = process;
+    scene.trace("the daemon starts");
+    const { rows, history, standing } = scene.store.read();
+    this.#adopt(rows, history);
+    scene.model.belonging.standing = new Map(
+      [...standing].map(([host, at]) => [host, scene.time.now - Math.max(0, scene.wall() - at)]),
+    );
+    scene.model.begin(scene.time.now, scene.wall(), scene.bornAt);
+    daemon.run(stop.signal).then((code) => process.exitCode = code, (error) => {
+      process.error = error;
+    });
+  }
+
+  /**
+   * The model takes over what the database holds; it may differ only in what could not be written.
+   */
+  #adopt(rows: Stored["rows"], history: Stored["history"]): void {
+    const scene = this.#scene;
+    const model = scene.model;
+    const targets = [...rows.keys(), ...model.blocks.keys()];
+    for (const target of targets) {
+      const row = rows.get(target);
+      const block = model.blocks.get(target);
+      if (BY_HAND.includes(target) || scene.deleted.has(target)) continue;
+      const differs = (row === undefined) !== (block === undefined) || row?.until !== block?.until;
+      if (differs && !scene.unsaved.has(target) && !block?.vague) {
+        throw new WorldError(
+          `the database lost a change that it had taken: ${target} is ${JSON.stringify(row)}, ` +
+            `should be ${JSON.stringify(block)}`,
+        );
+      }
+      if (row === undefined) model.blocks.delete(target);
+      else {
+        model.blocks.set(target, {
+          until: row.until,
+          times: row.times,
+          vague: block?.vague ?? false,
+        });
+      }
+    }
+    for (const target of scene.deleted) model.deleted(target);
+    scene.deleted.clear();
+    model.blocks.past = new Map(history);
+    model.blocks.vaguePast.clear();
+    scene.unsaved.clear();
+  }
+
+  #takeLogLine(bytes: Uint8Array): number {
+    const text = () => new TextDecoder().decode(bytes).trimEnd();
+    if (bytes.findIndex((byte) => byte < 0x20 || byte === 0x7f) !== bytes.length - 1) {
+      throw new WorldError(`not one clean line of the log: ${JSON.stringify(text())}`);
+    }
+    if (this.#scene.isTold) this.#scene.trace(`log: ${text()}`);
+    return bytes.length;
+  }
+
+  /** kill -9, and what starts the daemon again. */
+  kill(): void {
+    const scene = this.#scene;
+    const process = scene.process;
+    if (process === undefined) return;
+    scene.trace("the daemon is killed");
+    process.clock.kill();
+    scene.process = undefined;
+    scene.asterisk.drop();
+    scene.store.abandon(process.list, scene.wall());
+    scene.time.after(scene.dice.between(50, 4_000), () => this.start());
+  }
+
+  /** systemctl restart. */
+  restart(): void {
+    this.#scene.trace("the daemon is told to end");
+    this.#scene.process?.stop.abort();
+  }
+
+  /** What systemd does: a daemon that has ended is started again. */
+  care(): void {
+    const scene = this.#scene;
+    const process = scene.process;
+    if (process === undefined) return;
+    if (process.error !== undefined) throw process.error;
+    if (process.exitCode === undefined) {
+      if (process.clock.frozen) return process.witness.standsStill();
+      const wrong = process.witness.compare(process.daemon);
+      if (wrong !== undefined) throw new WorldError(wrong);
+      return;
+    }
+    scene.trace(`the daemon has ended with ${process.exitCode}`);
+    process.clock.kill();
+    scene.process = undefined;
+    if (!process.stop.signal.aborted && !mayEnd(process)) {
+      throw new WorldError("the daemon ended without being told to");
+    }
+    scene.time.after(scene.dice.between(50, 4_000), () => this.start());
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * What all parts of a world share: its components, and what is known of its state.
+ *
+ * @module
+ */
+
+import { AddressSet } from "../../../src/address/address_set.ts";
+import type { Config } from "../../../src/config/config.ts";
+import { Asterisk } from "../asterisk.ts";
+import { Dice } from "../dice.ts";
+import { Kernel } from "../kernel.ts";
+import { Model } from "../model/model.ts";
+import type { Visits } from "../model/rules.ts";
+import { Programs } from "../programs.ts";
+import { MemoryStore, SqliteStore, type Store } from "../store.ts";
+import { SimulatedTime } from "../time.ts";
+import { Traffic } from "../traffic.ts";
+import { OWN, TRUSTED } from "./cast.ts";
+import { chooseFaults, type FaultName } from "./faults.ts";
+import type { Process } from "./process.ts";
+import { chooseConfig, rulesOf } from "./settings.ts";
+
+/** How many seeds have a real SQLite file. */
+const SQLITE_SHARE = 0.02;
+
+/** How a world is run. */
+export interface SceneOptions {
+  /** Takes the story of what happens, line by line. */
+  readonly trace?: (line: string) => void;
+  /** Counts what the model decided. */
+  readonly visits?: Visits;
+  /** A folder for lock files and, for some seeds, databases; best in a file system in memory. */
+  readonly folder: string;
+}
+
+/** A block that somebody has made or deleted by hand. */
+interface ByHand {
+  readonly target: string;
+  readonly until: number | undefined;
+  readonly present: boolean;
+  /** The daemon has taken it over. */
+  seen: boolean;
+  /**
+   * Either outcome is right: the file may be gone, and the daemon writes what it knows into
+   * another.
+   */
+  vague: boolean;
+}
+
+/** A world before anything happens in it. */
+export class Scene {
+  readonly dice: Dice;
+  readonly time = new SimulatedTime();
+  readonly kernel: Kernel;
+  readonly programs: Programs;
+  readonly asterisk: Asterisk;
+  readonly store: Store;
+  readonly traffic: Traffic;
+  readonly model: Model;
+  readonly faults: ReadonlySet<FaultName>;
+  readonly byHand = new Map<string, ByHand>();
+  /** Deleted by hand, and not yet taken over. */
+  readonly deleted = new Set<string>();
+  /** Changed while the database did not take it. */
+  readonly unsaved = new Set<string>();
+  readonly sqlite: boolean;
+  config: Config;
+  process: Process | undefined;
+  wallOffset = 0;
+  /** Wall time at which the list was made. */
+  readonly bornAt: number;
+  wallMoved = false;
+  faulty = true;
+  /** When something was done to the database. */
+  harmedAt = -Infinity;
+  /** Done at the next challenge that arrives, once. */
+  atChallenge: (() => void) | undefined;
+  readonly #options: SceneOptions;
+
+  /**
+   * @param seed Decides everything that happens.
+   * @param options See {@linkcode SceneOptions}.
+   */
+  constructor(seed: number, options: SceneOptions) {
+    this.dice = new Dice(seed);
+    this.#options = options;
+    const { dice } = this;
+    const time = this.time;
+    const trace = (text: string) => this.trace(text);
+    this.faults = chooseFaults(dice);
+    this.config = chooseConfig(dice, this.faults);
+    this.kernel = new Kernel(this.config.chain, () => time.now);
+    this.sqlite = dice.chance(SQLITE_SHARE);
+    this.store = this.sqlite
+      ? new SqliteStore(Deno.makeTempDirSync({ dir: options.folder, prefix: "sqlite-" }))
+      : new MemoryStore(`${options.folder}/${seed}`);
+    this.model = new Model(rulesOf(this.config), options.visits ?? new Map());
+    this.model.blocks.vague = () => this.process?.list.trouble !== undefined;
+    this.programs = new Programs({
+      time,
+      kernel: this.kernel,
+      dice: dice.fork(),
+      trace,
+      untouchable: new Set([...TRUSTED, OWN, "127.0.0.1", "::1"]),
+    });
+    this.programs.slowness = dice.pick([1, 1, 1, 30, 100]);
+    this.asterisk = new Asterisk({
+      time,
+      dice: dice.fork(),
+      trace,
+      onArrived: (happening) => {
+        trace(`arrives: ${happening.what} ${happening.address} ${happening.session}`);
+        if (this.process !== undefined) this.process.arrived++;
+        this.model.take(happening, time.now, this.wall());
+        if (happening.what !== "challenge") return;
+        const act = this.atChallenge;
+        this.atChallenge = undefined;
+        act?.();
+      },
+    });
+    this.traffic = new Traffic(dice.fork());
+    this.bornAt = this.wall();
+    trace(`faults: ${[...this.faults].join(", ")}${this.sqlite ? "; SQLite" : ""}`);
+    trace(`configuration: ${JSON.stringify(this.config)}`);
+  }
+
+  /** Wall time, in milliseconds. */
+  wall(): number {
+    return Math.floor(this.time.now) + this.wallOffset;
+  }
+
+  /** What is never blocked. */
+  exempt(trust: readonly string[]): AddressSet {
+    return new AddressSet([...trust, "127.0.0.0/8", "::1", OWN]);
+  }
+
+  /** Tells the story. */
+  trace(text: string): void {
+    const { trace } = this.#options;
+    if (trace === undefined) return;
+    const seconds = (this.time.now - 1_800_000_000_000) / 1000;
+    trace(`${seconds.toFixed(4).padStart(10)} ${text}`);
+  }
+
+  /** Whether the story is told. */
+  get isTold(): boolean {
+    return this.#options.trace !== undefined;
+  }
+
+  /** The set of Ampere's targets of a family. */
+  setName(family: 4 | 6): string {
+    return `${this.config.chain}${family}`;
+  }
+
+  /** Nothing keeps a look from being soon at its end. */
+  get looksInTime(): boolean {
+    const slow: readonly FaultName[] = ["commands", "freeze", "no ip6tables", "poison"];
+    return slow.every((name) => !this.faults.has(name)) && this.programs.slowness === 1;
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * How the daemon of a world is configured.
+ *
+ * @module
+ */
+
+import { type Config, DEFAULT_CONFIG } from "../../../src/config/config.ts";
+import { VERIFY_MAX } from "../../../src/config/keys.ts";
+import type { Dice } from "../dice.ts";
+import type { Rules } from "../model/rules.ts";
+import { TRUSTED } from "./cast.ts";
+import { type FaultName, MEDDLING } from "./faults.ts";
+
+/** Time between two looks at the firewall, in seconds. */
+export const VERIFY_SECONDS = 5;
+
+/** Chooses a configuration. */
+export function chooseConfig(dice: Dice, faults: ReadonlySet<FaultName>): Config {
+  const bantime = dice.pick([0, 0, 0, 2, 20, 60]);
+  // When nobody else touches the firewall, the looks by interval must not be needed.
+  const meddled = MEDDLING.some((name) => faults.has(name));
+  return {
+    ...DEFAULT_CONFIG,
+    loyalty: dice.int(1, 4),
+    trust: TRUSTED,
+    database: "simulated",
+    patience: dice.pick([0, 2, 5, 5]),
+    credit: dice.pick([0, 7 * 86_400, 7 * 86_400]),
+    forget: dice.pick([10, 20, 86_400, 86_400]),
+    learn: dice.pick([0, 0, 0, 4]),
+    doubt: dice.pick([0, 1, 2, 60]),
+    bantime,
+    bantimeFactor: dice.pick([1, 2]),
+    bantimeMax: dice.pick([0, 0, 5, 100]),
+    ipv6Prefix: dice.pick([64, 128]),
+    backend: dice.pick(["iptables", "ipset"]),
+    verify: meddled ? VERIFY_SECONDS : VERIFY_MAX,
+    jump: dice.pick([[], ["INPUT"]]),
+  };
+}
+
+/** What of a configuration matters to the model. */
+export function rulesOf(config: Config): Rules {
+  return {
+    loyalty: config.loyalty,
+    patience: config.patience * 1000,
+    credit: config.credit * 1000,
+    forget: config.forget * 1000,
+    learn: config.learn * 1000,
+    doubt: config.doubt * 1000,
+    bantime: config.bantime * 1000,
+    bantimeFactor: config.bantimeFactor,
+    bantimeMax: config.bantimeMax * 1000,
+    ipv6Prefix: config.ipv6Prefix === 64 ? 64 : 128,
+    trust: config.trust,
+  };
+}
