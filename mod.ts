@@ -70,6 +70,7 @@ export type { ChainOptions } from "./src/firewall/chain.ts";
 export { IptablesBackend, type IptablesOptions } from "./src/firewall/iptables.ts";
 export { IpsetBackend, type IpsetOptions } from "./src/firewall/ipset.ts";
 export { Way, type WayOutcome, type WaySettings } from "./src/firewall/way.ts";
+export type { Targets } from "./src/firewall/path.ts";
 export type { ForceChange } from "./src/firewall/watch.ts";
 export type { InForce, Judgement } from "./src/firewall/judgement.ts";
 export type { AsteriskPlace } from "./src/firewall/asterisk_place.ts";

@@ -82,9 +82,16 @@ export async function measureSingle(
   }
 }
 
+/**
+ * How long the monitor of nftables may take to begin, in milliseconds. Until then each block has a
+ * process; and each block makes it begin anew.
+ */
+const MONITOR_BEGINS_MS = 4_000;
+
 /** Waits until the blocks of the start are in the kernel. */
 async function settled(backend: BackendName, stored: number): Promise<void> {
   await until("the blocks of the start", () => blockedCount(backend) >= stored ? true : undefined);
+  if (backend === "nftables") await pause(MONITOR_BEGINS_MS);
 }
 
 /**

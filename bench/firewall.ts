@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type PacketProbe, sleepBlocking } from "./native.ts";
+import { CABLE, type PacketProbe, sleepBlocking } from "./native.ts";
 import { type BackendName, CHAIN, must } from "./process.ts";
 
 /**
@@ -16,18 +16,45 @@ const PROBE_EVERY_US = 50;
 /** How long a rule may take to appear, in milliseconds. */
 const DEADLINE_MS = 60_000;
 
-/** Makes the chains, and every address of 10.0.0.0/8 one from which this machine may send. */
+/** The table of routes for what is sent over the cable, and the card at its far end. */
+const CABLE_ROUTES = "100";
+const FAR_CARD = "02:00:00:00:00:02";
+
+/**
+ * Makes the chains, and every address of 10.0.0.0/8 one from which this machine may send; and a
+ * cable from this machine to itself, because nftables never looks at the loopback interface.
+ */
 export function makeFirewall(): void {
-  must("ip", ["link", "set", "lo", "up"]);
-  must("ip", ["route", "add", "local", "10.0.0.0/8", "dev", "lo"]);
+  const { near, far, address } = CABLE;
+  for (
+    const command of [
+      "link set lo up",
+      "route add local 10.0.0.0/8 dev lo",
+      `link add ${near} type veth peer name ${far} address ${FAR_CARD}`,
+      `address add ${address}/32 dev ${far}`,
+      `link set ${near} up`,
+      `link set ${far} up`,
+      `neigh add ${address} lladdr ${FAR_CARD} dev ${near} nud permanent`,
+      `route add ${address}/32 dev ${near} table ${CABLE_ROUTES}`,
+      // Who sends by the near end does not find the address in this machine.
+      `rule add pref 10 lookup local`,
+      `rule add pref 1 oif ${near} lookup ${CABLE_ROUTES}`,
+      `rule del pref 0 lookup local`,
+    ]
+  ) must("ip", command.split(" "));
+  for (const name of ["all", far]) {
+    must("sysctl", ["-qw", `net.ipv4.conf.${name}.rp_filter=0`]);
+    must("sysctl", ["-qw", `net.ipv4.conf.${name}.accept_local=1`]);
+  }
   for (const program of ["iptables", "ip6tables"]) {
     must(program, ["-N", CHAIN]);
     must(program, ["-I", "INPUT", "-j", CHAIN]);
   }
 }
 
-/** Removes every rule of the chain, and the sets. */
+/** Removes every rule of the chain, the sets, and the table. */
 export function emptyFirewall(): void {
+  must("nft", [`add table inet ${CHAIN}; delete table inet ${CHAIN}`]);
   for (const program of ["iptables", "ip6tables"]) must(program, ["-F", CHAIN]);
   for (const set of must("ipset", ["list", "-n"]).split("\n")) {
     if (set !== "") must("ipset", ["destroy", set]);
@@ -40,6 +67,11 @@ export function blockedCount(backend: BackendName): number {
     const set = `${CHAIN}4`;
     if (!must("ipset", ["list", "-n"]).split("\n").includes(set)) return 0;
     return Number(/^Number of entries: (\d+)$/m.exec(must("ipset", ["list", "-t", set]))?.[1]);
+  }
+  if (backend === "nftables") {
+    if (!/^table inet /m.test(must("nft", ["list", "tables", "inet"]))) return 0;
+    const listed = must("nft", ["-s", "list", "set", "inet", CHAIN, "hosts4"]);
+    return listed.match(/\d+\.\d+\.\d+\.\d+/g)?.length ?? 0;
   }
   return must("iptables", ["-S", CHAIN]).match(/^-A/gm)?.length ?? 0;
 }

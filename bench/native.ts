@@ -8,6 +8,7 @@
 
 const libc = Deno.dlopen("libc.so.6", {
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
   bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
@@ -23,6 +24,8 @@ const AF_INET = 2;
 const SOCK_DGRAM = 2;
 const MSG_DONTWAIT = 0x40;
 const SOCKADDR_IN_BYTES = 16;
+const SOL_SOCKET = 1;
+const SO_BINDTODEVICE = 25;
 const PR_SET_TIMERSLACK = 29;
 const SC_CLK_TCK = 2;
 
@@ -60,10 +63,13 @@ function openUdp(address: string): number {
   return socket;
 }
 
+/** The two ends of a cable, and the address at its other end; see `makeFirewall`. */
+export const CABLE = { near: "probe0", far: "probe1", address: "192.0.2.200" } as const;
+
 /**
- * Tells whether packets of a host still arrive, by sending one. A packet over the loopback
- * interface goes through INPUT within the call that sends it, so the answer is known when the call
- * returns, and it is the kernel's own.
+ * Tells whether packets of a host still arrive, by sending one. A packet over a cable of which both
+ * ends are here goes through the firewall within the call that sends it, so the answer is known
+ * when the call returns, and it is the kernel's own.
  */
 export class PacketProbe implements Disposable {
   readonly #receiver: number;
@@ -72,7 +78,7 @@ export class PacketProbe implements Disposable {
   readonly #packet = new Uint8Array(1);
 
   constructor() {
-    this.#receiver = openUdp("127.0.0.1");
+    this.#receiver = openUdp(CABLE.address);
     const name = new Uint8Array(SOCKADDR_IN_BYTES);
     const length = new Uint32Array([SOCKADDR_IN_BYTES]);
     libc.getsockname(this.#receiver, name, length);
@@ -86,8 +92,11 @@ export class PacketProbe implements Disposable {
     let sender = this.#senders.get(host);
     if (sender === undefined) {
       sender = openUdp(host);
+      const device = new TextEncoder().encode(`${CABLE.near}\0`);
+      const address = socketAddress(CABLE.address, this.#port);
       if (
-        libc.connect(sender, socketAddress("127.0.0.1", this.#port), SOCKADDR_IN_BYTES) !== 0
+        libc.setsockopt(sender, SOL_SOCKET, SO_BINDTODEVICE, device, device.length) !== 0 ||
+        libc.connect(sender, address, SOCKADDR_IN_BYTES) !== 0
       ) throw new Error(`connect() from ${host} failed`);
       this.#senders.set(host, sender);
     }

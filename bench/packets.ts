@@ -8,7 +8,7 @@ import { hostAddress } from "./feed.ts";
 import { emptyFirewall } from "./firewall.ts";
 import type { PacketProbe } from "./native.ts";
 import type { BackendName } from "./process.ts";
-import { fillChain, fillSet } from "./starting.ts";
+import { fillChain, fillSet, fillTable } from "./starting.ts";
 import { median } from "./statistics.ts";
 
 /** A host that is never blocked here. */
@@ -24,14 +24,15 @@ const REPETITION_US = 40_000;
 const TRIAL_PACKETS = 50;
 
 /**
- * Sends packets from one socket to another over the loopback interface and reads them.
+ * Sends packets from one socket to another over a cable and reads them.
  *
  * @param backend how the hosts are blocked
  * @param blocked how many
  * @returns microseconds for one packet, all included: sending, the chain, receiving
  */
 export function measurePacket(probe: PacketProbe, backend: BackendName, blocked: number): number {
-  if (blocked > 0) (backend === "ipset" ? fillSet : fillChain)(blocked);
+  const fill = { iptables: fillChain, ipset: fillSet, nftables: fillTable }[backend];
+  if (blocked > 0) fill(blocked);
   const trial = probe.microsecondsPerPacket(INNOCENT, TRIAL_PACKETS);
   const packets = Math.max(TRIAL_PACKETS, Math.round(REPETITION_US / trial));
   const costs = Array.from(

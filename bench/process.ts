@@ -14,7 +14,7 @@ export const CHAIN = "ampere";
 const DEADLINE_MS = 30_000;
 
 /** The firewall backends. */
-export type BackendName = "iptables" | "ipset";
+export type BackendName = "iptables" | "ipset" | "nftables";
 
 /** How Ampere is started. */
 export interface AmpereOptions {

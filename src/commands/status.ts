@@ -119,7 +119,8 @@ function firewallLine(firewall: Status["firewall"], style: Style): string {
     ? style.bad("not in order")
     : style.good("in order");
   const waiting = firewall.queued + firewall.held;
-  return `${state}: ${firewall.backend}, chain ${firewall.chain}, ${
+  const place = firewall.backend === "nftables" ? "table inet" : "chain";
+  return `${state}: ${firewall.backend}, ${place} ${firewall.chain}, ${
     counted(firewall.applied, "block")
   } in the kernel` +
     (waiting > 0 ? `, ${counted(waiting, "change")} waiting` : "") +

@@ -71,7 +71,7 @@ export interface Config {
 }
 
 /** One of the ways to put blocks into the kernel. */
-type BackendName = "iptables" | "ipset";
+type BackendName = "iptables" | "ipset" | "nftables";
 
 /** Where a server listens. */
 export interface ListenAddress {

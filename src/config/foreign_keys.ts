@@ -40,7 +40,7 @@ const FACTOR: Counterpart = {
   hint: say("each further block lasts so many times as long; 2 doubles, 1 turns it off"),
 };
 const BANTIME_MAX: Counterpart = { key: "bantime_max", hint: none };
-const BACKEND: Counterpart = { key: "backend", hint: say("iptables or ipset") };
+const BACKEND: Counterpart = { key: "backend", hint: say("iptables, ipset or nftables") };
 const DATABASE: Counterpart = { key: "database", hint: none };
 const ADD: Counterpart = { hint: say("addresses are blocked with: ampere -a < FILE") };
 const SOURCE: Counterpart = {

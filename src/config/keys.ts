@@ -338,7 +338,9 @@ function readFactor(value: string, { draft }: Context): string | undefined {
 }
 
 function readBackend(value: string, { draft }: Context): string | undefined {
-  if (value !== "iptables" && value !== "ipset") return `${shown(value)} is not iptables or ipset`;
+  if (value !== "iptables" && value !== "ipset" && value !== "nftables") {
+    return `${shown(value)} is not iptables, ipset or nftables`;
+  }
   draft.backend = value;
   return undefined;
 }

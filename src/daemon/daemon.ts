@@ -286,8 +286,10 @@ export class Daemon {
       [...this.#list.standing()].map(([host, at]) => [host, this.#fromWallClock(at)]),
     );
     this.#log.info(
-      `Ampere ${VERSION} follows Asterisk at ${this.#config.host}:${this.#config.port} and blocks in the chain ` +
-        `${this.#config.chain} (${this.#config.backend}); ${
+      `Ampere ${VERSION} follows Asterisk at ${this.#config.host}:${this.#config.port} and blocks in the ` +
+        `${
+          this.#config.backend === "nftables" ? "table inet" : "chain"
+        } ${this.#config.chain} (${this.#config.backend}); ${
           counted(this.#list.size, "block")
         } from ${this.#list.path}`,
     );

@@ -20,10 +20,12 @@ import type { Config } from "../config/config.ts";
 import type { BlockList } from "../blocks/block_list.ts";
 import { WrittenBlockList } from "../blocks/written_block_list.ts";
 import type { Backend } from "../firewall/backend.ts";
+import { startChild } from "../firewall/child.ts";
 import { run } from "../firewall/command.ts";
 import { dryRunner } from "../firewall/dry_run.ts";
 import { IpsetBackend } from "../firewall/ipset.ts";
 import { IptablesBackend } from "../firewall/iptables.ts";
+import { openNftables } from "../firewall/nftables/open.ts";
 import { Way } from "../firewall/way.ts";
 import { DryRunBlockList } from "../blocks/dry_run_block_list.ts";
 
@@ -82,6 +84,12 @@ function openFirewall(
   now: () => number,
 ): { backends: Backend[]; ways: Way[] } {
   const runner = dryRun ? dryRunner((command) => log.info(`dry run: would run ${command}`)) : run;
+  if (config.backend === "nftables") {
+    const { chain } = config;
+    const start = dryRun ? undefined : startChild;
+    // Its table has no way to it that somebody could take away.
+    return { backends: openNftables({ chain, run: runner, start, log, now }), ways: [] };
+  }
   const Chosen = config.backend === "ipset" ? IpsetBackend : IptablesBackend;
   const families = ([4, 6] as const).map((family) => ({
     family,

@@ -101,9 +101,11 @@ export interface Backend {
    * that is there already gets the new time.
    *
    * @param entries What to block, none of which is there yet.
+   * @param isThere Whether a target is there already, as far as is known; may be asked by a timed
+   * backend.
    * @returns How many of them, from the first on, are now blocked: as many as one command takes.
    */
-  block(entries: readonly Entry[]): Promise<Outcome>;
+  block(entries: readonly Entry[], isThere?: (target: string) => boolean): Promise<Outcome>;
 
   /**
    * Ends blocks. The command is started before this returns its promise.
@@ -127,6 +129,14 @@ export interface Backend {
    * then be `"same"`, which is much cheaper.
    */
   list(mark?: string): Promise<ListOutcome>;
+
+  /**
+   * Asks to be told when somebody else has changed the firewall, or may have; one that does not
+   * notice has to be looked at.
+   *
+   * @param changed Called then; the kernel should be looked at.
+   */
+  watch?(changed: () => void): void;
 
   /** Ends the use: a command that runs is killed. The rules stay. */
   close(): void;

@@ -8,10 +8,10 @@
 import type { Family } from "../address/address.ts";
 
 /** The programs that may be run; the same names stand in `--allow-run` of the compiled program. */
-export const PROGRAMS: readonly Program[] = ["iptables", "ip6tables", "ipset"];
+export const PROGRAMS: readonly Program[] = ["iptables", "ip6tables", "ipset", "nft"];
 
 /** The name of a program that may be run. */
-export type Program = "iptables" | "ip6tables" | "ipset";
+export type Program = "iptables" | "ip6tables" | "ipset" | "nft";
 
 /** The program that changes the rules of a family. */
 export const IPTABLES: Readonly<Record<Family, Program>> = { 4: "iptables", 6: "ip6tables" };

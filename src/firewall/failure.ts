@@ -189,7 +189,7 @@ function adviceFor(
         : "install it (apt-get install iptables) and restart Ampere";
     case "denied":
       return `if ${program} was installed while Ampere was running, restart Ampere; otherwise ` +
-        "compile it with --allow-run=iptables,ip6tables,ipset";
+        "compile it with --allow-run=iptables,ip6tables,ipset,nft";
     case "no-rights":
       return result.stderr.includes("lock file")
         ? "make that file writable for Ampere (in a systemd unit: ReadWritePaths=/run)"

@@ -7,7 +7,7 @@
 
 import { jittered, retryDelay } from "../backoff.ts";
 import type { Clock } from "../clock.ts";
-import { type Backend, type Entry, EXCEPTIONS_MAX, type Outcome } from "./backend.ts";
+import type { Backend, Entry, Outcome } from "./backend.ts";
 import { BatchLimits, mayBeOneOfThem } from "./batch_limits.ts";
 import { type AppliedOrders, type Batch, Changes } from "./changes.ts";
 import { type ExceptionChange, Exceptions } from "./exceptions.ts";
@@ -80,13 +80,7 @@ export class Reconciler {
   constructor(backend: Backend, options: ReconcilerOptions, way?: Way) {
     const changes = new Changes(backend.timed);
     const trouble = new Trouble(backend.family, options.log, options.clock);
-    this.#exceptions = new Exceptions((leftOut) =>
-      options.log.error(
-        `IPv${backend.family}: of those that must pass ${leftOut} are not let through the blocked ` +
-          `networks that hold them: no more than ${EXCEPTIONS_MAX} can be. Fix: join them to ` +
-          "networks in trust, or end these blocks (echo NETWORK | ampere -d)",
-      )
-    );
+    this.#exceptions = new Exceptions((leftOut) => trouble.leftOut(leftOut));
     this.backendName = backend.name;
     this.#backend = backend;
     this.#options = options;
@@ -99,14 +93,16 @@ export class Reconciler {
       trouble,
     });
     this.#rejected = new RejectedTurns(options.clock, options.random, () => this.#loop.pump());
-    this.watch = new Watch(backend.family, way, { ...options, blocked: changes.targets }, () => {
+    const refused = () => changes.rejectedCount && changes.unapplied(WAITING_MAX).length;
+    const all = { ...options, blocked: changes.targets, refused, held: () => changes.appliedCount };
+    this.watch = new Watch(backend.family, way, all, () => {
       // A chain that is gone is not judged before it is seen again.
       if (trouble.isGone) void this.verify();
       else this.#loop.pump();
     });
     this.#loop = new WorkLoop(options.clock, {
       begin: () => changes.resetTurns(),
-      hasWork: () => this.#hasWork(),
+      hasWork: () => this.#hasTask() || this.watch.isDue,
       step: () => this.#step(),
       isStuck: () => trouble.isLasting,
       pause: (isDone) => {
@@ -131,6 +127,7 @@ export class Reconciler {
    */
   async start(entries: readonly Entry[]): Promise<Failure | undefined> {
     this.#changes.begin(entries);
+    this.#backend.watch?.(() => this.lookSoon());
     // If it fails, the look that follows tells why.
     if (this.watch.makesChain) await this.watch.makeChain();
     if (this.#backend.replacesAtStart) this.#mustReplace = true;
@@ -220,10 +217,6 @@ export class Reconciler {
     return queuedCount + (this.#mustReplace ? Math.max(0, desiredCount - repairCount) : 0);
   }
 
-  #hasWork(): boolean {
-    return this.#hasTask() || this.watch.isDue;
-  }
-
   /** Whether the kernel must be changed, or looked at because it may. */
   #hasTask(): boolean {
     return this.#mustLook || this.#mustReplace || this.#hasChange() ||
@@ -248,7 +241,10 @@ export class Reconciler {
       if (this.#mustReplace) return await this.#replace();
       const exceptions = this.#exceptionChange();
       const isQuiet = exceptions === undefined && !this.#hasChange();
-      if (this.watch.isNext(isQuiet, this.#changes.repairCount)) return await this.#judge();
+      if (this.watch.isNext(isQuiet, this.#changes.repairCount)) {
+        this.#commands += 1;
+        return await this.watch.judge();
+      }
       if (exceptions === undefined) return await this.#change();
       // A firewall that takes no exceptions must not keep blocks from it.
       if (!this.#exceptionsFailed || !this.#hasChange()) return await this.#except(exceptions);
@@ -262,12 +258,6 @@ export class Reconciler {
       const message = `IPv${family}: ${error instanceof Error ? error.message : error}`;
       this.#failed({ family, kind: "refused", message, advice: "" }, this.#retryDelay());
     }
-  }
-
-  /** Judges whether blocks are in force, now that the kernel holds them. */
-  async #judge(): Promise<void> {
-    this.#commands += 1;
-    await this.watch.judge();
   }
 
   // One command
@@ -292,7 +282,7 @@ export class Reconciler {
     this.#view.invalidate();
     this.#commands += 1;
     const running = verb === "block"
-      ? this.#backend.block(entries)
+      ? this.#backend.block(entries, (target) => this.#changes.isApplied(target))
       : this.#backend.release(entries.map((entry) => entry.target));
     // The command has begun; nobody else has had a turn since.
     this.#changes.depart(batch);
@@ -484,7 +474,10 @@ export class Reconciler {
     if (batch === undefined) return;
     const outcome = await this.#send(batch);
     this.#rejected.tried(outcome.ok);
-    if (outcome.ok) return this.#changes.acceptRejected();
+    if (outcome.ok) {
+      this.watch.demand();
+      return this.#changes.acceptRejected();
+    }
     this.#changes.reject(batch.entries[0]!.target);
     const delay = mayBeOneOfThem(outcome.failure) ? 0 : this.#retryDelay();
     this.#failed(outcome.failure, delay, { isQuiet: delay === 0 });

@@ -7,7 +7,7 @@
 import type { Family } from "../address/address.ts";
 import type { Clock } from "../clock.ts";
 import type { Difference } from "./changes.ts";
-import type { Listing } from "./backend.ts";
+import { EXCEPTIONS_MAX, type Listing } from "./backend.ts";
 import { type Failure, isLasting } from "./failure.ts";
 
 /**
@@ -103,6 +103,15 @@ export class Trouble {
     if (trouble === undefined || trouble.told.size === 0) return;
     const seconds = ((this.#clock.now() - trouble.since) / 1_000).toFixed(1);
     this.#log.info(`IPv${this.#family}: the firewall works again, after ${seconds} s`);
+  }
+
+  /** Tells of addresses that are not let through the blocked networks that hold them. */
+  leftOut(count: number): void {
+    this.#log.error(
+      `IPv${this.#family}: of those that must pass ${count} are not let through the blocked ` +
+        `networks that hold them: no more than ${EXCEPTIONS_MAX} can be. Fix: join them to ` +
+        "networks in trust, or end these blocks (echo NETWORK | ampere -d)",
+    );
   }
 
   /**

@@ -11,6 +11,7 @@ import { type Failure, type FailureKind, isLasting } from "./failure.ts";
 import { adviseAt, IN_FORCE_WORDS, judgeFailure, type Judgement } from "./judgement.ts";
 import type { Targets } from "./path.ts";
 import type { FirewallLog } from "./trouble.ts";
+import { counted } from "../text/table.ts";
 import type { Way } from "./way.ts";
 
 /** After so many failed commands in a row it isn't known any more what the kernel holds. */
@@ -58,6 +59,10 @@ interface WatchOptions {
   readonly clock: Clock;
   /** All that is to be blocked. */
   readonly blocked: Targets;
+  /** How many blocks the firewall refuses to take. */
+  readonly refused: () => number;
+  /** How many blocks the kernel holds. */
+  readonly held: () => number;
   /** Told when blocks come into force, or are not any more. */
   readonly onForce: (change: ForceChange) => void;
 }
@@ -212,9 +217,25 @@ export class Watch {
     }
     if (!seen.ok) return seen.failure;
     this.#tellMissing(seen.missing);
-    this.#note(seen.judgement);
-    if (seen.missing.length > 0 || seen.judgement.inForce !== "yes") this.#lookLater();
+    const refused = seen.judgement.inForce === "yes" ? this.#options.refused() : 0;
+    // Why was told of each of them.
+    if (refused > 0) this.#note(this.#withRefused(seen.judgement, refused), true);
+    else this.#note(seen.judgement);
+    if (seen.missing.length > 0 || this.#judgement?.inForce !== "yes") this.#lookLater();
     return undefined;
+  }
+
+  /** The way is as it should be, but not all blocks are at its end. */
+  #withRefused(judgement: Judgement, refused: number): Judgement {
+    const message = `the firewall refuses ${counted(refused, "block")}`;
+    return {
+      ...judgement,
+      inForce: this.#options.held() > 0 ? "partly" : "no",
+      cause: "refused block",
+      message,
+      brief: message,
+      advice: 'the log says why: grep -E "could not be blocked|refuses" /var/log/ampere.log',
+    };
   }
 
   /** What was seen holds on: the jump is refused. */

@@ -118,7 +118,7 @@ Deno.test("keys: wrong values are told with the value and what would be right", 
     ],
     ["ipv6_prefix = 31", 'ipv6_prefix: "31" is not a whole number from 32 to 128'],
     ["ipv6_prefix = /64", 'ipv6_prefix: "/64" is not a whole number from 32 to 128'],
-    ["backend = nftables", 'backend: "nftables" is not iptables or ipset'],
+    ["backend = nft", 'backend: "nft" is not iptables, ipset or nftables'],
     ["trust_lookup = 9s", 'trust_lookup: "9s" is not from 10s to 6h'],
     ["trust_lookup = 7h", 'trust_lookup: "7h" is not from 10s to 6h'],
     ["verify = 4s", 'verify: "4s" is not from 5s to 1d'],
@@ -245,7 +245,7 @@ Deno.test("keys: jump takes names of chains, and says what is wrong with others"
 });
 
 Deno.test("keys: the longest name of a chain is the same for each backend", () => {
-  for (const backend of ["iptables", "ipset"]) {
+  for (const backend of ["iptables", "ipset", "nftables"]) {
     const name = (length: number) => `chain = ${"c".repeat(length)}\nbackend = ${backend}`;
     for (const length of [26, 27, 28]) strictEqual(right(name(length)).chain.length, length);
     deepStrictEqual(wrong(name(29)), ["1: chain: longer than 28 characters"]);

@@ -242,6 +242,34 @@ inNamespace(import.meta.url, () => {
     await firewall.stop();
   });
 
+  Deno.test("way: blocks that iptables refuses are not told as in force", async () => {
+    await reset();
+    await sh("iptables", "-N", "ampere");
+    await sh("iptables", "-I", "INPUT", "-j", "ampere");
+    const real = (await sh("sh", "-c", "command -v iptables")).out.trim();
+    let programs: AsyncDisposable | undefined = await withPrograms({
+      iptables:
+        `#!/bin/sh\ncase "$*" in *"-A ampere"*) set -- -A ampere --no-such-option;; esac\n` +
+        `exec ${real} "$@"\n`,
+    });
+    const { firewall, changes } = setUp("iptables", []);
+    try {
+      await firewall.start([]);
+      await until("it is judged", () => firewall.judgementOf(4)?.inForce === "yes");
+      firewall.block(forEver(["192.0.2.1"]));
+      await until("it is told", () => firewall.judgementOf(4)?.inForce === "no");
+      assert.equal(firewall.judgementOf(4)!.message, "the firewall refuses 1 block");
+      assert.deepEqual(changes.map(({ judgement: { inForce } }) => inForce), ["no"]);
+      await programs[Symbol.asyncDispose]();
+      programs = undefined;
+      await until("it is in force", () => firewall.judgementOf(4)?.inForce === "yes");
+      assert.match((await sh("iptables", "-S", "ampere")).out, / 192\.0\.2\.1\//);
+    } finally {
+      await programs?.[Symbol.asyncDispose]();
+      await firewall.stop();
+    }
+  });
+
   Deno.test("way: a jump that iptables refuses is told with what was seen", async () => {
     await reset();
     // The real one is asked for a jump that it refuses: a chain's name has 28 characters at most.

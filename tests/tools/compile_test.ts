@@ -59,7 +59,7 @@ async function sha256(path: string): Promise<string> {
 Deno.test("the executable has exactly these permissions", async () => {
   const { metadata } = await metadataOf(await compiledAmpere());
   assert.deepEqual(metadata.permissions, {
-    allow_run: ["iptables", "ip6tables", "ipset"],
+    allow_run: ["iptables", "ip6tables", "ipset", "nft"],
     allow_net: [],
     allow_sys: ["networkInterfaces"],
     allow_read: [

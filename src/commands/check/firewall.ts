@@ -27,6 +27,7 @@ import type { Targets } from "../../firewall/path.ts";
 import { Way } from "../../firewall/way.ts";
 import { counted } from "../../text/table.ts";
 import { type Finding, ok, problem, warning } from "./finding.ts";
+import { checkNftables } from "./nftables.ts";
 
 const ABOUT = "firewall";
 
@@ -55,6 +56,7 @@ export async function checkFirewall(
   runner: Runner = run,
   place?: AsteriskPlace,
 ): Promise<Finding[]> {
+  if (config.backend === "nftables") return await checkNftables(config, runner);
   const network = { interfaces: ownInterfaces(), gateways: defaultGateways() };
   const world: World = {
     place: place ?? await placeNow(config, network),

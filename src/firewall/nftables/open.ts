@@ -1,0 +1,46 @@
+/**
+ * Opens the table of nftables, for both families.
+ *
+ * @module
+ */
+
+import type { Backend } from "../backend.ts";
+import { NftablesBackend } from "./nftables.ts";
+import { NftTable, type NftTableOptions } from "./table.ts";
+
+/** How a table is opened. */
+interface OpenOptions extends Omit<NftTableOptions, "name"> {
+  /** The chain of the configuration, after which the table is named. */
+  readonly chain: string;
+  /** The wall clock, milliseconds since 1970. @default {Date.now} */
+  readonly now?: () => number;
+}
+
+/**
+ * Makes a name for nft of the name of a chain: nft takes no colon, and no digit at the beginning.
+ *
+ * @param chain The chain of the configuration.
+ *
+ * @example
+ * ```ts
+ * import { tableName } from "./open.ts";
+ *
+ * tableName("voip:block"); // "voip_block"
+ * ```
+ */
+export function tableName(chain: string): string {
+  return chain.replaceAll(":", "_").replace(/^\d/, "_$&");
+}
+
+/**
+ * Makes the backends of both families, which share the table.
+ *
+ * @param options The name, the programs.
+ */
+export function openNftables(options: OpenOptions): Backend[] {
+  const { chain, now, ...rest } = options;
+  const table = new NftTable({ ...rest, name: tableName(chain) });
+  return ([4, 6] as const).map((family) =>
+    new NftablesBackend({ family, table, ...(now === undefined ? {} : { now }) })
+  );
+}

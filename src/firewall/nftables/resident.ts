@@ -1,0 +1,340 @@
+/**
+ * Two programs that stay: `nft -i` takes changes from a pipe, and `nft -j monitor` tells what the
+ * kernel has. A change takes a tenth of what a process for it takes.
+ *
+ * Each change ends with an element of a set of marks, in the same transaction. When the monitor
+ * tells of this mark the whole change is in the kernel; what was there before makes no difference.
+ *
+ * @module
+ */
+
+import { retryDelay } from "../../backoff.ts";
+import type { Clock } from "../../clock.ts";
+import type { Child, ChildStarter } from "../child.ts";
+import { FAREWELL, farewellCommand, markCommand, MARKS, NO_FAREWELL } from "./layout.ts";
+
+/** How long a change may take at least before the pair counts as hanging, in milliseconds. */
+const ANSWER_MIN_MS = 2_000;
+
+/**
+ * How long the pair may take to begin, in milliseconds: the monitor first reads all elements that
+ * are there, 0.3 s for 50,000.
+ */
+const BEGIN_MS = 45_000;
+
+/**
+ * Between the first two attempts to be heard by a monitor that begins, in milliseconds; then four
+ * times as long each time. Each of them changes the ruleset, and a monitor that has not read all by
+ * then begins anew.
+ */
+const KNOCK_FIRST_MS = 10;
+const KNOCK_MAX_MS = 8_000;
+
+/**
+ * So many characters one `nft -i` takes in its life: it keeps every line as its history, in memory.
+ */
+const CHARACTERS_MAX = 2_000_000;
+
+/** Longest line of the monitor, in characters. A rule of somebody else may be long. */
+const LINE_MAX = 1_048_576;
+
+/** Most characters of what a program says that are told. */
+const SAID_MAX = 200;
+
+/** Marks are whole numbers below this. */
+const MARKS_END = 0x8000_0000;
+
+/** What a pair is made of. */
+interface ResidentOptions {
+  /** The table's name. */
+  readonly name: string;
+  /** Starts programs. */
+  readonly start: ChildStarter;
+  /** The time. */
+  readonly clock: Clock;
+  /** How long a change may take, in milliseconds, if that is more than usual. */
+  readonly answerMs: () => number;
+  /** Called when it takes changes. What others did before is not known to it. */
+  readonly onReady: () => void;
+  /** Called when somebody else has changed the table. */
+  readonly onForeign: () => void;
+  /**
+   * Called once when the pair has ended by itself.
+   *
+   * @param why What happened, for people.
+   */
+  readonly onEnd: (why: string) => void;
+}
+
+/** Somebody waits for a mark. */
+interface Waiter {
+  readonly tell: (isThere: boolean) => void;
+  readonly cancel: () => void;
+}
+
+/** The pair. */
+export class Resident {
+  /** It takes changes. */
+  isReady = false;
+  readonly #options: ResidentOptions;
+  readonly #monitor: Child;
+  #feeder: Child;
+  /** Feeders that have taken enough. */
+  readonly #worn: Promise<void>[] = [];
+  /** What the monitor has not ended yet. */
+  #rest: string[] = [];
+  #restLength = 0;
+  /** Own changes that are under way: what the monitor tells meanwhile is their work. */
+  readonly #waiters = new Map<number, Waiter>();
+  #mark: number;
+  #written = 0;
+  #hasEnded = false;
+  #cancelBegin = () => {};
+
+  /**
+   * Starts both programs. The table must be there.
+   *
+   * @param options The table, the time.
+   */
+  constructor(options: ResidentOptions) {
+    this.#options = options;
+    this.#mark = Math.floor(Math.random() * MARKS_END / 2);
+    const { start } = options;
+    // Only what is said by one of them matters: neither has anything to say when it works.
+    this.#monitor = start("nft", ["-j", "monitor"], {
+      onOutput: (text) => this.#read(text),
+      onMessage: (text) => this.#end(`its monitor says: ${shown(text)}`),
+      onEnd: (why) => this.#end(`its monitor: ${why}`),
+    });
+    this.#feeder = this.#startFeeder();
+    this.#begin();
+  }
+
+  /** The monitor has not told yet of all changes. */
+  get isBehind(): boolean {
+    return this.#waiters.size > 0;
+  }
+
+  /** Fulfilled when nothing of the two programs is left. */
+  get gone(): Promise<void> {
+    return Promise.all([this.#feeder.gone, this.#monitor.gone, ...this.#worn]).then(() => {});
+  }
+
+  /**
+   * Gives a change to the kernel. The bytes are on their way when this returns its promise.
+   *
+   * @param commands The commands, which become one transaction.
+   * @returns Whether it is in the kernel. If not, the pair has ended, and what became of the change
+   * is not known.
+   */
+  async feed(commands: readonly string[]): Promise<boolean> {
+    const { name } = this.#options;
+    const mark = this.nextMark();
+    const waited = this.expect(mark, Math.max(ANSWER_MIN_MS, this.#options.answerMs()));
+    const line = [NO_FAREWELL, ...commands, markCommand(name, mark)].join("; ");
+    this.#write(`${line}\n${farewellCommand(name)}`);
+    const isThere = await waited;
+    if (isThere && this.#written > CHARACTERS_MAX) this.#renewFeeder();
+    return isThere;
+  }
+
+  /** A mark that was not used. */
+  nextMark(): number {
+    this.#mark = (this.#mark + 1) % MARKS_END;
+    return this.#mark;
+  }
+
+  /**
+   * Waits for the mark of a change. What the monitor tells until then is not the work of others.
+   *
+   * @param mark The mark.
+   * @param limitMs How long it may take, in milliseconds.
+   * @returns Whether it came; if not, the pair has ended.
+   */
+  expect(mark: number, limitMs: number): Promise<boolean> {
+    return new Promise((tell) => {
+      if (this.#hasEnded) return tell(false);
+      const cancel = this.#options.clock.after(
+        limitMs,
+        () => this.#end(`a change was not acknowledged within ${limitMs / 1_000} s`),
+      );
+      this.#waiters.set(mark, { tell, cancel });
+    });
+  }
+
+  /**
+   * Waits no more for a mark: its change has failed.
+   *
+   * @param mark The mark.
+   */
+  forget(mark: number): void {
+    this.#settle(mark, false);
+  }
+
+  /** Ends both. */
+  close(): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.isReady = false;
+    this.#cancelBegin();
+    for (const mark of [...this.#waiters.keys()]) this.#settle(mark, false);
+    this.#feeder.kill();
+    this.#monitor.kill();
+  }
+
+  #end(why: string): void {
+    if (this.#hasEnded) return;
+    this.close();
+    this.#options.onEnd(why);
+  }
+
+  #startFeeder(): Child {
+    return this.#options.start("nft", ["-i"], {
+      onMessage: (text) => this.#end(`it says: ${shown(text)}`),
+      onEnd: (why) => this.#end(why),
+    });
+  }
+
+  /** Nothing is under way: another one goes on. */
+  #renewFeeder(): void {
+    this.#feeder.kill();
+    // Few are left at a time.
+    const gone = this.#feeder.gone.then(() => {
+      this.#worn.splice(this.#worn.indexOf(gone), 1);
+    });
+    this.#worn.push(gone);
+    this.#written = 0;
+    this.#feeder = this.#startFeeder();
+    this.#write(farewellCommand(this.#options.name));
+  }
+
+  #write(text: string): void {
+    this.#written += text.length;
+    this.#feeder.write(text);
+  }
+
+  /** Marks are added again and again until the monitor has begun to listen. */
+  #begin(): void {
+    const { clock } = this.#options;
+    const mark = this.nextMark();
+    void this.expect(mark, BEGIN_MS).then((isThere) => {
+      this.#cancelBegin();
+      if (!isThere || this.#hasEnded) return;
+      this.isReady = true;
+      this.#write(farewellCommand(this.#options.name));
+      this.#options.onReady();
+    });
+    let knocks = 0;
+    const knock = () => {
+      const command = markCommand(this.#options.name, mark);
+      // It must be added again and again: what is there already is not told of.
+      this.#write(`${command}; ${command.replace("add", "delete")}; ${command}\n`);
+      const delay = retryDelay(2 * knocks++, KNOCK_FIRST_MS, KNOCK_MAX_MS);
+      this.#cancelBegin = clock.after(delay, knock);
+    };
+    knock();
+  }
+
+  #settle(mark: number, isThere: boolean): void {
+    const waiter = this.#waiters.get(mark);
+    if (waiter === undefined) return;
+    this.#waiters.delete(mark);
+    waiter.cancel();
+    waiter.tell(isThere);
+  }
+
+  #read(text: string): void {
+    let start = 0;
+    for (;;) {
+      const end = text.indexOf("\n", start);
+      if (end < 0) break;
+      this.#rest.push(text.slice(start, end));
+      const line = this.#rest.length === 1 ? this.#rest[0]! : this.#rest.join("");
+      this.#rest = [];
+      this.#restLength = 0;
+      start = end + 1;
+      this.#hear(line);
+      if (this.#hasEnded) return;
+    }
+    if (start === text.length) return;
+    this.#rest.push(text.slice(start));
+    this.#restLength += text.length - start;
+    if (this.#restLength > LINE_MAX) this.#end("its monitor wrote a line without end");
+  }
+
+  /** Understands one line of the monitor. */
+  #hear(line: string): void {
+    const { name, onForeign } = this.#options;
+    // Most lines of a large change are looked at no further.
+    if (this.#waiters.size > 0 && line.startsWith('{"add": {"element"')) {
+      if (!line.includes(`"${MARKS}"`)) return;
+    }
+    const about = readMonitorLine(line, name);
+    if (about === undefined) return this.#end(`its monitor says: ${shown(line)}`);
+    if (about === "other") return;
+    if (typeof about === "number") return this.#settle(about, true);
+    // Ampere empties chains and sets, and never takes them away outside of a change of its own.
+    if (this.#waiters.size === 0 || about === "table") onForeign();
+  }
+}
+
+/**
+ * What a line of the monitor is about: a mark; the end of the table; something else in the table;
+ * nothing that matters.
+ */
+type About = number | "table" | "change" | "other";
+
+/**
+ * Reads a line of `nft -j monitor`.
+ *
+ * @param line The line.
+ * @param name The table's name.
+ * @returns `undefined` if a monitor writes no such line, as when it has lost messages.
+ *
+ * @example
+ * ```ts
+ * import { readMonitorLine } from "./resident.ts";
+ *
+ * const line = '{"delete": {"table": {"family": "inet", "name": "ampere"}}}';
+ * readMonitorLine(line, "ampere"); // "table"
+ * ```
+ */
+export function readMonitorLine(line: string, name: string): About | undefined {
+  if (line === "") return "other";
+  if (!line.startsWith("{") || !line.endsWith("}")) return undefined;
+  if (!line.includes(`"${name}"`)) return "other";
+  let event: unknown;
+  try {
+    event = JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+  const [verb, thing] = only(event);
+  const [kind, object] = only(thing);
+  if (!isRecord(object) || object.family !== "inet") return "other";
+  if (kind === "table") {
+    if (object.name !== name) return "other";
+    return verb === "delete" ? "table" : "change";
+  }
+  if (object.table !== name) return "other";
+  if (kind === "element" && object.name === FAREWELL) return "other";
+  if (kind !== "element" || object.name !== MARKS) return "change";
+  if (verb !== "add" || !isRecord(object.elem) || !Array.isArray(object.elem.set)) return "other";
+  const element: unknown = object.elem.set[0];
+  const value = isRecord(element) && isRecord(element.elem) ? element.elem.val : element;
+  return typeof value === "number" ? value : "other";
+}
+
+/** The first key and value of an object. */
+function only(value: unknown): [key: string, value: unknown] {
+  return isRecord(value) ? Object.entries(value)[0] ?? ["", undefined] : ["", undefined];
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** What a program said, on one line. */
+function shown(text: string): string {
+  return JSON.stringify(text.trim().slice(0, SAID_MAX));
+}

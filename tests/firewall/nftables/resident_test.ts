@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { readMonitorLine } from "../../../src/firewall/nftables/resident.ts";
+
+const line = (verb: string, kind: string, object: Record<string, unknown>) =>
+  JSON.stringify({ [verb]: { [kind]: { family: "inet", ...object } } });
+
+Deno.test("monitor: a mark is known in both forms that nft writes", () => {
+  const marks = (element: unknown) => ({
+    table: "ampere",
+    name: "marks",
+    elem: { set: [element] },
+  });
+  const timed = { elem: { val: 7, timeout: 2, expires: 2 } };
+  assert.equal(readMonitorLine(line("add", "element", marks(timed)), "ampere"), 7);
+  assert.equal(readMonitorLine(line("add", "element", marks(7)), "ampere"), 7);
+  assert.equal(readMonitorLine(line("delete", "element", marks(7)), "ampere"), "other");
+});
+
+Deno.test("monitor: only what happens in the own table matters", () => {
+  const table = { name: "ampere", handle: 1 };
+  assert.equal(readMonitorLine(line("delete", "table", table), "ampere"), "table");
+  assert.equal(readMonitorLine(line("add", "table", table), "ampere"), "change");
+  assert.equal(readMonitorLine(line("delete", "table", table), "other"), "other");
+  const hosts = { table: "ampere", name: "hosts4", elem: { set: ["192.0.2.1"] } };
+  assert.equal(readMonitorLine(line("delete", "element", hosts), "ampere"), "change");
+  assert.equal(
+    readMonitorLine(line("delete", "element", { ...hosts, family: "ip" }), "ampere"),
+    "other",
+  );
+  // A chain of somebody else may bear the name.
+  const chain = { table: "filter", name: "ampere" };
+  assert.equal(readMonitorLine(line("add", "chain", chain), "ampere"), "other");
+  assert.equal(readMonitorLine("", "ampere"), "other");
+});
+
+Deno.test("monitor: what a monitor does not write is not believed", () => {
+  for (
+    const text of [
+      "# ERROR: We lost some netlink events!",
+      '{"add": {"element": {"table": "ampere"',
+      '{"add": "ampere"',
+      '{"ampere" }',
+      "nft> ",
+    ]
+  ) assert.equal(readMonitorLine(text, "ampere"), undefined, text);
+  for (const text of ['{"add": "ampere"}', '{"ampere": null}', '{"add": {"ampere": 1}}']) {
+    assert.equal(readMonitorLine(text, "ampere"), "other", text);
+  }
+});
+
+Deno.test("monitor: no line makes it stumble, and no foreign one is taken for a mark", () => {
+  fc.assert(
+    fc.property(
+      fc.json(),
+      fc.string(),
+      fc.constantFrom("", "ampere", "marks"),
+      (json, text, word) => {
+        for (const made of [json, text, `{"${word}": ${json}}`, `{"add": {"element": ${json}}}`]) {
+          assert.notEqual(typeof readMonitorLine(made, "ampere"), "number", made);
+        }
+      },
+    ),
+  );
+});
