@@ -146,6 +146,8 @@ export class Reconciler {
   /** See `Firewall.release`. */
   release(targets: readonly string[]): void {
     this.#changes.release(targets);
+    // What waited for its turn goes without a command.
+    this.#exceptions.recheckFor(targets.map((target) => ({ target })));
     this.#loop.pump();
   }
 

@@ -68,7 +68,11 @@ export function observe(scene: Scene, list: WrittenBlockList): BlockList {
     remove: (targets, now) => note(list.remove(targets, now), targets),
     removeEnded: (now) => {
       const ended = list.removeEnded(now);
-      for (const { target } of ended) scene.deleted.delete(target);
+      for (const { target } of ended) {
+        // Somebody had made it one for ever, and deleted that, while the daemon did not look.
+        const isUnseen = scene.deleted.delete(target) && model.blocks.get(target)?.byHand;
+        if (isUnseen) model.deleted(target);
+      }
       if (list.pending > 0) { for (const { target } of ended) unsaved.add(target); }
       return ended;
     },
