@@ -94,8 +94,10 @@ inNamespace(import.meta.url, () => {
     const server = await StatusServer.open(
       await statusSocketPath(database),
       () =>
-        JSON.stringify({ neverBlocked: [{ target: "192.0.2.1", cause: "default gateway" }] }) +
-        "\n",
+        JSON.stringify({
+          neverBlocked: [{ target: "192.0.2.1", cause: "default gateway" }],
+          database: { owed: 0 },
+        }) + "\n",
     );
     const asked = await add("192.0.2.1\\n203.0.113.0/24\\n");
     await server.stop();
