@@ -29,6 +29,8 @@ export class Blocks extends Map<string, ModelBlock> {
   readonly vaguePast = new Set<string>();
   /** Whether the database is in trouble. */
   vague: () => boolean = () => false;
+  /** What the daemon blocked without knowing the past, and the model has not come to yet. */
+  readonly decidedVaguely = new Set<string>();
   readonly #rules: RuleBook;
 
   /** @param rules The rules. */
@@ -60,7 +62,8 @@ export class Blocks extends Map<string, ModelBlock> {
       : grounds !== "attempts";
     if (short && before > 0) this.#rules.visit("block: a short one makes no later one longer");
     const times = short ? Math.max(before, 1) : before + 1;
-    const vague = this.vague() || this.vaguePast.has(target) || (known?.vague ?? false);
+    const vague = this.decidedVaguely.delete(target) || this.vague() ||
+      this.vaguePast.has(target) || (known?.vague ?? false);
     this.set(target, { until, times, vague });
   }
 

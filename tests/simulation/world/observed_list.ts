@@ -50,11 +50,14 @@ export function observe(scene: Scene, list: WrittenBlockList): BlockList {
     anyPast: () => list.anyPast(),
     standing: () => list.standing(),
     add: (blocks, now) => {
+      // It was asked before how often they were blocked, and may be in order behind this.
+      const wasTroubled = list.trouble !== undefined;
       const saved = note(list.add(blocks, now), blocks.map((block) => block.target));
       for (const { target, until } of blocks) {
         // It had ended meanwhile, and is blocked anew.
         scene.deleted.delete(target);
         const known = model.blocks.get(target);
+        if (known === undefined && wasTroubled) model.blocks.decidedVaguely.add(target);
         // The trouble may have shown when it was asked how often this was blocked before.
         if (known !== undefined && list.trouble !== undefined && !known.byHand) known.vague = true;
         if (known?.vague) {
