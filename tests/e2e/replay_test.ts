@@ -78,12 +78,24 @@ onOwnMachine(import.meta.url, (executable) => {
     assert.doesNotMatch(both.out, /^Hint/m);
   });
 
-  Deno.test("failures behind an address that is never blocked are told, and eight of a network block it", async () => {
+  Deno.test("failures behind a proxy or an exempt address are told, and eight of a network block it", async () => {
     let proxy = "Asterisk Call Manager/7.0.3\r\n";
     for (let i = 0; i < 100; i++) {
       proxy += wrongAnswer("127.0.0.1", { remote: "IPV4/WS/127.0.0.1/5066", session: `${i}` });
     }
-    assert.match((await replayed(proxy)).out, /127\.0\.0\.1/);
+    assert.match((await replayed(proxy)).out, /failed logins from 127\.0\.0\.1, which is never/);
+    let gateway = "Asterisk Call Manager/7.0.3\r\n";
+    for (let second = 0; second < 1_200; second += 3) {
+      const time = new Date(Date.UTC(2026, 10, 22, 8) + second * 1000).toISOString()
+        .replace("Z", "+0000");
+      if (second % 60 < 9) {
+        gateway += successfulAuth("172.17.0.1", { account: `${100 + second % 60}`, time });
+      }
+      gateway += wrongAnswer("172.17.0.1", { account: `stranger${second % 60}`, time });
+    }
+    const behind = await replayed(gateway);
+    assert.match(behind.out, /172\.17\.0\.1 looks like a proxy or gateway.*host networking/);
+    assert.doesNotMatch(behind.out, /trust = 172/);
     let network = "Asterisk Call Manager/7.0.3\r\n";
     for (let i = 1; i <= 8; i++) {
       network += wrongAnswer(`2001:db8:7::${i}`, {
