@@ -10,7 +10,7 @@
  * @module
  */
 
-import { isAbsolute, join, relative } from "node:path";
+import { isAbsolute, join } from "node:path";
 import { type OutputChunk, rollup } from "@rollup/wasm-node";
 import ts from "typescript";
 
@@ -74,7 +74,7 @@ export async function bundle(
     }
   } catch (error) {
     if (error instanceof BundleError || !(error instanceof Error)) throw error;
-    throw new BundleError(withoutRoot(error.message, root));
+    throw new BundleError(error.message.replaceAll(`${root}/`, ""));
   }
 }
 
@@ -90,8 +90,4 @@ function javaScriptOf(text: string, id: string): { code: string } {
     },
   });
   return { code: outputText };
-}
-
-function withoutRoot(message: string, root: string): string {
-  return message.replaceAll(`${root}/`, relative(root, `${root}/x`).slice(0, -1));
 }

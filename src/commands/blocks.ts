@@ -20,15 +20,11 @@ import {
 import type { Config } from "../config/config.ts";
 import { IN_FORCE_WORDS } from "../firewall/judgement.ts";
 import type { Status } from "../telemetry/status.ts";
-import {
-  askStatus,
-  RUN_FOLDER,
-  StatusError,
-  statusSocketPath,
-} from "../telemetry/status_socket.ts";
+import { StatusError } from "../telemetry/status_socket.ts";
 import { formatDuration } from "../config/duration.ts";
 import { escapeControls } from "../text/escape.ts";
 import { counted } from "../text/table.ts";
+import { askDaemon } from "./ask_daemon.ts";
 import { doubtsAbout } from "./doubts.ts";
 import { complain, EXIT, print } from "./output.ts";
 import { trustedNow } from "./trusted.ts";
@@ -86,8 +82,9 @@ async function forceOf(config: Config, blocks: readonly Block[]): Promise<{
   const byFamily = new Map(families.map((one) => [one.family, one]));
   const waiting = new Set(families.flatMap((one) => one.inForce === null ? [] : one.waiting));
   const remarks = families.flatMap(({ family, inForce, message, advice }) => {
+    if (inForce === null || inForce === "yes") return [];
     const count = blocks.filter(({ target }) => familyOf(target) === family).length;
-    if (inForce === null || inForce === "yes" || count === 0) return [];
+    if (count === 0) return [];
     const fix = advice === "" ? "" : `. Fix: ${advice}`;
     return [
       `IPv${family}: ${counted(count, "block")} ${count === 1 ? "is" : "are"} ${
@@ -102,12 +99,8 @@ async function forceOf(config: Config, blocks: readonly Block[]): Promise<{
 
 /** What the daemon knows; `undefined` if none answers this user. */
 async function statusOf(config: Config): Promise<Status | undefined> {
-  try {
-    return JSON.parse(await askStatus(await statusSocketPath(config.database, RUN_FOLDER)));
-  } catch (error) {
-    if (!(error instanceof StatusError)) throw error;
-    return undefined;
-  }
+  const answer = await askDaemon(config);
+  return answer instanceof StatusError ? undefined : answer;
 }
 
 /** A block with the line that asks for it. */

@@ -39,6 +39,7 @@ const HEARD_AT_A_TIME = 16;
 /** Keeps the firewall's question right, and tells its answers. */
 export class Force {
   readonly #parts: ForceParts;
+  /** How many further events are asked until {@linkcode Force.hear}. */
   #left = HEARD_AT_A_TIME;
   readonly #finder: WhereaboutsFinder;
   #whereabouts: Whereabouts;

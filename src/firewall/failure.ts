@@ -117,7 +117,7 @@ export function failureOf(
   place: Place,
 ): Failure {
   const { family } = place;
-  const kind = kindOf(result);
+  const kind = kindOf(result, MEANINGS);
   return {
     family,
     kind,
@@ -126,12 +126,21 @@ export function failureOf(
   };
 }
 
-function kindOf(result: CommandResult): FailureKind {
+/**
+ * What kind of failure a result is.
+ *
+ * @param result The result, which is not `ok`.
+ * @param meanings What the program says, and what it means; the first that is found counts.
+ */
+export function kindOf(
+  result: CommandResult,
+  meanings: readonly (readonly [RegExp, FailureKind])[],
+): FailureKind {
   if (result.aborted) return "aborted";
   if (result.missing) return "missing-program";
   if (result.denied) return "denied";
   if (result.timedOut) return "timed-out";
-  for (const [pattern, kind] of MEANINGS) if (pattern.test(result.stderr)) return kind;
+  for (const [pattern, kind] of meanings) if (pattern.test(result.stderr)) return kind;
   return "refused";
 }
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { successfulAuth, wrongAnswer } from "../support/asterisk_events.ts";
-import { fileLine, FORMS, LINE_KINDS, securityMessage } from "../support/log_text.ts";
+import { fileLine, FORMS, LINE_KINDS, threeGuesses } from "../support/log_text.ts";
 import { recording } from "../support/recordings.ts";
 import { textOf, toLog } from "../support/replays.ts";
 import { onOwnMachine } from "./machine.ts";
@@ -20,16 +20,7 @@ onOwnMachine(import.meta.url, (executable) => {
 
   Deno.test("the security log is read in every form", async () => {
     for (const [form, print] of Object.entries(FORMS)) {
-      const lines = [1, 2, 3].map((call) =>
-        print({
-          level: "SECURITY",
-          file: "res_security_log.c",
-          message: securityMessage("203.0.113.5", { session: `${call}` }).replace(
-            /Response="0/,
-            `Response="${call}`,
-          ),
-        })
-      );
+      const lines = threeGuesses("203.0.113.5", print);
       for (const end of ["\n", "\r\n"]) {
         const { code, out, err } = await replayed(`${lines.join(end)}${end}`);
         assert.deepEqual([code, err], [0, ""], form);

@@ -247,6 +247,20 @@ export function securityMessage(
     `Response="0123456789abcdef0123456789abcdef",ExpectedResponse=""`;
 }
 
+/** Three wrong passwords of one host in the security log, without line ends. */
+export function threeGuesses(address: string, print: (said: Said) => string): string[] {
+  return [1, 2, 3].map((call) =>
+    print({
+      level: "SECURITY",
+      file: "res_security_log.c",
+      message: securityMessage(address, { session: `${call}` }).replace(
+        /Response="0/,
+        `Response="${call}`,
+      ),
+    })
+  );
+}
+
 const E = "\x1b";
 
 /** Every form of a line, given its level, file, and message. */

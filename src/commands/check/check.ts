@@ -5,13 +5,9 @@
  * @module
  */
 
-import {
-  type Config,
-  DEFAULT_CONFIG,
-  DEFAULT_CONFIG_FILE,
-  describeConfig,
-} from "../../config/config.ts";
+import { DEFAULT_CONFIG, DEFAULT_CONFIG_FILE, describeConfig } from "../../config/config.ts";
 import { type ConfigReading, formatProblem } from "../../config/parse.ts";
+import { askDaemon } from "../ask_daemon.ts";
 import { checkAsterisk } from "./asterisk.ts";
 import { checkDatabase } from "./database.ts";
 import { type Finding, formatFinding, ok, problem, warning } from "./finding.ts";
@@ -21,12 +17,7 @@ import { checkTrust } from "./trust.ts";
 import { checkWebhook } from "./webhook.ts";
 import { describeDuration } from "../../penalties/reason.ts";
 import type { Status } from "../../telemetry/status.ts";
-import {
-  askStatus,
-  RUN_FOLDER,
-  StatusError,
-  statusSocketPath,
-} from "../../telemetry/status_socket.ts";
+import { StatusError } from "../../telemetry/status_socket.ts";
 import { styleFor } from "../../text/table.ts";
 
 /** Rights of a file that let others than its user and group do something. */
@@ -124,15 +115,6 @@ function isOpenToAll(file: string): boolean {
     return ((Deno.statSync(file).mode ?? 0) & OTHERS) !== 0;
   } catch {
     return false;
-  }
-}
-
-async function askDaemon(config: Config): Promise<Status | StatusError> {
-  try {
-    return JSON.parse(await askStatus(await statusSocketPath(config.database, RUN_FOLDER)));
-  } catch (error) {
-    if (!(error instanceof StatusError)) throw error;
-    return error;
   }
 }
 

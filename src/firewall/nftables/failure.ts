@@ -6,7 +6,7 @@
 
 import type { Family } from "../../address/address.ts";
 import type { CommandResult } from "../command.ts";
-import { type Failure, type FailureKind, firstLine } from "../failure.ts";
+import { type Failure, type FailureKind, firstLine, kindOf } from "../failure.ts";
 import { tableOf } from "./layout.ts";
 
 /** What nft says, and what it means; the first that is found counts. */
@@ -27,22 +27,13 @@ const MEANINGS: readonly (readonly [RegExp, FailureKind])[] = [
  * @param name The table's name.
  */
 export function nftFailure(result: CommandResult, family: Family, name: string): Failure {
-  const kind = kindOf(result);
+  const kind = kindOf(result, MEANINGS);
   return {
     family,
     kind,
     message: `IPv${family}: ${describe(kind, name, result)}`,
     advice: adviceFor(kind, name, result),
   };
-}
-
-function kindOf(result: CommandResult): FailureKind {
-  if (result.aborted) return "aborted";
-  if (result.missing) return "missing-program";
-  if (result.denied) return "denied";
-  if (result.timedOut) return "timed-out";
-  for (const [pattern, kind] of MEANINGS) if (pattern.test(result.stderr)) return kind;
-  return "refused";
 }
 
 function describe(kind: FailureKind, name: string, result: CommandResult): string {

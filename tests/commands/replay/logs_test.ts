@@ -14,6 +14,7 @@ import {
   type LineKind,
   type Said as Line,
   securityMessage,
+  threeGuesses,
 } from "../../support/log_text.ts";
 import { recording } from "../../support/recordings.ts";
 import { cli, type Said, textOf, toLog } from "../../support/replays.ts";
@@ -44,16 +45,7 @@ const events = (out: string) => /^([\d,]+) security events? of/m.exec(out)?.[1];
 
 Deno.test("logs: the security log is read in every form (three wrong passwords block)", async () => {
   for (const [form, print] of Object.entries(FORMS)) {
-    const log = [1, 2, 3].map((call) =>
-      print({
-        level: "SECURITY",
-        file: "res_security_log.c",
-        message: securityMessage("203.0.113.5", { session: `${call}` }).replace(
-          /Response="0/,
-          `Response="${call}`,
-        ),
-      })
-    ).join("\n");
+    const log = threeGuesses("203.0.113.5", print).join("\n");
     const { code, out, err } = await replayed([`${log}\n`]);
     assert.equal(code, 0, `${form}: ${err}`);
     assert.equal(err, "", form);
