@@ -6,10 +6,11 @@
 
 import type { Log } from "../log.ts";
 import type { PenaltyTable } from "../penalties/penalty_table.ts";
-import { describeExemptFailures, describeProxy } from "../penalties/reason.ts";
+import { describeExemptFailures, describeGuard, describeProxy } from "../penalties/reason.ts";
 import type { Counters } from "../telemetry/counters.ts";
 import { counted } from "../text/table.ts";
 import type { Exceptions } from "./exceptions.ts";
+import type { Notices } from "./notices.ts";
 import { LOGGED_CHANGES_MAX } from "./targets.ts";
 
 /** Most addresses that are never blocked of which failures are told, once each. */
@@ -20,6 +21,7 @@ interface ReportParts {
   readonly table: PenaltyTable;
   readonly exceptions: Exceptions;
   readonly counters: Counters;
+  readonly notices: Notices;
   readonly log: Log;
 }
 
@@ -54,6 +56,24 @@ export class Reports {
     if (late.length > LOGGED_CHANGES_MAX) {
       log.info(
         `so had ${counted(late.length - LOGGED_CHANGES_MAX, "more host")}`,
+      );
+    }
+  }
+
+  /** Tells of accounts that came under guard, and of those that are not guarded any more. */
+  tellGuards(): void {
+    const { table, notices, log } = this.#parts;
+    const changes = table.guard.takeChanges();
+    for (const change of changes.slice(0, LOGGED_CHANGES_MAX)) {
+      const level = change.over === undefined ? "warn" : "info";
+      log[level](describeGuard(change, table.policy));
+      notices.guard(change, table.policy.guardHosts ?? 0);
+    }
+    if (changes.length > LOGGED_CHANGES_MAX) {
+      log.warn(
+        `the same goes for ${
+          counted(changes.length - LOGGED_CHANGES_MAX, "more account")
+        }: somebody makes names up`,
       );
     }
   }

@@ -32,6 +32,8 @@ interface Row {
   /** When it was forborne first after this block, and how often. */
   forborneAt: number;
   forborne: number;
+  /** A longer block may take the place of this one, once. */
+  mayRenew: boolean;
 }
 
 /**
@@ -70,7 +72,13 @@ export class OffenceRows {
     const before = row !== undefined && now - row.at <= forgetMs ? Math.min(row.count, most) : 0;
     // Deleted and added again, so that the map is in the order of the blocks.
     this.#rows.delete(host);
-    this.#rows.set(host, { count: before + 1, at: now, forborneAt: 0, forborne: 0 });
+    this.#rows.set(host, {
+      count: before + 1,
+      at: now,
+      forborneAt: 0,
+      forborne: 0,
+      mayRenew: true,
+    });
     forgetOldest(this.#rows, ROWS_MAX);
     return before;
   }
@@ -93,6 +101,20 @@ export class OffenceRows {
     if (row.forborne === 0) row.forborneAt = now;
     if (now - row.forborneAt > FORBORNE_MS) return false;
     row.forborne++;
+    return true;
+  }
+
+  /** Whether a host was blocked so short a time ago that what it does was under way. */
+  isLate(host: HostKey, now: number): boolean {
+    const row = this.#rows.get(host);
+    return row !== undefined && now - row.at < LATE_MS;
+  }
+
+  /** Whether a longer block may take the place of the last one of a row; only once. */
+  takeRenewal(host: HostKey): boolean {
+    const row = this.#rows.size === 0 ? undefined : this.#rows.get(host);
+    if (row === undefined || !row.mayRenew) return false;
+    row.mayRenew = false;
     return true;
   }
 

@@ -36,6 +36,13 @@ export interface PenaltyPolicy {
    * is an IPv4 host.
    */
   readonly nat64?: readonly string[];
+  /**
+   * From so many different strangers on that fail on one account within `guardWindowMs` it is
+   * guarded; 0 or `undefined`: never.
+   */
+  readonly guardHosts?: number;
+  /** See `guardHosts`; in milliseconds. */
+  readonly guardWindowMs?: number;
   /** Hosts that are never charged. Loopback never is. */
   readonly exempt: AddressSet;
 }
@@ -55,6 +62,8 @@ export function policyOf(config: Config, exempt: AddressSet): PenaltyPolicy {
     doubtMs: 1000 * (config.bantime > 0 ? Math.min(config.doubt, config.bantime) : config.doubt),
     ipv6Prefix: config.ipv6Prefix,
     nat64: config.nat64,
+    guardHosts: config.guardHosts,
+    guardWindowMs: config.guardWindow * 1000,
     exempt,
   };
 }
@@ -89,5 +98,6 @@ export function blockOf(
     transport: offence.transport,
     account: offence.account,
     counts: !isShort(config, offence),
+    ...(offence.renews ? { renews: true } : {}),
   };
 }

@@ -31,6 +31,8 @@ export class ShortBlocks {
   readonly #doubts = new OffenceRows();
   /** Blocks in good standing, and of shared networks. */
   readonly #others = new OffenceRows();
+  /** Blocks for guarded accounts. */
+  readonly #guards = new OffenceRows();
   readonly #standing: GoodStanding;
 
   /**
@@ -50,7 +52,21 @@ export class ShortBlocks {
       const most = recent ? RECENT_ROW_MAX : Infinity;
       return this.#others.next(key, now, Math.max(creditMs, forgetMs), most);
     }
+    // Those who come once a day are the ones that an account is guarded from.
+    if (grounds === "guarded account") {
+      return this.#guards.next(key, now, Math.max(creditMs, forgetMs));
+    }
     return 0;
+  }
+
+  /** Whether a host was blocked for a guarded account, and what it does now was under way. */
+  isGuardLate(key: HostKey, now: number): boolean {
+    return this.#guards.isLate(key, now);
+  }
+
+  /** Whether a host may be blocked for a guarded account only, so that more is known of it now. */
+  takeGuarded(key: HostKey): boolean {
+    return this.#guards.takeRenewal(key);
   }
 
   /** Whether a further block is to be forborne; see {@linkcode OffenceRows.forbears}. */
@@ -71,6 +87,7 @@ export class ShortBlocks {
   end(key: HostKey, network: string | undefined): void {
     this.#doubts.end(key);
     this.#others.end(key);
+    this.#guards.end(key);
     // Whoever is new in a network shows that it is not only the guesser's.
     if (network !== undefined && !this.#standing.knows(key)) this.#others.end(network);
   }

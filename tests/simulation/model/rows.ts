@@ -16,6 +16,8 @@ interface Row {
   readonly at: number;
   /** When it was forborne after this block. */
   readonly forborne: number[];
+  /** A longer block has taken the place of this one. */
+  renewed?: boolean;
 }
 
 /** The rows of all targets. */
@@ -24,11 +26,19 @@ export class Rows {
   readonly doubts = new Map<string, Row>();
   /** Of those who belong here, and of their networks. */
   readonly shorts = new Map<string, Row>();
+  /** Of those that failed on a guarded account. */
+  readonly guards = new Map<string, Row>();
   readonly #rules: RuleBook;
 
   /** @param rules The rules. */
   constructor(rules: RuleBook) {
     this.#rules = rules;
+  }
+
+  /** Whether what a target of a row does was under way when it was blocked. */
+  isLate(rows: Map<string, Row>, target: string, now: number): boolean {
+    const row = rows.get(target);
+    return row !== undefined && now - row.at < LATE;
   }
 
   /** How many blocks of a row came before. */
