@@ -97,3 +97,15 @@ Deno.test("ban time: what is short by its grounds does not count for later block
   assert.deepEqual([0, 1, 2].map((row) => short("single session", row)), [true, true, false]);
   assert.ok(!short("single session", 0, 0) && !short("attempts"));
 });
+
+Deno.test("ban time: for a guarded account a minute, ten, an hour, doubling to a week", () => {
+  const minutes = (row: number, times = {}, proven = true) =>
+    (banTime({ ...FOR_EVER, ...times }, 1, on("guarded account", row, proven)) ?? Infinity) /
+    60_000;
+  assert.deepEqual([0, 1, 2, 3, 4].map((row) => minutes(row)), [1, 10, 60, 120, 240]);
+  assert.deepEqual([0, 1, 2, 3, 4].map((row) => minutes(row, {}, false)), [1, 10, 60, 120, 240]);
+  assert.equal(minutes(50), 7 * 24 * 60);
+  // Nothing is longer than the configuration says.
+  assert.deepEqual([0, 1, 9].map((row) => minutes(row, { bantime: 120 })), [1, 2, 2]);
+  assert.equal(isShort({ doubt: 0 }, { grounds: "guarded account", row: 9 }), true);
+});

@@ -26,3 +26,13 @@ Deno.test("offence rows: of more hosts than the bound the oldest row goes first"
   assert.equal(rows.size, ROWS_MAX);
   assert.deepEqual([rows.has(0), rows.has(1)], [false, true]);
 });
+
+Deno.test("offence rows: a longer block takes the place of the last one once, until the next", () => {
+  const rows = new OffenceRows();
+  assert.equal(rows.takeRenewal(1), false);
+  rows.next(1, 0, DAY);
+  assert.deepEqual([rows.takeRenewal(1), rows.takeRenewal(1)], [true, false]);
+  assert.deepEqual([rows.isLate(1, 1_999), rows.isLate(1, 2_000)], [true, false]);
+  rows.next(1, 10 * SECOND, DAY);
+  assert.equal(rows.takeRenewal(1), true);
+});
