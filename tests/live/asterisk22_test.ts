@@ -7,6 +7,7 @@ import { testLogging } from "./logging.ts";
 import { testPhones } from "./phones.ts";
 import { testRegistered } from "./registered.ts";
 import { testRestarting } from "./restarting.ts";
+import { testThin } from "./thin.ts";
 import { testTls } from "./tls.ts";
 
 withAsterisk(import.meta.url, SERVERS.current, (executable, root) => {
@@ -17,6 +18,7 @@ withAsterisk(import.meta.url, SERVERS.current, (executable, root) => {
   testPhones(SERVERS.current, executable, root);
   testImitation(SERVERS.current, root);
   testChecking(SERVERS.current, executable, root);
+  testThin(SERVERS.current, executable, root);
   testTls(SERVERS.current, executable, root);
   testLogging(SERVERS.current, executable, root);
 });
