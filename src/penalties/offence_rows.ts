@@ -79,11 +79,18 @@ export class OffenceRows {
    * @param now Clock value, in milliseconds.
    * @param forgetMs A block that lies further back does not count, in milliseconds.
    * @param most Blocks before this one that count.
+   * @param sameMs So soon after a block a further one is the same, in milliseconds.
    * @returns How many blocks of this row came before.
    */
-  next(host: HostKey, now: number, forgetMs: number, most = Infinity): number {
+  next(
+    host: HostKey,
+    now: number,
+    forgetMs: number,
+    most = Infinity,
+    sameMs = LATE_MS,
+  ): number {
     const row = this.#rows.get(host);
-    if (row !== undefined && row.count > 0 && now - row.at < LATE_MS) return row.count - 1;
+    if (row !== undefined && now - row.at < sameMs) return Math.max(0, row.count - 1);
     const before = row !== undefined && now - row.at <= forgetMs ? Math.min(row.count, most) : 0;
     // Deleted and added again, so that the map is in the order of the blocks.
     this.#rows.delete(host);

@@ -9,6 +9,7 @@ import type { GoodStanding } from "./good_standing.ts";
 import type { HostKey } from "./host_key.ts";
 import { STANDING_BAN_MS } from "./ban_time.ts";
 import { type Grounds, isDoubt } from "./offence.ts";
+import { LATE_MS } from "./late_attempts.ts";
 import { OffenceRows } from "./offence_rows.ts";
 import type { PenaltyPolicy } from "./policy.ts";
 
@@ -53,12 +54,20 @@ export class ShortBlocks {
   }
 
   /** How many short blocks of this kind came before in a row; the next one is counted. */
-  next(key: HostKey, grounds: Grounds, { forgetMs, creditMs }: PenaltyPolicy, now: number): number {
+  next(
+    key: HostKey,
+    grounds: Grounds,
+    { forgetMs, creditMs, standingMs = STANDING_BAN_MS }: PenaltyPolicy,
+    now: number,
+  ): number {
     if (isDoubt(grounds)) return this.#doubts.next(key, now, forgetMs);
     if (grounds === "good standing" || grounds === "shared network") {
       const recent = grounds === "good standing" && this.#standing.has(key, now - RECENT_LOGIN_MS);
       const most = recent ? 0 : Infinity;
-      return this.#others.next(key, now, Math.max(creditMs, forgetMs), most);
+      // While a block is not in the kernel yet, or does not hold, no other begins: the time behind
+      // it counts from its own beginning.
+      const sameMs = recent ? Math.max(LATE_MS, standingMs) : LATE_MS;
+      return this.#others.next(key, now, Math.max(creditMs, forgetMs), most, sameMs);
     }
     return 0;
   }

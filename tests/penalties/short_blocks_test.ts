@@ -114,10 +114,11 @@ for (const [transport, open] of [["UDP", OPEN_MS], ["TLS", OPEN_CONNECTED_MS]] a
     };
     assert.equal(guesses(30), 1);
     // The daemon has to hear of it when a block does not hold.
-    assert.equal(guesses(30), 1);
-    bench.after(29 * SECOND);
-    assert.equal(guesses(30), 1);
-    bench.after(30 * SECOND);
+    for (const ms of [0, 3, 20, 6]) {
+      bench.after(ms * SECOND);
+      assert.equal(guesses(30), 1);
+    }
+    bench.after(SECOND);
     assert.equal(guesses(100), 0);
     // Who has come back leaves the others the rest of it.
     bench.take(login());

@@ -10,7 +10,7 @@ import { Forgiveness } from "./forgiveness.ts";
 import type { Happening } from "./happening.ts";
 import { closeAttempts, type Host, type Hosts, takeFromAccounts } from "./hosts.ts";
 import { Networks } from "./networks.ts";
-import { isOpen, mostInRow, Rows } from "./rows.ts";
+import { isOpen, LATE, mostInRow, Rows } from "./rows.ts";
 import type { RuleBook } from "./rules.ts";
 import { SECOND } from "./units.ts";
 
@@ -116,6 +116,7 @@ export class Points {
       return this.#forbear(host);
     }
     this.#hosts.drop(host);
+    const most = mostInRow(this.#belonging.standing.get(host.address), now);
     const row = doubt
       ? this.#rows.next(this.#rows.doubts, host.address, this.#rules.values.forget, now)
       : grounds === "good standing"
@@ -124,7 +125,8 @@ export class Points {
         host.address,
         Math.max(this.#rules.values.credit, this.#rules.values.forget),
         now,
-        mostInRow(this.#belonging.standing.get(host.address), now),
+        most,
+        most === 0 ? Math.max(LATE, this.#standingBlock()) : LATE,
       )
       : 0;
     this.#blocks.decide(host.address, grounds, row, host.proven >= limit, wall);
@@ -149,10 +151,16 @@ export class Points {
     return now <= row.forborneUntil && ++row.forborne <= 8 * bursts;
   }
 
+  /** How long a block lasts of one who has logged in lately. */
+  #standingBlock(): number {
+    const { bantime, bantimeMax } = this.#rules.values;
+    return Math.min(30 * SECOND, bantime || Infinity, bantimeMax || Infinity);
+  }
+
   /** Whether its phones have time to come back after a block. */
   #isOpen(address: string, now: number): boolean {
-    const { bantime, bantimeMax, credit } = this.#rules.values;
-    const block = Math.min(30 * SECOND, bantime || Infinity, bantimeMax || Infinity);
+    const { credit } = this.#rules.values;
+    const block = this.#standingBlock();
     const loggedInAt = this.#belonging.standing.get(address);
     const connectedAt = this.#belonging.connected.get(address);
     const who = { block, credit, loggedInAt, connectedAt };

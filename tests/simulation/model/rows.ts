@@ -8,7 +8,7 @@ import type { RuleBook } from "./rules.ts";
 import { DAY, MINUTE, SECOND } from "./units.ts";
 
 /** What comes so soon behind a block was under way. */
-const LATE = 2 * SECOND;
+export const LATE = 2 * SECOND;
 
 /** Blocks of one target, one after the other. */
 interface Row {
@@ -41,11 +41,12 @@ export class Rows {
     forget: number,
     now: number,
     most = Infinity,
+    same = LATE,
   ): number {
     const row = rows.get(target);
-    if (row !== undefined && row.count > 0 && now - row.at < LATE) {
+    if (row !== undefined && now - row.at < same) {
       this.#rules.visit("row: late, the same block");
-      return row.count - 1;
+      return Math.max(0, row.count - 1);
     }
     const forgotten = row !== undefined && now - row.at > forget;
     if (forgotten) this.#rules.visit("row: forgotten");
