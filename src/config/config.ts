@@ -114,7 +114,7 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   bantime: 0,
   bantimeFactor: 1,
   bantimeMax: 0,
-  doubt: 60,
+  doubt: 25,
   guardHosts: 10,
   guardWindow: 3_600,
   neighbours: undefined,

@@ -259,13 +259,7 @@ export class Ledger {
    *
    * @param session In which.
    */
-  fail(
-    host: number,
-    points: number,
-    event: SecurityEvent,
-    now: number,
-    session: number,
-  ): void {
+  fail(host: number, points: number, event: SecurityEvent, now: number, session: number): void {
     const hosts = this.#records;
     const key = this.#hosts.keyOf(host);
     this.late.count(key);
@@ -273,8 +267,8 @@ export class Ledger {
     if (hosts.get(host, GONE) === 1) return;
     // What its challenge has cost counts from now on as failed.
     const cost = points < ATTEMPT_POINTS ? ATTEMPT_POINTS : points;
-    this.#accountsFailed.add(host, event, cost, event.provesPath);
     const before = hosts.get(host, FAILED_SESSION);
+    this.#accountsFailed.add(host, event, cost, event.provesPath, session, before);
     if (before === NO_SESSION) hosts.set(host, FAILED_SESSION, session);
     else if (before !== session || session === OWN_SESSION) {
       hosts.set(host, FAILED_SESSION, SEVERAL_SESSIONS);
@@ -293,7 +287,7 @@ export class Ledger {
     const isGuarded = this.guard.isOn && !standing && GUESSES[event.type]! &&
       !(network !== undefined && this.standing.hasIn(network)) &&
       this.guard.fails(event, guardKey(key, network), now);
-    this.#add(host, points, event, now);
+    this.#add(host, points, event, now, session);
     if (isGuarded) this.#guardAgainst(host, event, now);
     if (network !== undefined) this.#judgeNetwork(network, host, standing, event, now);
   }
@@ -305,7 +299,7 @@ export class Ledger {
   #guardAgainst(host: number, event: SecurityEvent, now: number): void {
     if (!this.guard.hasBlocks(now) || this.#records.get(host, GONE) === 1) return;
     const key = this.#hosts.keyOf(host);
-    if (this.#shortBlocks.isGuardLate(key, now)) return;
+    if (this.#shortBlocks.restsGuarded(key, event.provesPath, this.#policy, now)) return;
     this.guard.takeBlock(event);
     const offence = this.#offenceOf(host, event, "guarded account", now);
     // It rests on this failure alone.
@@ -417,7 +411,7 @@ export class Ledger {
    *
    * @param from The event, or the attempt that was left unanswered.
    */
-  #add(host: number, points: number, from: SecurityEvent | number, now: number): void {
+  #add(host: number, points: number, from: SecurityEvent | number, now: number, session = 0): void {
     const hosts = this.#records;
     if (hosts.get(host, GONE) === 1) return;
     const sum = hosts.add(host, POINTS, points);
@@ -428,8 +422,15 @@ export class Ledger {
     }
     const key = this.#hosts.keyOf(host);
     const by = typeof from === "number" ? this.attempts.originOf(from) : from;
-    const grounds = groundsOf(hosts, host, limit, this.isStanding(host, now));
-    if (this.#shortBlocks.forbears(key, grounds, this.#policy, now)) return this.#forbear(host);
+    const isPair = this.#accountsFailed.isPair(host);
+    const grounds = groundsOf(hosts, host, limit, this.isStanding(host, now), isPair);
+    const rules = this.#policy;
+    if (this.#shortBlocks.isOpen(key, grounds, rules, now)) {
+      // More would only fill the table of ranks: with the next failure it is too much again.
+      hosts.set(host, POINTS, limit);
+      return this.settle(host);
+    }
+    if (this.#shortBlocks.forbears(key, grounds, session, rules, now)) return this.#forbear(host);
     const offence = this.#offenceOf(host, by, grounds, now);
     this.remove(host);
     this.late.blocked(key, now);
@@ -463,12 +464,8 @@ export class Ledger {
     const shared = this.standing.hasIn(network) || this.#policy.exempt.overlaps(network);
     const alone = this.#records.get(host, GONE) === 1;
     const limits = { strange: limit, own: limit * STANDING_LIMIT_FACTOR };
-    const { verdict, points, proven, firstAt } = this.#networkFailures.judge(
-      network,
-      limits,
-      shared,
-      standing,
-    );
+    const excess = this.#networkFailures.judge(network, limits, shared, standing);
+    const { verdict, points, proven, firstAt } = excess;
     // Its last host may have gone too far by itself: then it is blocked already.
     if (verdict === "nothing" || (verdict === "host" && alone)) return;
     const target = verdict === "host" ? event.address : network;
@@ -515,10 +512,17 @@ export class Ledger {
   }
 }
 
-function groundsOf(records: Records, host: number, limit: number, standing: boolean): Grounds {
+function groundsOf(
+  records: Records,
+  host: number,
+  limit: number,
+  standing: boolean,
+  isPair: boolean,
+): Grounds {
   if (standing) return "good standing";
   if (records.get(host, POINTS) - records.get(host, SOFT) < limit) return "unanswered";
-  return records.get(host, FAILED_SESSION) === SEVERAL_SESSIONS ? "attempts" : "single session";
+  if (records.get(host, FAILED_SESSION) !== SEVERAL_SESSIONS) return "single session";
+  return isPair ? "two phones" : "attempts";
 }
 
 function originOf({ service, transport, account }: AttemptOrigin): AttemptOrigin {

@@ -269,11 +269,7 @@ export class PenaltyTable {
     return this.#ledger.innocentIn(network);
   }
 
-  /**
-   * Whether a network must not be blocked for its hosts, for it holds somebody who belongs here.
-   *
-   * @param network A canonical network of 24 bits, or an IPv6 one of 64 or 48.
-   */
+  /** Whether a network of 24 bits (IPv6: of 64, 48) must not be blocked for its hosts. */
   holdsOthers(network: string): boolean {
     const { exempt, creditMs } = this.policy;
     return exempt.overlaps(network) || this.#ledger.standing.isAnybodyIn(network, creditMs > 0);
@@ -514,7 +510,8 @@ export class PenaltyTable {
     const before = this.#ledger.forgive(event, now);
     this.#ledger.endRows(event);
     if (this.#ledger.policy.creditMs > 0) {
-      const watched = this.#ledger.standing.login(event.host, now);
+      const connects = event.transport !== "UDP";
+      const watched = this.#ledger.standing.login(event.host, now, connects);
       if (watched) this.#ledger.proxies.succeeded(event.host, event.account);
     } else {
       // Without credit, what follows the login in its own session still belongs to it.

@@ -45,6 +45,7 @@ const GROUNDS: Record<Grounds, string> = {
   "guarded account": " (in doubt: many strangers fail on this account)",
   "unanswered": " (in doubt: not without unanswered challenges)",
   "single session": " (in doubt: all in one session, as a phone with a wrong password does)",
+  "two phones": " (in doubt: two accounts, a session each, as phones with wrong passwords do)",
   "attempts": "",
 };
 
@@ -89,8 +90,8 @@ export function describeGuard(
     counted(guardHosts, "host")
   } that never logged in failed on it within ${
     describeDuration(guardWindowMs / 1000)
-  }. Until fewer do, such a host is blocked at its first wrong password for it, for a minute and ` +
-    "longer each time; whoever logged in is left alone. A long random secret makes all guessing hopeless";
+  }. Until fewer do, such a host is blocked at its first wrong password for it, for 25 s and longer ` +
+    "each time; whoever logged in is left alone. A long random secret makes all guessing hopeless";
 }
 
 /** What helps where an address hides who calls. */

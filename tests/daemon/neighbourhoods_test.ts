@@ -149,7 +149,7 @@ Deno.test("neighbourhoods: a host that was blocked for a guarded account is bloc
   assert.equal(daemon.list.size, 0);
   await daemon.take(answer(3));
   const short = daemon.list.get("198.51.100.3")!;
-  assert.equal(short.until! - short.since, 60_000);
+  assert.equal(short.until! - short.since, 25_000);
   assert.match(
     short.reason,
     /^1 wrong password .* \(in doubt: many strangers fail on this account\)$/,

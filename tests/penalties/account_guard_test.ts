@@ -207,7 +207,7 @@ Deno.test("account guard: a host that is blocked for it keeps its points, and is
   const table = bench();
   strangersFail(table, 9);
   const over = { remote: remoteOf(stranger(50), "TLS") };
-  for (let i = 0; i < 3; i++) table.take(wrongAnswer(stranger(50), over)).after(MINUTE);
+  for (let i = 0; i < 3; i++) table.take(wrongAnswer(stranger(50), over)).after(2 * MINUTE);
   const own = table.offences.filter(({ target }) => target === stranger(50));
   assert.deepEqual(
     own.map(({ grounds, row, proven, renews }) => [grounds, row, proven, renews ?? false]),
@@ -224,8 +224,12 @@ Deno.test("account guard: what was under way at the block is not another", () =>
   strangersFail(table, 9);
   for (let i = 0; i < 15; i++) table.take(wrongAnswer(stranger(50)));
   assert.deepEqual(table.blocked, [stranger(50)]);
-  table.after(3 * SECOND).take(wrongAnswer(stranger(50)));
+  table.after(35 * SECOND).take(wrongAnswer(stranger(50)));
+  assert.equal(table.offences.length, 1, "others there must be able to come back");
+  table.after(SECOND).take(wrongAnswer(stranger(50)));
   assert.equal(table.offences.length, 2);
+  table.after(3 * SECOND).take(wrongAnswer(stranger(50)));
+  assert.equal(table.offences.length, 3);
 });
 
 Deno.test("account guard: a login ends the row of its blocks, a quiet day does not", () => {

@@ -79,7 +79,11 @@ Deno.test("ban time: unanswered challenges never block for longer than ten minut
 
 Deno.test("ban time: a single session is out for a minute, then ten, then as anybody", () => {
   const bans = (times: typeof FOR_EVER, proven: boolean) =>
-    [0, 1, 2].map((row) => banTime(times, Math.min(row, 1), on("single session", row, proven)));
+    [0, 1, 2].map((row) => {
+      const ban = banTime(times, Math.min(row, 1), on("single session", row, proven));
+      assert.equal(banTime(times, Math.min(row, 1), on("two phones", row, proven)), ban);
+      return ban;
+    });
   assert.deepEqual(bans(FOR_EVER, true), [MINUTE, 10 * MINUTE, undefined]);
   assert.deepEqual(bans(FOR_EVER, false), [MINUTE, 10 * MINUTE, UNPROVEN_BAN_MS]);
   const growing = { ...FOR_EVER, bantime: 7_200, bantimeFactor: 2 };
@@ -94,18 +98,21 @@ Deno.test("ban time: what is short by its grounds does not count for later block
   for (const grounds of ["good standing", "shared network", "unanswered"] as const) {
     assert.ok(short(grounds) && short(grounds, 9));
   }
-  assert.deepEqual([0, 1, 2].map((row) => short("single session", row)), [true, true, false]);
+  for (const grounds of ["single session", "two phones"] as const) {
+    assert.deepEqual([0, 1, 2].map((row) => short(grounds, row)), [true, true, false]);
+  }
   assert.ok(!short("single session", 0, 0) && !short("attempts"));
 });
 
-Deno.test("ban time: for a guarded account a minute, ten, an hour, doubling to a week", () => {
-  const minutes = (row: number, times = {}, proven = true) =>
-    (banTime({ ...FOR_EVER, ...times }, 1, on("guarded account", row, proven)) ?? Infinity) /
-    60_000;
-  assert.deepEqual([0, 1, 2, 3, 4].map((row) => minutes(row)), [1, 10, 60, 120, 240]);
-  assert.deepEqual([0, 1, 2, 3, 4].map((row) => minutes(row, {}, false)), [1, 10, 60, 120, 240]);
-  assert.equal(minutes(50), 7 * 24 * 60);
+Deno.test("ban time: for a guarded account 25 s, 250 s, an hour, doubling to a week", () => {
+  const seconds = (row: number, times = {}, proven = true) =>
+    banTime({ ...FOR_EVER, ...times }, 1, on("guarded account", row, proven))! / 1_000;
+  for (const proven of [true, false]) {
+    const row = [0, 1, 2, 3, 4].map((row) => seconds(row, {}, proven));
+    assert.deepEqual(row, [25, 250, 3_600, 7_200, 14_400]);
+  }
+  assert.equal(seconds(50), 7 * 86_400);
   // Nothing is longer than the configuration says.
-  assert.deepEqual([0, 1, 9].map((row) => minutes(row, { bantime: 120 })), [1, 2, 2]);
+  assert.deepEqual([0, 1, 9].map((row) => seconds(row, { bantime: 120 })), [25, 120, 120]);
   assert.equal(isShort({ doubt: 0 }, { grounds: "guarded account", row: 9 }), true);
 });

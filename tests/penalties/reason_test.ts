@@ -33,6 +33,10 @@ Deno.test("reason: says what was done, how, to which account, and how many point
     reasonOf({ ...OFFENCE, grounds: "guarded account", points: 5 }),
     /, 5 of 15 points \(in doubt: many strangers fail on this account\)$/,
   );
+  assert.match(
+    reasonOf({ ...OFFENCE, grounds: "two phones" }),
+    / \(in doubt: two accounts, a session each, as phones with wrong passwords do\)$/,
+  );
   const account = 'a"b\r\n\x1b[31m' + "x".repeat(100);
   const text = reasonOf({ ...OFFENCE, account });
   assert.match(text, /last account "a\\"b\\x0d\\x0a\\x1b\[31mx+…"/);

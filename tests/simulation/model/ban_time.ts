@@ -14,6 +14,7 @@ export type Grounds =
   | "guarded account"
   | "unanswered"
   | "single session"
+  | "two phones"
   | "attempts";
 
 /**
@@ -58,12 +59,12 @@ export function banTime(
       return ban;
     }
     case "guarded account": {
-      const short = [MINUTE, 10 * MINUTE][row] ?? Math.min(HOUR * 2 ** (row - 2), 7 * DAY);
+      const short = [25 * SECOND, 250 * SECOND][row] ?? Math.min(HOUR * 2 ** (row - 2), 7 * DAY);
       rules.visit(
         row === 0
-          ? "ban: guard, a minute"
+          ? "ban: guard, 25 s"
           : row === 1
-          ? "ban: guard, ten minutes"
+          ? "ban: guard, 250 s"
           : "ban: guard, an hour and more",
       );
       return shortest(short, configured(rules, row, proven));
@@ -77,6 +78,7 @@ export function banTime(
       return shortest(10 * MINUTE, stranger);
     }
     case "single session":
+    case "two phones":
       if (doubt === 0) return configured(rules, before, proven);
       if (row === 0) {
         rules.visit("ban: doubt, first");

@@ -12,6 +12,8 @@ const THIS_MACHINE = "192.0.2.1";
 export class Belonging {
   /** Last login. */
   standing = new Map<string, number>();
+  /** Last login that was not over UDP, or of which that is not known. */
+  connected = new Map<string, number>();
   readonly #rules: RuleBook;
 
   /** @param rules The rules. */

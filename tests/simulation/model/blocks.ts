@@ -75,7 +75,7 @@ export class Blocks extends Map<string, ModelBlock> {
     if (isBlocked) {
       this.#rules.visit("block: a longer one takes the place of one for a guarded account");
     }
-    const short = grounds === "single session"
+    const short = grounds === "single session" || grounds === "two phones"
       ? this.#rules.values.doubt > 0 && row < 2
       : grounds !== "attempts";
     if (short && before > 0) this.#rules.visit("block: a short one makes no later one longer");
