@@ -108,6 +108,19 @@ Deno.test("reports: an account that comes under guard is told once, in the log, 
   });
 });
 
+Deno.test("reports: of names that somebody makes up twenty are told in a minute", async () => {
+  await withDaemon({ guardHosts: 1 }, async (daemon, asterisk, notices, lines) => {
+    const wrong = (n: number) =>
+      wrongAnswer(`198.51.100.${n}`, { service: "SIP", account: `made up ${n} `.repeat(30) });
+    await asterisk.send(Array.from({ length: 30 }, (_, n) => wrong(n)).join(""));
+    await until("all are guarded", () => daemon.table.guard.guarded === 30);
+    await until("it is told", () => lines.some((line) => line.includes("made names up")));
+    assert.equal(lines.filter((line) => line.includes("is guarded: 1 host ")).length, 20);
+    assert.equal(notices.filter(({ event }) => event === "account-guarded").length, 20);
+    assert.equal(lines.filter((line) => line.includes("made names up")).length, 1, "once a minute");
+  });
+});
+
 Deno.test("reports: a network that is blocked for its hosts stands in the status and the metrics", async () => {
   await withDaemon({ neighbours: 3, guardHosts: 0 }, async (daemon, asterisk) => {
     for (const n of [1, 2, 3]) {
