@@ -10,6 +10,7 @@
 import { eachLine, readTarget } from "../chain.ts";
 import { type Generation, Layout, MARKS, tableOf } from "./layout.ts";
 import type { Family } from "../../address/address.ts";
+import type { Action } from "../../config/config.ts";
 import type { Listing } from "../backend.ts";
 
 /** A set as it is listed. */
@@ -77,6 +78,15 @@ export async function readTable(bytes: Uint8Array, name: string): Promise<Listed
 }
 
 /**
+ * Whether Ampere has made a table: another's is nothing to take away.
+ *
+ * @param table The table.
+ */
+export function isOwnTable({ chains, sets }: ListedTable): boolean {
+  return chains.has("incoming") && sets.has(MARKS);
+}
+
+/**
  * Tells which generation of sets the rules of a family look at.
  *
  * @param table The table.
@@ -93,14 +103,16 @@ function generationOf({ chains }: ListedTable, family: Family): Generation {
  * @param table The table.
  * @param name The table's name.
  * @param family Which addresses.
+ * @param action What becomes of the packets of blocked hosts.
  * @returns What it holds, and the layout that is there.
  */
 export function readListing(
   table: ListedTable,
   name: string,
   family: Family,
+  action: Action,
 ): { readonly listing: Omit<Listing, "mark">; readonly layout: Layout } {
-  const layout = new Layout(name, family, generationOf(table, family));
+  const layout = new Layout(name, family, generationOf(table, family), action);
   const targets = new Map<string, number>();
   const exceptions = new Set<string>();
   let whole = !table.isDormant && table.sets.get(MARKS)?.isTimed === true;

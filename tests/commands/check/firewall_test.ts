@@ -6,13 +6,13 @@
 import assert from "node:assert/strict";
 import { checkFirewall } from "../../../src/commands/check/firewall.ts";
 import type { Finding } from "../../../src/commands/check/finding.ts";
-import { type Config, DEFAULT_CONFIG } from "../../../src/config/config.ts";
+import { DEFAULT_CONFIG } from "../../../src/config/config.ts";
 import { Firewall } from "../../../src/firewall/firewall.ts";
 import { IptablesBackend } from "../../../src/firewall/iptables.ts";
 import { Log } from "../../../src/log.ts";
 import { inNamespace, sh, withPrograms } from "../../support/namespace.ts";
 
-const CONFIG: Config = DEFAULT_CONFIG;
+const CONFIG = { ...DEFAULT_CONFIG, backend: "iptables" } as const;
 
 /** The commands of a advice: what stands before a remark in brackets. */
 function commandsOf({ advice }: Finding): string {
