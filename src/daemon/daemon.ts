@@ -17,7 +17,7 @@ import { Counters } from "../telemetry/counters.ts";
 import { exemptFinder, ExemptSet, type ExemptTarget } from "../address/exempt.ts";
 import type { BlockList } from "../blocks/block_list.ts";
 import type { Backend } from "../firewall/backend.ts";
-import type { BackendChoice } from "../firewall/choice.ts";
+import { type BackendChoice, describeChoice } from "../firewall/choice.ts";
 import { type Failure, isLasting } from "../firewall/failure.ts";
 import type { OwnNetwork, Whereabouts } from "../firewall/asterisk_place.ts";
 import { Firewall } from "../firewall/firewall.ts";
@@ -310,7 +310,7 @@ export class Daemon {
           counted(this.#list.size, "block")
         } from ${this.#list.path}`,
     );
-
+    if (this.backend.isAuto) this.#log.info(describeChoice(this.backend));
     this.#learning.begin(wall);
     const stop = new AbortController();
     const end = () => stop.abort();

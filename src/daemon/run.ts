@@ -20,7 +20,7 @@ import type { BackendName, Config } from "../config/config.ts";
 import type { BlockList } from "../blocks/block_list.ts";
 import { WrittenBlockList } from "../blocks/written_block_list.ts";
 import type { Backend } from "../firewall/backend.ts";
-import { chooseBackend, describeChoice } from "../firewall/choice.ts";
+import { chooseBackend } from "../firewall/choice.ts";
 import { startChild } from "../firewall/child.ts";
 import { run } from "../firewall/command.ts";
 import { dryRunner } from "../firewall/dry_run.ts";
@@ -168,7 +168,6 @@ async function runLogged(config: Config, invocation: DaemonInvocation, log: Log)
   const choosing = chooseBackend(config);
   const list = openList(config, log, invocation.dryRun, time.now());
   const backend = await choosing;
-  if (backend.isAuto) log.info(describeChoice(backend));
   if (backend.failure !== undefined && !invocation.dryRun) {
     const { message, advice } = backend.failure;
     log.error(`${message}. Fix: ${advice}`);

@@ -84,9 +84,10 @@ export async function chooseBackend(
     );
   }
   const reason = nft.message.replace(/^IPv4: /, "");
-  const fallback = chosen("iptables", `nftables cannot be used: ${reason}`);
-  if (!MISSING.has(ipv4.kind ?? "refused")) return fallback;
   const isMissing = nft.kind === "missing-program";
+  const cure = isMissing ? "; where it is, nothing else has to be done for the firewall" : "";
+  const fallback = chosen("iptables", `nftables cannot be used: ${reason}${cure}`);
+  if (!MISSING.has(ipv4.kind ?? "refused")) return fallback;
   return {
     ...fallback,
     failure: {
