@@ -354,7 +354,8 @@ export class Daemon {
   reconfigure(config: Config): void {
     const old = this.#config;
     const fixed = (["chain", "backend", "database", "verify"] as const).filter((key) =>
-      old[key] !== config[key]
+      // To name what was chosen changes nothing.
+      old[key] !== config[key] && (key !== "backend" || config.backend !== this.backend.name)
     );
     this.#config = {
       ...config,

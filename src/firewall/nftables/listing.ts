@@ -78,15 +78,6 @@ export async function readTable(bytes: Uint8Array, name: string): Promise<Listed
 }
 
 /**
- * Whether Ampere has made a table: another's is nothing to take away.
- *
- * @param table The table.
- */
-export function isOwnTable({ chains, sets }: ListedTable): boolean {
-  return chains.has("incoming") && sets.has(MARKS);
-}
-
-/**
  * Tells which generation of sets the rules of a family look at.
  *
  * @param table The table.
