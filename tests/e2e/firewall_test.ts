@@ -273,7 +273,7 @@ onOwnMachine(import.meta.url, (executable) => {
   });
 
   test("F2: no line of the log calls blocks in force that are not, nor does its last one", async () => {
-    await Deno.writeTextFile(CONFIG, "pass = s3cret\n");
+    await Deno.writeTextFile(CONFIG, "pass = s3cret\nbackend = iptables\n");
     assert.equal((await runToEnd([executable, "-a"], { stdin: `${FIRST}\n` })).code, 0);
     await using daemon = new Program([executable]);
     assert.match(
