@@ -14,7 +14,7 @@ import { nftFailure } from "./nftables/failure.ts";
 import { Layout } from "./nftables/layout.ts";
 import { tableName } from "./nftables/open.ts";
 
-/** A look that another program hindered is made so many times. */
+/** A look for which another program left no turn is made so many times. */
 const TRIES_MAX = 3;
 
 /** What passes by itself, and says nothing of whether a firewall works. */
@@ -78,12 +78,13 @@ export async function chooseBackend(
   if (ipv6.isThere) return chosen("iptables", `its chain ${chain} is there (of IPv6)`);
   if (nftWorks) {
     const wanted = jump.length > 0 ? `, which jump = ${jump.join(",")} is for,` : "";
+    const state = nft === undefined ? "nft works" : `nft is there (${reasonOf(nft)})`;
     return chosen(
       "nftables",
-      `nft works, and iptables${wanted} ${obstacle ?? `has no chain ${chain}`}`,
+      `${state}, and iptables${wanted} ${obstacle ?? `has no chain ${chain}`}`,
     );
   }
-  const reason = nft.message.replace(/^IPv4: /, "");
+  const reason = reasonOf(nft);
   const isMissing = nft.kind === "missing-program";
   const cure = isMissing ? "; where it is, nothing else has to be done for the firewall" : "";
   const fallback = chosen("iptables", `nftables cannot be used: ${reason}${cure}`);
@@ -121,6 +122,11 @@ interface ChainLook {
   readonly kind: FailureKind | undefined;
 }
 
+/** The failure was of both families. */
+function reasonOf({ message }: Failure): string {
+  return message.replace(/^IPv4: /, "");
+}
+
 /** Why iptables cannot be used, if so. */
 function obstacleOf({ kind }: ChainLook): string | undefined {
   if (kind === undefined) return undefined;
@@ -139,7 +145,7 @@ async function lookAtChain(name: string, family: Family, run: Runner): Promise<C
       return { isThere: true, set: hasSet ? chain.set : undefined, kind: undefined };
     }
     const { kind } = chain.failure({ ok, stdout, ...rest });
-    if (!PASSING.has(kind) || tries === TRIES_MAX) return { isThere: false, set: undefined, kind };
+    if (kind !== "busy" || tries === TRIES_MAX) return { isThere: false, set: undefined, kind };
   }
 }
 
@@ -152,6 +158,6 @@ async function tryNft(chain: string, run: Runner): Promise<Failure | undefined> 
     result = await run("nft", ["-c", "-f", "-"], { stdin: `${commands.join("\n")}\n` });
     if (result.ok) return undefined;
     const failure = nftFailure(result, 4, name);
-    if (!PASSING.has(failure.kind) || tries === TRIES_MAX) return failure;
+    if (failure.kind !== "busy" || tries === TRIES_MAX) return failure;
   }
 }

@@ -138,17 +138,22 @@ inNamespace(import.meta.url, () => {
   });
 
   test("what another program hinders is tried again, and is no reason against nftables", async () => {
-    const hindered = (times: number): Runner => {
+    const hindered = (times: number, how: Partial<CommandResult>): Runner => {
       let tries = 0;
-      return (program, args, options) => {
-        if (program === "nft" && tries++ < times) {
-          const timedOut: Partial<CommandResult> = { ok: false, code: undefined, timedOut: true };
-          return run(program, args, options).then((result) => ({ ...result, ...timedOut }));
-        }
-        return run(program, args, options);
+      return async (program, args, options) => {
+        const result = await run(program, args, options);
+        return program === "nft" && tries++ < times ? { ...result, ok: false, ...how } : result;
       };
     };
-    assert.match(await chosen({}, hindered(2)), /: nftables, /);
-    assert.match(await chosen({}, hindered(100)), /: nftables, /);
+    const busy = { stderr: "Error: Could not process rule: Device or resource busy" };
+    assert.match(await chosen({}, hindered(2, busy)), /: nftables, because nft works, /);
+    assert.match(
+      await chosen({}, hindered(100, busy)),
+      /: nftables, because nft is there \(another program was changing .*\), and iptables has no/,
+    );
+    assert.match(
+      await chosen({}, hindered(1, { code: undefined, timedOut: true })),
+      /: nftables, because nft is there \(nft did not end in time and was killed\), and iptables/,
+    );
   });
 });
