@@ -125,7 +125,7 @@ export interface Backend {
    * @param action The action; that of before by default.
    * @returns Why not all of it does, if so.
    */
-  refuseBy(action?: Action): Promise<Failure | undefined>;
+  refuseBy?(action?: Action): Promise<Failure | undefined>;
 
   /**
    * Whether {@linkcode Backend.replace} is the better way to get rid of so many targets.

@@ -98,7 +98,7 @@ export class KernelView {
 
   async #refuseBy(action?: Action): Promise<Failure | undefined> {
     this.invalidate();
-    const failure = await this.#backend.refuseBy(action);
+    const failure = await this.#backend.refuseBy?.(action);
     // Then all is made anew, or what the look finds strange.
     return failure?.kind === "refused" ? undefined : failure;
   }

@@ -218,10 +218,6 @@ export class SimulatedFirewall implements Backend {
     return this.#outcome(result);
   }
 
-  refuseBy(): Promise<undefined> {
-    return Promise.resolve(undefined);
-  }
-
   prefersReplace(removals: number): boolean {
     return !this.timed && removals > 40;
   }
