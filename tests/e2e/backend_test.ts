@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import { createSocket } from "node:dgram";
-import { createServer } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { sh, until } from "../support/namespace.ts";
 import { AmiServer } from "./ami_server.ts";
 import { FarSide } from "./far_side.ts";
@@ -47,6 +47,12 @@ async function clean(): Promise<void> {
   for (const folder of ["/etc/ampere", "/var/lib/ampere"]) await emptyFolder(folder);
 }
 
+/** Answers by an end; whoever is blocked meanwhile may reset the connection. */
+function answer(socket: Socket): void {
+  socket.on("error", () => {});
+  socket.end();
+}
+
 /** Hosts on another machine, and a port here that they try. */
 class Net implements AsyncDisposable {
   /** How many datagrams of the flood have come in. */
@@ -61,8 +67,8 @@ class Net implements AsyncDisposable {
     udp.bind(PORT, HERE[4]);
     this.#servers = [
       udp,
-      createServer((socket) => socket.end()).listen(PORT, HERE[4]),
-      createServer((socket) => socket.end()).listen(PORT, HERE[6]),
+      createServer(answer).listen(PORT, HERE[4]),
+      createServer(answer).listen(PORT, HERE[6]),
     ];
   }
 
