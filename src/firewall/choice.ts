@@ -8,7 +8,7 @@
 import type { Family } from "../address/address.ts";
 import type { BackendName, Config } from "../config/config.ts";
 import { Chain } from "./chain.ts";
-import { type CommandResult, run, type Runner } from "./command.ts";
+import { run, type Runner } from "./command.ts";
 import type { Failure, FailureKind } from "./failure.ts";
 import { nftFailure } from "./nftables/failure.ts";
 import { Layout } from "./nftables/layout.ts";
@@ -152,10 +152,16 @@ async function lookAtChain(name: string, family: Family, run: Runner): Promise<C
 /** Lets nft and the kernel try the table, without making it. */
 async function tryNft(chain: string, run: Runner): Promise<Failure | undefined> {
   const name = tableName(chain);
+  const failure = await tryTable(name, run);
+  if (failure?.kind !== "refused") return failure;
+  // Somebody else's table of that name is in the way: nftables works, and tells what helps.
+  return await tryTable(`${name}_probe`, run) === undefined ? undefined : failure;
+}
+
+async function tryTable(name: string, run: Runner): Promise<Failure | undefined> {
   const commands = ([4, 6] as const).flatMap((family) => new Layout(name, family).commands());
-  let result: CommandResult;
   for (let tries = 1;; tries++) {
-    result = await run("nft", ["-c", "-f", "-"], { stdin: `${commands.join("\n")}\n` });
+    const result = await run("nft", ["-c", "-f", "-"], { stdin: `${commands.join("\n")}\n` });
     if (result.ok) return undefined;
     const failure = nftFailure(result, 4, name);
     if (failure.kind !== "busy" || tries === TRIES_MAX) return failure;

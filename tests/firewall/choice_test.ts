@@ -1,7 +1,8 @@
 /** Which firewall `backend = auto` means, with the real programs. */
 
 import assert from "node:assert/strict";
-import type { Config } from "../../src/config/config.ts";
+import { checkFirewall } from "../../src/commands/check/firewall.ts";
+import { type Config, DEFAULT_CONFIG } from "../../src/config/config.ts";
 import { chooseBackend, describeChoice } from "../../src/firewall/choice.ts";
 import { type CommandResult, run, type Runner } from "../../src/firewall/command.ts";
 import { inNamespace, sh, withPrograms } from "../support/namespace.ts";
@@ -127,14 +128,17 @@ inNamespace(import.meta.url, () => {
     });
   });
 
-  test("a table of somebody else is left alone", async () => {
+  test("a table of somebody else is no reason against nftables, which tells of it", async () => {
     await must(
       "nft add table inet ampere; nft add set inet ampere hosts4 '{ type inet_service; }'",
     );
-    assert.match(
-      await chosen(),
-      /: iptables, because nftables cannot be used: nft failed with code/,
-    );
+    assert.match(await chosen(), /: nftables, because nft works, /);
+    const config = { ...DEFAULT_CONFIG, backend: "nftables" } as const;
+    const [found] = await checkFirewall(config);
+    assert.equal(found!.level, "problem");
+    assert.match(found!.advice, /^nft delete table inet ampere \(somebody else made a table/);
+    await must(found!.advice.replace(/ \(.*/, ""));
+    assert.equal((await checkFirewall(config))[0]!.level, "ok");
   });
 
   test("what another program hinders is tried again, and is no reason against nftables", async () => {
