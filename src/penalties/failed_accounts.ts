@@ -60,15 +60,7 @@ export class FailedAccounts {
     const account = accountOf(by);
     const before = this.#points[host]!;
     if (before === SEVERAL) {
-      const several = this.#several.get(host)!;
-      let share = several.find((share) => share.account === account);
-      if (share === undefined && several.length >= ACCOUNTS_MAX) {
-        share = several.find((share) => share.account === FURTHER);
-      }
-      if (share !== undefined) share.points += points;
-      else {
-        several.push({ account: several.length < ACCOUNTS_MAX ? account : FURTHER, points });
-      }
+      addTo(this.#several.get(host)!, account, points);
     } else if (before === 0 || this.#accounts[host] === account) {
       this.#accounts[host] = account;
       this.#points[host] = before + points;
@@ -86,7 +78,7 @@ export class FailedAccounts {
     const account = accountOf(by);
     const points = this.#points[host] ?? 0;
     if (points === SEVERAL) {
-      const share = this.#several.get(host)!.find((share) => share.account === account);
+      const share = shareOf(this.#several.get(host)!, account);
       const part = share?.points ?? 0;
       if (share !== undefined) share.points = 0;
       return part;
@@ -145,6 +137,20 @@ export class FailedAccounts {
     this.#points = grown(this.#points);
     this.#proven = grown(this.#proven);
   }
+}
+
+// Where a closure is made, its variables are an object of their own each time: so in the hot path
+// there is none.
+function shareOf(several: readonly Share[], account: string): Share | undefined {
+  return several.find((share) => share.account === account);
+}
+
+/** Adds points to the share of an account. */
+function addTo(several: Share[], account: string, points: number): void {
+  let share = shareOf(several, account);
+  if (share === undefined && several.length >= ACCOUNTS_MAX) share = shareOf(several, FURTHER);
+  if (share !== undefined) share.points += points;
+  else several.push({ account: several.length < ACCOUNTS_MAX ? account : FURTHER, points });
 }
 
 function accountOf(by: Failure): string {
