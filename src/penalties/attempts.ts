@@ -105,10 +105,10 @@ export const BURST = 15;
 const TRANSPORTS_ROOM = 8;
 const TRANSPORTS: readonly Transport[] = ["", "UDP", "TCP", "TLS", "WS", "WSS"];
 /**
- * Attempts that do not wait any more may need more room: up to {@linkcode ATTEMPTS_MAX} of each
- * host. Sixteen numbers are a line of the processor's cache.
+ * There is room for as many again that do not wait any more; they may need more still, up to
+ * {@linkcode ATTEMPTS_MAX} of each host. Sixteen numbers are a line of the processor's cache.
  */
-const ATTEMPT_RECORDS = { times: 1, numbers: 16, room: WAITING_MAX };
+const ATTEMPT_RECORDS = { times: 1, numbers: 16, room: 2 * WAITING_MAX };
 
 /** Where an attempt came from. */
 interface Origin {
