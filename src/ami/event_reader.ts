@@ -405,7 +405,9 @@ export class EventReader {
     for (let i = 0; i < this.#withheld; i++) {
       const slot = this.#withheldAt(i);
       if (slot.to === 0) continue;
-      slot.impossible = encodedLength(buffer, slot.from, slot.to) > ACCOUNT_ENCODED_MAX;
+      // Mostly the length alone tells it: each byte needs a character at least.
+      slot.impossible = slot.to - slot.from > ACCOUNT_ENCODED_MAX ||
+        encodedLength(buffer, slot.from, slot.to) > ACCOUNT_ENCODED_MAX;
       slot.from = slot.to = 0;
       slot.event.detach();
     }
