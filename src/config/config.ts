@@ -64,8 +64,10 @@ export interface Config {
   readonly ipv6Prefix: number;
   /** Prefixes of NAT64 beside the well-known one: canonical networks of 96 bits. */
   readonly nat64: readonly string[];
-  /** How blocks are put into the kernel. */
-  readonly backend: BackendName;
+  /** How blocks are put into the kernel; `auto`: by what is there. */
+  readonly backend: BackendName | "auto";
+  /** What becomes of the packets of blocked hosts. */
+  readonly action: Action;
   /** How often the names of `trust` are looked up. */
   readonly trustLookup: number;
   /** How often the firewall is compared with the block list. */
@@ -79,7 +81,13 @@ export interface Config {
 }
 
 /** One of the ways to put blocks into the kernel. */
-type BackendName = "iptables" | "ipset" | "nftables";
+export type BackendName = "iptables" | "ipset" | "nftables";
+
+/**
+ * What becomes of a packet of a blocked host: an ICMP message tells its sender that nobody listens,
+ * or nothing does.
+ */
+export type Action = "reject" | "drop";
 
 /** Where a server listens. */
 export interface ListenAddress {
@@ -121,7 +129,8 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   learn: 3_600,
   ipv6Prefix: 64,
   nat64: Object.freeze([]),
-  backend: "iptables",
+  backend: "auto",
+  action: "reject",
   trustLookup: 60,
   verify: 60,
   metrics: undefined,
@@ -149,13 +158,18 @@ const NEIGHBOURS = 3;
 
 /**
  * How many blocked hosts of a network block it. Without `credit` nobody could show that they belong
- * into one. With iptables, where each block is a rule that
- * every packet of a stranger is compared with, only who asks for it has networks blocked too.
+ * into one. With iptables, where each block is a rule that every packet of a stranger is compared
+ * with, only who asks for it has networks blocked too.
  *
  * @param config The configuration.
+ * @param backend Which firewall there is; `auto`, as long as that is not known, counts as one with
+ *   sets.
  * @returns 0: none is.
  */
-export function neighboursOf({ neighbours, backend, credit }: Config): number {
+export function neighboursOf(
+  { neighbours, credit }: Config,
+  backend: Config["backend"],
+): number {
   if (credit === 0) return 0;
   return neighbours ?? (backend === "iptables" ? 0 : NEIGHBOURS);
 }
@@ -196,11 +210,12 @@ export function describeConfig(config: Config): [key: string, value: string][] {
     ["doubt", formatDuration(config.doubt)],
     ["guard_hosts", String(config.guardHosts)],
     ["guard_window", formatDuration(config.guardWindow)],
-    ["neighbours", String(neighboursOf(config))],
+    ["neighbours", config.neighbours === undefined ? "auto" : String(config.neighbours)],
     ["learn", formatDuration(config.learn)],
     ["ipv6_prefix", String(config.ipv6Prefix)],
     ...nat64.map((prefix): [string, string] => ["nat64", prefix]),
     ["backend", config.backend],
+    ["action", config.action],
     ["verify", formatDuration(config.verify)],
     ["metrics", metrics === undefined ? "off" : formatListenAddress(metrics)],
     ["webhook", webhook === undefined ? "off" : `${new URL(webhook).origin}/(not shown)`],

@@ -27,6 +27,8 @@ interface NeighbourhoodParts {
   readonly counters: Counters;
   /** Time of day, in milliseconds since 1970. */
   readonly wallClock: () => number;
+  /** Which firewall there is. */
+  readonly backend: Config["backend"];
   /** The configuration in force. */
   readonly config: () => Config;
 }
@@ -84,7 +86,7 @@ export class Neighbourhoods {
   ): NewBlock[] {
     const { table, list, counters } = this.#parts;
     const config = this.#parts.config();
-    const most = neighboursOf(config);
+    const most = neighboursOf(config, this.#parts.backend);
     const networks = new Map<string, NewBlock>();
     const isBlocked = (network: string) => {
       const known = list.get(network);

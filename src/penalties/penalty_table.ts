@@ -526,8 +526,12 @@ export class PenaltyTable {
     this.#explain(`a login: ${gone} are removed`, event, before, after);
   }
 
-  #explain(what: string, event: SecurityEvent, before = 0, after = before): void {
-    if (!this.explain) return;
+  // Of two functions, because this one becomes part of those that call it.
+  #explain(what: string, event: SecurityEvent, before?: number, after?: number): void {
+    if (this.explain) this.#keepCharge(what, event, before, after);
+  }
+
+  #keepCharge(what: string, event: SecurityEvent, before = 0, after = before): void {
     const limit = ATTEMPT_POINTS * this.#ledger.policy.loyalty;
     this.#charge = { what: `${event.address}: ${what}`, before, after, limit };
   }

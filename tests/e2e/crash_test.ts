@@ -121,7 +121,8 @@ async function runLane(executable: string, number: number, counts: Counts): Prom
     await Deno.writeTextFile(
       config,
       // A short block that has ended is not one that was lost.
-      `port = ${server.port}\nchain = ${chain}\ndatabase = ${database}\nguard_hosts = 0\n`,
+      `port = ${server.port}\nchain = ${chain}\nbackend = iptables\ndatabase = ${database}\n` +
+        "guard_hosts = 0\n",
     );
     const command = [executable, "-c", config];
     const lane: Lane = { command, server, chain, database, random, momentMax };

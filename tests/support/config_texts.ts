@@ -33,6 +33,7 @@ export const KEYS = [
   "ipv6_prefix",
   "nat64",
   "backend",
+  "action",
   "verify",
   "metrics",
   "webhook",

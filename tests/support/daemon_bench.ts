@@ -86,6 +86,7 @@ export class DaemonBench {
       ...shared,
       releases,
       config,
+      backend: "iptables",
     });
     this.changes = new ListChanges({ ...shared, releases, neighbourhoods, believedTime });
     const force = this.force = new Force({

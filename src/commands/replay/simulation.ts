@@ -162,7 +162,7 @@ export class Simulation {
 
   /** Blocks the networks of which this is one blocked host too many. */
   #blockAround({ target, since }: NewBlock): void {
-    const most = neighboursOf(this.#config);
+    const most = neighboursOf(this.#config, this.#config.backend);
     for (const crowd of this.#neighbours.blocked(target, most, since)) {
       const around = [
         crowd.network,
