@@ -130,6 +130,7 @@ export class Daemon {
   readonly backend: BackendChoice;
   readonly table: PenaltyTable;
   readonly firewall: Firewall;
+  readonly neighbourhoods: Neighbourhoods;
   readonly #parts: DaemonParts;
   readonly #list: BlockList;
   readonly #log: Log;
@@ -140,7 +141,6 @@ export class Daemon {
   readonly #trust: Trust;
   readonly #notices: Notices;
   readonly #exceptions: Exceptions;
-  readonly #neighbourhoods: Neighbourhoods;
   readonly #force: Force;
   readonly #changes: ListChanges;
   readonly #messages: Messages;
@@ -206,14 +206,10 @@ export class Daemon {
       network: parts.network ?? networkNow,
     });
     const releases = new Releases({ ...shared, notices });
-    this.#exceptions = new Exceptions({ ...shared, releases });
-    const neighbourhoods = new Neighbourhoods({
-      ...shared,
-      releases,
-      config,
-      backend: this.backend.name,
-    });
-    this.#neighbourhoods = neighbourhoods;
+    const backend = this.backend.name;
+    const around = { ...shared, releases, config, backend };
+    const neighbourhoods = this.neighbourhoods = new Neighbourhoods(around);
+    this.#exceptions = new Exceptions({ ...shared, releases, neighbourhoods });
     this.#changes = new ListChanges({
       ...shared,
       notices,
@@ -266,11 +262,6 @@ export class Daemon {
     return exempt instanceof ExemptSet ? exempt.entries : [];
   }
 
-  /** Networks that are blocked for their hosts. */
-  get networksBlocked(): number {
-    return this.#neighbourhoods.size;
-  }
-
   /** Accounts that are guarded; times in milliseconds since 1970. */
   get guardedAccounts(): GuardedAccount[] {
     const { guard } = this.table;
@@ -298,7 +289,7 @@ export class Daemon {
 
   /** Whether a host is blocked, by itself or with its IPv6 network. */
   #isBlocked(host: string): boolean {
-    if (this.#list.get(host) !== undefined || this.#neighbourhoods.holds(host)) return true;
+    if (this.#list.get(host) !== undefined || this.neighbourhoods.holds(host)) return true;
     if (!host.includes(":")) return false;
     return this.#list.get(networkOf(host, this.#config.ipv6Prefix)) !== undefined &&
       !this.table.isInGoodStanding(host, this.#clock.now());
@@ -347,7 +338,6 @@ export class Daemon {
     this.#force.update();
     const started = this.firewall.start(this.#list.entries()).then((failures) => {
       this.#list.readRest?.(this.#believedTime.now());
-      this.#neighbourhoods.findBlocked();
       this.#exceptions.findShared();
       // The other family may have taken its time: IPv4 may work by now.
       const works = this.firewall.status().families.some((f) => f.family === 4 && !f.failing);
@@ -393,7 +383,7 @@ export class Daemon {
     this.#trust.configure(config);
     this.#force.update();
     this.table.setPolicy(this.#policy());
-    this.#releaseExempt();
+    this.#exceptions.releaseExempt();
     this.#log.info("the configuration was read again");
     if (fixed.length > 0) {
       this.#log.warn(
@@ -500,8 +490,7 @@ export class Daemon {
     this.#lastTick = now;
     if (!stalled) this.#pipeline.advance(now);
     const wall = this.#wallClock();
-    this.#reports.tellLate();
-    this.#reports.tellGuards();
+    this.#reports.tell();
     this.#list.retry(wall);
     this.#changes.look(wall);
     this.#changes.expire();
@@ -513,7 +502,7 @@ export class Daemon {
       this.#loginsWait = true;
       this.#refreshExempt();
       this.#force.refresh();
-      this.#neighbourhoods.release();
+      this.neighbourhoods.release();
       this.#exceptions.refresh();
       this.#reports.tellHidden();
       this.#log.sweep();
@@ -536,12 +525,6 @@ export class Daemon {
     const exempt = this.#exempt(this.#trust.targets, this.#peers);
     if (isSameSet(exempt, this.table.policy.exempt)) return;
     this.table.setPolicy({ ...this.table.policy, exempt });
-    this.#releaseExempt();
-  }
-
-  /** Others are never blocked now than before. */
-  #releaseExempt(): void {
-    this.#neighbourhoods.release();
     this.#exceptions.releaseExempt();
   }
 

@@ -53,8 +53,14 @@ export class Reports {
     this.#parts = parts;
   }
 
+  /** Tells what is to be told at once. */
+  tell(): void {
+    this.#tellLate();
+    this.#tellGuards();
+  }
+
   /** Tells how many attempts were under way when their hosts were blocked. */
-  tellLate(): void {
+  #tellLate(): void {
     const { table, counters, log } = this.#parts;
     const late = table.takeLate();
     if (late.length === 0) return;
@@ -74,7 +80,7 @@ export class Reports {
   }
 
   /** Tells of accounts that came under guard, and of those that are not guarded any more. */
-  tellGuards(): void {
+  #tellGuards(): void {
     const { table, notices, log, clock } = this.#parts;
     const changes = table.guard.takeChanges();
     if (changes.length === 0) return;

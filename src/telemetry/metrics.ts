@@ -163,7 +163,7 @@ function aboutEvents({ counters, table }: StatusSource): Metric[] {
 }
 
 function aboutBlocks(source: StatusSource): Metric[] {
-  const { counters, list, firewall, networksBlocked, backend, config, dryRun } = source;
+  const { counters, list, firewall, neighbourhoods, backend, config, dryRun } = source;
   const state = firewall.status();
   return [
     gauge("ampere_firewall_info", "How blocks are put into the kernel.", 1, {
@@ -176,7 +176,7 @@ function aboutBlocks(source: StatusSource): Metric[] {
     gauge(
       "ampere_networks_blocked",
       "Networks that are blocked for their hosts.",
-      networksBlocked,
+      neighbourhoods.size,
     ),
     counter(
       "ampere_networks_blocked_total",

@@ -68,7 +68,7 @@ export interface StatusSource {
   /** Accounts that are guarded; times in milliseconds since 1970. */
   readonly guardedAccounts: readonly GuardedAccount[];
   /** Networks that are blocked for their hosts. */
-  readonly networksBlocked: number;
+  readonly neighbourhoods: { readonly size: number };
   readonly list: {
     readonly path: string;
     readonly size: number;
@@ -285,7 +285,7 @@ export function statusOf(source: StatusSource, now: number): Status {
       count: list.size,
       added: counters.added,
       removed: counters.removed,
-      networks: source.networksBlocked,
+      networks: source.neighbourhoods.size,
       last: list.all().slice(-LAST_BLOCKS_MAX).reverse().map(shownBlock),
     },
     firewall: {

@@ -62,7 +62,7 @@ export function source(
       guard: { guarded: 0, begun: 0, blocked: 0 },
     },
     guardedAccounts: [],
-    networksBlocked: 0,
+    neighbourhoods: { size: 0 },
     list: {
       path: DEFAULT_CONFIG.database,
       size: 2,
