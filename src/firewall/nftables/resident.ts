@@ -41,6 +41,9 @@ const LINE_MAX = 1_048_576;
 /** Most characters of what a program says that are told. */
 const SAID_MAX = 200;
 
+/** What nft 0.9 says of each transaction, even in JSON: "# new generation 7 by process …". */
+const GENERATION = /^# new generation \d+/;
+
 /** Marks are whole numbers below this. */
 const MARKS_END = 0x8000_0000;
 
@@ -300,7 +303,7 @@ type About = number | "table" | "change" | "other";
  * ```
  */
 export function readMonitorLine(line: string, name: string): About | undefined {
-  if (line === "") return "other";
+  if (line === "" || GENERATION.test(line)) return "other";
   if (!line.startsWith("{") || !line.endsWith("}")) return undefined;
   if (!line.includes(`"${name}"`)) return "other";
   let event: unknown;
