@@ -17,14 +17,18 @@ const MANY = 5_000;
 /** Most tables that are looked into. */
 const TABLES_MAX = 16;
 
-/** Most sets that are named. */
+/** Most sets that are named, and the share of all intervals that one of them has at least. */
 const NAMED_MAX = 4;
+const SHARE_MIN = 0.02;
 
 /** How long the look at one table may take, in milliseconds. */
 const LIST_MS = 10_000;
 
 /** What can be done about such sets. */
 export const FOREIGN_SETS_ADVICE = 'set "backend = ipset", which does not read them';
+
+/** The first line of what has a name. */
+const BEGIN = /^\t?(table|set|map|chain) (.+?) \{(?: #.*)?$/;
 
 /** Runs nft. */
 type RunNft = (
@@ -62,8 +66,10 @@ export async function findForeignSets(run: RunNft, name: string): Promise<string
     const listed = await readIntervals(await list(run, "list", "table", ...table.split(" ")));
     found.push(...listed.filter(({ isNamed }) => isNamed));
   }
-  if (found.reduce((sum, { count }) => sum + count, 0) < MANY) return [];
-  const sorted = found.sort((a, b) => b.count - a.count);
+  const all = found.reduce((sum, { count }) => sum + count, 0);
+  if (all < MANY) return [];
+  const sorted = found.filter(({ count }) => count >= all * SHARE_MIN)
+    .sort((a, b) => b.count - a.count);
   const texts = sorted.slice(0, NAMED_MAX).map(({ place, count }) =>
     `${place} (${formatCount(count)} intervals)`
   );
@@ -87,7 +93,8 @@ async function readIntervals(
   let isConcatenated = false;
   let isElement = false;
   await eachLine(bytes, (line) => {
-    const [, kind = "", name = ""] = /^(?:\t?)(table|set|map|chain) (.+) \{$/.exec(line) ?? [];
+    // Behind the brace of a table that belongs to a program nft tells which one that is.
+    const [, kind = "", name = ""] = BEGIN.exec(line) ?? [];
     if (kind === "table") table = name;
     else if (kind !== "") {
       block = name;
