@@ -191,7 +191,8 @@ onOwnMachine(import.meta.url, (executable) => {
       await t.step("who is released comes through, by new flows", async () => {
         const released = debian.start(["ampere", "-d"], { stdin: `${ATTACKERS.join("\n")}\n` });
         assert.equal((await released.end()).code, 0, released.text);
-        await traffic.goes("attacker", ["udp-flow", "udp-new", "tcp-new"]);
+        // One that goes on may be known to connection tracking without the port of the container.
+        await traffic.goes("attacker", ["udp-new", "tcp-new"]);
       });
 
       assert.deepEqual(traffic.refused, []);
