@@ -46,7 +46,7 @@ export async function checkNftables(config: Config, runner: Runner = run): Promi
       ),
     );
   }
-  const slow = await findForeignSets((args, options) => runner("nft", args, options), name);
+  const slow = await findForeignSets((args, options) => runner("nft", args, options));
   if (slow.length > 0) {
     findings.push(
       warning(

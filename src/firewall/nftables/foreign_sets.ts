@@ -9,7 +9,6 @@
 import { formatCount } from "../../text/table.ts";
 import { eachLine } from "../chain.ts";
 import type { CommandResult } from "../command.ts";
-import { tableOf } from "./layout.ts";
 
 /** From so many intervals on each change takes noticeably longer: about 20 ms. */
 const MANY = 5_000;
@@ -48,20 +47,19 @@ interface Intervals {
  * Finds the sets that make changes slow.
  *
  * @param run Runs nft.
- * @param name The name of Ampere's table, which has none.
  * @returns The largest, each with its family, table, name and number of intervals, as text; none if
  *   all together are too few to matter.
  */
-export async function findForeignSets(run: RunNft, name: string): Promise<string[]> {
+export async function findForeignSets(run: RunNft): Promise<string[]> {
   const found: Intervals[] = [];
-  // Without the elements of sets that have a name; it reads no set that is large and harmless.
+  // Without the elements of sets that have a name; it reads no set that is large and harmless. In
+  // Ampere's own table there are none of intervals, unless somebody has put one there.
   const terse = await readIntervals(await list(run, "-t", "list", "ruleset"));
   const tables = new Set<string>();
   for (const { table, place, count, isNamed } of terse) {
     if (isNamed) tables.add(table);
     else found.push({ place, count });
   }
-  tables.delete(tableOf(name));
   for (const table of [...tables].filter(isPlain).slice(0, TABLES_MAX)) {
     const listed = await readIntervals(await list(run, "list", "table", ...table.split(" ")));
     found.push(...listed.filter(({ isNamed }) => isNamed));

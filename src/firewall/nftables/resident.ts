@@ -220,9 +220,14 @@ export class Resident {
   #begin(): void {
     const { clock } = this.#options;
     const mark = this.nextMark();
-    void this.expect(mark, BEGIN_MS).then((isThere) => {
+    void this.expect(mark, BEGIN_MS).then(async (isThere) => {
       this.#cancelBegin();
       if (!isThere || this.#hasEnded) return;
+      // Other attempts may still be under way, and would fail if somebody deleted the table.
+      const last = this.nextMark();
+      const done = this.expect(last, BEGIN_MS);
+      this.#write(`${markCommand(this.#options.name, last)}\n`);
+      if (!await done || this.#hasEnded) return;
       this.isReady = true;
       this.#write(farewellCommand(this.#options.name));
       this.#options.onReady();

@@ -249,10 +249,7 @@ export class NftTable {
   }
 
   async #explainSlowness(tookMs: number): Promise<void> {
-    const sets = await findForeignSets(
-      (args, options) => this.#nft(args, options),
-      this.name,
-    );
+    const sets = await findForeignSets((args, options) => this.#nft(args, options));
     if (sets.length === 0) return;
     this.#log?.warn(
       `a change of the firewall takes ${Math.round(tookMs)} ms, because nft reads the intervals ` +

@@ -25,7 +25,61 @@ function lateMonitor(): { start: ChildStarter; open: () => void } {
   return { start, open };
 }
 
+/** Holds back what is written to `nft -i`, and tells what the monitor writes. */
+function heldFeeder() {
+  const held: (() => void)[] = [];
+  let isOpen = false;
+  let heard = "";
+  const start: ChildStarter = (program, args, handlers) => {
+    const isMonitor = args.includes("monitor");
+    const child = startChild(program, args, {
+      ...handlers,
+      onOutput(text) {
+        heard += text;
+        handlers.onOutput?.(text);
+      },
+    });
+    if (isMonitor) return child;
+    return {
+      write: (text) => isOpen ? child.write(text) : void held.push(() => child.write(text)),
+      kill: () => child.kill(),
+      gone: child.gone,
+    };
+  };
+  const open = () => {
+    isOpen = true;
+    for (const write of held.splice(0)) write();
+  };
+  return { start, held, open, heard: () => heard };
+}
+
 inNamespace(import.meta.url, () => {
+  Deno.test("nftables: the programs stay when all attempts to be heard are over", async () => {
+    const { start, held, open, heard } = heldFeeder();
+    const table = new NftTable({ name: "ampere", start });
+    const backends = ([4, 6] as const).map((family) => new NftablesBackend({ family, table }));
+    const firewall = new Firewall({ backends, log: console, verifyMs: 3_600_000 });
+    try {
+      await firewall.start([]);
+      await until("the monitor listens", async () => {
+        await sh("nft", "add", "table", "inet", "other");
+        await sh("nft", "delete", "table", "inet", "other");
+        return heard().includes("other");
+      });
+      await until("several attempts are under way", () => held.length > 1);
+      held.shift()!();
+      await until("the first is heard", () => heard().includes("marks"));
+      await firewall.idle();
+      assert.ok(!table.isResident);
+      open();
+      await until("the programs stay", () => table.isResident);
+    } finally {
+      await firewall.stop();
+      await table.gone();
+      await sh("nft", "flush", "ruleset");
+    }
+  });
+
   Deno.test("nftables: for a change that no monitor heard of nobody waits", async () => {
     const lines: string[] = [];
     const say = (line: string) => void lines.push(line);
