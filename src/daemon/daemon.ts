@@ -206,8 +206,7 @@ export class Daemon {
       network: parts.network ?? networkNow,
     });
     const releases = new Releases({ ...shared, notices });
-    const backend = this.backend.name;
-    const around = { ...shared, releases, config, backend };
+    const around = { ...shared, releases, config, backend: this.backend.name };
     const neighbourhoods = this.neighbourhoods = new Neighbourhoods(around);
     this.#exceptions = new Exceptions({ ...shared, releases, neighbourhoods });
     this.#changes = new ListChanges({
