@@ -6,6 +6,8 @@
 
 import type { Entry } from "../firewall/backend.ts";
 import type { Block, NewBlock } from "./block.ts";
+import type { Evidence } from "./evidence.ts";
+import type { StoredPoints } from "./kept_points.ts";
 
 /** What another process changed in the list; see {@linkcode BlockList.reload}. */
 export interface ListChange {
@@ -82,6 +84,22 @@ export interface BlockList {
     forgetBefore: number,
     now: number,
   ): boolean;
+  /**
+   * Keeps what targets did before they were blocked, beside what is kept of them already; a list
+   * that keeps nothing has no such function.
+   *
+   * @returns Whether it is written: not while the database is in trouble.
+   */
+  saveEvidence?(evidence: readonly Evidence[], now: number): boolean;
+  /**
+   * Keeps what hosts have cost that are not blocked, and forgets those that have no points any
+   * more.
+   *
+   * @returns Whether it is written: not while the database is in trouble.
+   */
+  savePoints?(put: readonly StoredPoints[], gone: readonly string[], now: number): boolean;
+  /** What hosts had cost when that was written last. */
+  points?(): readonly StoredPoints[];
   /**
    * Writes what is pending, if the database can be written again.
    *

@@ -23,7 +23,9 @@ import {
   type PastBlock,
 } from "./block.ts";
 import { Connection } from "./connection.ts";
+import { EvidenceTable } from "./evidence.ts";
 import { toDatabaseError } from "./fault.ts";
+import { PointsTable } from "./kept_points.ts";
 import {
   BlockReader,
   COLUMNS,
@@ -119,11 +121,17 @@ export class BlockDatabase implements Disposable {
   /** Path of the database. */
   readonly path: string;
   readonly #connection: Connection;
+  /** What blocked targets did. */
+  readonly evidence: EvidenceTable;
+  /** What hosts have cost that are not blocked. */
+  readonly points: PointsTable;
   #skipped = 0;
 
   private constructor(path: string, connection: Connection) {
     this.path = path;
     this.#connection = connection;
+    this.evidence = new EvidenceTable(connection);
+    this.points = new PointsTable(connection);
   }
 
   /**
@@ -486,6 +494,7 @@ export class BlockDatabase implements Disposable {
   }
 
   #forget(target: string): boolean {
+    this.points.forget([target]);
     this.#connection.run("DELETE FROM history WHERE target = ?").run(target);
     return Number(this.#connection.run("DELETE FROM block WHERE target = ?").run(target).changes) >
       0;

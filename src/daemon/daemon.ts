@@ -23,7 +23,6 @@ import type { OwnNetwork, Whereabouts } from "../firewall/asterisk_place.ts";
 import { Firewall } from "../firewall/firewall.ts";
 import type { Leftovers } from "../firewall/leftovers.ts";
 import type { Way } from "../firewall/way.ts";
-import { formatLocalTime } from "../text/time.ts";
 import type { Log } from "../log.ts";
 import { ownInterfaces } from "../address/interfaces.ts";
 import { defaultGateways } from "../address/neighbours.ts";
@@ -37,7 +36,9 @@ import { counted } from "../text/table.ts";
 import { VERSION } from "../version.ts";
 import { Exceptions } from "./exceptions.ts";
 import { Force } from "./force.ts";
+import { Keeping } from "./keeping.ts";
 import { Learning } from "./learning.ts";
+import { type Look, lookAt } from "../telemetry/look.ts";
 import { ListChanges } from "./list_changes.ts";
 import { Messages } from "./messages.ts";
 import { Neighbourhoods } from "./neighbourhoods.ts";
@@ -46,6 +47,7 @@ import { Pipeline } from "./pipeline.ts";
 import { Predecessor } from "./predecessor.ts";
 import { Releases } from "./releases.ts";
 import { Reports } from "./reports.ts";
+import { statusLine } from "./status_line.ts";
 import { Trust } from "./trust.ts";
 import type { TrustState } from "../telemetry/status.ts";
 
@@ -106,6 +108,8 @@ export interface DaemonParts {
   readonly lookup?: (name: string) => Promise<readonly string[]>;
   /** Where the addresses of trusted names outlive a restart; by default nowhere. */
   readonly answersFile?: string | undefined;
+  /** How often the points of hosts are written, in milliseconds. @default {60_000} */
+  readonly savePointsMs?: number;
   /** Log each message and what became of it. */
   readonly verbose?: boolean;
   /** The firewall and the list only pretend. */
@@ -146,6 +150,7 @@ export class Daemon {
   readonly #messages: Messages;
   readonly #reports: Reports;
   readonly #learning: Learning;
+  readonly #keeping: Keeping;
   readonly #pipeline: Pipeline;
   readonly #predecessor: Predecessor | undefined;
   #config: Config;
@@ -226,8 +231,14 @@ export class Daemon {
       leftovers: parts.leftovers,
       againMs: parts.config.verify * 1000,
     });
+    const keeping = this.#keeping = new Keeping({
+      ...shared,
+      believedTime: this.#believedTime,
+      everyMs: parts.savePointsMs,
+    });
     this.#pipeline = new Pipeline({
       ...shared,
+      onBlocked: (offences) => keeping.blocked(offences),
       notices,
       exceptions: this.#exceptions,
       neighbourhoods,
@@ -286,6 +297,12 @@ export class Daemon {
       .map((host) => ({ ...host, lastAt: this.#toWallClock(host.lastAt) }));
   }
 
+  /** What is known of a target now, for `ampere --why`. */
+  look(target: string): Look {
+    const toWall = (at: number) => this.#toWallClock(at);
+    return lookAt(target, this.table, this.#list, this.#keeping, this.#clock.now(), toWall);
+  }
+
   /** Whether a host is blocked, by itself or with its IPv6 network. */
   #isBlocked(host: string): boolean {
     if (this.#list.get(host) !== undefined || this.neighbourhoods.holds(host)) return true;
@@ -342,6 +359,7 @@ export class Daemon {
       const works = this.firewall.status().families.some((f) => f.family === 4 && !f.failing);
       if (!works && failures.some(isHopeless)) fail();
     });
+    this.#keeping.restore();
     const following = this.#follow(stop.signal).catch((error) => {
       if (!(error instanceof LoginRefusedError)) throw error;
       this.#log.error(error.message);
@@ -401,26 +419,7 @@ export class Daemon {
 
   /** One line about everything that matters. */
   statusLine(): string {
-    const state = this.firewall.status();
-    const since = this.connectedSince;
-    const { counters, table } = this;
-    return [
-      since === undefined
-        ? "not connected to Asterisk"
-        : `connected since ${formatLocalTime(since)}`,
-      `${counters.eventsTotal} security events`,
-      `${counters.tamperedTotal} tampered`,
-      `${table.size} hosts watched`,
-      `${table.standingSize} in good standing`,
-      `${this.#list.size} blocks`,
-      `${state.applied} in the firewall`,
-      `they are ${this.#force.where}`,
-      `${state.queued + state.rejected} changes queued`,
-      `${state.failures} of ${state.commands} firewall commands failed`,
-      this.#list.pending === 0
-        ? "database in order"
-        : `${this.#list.pending} changes not yet in the database`,
-    ].join(", ");
+    return statusLine(this, this.#force.where);
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
@@ -496,6 +495,7 @@ export class Daemon {
     this.#trust.look();
     this.#force.hear();
     this.#predecessor?.look();
+    this.#keeping.look(wall);
     if (now - this.#lastChores >= CHORES_MS) {
       this.#lastChores = now;
       this.#loginsWait = true;
@@ -540,6 +540,7 @@ export class Daemon {
     this.#trust.close();
     this.#reports.tellHidden();
     this.#saveLogins(this.#wallClock());
+    this.#keeping.finish(this.#wallClock());
     const left = await this.firewall.stop();
     const lost = this.#list.close(this.#wallClock());
     if (lost > 0) {

@@ -83,6 +83,17 @@ export class GoodStanding {
     return this.#logins.get(address) !== NONE;
   }
 
+  /** Clock value of the last login of a host; `undefined`: none is known. */
+  lastOf(address: HostKey): number | undefined {
+    const login = this.#logins.get(address);
+    return login === NONE ? undefined : this.#records.time(login, AT);
+  }
+
+  /** All hosts that are known, in no order; must not be changed meanwhile. */
+  *keys(): Generator<HostKey> {
+    for (const [key] of this.#logins.entries()) yield key;
+  }
+
   /**
    * Whether the network under which an IPv6 address is counted contains a host that has logged in.
    */

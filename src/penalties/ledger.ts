@@ -41,6 +41,8 @@ import {
   SOFT,
   UNANSWERED,
 } from "./hosts.ts";
+import { KeptHosts } from "./kept_hosts.ts";
+import { LastFailures } from "./last_failures.ts";
 import { LateAttempts } from "./late_attempts.ts";
 import { NetworkFailures } from "./network_failures.ts";
 import type { Grounds, Offence } from "./offence.ts";
@@ -58,7 +60,7 @@ const GUESSES = EVENT_TYPES.map(({ kind }) =>
 type AttemptOrigin = Pick<SecurityEvent, "service" | "transport" | "account">;
 
 /** A host in good standing has this many times the limit of a stranger. */
-const STANDING_LIMIT_FACTOR = 10;
+export const STANDING_LIMIT_FACTOR = 10;
 
 /**
  * The points of all hosts, and everything that decides what they lead to: good standing, failed
@@ -69,6 +71,8 @@ export class Ledger {
   readonly attempts: Attempts;
   readonly standing: GoodStanding;
   readonly late = new LateAttempts();
+  readonly last = new LastFailures();
+  readonly kept: KeptHosts;
   readonly proxies = new ProxySigns();
   readonly guard: AccountGuard;
   readonly #hosts: Hosts;
@@ -97,6 +101,7 @@ export class Ledger {
     this.#hosts = hosts;
     this.#records = hosts.records;
     this.attempts = new Attempts(hosts.records);
+    this.kept = new KeptHosts(hosts, this.#accountsFailed, this.#networkFailures, this);
     this.#attemptRecords = this.attempts.records;
     this.#networks = new HostNetworks(policy.ipv6Prefix, policy.nat64 ?? []);
     this.#networkFailures.setForget(policy.forgetMs);
@@ -167,8 +172,6 @@ export class Ledger {
         !this.#shortBlocks.has(address);
     });
   }
-
-  // Hosts
 
   /** The host of an event, made if need be; none when it is never charged. */
   host(event: SecurityEvent, now: number): number {
@@ -358,6 +361,7 @@ export class Ledger {
   remove(host: number): void {
     if (this.#records.get(host, GONE) === 1) return;
     this.attempts.releaseAll(host);
+    if (this.#records.get(host, POINTS) > 0) this.last.forget(host);
     if (this.#records.get(host, FAILED_SESSION) !== NO_SESSION) {
       this.#accountsFailed.remove(host);
       this.attempts.forgetBursts(host);
@@ -415,6 +419,7 @@ export class Ledger {
     const hosts = this.#records;
     if (hosts.get(host, GONE) === 1) return;
     const sum = hosts.add(host, POINTS, points);
+    this.last.note(host, from, this.attempts, points, now);
     const limit = this.limitOf(host, now);
     if (sum < limit) {
       this.settle(host);
@@ -424,13 +429,13 @@ export class Ledger {
     const by = typeof from === "number" ? this.attempts.originOf(from) : from;
     const isPair = this.#accountsFailed.isPair(host);
     const grounds = groundsOf(hosts, host, limit, this.isStanding(host, now), isPair);
-    const rules = this.#policy;
-    if (this.#shortBlocks.isOpen(key, grounds, rules, now)) {
+    if (this.#shortBlocks.isOpen(key, grounds, this.#policy, now)) {
       // More would only fill the table of ranks: with the next failure it is too much again.
       hosts.set(host, POINTS, limit);
       return this.settle(host);
     }
-    if (this.#shortBlocks.forbears(key, grounds, session, rules, now)) return this.#forbear(host);
+    const forbears = this.#shortBlocks.forbears(key, grounds, session, this.#policy, now);
+    if (forbears) return this.#forbear(host);
     const offence = this.#offenceOf(host, by, grounds, now);
     this.remove(host);
     this.late.blocked(key, now);
@@ -445,9 +450,9 @@ export class Ledger {
     const points = this.#records.get(host, POINTS);
     const row = this.#shortBlocks.next(key, grounds, this.#policy, now);
     const proven = this.#accountsFailed.provenOf(host) >= limit;
-    const tally = this.#hosts.tallyOf(host);
+    const past = { tally: this.#hosts.tallyOf(host), last: this.last.of(host) };
     const firstAt = this.#records.time(host, FIRST_AT);
-    const offence = { ...by, points, limit, grounds, row, proven, tally, firstAt, at: now };
+    const offence = { ...by, ...past, points, limit, grounds, row, proven, firstAt, at: now };
     const isMore = grounds !== "guarded account" && this.#shortBlocks.takeGuarded(key);
     return isMore ? { ...offence, renews: true } : offence;
   }
@@ -462,19 +467,20 @@ export class Ledger {
   ): void {
     const limit = ATTEMPT_POINTS * this.#policy.loyalty;
     const shared = this.standing.hasIn(network) || this.#policy.exempt.overlaps(network);
-    const alone = this.#records.get(host, GONE) === 1;
     const limits = { strange: limit, own: limit * STANDING_LIMIT_FACTOR };
     const excess = this.#networkFailures.judge(network, limits, shared, standing);
     const { verdict, points, proven, firstAt } = excess;
     // Its last host may have gone too far by itself: then it is blocked already.
-    if (verdict === "nothing" || (verdict === "host" && alone)) return;
+    const isGone = this.#records.get(host, GONE) === 1;
+    if (verdict === "nothing" || (verdict === "host" && isGone)) return;
     const target = verdict === "host" ? event.address : network;
     const grounds = shared ? "shared network" : "attempts";
     this.late.blocked(verdict === "host" ? event.host : network, now);
     const by = { ...originOf(event), target, address: event.address };
     const row = this.#shortBlocks.next(network, grounds, this.#policy, now);
     const tally = { ...NO_TALLY, wrongAnswers: Math.ceil(points / ATTEMPT_POINTS) };
-    this.#offences.push({ ...by, points, limit, grounds, row, proven, tally, firstAt, at: now });
+    const past = { points, limit, tally, last: this.last.of(host), firstAt, at: now };
+    this.#offences.push({ ...by, ...past, grounds, row, proven });
     // A host that is blocked begins anew; in a network it keeps its points, by which it is not
     // innocent there.
     if (verdict === "host") {

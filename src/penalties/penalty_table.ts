@@ -37,6 +37,7 @@ import {
   SEVERAL_SESSIONS,
   WRONG_ANSWERS,
 } from "./hosts.ts";
+import { type HostInspection, Inspection } from "./inspection.ts";
 import { Ledger } from "./ledger.ts";
 import type { KnownProxy, Offence } from "./offence.ts";
 import type { PenaltyPolicy } from "./policy.ts";
@@ -99,6 +100,8 @@ export class PenaltyTable {
   #unknownAt = 0;
   readonly #unknownEvent = new SecurityEvent();
   #charge: Charge | undefined;
+  /** Looks at single hosts, and keeps them beyond a restart. */
+  readonly inspection: HostInspection;
   /** Whether {@linkcode PenaltyTable.lastCharge} tells what became of each event; costs time. */
   explain = false;
 
@@ -106,6 +109,7 @@ export class PenaltyTable {
   constructor(policy: PenaltyPolicy) {
     this.#ledger = new Ledger(policy, this.#hosts);
     this.#attempts = this.#ledger.attempts;
+    this.inspection = new Inspection(this.#hosts, this.#ledger);
     this.#attemptRecords = this.#attempts.records;
   }
 
@@ -167,11 +171,10 @@ export class PenaltyTable {
           ? this.#failed(event, now, REFUSALS, MANAGER_REQUEST)
           : this.#refused(event, now);
       case "InvalidAccountID":
-        if (event.service === "AMI") {
-          return this.#failed(event, now, WRONG_ANSWERS, MANAGER_REQUEST);
-        }
         if (event.service === "PJSIP") return this.#unknown(event, now);
-        return this.#refused(event, now);
+        return event.service === "AMI"
+          ? this.#failed(event, now, WRONG_ANSWERS, MANAGER_REQUEST)
+          : this.#refused(event, now);
       case "RefusedMessage":
         return this.#failed(event, now, WRONG_ANSWERS, "a message that was refused");
       case "RequestNotAllowed":
@@ -277,10 +280,9 @@ export class PenaltyTable {
 
   /** Clock value at which the oldest open attempt is to be charged; `undefined`: none is open. */
   get nextDeadline(): number | undefined {
-    return this.#attempts.oldestWaiting === NONE
-      ? undefined
-      : this.#attemptRecords.time(this.#attempts.oldestWaiting, OPENED_AT) +
-        this.#ledger.policy.patienceMs;
+    const oldest = this.#attempts.oldestWaiting;
+    if (oldest === NONE) return undefined;
+    return this.#attemptRecords.time(oldest, OPENED_AT) + this.#ledger.policy.patienceMs;
   }
 
   /** Drops the points and open attempts of hosts within a target, as a success would. */
@@ -308,12 +310,10 @@ export class PenaltyTable {
    * @returns How many were not known yet.
    */
   assumeStanding(addresses: Iterable<string>, now: number): number {
-    let count = 0;
-    for (const address of addresses) {
-      if (this.#ledger.standing.assume(keyOf(address), now)) count++;
-    }
+    const { standing } = this.#ledger;
+    const fresh = [...addresses].filter((address) => standing.assume(keyOf(address), now));
     this.#ledger.recheckStanding();
-    return count;
+    return fresh.length;
   }
 
   /**

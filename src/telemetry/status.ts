@@ -16,6 +16,7 @@ import type { GuardedAccount } from "../penalties/account_guard.ts";
 import type { HostStatus } from "../penalties/hosts.ts";
 import type { Tally } from "../penalties/offence.ts";
 import { VERSION } from "../version.ts";
+import type { Look } from "./look.ts";
 import type { Counters } from "./counters.ts";
 
 /** How many hosts that are not blocked yet are shown. */
@@ -79,6 +80,8 @@ export interface StatusSource {
   readonly firewall: { status(): FirewallStatus };
   /** The hosts with most points; `lastAt` in milliseconds since 1970. */
   worstHosts(count: number): HostStatus[];
+  /** What is known of a canonical target. */
+  look(target: string): Look;
 }
 
 /** The answer of the daemon. Times are ISO 8601 in UTC, or null. */

@@ -15,6 +15,7 @@ export const OFFENCE: Offence = {
   row: 0,
   proven: false,
   tally: { wrongAnswers: 3, unanswered: 0, refusals: 0, badRequests: 0 },
+  last: [],
   firstAt: 1_000,
   at: 2_500,
 };

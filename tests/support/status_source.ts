@@ -104,6 +104,15 @@ export function source(
         }],
       }),
     },
+    look: (target) => ({
+      target,
+      network: null,
+      ipv4: null,
+      hosts: [],
+      standing: [],
+      blocks: [],
+      evidence: [],
+    }),
     worstHosts: () => [{
       host: "198.51.100.7",
       points: 9,

@@ -1,0 +1,162 @@
+/**
+ * What hosts have cost so far, as it outlives a restart.
+ *
+ * @module
+ */
+
+import type { FailedAccounts, Share } from "./failed_accounts.ts";
+import { type HostKey, keyOf, keyText } from "./host_key.ts";
+import {
+  FAILED_SESSION,
+  FIRST_AT,
+  type Hosts,
+  HOSTS_MAX,
+  LAST_AT,
+  MAYBE_STANDING,
+  NO_SESSION,
+  NONE,
+  POINTS,
+  SOFT,
+  TALLY_AT,
+} from "./hosts.ts";
+import type { NetworkFailures } from "./network_failures.ts";
+
+/** Most accounts of a host that outlive a restart one by one; the others are counted together. */
+export const KEPT_ACCOUNTS_MAX = 8;
+
+/** Most points of a host that outlive a restart. */
+const KEPT_POINTS_MAX = 1_000_000;
+
+/** A host with what it has cost. Times are clock values, in milliseconds. */
+export interface KeptHost {
+  /** Canonical address. */
+  readonly host: string;
+  /** The first attempt that counted. */
+  readonly firstAt: number;
+  /** Its last event. */
+  readonly lastAt: number;
+  readonly points: number;
+  /** How many of the points are of unanswered challenges. */
+  readonly soft: number;
+  /** How many of the points are of attempts whose address can't be forged. */
+  readonly proven: number;
+  /** The session in which it failed, as `FAILED_SESSION` of its record. */
+  readonly session: number;
+  /** Wrong passwords, unanswered challenges, refusals, bad requests. */
+  readonly tally: readonly number[];
+  /** On which accounts it failed, and in which session. */
+  readonly accounts: readonly Share[];
+}
+
+/** What decides with whom a host is counted; the ledger. */
+interface Rules {
+  networkOf(address: HostKey): string | undefined;
+  isInGoodStanding(address: HostKey, now: number): boolean;
+}
+
+/** Reads hosts so that they can be kept, and puts them back. */
+export interface HostKeeping {
+  /** The hosts with most points, as canonical addresses. */
+  guiltiest(most: number): string[];
+  /** One host, if it has points. */
+  of(address: string): KeptHost | undefined;
+  /** Puts hosts back that are not known. */
+  restore(kept: Iterable<KeptHost>, now: number): void;
+}
+
+/** The same, of the hosts of a table. */
+export class KeptHosts implements HostKeeping {
+  readonly #hosts: Hosts;
+  readonly #accounts: FailedAccounts;
+  readonly #networks: NetworkFailures;
+  readonly #rules: Rules;
+
+  /**
+   * @param hosts The hosts.
+   * @param accounts On which accounts they failed.
+   * @param networks What IPv6 networks have failed.
+   * @param rules With whom a host is counted.
+   */
+  constructor(
+    hosts: Hosts,
+    accounts: FailedAccounts,
+    networks: NetworkFailures,
+    rules: Rules,
+  ) {
+    this.#hosts = hosts;
+    this.#accounts = accounts;
+    this.#networks = networks;
+    this.#rules = rules;
+  }
+
+  /**
+   * The hosts with most points, those first that were seen last.
+   *
+   * @param most How many.
+   * @returns Canonical addresses.
+   */
+  guiltiest(most: number): string[] {
+    return this.#hosts.guiltiest(most).map(keyText);
+  }
+
+  /**
+   * One host, if it has points.
+   *
+   * @param address Canonical address.
+   */
+  of(address: string): KeptHost | undefined {
+    const host = this.#hosts.find(keyOf(address));
+    const { records } = this.#hosts;
+    if (host === NONE || records.get(host, POINTS) === 0) return undefined;
+    return {
+      host: address,
+      firstAt: records.time(host, FIRST_AT),
+      lastAt: records.time(host, LAST_AT),
+      points: Math.min(records.get(host, POINTS), KEPT_POINTS_MAX),
+      soft: records.get(host, SOFT),
+      proven: this.#accounts.provenOf(host),
+      session: records.get(host, FAILED_SESSION),
+      tally: [0, 1, 2, 3].map((field) => records.get(host, TALLY_AT + field)),
+      accounts: this.#accounts.sharesOf(host, KEPT_ACCOUNTS_MAX),
+    };
+  }
+
+  /**
+   * Puts hosts back that are not known. None is blocked for it: the next failure decides.
+   *
+   * @param kept The hosts, the one that was seen longest ago first.
+   * @param now Clock value, in milliseconds.
+   */
+  restore(kept: Iterable<KeptHost>, now: number): void {
+    const { records } = this.#hosts;
+    for (const one of kept) {
+      const key = keyOf(one.host);
+      if (one.points <= 0 || this.#hosts.size >= HOSTS_MAX) continue;
+      if (this.#hosts.find(key) !== NONE) continue;
+      const host = this.#hosts.make(key, one.firstAt);
+      records.setTime(host, LAST_AT, one.lastAt);
+      records.set(host, POINTS, one.points);
+      records.set(host, SOFT, one.soft);
+      records.set(host, MAYBE_STANDING, 1);
+      one.tally.slice(0, 4).forEach((count, field) => records.set(host, TALLY_AT + field, count));
+      const failed = one.points - one.soft;
+      // Without a session what it has failed would not be forgotten with it.
+      const session = failed > 0 && one.session === NO_SESSION ? 1 : one.session;
+      records.set(host, FAILED_SESSION, failed > 0 ? session : NO_SESSION);
+      if (failed > 0) this.#accounts.restore(host, one.accounts, one.proven, failed);
+      this.#hosts.settle(host);
+      this.#addToNetwork(key, failed, Math.min(one.proven, failed), one.lastAt, now);
+    }
+  }
+
+  /** The hosts of an IPv6 network may be one guesser. */
+  #addToNetwork(key: HostKey, failed: number, proven: number, at: number, now: number): void {
+    const network = failed > 0 ? this.#rules.networkOf(key) : undefined;
+    if (network === undefined) return;
+    const standing = this.#rules.isInGoodStanding(key, now);
+    for (const [points, isProven] of [[failed - proven, false], [proven, true]] as const) {
+      const how = { standing, proven: isProven };
+      if (points > 0) this.#networks.add(network, key as string, points, how, at);
+    }
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * What the daemon knows of one address or network, when `ampere --why` asks.
+ *
+ * @module
+ */
+
+import { AddressSet } from "../address/address_set.ts";
+import type { Block } from "../blocks/block.ts";
+import type { BlockList } from "../blocks/block_list.ts";
+import type { Evidence } from "../blocks/evidence.ts";
+import type { Failure, Tally } from "../penalties/offence.ts";
+import type { PenaltyTable } from "../penalties/penalty_table.ts";
+
+/** Most hosts, logins and blocks of a network that are told. */
+export const LOOK_MAX = 20;
+
+/** A host that has points, or attempts under way. Times in milliseconds since 1970. */
+interface SeenHost {
+  /** Canonical address. */
+  readonly host: string;
+  readonly points: number;
+  /** Points at which it is blocked. */
+  readonly limit: number;
+  readonly tally: Readonly<Tally>;
+  /** Attempts that wait for an answer. */
+  readonly waiting: number;
+  readonly lastAt: number;
+  /** What it was charged for last, the oldest first. */
+  readonly last: readonly Failure[];
+}
+
+/** What the daemon knows of a target. Times in milliseconds since 1970. */
+export interface Look {
+  /** Canonical address or network. */
+  readonly target: string;
+  /** The IPv6 network with which it is counted; `null`: it is counted by itself. */
+  readonly network: string | null;
+  /** The IPv4 host behind an address of NAT64. */
+  readonly ipv4: string | null;
+  /** Those with most points first. */
+  readonly hosts: readonly SeenHost[];
+  /** Hosts in good standing, each with its last login. */
+  readonly standing: readonly (readonly [host: string, at: number])[];
+  /** Blocks that have an address in common with it. */
+  readonly blocks: readonly (Omit<Block, "until"> & { readonly until: number | null })[];
+  /** Attempts that are not in the database yet. */
+  readonly evidence: readonly Evidence[];
+}
+
+/** Where attempts wait for the database. */
+interface Waiting {
+  pendingOf(target: string): Evidence | undefined;
+}
+
+/**
+ * Looks at a target.
+ *
+ * @param target Canonical address or network.
+ * @param table Who has cost what.
+ * @param list Who is blocked.
+ * @param waiting Attempts that are not in the database yet.
+ * @param now Clock value, in milliseconds.
+ * @param toWall Makes milliseconds since 1970 of a clock value.
+ */
+export function lookAt(
+  target: string,
+  { inspection }: Pick<PenaltyTable, "inspection">,
+  list: Pick<BlockList, "all">,
+  waiting: Waiting,
+  now: number,
+  toWall: (at: number) => number,
+): Look {
+  const { network = null, ipv4 = null } = inspection.countedWith(target);
+  const wanted = new AddressSet([target]);
+  const blocks = list.all().filter((block) => wanted.overlaps(block.target)).slice(-LOOK_MAX);
+  const of = [...new Set([target, ...blocks.map((block) => block.target)])];
+  return {
+    target,
+    network,
+    ipv4,
+    hosts: inspection.hostsIn(target, LOOK_MAX, now).map(({ last, lastAt, ...host }) => ({
+      ...host,
+      lastAt: toWall(lastAt),
+      last: last.map((failure) => ({ ...failure, at: toWall(failure.at) })),
+    })),
+    standing: inspection.standingIn(network ?? target, LOOK_MAX, now)
+      .map(([host, at]) => [host, toWall(at)]),
+    blocks: blocks.map(({ until = null, ...block }) => ({ ...block, until })),
+    evidence: of.flatMap((one) => waiting.pendingOf(one) ?? []),
+  };
+}
