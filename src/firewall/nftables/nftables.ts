@@ -127,6 +127,9 @@ export class NftablesBackend implements Backend {
     const some = entries.slice(0, BATCH_MAX);
     const unsafe = this.#findUnsafe(some.values().map((entry) => entry.target));
     if (unsafe !== undefined) return unsafeOutcome(unsafe, this.family);
+    if (!some.some(({ target }) => target.includes("/"))) {
+      return await this.#blockHosts(some, isThere);
+    }
     const { name } = this.#table;
     const layout = this.#layout.copy();
     const made: string[] = [];
@@ -151,6 +154,33 @@ export class NftablesBackend implements Backend {
     this.#layout = layout;
     this.#elements += some.length;
     return { ok: true, done: some.length };
+  }
+
+  /** The same for hosts only, which is the usual case, in short: their set is always there. */
+  async #blockHosts(
+    entries: readonly Entry[],
+    isThere: (target: string) => boolean,
+  ): Promise<Outcome> {
+    const place = `element ${tableOf(this.#table.name)} ${this.#layout.hosts("refuse")}`;
+    const all: string[] = [];
+    const keys: string[] = [];
+    const again: string[] = [];
+    for (const { target, until } of entries) {
+      const element = target + this.#end(until);
+      all.push(element);
+      // See above.
+      if (!isThere(target)) continue;
+      keys.push(target);
+      again.push(element);
+    }
+    const commands = [`add ${place} { ${all.join(",")} }`];
+    if (again.length > 0) {
+      commands.push(`delete ${place} { ${keys.join(",")} }`, `add ${place} { ${again.join(",")} }`);
+    }
+    const result = await this.#table.apply({ commands, elements: entries.length });
+    if (!result.ok) return this.#failed(result);
+    this.#elements += entries.length;
+    return { ok: true, done: entries.length };
   }
 
   /** Ends blocks; see {@linkcode Backend.release}. */

@@ -11,7 +11,14 @@
 import { retryDelay } from "../../backoff.ts";
 import type { Clock } from "../../clock.ts";
 import type { Child, ChildStarter } from "../child.ts";
-import { FAREWELL, farewellCommand, markCommand, MARKS, NO_FAREWELL } from "./layout.ts";
+import {
+  FAREWELL,
+  farewellCommand,
+  markCommand,
+  MARKS,
+  NO_FAREWELL,
+  readAheadCommand,
+} from "./layout.ts";
 
 /** How long a change may take at least before the pair counts as hanging, in milliseconds. */
 const ANSWER_MIN_MS = 2_000;
@@ -34,6 +41,12 @@ const KNOCK_MAX_MS = 8_000;
  * So many characters one `nft -i` takes in its life: it keeps every line as its history, in memory.
  */
 const CHARACTERS_MAX = 2_000_000;
+
+/**
+ * How long after a change of others nft reads ahead again, in milliseconds: they may change more,
+ * and with thousands of intervals it takes 0.2 s.
+ */
+const READ_AHEAD_AFTER_MS = 2_000;
 
 /** Longest line of the monitor, in characters. A rule of somebody else may be long. */
 const LINE_MAX = 1_048_576;
@@ -90,6 +103,7 @@ export class Resident {
   #written = 0;
   #hasEnded = false;
   #cancelBegin = () => {};
+  #cancelReadAhead: (() => void) | undefined;
 
   /**
    * Starts both programs. The table must be there.
@@ -130,12 +144,30 @@ export class Resident {
   async feed(commands: readonly string[]): Promise<boolean> {
     const { name } = this.#options;
     const mark = this.nextMark();
-    const waited = this.expect(mark, Math.max(ANSWER_MIN_MS, this.#options.answerMs()));
-    const line = [NO_FAREWELL, ...commands, markCommand(name, mark)].join("; ");
-    this.#write(`${line}\n${farewellCommand(name)}`);
-    const isThere = await waited;
+    // First of all: what else there is to do is done while nft works.
+    if (!this.#hasEnded) {
+      const change = commands.join("; ");
+      this.#write(`${NO_FAREWELL}; ${change}; ${markCommand(name, mark)}\n${this.#tail}`);
+    }
+    const limitMs = Math.max(ANSWER_MIN_MS, this.#options.answerMs());
+    const isThere = await this.expect(mark, limitMs);
     if (isThere && this.#written > CHARACTERS_MAX) this.#renewFeeder();
     return isThere;
+  }
+
+  /** Lets nft read what others have changed, so that the next change need not wait for that. */
+  readAhead(): void {
+    if (this.isReady) this.#write(this.#readAheadLine);
+  }
+
+  /** What follows a change: nft reads ahead, and waits with the beginning of a line. */
+  get #tail(): string {
+    return farewellCommand(this.#options.name) + this.#readAheadLine;
+  }
+
+  get #readAheadLine(): string {
+    const { name } = this.#options;
+    return `${NO_FAREWELL}; ${readAheadCommand(name)}\n${farewellCommand(name)}`;
   }
 
   /** A mark that was not used. */
@@ -177,6 +209,7 @@ export class Resident {
     this.#hasEnded = true;
     this.isReady = false;
     this.#cancelBegin();
+    this.#cancelReadAhead?.();
     for (const mark of [...this.#waiters.keys()]) this.#settle(mark, false);
     this.#feeder.kill();
     this.#monitor.kill();
@@ -205,7 +238,7 @@ export class Resident {
     this.#worn.push(gone);
     this.#written = 0;
     this.#feeder = this.#startFeeder();
-    this.#write(farewellCommand(this.#options.name));
+    this.#write(this.#tail);
   }
 
   #write(text: string): void {
@@ -221,7 +254,7 @@ export class Resident {
       this.#cancelBegin();
       if (!isThere || this.#hasEnded) return;
       this.isReady = true;
-      this.#write(farewellCommand(this.#options.name));
+      this.#write(this.#tail);
       this.#options.onReady();
     });
     let knocks = 0;
@@ -271,10 +304,26 @@ export class Resident {
     }
     const about = readMonitorLine(line, name);
     if (about === undefined) return this.#end(`its monitor says: ${shown(line)}`);
-    if (about === "other") return;
+    if (about === "other") return this.#othersChanged();
     if (typeof about === "number") return this.#settle(about, true);
     // Ampere empties chains and sets, and never takes them away outside of a change of its own.
-    if (this.#waiters.size === 0 || about === "table") onForeign();
+    if (this.#waiters.size === 0 || about === "table") {
+      // It may be gone: whoever repairs it lets nft read again.
+      this.#cancelReadAhead?.();
+      onForeign();
+    }
+  }
+
+  #othersChanged(): void {
+    if (!this.isReady || this.#cancelReadAhead !== undefined) return;
+    const cancel = this.#options.clock.after(READ_AHEAD_AFTER_MS, () => {
+      this.#cancelReadAhead = undefined;
+      this.readAhead();
+    });
+    this.#cancelReadAhead = () => {
+      this.#cancelReadAhead = undefined;
+      cancel();
+    };
   }
 }
 
