@@ -135,9 +135,10 @@ export class NftablesBackend implements Backend {
     const made: string[] = [];
     const all = new Elements(layout);
     const again = new Elements(layout);
+    const now = this.#now();
     for (const { target, until } of some) {
       if (layout.make(target, "refuse")) made.push(...layout.emptyCommands(target, "refuse"));
-      const end = this.#end(until);
+      const end = endOf(until, now);
       all.add(target, end);
       // A kernel before Linux 6.12 does not change the end of what is there.
       if (isThere(target)) again.add(target, end);
@@ -165,8 +166,9 @@ export class NftablesBackend implements Backend {
     const all: string[] = [];
     const keys: string[] = [];
     const again: string[] = [];
+    const now = this.#now();
     for (const { target, until } of entries) {
-      const element = target + this.#end(until);
+      const element = target + endOf(until, now);
       all.push(element);
       // See above.
       if (!isThere(target)) continue;
@@ -302,17 +304,20 @@ export class NftablesBackend implements Backend {
     const networks = new Elements(layout);
     let hosts: string[] = [];
     let hasHosts = false;
+    let now = this.#now();
     for (const { target, until } of entries) {
       if (target.includes("/")) {
-        networks.add(target, this.#end(until));
+        networks.add(target, endOf(until, now));
         continue;
       }
       if (!hasHosts) yield `add element ${tableOf(name)} ${layout.spotOf(target, "refuse").set} {`;
       hasHosts = true;
-      hosts.push(target + this.#end(until));
+      hosts.push(target + endOf(until, now));
       if (hosts.length < ELEMENTS_PER_PIECE) continue;
       yield `${hosts.join(",")},`;
       hosts = [];
+      // Nft has read for a while.
+      now = this.#now();
     }
     // A comma before the brace is allowed.
     if (hasHosts) yield `${hosts.join(",")} }\n`;
@@ -359,13 +364,6 @@ export class NftablesBackend implements Backend {
     return undefined;
   }
 
-  /** What stands behind an element that the kernel is to end by itself. */
-  #end(until: number | undefined): string {
-    if (until === undefined) return "";
-    const left = Math.max(0, Math.ceil((until - this.#now()) / 1_000)) + KERNEL_GRACE_SECONDS;
-    return left > TIMEOUT_MAX_SECONDS ? "" : ` timeout ${left}s`;
-  }
-
   #failure(result: CommandResult): Failure {
     return nftFailure(result, this.family, this.#table.name);
   }
@@ -373,6 +371,18 @@ export class NftablesBackend implements Backend {
   #failed(result: CommandResult): Outcome {
     return { ok: false, failure: this.#failure(result) };
   }
+}
+
+/**
+ * What stands behind an element that the kernel is to end by itself.
+ *
+ * @param until When its block ends, in milliseconds since 1970; `undefined`: never.
+ * @param now The time, in milliseconds since 1970.
+ */
+function endOf(until: number | undefined, now: number): string {
+  if (until === undefined) return "";
+  const left = Math.max(0, Math.ceil((until - now) / 1_000)) + KERNEL_GRACE_SECONDS;
+  return left > TIMEOUT_MAX_SECONDS ? "" : ` timeout ${left}s`;
 }
 
 /** Elements, collected by their sets. */
