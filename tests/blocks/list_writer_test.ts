@@ -7,6 +7,7 @@ import { BlockDatabase } from "../../src/blocks/database.ts";
 import { RETRY_MAX_MS } from "../../src/blocks/trouble.ts";
 import { WrittenBlockList } from "../../src/blocks/written_block_list.ts";
 import { address, block, NOW, targetsOf, withDatabase } from "../support/database_samples.ts";
+import { until } from "../support/namespace.ts";
 import {
   blocks,
   canMount,
@@ -264,6 +265,9 @@ Deno.test({
       await using daemon = new Helper();
       await daemon.ask(`later ${path}`);
       assert.equal(await daemon.ask("add 192.0.2.1"), true);
+      await daemon.ask("state");
+      // Beside SQLite's own handle there is one as long as that is on its way to the disk.
+      await until("it is on the disk", () => handlesOf(daemon.pid, `${path}-wal`) === 1);
       const endFault = await injectFault(daemon.pid, path, "fsync,fdatasync:error=EIO");
       assert.equal(await daemon.ask("add 192.0.2.2 192.0.2.3"), true);
       let failing = await daemon.ask("state");
@@ -282,6 +286,17 @@ Deno.test({
       assert.deepEqual(targets.sort(), ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"]);
     }),
 });
+
+/** How often a process has a file open. */
+function handlesOf(pid: number, path: string): number {
+  return [...Deno.readDirSync(`/proc/${pid}/fd`)].filter(({ name }) => {
+    try {
+      return Deno.readLinkSync(`/proc/${pid}/fd/${name}`) === path;
+    } catch {
+      return false; // It was closed just now.
+    }
+  }).length;
+}
 
 Deno.test({
   name: "list writer: what is to reach the disk later does so by itself (root and strace only)",

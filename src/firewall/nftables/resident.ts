@@ -151,13 +151,14 @@ export class Resident {
     }
     const limitMs = Math.max(ANSWER_MIN_MS, this.#options.answerMs());
     const isThere = await this.expect(mark, limitMs);
-    if (isThere && this.#written > CHARACTERS_MAX) this.#renewFeeder();
+    if (isThere) this.#renewWornFeeder();
     return isThere;
   }
 
   /** Lets nft read what others have changed, so that the next change need not wait for that. */
   readAhead(): void {
-    if (this.isReady) this.#write(this.#readAheadLine);
+    // Where others change something all the time this is what wears it out.
+    if (this.isReady && !this.#renewWornFeeder()) this.#write(this.#readAheadLine);
   }
 
   /** What follows a change: nft reads ahead, and waits with the beginning of a line. */
@@ -228,8 +229,13 @@ export class Resident {
     });
   }
 
-  /** Nothing is under way: another one goes on. */
-  #renewFeeder(): void {
+  /**
+   * Lets another one go on if this one has taken enough and nothing is under way.
+   *
+   * @returns Whether it does; it has read ahead.
+   */
+  #renewWornFeeder(): boolean {
+    if (this.#written <= CHARACTERS_MAX || this.#waiters.size > 0) return false;
     this.#feeder.kill();
     // Few are left at a time.
     const gone = this.#feeder.gone.then(() => {
@@ -239,6 +245,7 @@ export class Resident {
     this.#written = 0;
     this.#feeder = this.#startFeeder();
     this.#write(this.#tail);
+    return true;
   }
 
   #write(text: string): void {

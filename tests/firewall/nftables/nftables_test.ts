@@ -490,6 +490,13 @@ inNamespace(import.meta.url, () => {
       hosts.length,
     );
     assert.deepEqual(await elementsOf("farewell_none"), []);
+    // What others have changed is read, too, without a block.
+    written.length = 0;
+    await sh("nft", "add table inet others");
+    await until("it is read ahead", () => written.length > 0);
+    assert.deepEqual(written, [
+      "_none; add element inet ampere farewell { 0 }\nflush set inet ampere farewell",
+    ]);
     assert.equal(firewall.status().failures, 0);
   });
 
