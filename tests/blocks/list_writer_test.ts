@@ -387,6 +387,29 @@ Deno.test("list writer: deleted while running: noticed by the timer, made anew f
   });
 });
 
+Deno.test("list writer: a block that comes between the deletion and the timer is in the new file", async () => {
+  await withDatabase((path) => {
+    for (const gone of [[path], [`${path}-wal`], [path, `${path}-wal`, `${path}-shm`]]) {
+      const { list, troubles } = openWritten(path, NOW, { inPlaceMs: 250, syncLater: true });
+      list.add(blocks(50), NOW);
+      assert.equal(list.retry(NOW), true);
+      for (const file of gone) Deno.removeSync(file);
+      assert.equal(list.add([block("192.0.2.1")], NOW + 249), true);
+      assert.equal(list.retry(NOW + 250), true);
+      assert.equal(stored(path).length, 51);
+      assert.equal(troubles.length, 1);
+      list.close();
+      for (const file of [path, `${path}-wal`, `${path}-shm`]) {
+        try {
+          Deno.removeSync(file);
+        } catch {
+          // It is not there.
+        }
+      }
+    }
+  });
+});
+
 Deno.test("list writer: what another process changed last is read from the file that was deleted", async () => {
   await withDatabase((path) => {
     makeDatabase(path, 2);
