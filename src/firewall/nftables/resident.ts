@@ -48,6 +48,9 @@ const CHARACTERS_MAX = 2_000_000;
  */
 const READ_AHEAD_AFTER_MS = 2_000;
 
+/** What nft says of a table, or something in it, that is not there. */
+const NOTHING_THERE = "No such file or directory";
+
 /** Longest line of the monitor, in characters. A rule of somebody else may be long. */
 const LINE_MAX = 1_048_576;
 
@@ -224,9 +227,17 @@ export class Resident {
 
   #startFeeder(): Child {
     return this.#options.start("nft", ["-i"], {
-      onMessage: (text) => this.#end(`it says: ${shown(text)}`),
+      onMessage: (text) => this.#complains(text),
       onEnd: (why) => this.#end(why),
     });
+  }
+
+  #complains(text: string): void {
+    const isIdle = this.isReady && this.#waiters.size === 0;
+    if (!isIdle || !text.includes(NOTHING_THERE)) return this.#end(`it says: ${shown(text)}`);
+    // Somebody took the table away just when nft read ahead. There is more to come of its words.
+    this.#replaceFeeder(farewellCommand(this.#options.name));
+    this.#options.onForeign();
   }
 
   /**
@@ -236,6 +247,11 @@ export class Resident {
    */
   #renewWornFeeder(): boolean {
     if (this.#written <= CHARACTERS_MAX || this.#waiters.size > 0) return false;
+    this.#replaceFeeder(this.#tail);
+    return true;
+  }
+
+  #replaceFeeder(begin: string): void {
     this.#feeder.kill();
     // Few are left at a time.
     const gone = this.#feeder.gone.then(() => {
@@ -244,8 +260,7 @@ export class Resident {
     this.#worn.push(gone);
     this.#written = 0;
     this.#feeder = this.#startFeeder();
-    this.#write(this.#tail);
-    return true;
+    this.#write(begin);
   }
 
   #write(text: string): void {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type Clock, systemClock } from "../../../src/clock.ts";
-import { type ChildStarter, startChild } from "../../../src/firewall/child.ts";
+import { type Child, type ChildStarter, startChild } from "../../../src/firewall/child.ts";
 import { run, type Runner } from "../../../src/firewall/command.ts";
 import { isLasting } from "../../../src/firewall/failure.ts";
 import { Firewall, type FirewallOptions } from "../../../src/firewall/firewall.ts";
@@ -458,8 +458,10 @@ inNamespace(import.meta.url, () => {
 
   test("what nft reads ahead changes nothing, so that it need not be read again", async () => {
     const written: string[] = [];
+    let feeder: Child | undefined;
     const listening: ChildStarter = (...start) => {
       const child = startChild(...start);
+      if (start[1][0] === "-i") feeder = child;
       return { ...child, write: (text) => (written.push(text), child.write(text)) };
     };
     await using made = await makeResident(["192.0.2.1"], { start: listening });
@@ -498,6 +500,16 @@ inNamespace(import.meta.url, () => {
       "_none; add element inet ampere farewell { 0 }\nflush set inet ampere farewell",
     ]);
     assert.equal(firewall.status().failures, 0);
+    // The table goes just before nft reads ahead: the pair stays, and tells of it as of any change.
+    made.log.lines.length = 0;
+    await sh("nft", "delete table inet ampere");
+    feeder!.write("_none; add element inet ampere farewell { 0 }\nflush set inet ampere farewell");
+    await until("it is whole again", async () => (await elementsOf("hosts4")).length === 21);
+    await firewall.idle();
+    assert.deepEqual(made.log.lines.filter((line) => line.includes("has ended")), []);
+    firewall.block(forEver(["192.0.2.9"]));
+    await firewall.idle();
+    assert.equal(await holds("hosts4", "192.0.2.9"), true);
   });
 
   test("a monitor begins when the sets of both families are filled", async () => {
