@@ -5,6 +5,7 @@
  */
 
 import type { Clock } from "../clock.ts";
+import type { Action } from "../config/config.ts";
 import type { Backend, Listing } from "./backend.ts";
 import type { AppliedOrders, Changes } from "./changes.ts";
 import type { Exceptions } from "./exceptions.ts";
@@ -27,6 +28,8 @@ interface Seen {
 export class KernelView {
   /** What the kernel holds has been seen, or was made, once. */
   isKnown = false;
+  /** What is there must refuse by this action from the next look on. */
+  newAction: Action | undefined;
   readonly #backend: Backend;
   readonly #log: FirewallLog;
   readonly #clock: Clock;
@@ -63,11 +66,22 @@ export class KernelView {
     this.#mark = undefined;
   }
 
-  /** Looks, and takes over what is there. */
+  /** Looks, and takes over what is there; lets it refuse by the action that is wanted before. */
   async look(): Promise<Seen | { readonly failure: Failure }> {
-    const answer = await this.#backend.list(
+    if (this.newAction !== undefined) {
+      const action = this.newAction;
+      this.newAction = undefined;
+      const failure = await this.#refuseBy(action);
+      if (failure !== undefined) return { failure };
+    }
+    let answer = await this.#backend.list(
       this.#sameInARow < SAME_IN_A_ROW ? this.#mark : undefined,
     );
+    if (answer.state === "listed" && answer.listing.isOtherAction) {
+      const failure = await this.#refuseBy();
+      if (failure !== undefined) return { failure };
+      answer = await this.#backend.list();
+    }
     switch (answer.state) {
       case "failed":
         return { failure: answer.failure };
@@ -80,6 +94,13 @@ export class KernelView {
         this.#sameInARow = 0;
         return await this.#adopt(answer.listing);
     }
+  }
+
+  async #refuseBy(action?: Action): Promise<Failure | undefined> {
+    this.invalidate();
+    const failure = await this.#backend.refuseBy?.(action);
+    // Then all is made anew, or what the look finds strange.
+    return failure?.kind === "refused" ? undefined : failure;
   }
 
   /** The program says nothing: it is not a real one, and what was sent has to be believed. */

@@ -120,7 +120,7 @@ async function runLane(executable: string, number: number, counts: Counts): Prom
     await using server = new AmiServer();
     await Deno.writeTextFile(
       config,
-      `port = ${server.port}\nchain = ${chain}\ndatabase = ${database}\n`,
+      `port = ${server.port}\nchain = ${chain}\nbackend = iptables\ndatabase = ${database}\n`,
     );
     const command = [executable, "-c", config];
     const lane: Lane = { command, server, chain, database, random, momentMax };
