@@ -287,7 +287,8 @@ Deno.test("parse: an unknown key is a warning that names the nearest known key",
         const i = at % key.length;
         const changed = key.slice(0, i) + put + key.slice(i + 1);
         if (KEYS.includes(changed)) return;
-        ok(warned(`${changed} = x`)[0]!.endsWith(`did you mean "${key}"?`), changed);
+        // What other programs call it is told with more words.
+        ok(warned(`${changed} = x`)[0]!.includes(`did you mean "${key}"?`), changed);
       },
     ),
   );
