@@ -155,7 +155,10 @@ export class Trouble {
       parts.push(`${lost} of ${before} blocks were missing (${cause})`);
     }
     if (!listing.whole && !isFirst) {
-      parts.push("the set of the targets, or the rule that looks at it, was missing or wrong");
+      parts.push(
+        listing.missing ??
+          "the set of the targets, or the rule that looks at it, was missing or wrong",
+      );
     }
     if (strangers.length > 0) {
       parts.push(`${strangers.length} of the rules were not Ampere's ("${strangers[0]}")`);

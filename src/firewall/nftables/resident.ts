@@ -38,6 +38,14 @@ const CHARACTERS_MAX = 2_000_000;
 /** Longest line of the monitor, in characters. A rule of somebody else may be long. */
 const LINE_MAX = 1_048_576;
 
+/**
+ * So many lines one monitor writes in its life: nft 1.0.6 never gives back what it needs for an
+ * element, 0.25 to 0.4 kB. Where there are more elements it is renewed later, because another one
+ * reads them all at its start, 0.7 kB each.
+ */
+const LINES_MAX = 50_000;
+const LINES_PER_ELEMENT = 2;
+
 /** Most characters of what a program says that are told. */
 const SAID_MAX = 200;
 
@@ -56,8 +64,12 @@ interface ResidentOptions {
   readonly answerMs: () => number;
   /** Called when it takes changes. What others did before is not known to it. */
   readonly onReady: () => void;
-  /** Called when somebody else has changed the table. */
-  readonly onForeign: () => void;
+  /**
+   * Called when somebody else has changed the table.
+   *
+   * @param isGone Whether the table was deleted.
+   */
+  readonly onForeign: (isGone: boolean) => void;
   /**
    * Called once when the pair has ended by itself.
    *
@@ -66,8 +78,20 @@ interface ResidentOptions {
   readonly onEnd: (why: string) => void;
 }
 
+/** What a change of Ampere's own makes the monitor tell. */
+export interface OwnWork {
+  /** Whether it makes sets or rules, and not only elements. */
+  readonly isStructure: boolean;
+  /** Whether it may take an element out of a set. */
+  readonly takes: (set: string, key: string) => boolean;
+}
+
+/** Adds a mark, and nothing else. */
+const NO_WORK: OwnWork = { isStructure: false, takes: () => false };
+
 /** Somebody waits for a mark. */
 interface Waiter {
+  readonly work: OwnWork;
   readonly tell: (isThere: boolean) => void;
   readonly cancel: () => void;
 }
@@ -84,10 +108,13 @@ export class Resident {
   /** What the monitor has not ended yet. */
   #rest: string[] = [];
   #restLength = 0;
-  /** Own changes that are under way: what the monitor tells meanwhile is their work. */
+  /** Own changes that are under way: what the monitor tells meanwhile may be their work. */
   readonly #waiters = new Map<number, Waiter>();
   #mark: number;
   #written = 0;
+  #lines = 0;
+  /** What of the lines that came together was the work of others. */
+  #foreign: "nothing" | "change" | "table" = "nothing";
   #hasEnded = false;
   #cancelBegin = () => {};
 
@@ -115,6 +142,15 @@ export class Resident {
     return this.#waiters.size > 0;
   }
 
+  /**
+   * Whether the monitor has written so much that another one should take its place.
+   *
+   * @param elements How many elements that one would read.
+   */
+  isWorn(elements: number): boolean {
+    return this.#lines > Math.max(LINES_MAX, LINES_PER_ELEMENT * elements);
+  }
+
   /** Fulfilled when nothing of the two programs is left. */
   get gone(): Promise<void> {
     return Promise.all([this.#feeder.gone, this.#monitor.gone, ...this.#worn]).then(() => {});
@@ -123,14 +159,16 @@ export class Resident {
   /**
    * Gives a change to the kernel. The bytes are on their way when this returns its promise.
    *
-   * @param commands The commands, which become one transaction.
+   * @param commands The commands, which become one transaction; with none of them the answer only
+   * tells that the monitor has told all until now.
+   * @param work What they make the monitor tell.
    * @returns Whether it is in the kernel. If not, the pair has ended, and what became of the change
    * is not known.
    */
-  async feed(commands: readonly string[]): Promise<boolean> {
+  async feed(commands: readonly string[], work: OwnWork = NO_WORK): Promise<boolean> {
     const { name } = this.#options;
     const mark = this.nextMark();
-    const waited = this.expect(mark, Math.max(ANSWER_MIN_MS, this.#options.answerMs()));
+    const waited = this.expect(mark, Math.max(ANSWER_MIN_MS, this.#options.answerMs()), work);
     const line = [NO_FAREWELL, ...commands, markCommand(name, mark)].join("; ");
     this.#write(`${line}\n${farewellCommand(name)}`);
     const isThere = await waited;
@@ -145,20 +183,21 @@ export class Resident {
   }
 
   /**
-   * Waits for the mark of a change. What the monitor tells until then is not the work of others.
+   * Waits for the mark of a change.
    *
    * @param mark The mark.
    * @param limitMs How long it may take, in milliseconds.
+   * @param work What the change makes the monitor tell: that is not the work of others.
    * @returns Whether it came; if not, the pair has ended.
    */
-  expect(mark: number, limitMs: number): Promise<boolean> {
+  expect(mark: number, limitMs: number, work: OwnWork = NO_WORK): Promise<boolean> {
     return new Promise((tell) => {
       if (this.#hasEnded) return tell(false);
       const cancel = this.#options.clock.after(
         limitMs,
         () => this.#end(`a change was not acknowledged within ${limitMs / 1_000} s`),
       );
-      this.#waiters.set(mark, { tell, cancel });
+      this.#waiters.set(mark, { work, tell, cancel });
     });
   }
 
@@ -244,6 +283,14 @@ export class Resident {
   }
 
   #read(text: string): void {
+    this.#readLines(text);
+    // What came together was one change, or more, and is told once.
+    const foreign = this.#foreign;
+    this.#foreign = "nothing";
+    if (foreign !== "nothing" && !this.#hasEnded) this.#options.onForeign(foreign === "table");
+  }
+
+  #readLines(text: string): void {
     let start = 0;
     for (;;) {
       const end = text.indexOf("\n", start);
@@ -253,36 +300,61 @@ export class Resident {
       this.#rest = [];
       this.#restLength = 0;
       start = end + 1;
+      if (line.length > LINE_MAX) return this.#endOfLine();
       this.#hear(line);
       if (this.#hasEnded) return;
     }
     if (start === text.length) return;
     this.#rest.push(text.slice(start));
     this.#restLength += text.length - start;
-    if (this.#restLength > LINE_MAX) this.#end("its monitor wrote a line without end");
+    if (this.#restLength > LINE_MAX) this.#endOfLine();
+  }
+
+  #endOfLine(): void {
+    this.#end("its monitor wrote a line without end");
   }
 
   /** Understands one line of the monitor. */
   #hear(line: string): void {
-    const { name, onForeign } = this.#options;
+    this.#lines += 1;
     // Most lines of a large change are looked at no further.
     if (this.#waiters.size > 0 && line.startsWith('{"add": {"element"')) {
       if (!line.includes(`"${MARKS}"`)) return;
     }
-    const about = readMonitorLine(line, name);
+    const about = readMonitorLine(line, this.#options.name);
     if (about === undefined) return this.#end(`its monitor says: ${shown(line)}`);
-    if (about === "other") return;
-    if (typeof about === "number") return this.#settle(about, true);
-    // Ampere empties chains and sets, and never takes them away outside of a change of its own.
-    if (this.#waiters.size === 0 || about === "table") onForeign();
+    if (about.what === "mark") return this.#settle(about.mark, true);
+    if (about.what === "other" || this.#isOwn(about)) return;
+    if (about.what === "gone") this.#foreign = "table";
+    else if (this.#foreign === "nothing") this.#foreign = "change";
+  }
+
+  /** Ampere empties chains and sets, and never takes the table away. */
+  #isOwn(about: About): boolean {
+    for (const { work } of this.#waiters.values()) {
+      if (about.what === "taken" ? work.takes(about.set, about.key) : work.isStructure) {
+        return about.what !== "gone";
+      }
+    }
+    return false;
   }
 }
 
-/**
- * What a line of the monitor is about: a mark; the end of the table; something else in the table;
- * nothing that matters.
- */
-type About = number | "table" | "change" | "other";
+/** What a line of the monitor is about. */
+type About =
+  /** A mark was added. */
+  | { readonly what: "mark"; readonly mark: number }
+  /** The table was deleted. */
+  | { readonly what: "gone" }
+  /** An element was taken out of a set; its key is empty if it has none that can be read. */
+  | { readonly what: "taken"; readonly set: string; readonly key: string }
+  /** Something else in the table has changed. */
+  | { readonly what: "changed" }
+  /** Nothing that matters. */
+  | { readonly what: "other" };
+
+const OTHER: About = { what: "other" };
+const CHANGED: About = { what: "changed" };
 
 /**
  * Reads a line of `nft -j monitor`.
@@ -296,13 +368,13 @@ type About = number | "table" | "change" | "other";
  * import { readMonitorLine } from "./resident.ts";
  *
  * const line = '{"delete": {"table": {"family": "inet", "name": "ampere"}}}';
- * readMonitorLine(line, "ampere"); // "table"
+ * readMonitorLine(line, "ampere"); // { what: "gone" }
  * ```
  */
 export function readMonitorLine(line: string, name: string): About | undefined {
-  if (line === "") return "other";
+  if (line === "") return OTHER;
   if (!line.startsWith("{") || !line.endsWith("}")) return undefined;
-  if (!line.includes(`"${name}"`)) return "other";
+  if (!line.includes(`"${name}"`)) return OTHER;
   let event: unknown;
   try {
     event = JSON.parse(line);
@@ -311,18 +383,27 @@ export function readMonitorLine(line: string, name: string): About | undefined {
   }
   const [verb, thing] = only(event);
   const [kind, object] = only(thing);
-  if (!isRecord(object) || object.family !== "inet") return "other";
+  if (!isRecord(object) || object.family !== "inet") return OTHER;
   if (kind === "table") {
-    if (object.name !== name) return "other";
-    return verb === "delete" ? "table" : "change";
+    if (object.name !== name) return OTHER;
+    return verb === "delete" ? { what: "gone" } : CHANGED;
   }
-  if (object.table !== name) return "other";
-  if (kind === "element" && object.name === FAREWELL) return "other";
-  if (kind !== "element" || object.name !== MARKS) return "change";
-  if (verb !== "add" || !isRecord(object.elem) || !Array.isArray(object.elem.set)) return "other";
-  const element: unknown = object.elem.set[0];
-  const value = isRecord(element) && isRecord(element.elem) ? element.elem.val : element;
-  return typeof value === "number" ? value : "other";
+  if (object.table !== name) return OTHER;
+  if (kind !== "element") return CHANGED;
+  if (object.name === FAREWELL) return OTHER;
+  const key = keyOf(object.elem);
+  if (object.name !== MARKS) {
+    if (verb !== "delete" || typeof object.name !== "string") return CHANGED;
+    return { what: "taken", set: object.name, key: typeof key === "string" ? key : "" };
+  }
+  return verb === "add" && typeof key === "number" ? { what: "mark", mark: key } : OTHER;
+}
+
+/** The only element of an event: nft writes a line for each. */
+function keyOf(elem: unknown): unknown {
+  if (!isRecord(elem) || !Array.isArray(elem.set) || elem.set.length !== 1) return undefined;
+  const element: unknown = elem.set[0];
+  return isRecord(element) && isRecord(element.elem) ? element.elem.val : element;
 }
 
 /** The first key and value of an object. */
