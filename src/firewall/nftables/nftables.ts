@@ -203,6 +203,8 @@ export class NftablesBackend implements Backend {
     const { listing, layout } = readListing(table, this.#table.name, this.family);
     this.#layout = layout;
     this.#elements = listing.targets.size;
+    // A command that was killed may have made all of it.
+    if (listing.whole) this.#table.ready(this, this.#elements);
     return { state: "listed", listing: { ...listing, mark: String(epoch ?? "") } };
   }
 

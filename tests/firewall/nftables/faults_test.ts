@@ -3,9 +3,10 @@
 import assert from "node:assert/strict";
 import { type Clock, systemClock } from "../../../src/clock.ts";
 import { type ChildStarter, startChild } from "../../../src/firewall/child.ts";
+import { run, type Runner } from "../../../src/firewall/command.ts";
 import type { Damage } from "../../../src/firewall/status.ts";
 import { addresses, inNamespace, sh, until } from "../../support/namespace.ts";
-import { elementsOf, forEver, holds, makeResident } from "../../support/nftables.ts";
+import { elementsOf, forEver, holds, makeNftables, makeResident } from "../../support/nftables.ts";
 
 /** Time that goes ten times as fast, so that tests need not wait for what is asked now and then. */
 const fastClock: Clock = {
@@ -164,6 +165,20 @@ inNamespace(import.meta.url, () => {
     assert.equal((await made.pids()).length, 2);
     assert.deepEqual(await elementsOf("hosts4"), ["192.0.2.1"]);
     assert.deepEqual(log.lines, []);
+  });
+
+  test("programs stay also if the command that made the table did not end well", async () => {
+    let isFirst = true;
+    const failing: Runner = async (program, args, options) => {
+      const result = await run(program, args, options);
+      if (args[0] !== "-f" || !isFirst) return result;
+      isFirst = false;
+      return { ...result, ok: false, code: undefined, timedOut: true };
+    };
+    await using made = makeNftables({ start: startChild, run: failing });
+    await made.firewall.start(forEver(["192.0.2.1"]));
+    await until("they stay", () => made.table.isResident);
+    assert.deepEqual(await elementsOf("hosts4"), ["192.0.2.1"]);
   });
 
   test("blocks are not told as in force while the kernel refuses one", async () => {

@@ -27,6 +27,7 @@ const FAULTS = [
   "reconfigure",
   "noise",
   "no ip6tables",
+  "residents",
 ] as const;
 
 /** One kind of fault. */

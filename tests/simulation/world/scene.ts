@@ -9,6 +9,8 @@ import type { Config } from "../../../src/config/config.ts";
 import { Asterisk } from "../asterisk.ts";
 import { Dice } from "../dice.ts";
 import { Kernel } from "../kernel.ts";
+import type { NftFault } from "../nft/faults.ts";
+import { Residents } from "../nft/residents.ts";
 import { Model } from "../model/model.ts";
 import type { Visits } from "../model/rules.ts";
 import { Programs } from "../programs.ts";
@@ -53,6 +55,7 @@ export class Scene {
   readonly time = new SimulatedTime();
   readonly kernel: Kernel;
   readonly programs: Programs;
+  readonly residents: Residents;
   readonly asterisk: Asterisk;
   readonly store: Store;
   readonly traffic: Traffic;
@@ -96,7 +99,9 @@ export class Scene {
       : new MemoryStore(`${options.folder}/${seed}`);
     this.model = new Model(rulesOf(this.config), options.visits ?? new Map());
     this.model.blocks.vague = () => this.process?.list.trouble !== undefined;
+    const meet = (fault: NftFault) => this.meet(fault);
     this.programs = new Programs({
+      meet,
       time,
       kernel: this.kernel,
       dice: dice.fork(),
@@ -104,6 +109,10 @@ export class Scene {
       untouchable: new Set([...TRUSTED, OWN, "127.0.0.1", "::1"]),
     });
     this.programs.slowness = dice.pick([1, 1, 1, 30, 100]);
+    const { nft: table } = this.kernel;
+    table.renews = dice.chance(0.5);
+    this.residents = new Residents({ time, table, dice: dice.fork(), trace, meet });
+    this.residents.slowness = this.programs.slowness;
     this.asterisk = new Asterisk({
       time,
       dice: dice.fork(),
@@ -122,6 +131,13 @@ export class Scene {
     this.bornAt = this.wall();
     trace(`faults: ${[...this.faults].join(", ")}${this.sqlite ? "; SQLite" : ""}`);
     trace(`configuration: ${JSON.stringify(this.config)}`);
+  }
+
+  /** Counts a fault of nftables. */
+  meet(fault: NftFault): void {
+    const visits = this.#options.visits;
+    visits?.set(fault, (visits.get(fault) ?? 0) + 1);
+    this.trace(`fault: ${fault}`);
   }
 
   /** Wall time, in milliseconds. */
@@ -154,7 +170,13 @@ export class Scene {
 
   /** Nothing keeps a look from being soon at its end. */
   get looksInTime(): boolean {
-    const slow: readonly FaultName[] = ["commands", "freeze", "no ip6tables", "poison"];
+    const slow: readonly FaultName[] = [
+      "commands",
+      "freeze",
+      "no ip6tables",
+      "poison",
+      "residents",
+    ];
     return slow.every((name) => !this.faults.has(name)) && this.programs.slowness === 1;
   }
 }

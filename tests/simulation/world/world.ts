@@ -137,6 +137,7 @@ class World {
     scene.trace("---- all faults are over ----");
     scene.faulty = false;
     scene.programs.trouble = { ...NO_TROUBLE };
+    scene.residents.heal();
     scene.kernel.refused.clear();
     scene.store.heal();
     scene.store.calm();
@@ -241,6 +242,9 @@ class World {
     );
     if (process.error !== undefined) throw process.error;
     if (process.exitCode !== 0) throw new WorldError(`told to end, it said ${process.exitCode}`);
+    await scene.time.passUntil(scene.time.now + 1);
+    const left = scene.residents.countOf(process.clock);
+    if (left > 0) throw new WorldError(`${left} programs of nft were left behind`);
     const stored = scene.store.read();
     for (const host of scene.model.belonging.standing.keys()) {
       if (!stored.standing.has(host)) throw new WorldError(`the login of ${host} was not stored`);
@@ -256,6 +260,6 @@ class World {
    * the next look.
    */
   get #endsEarly(): boolean {
-    return this.#scene.wallMoved && this.#scene.config.backend === "ipset";
+    return this.#scene.wallMoved && this.#scene.config.backend !== "iptables";
   }
 }
