@@ -138,6 +138,7 @@ function waitingPair(): {
 
 /** Whether a line is the answer that is waited for, read in another way. */
 function isAnswer(text: string, mark: number): boolean {
+  if (!text.includes(String(mark))) return false;
   try {
     const { table, name, family, elem } = JSON.parse(text).add.element;
     const [first, ...more] = elem.set;
