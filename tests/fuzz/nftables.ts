@@ -122,7 +122,7 @@ function waitingPair(): {
     onForeign: () => counts.foreign++,
     onEnd: () => counts.ends++,
   });
-  const markOf = (text: string) => Number(/marks \{ (\d+) /.exec(text)![1]);
+  const markOf = (text: string) => Number(/ marks \{ (\d+) /.exec(text)![1]);
   handlers[0]!.onOutput!(line("add", "element", element("marks", markOf(written[0]!))));
   assert(!resident.isBehind, "a right answer is not taken");
   written.length = 0;

@@ -119,8 +119,7 @@ export function readListing(
       // A set of another type, or of ranges.
       if (target === undefined || (suffix !== "" && parseTarget(target) === undefined)) {
         whole = false;
-      }
-      else if (purpose === "pass") exceptions.add(target);
+      } else if (purpose === "pass") exceptions.add(target);
       else {
         targets.set(target, 1);
         if (!layout.nearOf(target).every((near) => nearThere.has(near))) whole = false;

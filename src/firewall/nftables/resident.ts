@@ -112,6 +112,8 @@ export class Resident {
   readonly #waiters = new Map<number, Waiter>();
   #mark: number;
   #written = 0;
+  /** The feeder has the beginning of a line. */
+  #hasBegunLine = false;
   #lines = 0;
   /** What of the lines that came together was the work of others. */
   #foreign: "nothing" | "change" | "table" = "nothing";
@@ -169,8 +171,7 @@ export class Resident {
     const { name } = this.#options;
     const mark = this.nextMark();
     const waited = this.expect(mark, Math.max(ANSWER_MIN_MS, this.#options.answerMs()), work);
-    const line = [NO_FAREWELL, ...commands, markCommand(name, mark)].join("; ");
-    this.#write(`${line}\n${farewellCommand(name)}`);
+    this.#write([...commands, markCommand(name, mark)]);
     const isThere = await waited;
     if (isThere && this.#written > CHARACTERS_MAX) this.#renewFeeder();
     return isThere;
@@ -243,11 +244,17 @@ export class Resident {
     });
     this.#worn.push(gone);
     this.#written = 0;
+    this.#hasBegunLine = false;
     this.#feeder = this.#startFeeder();
-    this.#write(farewellCommand(this.#options.name));
+    this.#write([]);
   }
 
-  #write(text: string): void {
+  /** Ends the line that waits, and begins the next one. */
+  #write(commands: readonly string[]): void {
+    const line = this.#hasBegunLine ? [NO_FAREWELL, ...commands] : commands;
+    const end = commands.length > 0 ? "\n" : "";
+    const text = `${line.join("; ")}${end}${farewellCommand(this.#options.name)}`;
+    this.#hasBegunLine = true;
     this.#written += text.length;
     this.#feeder.write(text);
   }
@@ -260,14 +267,13 @@ export class Resident {
       this.#cancelBegin();
       if (!isThere || this.#hasEnded) return;
       this.isReady = true;
-      this.#write(farewellCommand(this.#options.name));
       this.#options.onReady();
     });
     let knocks = 0;
     const knock = () => {
       const command = markCommand(this.#options.name, mark);
       // It must be added again and again: what is there already is not told of.
-      this.#write(`${command}; ${command.replace("add", "delete")}; ${command}\n`);
+      this.#write([command, command.replace("add", "delete"), command]);
       const delay = retryDelay(2 * knocks++, KNOCK_FIRST_MS, KNOCK_MAX_MS);
       this.#cancelBegin = clock.after(delay, knock);
     };

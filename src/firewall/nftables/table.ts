@@ -144,6 +144,8 @@ export class NftTable {
   /** From when on another loss of the table is told at once. */
   #goneToldFrom = 0;
   #cancelAsk: (() => void) | undefined;
+  /** How long the last answer took that was only asked for, in milliseconds. */
+  #answerMs = 0;
   /** Stands for what the monitor has told of others; changes with each change of theirs. */
   #epoch = 0;
   /** How many elements each family has, about. */
@@ -200,7 +202,11 @@ export class NftTable {
     return await this.#inTurn(async () => {
       const resident = this.#resident;
       if (resident?.isReady !== true) return false;
-      return resident.isBehind || await resident.feed([]);
+      if (resident.isBehind) return true;
+      const start = this.#clock.now();
+      const hasHeard = await resident.feed([]);
+      this.#answerMs = this.#clock.now() - start;
+      return hasHeard;
     });
   }
 
@@ -313,13 +319,13 @@ export class NftTable {
     const mark = resident?.nextMark();
     if (mark !== undefined) void resident!.expect(mark, limit, workOf(change));
     const last = mark === undefined ? [] : [markCommand(this.name, mark)];
-    const stdin = function* () {
+    const stdin = function* (): Generator<string, void> {
       yield `${commands.join("\n")}\n`;
       yield* bulk;
       yield `${last.join("\n")}\n`;
     };
     const start = this.#clock.now();
-    const result = await this.#nft(["-f", "-"], { stdin: stdin(), timeoutMs: limit });
+    const result = await this.#nft(["-f", "-"], { stdin: unbroken(stdin()), timeoutMs: limit });
     if (elements <= RESIDENT_ELEMENTS_MAX) this.#processMs = this.#clock.now() - start;
     if (!result.ok && mark !== undefined) resident!.forget(mark);
     if (result.ok && change.isStructure === true) this.#isGone = false;
@@ -454,11 +460,10 @@ export class NftTable {
   #askAfter(ms: number): void {
     this.#cancelAsk?.();
     this.#cancelAsk = this.#clock.after(ms, async () => {
-      const start = this.#clock.now();
       const resident = this.#resident;
       if (!await this.hasHeardAll() || this.#resident !== resident) return;
       if (resident?.isWorn(this.#elementCount)) return this.#renew();
-      this.#askAfter(Math.max(ASK_EVERY_MS, ASK_SHARE * (this.#clock.now() - start)));
+      this.#askAfter(Math.max(ASK_EVERY_MS, ASK_SHARE * this.#answerMs));
     });
   }
 
@@ -472,6 +477,24 @@ export class NftTable {
 
 function workOf({ isStructure = false, takes = TAKES_NONE }: Change): OwnWork {
   return { isStructure, takes };
+}
+
+/**
+ * Joins pieces so that each but the last ends within a command. When Ampere is killed while nft
+ * reads them, it finds a command without end, and does nothing; it would else have emptied the sets
+ * and not filled them.
+ *
+ * @param pieces Each ends within a command, or with its line.
+ */
+function* unbroken(pieces: Iterable<string>): Generator<string, void> {
+  let held = "";
+  for (const piece of pieces) {
+    held += piece;
+    if (held.endsWith("\n")) continue;
+    yield held;
+    held = "";
+  }
+  yield held;
 }
 
 /**

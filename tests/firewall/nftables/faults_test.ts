@@ -167,6 +167,30 @@ inNamespace(import.meta.url, () => {
     assert.deepEqual(log.lines, []);
   });
 
+  test("nft does nothing if Ampere dies while it hands over a list, wherever that is", async () => {
+    const pieces: string[] = [];
+    const cutting: Runner = async (program, args, options = {}) => {
+      if (typeof options.stdin !== "object") return await run(program, args, options);
+      const stdin = [...options.stdin as Iterable<string>];
+      pieces.push(...stdin.slice(0, -1));
+      for (let i = 1; i < stdin.length; i++) {
+        const cut = await run(program, args, { stdin: stdin.slice(0, i).join("") });
+        assert.ok(!cut.ok, `a part is done: ${stdin[i - 1]!.slice(-60)}`);
+      }
+      return await run(program, args, { ...options, stdin: stdin.join("") });
+    };
+    const targets = [...addresses(5_000), "198.51.100.0/24", "10.0.0.0/8", "100.64.0.0/10"];
+    const exceptions = ["198.51.100.7", "10.1.0.0/16"];
+    for (let i = 0; i < 2; i++) {
+      await using made = makeNftables({ run: cutting });
+      made.firewall.setExceptions(exceptions);
+      assert.deepEqual(await made.firewall.start(forEver(targets)), []);
+      assert.equal((await elementsOf("hosts4")).length, 5_000);
+      assert.deepEqual(await elementsOf("pass4_16"), ["10.1.0.0"]);
+    }
+    assert.ok(pieces.length >= 4, `${pieces.length}`);
+  });
+
   test("programs stay also if the command that made the table did not end well", async () => {
     let isFirst = true;
     const failing: Runner = async (program, args, options) => {
