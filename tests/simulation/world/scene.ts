@@ -31,6 +31,8 @@ export interface SceneOptions {
   readonly trace?: (line: string) => void;
   /** Counts what the model decided. */
   readonly visits?: Visits;
+  /** The backend, whatever the seed would choose. */
+  readonly backend?: Config["backend"];
   /** A folder for lock files and, for some seeds, databases; best in a file system in memory. */
   readonly folder: string;
 }
@@ -91,7 +93,8 @@ export class Scene {
     const time = this.time;
     const trace = (text: string) => this.trace(text);
     this.faults = chooseFaults(dice);
-    this.config = chooseConfig(dice, this.faults);
+    const chosen = chooseConfig(dice, this.faults);
+    this.config = { ...chosen, backend: options.backend ?? chosen.backend };
     this.kernel = new Kernel(this.config.chain, () => time.now);
     this.sqlite = dice.chance(SQLITE_SHARE);
     this.store = this.sqlite
