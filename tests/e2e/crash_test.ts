@@ -1,8 +1,8 @@
 /**
  * The daemon is killed (SIGKILL) at random moments of a burst of attackers, again and again on the
  * same database. Each time: what the kernel blocked at the kill stands in the database, and after
- * the next start the kernel's rules are the database. With nftables, besides: a start that is killed
- * leaves all in force that was, and no program of nft lives on.
+ * the next start the kernel's rules are the database. With nftables, besides: a start that is
+ * killed leaves all in force that was, and no program of nft lives on.
  *
  * Environment: `AMPERE_CRASHES`, how many kills (default 200, two thirds of them with iptables);
  * `AMPERE_SEED`, the seed of another run. A failure names both.

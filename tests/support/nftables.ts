@@ -30,12 +30,20 @@ export function makeNftables(
     start?: ChildStarter;
     transactionMax?: number;
     tableClock?: Clock;
+    monitoredMax?: number;
   } = {},
 ) {
   const log = memoryLog();
-  const { run: runner = run, start, transactionMax, tableClock, ...rest } = options;
+  const { run: runner = run, start, transactionMax, tableClock, monitoredMax, ...rest } = options;
   const clock = tableClock ?? systemClock;
-  const table = new NftTable({ name: "ampere", run: runner, start, log, clock });
+  const table = new NftTable({
+    name: "ampere",
+    run: runner,
+    start,
+    log,
+    clock,
+    ...(monitoredMax && { monitoredMax }),
+  });
   const backends = ([4, 6] as const).map((family) =>
     new NftablesBackend({ family, table, ...(transactionMax && { transactionMax }) })
   );

@@ -39,6 +39,9 @@ const TIMEOUT_PER_ELEMENT_MS = 0.05;
 const AGAIN_FIRST_MS = 250;
 const AGAIN_MAX_MS = 60_000;
 
+/** Without a monitor it is looked so often whether the table is there, in milliseconds; 5 ms. */
+const LOOK_EVERY_MS = 1_000;
+
 /** How long the pair waits for the other family to fill its sets, in milliseconds. */
 const OTHER_FAMILY_MS = 3_000;
 
@@ -78,6 +81,8 @@ export interface NftTableOptions {
   readonly start?: ChildStarter | undefined;
   /** The time. @default {systemClock} */
   readonly clock?: Clock;
+  /** With more elements no monitor is begun. @default {200_000} */
+  readonly monitoredMax?: number;
   /** Takes what happened to the programs that stay. */
   readonly log?: Pick<FirewallLog, "debug" | "info" | "warn">;
 }
@@ -117,6 +122,7 @@ export class NftTable {
   readonly #run: Runner;
   readonly #start: ChildStarter | undefined;
   readonly #clock: Clock;
+  readonly #monitoredMax: number;
   readonly #log: NonNullable<NftTableOptions["log"]> | undefined;
   readonly #ending = new AbortController();
   readonly #watchers: (() => void)[] = [];
@@ -161,6 +167,7 @@ export class NftTable {
     this.#run = options.run ?? run;
     this.#start = options.start;
     this.#clock = options.clock ?? systemClock;
+    this.#monitoredMax = options.monitoredMax ?? MONITORED_MAX;
     this.#log = options.log;
   }
 
@@ -348,7 +355,7 @@ export class NftTable {
     if (this.#ending.signal.aborted) return;
     // A long list is being filled in: the monitor would tell of all its elements.
     if (this.#isBusy) return this.#beginAfter(AGAIN_FIRST_MS);
-    if (this.#elementCount > MONITORED_MAX) return;
+    if (this.#elementCount > this.#monitoredMax) return this.#lookAfter(LOOK_EVERY_MS);
     this.#residentSince = this.#clock.now();
     const resident: Resident = new Resident({
       name: this.name,
@@ -378,9 +385,24 @@ export class NftTable {
     this.#askAfter(ASK_EVERY_MS);
     if (!this.#isFirst) return this.#foreign();
     this.#isFirst = false;
+    if (await this.#isMissing()) this.#foreign();
+  }
+
+  /** Looks whether the table is there, whatever it holds. */
+  async #isMissing(): Promise<boolean> {
     const { ok, stdout } = await this.list(true);
-    const isThere = new TextDecoder().decode(stdout).includes(`table ${tableOf(this.name)} {`);
-    if (ok && !isThere) this.#foreign();
+    return ok && !new TextDecoder().decode(stdout).includes(`table ${tableOf(this.name)} {`);
+  }
+
+  /** There are too many elements for a monitor: it is looked now and then. */
+  #lookAfter(ms: number): void {
+    this.#cancelAsk?.();
+    this.#cancelAsk = this.#clock.after(ms, async () => {
+      if (this.#resident !== undefined || this.#ending.signal.aborted) return;
+      if (await this.#isMissing()) this.#foreign(true);
+      // There may be fewer by now.
+      this.#begin();
+    });
   }
 
   get #elementCount(): number {

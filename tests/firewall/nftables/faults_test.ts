@@ -15,6 +15,12 @@ const fastClock: Clock = {
   after: (ms, run) => systemClock.after(ms / 10, run),
 };
 
+/** What is asked every five seconds is asked more often; nothing else is hurried. */
+const askingClock: Clock = {
+  ...systemClock,
+  after: (ms, run) => systemClock.after(ms === 5_000 ? 200 : ms, run),
+};
+
 const TABLE = ["inet", "ampere"];
 
 /** A test that begins without rules. */
@@ -147,7 +153,7 @@ inNamespace(import.meta.url, () => {
   });
 
   test("a monitor that has written much is renewed, because it never gives memory back", async () => {
-    await using made = await makeResident(["192.0.2.1"], { tableClock: fastClock });
+    await using made = await makeResident(["192.0.2.1"], { tableClock: askingClock });
     const { firewall, table, log } = made;
     const before = await made.pids();
     const many = addresses(15_000);
@@ -165,6 +171,22 @@ inNamespace(import.meta.url, () => {
     assert.equal((await made.pids()).length, 2);
     assert.deepEqual(await elementsOf("hosts4"), ["192.0.2.1"]);
     assert.deepEqual(log.lines, []);
+  });
+
+  test("a list that is too long for a monitor is put back soon, too, and gets one when it is not", async () => {
+    const hosts = addresses(600);
+    await using made = makeNftables({ start: startChild, monitoredMax: 500 });
+    const { firewall, table, log } = made;
+    await firewall.start(forEver(hosts));
+    await until("it is judged", () => firewall.judgementOf(4)?.inForce === "yes");
+    await nft("flush", "ruleset");
+    await until("it is back", async () => (await elementsOf("hosts4")).length === 600);
+    assert.match(log.lines.join("\n"), /600 of 600 blocks were missing/);
+    assert.equal(table.isResident, false);
+    firewall.release(hosts.slice(100));
+    await firewall.idle();
+    await firewall.verify();
+    await until("programs stay", () => table.isResident);
   });
 
   test("nft does nothing if Ampere dies while it hands over a list, wherever that is", async () => {

@@ -14,7 +14,7 @@ import type { NftTableModel } from "./table.ts";
 type Handlers = Parameters<ChildStarter>[2];
 
 /** How likely something is at each line that a program reads or writes, from 0 to 1. */
-export interface ResidentTrouble {
+interface ResidentTrouble {
   /** Of `nft -i`, for each line. */
   feeder: number;
   /** Of the monitor, for what each transaction makes it print. */
