@@ -283,7 +283,10 @@ export class Watch {
   failed(failure: Failure, inARow: number, isTold: boolean, waiting: readonly string[]): void {
     const isGone = failure.kind === "no-chain" || failure.kind === "no-set";
     const isBlind = failure.kind === "busy" || failure.kind === "timed-out";
-    if (!isLasting(failure) && !isGone && !(isBlind && inARow >= UNKNOWN_AFTER_FAILURES)) return;
+    if (!isLasting(failure) && !isGone && !(isBlind && inARow >= UNKNOWN_AFTER_FAILURES)) {
+      if (isTold) this.#notMended(failure);
+      return;
+    }
     const advice = failure.kind === "no-chain" && this.makesChain ? "" : failure.advice;
     const before = this.#judgement;
     const judgement = judgeFailure({ ...failure, advice });
@@ -332,6 +335,13 @@ export class Watch {
       advice: "",
     }, true);
     return isNew;
+  }
+
+  /** What others have done is still done: why is told, in place of what it is. */
+  #notMended(failure: Failure): void {
+    const before = this.#judgement;
+    if (before?.cause !== DAMAGED) return;
+    this.#note({ ...judgeFailure(failure), inForce: before.inForce }, true);
   }
 
   /** Ends the use: looks no more. */

@@ -227,6 +227,26 @@ inNamespace(import.meta.url, () => {
     assert.deepEqual(await elementsOf("hosts4"), ["192.0.2.1"]);
   });
 
+  test("what keeps a table from being put back is told, with what mends it", async () => {
+    await using made = await makeResident(["192.0.2.1"]);
+    const { firewall, log } = made;
+    await until("it is judged", () => firewall.judgementOf(4)?.inForce === "yes");
+    const other = "add set inet ampere hosts4 { type inet_service; }";
+    await nft(`delete table inet ampere; add table inet ampere; ${other}`);
+    await until("it is told", () => /^nft delete/.test(firewall.judgementOf(4)?.advice ?? ""));
+    assert.equal(firewall.judgementOf(4)?.inForce, "no");
+    const [advised] = firewall.judgementOf(4)!.advice.split(" (");
+    await until("it is tried again", () => firewall.status().failures > 4);
+    const repaired = log.lines.filter((line) =>
+      /IPv4: others changed.*missing or wrong/.test(line)
+    );
+    assert.equal(repaired.length, 1, repaired.join("\n"));
+    await nft(...advised!.split(" ").slice(1));
+    await firewall.verify();
+    await until("it is in force", () => firewall.judgementOf(4)?.inForce === "yes");
+    assert.deepEqual(await elementsOf("hosts4"), ["192.0.2.1"]);
+  });
+
   test("blocks are not told as in force while the kernel refuses one", async () => {
     await using made = await makeResident(["192.0.2.1"]);
     const { firewall } = made;
