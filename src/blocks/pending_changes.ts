@@ -18,7 +18,7 @@ export const PENDING_STANDING_MAX = 65_536;
 type Change =
   | { readonly kind: "put"; readonly block: Block; readonly upTo: number }
   | { readonly kind: "ended"; readonly past: PastBlock; readonly upTo: number }
-  | { readonly kind: "gone" };
+  | { readonly kind: "gone"; readonly upTo: number };
 
 /**
  * Changes that wait for the database. A later change of a target replaces the earlier one and keeps
@@ -86,11 +86,9 @@ export class PendingChanges {
     for (const [target, { kind }] of this.#changes) if (kind !== "gone") yield target;
   }
 
-  /** The latest end of the rows that may still be there though they ended, or were removed. */
-  #lastEnd(target: string): number {
-    const change = this.#changes.get(target);
-    if (change === undefined) return -Infinity;
-    return change.kind === "gone" ? Infinity : change.upTo;
+  /** The latest end that a row of the target may have which this process wrote. */
+  #lastEnd(target: string, unchanged: number): number {
+    return this.#changes.get(target)?.upTo ?? unchanged;
   }
 
   /**
@@ -109,9 +107,12 @@ export class PendingChanges {
    * Writes a block later.
    *
    * @param block The block as it shall stand in the database.
+   * @param rowEnd The end of the row that it takes the place of, unless a change of the target is
+   *   pending; by default there is none.
    */
-  put(block: Block): void {
-    this.#changes.set(block.target, { kind: "put", block, upTo: this.#lastEnd(block.target) });
+  put(block: Block, rowEnd = -Infinity): void {
+    const { target } = block;
+    this.#changes.set(target, { kind: "put", block, upTo: this.#lastEnd(target, rowEnd) });
   }
 
   /**
@@ -139,7 +140,7 @@ export class PendingChanges {
    * @param past What is remembered.
    */
   end(past: PastBlock): void {
-    const upTo = Math.max(past.ended, this.#lastEnd(past.target));
+    const upTo = Math.max(past.ended, this.#lastEnd(past.target, -Infinity));
     this.#changes.set(past.target, { kind: "ended", past, upTo });
   }
 
@@ -149,7 +150,7 @@ export class PendingChanges {
    * @param target Canonical target.
    */
   remove(target: string): void {
-    this.#changes.set(target, { kind: "gone" });
+    this.#changes.set(target, { kind: "gone", upTo: this.#lastEnd(target, Infinity) });
   }
 
   /**

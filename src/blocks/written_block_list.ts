@@ -189,7 +189,7 @@ export class WrittenBlockList implements BlockList, Disposable {
       const { block, change } = mergeBlock(known, past, fresh, now);
       if (change === "same") continue;
       this.#blocks.keep(block);
-      this.#pending.put(block);
+      this.#pending.put(block, known && (known.until ?? Infinity));
     }
     return this.#writer.write(now);
   }

@@ -106,7 +106,7 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   bantime: 0,
   bantimeFactor: 1,
   bantimeMax: 0,
-  doubt: 60,
+  doubt: 25,
   learn: 3_600,
   ipv6Prefix: 64,
   nat64: Object.freeze([]),

@@ -4,19 +4,19 @@
  * @module
  */
 
-import type { Offence } from "./offence.ts";
+import { isDoubt, type Offence } from "./offence.ts";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 
 /**
- * A host in good standing is blocked for this long the first time, and twice as long each further
- * time until somebody logs in from it, in milliseconds. An office behind one address is out with
- * whoever guessed there: a phone repeats its request over UDP for 32 s (RFC 3261, section 17.1.2.2,
- * Timer F), and so does not even notice.
+ * A host in good standing is blocked for this long, in milliseconds; when it is long ago that
+ * somebody logged in from it, each further time twice as long. An office behind one address is out
+ * with whoever guessed there: a phone repeats its request over UDP for 32 s (RFC 3261, section
+ * 17.1.2.2, Timer F), and so does not even notice.
  */
-const STANDING_BAN_MS = 30_000;
+export const STANDING_BAN_MS = 30_000;
 
 /** The longest block of a host in good standing, in milliseconds. */
 export const STANDING_BAN_MS_MAX = HOUR_MS;
@@ -31,10 +31,10 @@ export const STANDING_UNPROVEN_BAN_MS_MAX = 10 * MINUTE_MS;
  */
 export const UNANSWERED_BAN_MS_MAX = 10 * MINUTE_MS;
 
-/** The second block in a row for a single session is this many times as long as the first. */
+/** The second block in a row that was in doubt is this many times as long as the first. */
 const DOUBT_FACTOR = 10;
 
-/** So many blocks in a row for a single session are short. */
+/** So many blocks in a row that were in doubt are short. */
 const DOUBTS_MAX = 2;
 
 /**
@@ -58,7 +58,7 @@ interface BanTimes {
   readonly bantimeFactor: number;
   /** No ban is longer; 0: no bound. */
   readonly bantimeMax: number;
-  /** The first ban for a single session; 0: as any other. */
+  /** The first ban in doubt ({@linkcode isDoubt}); 0: as any other. */
   readonly doubt: number;
 }
 
@@ -100,6 +100,7 @@ export function banTime(
     case "unanswered":
       return atMost(UNANSWERED_BAN_MS_MAX, configured(times, before, proven));
     case "single session":
+    case "two phones":
       if (times.doubt > 0 && row < DOUBTS_MAX) {
         return atMost(times.doubt * DOUBT_FACTOR ** row * 1000, configured(times, before, proven));
       }
@@ -121,7 +122,7 @@ export function isShort(
   { doubt }: Pick<BanTimes, "doubt">,
   { grounds, row }: Pick<Offence, "grounds" | "row">,
 ): boolean {
-  if (grounds === "single session") return doubt > 0 && row < DOUBTS_MAX;
+  if (isDoubt(grounds)) return doubt > 0 && row < DOUBTS_MAX;
   return grounds !== "attempts";
 }
 

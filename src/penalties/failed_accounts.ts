@@ -6,6 +6,8 @@
  */
 
 import type { SecurityEvent } from "../ami/event.ts";
+import { ATTEMPT_POINTS } from "./attempts.ts";
+import { NO_SESSION, OWN_SESSION, SEVERAL_SESSIONS } from "./hosts.ts";
 
 /**
  * Accounts of one host that are told apart; what further ones cost is counted together, and no
@@ -34,6 +36,8 @@ const SEVERAL = -1;
 interface Share {
   readonly account: string;
   points: number;
+  /** The session in which it failed: of one, or of several. */
+  session: number;
 }
 
 /** What is needed of an event. */
@@ -53,32 +57,57 @@ export class FailedAccounts {
    * A host fails on an account. What one service calls an account may be somebody else to another.
    *
    * @param proven Its address can't be forged.
+   * @param session In which.
+   * @param before In which it failed before.
    */
-  add(host: number, by: Failure, points: number, proven: boolean): void {
+  add(
+    host: number,
+    by: Failure,
+    points: number,
+    proven: boolean,
+    session: number,
+    before: number,
+  ): void {
     if (host >= this.#points.length) this.#grow(host);
     if (proven) this.#proven[host]! += points;
     const account = accountOf(by);
-    const before = this.#points[host]!;
-    if (before === SEVERAL) {
+    const known = this.#points[host]!;
+    if (known === SEVERAL) {
       const several = this.#several.get(host)!;
       let share = several.find((share) => share.account === account);
       if (share === undefined && several.length >= ACCOUNTS_MAX) {
         share = several.find((share) => share.account === FURTHER);
       }
-      if (share !== undefined) share.points += points;
-      else {
-        several.push({ account: several.length < ACCOUNTS_MAX ? account : FURTHER, points });
+      if (share !== undefined) {
+        share.points += points;
+        if (share.session !== session) share.session = SEVERAL_SESSIONS;
+      } else {
+        const name = several.length < ACCOUNTS_MAX ? account : FURTHER;
+        several.push({ account: name, points, session });
       }
-    } else if (before === 0 || this.#accounts[host] === account) {
+    } else if (known === 0 || this.#accounts[host] === account) {
       this.#accounts[host] = account;
-      this.#points[host] = before + points;
+      this.#points[host] = known + points;
     } else {
       this.#several.set(host, [
-        { account: this.#accounts[host]!, points: before },
-        { account, points },
+        { account: this.#accounts[host]!, points: known, session: before },
+        { account, points, session },
       ]);
       this.#points[host] = SEVERAL;
     }
+  }
+
+  /**
+   * Whether a host failed on two accounts, each in a session of its own, and more often than once
+   * in one of them: so do two phones with wrong passwords.
+   */
+  isPair(host: number): boolean {
+    if (this.#points[host] !== SEVERAL) return false;
+    const failed = this.#several.get(host)!;
+    const [one, other] = failed;
+    if (failed.length !== 2 || !isOne(one!.session) || !isOne(other!.session)) return false;
+    return one!.session !== other!.session &&
+      Math.max(one!.points, other!.points) >= 2 * ATTEMPT_POINTS;
   }
 
   /** Takes the points of one account away; how many these were. */
@@ -145,6 +174,10 @@ export class FailedAccounts {
     this.#points = grown(this.#points);
     this.#proven = grown(this.#proven);
   }
+}
+
+function isOne(session: number): boolean {
+  return session !== NO_SESSION && session !== OWN_SESSION && session !== SEVERAL_SESSIONS;
 }
 
 function accountOf(by: Failure): string {

@@ -26,6 +26,8 @@ const LOGIN_ORDER_MS = 1_000;
 const AT = 0;
 /** Clock value of the login that was handed out to be saved. */
 const SAVED_AT = 1;
+/** Clock value of the last login over a connection, or of one of which that is not known. */
+const CONNECTED_AT = 2;
 // The numbers; the first is the store's own.
 /** Somebody wants to hear of its logins. */
 const WATCHED = 1;
@@ -38,7 +40,7 @@ const NONE = 0;
 
 /** The last login of each host, and which of them are still to be saved. */
 export class GoodStanding {
-  readonly #records = new Records({ times: 2, numbers: 4, room: STANDING_MAX + 1 });
+  readonly #records = new Records({ times: 3, numbers: 4, room: STANDING_MAX + 1 });
   /** The record of each host. */
   readonly #logins = new HostIndex();
   /** The records in the order of the logins. */
@@ -92,17 +94,29 @@ export class GoodStanding {
   }
 
   /**
+   * Whether somebody may have logged in from a host over a connection (TCP, TLS, WebSocket) at
+   * `since` or later.
+   */
+  connected(address: HostKey, since: number): boolean {
+    const login = this.#logins.get(address);
+    return login !== NONE && this.#records.time(login, CONNECTED_AT) >= since;
+  }
+
+  /**
    * A host logs in.
    *
+   * @param connects Not over UDP.
    * @returns Whether it is watched.
    */
-  login(address: HostKey, now: number): boolean {
+  login(address: HostKey, now: number, connects = true): boolean {
     let login = this.#logins.get(address);
     if (login === NONE || now - this.#records.time(login, AT) >= LOGIN_ORDER_MS) {
       const savedAt = login === NONE ? -Infinity : this.#records.time(login, SAVED_AT);
-      login = this.#set(address, now, savedAt);
+      const connectedAt = login === NONE ? -Infinity : this.#records.time(login, CONNECTED_AT);
+      login = this.#set(address, now, savedAt, connectedAt);
     }
     this.#records.setTime(login, AT, now);
+    if (connects) this.#records.setTime(login, CONNECTED_AT, now);
     if (now - this.#records.time(login, SAVED_AT) >= SAVE_LOGIN_MS) {
       this.#records.setTime(login, SAVED_AT, now);
       this.#unsaved.add(address);
@@ -119,7 +133,7 @@ export class GoodStanding {
   /** Takes logins over that were saved: canonical addresses with clock values. */
   restore(logins: Iterable<readonly [address: string, at: number]>): void {
     for (const [address, at] of [...logins].sort((a, b) => a[1] - b[1])) {
-      this.#set(keyOf(address), at, at);
+      this.#set(keyOf(address), at, at, at);
     }
   }
 
@@ -131,7 +145,7 @@ export class GoodStanding {
    */
   assume(address: HostKey, now: number): boolean {
     if (this.knows(address)) return false;
-    this.#set(address, now, -Infinity);
+    this.#set(address, now, -Infinity, now);
     return true;
   }
 
@@ -167,7 +181,7 @@ export class GoodStanding {
     for (const [key] of this.#logins.entries()) this.#count(key, 1);
   }
 
-  #set(address: HostKey, at: number, savedAt: number): number {
+  #set(address: HostKey, at: number, savedAt: number, connectedAt: number): number {
     const records = this.#records;
     let login = this.#logins.get(address);
     if (login === NONE) {
@@ -181,6 +195,7 @@ export class GoodStanding {
     this.#order.append(login);
     records.setTime(login, AT, at);
     records.setTime(login, SAVED_AT, savedAt);
+    records.setTime(login, CONNECTED_AT, connectedAt);
     if (this.#logins.size > STANDING_MAX) this.#remove(this.#order.oldest);
     return login;
   }

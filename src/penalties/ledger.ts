@@ -260,8 +260,8 @@ export class Ledger {
     if (hosts.get(host, GONE) === 1) return;
     // What its challenge has cost counts from now on as failed.
     const cost = points < ATTEMPT_POINTS ? ATTEMPT_POINTS : points;
-    this.#accountsFailed.add(host, event, cost, event.provesPath);
     const before = hosts.get(host, FAILED_SESSION);
+    this.#accountsFailed.add(host, event, cost, event.provesPath, session, before);
     if (before === NO_SESSION) hosts.set(host, FAILED_SESSION, session);
     else if (before !== session || session === OWN_SESSION) {
       hosts.set(host, FAILED_SESSION, SEVERAL_SESSIONS);
@@ -277,7 +277,7 @@ export class Ledger {
       const how = { standing, proven: event.provesPath };
       this.#networkFailures.add(network, key as string, cost, how, now);
     }
-    this.#add(host, points, event, now);
+    this.#add(host, points, event, now, session);
     if (network !== undefined) this.#judgeNetwork(network, host, standing, event, now);
   }
 
@@ -384,7 +384,7 @@ export class Ledger {
    *
    * @param from The event, or the attempt that was left unanswered.
    */
-  #add(host: number, points: number, from: SecurityEvent | number, now: number): void {
+  #add(host: number, points: number, from: SecurityEvent | number, now: number, session = 0): void {
     const hosts = this.#records;
     if (hosts.get(host, GONE) === 1) return;
     const sum = hosts.add(host, POINTS, points);
@@ -396,7 +396,13 @@ export class Ledger {
     const key = this.#hosts.keyOf(host);
     const by = typeof from === "number" ? this.attempts.originOf(from) : from;
     const grounds = this.#groundsOf(host, limit, now);
-    if (this.#shortBlocks.forbears(key, grounds, this.#policy, now)) return this.#forbear(host);
+    const rules = this.#policy;
+    if (this.#shortBlocks.isOpen(key, grounds, rules, now)) {
+      // More would only fill the table of ranks: with the next failure it is too much again.
+      hosts.set(host, POINTS, limit);
+      return this.settle(host);
+    }
+    if (this.#shortBlocks.forbears(key, grounds, session, rules, now)) return this.#forbear(host);
     const offence: Offence = {
       target: keyText(key),
       address: keyText(key),
@@ -406,7 +412,7 @@ export class Ledger {
       points: sum,
       limit,
       grounds,
-      row: this.#shortBlocks.next(key, grounds, this.#policy, now),
+      row: this.#shortBlocks.next(key, grounds, rules, now),
       proven: this.#accountsFailed.provenOf(host) >= limit,
       tally: this.#hosts.tallyOf(host),
       firstAt: hosts.time(host, FIRST_AT),
@@ -467,7 +473,8 @@ export class Ledger {
     const hosts = this.#records;
     if (this.isStanding(host, now)) return "good standing";
     if (hosts.get(host, POINTS) - hosts.get(host, SOFT) < limit) return "unanswered";
-    return hosts.get(host, FAILED_SESSION) === SEVERAL_SESSIONS ? "attempts" : "single session";
+    if (hosts.get(host, FAILED_SESSION) !== SEVERAL_SESSIONS) return "single session";
+    return this.#accountsFailed.isPair(host) ? "two phones" : "attempts";
   }
 
   /** Of all that a host has failed one attempt is left. */

@@ -25,8 +25,8 @@ export interface Offence {
   /** What the offence rests on, which decides how long the block may last. */
   readonly grounds: Grounds;
   /**
-   * How many short blocks of this kind came before in a row: of a single session, of good standing,
-   * or of a shared network.
+   * How many short blocks of this kind came before in a row: in doubt ({@linkcode isDoubt}), or of
+   * good standing and of a shared network.
    */
   readonly row: number;
   /**
@@ -51,6 +51,8 @@ export interface Offence {
  *   reached the limit.
  * - `single session`: all its wrong answers came in one session. A phone with a wrong password does
  *   that.
+ * - `two phones`: they came in two sessions, each of them of an account of its own. Two phones with
+ *   wrong passwords do that.
  * - `attempts`: several sessions.
  */
 export type Grounds =
@@ -58,7 +60,13 @@ export type Grounds =
   | "shared network"
   | "unanswered"
   | "single session"
+  | "two phones"
   | "attempts";
+
+/** Whether an offence may be that of phones with wrong passwords which nobody knows yet. */
+export function isDoubt(grounds: Grounds): boolean {
+  return grounds === "single session" || grounds === "two phones";
+}
 
 /** What a host was charged for, in attempts. */
 export interface Tally {

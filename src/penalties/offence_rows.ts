@@ -9,10 +9,10 @@ import type { HostKey } from "./host_key.ts";
 import { LATE_MS } from "./late_attempts.ts";
 
 /**
- * After the end of a block what was repeated into it arrives again, in milliseconds: requests over
- * UDP are sent again each 4 s (T2; RFC 3261, section 17.1.2.2, Timer E).
+ * Behind the first block of a row there is so long for phones to come back, in milliseconds: those
+ * that were refused at once try again within a minute.
  */
-const BACK_MS = 5_000;
+const BACK_MS = 60_000;
 
 /**
  * Wrong answers that come within so long are a phone's to one challenge, in milliseconds: baresip
@@ -20,18 +20,35 @@ const BACK_MS = 5_000;
  */
 const FORBORNE_MS = 15;
 
-/** Most of these. */
-const FORBORNE_MAX = 15;
+/** Most offences of them that are forborne: each second answer is one. */
+const FORBORNE_MAX = 8;
+
+/** Before a phone does that again it rests for so long at least, in milliseconds. */
+const FORBORNE_REST_MS = 20_000;
+
+/** So many phones may do it, */
+const FORBORNE_PHONES_MAX = 2;
+
+/** and so often each. */
+const FORBORNE_TIMES_MAX = 2;
 
 /** Most hosts of which that is known; the one that was blocked longest ago goes first. */
 export const ROWS_MAX = 65_536;
 
-interface Row {
-  readonly count: number;
+/** A phone answers many times at once. */
+interface Burst {
+  readonly session: number;
   readonly at: number;
-  /** When it was forborne first after this block, and how often. */
-  forborneAt: number;
+}
+
+interface Row {
+  /** Blocks since the last login. */
+  count: number;
+  readonly at: number;
+  /** After this block: what was forborne, how many offences of it, and until when it may be. */
+  readonly bursts: Burst[];
   forborne: number;
+  forborneUntil: number;
 }
 
 /**
@@ -62,47 +79,74 @@ export class OffenceRows {
    * @param now Clock value, in milliseconds.
    * @param forgetMs A block that lies further back does not count, in milliseconds.
    * @param most Blocks before this one that count.
+   * @param sameMs So soon after a block a further one is the same, in milliseconds.
    * @returns How many blocks of this row came before.
    */
-  next(host: HostKey, now: number, forgetMs: number, most = Infinity): number {
+  next(
+    host: HostKey,
+    now: number,
+    forgetMs: number,
+    most = Infinity,
+    sameMs = LATE_MS,
+  ): number {
     const row = this.#rows.get(host);
-    if (row !== undefined && now - row.at < LATE_MS) return row.count - 1;
+    if (row !== undefined && now - row.at < sameMs) return Math.max(0, row.count - 1);
     const before = row !== undefined && now - row.at <= forgetMs ? Math.min(row.count, most) : 0;
     // Deleted and added again, so that the map is in the order of the blocks.
     this.#rows.delete(host);
-    this.#rows.set(host, { count: before + 1, at: now, forborneAt: 0, forborne: 0 });
+    this.#rows.set(host, {
+      count: before + 1,
+      at: now,
+      bursts: [],
+      forborne: 0,
+      forborneUntil: -Infinity,
+    });
     forgetOldest(this.#rows, ROWS_MAX);
     return before;
   }
 
   /**
-   * Whether a further block is to be forborne. The phone with the wrong password repeats its
-   * request into the first block of its row, and so is the first to be heard at its end; all others
-   * behind its address have given up meanwhile, and rest. Once, that costs no block, so that they
-   * can show that they are there.
+   * Whether a further block is to be forborne. A phone with a wrong password may be heard sooner
+   * behind the first block of its row than all others at its address, which rest for a while when
+   * they were not heard. So what it answers at once costs no block for a minute, and they can show
+   * that they are there.
    *
    * @param host Who.
+   * @param session The session of the last failure.
    * @param now Clock value, in milliseconds.
    * @param blockMs How long the first block lasts, in milliseconds.
    */
-  forbears(host: HostKey, now: number, blockMs: number): boolean {
+  forbears(host: HostKey, session: number, now: number, blockMs: number): boolean {
     const row = this.#rows.get(host);
     if (row === undefined || row.count !== 1) return false;
     const back = now - row.at - blockMs;
-    if (back < 0 || back > BACK_MS || row.forborne >= FORBORNE_MAX) return false;
-    if (row.forborne === 0) row.forborneAt = now;
-    if (now - row.forborneAt > FORBORNE_MS) return false;
-    row.forborne++;
-    return true;
+    if (back < 0 || back > BACK_MS) return false;
+    const { bursts } = row;
+    const own = bursts.filter((burst) => burst.session === session);
+    if (own.length === 0 || now - own.at(-1)!.at >= FORBORNE_REST_MS) {
+      const phones = new Set(bursts.map((burst) => burst.session)).add(session).size;
+      if (phones > FORBORNE_PHONES_MAX || own.length >= FORBORNE_TIMES_MAX) return false;
+      bursts.push({ session, at: now });
+      // Two that answer in turns take twice as long.
+      row.forborneUntil = Math.max(now, row.forborneUntil) + FORBORNE_MS;
+    }
+    return now <= row.forborneUntil && ++row.forborne <= FORBORNE_MAX * bursts.length;
   }
 
   /** Whether a host was blocked and has not logged in since. */
   has(host: HostKey): boolean {
-    return this.#rows.has(host);
+    return (this.#rows.get(host)?.count ?? 0) > 0;
   }
 
-  /** A login ends the row of a host. */
+  /** How long ago a host was blocked, in milliseconds; Infinity: never, or it is forgotten. */
+  since(host: HostKey, now: number): number {
+    return now - (this.#rows.get(host)?.at ?? -Infinity);
+  }
+
+  /** A login ends the row of a host; when it was blocked last stays known. */
   end(host: HostKey): void {
-    if (this.#rows.size > 0) this.#rows.delete(host);
+    if (this.#rows.size === 0) return;
+    const row = this.#rows.get(host);
+    if (row !== undefined) row.count = 0;
   }
 }

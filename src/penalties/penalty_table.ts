@@ -505,7 +505,8 @@ export class PenaltyTable {
     const before = this.#ledger.forgive(event, now);
     this.#ledger.endRows(event);
     if (this.#ledger.policy.creditMs > 0) {
-      const watched = this.#ledger.standing.login(event.host, now);
+      const connects = event.transport !== "UDP";
+      const watched = this.#ledger.standing.login(event.host, now, connects);
       if (watched) this.#ledger.proxies.succeeded(event.host, event.account);
     } else {
       // Without credit, what follows the login in its own session still belongs to it.

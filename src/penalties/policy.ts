@@ -8,7 +8,7 @@
 import type { AddressSet } from "../address/address_set.ts";
 import type { NewBlock } from "../blocks/block.ts";
 import type { Config } from "../config/config.ts";
-import { banTime, isShort } from "./ban_time.ts";
+import { banTime, isShort, STANDING_BAN_MS } from "./ban_time.ts";
 import type { Offence } from "./offence.ts";
 import { reasonOf } from "./reason.ts";
 
@@ -27,8 +27,13 @@ export interface PenaltyPolicy {
   readonly creditMs: number;
   /** After this time without an event a host's points are forgotten, in milliseconds. */
   readonly forgetMs: number;
-  /** How long the first block for a single session lasts, in milliseconds; 0: as any other. */
+  /** How long the first block in doubt lasts, in milliseconds; 0: as any other. */
   readonly doubtMs?: number;
+  /**
+   * How long a block of a host in good standing lasts while it has logged in lately, in
+   * milliseconds. Default: {@linkcode STANDING_BAN_MS}.
+   */
+  readonly standingMs?: number;
   /** IPv6 hosts are counted and blocked by prefixes of this length. */
   readonly ipv6Prefix: number;
   /**
@@ -53,6 +58,8 @@ export function policyOf(config: Config, exempt: AddressSet): PenaltyPolicy {
     creditMs: config.credit * 1000,
     forgetMs: config.forget * 1000,
     doubtMs: 1000 * (config.bantime > 0 ? Math.min(config.doubt, config.bantime) : config.doubt),
+    standingMs: banTime(config, 0, { grounds: "good standing", row: 0, proven: true }) ??
+      STANDING_BAN_MS,
     ipv6Prefix: config.ipv6Prefix,
     nat64: config.nat64,
     exempt,

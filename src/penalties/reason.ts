@@ -43,6 +43,7 @@ const GROUNDS: Record<Grounds, string> = {
   "shared network": " (somebody else in this network belongs here)",
   "unanswered": " (in doubt: not without unanswered challenges)",
   "single session": " (in doubt: all in one session, as a phone with a wrong password does)",
+  "two phones": " (in doubt: two accounts, a session each, as phones with wrong passwords do)",
   "attempts": "",
 };
 

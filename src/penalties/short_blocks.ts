@@ -7,27 +7,38 @@
 
 import type { GoodStanding } from "./good_standing.ts";
 import type { HostKey } from "./host_key.ts";
-import type { Grounds } from "./offence.ts";
+import { STANDING_BAN_MS } from "./ban_time.ts";
+import { type Grounds, isDoubt } from "./offence.ts";
+import { LATE_MS } from "./late_attempts.ts";
 import { OffenceRows } from "./offence_rows.ts";
 import type { PenaltyPolicy } from "./policy.ts";
 
 /**
- * The longest registration that Asterisk grants by default, in milliseconds (PJSIP,
- * `maximum_expiration`; chan_sip grants an hour). Within this time after a login the phones of a
- * host may all be waiting to register again, so that no login can tell that they are there: the row
- * of its short blocks does not grow beyond {@linkcode RECENT_ROW_MAX}.
+ * How long the phones of a host may be switched off together, in milliseconds: three days, a
+ * weekend. Within this time after a login the row of its short blocks does not grow, and it has
+ * time between them, whatever somebody else does there or in its name: its phones may come back any
+ * minute.
  */
-export const RECENT_LOGIN_MS = 7_200_000;
+export const RECENT_LOGIN_MS = 259_200_000;
 
 /**
- * So many blocks count in the row of a host from which somebody has logged in lately: the second is
- * the longest.
+ * After each block of a host that has logged in lately, no further one begins for so long, in
+ * milliseconds, so that its phones come through. Whoever guesses there has that time, too, so it is
+ * as short as can be. Over UDP a phone repeats its request each 4 s at least (T2; RFC 3261, section
+ * 17.1.2.2), so that it is heard two times, and rests for a while when it was not heard for 32 s:
+ * together with the block this is 41 s, of which no usual rest is a multiple.
  */
-const RECENT_ROW_MAX = 1;
+export const OPEN_MS = 11_000;
+
+/**
+ * The same where somebody has logged in over a connection: that is refused at once, and the phone
+ * rests. Whoever tries once a minute is heard.
+ */
+export const OPEN_CONNECTED_MS = 60_000;
 
 /** Says which block of a row comes next, until a login ends the row. */
 export class ShortBlocks {
-  /** Blocks for a single session. */
+  /** Blocks in doubt. */
   readonly #doubts = new OffenceRows();
   /** Blocks in good standing, and of shared networks. */
   readonly #others = new OffenceRows();
@@ -43,19 +54,51 @@ export class ShortBlocks {
   }
 
   /** How many short blocks of this kind came before in a row; the next one is counted. */
-  next(key: HostKey, grounds: Grounds, { forgetMs, creditMs }: PenaltyPolicy, now: number): number {
-    if (grounds === "single session") return this.#doubts.next(key, now, forgetMs);
+  next(
+    key: HostKey,
+    grounds: Grounds,
+    { forgetMs, creditMs, standingMs = STANDING_BAN_MS }: PenaltyPolicy,
+    now: number,
+  ): number {
+    if (isDoubt(grounds)) return this.#doubts.next(key, now, forgetMs);
     if (grounds === "good standing" || grounds === "shared network") {
       const recent = grounds === "good standing" && this.#standing.has(key, now - RECENT_LOGIN_MS);
-      const most = recent ? RECENT_ROW_MAX : Infinity;
-      return this.#others.next(key, now, Math.max(creditMs, forgetMs), most);
+      const most = recent ? 0 : Infinity;
+      // While a block is not in the kernel yet, or does not hold, no other begins: the time behind
+      // it counts from its own beginning.
+      const sameMs = recent ? Math.max(LATE_MS, standingMs) : LATE_MS;
+      return this.#others.next(key, now, Math.max(creditMs, forgetMs), most, sameMs);
     }
     return 0;
   }
 
   /** Whether a further block is to be forborne; see {@linkcode OffenceRows.forbears}. */
-  forbears(key: HostKey, grounds: Grounds, { doubtMs = 0 }: PenaltyPolicy, now: number): boolean {
-    return grounds === "single session" && doubtMs > 0 && this.#doubts.forbears(key, now, doubtMs);
+  forbears(
+    key: HostKey,
+    grounds: Grounds,
+    session: number,
+    { doubtMs = 0 }: PenaltyPolicy,
+    now: number,
+  ): boolean {
+    return isDoubt(grounds) && doubtMs > 0 && this.#doubts.forbears(key, session, now, doubtMs);
+  }
+
+  /**
+   * Whether a host is in the time between two short blocks in which its phones may come back,
+   * whoever else uses it.
+   */
+  isOpen(
+    key: HostKey,
+    grounds: Grounds,
+    { creditMs, standingMs = STANDING_BAN_MS }: PenaltyPolicy,
+    now: number,
+  ): boolean {
+    if (grounds !== "good standing") return false;
+    const recently = now - Math.min(RECENT_LOGIN_MS, creditMs);
+    if (!this.#standing.has(key, recently)) return false;
+    const back = this.#others.since(key, now) - standingMs;
+    return back >= 0 &&
+      back < (this.#standing.connected(key, recently) ? OPEN_CONNECTED_MS : OPEN_MS);
   }
 
   /** A host of a network that holds somebody else is blocked. */

@@ -115,6 +115,22 @@ Deno.test("pending changes: logins are bounded, those that wait longest go first
   assert.deepEqual([standing.get(hosts[1]!), standing.get("192.0.2.1")], [NOW + 1, NOW]);
 });
 
+Deno.test("pending changes: after a removal a row is of others if no row of ours was ever written", () => {
+  const pending = new PendingChanges();
+  // Blocked, released and blocked again before the database took any of it.
+  pending.put(known("192.0.2.1", { until: undefined }));
+  pending.remove("192.0.2.1");
+  pending.put(known("192.0.2.1", { until: NOW }));
+  // The same of one whose row was written before, with an end that was put off then.
+  pending.put(known("192.0.2.2", { until: undefined }), NOW + 5);
+  pending.remove("192.0.2.2");
+  pending.put(known("192.0.2.2", { until: NOW }));
+  for (const until of [NOW, NOW + 5, undefined]) {
+    const overruled = [1, 2].map((n) => pending.overrules(`192.0.2.${n}`, until));
+    assert.deepEqual(overruled, [until === NOW, until !== undefined]);
+  }
+});
+
 Deno.test("pending changes: a row counts more only if others made it to end later", () => {
   const pending = new PendingChanges();
   pending.put(known("192.0.2.1", { until: NOW }));

@@ -137,6 +137,25 @@ Deno.test("written block list: what others block for longer is not written over 
   }
 });
 
+Deno.test("written block list: what is blocked for ever by hand stays so, though this process blocked, removed and blocked it for a while meanwhile", async () => {
+  await withDatabase(async (path) => {
+    await using other = new Helper();
+    const { list } = openWritten(path);
+    await other.ask(`hold ${path}`);
+    list.add([block("192.0.2.1")], NOW);
+    list.remove(["192.0.2.1"], NOW);
+    list.add([block("192.0.2.1", { until: NOW + 50 })], NOW);
+    await other.ask("release");
+    {
+      using hand = BlockDatabase.open(path);
+      hand.add([block("192.0.2.1")], NOW);
+    }
+    assert.equal(list.retry(NOW + RETRY_MAX_MS), true);
+    assert.deepEqual([list.removeEnded(NOW + 50), stored(path)], [[], ["192.0.2.1"]]);
+    list.close();
+  });
+});
+
 Deno.test("written block list: what was removed and blocked again for a while does not come back for ever", async () => {
   await withDatabase(async (path) => {
     await using other = new Helper();

@@ -43,7 +43,7 @@ Deno.test("parse: an empty file gives the defaults of the documentation", () => 
     bantime: 0,
     bantimeFactor: 1,
     bantimeMax: 0,
-    doubt: 60,
+    doubt: 25,
     learn: 3_600,
     ipv6Prefix: 64,
     nat64: [],

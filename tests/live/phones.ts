@@ -26,6 +26,9 @@ const PACKAGES = {
 /** A configuration for tests that wait for the end of a block that was made in doubt. */
 const SHORT_DOUBT = `${CONFIGURATION}doubt = 1s\n`;
 
+/** One for tests that look at such a block at their end. */
+const LONG_DOUBT = `${CONFIGURATION}doubt = 1m\n`;
+
 /**
  * So many guesses of svcrack come before the right one, which takes it five seconds: how many it
  * has until the kernel refuses it, three or four, depends on how busy this machine is.
@@ -97,7 +100,7 @@ export function testPhones(server: Server, executable: string, root: string): vo
     "a desk phone with a wrong password is in doubt while it keeps its Call-ID",
     async () => {
       await using _asterisk = await Asterisk.start(root, pbx(MANAGER_CONF));
-      await using ampere = await Ampere.start(executable);
+      await using ampere = await Ampere.start(executable, LONG_DOUBT);
       const hosts = await Promise.all(
         drivers.flatMap((driver) =>
           ["u1", "t1"].filter((transport) => driver === PJSIP || transport === "u1")
@@ -138,7 +141,7 @@ export function testPhones(server: Server, executable: string, root: string): vo
 
   test("svcrack", "svcrack is stopped long before it comes to the right password", async () => {
     await using _asterisk = await Asterisk.start(root, pbx(MANAGER_CONF));
-    await using ampere = await Ampere.start(executable);
+    await using ampere = await Ampere.start(executable, LONG_DOUBT);
     const hosts = await Promise.all(drivers.map(async (driver) => {
       await using site = await Site.open(hostOf("attacker"));
       const guesses = Array.from({ length: GUESSES_BEFORE }, (_, i) => `guess${i}`);

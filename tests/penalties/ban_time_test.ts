@@ -79,7 +79,11 @@ Deno.test("ban time: unanswered challenges never block for longer than ten minut
 
 Deno.test("ban time: a single session is out for a minute, then ten, then as anybody", () => {
   const bans = (times: typeof FOR_EVER, proven: boolean) =>
-    [0, 1, 2].map((row) => banTime(times, Math.min(row, 1), on("single session", row, proven)));
+    [0, 1, 2].map((row) => {
+      const ban = banTime(times, Math.min(row, 1), on("single session", row, proven));
+      assert.equal(banTime(times, Math.min(row, 1), on("two phones", row, proven)), ban);
+      return ban;
+    });
   assert.deepEqual(bans(FOR_EVER, true), [MINUTE, 10 * MINUTE, undefined]);
   assert.deepEqual(bans(FOR_EVER, false), [MINUTE, 10 * MINUTE, UNPROVEN_BAN_MS]);
   const growing = { ...FOR_EVER, bantime: 7_200, bantimeFactor: 2 };
@@ -94,6 +98,8 @@ Deno.test("ban time: what is short by its grounds does not count for later block
   for (const grounds of ["good standing", "shared network", "unanswered"] as const) {
     assert.ok(short(grounds) && short(grounds, 9));
   }
-  assert.deepEqual([0, 1, 2].map((row) => short("single session", row)), [true, true, false]);
+  for (const grounds of ["single session", "two phones"] as const) {
+    assert.deepEqual([0, 1, 2].map((row) => short(grounds, row)), [true, true, false]);
+  }
   assert.ok(!short("single session", 0, 0) && !short("attempts"));
 });

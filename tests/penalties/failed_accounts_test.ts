@@ -42,7 +42,7 @@ Deno.test("failed accounts: a login at one service forgives nothing that failed 
 Deno.test("failed accounts: what more of them than the bound cost is no login's", () => {
   const failed = new FailedAccounts();
   for (let i = 0; i < ACCOUNTS_MAX + 2; i++) {
-    failed.add(1, { service: "PJSIP", account: `${i}` }, 5, true);
+    failed.add(1, { service: "PJSIP", account: `${i}` }, 5, true, i + 1, i);
   }
   assert.equal(failed.forgive(1, { service: "PJSIP", account: `${ACCOUNTS_MAX - 1}` }), 5);
   assert.equal(failed.forgive(1, { service: "PJSIP", account: `${ACCOUNTS_MAX + 1}` }), 0);

@@ -41,6 +41,31 @@ Deno.test("ledger: a single session is in doubt, two are not, and a login ends t
   assert.equal(spread.offences[0]!.grounds, "attempts");
 });
 
+Deno.test("ledger: two accounts that fail in a session each are in doubt, and nothing else that is spread", () => {
+  const groundsOf = (...failures: [account: string, session: string][]) => {
+    const bench = new TableBench({ loyalty: failures.length });
+    for (const [account, session] of failures) {
+      bench.take(wrongAnswer(HOST, { account, session, remote: remoteOf(HOST, "TLS") }));
+    }
+    return bench.offences.map(({ grounds }) => grounds).join();
+  };
+  assert.equal(groundsOf(["a", "1"], ["b", "2"], ["a", "1"]), "two phones");
+  assert.equal(groundsOf(["a", "1"], ["b", "2"], ["b", "2"]), "two phones");
+  assert.equal(groundsOf(["a", "1"], ["a", "1"], ["b", "2"]), "two phones");
+  assert.equal(groundsOf(["a", "1"], ["b", "1"], ["a", "1"]), "single session");
+  // A session for each guess, on however many accounts.
+  assert.equal(groundsOf(["a", "1"], ["b", "2"], ["a", "3"]), "attempts");
+  assert.equal(groundsOf(["a", "1"], ["b", "2"], ["c", "3"]), "attempts");
+  assert.equal(groundsOf(["a", "1"], ["a", "2"], ["a", "3"]), "attempts");
+  assert.equal(groundsOf(["a", "1"], ["b", "2"]), "attempts");
+  // Two sessions that are not of an account each.
+  assert.equal(groundsOf(["a", "1"], ["a", "2"], ["a", "2"]), "attempts");
+  assert.equal(groundsOf(["a", "1"], ["b", "2"], ["b", "1"]), "attempts");
+  assert.equal(groundsOf(["a", "1"], ["a", "2"], ["b", "2"]), "attempts");
+  // Three phones can't be told from who tries one password on three accounts.
+  assert.equal(groundsOf(["a", "1"], ["b", "2"], ["c", "3"], ["a", "1"]), "attempts");
+});
+
 Deno.test("ledger: unanswered challenges alone are no guilt, and never more than doubt", () => {
   const bench = new TableBench();
   for (let i = 0; i < 3; i++) bench.take(challengeSent(HOST)).after(6 * SECOND);

@@ -29,6 +29,10 @@ Deno.test("reason: says what was done, how, to which account, and how many point
     reasonOf({ ...OFFENCE, grounds: "single session" }),
     /, 15 of 15 points \(in doubt: all in one session, as a phone with a wrong password does\)$/,
   );
+  assert.match(
+    reasonOf({ ...OFFENCE, grounds: "two phones" }),
+    / \(in doubt: two accounts, a session each, as phones with wrong passwords do\)$/,
+  );
   const account = 'a"b\r\n\x1b[31m' + "x".repeat(100);
   const text = reasonOf({ ...OFFENCE, account });
   assert.match(text, /last account "a\\"b\\x0d\\x0a\\x1b\[31mx+…"/);

@@ -49,6 +49,7 @@ export class Traffic {
       () => this.#burst(address, dice.int(2, 20)),
       () => this.#oneSession(address),
       () => this.#oneSession(address),
+      () => this.#twoPhones(address),
       () => this.#stubborn(address),
       () => this.#pings(address),
     ];
@@ -159,6 +160,15 @@ export class Traffic {
       { length: this.#dice.int(1, 4) },
       (): Step => [this.#pause(), this.#wrong(address, `call-of-${address}`)],
     );
+  }
+
+  /** Two phones with wrong passwords answer in turns, each in its session. */
+  #twoPhones(address: string): Step[] {
+    return Array.from({ length: this.#dice.int(2, 12) }, (): Step => {
+      const account = this.#dice.pick(["21", "22"]);
+      const said = this.#wrong(address, `${account}-of-${address}`, this.#transport(), account);
+      return [this.#dice.between(0.2, 3), said];
+    });
   }
 
   /** The same answer again and again, as if it were retransmitted. */
@@ -437,13 +447,18 @@ export class Traffic {
     return { ...said, text: said.text + filler(HELD_MAX).text, whole: said.text.length };
   }
 
-  #wrong(address: string, session: string, transport = this.#transport()): Said {
+  #wrong(
+    address: string,
+    session: string,
+    transport = this.#transport(),
+    account: string = this.#dice.pick(ACCOUNTS),
+  ): Said {
     const challenge = `1795335836/${this.#unique()}`;
     const response = this.#unique().repeat(4);
     return this.#event({
       kind: "ChallengeResponseFailed",
       service: "PJSIP",
-      account: this.#dice.pick(ACCOUNTS),
+      account,
       session,
       remote: this.#remote(address, "PJSIP", transport),
       tail: [["Challenge", challenge], ["Response", response], ["ExpectedResponse", ""]],

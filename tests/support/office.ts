@@ -11,6 +11,7 @@ import {
   BANNER,
   bytesOf,
   challengeSent,
+  remoteOf,
   successfulAuth,
   unique,
   wrongAnswer,
@@ -51,6 +52,11 @@ export interface Habit {
   readonly wrong: number;
   /** It keeps its Call-ID (RFC 3261, section 10.2.4). */
   readonly keepsSession?: boolean;
+  /**
+   * It comes by TLS: where its address is blocked it is refused at once, and repeats nothing before
+   * its next try.
+   */
+  readonly connects?: boolean;
 }
 
 /** How a phone fared. */
@@ -106,12 +112,15 @@ export class Office {
     const attempt = (at: number) => {
       if (!habit.keepsSession) session = unique();
       let done = false;
-      const fields = { account: habit.account, session: `call-${session}` };
-      RETRANSMISSIONS.forEach((delay, i) =>
+      const remote = remoteOf(this.#address, habit.connects === true ? "TLS" : "UDP");
+      const fields = { account: habit.account, session: `call-${session}`, remote };
+      const packets = habit.connects === true ? [0] : RETRANSMISSIONS;
+      packets.forEach((delay, i) =>
         this.#plan(at + delay, (now) => {
           if (done || !this.#print(challengeSent(this.#address, fields), now)) {
-            if (!done && i === RETRANSMISSIONS.length - 1) {
-              this.#plan(at + Math.max(habit.retry, 32_000), attempt);
+            if (!done && i === packets.length - 1) {
+              const least = habit.connects === true ? habit.retry : Math.max(habit.retry, 32_000);
+              this.#plan(at + least, attempt);
             }
             return;
           }
@@ -138,13 +147,15 @@ export class Office {
   }
 
   /**
-   * Adds a guesser: a wrong answer each so many milliseconds, in one session or in a new one each
-   * time.
+   * Adds a guesser: a wrong answer each so many milliseconds, in one session for each of their
+   * accounts or in a new one each time.
    */
-  addGuesser(every: number, oneSession: boolean): this {
+  addGuesser(every: number, oneSession: boolean, accounts = 1): this {
     const session = unique();
+    let guesses = 0;
     const guess = (at: number) => {
-      const fields = { account: "100", session: `guess-${oneSession ? session : unique()}` };
+      const account = `${100 + guesses++ % accounts}`;
+      const fields = { account, session: `guess-${oneSession ? session + account : unique()}` };
       if (this.#print(wrongAnswer(this.#address, fields), at)) this.judged++;
       this.#plan(at + every, guess);
     };

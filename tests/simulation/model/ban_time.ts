@@ -13,6 +13,7 @@ export type Grounds =
   | "shared network"
   | "unanswered"
   | "single session"
+  | "two phones"
   | "attempts";
 
 /**
@@ -65,6 +66,7 @@ export function banTime(
       return shortest(10 * MINUTE, stranger);
     }
     case "single session":
+    case "two phones":
       if (doubt === 0) return configured(rules, before, proven);
       if (row === 0) {
         rules.visit("ban: doubt, first");

@@ -10,6 +10,8 @@ import type { RuleBook } from "./rules.ts";
 export class Belonging {
   /** Last login. */
   standing = new Map<string, number>();
+  /** Last login that was not over UDP, or of which that is not known. */
+  connected = new Map<string, number>();
   readonly #rules: RuleBook;
 
   /** @param rules The rules. */

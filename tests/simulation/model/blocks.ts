@@ -57,7 +57,7 @@ export class Blocks extends Map<string, ModelBlock> {
     const before = known?.times ?? this.past.get(target) ?? 0;
     const ban = banTime(this.#rules, grounds, row, before, proven);
     const until = ban === undefined ? undefined : Math.floor(wall + Math.round(ban));
-    const short = grounds === "single session"
+    const short = grounds === "single session" || grounds === "two phones"
       ? this.#rules.values.doubt > 0 && row < 2
       : grounds !== "attempts";
     if (short && before > 0) this.#rules.visit("block: a short one makes no later one longer");

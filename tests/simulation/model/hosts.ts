@@ -47,6 +47,8 @@ export interface Host {
   sessions: Set<string>;
   /** Points by account. */
   readonly accounts: Map<string, number>;
+  /** Where it failed on several accounts: the sessions of each. */
+  readonly sessionsOf: Map<string, Set<string>>;
 }
 
 /** The hosts that are heard. */
@@ -95,6 +97,7 @@ export class Hosts {
       attempts: [],
       sessions: new Set(),
       accounts: new Map(),
+      sessionsOf: new Map(),
     };
     this.#byAddress.set(address, host);
     host.lastAt = now;

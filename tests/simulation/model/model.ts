@@ -294,8 +294,10 @@ export class Model {
     const host = this.#hosts.get(address);
     if (host !== undefined) this.#points.forgive(host, `PJSIP ${account}`, now);
     this.#points.endRows(address);
-    if (this.#rules.values.credit > 0) this.belonging.standing.set(address, now);
-    else this.#hosts.open(this.#hosts.hear(address, now), happening, now).loggedIn = true;
+    if (this.#rules.values.credit > 0) {
+      this.belonging.standing.set(address, now);
+      if (happening.transport !== "UDP") this.belonging.connected.set(address, now);
+    } else this.#hosts.open(this.#hosts.hear(address, now), happening, now).loggedIn = true;
   }
 
   #chargeChallenge(attempt: Attempt, now: number, wall: number): void {

@@ -10,12 +10,24 @@ import { Forgiveness } from "./forgiveness.ts";
 import type { Happening } from "./happening.ts";
 import { closeAttempts, type Host, type Hosts, takeFromAccounts } from "./hosts.ts";
 import { Networks } from "./networks.ts";
-import { mostInRow, Rows } from "./rows.ts";
+import { isOpen, LATE, mostInRow, Rows } from "./rows.ts";
 import type { RuleBook } from "./rules.ts";
 import { SECOND } from "./units.ts";
 
 /** A shared network is blocked after so many blocks of its hosts. */
 const BLOCKS_BEFORE_NETWORK = 8;
+
+/** Begins the name of a session to which nothing else belongs. */
+const OWN = "own ";
+
+/** Whether two phones with wrong passwords may have failed: two accounts, a session each. */
+function isPair(host: Host): boolean {
+  const [one, other] = [...host.sessionsOf.values()].map((sessions) => [...sessions]);
+  if (host.accounts.size !== 2 || one?.length !== 1 || other?.length !== 1) return false;
+  const [a, b] = [one[0]!, other[0]!];
+  if (a === b || a.startsWith(OWN) || b.startsWith(OWN)) return false;
+  return Math.max(...host.accounts.values()) >= 2 * 5;
+}
 
 /** What points are about. */
 interface PointsOptions {
@@ -60,19 +72,26 @@ export class Points {
     const name = service === "SIP" ? "of chan_sip" : `${service} ${account}`;
     const [only] = host.accounts.values();
     if (host.accounts.size === 1 && only === 0) host.accounts.clear();
+    const sole = host.accounts.size === 1 ? [...host.accounts.keys()][0]! : undefined;
+    const own = session ?? `${OWN}${service} ${now} ${host.sessions.size}`;
+    if (sole !== undefined && sole !== name) {
+      host.sessionsOf.set(sole, new Set(host.sessions)).set(name, new Set([own]));
+    } else if (sole === undefined && host.accounts.size > 0) {
+      host.sessionsOf.set(name, new Set([...host.sessionsOf.get(name) ?? [], own]));
+    }
     host.accounts.set(name, (host.accounts.get(name) ?? 0) + cost);
     const proven = happening.transport !== "UDP" && service !== "SIP" ? cost : 0;
     host.proven += proven;
-    host.sessions.add(session ?? `${service} ${now} ${host.sessions.size}`);
+    host.sessions.add(own);
     const standing = this.#belonging.isStanding(address, now);
     const network = this.#belonging.networkOf(address);
     if (network !== undefined) this.#networks.fail(network, address, standing, cost, proven, now);
-    this.add(host, points, now, wall);
+    this.add(host, points, now, wall, own);
     if (network !== undefined) this.#judge(network, host, standing, now, wall);
   }
 
   /** Adds points, and blocks a host that has too many. */
-  add(host: Host, points: number, now: number, wall: number): void {
+  add(host: Host, points: number, now: number, wall: number, session = ""): void {
     host.points += points;
     const standing = this.#belonging.isStanding(host.address, now);
     const limit = 5 * this.#rules.values.loyalty * (standing ? 10 : 1);
@@ -83,13 +102,22 @@ export class Points {
       ? "unanswered"
       : host.sessions.size === 1
       ? "single session"
+      : isPair(host)
+      ? "two phones"
       : "attempts";
-    if (grounds === "single session" && this.#isForborne(host.address, now)) {
+    if (grounds === "good standing" && this.#isOpen(host.address, now)) {
+      this.#rules.visit("good standing: time to come back");
+      host.points = limit;
+      return;
+    }
+    const doubt = grounds === "single session" || grounds === "two phones";
+    if (doubt && this.#isForborne(host.address, session, now)) {
       this.#rules.visit("doubt: forborne at the end of the first block");
       return this.#forbear(host);
     }
     this.#hosts.drop(host);
-    const row = grounds === "single session"
+    const most = mostInRow(this.#belonging.standing.get(host.address), now);
+    const row = doubt
       ? this.#rows.next(this.#rows.doubts, host.address, this.#rules.values.forget, now)
       : grounds === "good standing"
       ? this.#rows.next(
@@ -97,22 +125,46 @@ export class Points {
         host.address,
         Math.max(this.#rules.values.credit, this.#rules.values.forget),
         now,
-        mostInRow(this.#belonging.standing.get(host.address), now),
+        most,
+        most === 0 ? Math.max(LATE, this.#standingBlock()) : LATE,
       )
       : 0;
     this.#blocks.decide(host.address, grounds, row, host.proven >= limit, wall);
   }
 
   /** Whether it is heard first at the end of its first block, and answers many times at once. */
-  #isForborne(address: string, now: number): boolean {
+  #isForborne(address: string, session: string, now: number): boolean {
     const { doubt, bantime } = this.#rules.values;
     const length = bantime > 0 ? Math.min(doubt, bantime) : doubt;
     const row = this.#rows.doubts.get(address);
     if (length === 0 || row === undefined || row.count !== 1) return false;
     const back = now - row.at - length;
-    if (back < 0 || back > 5 * SECOND || row.forborne.length >= 15) return false;
-    if (now - (row.forborne[0] ?? now) > 15) return false;
-    return row.forborne.push(now) > 0;
+    if (back < 0 || back > 60 * SECOND) return false;
+    const times = row.phones.get(session) ?? [];
+    const last = times.at(-1);
+    if (last === undefined || now - last >= 20 * SECOND) {
+      if (times.length === 2 || (last === undefined && row.phones.size === 2)) return false;
+      row.phones.set(session, [...times, now]);
+      row.forborneUntil = Math.max(row.forborneUntil, now) + 15;
+    }
+    const bursts = [...row.phones.values()].flat().length;
+    return now <= row.forborneUntil && ++row.forborne <= 8 * bursts;
+  }
+
+  /** How long a block lasts of one who has logged in lately. */
+  #standingBlock(): number {
+    const { bantime, bantimeMax } = this.#rules.values;
+    return Math.min(30 * SECOND, bantime || Infinity, bantimeMax || Infinity);
+  }
+
+  /** Whether its phones have time to come back after a block. */
+  #isOpen(address: string, now: number): boolean {
+    const { credit } = this.#rules.values;
+    const block = this.#standingBlock();
+    const loggedInAt = this.#belonging.standing.get(address);
+    const connectedAt = this.#belonging.connected.get(address);
+    const who = { block, credit, loggedInAt, connectedAt };
+    return isOpen(this.#rows.shorts.get(address), who, now);
   }
 
   #forbear(host: Host): void {
@@ -156,10 +208,11 @@ export class Points {
   /** A login ends the rows of short blocks of a host. */
   endRows(address: string): void {
     const network = this.#belonging.networkOf(address);
-    const rows = [this.#rows.doubts.delete(address), this.#rows.shorts.delete(address)];
+    const rows = [this.#rows.end(this.#rows.doubts, address)];
+    rows.push(this.#rows.end(this.#rows.shorts, address));
     // Whoever is new there shows that the network is not only the guesser's.
     if (network !== undefined && !this.#belonging.standing.has(address)) {
-      rows.push(this.#rows.shorts.delete(network));
+      rows.push(this.#rows.end(this.#rows.shorts, network));
     }
     if (rows.includes(true)) this.#rules.visit("row: ended by a login");
   }

@@ -111,6 +111,7 @@ export class Processes {
     scene.model.belonging.standing = new Map(
       [...standing].map(([host, at]) => [host, scene.time.now - Math.max(0, scene.wall() - at)]),
     );
+    scene.model.belonging.connected = new Map(scene.model.belonging.standing);
     scene.model.begin(scene.time.now, scene.wall(), scene.bornAt);
     daemon.run(stop.signal).then((code) => process.exitCode = code, (error) => {
       process.error = error;
