@@ -25,6 +25,10 @@ import { chooseConfig, rulesOf } from "./settings.ts";
 /** How many seeds have a real SQLite file. */
 const SQLITE_SHARE = 0.02;
 
+/** How many seeds have nftables, and in how many of those its programs meet faults. */
+const NFT_SHARE = 1 / 3;
+const RESIDENTS_SHARE = 0.6;
+
 /** How a world is run. */
 export interface SceneOptions {
   /** Takes the story of what happens, line by line. */
@@ -92,9 +96,17 @@ export class Scene {
     const { dice } = this;
     const time = this.time;
     const trace = (text: string) => this.trace(text);
-    this.faults = chooseFaults(dice);
+    // With dice of its own, so that the worlds of the other backends stay what they were.
+    const nftDice = new Dice(Math.imul(seed, 31) + 7);
+    const isNft = nftDice.chance(NFT_SHARE)
+      ? options.backend === undefined || options.backend === "nftables"
+      : options.backend === "nftables";
+    this.faults = chooseFaults(dice, isNft && nftDice.chance(RESIDENTS_SHARE));
     const chosen = chooseConfig(dice, this.faults);
-    this.config = { ...chosen, backend: options.backend ?? chosen.backend };
+    this.config = {
+      ...chosen,
+      backend: isNft ? "nftables" : options.backend ?? chosen.backend,
+    };
     this.kernel = new Kernel(this.config.chain, () => time.now);
     this.sqlite = dice.chance(SQLITE_SHARE);
     this.store = this.sqlite
@@ -113,8 +125,8 @@ export class Scene {
     });
     this.programs.slowness = dice.pick([1, 1, 1, 30, 100]);
     const { nft: table } = this.kernel;
-    table.renews = dice.chance(0.5);
-    this.residents = new Residents({ time, table, dice: dice.fork(), trace, meet });
+    table.renews = nftDice.chance(0.5);
+    this.residents = new Residents({ time, table, dice: nftDice, trace, meet });
     this.residents.slowness = this.programs.slowness;
     this.asterisk = new Asterisk({
       time,

@@ -33,7 +33,7 @@ export function chooseConfig(dice: Dice, faults: ReadonlySet<FaultName>): Config
     bantimeFactor: dice.pick([1, 2]),
     bantimeMax: dice.pick([0, 0, 5, 100]),
     ipv6Prefix: dice.pick([64, 128]),
-    backend: dice.pick(["iptables", "ipset", "nftables"]),
+    backend: dice.pick(["iptables", "ipset"]),
     verify: meddled ? VERIFY_SECONDS : VERIFY_MAX,
     jump: dice.pick([[], ["INPUT"]]),
   };
