@@ -32,11 +32,10 @@ const KILLS_PER_DATABASE = 25;
 const ATTACKERS = 60;
 
 /**
- * Longest time from the begin of a burst to the kill, in milliseconds, for the first kill of a
- * lane. It grows after a kill that came too early and shrinks after one that came too late, so that
- * slow and fast machines are hit in the middle.
+ * By so much the longest time from the begin of a burst to the kill grows after a kill that came
+ * too early, and shrinks after one that came too late, so that slow and fast machines are hit in
+ * the middle.
  */
-const MOMENT_MAX_MS = 120;
 const MOMENT_STEP = 1.15;
 
 /**
@@ -55,6 +54,8 @@ interface Kernel {
   readonly crashes: number;
   /** The part of them that must meet a burst in the middle; a burst is shorter with nftables. */
   readonly met: number;
+  /** That time for the first kill of a lane, in milliseconds. */
+  readonly momentMax: number;
   make(chain: string): Promise<void>;
   /** Somebody takes out all blocks, or a part of them. */
   flush(chain: string, random: Random): Promise<unknown>;
@@ -65,6 +66,7 @@ const IPTABLES: Kernel = {
   backend: "iptables",
   crashes: Math.ceil(CRASHES * 2 / 3),
   met: 0.2,
+  momentMax: 120,
   make: (chain) => makeChain(chain),
   flush: (chain, random) => must(pick(random, ["iptables", "ip6tables"]), "-w", "-F", chain),
   blocked: blockedIn,
@@ -73,7 +75,8 @@ const IPTABLES: Kernel = {
 const NFTABLES: Kernel = {
   backend: "nftables",
   crashes: Math.ceil(CRASHES / 3),
-  met: 0.1,
+  met: 0.08,
+  momentMax: 300,
   make: () => Promise.resolve(),
   flush: (chain, random) =>
     sh(
@@ -229,7 +232,7 @@ async function runLane(
     .filter((_, index) => index % LANES === number);
   const chain = `${kernel.backend}${number}`;
   const config = `/etc/ampere/${chain}.cfg`;
-  let momentMax = MOMENT_MAX_MS;
+  let { momentMax } = kernel;
   await kernel.make(chain);
   for (let round = 0; !isEnough(counts, kernel); round++) {
     const database = `/var/lib/ampere/${chain}-${round}.db`;
