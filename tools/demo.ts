@@ -124,6 +124,7 @@ async function show(recording: Recording, dryRun: boolean): Promise<number> {
       "pass = of-the-demo",
       `loyalty = ${LOYALTY}`,
       `chain = ${CHAIN}`,
+      "backend = iptables",
       `patience = ${PATIENCE_S}`,
       "learn = 0",
       `database = ${join(folder, "ampere.db")}`,

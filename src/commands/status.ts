@@ -59,6 +59,7 @@ export function formatStatus(status: Status, now: number, style: Style): string 
       }; since the start ${blocks.added} added, ${blocks.removed} ended`,
     ],
     ["Firewall", firewallLine(firewall, style)],
+    ...choiceRows(firewall),
     ...forceRows(firewall, style),
     ...troubleRows(firewall, style),
     ["Database", databaseLine(database, style)],
@@ -120,12 +121,18 @@ function firewallLine(firewall: Status["firewall"], style: Style): string {
     : style.good("in order");
   const waiting = firewall.queued + firewall.held;
   const place = firewall.backend === "nftables" ? "table inet" : "chain";
+  const action = firewall.action === "drop" ? ", packets are dropped" : "";
   return `${state}: ${firewall.backend}, ${place} ${firewall.chain}, ${
     counted(firewall.applied, "block")
-  } in the kernel` +
+  } in the kernel${action}` +
     (waiting > 0 ? `, ${counted(waiting, "change")} waiting` : "") +
     (firewall.flushes > 0 ? `, put back ${counted(firewall.flushes, "time")}` : "") +
     (firewall.failures > 0 ? `, ${firewall.failures} of ${firewall.commands} commands failed` : "");
+}
+
+/** Why it is this firewall, if nobody has named one. */
+function choiceRows({ configured, backend, why }: Status["firewall"]): string[][] {
+  return configured === "auto" ? [["", `${backend} was chosen, because ${escapeText(why)}`]] : [];
 }
 
 /** What does not work, unless it stands there as the cause why blocks are not in force. */

@@ -56,8 +56,10 @@ export interface Config {
   readonly ipv6Prefix: number;
   /** Prefixes of NAT64 beside the well-known one: canonical networks of 96 bits. */
   readonly nat64: readonly string[];
-  /** How blocks are put into the kernel. */
-  readonly backend: BackendName;
+  /** How blocks are put into the kernel; `auto`: by what is there. */
+  readonly backend: BackendName | "auto";
+  /** What becomes of the packets of blocked hosts. */
+  readonly action: Action;
   /** How often the names of `trust` are looked up. */
   readonly trustLookup: number;
   /** How often the firewall is compared with the block list. */
@@ -71,7 +73,13 @@ export interface Config {
 }
 
 /** One of the ways to put blocks into the kernel. */
-type BackendName = "iptables" | "ipset" | "nftables";
+export type BackendName = "iptables" | "ipset" | "nftables";
+
+/**
+ * What becomes of a packet of a blocked host: an ICMP message tells its sender that nobody listens,
+ * or nothing does.
+ */
+export type Action = "reject" | "drop";
 
 /** Where a server listens. */
 export interface ListenAddress {
@@ -110,7 +118,8 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   learn: 3_600,
   ipv6Prefix: 64,
   nat64: Object.freeze([]),
-  backend: "iptables",
+  backend: "auto",
+  action: "reject",
   trustLookup: 60,
   verify: 60,
   metrics: undefined,
@@ -171,6 +180,7 @@ export function describeConfig(config: Config): [key: string, value: string][] {
     ["ipv6_prefix", String(config.ipv6Prefix)],
     ...nat64.map((prefix): [string, string] => ["nat64", prefix]),
     ["backend", config.backend],
+    ["action", config.action],
     ["verify", formatDuration(config.verify)],
     ["metrics", metrics === undefined ? "off" : formatListenAddress(metrics)],
     ["webhook", webhook === undefined ? "off" : `${new URL(webhook).origin}/(not shown)`],

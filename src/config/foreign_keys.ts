@@ -40,7 +40,8 @@ const FACTOR: Counterpart = {
   hint: say("each further block lasts so many times as long; 2 doubles, 1 turns it off"),
 };
 const BANTIME_MAX: Counterpart = { key: "bantime_max", hint: none };
-const BACKEND: Counterpart = { key: "backend", hint: say("iptables, ipset or nftables") };
+const BACKEND: Counterpart = { key: "backend", hint: say("auto, iptables, ipset or nftables") };
+const ACTION: Counterpart = { key: "action", hint: say("reject or drop") };
 const DATABASE: Counterpart = { key: "database", hint: none };
 const ADD: Counterpart = { hint: say("addresses are blocked with: ampere -a < FILE") };
 const SOURCE: Counterpart = {
@@ -70,7 +71,8 @@ const FOREIGN: ReadonlyMap<string, Counterpart> = new Map(([
   ["bantime.increment bantime.factor bantime.formula bantime.multipliers", FACTOR],
   ["bantime.maxtime max_bantime", BANTIME_MAX],
   ["bantime.rndtime bantime.overalljails", { key: "bantime_factor", hint: none }],
-  ["banaction banaction_allports action", BACKEND],
+  ["banaction banaction_allports", BACKEND],
+  ["blocktype deny_action block_action", ACTION],
   ["dbfile db db_file dbpath db_path", DATABASE],
   ["dbpurgeage", FORGET],
   ["blacklist black_list blocklist denylist deny deny_list", ADD],
@@ -90,7 +92,7 @@ const FOREIGN: ReadonlyMap<string, Counterpart> = new Map(([
     hint: say("who is blocked comes from Asterisk as an address; no name is looked up for it"),
   }],
   [
-    "ignorecommand ignorecache enabled mode maxmatches dbmaxmatches protocol blocktype socket pidfile " +
+    "ignorecommand ignorecache enabled mode maxmatches dbmaxmatches protocol socket pidfile " +
     "syslogsocket allowipv6 fail2ban_agent returntype rule ping",
     { hint: say("nothing here is like it") },
   ],

@@ -158,6 +158,7 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["ipv6_prefix", (value, { draft }) => readNumber(value, 32, 128, (n) => draft.ipv6Prefix = n)],
   ["nat64", readNat64],
   ["backend", readBackend],
+  ["action", readAction],
   [
     "verify",
     (value, { draft }) => readSeconds(value, VERIFY_MIN, VERIFY_MAX, (s) => draft.verify = s),
@@ -338,10 +339,18 @@ function readFactor(value: string, { draft }: Context): string | undefined {
 }
 
 function readBackend(value: string, { draft }: Context): string | undefined {
-  if (value !== "iptables" && value !== "ipset" && value !== "nftables") {
-    return `${shown(value)} is not iptables, ipset or nftables`;
+  if (
+    value !== "auto" && value !== "iptables" && value !== "ipset" && value !== "nftables"
+  ) {
+    return `${shown(value)} is not auto, iptables, ipset or nftables`;
   }
   draft.backend = value;
+  return undefined;
+}
+
+function readAction(value: string, { draft }: Context): string | undefined {
+  if (value !== "reject" && value !== "drop") return `${shown(value)} is not reject or drop`;
+  draft.action = value;
   return undefined;
 }
 

@@ -17,9 +17,11 @@ import { Counters } from "../telemetry/counters.ts";
 import { exemptFinder, ExemptSet, type ExemptTarget } from "../address/exempt.ts";
 import type { BlockList } from "../blocks/block_list.ts";
 import type { Backend } from "../firewall/backend.ts";
+import { type BackendChoice, describeChoice } from "../firewall/choice.ts";
 import { type Failure, isLasting } from "../firewall/failure.ts";
 import type { OwnNetwork, Whereabouts } from "../firewall/asterisk_place.ts";
 import { Firewall } from "../firewall/firewall.ts";
+import type { Leftovers } from "../firewall/leftovers.ts";
 import type { Way } from "../firewall/way.ts";
 import { formatLocalTime } from "../text/time.ts";
 import type { Log } from "../log.ts";
@@ -39,6 +41,7 @@ import { ListChanges } from "./list_changes.ts";
 import { Messages } from "./messages.ts";
 import { Notices } from "./notices.ts";
 import { Pipeline } from "./pipeline.ts";
+import { Predecessor } from "./predecessor.ts";
 import { Releases } from "./releases.ts";
 import { Reports } from "./reports.ts";
 import { Trust } from "./trust.ts";
@@ -72,6 +75,10 @@ export interface DaemonParts {
   readonly config: Config;
   readonly list: BlockList;
   readonly backends: readonly Backend[];
+  /** What these are, and why; by default what the configuration names, or iptables. */
+  readonly backend?: BackendChoice;
+  /** Takes away what another firewall still holds; by default nothing does. */
+  readonly leftovers?: Pick<Leftovers, "clear"> | undefined;
   /**
    * The ways of packets to the chain; without them it is not judged whether blocks are in force.
    */
@@ -117,6 +124,8 @@ export interface DaemonParts {
 export class Daemon {
   readonly counters = new Counters();
   readonly startedAt: number;
+  /** How blocks are put into the kernel, and why so. */
+  readonly backend: BackendChoice;
   readonly table: PenaltyTable;
   readonly firewall: Firewall;
   readonly #parts: DaemonParts;
@@ -135,6 +144,7 @@ export class Daemon {
   readonly #reports: Reports;
   readonly #learning: Learning;
   readonly #pipeline: Pipeline;
+  readonly #predecessor: Predecessor | undefined;
   #config: Config;
   /** Canonical addresses of the AMI server, as far as they are known. */
   #peers: readonly string[];
@@ -167,6 +177,7 @@ export class Daemon {
       changed: () => this.#refreshExempt(),
     });
     this.startedAt = this.#wallClock();
+    this.backend = parts.backend ?? namedBackend(parts.config);
     this.table = new PenaltyTable(this.#policy());
     this.table.explain = parts.verbose ?? false;
     this.firewall = new Firewall({
@@ -204,6 +215,12 @@ export class Daemon {
     this.#learning = new Learning({ ...shared, bornAt: parts.bornAt, lengthMs });
     this.#messages = new Messages(log, counters);
     this.#reports = new Reports({ ...shared, exceptions: this.#exceptions });
+    this.#predecessor = parts.leftovers === undefined ? undefined : new Predecessor({
+      firewall,
+      clock,
+      leftovers: parts.leftovers,
+      againMs: parts.config.verify * 1000,
+    });
     this.#pipeline = new Pipeline({
       ...shared,
       notices,
@@ -289,12 +306,12 @@ export class Daemon {
     this.#log.info(
       `Ampere ${VERSION} follows Asterisk at ${this.#config.host}:${this.#config.port} and blocks in the ` +
         `${
-          this.#config.backend === "nftables" ? "table inet" : "chain"
-        } ${this.#config.chain} (${this.#config.backend}); ${
+          this.backend.name === "nftables" ? "table inet" : "chain"
+        } ${this.#config.chain} (${this.backend.name}); ${
           counted(this.#list.size, "block")
         } from ${this.#list.path}`,
     );
-
+    if (this.backend.isAuto) this.#log.info(describeChoice(this.backend));
     this.#learning.begin(wall);
     const stop = new AbortController();
     const end = () => stop.abort();
@@ -338,7 +355,8 @@ export class Daemon {
   reconfigure(config: Config): void {
     const old = this.#config;
     const fixed = (["chain", "backend", "database", "verify"] as const).filter((key) =>
-      old[key] !== config[key]
+      // To name what was chosen changes nothing.
+      old[key] !== config[key] && (key !== "backend" || config.backend !== this.backend.name)
     );
     this.#config = {
       ...config,
@@ -347,6 +365,7 @@ export class Daemon {
       database: old.database,
       verify: old.verify,
     };
+    if (old.action !== config.action) this.firewall.refuseBy(config.action);
     if (old.host !== config.host) this.#peers = literalPeers(config.host);
     this.#trust.configure(config);
     this.#force.update();
@@ -464,6 +483,7 @@ export class Daemon {
     this.#changes.expire();
     this.#trust.look();
     this.#force.hear();
+    this.#predecessor?.look();
     if (now - this.#lastChores >= CHORES_MS) {
       this.#lastChores = now;
       this.#loginsWait = true;
@@ -549,6 +569,11 @@ export class Daemon {
 function exemptNow(): (trust: readonly string[], peers: readonly string[]) => ExemptSet {
   const find = exemptFinder();
   return (trust, peers) => find(trust, peers, defaultGateways());
+}
+
+/** What the configuration says, which may leave it open. */
+function namedBackend({ backend }: Config): BackendChoice {
+  return { name: backend === "auto" ? "iptables" : backend, isAuto: false, why: "" };
 }
 
 /** A chain that is not there yet may come: at boot, others make it. */

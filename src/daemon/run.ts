@@ -16,15 +16,17 @@ import { formatLocalTime } from "../text/time.ts";
 import { lockChain } from "./chain_lock.ts";
 import { Daemon } from "./daemon.ts";
 import { BlockDatabase, BlockDatabaseError, newestTimeOf } from "../blocks/database.ts";
-import type { Config } from "../config/config.ts";
+import type { BackendName, Config } from "../config/config.ts";
 import type { BlockList } from "../blocks/block_list.ts";
 import { WrittenBlockList } from "../blocks/written_block_list.ts";
 import type { Backend } from "../firewall/backend.ts";
+import { chooseBackend } from "../firewall/choice.ts";
 import { startChild } from "../firewall/child.ts";
 import { run } from "../firewall/command.ts";
 import { dryRunner } from "../firewall/dry_run.ts";
 import { IpsetBackend } from "../firewall/ipset.ts";
 import { IptablesBackend } from "../firewall/iptables.ts";
+import { Leftovers } from "../firewall/leftovers.ts";
 import { openNftables } from "../firewall/nftables/open.ts";
 import { Way } from "../firewall/way.ts";
 import { DryRunBlockList } from "../blocks/dry_run_block_list.ts";
@@ -72,28 +74,29 @@ function readStored(path: string): BlockDatabase | undefined {
 /**
  * The firewall for both families, and the way of packets to it.
  *
- * @param config Which one.
+ * @param config Which one; `backend` is the one that was chosen.
  * @param log Takes what a dry run would do.
  * @param dryRun Run no command.
  * @param now The time, in milliseconds since 1970, from which the ends of blocks are counted.
  */
 function openFirewall(
-  config: Config,
+  config: Config & { readonly backend: BackendName },
   log: Log,
   dryRun: boolean,
   now: () => number,
 ): { backends: Backend[]; ways: Way[] } {
   const runner = dryRun ? dryRunner((command) => log.info(`dry run: would run ${command}`)) : run;
+  const { chain, action } = config;
   if (config.backend === "nftables") {
-    const { chain } = config;
     const start = dryRun ? undefined : startChild;
     // Its table has no way to it that somebody could take away.
-    return { backends: openNftables({ chain, run: runner, start, log, now }), ways: [] };
+    return { backends: openNftables({ chain, action, run: runner, start, log, now }), ways: [] };
   }
   const Chosen = config.backend === "ipset" ? IpsetBackend : IptablesBackend;
   const families = ([4, 6] as const).map((family) => ({
     family,
-    chain: config.chain,
+    chain,
+    action,
     run: runner,
   }));
   return {
@@ -161,14 +164,28 @@ async function runLogged(config: Config, invocation: DaemonInvocation, log: Log)
         "wrong, set it (timedatectl)",
     );
   }
-  const firewall = openFirewall(config, log, invocation.dryRun, () => time.earliest());
+  // It is looked what is there while the list is read.
+  const choosing = chooseBackend(config);
   const list = openList(config, log, invocation.dryRun, time.now());
+  const backend = await choosing;
+  if (backend.failure !== undefined && !invocation.dryRun) {
+    const { message, advice } = backend.failure;
+    log.error(`${message}. Fix: ${advice}`);
+    list.close(time.now());
+    return 1;
+  }
+  const chosen = { ...config, backend: backend.name };
+  const firewall = openFirewall(chosen, log, invocation.dryRun, () => time.earliest());
   const daemon: Daemon = new Daemon({
     config,
     list,
     bornAt: list.bornAt,
     believedTime: time,
     ...firewall,
+    backend,
+    leftovers: invocation.dryRun
+      ? undefined
+      : new Leftovers({ backend: backend.name, chain: config.chain, log }),
     log,
     answersFile: invocation.dryRun ? undefined : `${config.database}-names`,
     verbose: invocation.verbose,

@@ -8,6 +8,7 @@
  */
 
 import type { Family } from "../address/address.ts";
+import type { Action } from "../config/config.ts";
 import type { Failure } from "./failure.ts";
 
 /** A target that is to be blocked. */
@@ -35,6 +36,8 @@ export interface Listing {
   readonly exceptions?: ReadonlySet<string>;
   /** Rules in the chain that are not Ampere's, as text. */
   readonly strangers: readonly string[];
+  /** Whether some of them are blocks that another action has made; see {@linkcode Action}. */
+  readonly isOtherAction?: boolean;
   /** False if what carries the targets is gone or wrong (the set, the rule that looks at it). */
   readonly whole: boolean;
   /** What is gone, in words, if that is known: "the table was deleted". */
@@ -116,6 +119,15 @@ export interface Backend {
    * @returns How many of them, from the first on, are now free: as many as one command takes.
    */
   release(targets: readonly string[]): Promise<Outcome>;
+
+  /**
+   * Makes what is there refuse by an action, without a moment in which it does not refuse at all;
+   * and what comes.
+   *
+   * @param action The action; that of before by default.
+   * @returns Why not all of it does, if so.
+   */
+  refuseBy?(action?: Action): Promise<Failure | undefined>;
 
   /**
    * Whether {@linkcode Backend.replace} is the better way to get rid of so many targets.

@@ -6,6 +6,7 @@
 
 import { setImmediate } from "node:timers/promises";
 import { type Family, parseTarget } from "../address/address.ts";
+import type { Action } from "../config/config.ts";
 import { isSafeTarget, type Outcome } from "./backend.ts";
 import {
   type CommandResult,
@@ -26,11 +27,14 @@ export const LOCK_WAIT_SECONDS = 4;
 /** How many lines of a listing are read in one turn of the event loop; takes about 0.3 ms. */
 const LINES_PER_TURN = 1_000;
 
-/** The end of a rule, for each family. */
-export const REJECT: Readonly<Record<Family, readonly string[]>> = {
-  4: ["-j", "REJECT", "--reject-with", "icmp-port-unreachable"],
-  6: ["-j", "REJECT", "--reject-with", "icmp6-port-unreachable"],
+/** The end of a rule that refuses, for each family. */
+const REFUSE: Readonly<Record<Family, Readonly<Record<Action, readonly string[]>>>> = {
+  4: { reject: ["-j", "REJECT", "--reject-with", "icmp-port-unreachable"], drop: ["-j", "DROP"] },
+  6: { reject: ["-j", "REJECT", "--reject-with", "icmp6-port-unreachable"], drop: ["-j", "DROP"] },
 };
+
+/** The action that is not the given one: what it has made may still be there. */
+const OTHER: Readonly<Record<Action, Action>> = { reject: "drop", drop: "reject" };
 
 /** All addresses of a family; iptables lists a rule for them without `-s`. */
 export const EVERYTHING: Readonly<Record<Family, string>> = { 4: "0.0.0.0/0", 6: "::/0" };
@@ -44,6 +48,8 @@ export interface ChainOptions {
   readonly family: Family;
   /** The chain; it must exist. */
   readonly chain: string;
+  /** What becomes of the packets of blocked hosts. @default {"reject"} */
+  readonly action?: Action;
   /** Runs the commands. @default {run} */
   readonly run?: Runner;
 }
@@ -54,6 +60,8 @@ export class Chain {
   readonly name: string;
   /** The set that its rule looks at, with ipset. */
   readonly set: string;
+  /** What becomes of the packets of blocked hosts. */
+  action: Action;
   readonly #place: Place;
   readonly #run: Runner;
   readonly #ending = new AbortController();
@@ -67,7 +75,18 @@ export class Chain {
     this.name = options.chain;
     this.#place = placeOf(options.chain, options.family);
     this.set = this.#place.set;
+    this.action = options.action ?? "reject";
     this.#run = options.run ?? run;
+  }
+
+  /** The end of the rules that refuse. */
+  get refusal(): readonly string[] {
+    return REFUSE[this.#place.family][this.action];
+  }
+
+  /** The end of those that another action has made. */
+  get otherRefusal(): readonly string[] {
+    return REFUSE[this.#place.family][OTHER[this.action]];
   }
 
   /**

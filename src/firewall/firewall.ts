@@ -9,6 +9,7 @@
  */
 
 import { type Clock, systemClock } from "../clock.ts";
+import type { Action } from "../config/config.ts";
 import { formatCount } from "../text/table.ts";
 import { type Family, familyOf } from "../address/address.ts";
 import { type Backend, type Entry, isSafeTarget } from "./backend.ts";
@@ -166,6 +167,15 @@ export class Firewall {
   }
 
   /**
+   * Refuses the packets of blocked hosts by another action, those that are blocked already too.
+   *
+   * @param action The action.
+   */
+  refuseBy(action: Action): void {
+    for (const reconciler of this.#reconcilers.values()) reconciler.lookSoon(action);
+  }
+
+  /**
    * Sets what must pass although a network that holds it is blocked. In the kernel there are only
    * those that such a network holds, and they are there before it is. What is to be blocked by
    * itself is no exception.
@@ -293,8 +303,8 @@ export class Firewall {
     this.#recommended = true;
     this.#log.info(
       `${formatCount(rules)} hosts are blocked by a rule each, and every packet is compared with ` +
-        'all of them; an ipset is one look, whatever its size. Set "backend = ipset" in the ' +
-        "configuration (it needs the program ipset)",
+        "all of them; a table of nftables or an ipset is one look, whatever its size. Set " +
+        '"backend = nftables" in the configuration, or "backend = ipset" (it needs the program ipset)',
     );
   }
 }

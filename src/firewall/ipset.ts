@@ -15,7 +15,8 @@ import {
   type Outcome,
   unsafeOutcome,
 } from "./backend.ts";
-import { Chain, type ChainOptions, eachLine, EVERYTHING, readTarget, REJECT } from "./chain.ts";
+import type { Action } from "../config/config.ts";
+import { Chain, type ChainOptions, eachLine, EVERYTHING, readTarget } from "./chain.ts";
 import { COMMAND_TIMEOUT_MS, type CommandResult, type Input } from "./command.ts";
 import type { Failure } from "./failure.ts";
 
@@ -66,7 +67,8 @@ export interface IpsetOptions extends ChainOptions {
 
 /**
  * Blocks by a set (`hash:net`), named like the chain with a 4 or a 6 behind, and one rule:
- * `-A CHAIN -m set --match-set CHAIN4 src -j REJECT --reject-with icmp-port-unreachable`.
+ * `-A CHAIN -m set --match-set CHAIN4 src -j REJECT --reject-with icmp-port-unreachable`, or
+ * `-j DROP`.
  *
  * @example
  * ```ts
@@ -163,6 +165,12 @@ export class IpsetBackend implements Backend {
 
   #exceptLine(set: string, target: string): string {
     return `add ${set} ${target} timeout 0 nomatch\n`;
+  }
+
+  /** Refuses by another action; see {@linkcode Backend.refuseBy}. */
+  async refuseBy(action: Action = this.#chain.action): Promise<Failure | undefined> {
+    this.#chain.action = action;
+    return await this.#putRule(await this.#listRules());
   }
 
   /** Whether to make all anew is better; see {@linkcode Backend.prefersReplace}. */
@@ -276,12 +284,21 @@ export class IpsetBackend implements Backend {
     if (!rules.ok) return this.#chain.failure(rules);
     const { strangers, whole } = await this.#readRules(rules.stdout);
     if (whole && strangers.length === 0) return undefined;
-    if (strangers.length > 0) {
+    const others = strangers.filter((rule) => rule === this.#line(this.#chain.otherRefusal)).length;
+    if (strangers.length > others) {
       const emptied = await this.#chain.run(["-F"]);
       if (!emptied.ok) return this.#chain.failure(emptied);
     }
-    const added = await this.#chain.run(["-A", ...this.#rule()]);
-    if (added.ok) return undefined;
+    const isThere = whole && strangers.length === others;
+    const added = isThere ? undefined : await this.#chain.run(["-A", ...this.#rule()]);
+    if (added === undefined || added.ok) {
+      // Behind them is the new one: there was no moment without a rule.
+      for (let i = 0; strangers.length === others && i < others; i++) {
+        const deleted = await this.#chain.run(["-D", ...this.#rule(this.#chain.otherRefusal)]);
+        if (!deleted.ok) return this.#chain.failure(deleted);
+      }
+      return undefined;
+    }
     const failure = this.#chain.failure(added);
     // The chain was there a moment ago: it is the match or the target that is not.
     if (failure.kind !== "no-chain") return failure;
@@ -294,13 +311,18 @@ export class IpsetBackend implements Backend {
     return this.#chain.run(["-S"], { output: true });
   }
 
-  #rule(): string[] {
-    return ["-m", "set", "--match-set", this.#set, "src", ...REJECT[this.family]];
+  #rule(end: readonly string[] = this.#chain.refusal): string[] {
+    return ["-m", "set", "--match-set", this.#set, "src", ...end];
+  }
+
+  /** The rule as iptables lists it. */
+  #line(end?: readonly string[]): string {
+    return `-A ${this.#chain.name} ${this.#rule(end).join(" ")}`;
   }
 
   async #readRules(stdout: Uint8Array): Promise<{ strangers: string[]; whole: boolean }> {
     const chain = this.#chain.name;
-    const own = `-A ${chain} ${this.#rule().join(" ")}`;
+    const own = this.#line();
     const strangers: string[] = [];
     let whole = false;
     await eachLine(stdout, (line) => {

@@ -15,9 +15,10 @@ import {
   type Outcome,
   unsafeOutcome,
 } from "./backend.ts";
-import { Chain, type ChainOptions, eachLine, EVERYTHING, readTarget, REJECT } from "./chain.ts";
+import type { Action } from "../config/config.ts";
+import { Chain, type ChainOptions, eachLine, EVERYTHING, readTarget } from "./chain.ts";
 import { COMMAND_TIMEOUT_MS, type CommandResult, IPTABLES } from "./command.ts";
-import { firstLine } from "./failure.ts";
+import { type Failure, firstLine } from "./failure.ts";
 
 /**
  * Most bytes of one list of addresses. Linux takes at most 131,072 for one argument with its
@@ -60,7 +61,7 @@ export interface IptablesOptions extends ChainOptions {
 
 /**
  * Blocks by one rule for each target:
- * `-A CHAIN -s TARGET -j REJECT --reject-with icmp-port-unreachable`.
+ * `-A CHAIN -s TARGET -j REJECT --reject-with icmp-port-unreachable`, or `-j DROP`.
  *
  * @example
  * ```ts
@@ -146,7 +147,7 @@ export class IptablesBackend implements Backend {
   async #append(list: JoinedTargets): Promise<Outcome> {
     if (list.unsafe !== undefined) return unsafeOutcome(list.unsafe, this.family);
     this.#isEmpty = false;
-    const result = await this.#chain.run(["-A", "-s", list.text, ...REJECT[this.family]], {
+    const result = await this.#chain.run(["-A", "-s", list.text, ...this.#chain.refusal], {
       timeoutMs: this.#timeoutMs(),
     });
     if (!result.ok) return this.#changeFailed(result);
@@ -165,7 +166,7 @@ export class IptablesBackend implements Backend {
     const most = Math.max(1, Math.floor(COMPARISONS_PER_COMMAND / Math.max(1, this.#rules)));
     const list = joinTargets(targets, most, this.family);
     if (list.unsafe !== undefined) return unsafeOutcome(list.unsafe, this.family);
-    const result = await this.#chain.run(["-D", "-s", list.text, ...REJECT[this.family]], {
+    const result = await this.#chain.run(["-D", "-s", list.text, ...this.#chain.refusal], {
       timeoutMs: this.#timeoutMs(),
     });
     // All or nothing: when one of the rules is not there, iptables removes none of them.
@@ -190,6 +191,42 @@ export class IptablesBackend implements Backend {
     return { ok: true, done: add.length + remove.length };
   }
 
+  /**
+   * Refuses by another action; see {@linkcode Backend.refuseBy}. The new rules are behind the old
+   * ones before those go. They stand together, so that each is found at once.
+   */
+  async refuseBy(action: Action = this.#chain.action): Promise<Failure | undefined> {
+    this.#chain.action = action;
+    const listed = await this.#chain.run(["-S"], { output: true, timeoutMs: this.#timeoutMs() });
+    if (!listed.ok) return this.#chain.failure(listed);
+    const rules = await parseRules(listed.stdout, this.#chain, this.family, "");
+    const { listing: { targets }, others } = rules;
+    if (others.length === 0) return undefined;
+    this.#rules = targets.size + others.length;
+    const missing = [...new Set(others)].filter((target) => !targets.has(target));
+    const added = await this.#changeAll("-A", missing, this.#chain.refusal);
+    return added ?? await this.#changeAll("-D", others, this.#chain.otherRefusal);
+  }
+
+  /** Adds or deletes rules, as many by a command as it takes. */
+  async #changeAll(
+    verb: "-A" | "-D",
+    targets: readonly string[],
+    end: readonly string[],
+  ): Promise<Failure | undefined> {
+    this.#isEmpty = false;
+    for (let at = 0; at < targets.length;) {
+      const list = joinTargets(targets.slice(at, at + this.batchMax), this.batchMax, this.family);
+      const result = await this.#chain.run([verb, "-s", list.text, ...end], {
+        timeoutMs: this.#timeoutMs(),
+      });
+      if (!result.ok) return this.#failureOf(result);
+      this.#rules += verb === "-A" ? list.count : -list.count;
+      at += list.count;
+    }
+    return undefined;
+  }
+
   /** Whether to make all anew is better; see {@linkcode Backend.prefersReplace}. */
   prefersReplace(removals: number): boolean {
     return removals * this.#rules > COMPARISONS_WORTH_REPLACING;
@@ -203,7 +240,7 @@ export class IptablesBackend implements Backend {
     // Taken outside of this thread; much cheaper than to read the lines again.
     const now = await digest(result.stdout);
     if (mark === now) return { state: "same" };
-    const listing = await parseRules(result.stdout, this.#chain.name, this.family, now);
+    const { listing } = await parseRules(result.stdout, this.#chain, this.family, now);
     this.#rules = listing.strangers.length;
     for (const times of listing.targets.values()) this.#rules += times;
     this.#isEmpty = this.#rules === 0 && (listing.exceptions?.size ?? 0) === 0;
@@ -221,15 +258,22 @@ export class IptablesBackend implements Backend {
    * "No chain/target/match by that name" may mean the chain, the target REJECT, or (legacy `-D`)
    * the rule; only a listing tells for certain whether the chain is there.
    */
-  #changeFailed(result: CommandResult): Outcome {
+  #failureOf(result: CommandResult): Failure {
     const failure = this.#chain.failure(result);
-    if (failure.kind !== "no-chain") return { ok: false, failure };
+    if (failure.kind !== "no-chain") return failure;
     const message = `IPv${this.family}: ${IPTABLES[this.family]} failed: ${
       firstLine(result.stderr)
     }`;
-    const advice = `see that the chain is there (${failure.advice}) and that the kernel has the ` +
-      `target REJECT (modprobe ${this.family === 4 ? "ipt_REJECT" : "ip6t_REJECT"})`;
-    return { ok: false, failure: { ...failure, kind: "refused", message, advice } };
+    const module = this.family === 4 ? "ipt_REJECT" : "ip6t_REJECT";
+    const advice = `see that the chain is there (${failure.advice})` +
+      (this.#chain.action === "drop"
+        ? ""
+        : ` and that the kernel has the target REJECT (modprobe ${module})`);
+    return { ...failure, kind: "refused", message, advice };
+  }
+
+  #changeFailed(result: CommandResult): Outcome {
+    return { ok: false, failure: this.#failureOf(result) };
   }
 
   #timeoutMs(): number {
@@ -263,23 +307,29 @@ function joinTargets(targets: readonly string[], most: number, family: Family): 
   return { text: targets.slice(0, count).join(","), count, unsafe: undefined };
 }
 
+/** What `iptables -S CHAIN` has listed. */
+interface ListedRules {
+  readonly listing: Listing;
+  /** The targets of the strangers that another action has made, in their order. */
+  readonly others: readonly string[];
+}
+
 /** Reads the output of `iptables -S CHAIN`. */
 async function parseRules(
   stdout: Uint8Array,
-  chain: string,
+  { name: chain, refusal, otherRefusal }: Chain,
   family: Family,
   mark: string,
-): Promise<Listing> {
+): Promise<ListedRules> {
   const targets = new Map<string, number>();
   const strangers: string[] = [];
   const source = `-A ${chain} -s `;
-  const reject = ` ${REJECT[family].join(" ")}`;
-  const everything = `-A ${chain}${reject}`;
+  const others: string[] = [];
+  const ends = [refusal, otherRefusal].map((end) => ` ${end.join(" ")}`);
   const pass = ` ${RETURN.join(" ")}`;
   const exceptions = new Set<string>();
   await eachLine(stdout, (line) => {
     if (line === `-N ${chain}`) return;
-    let target: string | undefined;
     if (line.startsWith(source) && line.endsWith(pass)) {
       const excepted = readTarget(line.slice(source.length, -pass.length), family);
       // Behind another rule it would be of no use, and a second one stays when the first is
@@ -290,15 +340,24 @@ async function parseRules(
         return;
       }
     }
-    if (line.startsWith(source) && line.endsWith(reject)) {
-      target = readTarget(line.slice(source.length, -reject.length), family);
-    } else if (line === everything) {
-      target = EVERYTHING[family];
+    const end = ends.find((one) => line.endsWith(one));
+    const target = end === undefined
+      ? undefined
+      : line.startsWith(source)
+      ? readTarget(line.slice(source.length, -end.length), family)
+      : line === `-A ${chain}${end}`
+      ? EVERYTHING[family]
+      : undefined;
+    if (target !== undefined && end === ends[0]) {
+      targets.set(target, (targets.get(target) ?? 0) + 1);
+      return;
     }
-    if (target === undefined) strangers.push(line);
-    else targets.set(target, (targets.get(target) ?? 0) + 1);
+    if (target !== undefined) others.push(target);
+    strangers.push(line);
   });
-  return { targets, exceptions, strangers, whole: true, mark };
+  const isOther = others.length > 0;
+  const listing = { targets, exceptions, strangers, whole: true, mark };
+  return { listing: isOther ? { ...listing, isOtherAction: true } : listing, others };
 }
 
 async function digest(bytes: Uint8Array): Promise<string> {

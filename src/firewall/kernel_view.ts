@@ -5,6 +5,7 @@
  */
 
 import type { Clock } from "../clock.ts";
+import type { Action } from "../config/config.ts";
 import type { Backend, Listing } from "./backend.ts";
 import type { AppliedOrders, Changes } from "./changes.ts";
 import type { Exceptions } from "./exceptions.ts";
@@ -28,6 +29,8 @@ interface Seen {
 
 /** Looks, and takes over what is there into the state of a family. */
 export class KernelView {
+  /** What is there must refuse by this action from the next look on. */
+  newAction: Action | undefined;
   readonly #backend: Backend;
   readonly #log: FirewallLog;
   readonly #clock: Clock;
@@ -78,11 +81,22 @@ export class KernelView {
     this.#mark = undefined;
   }
 
-  /** Looks, and takes over what is there. */
+  /** Looks, and takes over what is there; lets it refuse by the action that is wanted before. */
   async look(): Promise<Seen | { readonly failure: Failure }> {
-    const answer = await this.#backend.list(
+    if (this.newAction !== undefined) {
+      const action = this.newAction;
+      this.newAction = undefined;
+      const failure = await this.#refuseBy(action);
+      if (failure !== undefined) return { failure };
+    }
+    let answer = await this.#backend.list(
       this.#sameInARow < SAME_IN_A_ROW ? this.#mark : undefined,
     );
+    if (answer.state === "listed" && answer.listing.isOtherAction) {
+      const failure = await this.#refuseBy();
+      if (failure !== undefined) return { failure };
+      answer = await this.#backend.list();
+    }
     switch (answer.state) {
       case "failed":
         return { failure: answer.failure };
@@ -95,6 +109,13 @@ export class KernelView {
         this.#sameInARow = 0;
         return await this.#adopt(answer.listing);
     }
+  }
+
+  async #refuseBy(action?: Action): Promise<Failure | undefined> {
+    this.invalidate();
+    const failure = await this.#backend.refuseBy?.(action);
+    // Then all is made anew, or what the look finds strange.
+    return failure?.kind === "refused" ? undefined : failure;
   }
 
   /** The program says nothing: it is not a real one, and what was sent has to be believed. */

@@ -167,8 +167,9 @@ export class Reconciler {
     this.#loop.pump();
   }
 
-  /** Looks by interval, which does not shorten the delay after a failure. */
-  lookSoon(): void {
+  /** Looks by interval, or for a new action; that does not shorten the delay after a failure. */
+  lookSoon(action = this.#view.newAction): void {
+    this.#view.newAction = action;
     if (!this.#loop.isOpen) return;
     this.#mustLook = true;
     this.#loop.pump();

@@ -147,9 +147,15 @@ function aboutEvents({ counters, table }: StatusSource): Metric[] {
   ];
 }
 
-function aboutBlocks({ counters, list, firewall, dryRun }: StatusSource): Metric[] {
+function aboutBlocks(source: StatusSource): Metric[] {
+  const { counters, list, firewall, backend, config, dryRun } = source;
   const state = firewall.status();
   return [
+    gauge("ampere_firewall_info", "How blocks are put into the kernel.", 1, {
+      backend: backend.name,
+      configured: backend.isAuto ? "auto" : backend.name,
+      action: config.action,
+    }),
     gauge("ampere_blocks", "Hosts and networks in the block list.", list.size),
     counter("ampere_blocks_added_total", "Blocks that Ampere decided.", counters.added),
     counter(

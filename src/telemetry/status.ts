@@ -7,8 +7,9 @@
 import type { ExemptTarget } from "../address/exempt.ts";
 import type { NameState } from "../address/trusted_names.ts";
 import type { Block } from "../blocks/database.ts";
-import type { Config } from "../config/config.ts";
+import type { Action, Config } from "../config/config.ts";
 import type { AsteriskPlace, Whereabouts } from "../firewall/asterisk_place.ts";
+import type { BackendChoice } from "../firewall/choice.ts";
 import type { FamilyStatus, FirewallStatus } from "../firewall/firewall.ts";
 import type { InForce } from "../firewall/judgement.ts";
 import type { HostStatus } from "../penalties/hosts.ts";
@@ -42,6 +43,8 @@ export interface StatusSource {
   readonly counters: Counters;
   /** Milliseconds since 1970. */
   readonly startedAt: number;
+  /** How blocks are put into the kernel, and why so. */
+  readonly backend: BackendChoice;
   /** Milliseconds since 1970; `undefined` when Asterisk's events do not arrive. */
   readonly connectedSince: number | undefined;
   readonly dryRun: boolean;
@@ -113,7 +116,14 @@ export interface Status {
     readonly last: readonly ShownBlock[];
   };
   readonly firewall: {
+    /** Which one is used. */
     readonly backend: string;
+    /** What the configuration says: the same, or `auto`. */
+    readonly configured: string;
+    /** Why it is this one, if the configuration leaves it open; else empty. */
+    readonly why: string;
+    /** What becomes of the packets of blocked hosts. */
+    readonly action: Action;
     readonly chain: string;
     readonly applied: number;
     readonly queued: number;
@@ -242,7 +252,10 @@ export function statusOf(source: StatusSource, now: number): Status {
       last: list.all().slice(-LAST_BLOCKS_MAX).reverse().map(shownBlock),
     },
     firewall: {
-      backend: config.backend,
+      backend: source.backend.name,
+      configured: source.backend.isAuto ? "auto" : source.backend.name,
+      why: source.backend.why,
+      action: config.action,
       chain: config.chain,
       applied: state.applied,
       queued: state.queued,
@@ -255,7 +268,8 @@ export function statusOf(source: StatusSource, now: number): Status {
           ? [{ message: lastFailure.message, advice: lastFailure.advice }]
           : []
       ),
-      jump: config.jump,
+      // The table of nftables is asked without one.
+      jump: source.backend.name === "nftables" ? [] : config.jump,
       inForce: state.families.map((family) => forceStatus(family, source.dryRun)),
       asterisk: source.whereabouts.place,
       doubt: source.whereabouts.doubt ?? null,

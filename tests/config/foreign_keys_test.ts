@@ -22,6 +22,7 @@ Deno.test("foreign keys: those of fail2ban are told by what they are here, and h
     ["bantime.maxtime = 5w", /did you mean "bantime_max"\?/],
     ["ignoreself = true", /ignored; loopback and this machine's own addresses are never blocked/],
     ["banaction = iptables-multiport", /did you mean "backend"\?/],
+    ["blocktype = DROP", /did you mean "action"\? Reject or drop$/],
     ["logpath = /var/log/asterisk/full", /ignored; Ampere reads Asterisk's manager interface/],
     ["dbfile = /var/lib/x.sqlite3", /did you mean "database"\?/],
     ["usedns = warn", /ignored; who is blocked comes from Asterisk as an address/],

@@ -47,7 +47,8 @@ Deno.test("parse: an empty file gives the defaults of the documentation", () => 
     learn: 3_600,
     ipv6Prefix: 64,
     nat64: [],
-    backend: "iptables",
+    backend: "auto",
+    action: "reject",
     trustLookup: 60,
     verify: 60,
     metrics: undefined,
@@ -90,6 +91,7 @@ Deno.test("parse: a file with every key is read, whatever its line ends and byte
     "nat64 = 2001:DB8:64::/96",
     "nat64 = 2001:db8:65::/96",
     "backend = ipset",
+    "action = drop",
     "verify = 30s",
     "metrics = [::1]:9738",
     "webhook = https://hooks.example.org/a?b=c#d",
@@ -121,6 +123,7 @@ Deno.test("parse: a file with every key is read, whatever its line ends and byte
     ipv6Prefix: 56,
     nat64: ["2001:db8:64::/96", "2001:db8:65::/96"],
     backend: "ipset",
+    action: "drop",
     trustLookup: 300,
     verify: 30,
     metrics: { hostname: "::1", port: 9738 },
@@ -292,7 +295,7 @@ Deno.test("parse: no value holds a control character, so no line of AMI can be a
     }
   }
   const injected = "user = ampere\r\nAction: Command\npass = x\nport=1";
-  ok(wrong(injected).includes('2: not a line "key = value"; a comment begins with # or ;'));
+  ok(wrong(injected).includes('2: action: there is no "=" right after the key'));
   fc.assert(
     fc.property(fc.string({ unit: "binary" }), fc.string({ unit: "binary" }), (user, pass) => {
       const { config } = parseConfig(`user = ${user}\npass = "${pass}"`, FILE);

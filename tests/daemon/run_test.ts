@@ -79,6 +79,7 @@ async function endsWell(program: Program, signal: Deno.Signal = "SIGTERM"): Prom
 }
 
 test("a dry run says what it would do, and neither makes nor changes a list", async (site) => {
+  site.configure("backend = iptables");
   const program = site.start();
   await program.said(/dry run: neither the firewall nor the database is changed/);
   await attack(site.asterisk);

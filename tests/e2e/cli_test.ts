@@ -302,6 +302,7 @@ onOwnMachine(import.meta.url, (executable) => {
 
   test("a missing chain is waited for, and the commands that mend it do", async () => {
     await emptyFirewall();
+    await Deno.writeTextFile(CONFIG, `${ORIGINAL_CONFIG}backend = iptables\n`);
     await using _asterisk = new AmiServer({ port: AMI_PORT });
     await using running = daemon();
     const line = await running.said(/error: IPv4: there is no chain "ampere"/);
@@ -331,6 +332,7 @@ onOwnMachine(import.meta.url, (executable) => {
 
   test("without iptables: code 1, and how to install it", async () => {
     await Deno.mkdir("/run/empty", { recursive: true });
+    await Deno.writeTextFile(CONFIG, `${ORIGINAL_CONFIG}backend = iptables\n`);
     const { code, err } = await ampere([], { env: { PATH: "/run/empty" } });
     assert.equal(code, 1);
     assert.match(err, /iptables is not installed/);
@@ -658,7 +660,7 @@ onOwnMachine(import.meta.url, (executable) => {
     await endsSoon(running);
   });
 
-  test("nothing but iptables, ip6tables and ipset is ever started", async () => {
+  test("nothing but the programs of the firewall is ever started", async () => {
     await using asterisk = new AmiServer({ port: AMI_PORT });
     const trace = "/run/trace";
     await using running = new Program(
@@ -679,7 +681,7 @@ onOwnMachine(import.meta.url, (executable) => {
       .map((found) => found[1]!);
     assert.equal(started.shift(), executable);
     assert.ok(started.length >= 5, started.join());
-    for (const program of started) assert.match(program, /^\/\S*\/(iptables|ip6tables|ipset)$/);
+    for (const program of started) assert.match(program, /^\/\S*\/(iptables|ip6tables|ipset|nft)$/);
   });
 
   /** The targets of `ampere -l`, sorted. */

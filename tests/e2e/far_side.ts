@@ -66,16 +66,38 @@ export class FarSide implements AsyncDisposable {
     await program.said(/listening/);
   }
 
+  /** Sends a datagram each millisecond from there, until the far side is disposed. */
+  async flood(from: string, to: string, port: number): Promise<void> {
+    const knock = [Deno.execPath(), "run", "-A", "--no-check", KNOCK];
+    const program = new Program([
+      "nsenter",
+      ...this.#enter([...knock, "flood", from, to, `${port}`]),
+    ]);
+    this.#programs.push(program);
+    await program.said(/sending/);
+  }
+
   /**
    * Tries a connection from there.
+   *
+   * @returns "reached", "refused" (by a packet) or "silent"
+   */
+  async knock(from: string, to: string, port: number): Promise<string> {
+    const command = [Deno.execPath(), "run", "-A", "--no-check", KNOCK, from, to, `${port}`];
+    const { code, out, err } = await sh("nsenter", ...this.#enter(command));
+    if (code !== 0) throw new Error(`${from} to ${to}: ${err}`);
+    return out.trim();
+  }
+
+  /**
+   * Tries a connection from there, that is answered in one way or the other.
    *
    * @returns whether it came about; false if it was refused by a packet
    */
   async reaches(from: string, to: string, port: number): Promise<boolean> {
-    const command = [Deno.execPath(), "run", "-A", "--no-check", KNOCK, from, to, `${port}`];
-    const { code, out, err } = await sh("nsenter", ...this.#enter(command));
-    if (code !== 0) throw new Error(`${from} to ${to}: ${err}`);
-    return out.trim() === "reached";
+    const answer = await this.knock(from, to, port);
+    if (answer === "silent") throw new Error(`${from} to ${to}: no answer at all`);
+    return answer === "reached";
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -22,6 +22,7 @@ const WEBHOOK_PORT = 9739;
 
 /** What each configuration has: looks that come soon, and everything that can tell. */
 const BASE = `pass = s3cret
+backend = iptables
 learn = 0
 verify = 5s
 metrics = ${METRICS}
@@ -97,7 +98,8 @@ onOwnMachine(import.meta.url, (executable) => {
     configuration: string,
     body: (daemon: Program, client: AmiClientOfServer, notices: Notice[]) => Promise<void>,
   ): Promise<void> => {
-    await Deno.writeTextFile(CONFIG, BASE + configuration);
+    const base = configuration.includes("backend = ") ? BASE.replace(/^backend.*\n/m, "") : BASE;
+    await Deno.writeTextFile(CONFIG, base + configuration);
     const notices: Notice[] = [];
     const server = Deno.serve(
       { port: WEBHOOK_PORT, hostname: "127.0.0.1", onListen() {} },
@@ -272,7 +274,7 @@ onOwnMachine(import.meta.url, (executable) => {
   });
 
   test("F2: no line of the log calls blocks in force that are not, nor does its last one", async () => {
-    await Deno.writeTextFile(CONFIG, "pass = s3cret\n");
+    await Deno.writeTextFile(CONFIG, "pass = s3cret\nbackend = iptables\n");
     assert.equal((await runToEnd([executable, "-a"], { stdin: `${FIRST}\n` })).code, 0);
     await using daemon = new Program([executable]);
     assert.match(

@@ -210,7 +210,12 @@ export async function tryListing(dice: Dice): Promise<void> {
   const encoder = new TextEncoder();
   const listing = await readTable(encoder.encode(mutate(LISTINGS, dice)), "ampere");
   for (const family of [4, 6] as const) {
-    const { listing: { targets, exceptions = [] } } = readListing(listing, "ampere", family);
+    const { listing: { targets, exceptions = [] } } = readListing(
+      listing,
+      "ampere",
+      family,
+      "reject",
+    );
     for (const target of [...targets.keys(), ...exceptions]) assert(isSafeTarget(target, family));
   }
   const stdout = encoder.encode(mutate(SETS, dice));

@@ -5,12 +5,14 @@ import { testChecking } from "./checking.ts";
 import { testImitation } from "./imitation.ts";
 import { testLogging } from "./logging.ts";
 import { testPhones } from "./phones.ts";
+import { testQuickStart } from "./quick_start.ts";
 import { testRegistered } from "./registered.ts";
 import { testRestarting } from "./restarting.ts";
 import { testTls } from "./tls.ts";
 
 withAsterisk(import.meta.url, SERVERS.old, (executable, root) => {
   Deno.test.beforeAll(openNetworks);
+  testQuickStart(SERVERS.old, executable, root);
   testBlocking(SERVERS.old, executable, root);
   testRegistered(SERVERS.old, executable, root);
   testRestarting(SERVERS.old, executable, root);

@@ -5,12 +5,14 @@ import { testChecking } from "./checking.ts";
 import { testImitation } from "./imitation.ts";
 import { testLogging } from "./logging.ts";
 import { testPhones } from "./phones.ts";
+import { testQuickStart } from "./quick_start.ts";
 import { testRegistered } from "./registered.ts";
 import { testRestarting } from "./restarting.ts";
 import { testTls } from "./tls.ts";
 
 withAsterisk(import.meta.url, SERVERS.current, (executable, root) => {
   Deno.test.beforeAll(openNetworks);
+  testQuickStart(SERVERS.current, executable, root);
   testBlocking(SERVERS.current, executable, root);
   testRegistered(SERVERS.current, executable, root);
   testRestarting(SERVERS.current, executable, root);

@@ -1,22 +1,36 @@
-/** What README.md tells to write into files and to run, so that the tests do just that. */
+/**
+ * What README.md and docs/configuration.md tell to write into files and to run, so that the tests
+ * do just that.
+ */
 
 import { join } from "node:path";
 import { PROJECT } from "../../tools/compile.ts";
 
-const README = Deno.readTextFileSync(join(PROJECT, "README.md"));
+const README = "README.md";
 
-/** manager.conf of section 2. */
-export const MANAGER_CONF = block("ini", /^\[ampere\]$/m);
+/** The lines of manager.conf that are needed. */
+export const QUICK_MANAGER_CONF = block(README, "ini", /^\[ampere\]$/m);
 
-/** The lines of ampere.cfg in section 4. */
-export const AMPERE_CFG = block("ini", /^trust = /m);
+/** manager.conf with the further lines. */
+export const MANAGER_CONF = QUICK_MANAGER_CONF + block(README, "ini", /^eventfilter = /m);
 
-/** The commands of section 3, which make the chain. */
-export const FIREWALL_COMMANDS = block("sh", /^iptables -N ampere/m);
+/** The lines of ampere.cfg. */
+export const AMPERE_CFG = block(README, "ini", /^trust = /m);
 
-function block(language: string, pattern: RegExp): string {
-  const found = [...README.matchAll(/^```(\w+)\n(.*?)^```$/gms)]
-    .filter(([, kind, text]) => kind === language && pattern.test(text!));
-  if (found.length !== 1) throw new Error(`README.md has ${found.length} blocks like ${pattern}`);
+/** The command of step 3. */
+export const CHECK_COMMAND = block(README, "sh", /^ampere --check$/m).trim();
+
+/** The commands that make the chain of iptables. */
+export const FIREWALL_COMMANDS = block(
+  "docs/configuration.md",
+  "sh",
+  /^iptables -N ampere/m,
+);
+
+function block(file: string, language: string, pattern: RegExp): string {
+  const text = Deno.readTextFileSync(join(PROJECT, file));
+  const found = [...text.matchAll(/^```(\w+)\n(.*?)^```$/gms)]
+    .filter(([, kind, lines]) => kind === language && pattern.test(lines!));
+  if (found.length !== 1) throw new Error(`${file} has ${found.length} blocks like ${pattern}`);
   return found[0]![2]!;
 }

@@ -30,6 +30,7 @@ export const KEYS = [
   "ipv6_prefix",
   "nat64",
   "backend",
+  "action",
   "verify",
   "metrics",
   "webhook",

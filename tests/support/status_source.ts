@@ -46,6 +46,7 @@ export function source(
   };
   return {
     config: DEFAULT_CONFIG,
+    backend: { name: "iptables", isAuto: true, why: "its chain ampere is there" },
     counters,
     startedAt: NOW - 3_600_000,
     connectedSince: connected ? NOW - 60_000 : undefined,

@@ -278,14 +278,14 @@ Deno.test(
   async () => {
     const ampere = await compiledAmpere();
     const trace = join(SHOWN, "ampere-trace");
-    // There is no chain and no Asterisk: the daemon looks for both. SIGTERM comes when iptables has
-    // been asked.
+    // There is no chain and no Asterisk: the daemon looks for both, and what else there is. SIGTERM
+    // comes when nft has been asked, which is the last.
     await doInSandbox(
       `${PREPARE_FOLDERS}
     echo 203.0.113.5 | strace -f -e trace=execve,openat -o ${trace}-add ${ampere} -a
     strace -f -e trace=execve,openat,unlink,rename -o ${trace} ${ampere} -o /var/log/ampere.log &
     for i in $(seq 100); do
-      grep -q 'execve.*ip6tables.*\\(= 0\\|unfinished ...>\\)$' ${trace} 2>/dev/null && break
+      grep -q 'execve.*nft.*\\(= 0\\|unfinished ...>\\)$' ${trace} 2>/dev/null && break
       kill -0 $! 2>/dev/null || break
       sleep 0.1
     done
@@ -296,7 +296,7 @@ Deno.test(
     assert.deepEqual(await startedPrograms(`${trace}-add`), ["ampere"]);
     const [self, ...others] = await startedPrograms(trace);
     assert.equal(self, "ampere");
-    assert.deepEqual([...new Set(others)].sort(), ["ip6tables", "iptables"]);
+    assert.deepEqual([...new Set(others)].sort(), ["ip6tables", "iptables", "nft"]);
 
     const text = await Deno.readTextFile(`${trace}-add`) + await Deno.readTextFile(trace);
     const written = text.matchAll(

@@ -152,7 +152,7 @@ pgrep -x ampere || echo 'not running'
         "verified",
         "clean",
         "not running",
-        "  4. systemctl enable --now ampere",
+        "  3. systemctl enable --now ampere",
       ]
     ) assert.ok(said.split("\n").includes(line), `${line} in\n${said}`);
     assert.match(said, /\/etc\/ampere\/ampere.cfg [0-9a-f]{32}/);

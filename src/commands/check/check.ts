@@ -12,7 +12,7 @@ import { checkAsterisk } from "./asterisk.ts";
 import { checkDatabase } from "./database.ts";
 import { type Finding, formatFinding, ok, problem, warning } from "./finding.ts";
 import { run } from "../../firewall/command.ts";
-import { checkFirewall } from "./firewall.ts";
+import { checkChoice, checkFirewall } from "./firewall.ts";
 import { checkTrust } from "./trust.ts";
 import { checkWebhook } from "./webhook.ts";
 import { describeDuration } from "../../penalties/reason.ts";
@@ -65,8 +65,13 @@ async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGe
   yield* trust.findings;
   const daemon = await askDaemon(config);
   const status = daemon instanceof StatusError ? undefined : daemon;
-  // A daemon that was not started again after an update does not tell it yet.
-  yield* await checkFirewall(config, run, status?.firewall.asterisk);
+  const choice = await checkChoice(config, run, status?.dryRun ? undefined : status?.firewall);
+  yield* choice.findings;
+  if (!choice.findings.some(({ level }) => level === "problem")) {
+    // A daemon that was not started again after an update does not tell where Asterisk is yet.
+    const { backend } = choice;
+    yield* await checkFirewall({ ...config, backend }, run, status?.firewall.asterisk);
+  }
   yield checkDatabase(config);
   yield* await checkAsterisk({ ...config, trust: trust.targets });
   yield* await checkWebhook(config);

@@ -8,7 +8,7 @@ import { type Family, parseAddress } from "../../address/address.ts";
 import { type OwnInterface, ownInterfaces } from "../../address/interfaces.ts";
 import { defaultGateways } from "../../address/neighbours.ts";
 import { CONNECT_MS, resolveHost } from "../../ami/dial.ts";
-import type { Config } from "../../config/config.ts";
+import type { BackendName, Config } from "../../config/config.ts";
 import {
   assumedPlace,
   type AsteriskPlace,
@@ -18,6 +18,7 @@ import {
 } from "../../firewall/asterisk_place.ts";
 import type { Backend } from "../../firewall/backend.ts";
 import { Chain } from "../../firewall/chain.ts";
+import { type BackendChoice, chooseBackend, describeChoice } from "../../firewall/choice.ts";
 import { IPTABLES, run, type Runner } from "../../firewall/command.ts";
 import { type Failure, failureOf, placeOf } from "../../firewall/failure.ts";
 import { IpsetBackend } from "../../firewall/ipset.ts";
@@ -25,17 +26,23 @@ import { IptablesBackend } from "../../firewall/iptables.ts";
 import { adviseAt, hookOf, type Judgement } from "../../firewall/judgement.ts";
 import type { Targets } from "../../firewall/path.ts";
 import { Way } from "../../firewall/way.ts";
+import type { Status } from "../../telemetry/status.ts";
 import { counted } from "../../text/table.ts";
 import { type Finding, ok, problem, warning } from "./finding.ts";
 import { checkNftables } from "./nftables.ts";
 
 const ABOUT = "firewall";
 
+const BACKENDS: readonly BackendName[] = ["iptables", "ipset", "nftables"];
+
 /** What the way of a packet depends on. */
 interface World {
   readonly place: AsteriskPlace;
   readonly interfaces: readonly OwnInterface[];
 }
+
+/** A configuration with a firewall that was chosen. */
+type ChosenConfig = Config & { readonly backend: BackendName };
 
 /** Most rules of others for which a command is told. */
 const STRANGERS_TOLD_MAX = 3;
@@ -47,12 +54,12 @@ const RULE_CHARACTERS_MAX = 120;
  * Checks the firewall for both families. Without IPv6 Ampere works, so what is wrong there is a
  * warning.
  *
- * @param config Which chain, which backend.
+ * @param config Which chain, which backend; the one that was chosen.
  * @param runner Runs the commands; they only look.
  * @param place Where Asterisk is, if the daemon knows; else `host` tells.
  */
 export async function checkFirewall(
-  config: Config,
+  config: ChosenConfig,
   runner: Runner = run,
   place?: AsteriskPlace,
 ): Promise<Finding[]> {
@@ -69,6 +76,51 @@ export async function checkFirewall(
     findings.push(...(family === 4 ? found : found.map(asWarning)));
   }
   return findings;
+}
+
+/**
+ * Says which firewall it is, and whether that is the one of the daemon that runs.
+ *
+ * @param config What the configuration says.
+ * @param runner Runs the commands; they only look.
+ * @param used What the daemon uses, if it runs and tells.
+ * @returns Which one to look at, and what is to be said of the choice.
+ */
+export async function checkChoice(
+  config: Config,
+  runner: Runner = run,
+  used?: Pick<Status["firewall"], "backend" | "why" | "chain">,
+): Promise<{ readonly backend: BackendName; readonly findings: Finding[] }> {
+  const choice = await chooseBackend(config, runner);
+  const { name, isAuto, failure } = choice;
+  const inUse = BACKENDS.find((backend) => backend === used?.backend);
+  if (inUse === undefined || used?.chain !== config.chain) {
+    if (failure !== undefined) {
+      return { backend: name, findings: [problem(ABOUT, failure.message, failure.advice)] };
+    }
+    return { backend: name, findings: isAuto ? [ok(ABOUT, describeChoice(choice))] : [] };
+  }
+  if (inUse === name) {
+    const why = used.why === "" ? "the configuration said so when it started" : used.why;
+    const text = `backend = auto: the daemon uses ${name}, because ${why}`;
+    return { backend: inUse, findings: isAuto ? [ok(ABOUT, text)] : [] };
+  }
+  return { backend: inUse, findings: [changed(inUse, choice)] };
+}
+
+/** The daemon would use another firewall if it were started now. */
+function changed(inUse: BackendName, { name, isAuto, why }: BackendChoice): Finding {
+  return isAuto
+    ? warning(
+      ABOUT,
+      `the daemon uses ${inUse}, but at its next start it would use ${name}, because ${why}`,
+      `write "backend = ${inUse}" into ampere.cfg if it is to stay so; else systemctl restart ampere`,
+    )
+    : warning(
+      ABOUT,
+      `the daemon still uses ${inUse}; backend = ${name} takes effect at its next start`,
+      "systemctl restart ampere",
+    );
 }
 
 /** Where Asterisk is, as far as the configuration tells. */
@@ -92,7 +144,7 @@ function asWarning(finding: Finding): Finding {
 
 function failed(
   { kind, message, advice }: Failure,
-  { jump }: Config,
+  { jump }: ChosenConfig,
   place: AsteriskPlace = HERE,
 ): Finding {
   if (kind !== "no-chain" || jump.length > 0) return problem(ABOUT, message, advice);
@@ -105,7 +157,7 @@ function failed(
   );
 }
 
-async function checkIpset(config: Config, runner: Runner): Promise<Finding> {
+async function checkIpset(config: ChosenConfig, runner: Runner): Promise<Finding> {
   const result = await runner("ipset", ["list", "-n"], { output: true });
   if (!result.ok) {
     // The set is one for each family; this is about the program itself.
@@ -116,7 +168,7 @@ async function checkIpset(config: Config, runner: Runner): Promise<Finding> {
 }
 
 async function checkFamily(
-  config: Config,
+  config: ChosenConfig,
   family: Family,
   runner: Runner,
   world: World,
@@ -150,7 +202,7 @@ async function checkFamily(
 
 /** Whether packets of strangers come to the chain. */
 async function checkWay(
-  config: Config,
+  config: ChosenConfig,
   family: Family,
   runner: Runner,
   { place, interfaces }: World,
@@ -192,18 +244,22 @@ function judged({ family, inForce, cause, message, advice }: Judgement): Finding
 
 /** What is in the chain. */
 async function checkContent(
-  config: Config,
+  config: ChosenConfig,
   family: Family,
   runner: Runner,
 ): Promise<{ readonly finding: Finding; readonly targets?: Targets }> {
-  const { chain } = config;
+  const { chain, action } = config;
   const Chosen = config.backend === "ipset" ? IpsetBackend : IptablesBackend;
-  const backend: Backend = new Chosen({ family, chain, run: runner });
+  const backend: Backend = new Chosen({ family, chain, action, run: runner });
   const outcome = await backend.list();
   const there = `IPv${family}: the chain ${chain} is there`;
   if (outcome.state === "failed") return { finding: failed(outcome.failure, config) };
   if (outcome.state !== "listed") return { finding: ok(ABOUT, there) };
-  const { strangers, targets } = outcome.listing;
+  const { strangers, targets, isOtherAction } = outcome.listing;
+  if (isOtherAction) {
+    const text = `${there}; rules in it are made anew with action = ${action} at the start`;
+    return { finding: ok(ABOUT, text) };
+  }
   if (strangers.length === 0) {
     return { finding: ok(ABOUT, `${there}, with ${counted(targets.size, "block")}`), targets };
   }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Config } from "../../config/config.ts";
+import type { Action, Config } from "../../config/config.ts";
 import { type CommandResult, run, type Runner } from "../../firewall/command.ts";
 import { nftFailure } from "../../firewall/nftables/failure.ts";
 import { findForeignSets, FOREIGN_SETS_ADVICE } from "../../firewall/nftables/foreign_sets.ts";
@@ -25,11 +25,14 @@ const RULE_CHARACTERS_MAX = 120;
  * @param config Which table.
  * @param runner Runs the commands; they change nothing.
  */
-export async function checkNftables(config: Config, runner: Runner = run): Promise<Finding[]> {
+export async function checkNftables(
+  config: Pick<Config, "chain" | "jump" | "action">,
+  runner: Runner = run,
+): Promise<Finding[]> {
   const name = tableName(config.chain);
   // What it would do at its start, without doing it.
   const commands = ([4, 6] as const).flatMap((family) => {
-    const layout = new Layout(name, family);
+    const layout = new Layout(name, family, "", config.action);
     return [...layout.commands(), ...layout.flushCommands()];
   });
   const tried = await runner("nft", ["-c", "-f", "-"], { stdin: [`${commands.join("\n")}\n`] });
@@ -58,7 +61,7 @@ export async function checkNftables(config: Config, runner: Runner = run): Promi
       ),
     );
   }
-  return [...await checkTable(name, runner), ...findings];
+  return [...await checkTable(name, config.action, runner), ...findings];
 }
 
 function failed(result: CommandResult, name: string): Finding {
@@ -67,7 +70,7 @@ function failed(result: CommandResult, name: string): Finding {
 }
 
 /** Looks at the table. */
-async function checkTable(name: string, runner: Runner): Promise<Finding[]> {
+async function checkTable(name: string, action: Action, runner: Runner): Promise<Finding[]> {
   const table = tableOf(name);
   const listed = await runner("nft", ["-s", "list", "table", "inet", name], { output: true });
   if (!listed.ok) {
@@ -75,7 +78,9 @@ async function checkTable(name: string, runner: Runner): Promise<Finding[]> {
     return [ok(ABOUT, `nftables works; Ampere makes the table ${table} at its start`)];
   }
   const there = await readTable(listed.stdout, name);
-  const listings = ([4, 6] as const).map((family) => readListing(there, name, family).listing);
+  const listings = ([4, 6] as const).map((family) =>
+    readListing(there, name, family, action).listing
+  );
   const blocks = listings.reduce((sum, { targets }) => sum + targets.size, 0);
   const strangers = [...new Set(listings.flatMap((listing) => listing.strangers))];
   const text = `nftables works; the table ${table} is there, with ${counted(blocks, "block")}`;

@@ -11,6 +11,7 @@
  */
 
 import { expectNetwork, type Family, maskOfWord, writeNetwork } from "../../address/address.ts";
+import type { Action } from "../../config/config.ts";
 
 /** How many bits an address has. */
 const WIDTH: Readonly<Record<Family, number>> = { 4: 32, 6: 128 };
@@ -110,6 +111,8 @@ export class Layout {
   readonly family: Family;
   /** Which of the two generations of sets it is. */
   readonly generation: Generation;
+  /** What becomes of the packets of blocked hosts. */
+  readonly action: Action;
   readonly #name: string;
   /** The lengths of networks for which there are sets and rules. */
   readonly #lengths: Readonly<Record<Purpose, Set<number>>> = {
@@ -123,16 +126,27 @@ export class Layout {
    * @param name The table's name.
    * @param family Which addresses.
    * @param generation Which of the two generations of sets.
+   * @param action What becomes of the packets of blocked hosts.
    */
-  constructor(name: string, family: Family, generation: Generation = "") {
+  constructor(
+    name: string,
+    family: Family,
+    generation: Generation = "",
+    action: Action = "reject",
+  ) {
     this.#name = name;
     this.family = family;
     this.generation = generation;
+    this.action = action;
   }
 
-  /** A layout with the same sets of networks. */
-  copy(): Layout {
-    const copy = new Layout(this.#name, this.family, this.generation);
+  /**
+   * A layout with the same sets of networks.
+   *
+   * @param action What becomes of the packets of blocked hosts.
+   */
+  copy(action: Action = this.action): Layout {
+    const copy = new Layout(this.#name, this.family, this.generation, action);
     for (const purpose of ["refuse", "pass"] as const) {
       for (const length of this.#lengths[purpose]) copy.#lengths[purpose].add(length);
     }
@@ -296,7 +310,9 @@ export class Layout {
   rules(): Readonly<Record<string, readonly string[]>> {
     const { source, icmp } = WORDS[this.family];
     const { from, networks } = this.chains;
-    const refuse = `counter reject with ${icmp} type port-unreachable`;
+    const refuse = this.action === "drop"
+      ? "counter drop"
+      : `counter reject with ${icmp} type port-unreachable`;
     const { refuse: refused, pass } = this.#lengths;
     const wide = sorted(refused).filter((length) => this.#isWide(length));
     const mayBeNear = [...refused].some((length) => !this.#isWide(length));

@@ -10,6 +10,7 @@
 import { eachLine, readTarget } from "../chain.ts";
 import { type Generation, Layout, MARKS, tableOf } from "./layout.ts";
 import { type Family, parseTarget } from "../../address/address.ts";
+import type { Action } from "../../config/config.ts";
 import type { Listing } from "../backend.ts";
 
 /** A set as it is listed. */
@@ -93,14 +94,16 @@ function generationOf({ chains }: ListedTable, family: Family): Generation {
  * @param table The table.
  * @param name The table's name.
  * @param family Which addresses.
+ * @param action What becomes of the packets of blocked hosts.
  * @returns What it holds, and the layout that is there.
  */
 export function readListing(
   table: ListedTable,
   name: string,
   family: Family,
+  action: Action,
 ): { readonly listing: Omit<Listing, "mark">; readonly layout: Layout } {
-  const layout = new Layout(name, family, generationOf(table, family));
+  const layout = new Layout(name, family, generationOf(table, family), action);
   const targets = new Map<string, number>();
   const exceptions = new Set<string>();
   let whole = !table.isDormant && table.sets.get(MARKS)?.isTimed === true;

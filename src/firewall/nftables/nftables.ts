@@ -6,6 +6,7 @@
  */
 
 import type { Family } from "../../address/address.ts";
+import type { Action } from "../../config/config.ts";
 import {
   type Backend,
   type Entry,
@@ -43,6 +44,8 @@ interface NftablesOptions {
   readonly family: Family;
   /** The table, which the backends of both families share. */
   readonly table: NftTable;
+  /** What becomes of the packets of blocked hosts. @default {"reject"} */
+  readonly action?: Action | undefined;
   /** The wall clock, milliseconds since 1970. @default {Date.now} */
   readonly now?: () => number;
   /** Most elements of one transaction. @default {200_000} */
@@ -92,7 +95,7 @@ export class NftablesBackend implements Backend {
     this.#table = options.table;
     this.#now = options.now ?? Date.now;
     this.#transactionMax = options.transactionMax ?? TRANSACTION_MAX;
-    this.#layout = new Layout(options.table.name, options.family);
+    this.#layout = new Layout(options.table.name, options.family, "", options.action);
     this.#table.open(() => this.#changed());
   }
 
@@ -178,6 +181,19 @@ export class NftablesBackend implements Backend {
     return await this.#change(add, remove, "pass");
   }
 
+  /** Refuses by another action: one transaction; see {@linkcode Backend.refuseBy}. */
+  async refuseBy(action: Action = this.#layout.action): Promise<Failure | undefined> {
+    const layout = this.#layout.copy(action);
+    // Whatever comes of it: what is made anew is made so.
+    this.#layout = layout;
+    const result = await this.#table.apply({
+      commands: layout.commands(),
+      elements: 0,
+      isStructure: true,
+    });
+    return result.ok ? undefined : this.#failure(result);
+  }
+
   /** Whether to make all anew is better; see {@linkcode Backend.prefersReplace}. */
   prefersReplace(): boolean {
     return false;
@@ -200,7 +216,12 @@ export class NftablesBackend implements Backend {
     }
     if (result.stdout.length === 0) return { state: "silent" };
     const table = await readTable(result.stdout, this.#table.name);
-    const { listing, layout } = readListing(table, this.#table.name, this.family);
+    const { listing, layout } = readListing(
+      table,
+      this.#table.name,
+      this.family,
+      this.#layout.action,
+    );
     this.#layout = layout;
     this.#elements = listing.targets.size;
     // A command that was killed may have made all of it.
@@ -256,7 +277,9 @@ export class NftablesBackend implements Backend {
     const { name } = this.#table;
     const listed = await this.#table.list(true);
     if (!listed.ok) return listed;
-    const before = readListing(await readTable(listed.stdout, name), name, this.family).layout;
+    const { action } = this.#layout;
+    const there = await readTable(listed.stdout, name);
+    const before = readListing(there, name, this.family, action).layout;
     const layout = this.#newLayout(entries, exceptions, before.generation === "" ? "b" : "");
     for (let at = 0;; at += this.#transactionMax) {
       const some = entries.slice(at, at + this.#transactionMax);
@@ -283,7 +306,7 @@ export class NftablesBackend implements Backend {
     exceptions: readonly string[],
     generation: Generation,
   ): Layout {
-    const layout = new Layout(this.#table.name, this.family, generation);
+    const layout = new Layout(this.#table.name, this.family, generation, this.#layout.action);
     for (const { target } of entries) layout.make(target, "refuse");
     for (const target of exceptions) layout.make(target, "pass");
     return layout;

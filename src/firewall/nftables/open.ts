@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Action } from "../../config/config.ts";
 import type { Backend } from "../backend.ts";
 import { NftablesBackend } from "./nftables.ts";
 import { NftTable, type NftTableOptions } from "./table.ts";
@@ -12,6 +13,8 @@ import { NftTable, type NftTableOptions } from "./table.ts";
 interface OpenOptions extends Omit<NftTableOptions, "name"> {
   /** The chain of the configuration, after which the table is named. */
   readonly chain: string;
+  /** What becomes of the packets of blocked hosts. @default {"reject"} */
+  readonly action?: Action;
   /** The wall clock, milliseconds since 1970. @default {Date.now} */
   readonly now?: () => number;
 }
@@ -38,9 +41,9 @@ export function tableName(chain: string): string {
  * @param options The name, the programs.
  */
 export function openNftables(options: OpenOptions): Backend[] {
-  const { chain, now, ...rest } = options;
+  const { chain, action, now, ...rest } = options;
   const table = new NftTable({ ...rest, name: tableName(chain) });
   return ([4, 6] as const).map((family) =>
-    new NftablesBackend({ family, table, ...(now === undefined ? {} : { now }) })
+    new NftablesBackend({ family, table, action, ...(now === undefined ? {} : { now }) })
   );
 }

@@ -271,6 +271,8 @@ export class Resident {
     });
     let knocks = 0;
     const knock = () => {
+      // On a busy machine a timer that was due with others is called although it is cancelled.
+      if (this.isReady || this.#hasEnded) return;
       const command = markCommand(this.#options.name, mark);
       // It must be added again and again: what is there already is not told of.
       this.#write([command, command.replace("add", "delete"), command]);

@@ -6,13 +6,13 @@
 import assert from "node:assert/strict";
 import { checkFirewall } from "../../../src/commands/check/firewall.ts";
 import type { Finding } from "../../../src/commands/check/finding.ts";
-import { type Config, DEFAULT_CONFIG } from "../../../src/config/config.ts";
+import { DEFAULT_CONFIG } from "../../../src/config/config.ts";
 import { Firewall } from "../../../src/firewall/firewall.ts";
 import { IptablesBackend } from "../../../src/firewall/iptables.ts";
 import { Log } from "../../../src/log.ts";
 import { inNamespace, sh, withPrograms } from "../../support/namespace.ts";
 
-const CONFIG: Config = DEFAULT_CONFIG;
+const CONFIG = { ...DEFAULT_CONFIG, backend: "iptables" } as const;
 
 /** The commands of a advice: what stands before a remark in brackets. */
 function commandsOf({ advice }: Finding): string {
@@ -258,9 +258,10 @@ inNamespace(import.meta.url, () => {
     assert.match(findings[0]!.message, /with 2 blocks/);
   });
 
-  Deno.test("README: rules saved as it says load without the set that Ampere makes later", async () => {
-    const readme = await Deno.readTextFile(new URL("../../../README.md", import.meta.url));
-    const expression = /^sed -i '([^']+)' \/etc\/iptables\/rules\.v\[46\]$/m.exec(readme)?.[1];
+  Deno.test("configuration.md: rules saved as it says load without the set that Ampere makes later", async () => {
+    const file = new URL("../../../docs/configuration.md", import.meta.url);
+    const text = await Deno.readTextFile(file);
+    const expression = /^sed -i '([^']+)' \/etc\/iptables\/rules\.v\[46\]$/m.exec(text)?.[1];
     assert.ok(expression);
     await reset("-N ampere", "-I INPUT -j ampere", "-A INPUT -p tcp --dport 22 -j ACCEPT");
     const must = async (command: string) => {
@@ -274,7 +275,7 @@ inNamespace(import.meta.url, () => {
     await reset();
     await must("ipset destroy ampere4");
     const { code } = await sh("sh", "-c", "iptables-restore < /run/rules.v4");
-    assert.notEqual(code, 0, "what the README warns of");
+    assert.notEqual(code, 0, "what it warns of");
     await must(`sed -i '${expression}' /run/rules.v4 && iptables-restore < /run/rules.v4`);
     const { out } = await sh("iptables", "-S");
     assert.match(out, /^-A INPUT -j ampere\n-A INPUT -p tcp .*--dport 22 -j ACCEPT$/m);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { systemClock } from "../../../src/clock.ts";
+import { type Clock, systemClock } from "../../../src/clock.ts";
 import { type ChildStarter, startChild } from "../../../src/firewall/child.ts";
 import { run, type Runner } from "../../../src/firewall/command.ts";
 import { isLasting } from "../../../src/firewall/failure.ts";
@@ -457,6 +457,30 @@ inNamespace(import.meta.url, () => {
       /^warn a change of the firewall takes \d+ ms, .*: ip other large \([\d,]+ elements\)\. .*ipset/,
     );
     assert.equal(firewall.status().failures, 0);
+  });
+
+  test("a timer that is called although it was cancelled does not end the programs", async () => {
+    let waiting = 0;
+    const clock: Clock = {
+      ...systemClock,
+      after(ms, run) {
+        if (ms >= 1_000) return systemClock.after(ms, run);
+        waiting += 1;
+        systemClock.after(ms, () => {
+          waiting -= 1;
+          run();
+        });
+        return () => {};
+      },
+    };
+    await using made = await makeResident(["192.0.2.1"], { tableClock: clock });
+    await until("no timer is left", () => waiting === 0);
+    const before = await made.pids();
+    made.firewall.block(forEver(["192.0.2.2"]));
+    await made.firewall.idle();
+    assert.deepEqual(await elementsOf("hosts4"), ["192.0.2.1", "192.0.2.2"]);
+    assert.deepEqual(await made.pids(), before);
+    assert.deepEqual(made.log.lines, []);
   });
 
   for (const signal of ["SIGKILL", "SIGSTOP"] as const) {

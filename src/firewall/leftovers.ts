@@ -1,0 +1,138 @@
+/**
+ * What another firewall still holds, that was in use before: whoever is let in would stay refused
+ * by it. It goes when the one that is in use now holds the blocks.
+ *
+ * @module
+ */
+
+import type { BackendName } from "../config/config.ts";
+import { counted } from "../text/table.ts";
+import { COMMAND_TIMEOUT_MS, type CommandResult, run, type Runner } from "./command.ts";
+import type { Failure, FailureKind } from "./failure.ts";
+import { IptablesBackend } from "./iptables.ts";
+import { nftFailure } from "./nftables/failure.ts";
+import { MARKS, tableOf } from "./nftables/layout.ts";
+import { tableName } from "./nftables/open.ts";
+import type { FirewallLog } from "./trouble.ts";
+
+/** Why there can be nothing: no chain, or no firewall. */
+const NOTHING: ReadonlySet<FailureKind> = new Set<FailureKind>([
+  "missing-program",
+  "denied",
+  "no-chain",
+  "no-module",
+  "no-set",
+]);
+
+/** How long nft may take, in milliseconds. */
+const NFT_MS = 6 * COMMAND_TIMEOUT_MS;
+
+/** What {@linkcode Leftovers} is made of. */
+interface LeftoverOptions {
+  /** What is in use now. */
+  readonly backend: BackendName;
+  /** The chain of the configuration. */
+  readonly chain: string;
+  /** Runs the commands. @default {run} */
+  readonly run?: Runner;
+  /** Told what was taken away. */
+  readonly log: Pick<FirewallLog, "info" | "warn">;
+}
+
+/** Finds what is left, and takes it away. */
+export class Leftovers {
+  readonly #options: LeftoverOptions;
+  readonly #run: Runner;
+  /** What could not be taken away, as it was told. */
+  #said = "";
+
+  /**
+   * Looks at nothing yet.
+   *
+   * @param options What is in use, the chain.
+   */
+  constructor(options: LeftoverOptions) {
+    this.#options = options;
+    this.#run = options.run ?? run;
+  }
+
+  /**
+   * Takes away what is left.
+   *
+   * @returns Whether nothing is left; if not, it is to be tried again.
+   */
+  async clear(): Promise<boolean> {
+    const failures = this.#options.backend === "nftables"
+      ? [await this.#clearChain(4), await this.#clearChain(6)]
+      : [await this.#clearTable()];
+    const failure = failures.find((one) => one !== undefined);
+    if (failure === undefined) {
+      this.#said = "";
+      return true;
+    }
+    if (failure !== this.#said) this.#options.log.warn(failure);
+    this.#said = failure;
+    return false;
+  }
+
+  /** Takes blocks out of the chain of iptables, and the set that it asks. */
+  async #clearChain(family: 4 | 6): Promise<string | undefined> {
+    const { chain, log } = this.#options;
+    const backend = new IptablesBackend({ family, chain, run: this.#run });
+    const listed = await backend.list();
+    if (listed.state === "failed") {
+      return NOTHING.has(listed.failure.kind) ? undefined : this.#stays(listed.failure);
+    }
+    if (listed.state !== "listed") return undefined;
+    const { targets, exceptions, strangers } = listed.listing;
+    const look = `--match-set ${chain}${family} src -j `;
+    const hasSet = strangers.some((rule) => rule.includes(look));
+    const own = targets.size + (exceptions?.size ?? 0);
+    // What holds nothing of Ampere's is another's by now.
+    if (own === 0 && !hasSet && !listed.listing.isOtherAction) return undefined;
+    const emptied = await backend.replace([]);
+    if (!emptied.ok) return this.#stays(emptied.failure);
+    log.info(
+      `IPv${family}: the chain ${chain} of iptables was emptied of ${
+        hasSet ? `the look at the set ${chain}${family}` : counted(own + strangers.length, "rule")
+      } of before: nftables holds the blocks now`,
+    );
+    return undefined;
+  }
+
+  /** Takes the table of nftables away, if it is Ampere's. */
+  async #clearTable(): Promise<string | undefined> {
+    const { backend, chain, log } = this.#options;
+    const name = tableName(chain);
+    // A table without these is another's. Whole tables take seconds where others have much.
+    for (const part of [["set", MARKS], ["chain", "incoming"]] as const) {
+      const listed = await this.#nft("list", part[0], "inet", name, part[1]);
+      if (listed.ok) continue;
+      const failure = nftFailure(listed, 4, name);
+      // Who may not list the tables has made none.
+      const isNothing = NOTHING.has(failure.kind) || failure.kind === "no-rights";
+      return isNothing ? undefined : this.#stays(failure);
+    }
+    const deleted = await this.#nft("delete", "table", "inet", name);
+    if (!deleted.ok) return this.#stays(nftFailure(deleted, 4, name));
+    log.info(
+      `the table ${
+        tableOf(name)
+      } of before was taken out of nftables: ${backend} holds the blocks now`,
+    );
+    return undefined;
+  }
+
+  #nft(...args: string[]): Promise<CommandResult> {
+    return this.#run("nft", args, { output: true, timeoutMs: NFT_MS });
+  }
+
+  #stays({ message, advice }: Failure): string {
+    const { backend, chain } = this.#options;
+    const where = backend === "nftables"
+      ? `the chain ${chain} of iptables`
+      : `the table ${tableOf(tableName(chain))} of nftables`;
+    return `${where} may still hold blocks of before, and whoever is let in may stay refused by it: ${message}` +
+      (advice === "" ? ". It is tried again" : `. Fix: ${advice}`);
+  }
+}
