@@ -172,9 +172,12 @@ const SLOTS = 3;
 export class EventReader {
   readonly #handlers: EventReaderHandlers;
   readonly #framer: Framer;
+  /** Used in turn: the withheld events are those before the one that is read next. */
   readonly #slots = Array.from({ length: SLOTS }, () => new Slot());
-  readonly #withheld: Slot[] = [];
+  /** Index of the slot of the event that is read next. */
   #slot = 0;
+  /** How many events are withheld. */
+  #withheld = 0;
   #cut: Cut | undefined;
   /** The message that comes next is a security event and was read already. */
   #recognized = false;
@@ -219,8 +222,11 @@ export class EventReader {
    * needs to be settled.
    */
   get withheld(): Withheld {
-    if (this.#withheld.length === 0 || this.#framer.pending > 0) return "nothing";
-    return this.#withheld.every((slot) => slot.impossible) ? "until next turn" : "until quiet";
+    if (this.#withheld === 0 || this.#framer.pending > 0) return "nothing";
+    for (let i = 0; i < this.#withheld; i++) {
+      if (!this.#withheldAt(i).impossible) return "until quiet";
+    }
+    return "until next turn";
   }
 
   /** Nothing more came: hands on the events that are withheld, unless a message is under way. */
@@ -230,7 +236,8 @@ export class EventReader {
 
   /** The connection ended: drops what could not be checked, and is ready for a new connection. */
   end(): void {
-    for (const slot of this.#withheld.splice(0)) {
+    while (this.#withheld > 0) {
+      const slot = this.#takeWithheld();
       if (slot.impossible && this.#framer.pending === 0) {
         this.#handlers.event(slot.event, slot.verdict);
       } else if (slot.event.kind !== "RefusedMessage") {
@@ -251,7 +258,7 @@ export class EventReader {
     }
     this.#handlers.message?.(verdict, buffer, start, end);
     const head = verdict === "tampered" ? readHead(buffer, start, end) : undefined;
-    if (this.#withheld.length > 0) {
+    if (this.#withheld > 0) {
       const isRemainder = verdict === "tampered" && head === undefined;
       this.#checkWithheld(isRemainder, offset, offset + end + 2 - start);
     }
@@ -333,10 +340,22 @@ export class EventReader {
     slot.from = from;
     slot.to = to;
     slot.impossible = false;
-    this.#withheld.push(slot);
     this.#slot = this.#slot + 1 === SLOTS ? 0 : this.#slot + 1;
     // A withheld event ends before its limit, and no two security events fit before one limit.
-    if (this.#withheld.length >= SLOTS) throw new Error("more events are withheld than can be");
+    if (++this.#withheld >= SLOTS) throw new Error("more events are withheld than can be");
+  }
+
+  /** One of the withheld events; 0 is the oldest. */
+  #withheldAt(index: number): Slot {
+    const at = this.#slot - this.#withheld + index;
+    return this.#slots[at < 0 ? at + SLOTS : at]!;
+  }
+
+  /** The oldest of the withheld events, which is not withheld any more. */
+  #takeWithheld(): Slot {
+    const slot = this.#withheldAt(0);
+    this.#withheld--;
+    return slot;
   }
 
   /**
@@ -344,15 +363,15 @@ export class EventReader {
    * that could begin.
    */
   #checkWithheld(isRemainder: boolean, from: number, to: number): void {
-    while (this.#withheld.length > 0) {
-      const slot = this.#withheld[0]!;
+    while (this.#withheld > 0) {
+      const slot = this.#withheldAt(0);
       if (isRemainder && from <= slot.limit) {
-        this.#withheld.shift();
+        this.#withheld--;
         const { kind, service, time } = slot.event;
         this.#cut = { service, time, limit: slot.limit, ended: true };
         if (kind !== "RefusedMessage") this.#handlers.tampered("forged end", EMPTY, 0, 0);
       } else if (to > slot.limit) {
-        this.#withheld.shift();
+        this.#withheld--;
         this.#handlers.event(slot.event, slot.verdict);
       } else {
         return;
@@ -383,16 +402,20 @@ export class EventReader {
    * The bytes of events that stay withheld are about to move: takes from them what is needed later.
    */
   #keepWithheld(buffer: Uint8Array): void {
-    for (const slot of this.#withheld) {
+    for (let i = 0; i < this.#withheld; i++) {
+      const slot = this.#withheldAt(i);
       if (slot.to === 0) continue;
-      slot.impossible = encodedLength(buffer, slot.from, slot.to) > ACCOUNT_ENCODED_MAX;
+      // Mostly the length alone tells it: each byte needs a character at least.
+      slot.impossible = slot.to - slot.from > ACCOUNT_ENCODED_MAX ||
+        encodedLength(buffer, slot.from, slot.to) > ACCOUNT_ENCODED_MAX;
       slot.from = slot.to = 0;
       slot.event.detach();
     }
   }
 
   #flush(): void {
-    for (const slot of this.#withheld.splice(0)) {
+    while (this.#withheld > 0) {
+      const slot = this.#takeWithheld();
       this.#handlers.event(slot.event, slot.verdict);
     }
   }

@@ -527,8 +527,12 @@ export class PenaltyTable {
     );
   }
 
-  #explain(what: string, event: SecurityEvent, before = 0, after = before): void {
-    if (!this.explain) return;
+  // Of two functions, because this one becomes part of those that call it.
+  #explain(what: string, event: SecurityEvent, before?: number, after?: number): void {
+    if (this.explain) this.#keepCharge(what, event, before, after);
+  }
+
+  #keepCharge(what: string, event: SecurityEvent, before = 0, after = before): void {
     const limit = ATTEMPT_POINTS * this.#ledger.policy.loyalty;
     this.#charge = { what: `${event.address}: ${what}`, before, after, limit };
   }

@@ -146,9 +146,9 @@ export class Programs {
       if (signal?.aborted) return { ...NOTHING, aborted: true };
       this.#check(program, args, stdin);
       const family = program === "ip6tables" || /ampere6/.test(args.join(" ") + stdin) ? "6" : "4";
-      // The chain may be looked at while a set is filled.
+      // The chain may be looked at while a set is filled, and nft lists whenever it likes.
       const kind = program === "nft"
-        ? `nft ${args.includes("sets") ? "sets" : ""}`
+        ? `nft ${args.includes("list") ? this.count : ""}`
         : `${program === "ipset" ? "ipset" : "iptables"} of IPv${family}`;
       if (running.has(kind)) throw new Error(`two commands at a time: ${kind}`);
       running.add(kind);

@@ -62,7 +62,7 @@ const ASK_EVERY_MS = 5_000;
 const ASK_SHARE = 100;
 
 /** Small changes that take longer than this, in milliseconds, so many in a row, are slow. */
-const SLOW_MS = 100;
+const SLOW_MS = 20;
 const SLOW_IN_A_ROW = 3;
 
 /** Slowness is told of again after this time, in milliseconds. */
@@ -323,7 +323,8 @@ export class NftTable {
     const { commands, bulk = [], elements } = change;
     const resident = this.#resident;
     const limit = timeoutMs(elements);
-    const mark = resident?.nextMark();
+    // A monitor that only begins may never tell of it.
+    const mark = resident?.isReady === true ? resident.nextMark() : undefined;
     if (mark !== undefined) void resident!.expect(mark, limit, workOf(change));
     const last = mark === undefined ? [] : [markCommand(this.name, mark)];
     const stdin = function* (): Generator<string, void> {

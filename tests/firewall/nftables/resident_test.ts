@@ -34,6 +34,8 @@ Deno.test("monitor: only what happens in the own table matters", () => {
   const chain = { table: "filter", name: "ampere" };
   assert.equal(whatOf(line("add", "chain", chain)), "other");
   assert.equal(whatOf(""), "other");
+  // nft 0.9.8 tells of each transaction.
+  assert.equal(whatOf("# new generation 3 by process 24776 (nft)"), "other");
 });
 
 Deno.test("monitor: what a monitor does not write is not believed", () => {

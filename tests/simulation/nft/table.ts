@@ -160,7 +160,7 @@ export class NftTableModel {
       case "add chain":
         if (state.chains.has(name)) return;
         state.chains.set(name, {
-          hook: tail === "" ? undefined : tail.slice(1, -1).trim(),
+          hook: /type filter hook [^"]*policy \w+;/.exec(tail)?.[0],
           rules: [],
         });
         events.push(this.#event("add", "chain", { table: this.#name, name }));
@@ -438,10 +438,13 @@ function rulesOf({ chains }: NftState): string[] {
 /** Commands end with a line or a semicolon, but for those within braces. */
 function* commandsOf(text: string): Generator<string, void> {
   let depth = 0;
+  let isQuoted = false;
   let start = 0;
   for (let i = 0; i <= text.length; i++) {
     const char = text[i] ?? "\n";
-    if (char === "{") depth++;
+    if (char === '"') isQuoted = !isQuoted;
+    else if (isQuoted && i < text.length) continue;
+    else if (char === "{") depth++;
     else if (char === "}") depth--;
     else if ((char === "\n" || char === ";") && (depth === 0 || i === text.length)) {
       const command = text.slice(start, i).trim();
