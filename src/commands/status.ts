@@ -141,6 +141,7 @@ function firewallLine(firewall: Status["firewall"], style: Style): string {
     counted(firewall.applied, "block")
   } in the kernel${action}` +
     (waiting > 0 ? `, ${counted(waiting, "change")} waiting` : "") +
+    (firewall.flushes > 0 ? `, put back ${counted(firewall.flushes, "time")}` : "") +
     (firewall.failures > 0 ? `, ${firewall.failures} of ${firewall.commands} commands failed` : "");
 }
 

@@ -187,6 +187,7 @@ export class Daemon {
       backends: parts.backends,
       ways: parts.ways ?? [],
       onForce: (change) => this.#force.changed(change),
+      onDamage: (damage) => this.#notices.firewallFlushed(damage),
       log: parts.log,
       verifyMs: parts.config.verify * 1000,
       clock: this.#clock,
@@ -538,6 +539,7 @@ export class Daemon {
   async #finish(orderly: boolean): Promise<void> {
     this.#pipeline.close();
     this.#trust.close();
+    this.#force.close();
     this.#reports.tellHidden();
     this.#saveLogins(this.#wallClock());
     const left = await this.firewall.stop();

@@ -207,6 +207,12 @@ function aboutBlocks(source: StatusSource): Metric[] {
         judgement?.inForce === "yes" && !dryRun ? 1 : 0,
       ]),
     },
+    {
+      name: "ampere_firewall_flushes_total",
+      type: "counter",
+      help: "Times others took blocks out of the firewall, or what holds them; all was put back.",
+      samples: state.families.map(({ family, flushes }) => [{ family: String(family) }, flushes]),
+    },
     gauge(
       "ampere_firewall_queue_length",
       "Changes that wait for the firewall.",

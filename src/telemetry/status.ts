@@ -149,6 +149,8 @@ export interface Status {
     readonly held: number;
     readonly commands: number;
     readonly failures: number;
+    /** How many times others took out blocks, or what holds them, summed over the families. */
+    readonly flushes: number;
     /** What does not work now, one sentence for each family. */
     readonly trouble: readonly { readonly message: string; readonly advice: string }[];
     /** Chains from which Ampere makes its jump. */
@@ -299,6 +301,7 @@ export function statusOf(source: StatusSource, now: number): Status {
       held: state.rejected,
       commands: state.commands,
       failures: state.failures,
+      flushes: state.flushes,
       trouble: state.families.flatMap(({ failing, lastFailure }) =>
         failing && lastFailure !== undefined
           ? [{ message: lastFailure.message, advice: lastFailure.advice }]

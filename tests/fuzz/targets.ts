@@ -49,6 +49,7 @@ import {
   STREAMS,
 } from "./corpus.ts";
 import { mutate } from "./mutate.ts";
+import { monitorTarget, nftMessageTarget } from "./nftables.ts";
 
 /** Something that takes input from outside. */
 export interface Target {
@@ -192,7 +193,7 @@ function assertEvent(text: string, verdict: string): void {
 
 const messageTarget: Target = {
   name: "message",
-  share: 43,
+  share: 40,
   make: (dice) => mutate(MESSAGES, dice),
   check(input, dice) {
     // As the framer hands it on: its last line has an end.
@@ -560,4 +561,6 @@ export const TARGETS: readonly Target[] = [
   addressTarget,
   textTarget,
   guesserTarget,
+  monitorTarget,
+  nftMessageTarget,
 ];

@@ -33,6 +33,7 @@ export function source(
     rejected: 0,
     commands: 7,
     failures: failing ? 3 : 0,
+    flushes: 0,
     lastFailure: failing
       ? {
         family: 4 as const,

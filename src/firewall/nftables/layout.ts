@@ -232,6 +232,15 @@ export class Layout {
     return `${purpose === "refuse" ? "hosts" : "pass"}${this.family}${this.generation}`;
   }
 
+  /**
+   * Whether a set is one of the family, of whichever generation.
+   *
+   * @param set The name of a set.
+   */
+  isOfFamily(set: string): boolean {
+    return /^(?:hosts|networks|pass|near)([46])/.exec(set)?.[1] === String(this.family);
+  }
+
   /** The set of what is near a blocked network. */
   get near(): string {
     return `near${this.family}${this.generation}`;
