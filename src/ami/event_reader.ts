@@ -201,14 +201,19 @@ const SLOTS = 3;
 export class EventReader {
   readonly #handlers: EventReaderHandlers;
   readonly #framer: Framer;
+  /** Used in turn: the withheld events are those before the one that is read next. */
   readonly #slots = Array.from({ length: SLOTS }, () => new Slot());
-  readonly #withheld: Slot[] = [];
+  /** Index of the slot of the event that is read next. */
   #slot = 0;
+  /** How many events are withheld. */
+  #withheld = 0;
   #cut: Cut | undefined;
   /** Reports of the dialplan; withheld until what follows shows that nobody has ended them. */
   #reports: Report[] = [];
   /** Until this stream position the rest of a report that was cut may begin. */
   #reportRestUntil = -1;
+  /** One of both is to be looked at. */
+  #watchesReports = false;
   /** The message that comes next is a security event and was read already. */
   #recognized = false;
 
@@ -254,8 +259,11 @@ export class EventReader {
   get withheld(): Withheld {
     if (this.#framer.pending > 0) return "nothing";
     if (this.#reports.length > 0) return "until quiet";
-    if (this.#withheld.length === 0) return "nothing";
-    return this.#withheld.every((slot) => slot.impossible) ? "until next turn" : "until quiet";
+    if (this.#withheld === 0) return "nothing";
+    for (let i = 0; i < this.#withheld; i++) {
+      if (!this.#withheldAt(i).impossible) return "until quiet";
+    }
+    return "until next turn";
   }
 
   /** Nothing more came: hands on the events that are withheld, unless a message is under way. */
@@ -265,7 +273,8 @@ export class EventReader {
 
   /** The connection ended: drops what could not be checked, and is ready for a new connection. */
   end(): void {
-    for (const slot of this.#withheld.splice(0)) {
+    while (this.#withheld > 0) {
+      const slot = this.#takeWithheld();
       if (slot.impossible && this.#framer.pending === 0) {
         this.#handlers.event(slot.event, slot.verdict);
       } else if (slot.event.kind !== "RefusedMessage") {
@@ -275,6 +284,7 @@ export class EventReader {
     for (const _ of this.#reports.splice(0)) this.#handlers.tampered("cut off", EMPTY, 0, 0);
     this.#cut = undefined;
     this.#reportRestUntil = -1;
+    this.#watchesReports = false;
     this.#framer.reset();
   }
 
@@ -288,13 +298,13 @@ export class EventReader {
     }
     this.#handlers.message?.(verdict, buffer, start, end);
     const head = verdict === "tampered" ? readHead(buffer, start, end) : undefined;
-    if (this.#withheld.length > 0) {
+    if (this.#withheld > 0) {
       const isRemainder = verdict === "tampered" && head === undefined;
       this.#checkWithheld(isRemainder, offset, offset + end + 2 - start);
     }
     const cut = this.#cut;
     if (cut !== undefined && offset > cut.limit) this.#cut = undefined;
-    if (this.#reports.length > 0 || offset <= this.#reportRestUntil) {
+    if (this.#watchesReports) {
       const isHeadless = verdict === "tampered" && head === undefined;
       this.#checkReports(isHeadless, buffer, start, end, offset);
     }
@@ -344,7 +354,7 @@ export class EventReader {
     // Behind an event that was cut its head may be a stranger's.
     const isBelieved = this.#cut === undefined;
     if (reading === "cut") {
-      if (isBelieved) this.#reportRestUntil = limit;
+      if (isBelieved) this.#watchForRest(limit);
       return false;
     }
     if (reading !== "report" || !isBelieved) {
@@ -352,8 +362,14 @@ export class EventReader {
     }
     if (reading !== "malformed" && isBelieved) {
       this.#reports.push({ event, limit, isWide: reading === "wide" });
+      this.#watchesReports = true;
     }
     return true;
+  }
+
+  #watchForRest(until: number): void {
+    this.#reportRestUntil = until;
+    this.#watchesReports = true;
   }
 
   /** A message follows reports, or the beginning of one: it may be the true end. */
@@ -379,9 +395,10 @@ export class EventReader {
       } else if (to > report.limit) this.#handlers.event(report.event, "security");
       else this.#reports.push(report);
     }
+    this.#watchesReports = this.#reports.length > 0 || to <= this.#reportRestUntil;
     if (!isRest || !isCut) return;
     // Its last piece names who was reported; there may be further ones.
-    this.#reportRestUntil = to + CALLER_BYTES_MAX;
+    this.#watchForRest(to + CALLER_BYTES_MAX);
     const event = new SecurityEvent();
     if (!readReportEnd(buffer, start, end, event)) return;
     this.#reports.push({ event, limit: this.#reportRestUntil, isWide: true });
@@ -429,10 +446,22 @@ export class EventReader {
     slot.from = from;
     slot.to = to;
     slot.impossible = false;
-    this.#withheld.push(slot);
     this.#slot = this.#slot + 1 === SLOTS ? 0 : this.#slot + 1;
     // A withheld event ends before its limit, and no two security events fit before one limit.
-    if (this.#withheld.length >= SLOTS) throw new Error("more events are withheld than can be");
+    if (++this.#withheld >= SLOTS) throw new Error("more events are withheld than can be");
+  }
+
+  /** One of the withheld events; 0 is the oldest. */
+  #withheldAt(index: number): Slot {
+    const at = this.#slot - this.#withheld + index;
+    return this.#slots[at < 0 ? at + SLOTS : at]!;
+  }
+
+  /** The oldest of the withheld events, which is not withheld any more. */
+  #takeWithheld(): Slot {
+    const slot = this.#withheldAt(0);
+    this.#withheld--;
+    return slot;
   }
 
   /**
@@ -440,15 +469,15 @@ export class EventReader {
    * that could begin.
    */
   #checkWithheld(isRemainder: boolean, from: number, to: number): void {
-    while (this.#withheld.length > 0) {
-      const slot = this.#withheld[0]!;
+    while (this.#withheld > 0) {
+      const slot = this.#withheldAt(0);
       if (isRemainder && from <= slot.limit) {
-        this.#withheld.shift();
+        this.#withheld--;
         const { kind, service, time } = slot.event;
         this.#cut = { service, time, limit: slot.limit, ended: true };
         if (kind !== "RefusedMessage") this.#handlers.tampered("forged end", EMPTY, 0, 0);
       } else if (to > slot.limit) {
-        this.#withheld.shift();
+        this.#withheld--;
         this.#handlers.event(slot.event, slot.verdict);
       } else {
         return;
@@ -480,16 +509,20 @@ export class EventReader {
    * The bytes of events that stay withheld are about to move: takes from them what is needed later.
    */
   #keepWithheld(buffer: Uint8Array): void {
-    for (const slot of this.#withheld) {
+    for (let i = 0; i < this.#withheld; i++) {
+      const slot = this.#withheldAt(i);
       if (slot.to === 0) continue;
-      slot.impossible = encodedLength(buffer, slot.from, slot.to) > ACCOUNT_ENCODED_MAX;
+      // Mostly the length alone tells it: each byte needs a character at least.
+      slot.impossible = slot.to - slot.from > ACCOUNT_ENCODED_MAX ||
+        encodedLength(buffer, slot.from, slot.to) > ACCOUNT_ENCODED_MAX;
       slot.from = slot.to = 0;
       slot.event.detach();
     }
   }
 
   #flush(): void {
-    for (const slot of this.#withheld.splice(0)) {
+    while (this.#withheld > 0) {
+      const slot = this.#takeWithheld();
       this.#handlers.event(slot.event, slot.verdict);
     }
     for (const { event } of this.#reports.splice(0)) this.#handlers.event(event, "security");

@@ -142,8 +142,8 @@ function otherEvent(view: DataView, start: number, end: number): Verdict {
   const second = lineEnd(view, nameAt, end);
   if (second < 0 || !PRIVILEGE.at(view, second, end)) return "tampered";
   if (SECURITY_ALL.at(view, second + PRIVILEGE.length, end)) return "tampered";
-  if (GRAMMARS.some((g) => g.name.length === second - 2 - nameAt && g.name.at(view, nameAt, end))) {
-    return "tampered";
+  for (const { name } of GRAMMARS) {
+    if (name.length === second - 2 - nameAt && name.at(view, nameAt, end)) return "tampered";
   }
   return hasLine(view, start, end, REMOTE_ADDRESS) ? "tampered" : "other";
 }

@@ -7,6 +7,7 @@
 
 import { BlockDatabaseError } from "../blocks/fault.ts";
 import { type DatabaseLock, lockDatabase } from "../blocks/lock.ts";
+import { tableName } from "../firewall/nftables/open.ts";
 import { makeRunFolder } from "../telemetry/status_socket.ts";
 
 /** Another daemon fills the chain; the message says which, and what to do. */
@@ -36,13 +37,17 @@ export function lockChain(
 ): DatabaseLock | undefined {
   try {
     makeRunFolder(folder);
-    return lockDatabase(`${folder}/chain-${chain}`, (pid, _path, lockPath) =>
-      new ChainTakenError(
-        `another Ampere${
-          pid === undefined ? "" : ` (process ${pid})`
-        } fills the chain ${chain} and holds ${lockPath}\n` +
-          "stop that one first, or give this one a `chain` of its own: two would take each other's blocks out",
-      ));
+    // With nftables two chains can have the same table.
+    return lockDatabase(
+      `${folder}/chain-${tableName(chain)}`,
+      (pid, _path, lockPath) =>
+        new ChainTakenError(
+          `another Ampere${
+            pid === undefined ? "" : ` (process ${pid})`
+          } fills the chain ${chain} and holds ${lockPath}\n` +
+            "stop that one first, or give this one a `chain` of its own: two would take each other's blocks out",
+        ),
+    );
   } catch (error) {
     if (error instanceof ChainTakenError) throw error;
     if (!(error instanceof BlockDatabaseError) && !(error instanceof Error && "code" in error)) {

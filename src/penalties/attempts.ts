@@ -94,15 +94,21 @@ const FREE = 11;
  */
 export const ANSWERED = 12;
 const FIRST_ANSWER = 13;
-/** Kind and service of its first event: an index of {@linkcode EVENT_TYPES}. */
+/**
+ * Kind and service of its first event, an index of {@linkcode EVENT_TYPES}, times
+ * {@linkcode TRANSPORTS_ROOM}; and its transport, an index of {@linkcode TRANSPORTS}.
+ */
 const TYPE = 14;
 /** Answers of a burst that were not charged. */
 export const BURST = 15;
+/** A power of two that is not less than the number of transports. */
+const TRANSPORTS_ROOM = 8;
+const TRANSPORTS: readonly Transport[] = ["", "UDP", "TCP", "TLS", "WS", "WSS"];
 /**
- * Attempts that do not wait any more may need more room: up to {@linkcode ATTEMPTS_MAX} of each
- * host. Sixteen numbers are a line of the processor's cache.
+ * There is room for as many again that do not wait any more; they may need more still, up to
+ * {@linkcode ATTEMPTS_MAX} of each host. Sixteen numbers are a line of the processor's cache.
  */
-const ATTEMPT_RECORDS = { times: 1, numbers: 16, room: WAITING_MAX };
+const ATTEMPT_RECORDS = { times: 1, numbers: 16, room: 2 * WAITING_MAX };
 
 /** Where an attempt came from. */
 interface Origin {
@@ -137,8 +143,6 @@ export class Attempts {
   readonly #hosts: Records;
   /** Account of each attempt, by its record. */
   readonly #accounts: string[] = [""];
-  /** Transport of each attempt, by its record. */
-  readonly #transports: Transport[] = [""];
   /** Wrong answers of attempts beside the first, by record: only nonce reuse has them. */
   readonly #moreAnswers = new Map<number, number[]>();
   /** Clock value of the last burst of answers of a host that was taken for one attempt. */
@@ -191,8 +195,7 @@ export class Attempts {
     attempts.set(attempt, SESSION, event.session);
     attempts.set(attempt, CHALLENGE, event.challenge);
     attempts.set(attempt, HOST, host);
-    attempts.set(attempt, TYPE, event.type);
-    this.#transports[attempt] = event.transport;
+    attempts.set(attempt, TYPE, event.type * TRANSPORTS_ROOM + numberOf(event.transport));
     this.#accounts[attempt] = event.account;
     const last = hosts.get(host, LAST_ATTEMPT);
     attempts.set(attempt, BEFORE, last);
@@ -349,9 +352,10 @@ export class Attempts {
 
   /** Where an attempt came from. */
   originOf(attempt: number): Origin {
+    const type = this.records.get(attempt, TYPE);
     return {
-      service: EVENT_TYPES[this.records.get(attempt, TYPE)]!.service,
-      transport: this.#transports[attempt]!,
+      service: EVENT_TYPES[Math.floor(type / TRANSPORTS_ROOM)]!.service,
+      transport: TRANSPORTS[type % TRANSPORTS_ROOM]!,
       account: this.#accounts[attempt]!,
     };
   }
@@ -368,5 +372,23 @@ export class Attempts {
     if (answered === 0) return false;
     if (this.records.get(attempt, FIRST_ANSWER) === answer) return true;
     return answered > 1 && (this.#moreAnswers.get(attempt)?.includes(answer) ?? false);
+  }
+}
+
+/** The index of a transport in {@linkcode TRANSPORTS}, without a search: asked for each attempt. */
+function numberOf(transport: Transport): number {
+  switch (transport) {
+    case "UDP":
+      return 1;
+    case "TCP":
+      return 2;
+    case "TLS":
+      return 3;
+    case "WS":
+      return 4;
+    case "WSS":
+      return 5;
+    default:
+      return 0;
   }
 }

@@ -73,18 +73,7 @@ export class FailedAccounts {
     const account = accountOf(by);
     const known = this.#points[host]!;
     if (known === SEVERAL) {
-      const several = this.#several.get(host)!;
-      let share = several.find((share) => share.account === account);
-      if (share === undefined && several.length >= ACCOUNTS_MAX) {
-        share = several.find((share) => share.account === FURTHER);
-      }
-      if (share !== undefined) {
-        share.points += points;
-        if (share.session !== session) share.session = SEVERAL_SESSIONS;
-      } else {
-        const name = several.length < ACCOUNTS_MAX ? account : FURTHER;
-        several.push({ account: name, points, session });
-      }
+      addTo(this.#several.get(host)!, account, points, session);
     } else if (known === 0 || this.#accounts[host] === account) {
       this.#accounts[host] = account;
       this.#points[host] = known + points;
@@ -115,7 +104,7 @@ export class FailedAccounts {
     const account = accountOf(by);
     const points = this.#points[host] ?? 0;
     if (points === SEVERAL) {
-      const share = this.#several.get(host)!.find((share) => share.account === account);
+      const share = shareOf(this.#several.get(host)!, account);
       const part = share?.points ?? 0;
       if (share !== undefined) share.points = 0;
       return part;
@@ -178,6 +167,25 @@ export class FailedAccounts {
 
 function isOne(session: number): boolean {
   return session !== NO_SESSION && session !== OWN_SESSION && session !== SEVERAL_SESSIONS;
+}
+
+// Where a closure is made, its variables are an object of their own each time: so in the hot path
+// there is none.
+function shareOf(several: readonly Share[], account: string): Share | undefined {
+  return several.find((share) => share.account === account);
+}
+
+/** Adds points to the share of an account. */
+function addTo(several: Share[], account: string, points: number, session: number): void {
+  let share = shareOf(several, account);
+  if (share === undefined && several.length >= ACCOUNTS_MAX) share = shareOf(several, FURTHER);
+  if (share !== undefined) {
+    share.points += points;
+    if (share.session !== session) share.session = SEVERAL_SESSIONS;
+  } else {
+    const name = several.length < ACCOUNTS_MAX ? account : FURTHER;
+    several.push({ account: name, points, session });
+  }
 }
 
 function accountOf(by: Failure): string {

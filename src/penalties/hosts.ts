@@ -264,16 +264,19 @@ export class Hosts {
 
   /** The rank of the hosts with so many points. */
   #rankOf(points: number): number {
-    const low = points < LOW_RANKS;
-    let rank = low ? this.#lowRanks[points]! : this.#otherRanks.get(points) ?? 0;
-    if (rank === 0) {
-      rank = this.#ranks.push(new RecordList(this.records, OLDER_HOST, NEWER_HOST)) - 1;
-      this.#pointsOf.push(points);
-      if (low) this.#lowRanks[points] = rank;
-      else this.#otherRanks.set(points, rank);
-      const higher = this.#ascending.findIndex((other) => this.#pointsOf[other]! > points);
-      this.#ascending.splice(higher < 0 ? this.#ascending.length : higher, 0, rank);
-    }
+    const rank = points < LOW_RANKS
+      ? this.#lowRanks[points]!
+      : this.#otherRanks.get(points) ?? NONE;
+    return rank === NONE ? this.#makeRank(points) : rank;
+  }
+
+  #makeRank(points: number): number {
+    const rank = this.#ranks.push(new RecordList(this.records, OLDER_HOST, NEWER_HOST)) - 1;
+    this.#pointsOf.push(points);
+    if (points < LOW_RANKS) this.#lowRanks[points] = rank;
+    else this.#otherRanks.set(points, rank);
+    const higher = this.#ascending.findIndex((other) => this.#pointsOf[other]! > points);
+    this.#ascending.splice(higher < 0 ? this.#ascending.length : higher, 0, rank);
     return rank;
   }
 

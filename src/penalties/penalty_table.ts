@@ -440,12 +440,8 @@ export class PenaltyTable {
     this.#hosts.count(host, WRONG_ANSWERS, now, 1 + burst);
     if (completes) ledger.harden(host, attempt);
     ledger.fail(host, points, event, now, sessionOf(event));
-    this.#explain(
-      first ? "a wrong answer" : "a further wrong answer",
-      event,
-      before,
-      before + points,
-    );
+    const what = first ? "a wrong answer" : "a further wrong answer";
+    this.#explain(what, event, before, before + points);
   }
 
   #refused(event: SecurityEvent, now: number): void {
@@ -533,8 +529,12 @@ export class PenaltyTable {
     );
   }
 
-  #explain(what: string, event: SecurityEvent, before = 0, after = before): void {
-    if (!this.explain) return;
+  // Of two functions, because this one becomes part of those that call it.
+  #explain(what: string, event: SecurityEvent, before?: number, after?: number): void {
+    if (this.explain) this.#keepCharge(what, event, before, after);
+  }
+
+  #keepCharge(what: string, event: SecurityEvent, before = 0, after = before): void {
     const limit = ATTEMPT_POINTS * this.#ledger.policy.loyalty;
     this.#charge = { what: `${event.address}: ${what}`, before, after, limit };
   }

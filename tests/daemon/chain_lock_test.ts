@@ -31,6 +31,10 @@ Deno.test("chain lock: another process is refused as long as the first one lives
     return true;
   });
   lock("ampere-2")!.release();
+  // In nftables both have the table voip_block.
+  const table = lock("voip:block")!;
+  assert.throws(() => lock("voip_block"), /fills the chain voip_block/);
+  table.release();
   other.signal("SIGKILL");
   await other.end();
   const mine = lock("ampere")!;

@@ -49,6 +49,18 @@ export class FarSide implements AsyncDisposable {
     return must("nsenter", ...this.#enter(command));
   }
 
+  /**
+   * Starts a program there, which ends with the machine.
+   *
+   * @param hear called with each line that it writes
+   * @param command the program and its arguments
+   */
+  start(hear: (line: string) => void, ...command: string[]): Program {
+    const program = new Program(["nsenter", ...this.#enter(command)], {}, hear);
+    this.#programs.push(program);
+    return program;
+  }
+
   /** Listens there for connections, which end at once. */
   async listen(address: string, port: number): Promise<void> {
     const command = [
@@ -61,9 +73,7 @@ export class FarSide implements AsyncDisposable {
       address,
       `${port}`,
     ];
-    const program = new Program(["nsenter", ...this.#enter(command)]);
-    this.#programs.push(program);
-    await program.said(/listening/);
+    await this.start(() => {}, ...command).said(/listening/);
   }
 
   /** Sends a datagram each millisecond from there, until the far side is disposed. */

@@ -4,14 +4,16 @@ import assert from "node:assert/strict";
 import { sh, until } from "../support/namespace.ts";
 import { AmiServer } from "./ami_server.ts";
 import { attack, emptyFolder, endsSoon } from "./installed.ts";
-import { emptyFirewall, onOwnMachine } from "./machine.ts";
+import { emptyFirewall, must, onOwnMachine } from "./machine.ts";
 import { Program, runToEnd } from "./program.ts";
 
 const AMI_PORT = 5038;
 
+const CONFIG = "pass = s3cret\nbackend = nftables\n";
+
 /** The hosts and networks that the kernel refuses. */
-async function refused(): Promise<string[]> {
-  const { out } = await sh("nft", "-s", "list", "table", "inet", "ampere");
+async function refused(table = "ampere"): Promise<string[]> {
+  const { out } = await sh("nft", "-s", "list", "table", "inet", table);
   return [...out.matchAll(/set (hosts|networks)[46](_\d+)? \{[^}]*?elements = \{([^}]*)\}/g)]
     .flatMap(([, , length = "", elements]) =>
       elements!.split(",").map((element) =>
@@ -44,8 +46,7 @@ onOwnMachine(import.meta.url, (executable) => {
   Deno.test("nftables: blocked, flushed and whole again, killed, and taken over", async () => {
     await emptyFirewall();
     for (const folder of ["/etc/ampere", "/var/lib/ampere"]) await emptyFolder(folder);
-    const config = "pass = s3cret\nbackend = nftables\n";
-    await Deno.writeTextFile("/etc/ampere/ampere.cfg", config, { mode: 0o600 });
+    await Deno.writeTextFile("/etc/ampere/ampere.cfg", CONFIG, { mode: 0o600 });
     await using asterisk = new AmiServer({ port: AMI_PORT });
     await using running = new Program([executable]);
     const client = await running.alive(asterisk.client());
@@ -94,5 +95,93 @@ onOwnMachine(import.meta.url, (executable) => {
     await running.said(/dry run: would run nft -f - with the input: .*add element inet ampere/);
     await endsSoon(running);
     assert.equal((await sh("nft", "list", "ruleset")).out, "");
+  });
+
+  Deno.test("nftables: an administrator's rules in the table, and a table that is taken away", async () => {
+    await emptyFirewall();
+    for (const folder of ["/etc/ampere", "/var/lib/ampere"]) await emptyFolder(folder);
+    await Deno.writeTextFile("/etc/ampere/ampere.cfg", CONFIG, { mode: 0o600 });
+    await using asterisk = new AmiServer({ port: AMI_PORT });
+    await using running = new Program([executable]);
+    const client = await running.alive(asterisk.client());
+    await until("two programs stay", async () => (await residents()).length === 2);
+    await attack(client, "203.0.113.1", "TCP");
+    await refusedAre("203.0.113.1");
+    // It says whose it is.
+    const { out } = await sh("nft", "list", "ruleset");
+    assert.match(out, /comment "made by Ampere; /);
+
+    const lets = ["ip", "saddr", "203.0.113.1", "accept"];
+    await must("nft", "insert", "rule", "inet", "ampere", "incoming", ...lets);
+    await must("nft", "add", "chain", "inet", "ampere", "mine");
+    await must("nft", "add", "rule", "inet", "ampere", "mine", ...lets);
+    await running.said(
+      /warn: IPv4: others changed the chain, .*1 of the rules .*203\.0\.113\.1 accept/,
+    );
+    const rules = () => must("nft", "list", "table", "inet", "ampere");
+    await until(
+      "the rule is out of it",
+      async () => (await rules()).split("203.0.113.1 accept").length === 2,
+    );
+    await endsSoon(running);
+
+    await must("nft", "insert", "rule", "inet", "ampere", "incoming", ...lets);
+    const checked = await ampere(["--check"]);
+    assert.match(
+      checked.out,
+      /^warning +firewall .*1 rule in it is not Ampere's.*\n +fix: put own rules/m,
+    );
+    await using second = new Program([executable]);
+    await second.alive(asterisk.client());
+    await until(
+      "the rule is out of it",
+      async () => (await rules()).split("203.0.113.1 accept").length === 2,
+    );
+    await endsSoon(second);
+
+    await must("nft", "delete", "table", "inet", "ampere");
+    await using third = new Program([executable]);
+    await third.alive(asterisk.client());
+    await refusedAre("203.0.113.1");
+    await endsSoon(third);
+    await sh("nft", "flush", "ruleset");
+  });
+
+  Deno.test("nftables: two of them have two tables, and two have not the same", async () => {
+    await emptyFirewall();
+    for (const folder of ["/etc/ampere", "/var/lib/ampere"]) await emptyFolder(folder);
+    const configure = async (name: string, port: number, chain: string) => {
+      const path = `/etc/ampere/${name}.cfg`;
+      const database = `/var/lib/ampere/${name}.db`;
+      const text = `${CONFIG}port = ${port}\nchain = ${chain}\ndatabase = ${database}\n`;
+      await Deno.writeTextFile(path, text, { mode: 0o600 });
+      return [executable, "-c", path];
+    };
+    await using one = new AmiServer({ port: AMI_PORT });
+    await using other = new AmiServer({ port: AMI_PORT + 1 });
+    await using first = new Program(await configure("one", AMI_PORT, "voip:one"));
+    await using second = new Program(await configure("two", AMI_PORT + 1, "two"));
+    const toFirst = await first.alive(one.client());
+    const toSecond = await second.alive(other.client());
+    await until("all programs stay", async () => (await residents()).length === 4);
+    await attack(toFirst, "203.0.113.1", "TCP");
+    await attack(toSecond, "203.0.113.2", "TCP");
+    await until(
+      "each is in its table",
+      async () =>
+        (await refused("voip_one")).join() === "203.0.113.1" &&
+        (await refused("two")).join() === "203.0.113.2",
+    );
+    await must("nft", "delete", "table", "inet", "two");
+    await until("it is there again", async () => (await refused("two")).join() === "203.0.113.2");
+    await second.said(/others changed the chain/);
+    assert.doesNotMatch(first.text, /others changed/);
+
+    // Its table would be the first one's.
+    await using third = new Program(await configure("three", AMI_PORT, "voip_one"));
+    assert.notEqual((await third.end()).code, 0);
+    assert.match(third.text, /another Ampere \(process \d+\) fills .*voip_one/);
+    for (const program of [first, second]) await endsSoon(program);
+    await sh("nft", "flush", "ruleset");
   });
 });

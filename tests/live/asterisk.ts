@@ -6,6 +6,7 @@
  */
 
 import { rootOf, type Server } from "../../tools/asterisk.ts";
+import { copyOnWrite } from "../e2e/debian.ts";
 import { must, onOwnMachine } from "../e2e/machine.ts";
 import { Program } from "../e2e/program.ts";
 import { sh } from "../support/namespace.ts";
@@ -87,8 +88,6 @@ export async function openNetworks(): Promise<void> {
 /** Configuration files by their names, such as `manager.conf`. */
 export type Files = Readonly<Record<string, string>>;
 
-let count = 0;
-
 /** An Asterisk that runs. Disposing ends it at once. */
 export class Asterisk implements AsyncDisposable {
   readonly #root: string;
@@ -105,7 +104,9 @@ export class Asterisk implements AsyncDisposable {
    * @param files what is configured otherwise than Debian does
    */
   static async start(root: string, files: Files): Promise<Asterisk> {
-    const asterisk = new Asterisk(await copyOnWrite(root));
+    const copy = await copyOnWrite(root);
+    await must("chroot", copy, "install", "-d", "-o", "asterisk", "/run/asterisk");
+    const asterisk = new Asterisk(copy);
     await asterisk.configure(files);
     await asterisk.start();
     return asterisk;
@@ -194,23 +195,4 @@ export class Asterisk implements AsyncDisposable {
     await this.#program?.[Symbol.asyncDispose]();
     await must("umount", "--recursive", this.#root);
   }
-}
-
-/**
- * Makes a copy of a file system that shares everything with it but what is changed; it lives in
- * memory.
- */
-async function copyOnWrite(root: string): Promise<string> {
-  const base = `/run/asterisk-${++count}`;
-  const copy = `${base}/root`;
-  for (const folder of ["upper", "work", "root"]) {
-    await Deno.mkdir(`${base}/${folder}`, { recursive: true });
-  }
-  const layers = `lowerdir=${root},upperdir=${base}/upper,workdir=${base}/work`;
-  await must("mount", "-t", "overlay", "overlay", "-o", layers, copy);
-  await must("mount", "-t", "proc", "proc", `${copy}/proc`);
-  await must("mount", "--rbind", "/dev", `${copy}/dev`);
-  await must("mount", "-t", "tmpfs", "none", `${copy}/run`);
-  await must("chroot", copy, "install", "-d", "-o", "asterisk", "/run/asterisk");
-  return copy;
 }

@@ -249,7 +249,15 @@ Deno.test("attempts: where one came from is remembered, with its account", () =>
   const hosts = new Hosts();
   const attempts = new Attempts(hosts.records);
   const host = hosts.make(1, 0);
-  for (const [service, transport] of [["PJSIP", "WSS"], ["SIP", "UDP"], ["IAX2", ""]] as const) {
+  const origins = [
+    ["PJSIP", "WSS"],
+    ["PJSIP", "WS"],
+    ["PJSIP", "TLS"],
+    ["SIP", "TCP"],
+    ["SIP", "UDP"],
+    ["IAX2", ""],
+  ] as const;
+  for (const [service, transport] of origins) {
     const remote = transport === "" ? `IPV4/${HOST}/5060` : remoteOf(HOST, transport);
     const event = parse(challengeSent(HOST, { service, remote, account: `of ${service}` })).event;
     assert.equal(event.service, service);

@@ -40,6 +40,9 @@ const WORDS: Readonly<Record<Family, { type: string; source: string; icmp: strin
  */
 const HOOK = "type filter hook prerouting priority -310; policy accept;";
 
+/** What the first rule says to whoever lists all rules of the machine. */
+const NOTE = "made by Ampere; rules that it did not make it takes out of here";
+
 /** The set of the marks by which a change is known to be in the kernel. */
 export const MARKS = "marks";
 
@@ -310,7 +313,7 @@ export class Layout {
     const inNetwork = (length: number) => `${source} & ${maskText(this.family, length)}`;
     return {
       incoming: [
-        'iif "lo" accept',
+        `iif "lo" accept comment "${NOTE}"`,
         "meta nfproto ipv4 goto from4",
         "meta nfproto ipv6 goto from6",
       ],

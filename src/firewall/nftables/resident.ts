@@ -41,6 +41,9 @@ const LINE_MAX = 1_048_576;
 /** Most characters of what a program says that are told. */
 const SAID_MAX = 200;
 
+/** What nft 0.9 says of each transaction, even in JSON: "# new generation 7 by process …". */
+const GENERATION = /^# new generation \d+/;
+
 /** Marks are whole numbers below this. */
 const MARKS_END = 0x8000_0000;
 
@@ -217,9 +220,14 @@ export class Resident {
   #begin(): void {
     const { clock } = this.#options;
     const mark = this.nextMark();
-    void this.expect(mark, BEGIN_MS).then((isThere) => {
+    void this.expect(mark, BEGIN_MS).then(async (isThere) => {
       this.#cancelBegin();
       if (!isThere || this.#hasEnded) return;
+      // Other attempts may still be under way, and would fail if somebody deleted the table.
+      const last = this.nextMark();
+      const done = this.expect(last, BEGIN_MS);
+      this.#write(`${markCommand(this.#options.name, last)}\n`);
+      if (!await done || this.#hasEnded) return;
       this.isReady = true;
       this.#write(farewellCommand(this.#options.name));
       this.#options.onReady();
@@ -302,7 +310,7 @@ type About = number | "table" | "change" | "other";
  * ```
  */
 export function readMonitorLine(line: string, name: string): About | undefined {
-  if (line === "") return "other";
+  if (line === "" || GENERATION.test(line)) return "other";
   if (!line.startsWith("{") || !line.endsWith("}")) return undefined;
   if (!line.includes(`"${name}"`)) return "other";
   let event: unknown;

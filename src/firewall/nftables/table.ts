@@ -53,7 +53,7 @@ const FOREIGN_EVERY_MS = 100;
 const FOREIGN_PER_ELEMENT_MS = 0.02;
 
 /** Small changes that take longer than this, in milliseconds, so many in a row, are slow. */
-const SLOW_MS = 100;
+const SLOW_MS = 20;
 const SLOW_IN_A_ROW = 3;
 
 /** Slowness is told of again after this time, in milliseconds. */
@@ -272,7 +272,8 @@ export class NftTable {
   async #applyByProcess({ commands, bulk = [], elements }: Change): Promise<CommandResult> {
     const resident = this.#resident;
     const limit = timeoutMs(elements);
-    const mark = resident?.nextMark();
+    // A monitor that only begins may never tell of it.
+    const mark = resident?.isReady === true ? resident.nextMark() : undefined;
     if (mark !== undefined) void resident!.expect(mark, limit);
     const last = mark === undefined ? [] : [markCommand(this.name, mark)];
     const stdin = function* () {

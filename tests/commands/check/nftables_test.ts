@@ -56,7 +56,7 @@ inNamespace(import.meta.url, () => {
     await Deno.remove(file);
     const [works, slow] = await findings();
     assert.match(works!, /^ok: nftables works/);
-    assert.match(slow!, /^warning: .*: ip other large \(6,000 elements\).*"backend = ipset"/);
+    assert.match(slow!, /^warning: .*: ip other large \(6,000 intervals\).*"backend = ipset"/);
     assert.equal((await sh("nft", "delete", "table", "ip", "other")).code, 0);
   });
 

@@ -521,7 +521,7 @@ inNamespace(import.meta.url, () => {
     await until("it is told", () => log.lines.length > 0);
     assert.match(
       log.lines.join("\n"),
-      /^warn a change of the firewall takes \d+ ms, .*: ip other large \([\d,]+ elements\)\. .*ipset/,
+      /^warn a change of the firewall takes \d+ ms, .*: ip other large \([\d,]+ intervals\)\. .*ipset/,
     );
     assert.equal(firewall.status().failures, 0);
   });

@@ -32,6 +32,9 @@ Deno.test("monitor: only what happens in the own table matters", () => {
   const chain = { table: "filter", name: "ampere" };
   assert.equal(readMonitorLine(line("add", "chain", chain), "ampere"), "other");
   assert.equal(readMonitorLine("", "ampere"), "other");
+  // nft 0.9.8 tells of each transaction.
+  const generation = "# new generation 3 by process 24776 (nft)";
+  assert.equal(readMonitorLine(generation, "ampere"), "other");
 });
 
 Deno.test("monitor: what a monitor does not write is not believed", () => {

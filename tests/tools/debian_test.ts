@@ -1,9 +1,13 @@
-/** Tests of `deno task asterisk`, but for debootstrap itself, which is run where tests/live is. */
+/** Tests of how file systems are made, but for debootstrap itself, which is run for tests/live. */
 
 import assert from "node:assert/strict";
-import { AsteriskError, provide, rootOf, SERVERS } from "../../tools/asterisk.ts";
+import { DebianError, provide, rootOf, type System } from "../../tools/debian.ts";
 
-const SERVER = SERVERS.old;
+const SYSTEM: System = {
+  suite: "bullseye",
+  packages: ["asterisk", "nftables"],
+  proof: "usr/sbin/asterisk",
+};
 
 /** Makes what debootstrap makes, as far as it matters. */
 const WORKS = `#!/bin/sh
@@ -25,7 +29,7 @@ const ROOT = Deno.uid() === 0;
 
 function test(name: string, script: string, body: (folder: string, tool: string) => Promise<void>) {
   Deno.test({
-    name: `asterisk: ${name}${ROOT ? "" : " (left out: needs root)"}`,
+    name: `debian: ${name}${ROOT ? "" : " (left out: needs root)"}`,
     ignore: !ROOT,
     fn: async () => {
       const folder = await Deno.makeTempDir();
@@ -45,26 +49,26 @@ function namesIn(folder: string): string[] {
 }
 
 test("it makes what is missing, and only that", WORKS, async (folder, tool) => {
-  assert.equal(rootOf(SERVER, folder), undefined);
-  assert.equal(await provide(SERVER, folder, tool), true);
-  assert.equal(rootOf(SERVER, folder), `${folder}/bullseye`);
+  assert.equal(rootOf(SYSTEM, folder), undefined);
+  assert.equal(await provide(SYSTEM, folder, tool), true);
+  assert.equal(rootOf(SYSTEM, folder), `${folder}/bullseye`);
   assert.deepEqual(namesIn(`${folder}/bullseye/usr/share`), [], "documentation only takes room");
-  assert.equal(await provide(SERVER, folder, tool), false);
+  assert.equal(await provide(SYSTEM, folder, tool), false);
   const calls = (await Deno.readTextFile(`${folder}/../calls`)).trim().split("\n");
   assert.equal(calls.length, 1);
-  assert.match(calls[0]!, /^--variant=minbase --include=asterisk bullseye \//);
+  assert.match(calls[0]!, /^--variant=minbase --include=asterisk,nftables bullseye \//);
   assert.deepEqual(namesIn(folder), ["bullseye"]);
 });
 
 test("half a file system never has the name of a whole one", FAILS, async (folder, tool) => {
   await assert.rejects(
-    provide(SERVER, folder, tool),
+    provide(SYSTEM, folder, tool),
     (error) =>
-      error instanceof AsteriskError && /ended with 1:\n/.test(error.message) &&
+      error instanceof DebianError && /ended with 1:\n/.test(error.message) &&
       error.message.endsWith("line 9\nE: Couldn't download packages: asterisk") &&
       !error.message.includes("line 1\n"),
   );
-  assert.equal(rootOf(SERVER, folder), undefined);
+  assert.equal(rootOf(SYSTEM, folder), undefined);
   assert.deepEqual(namesIn(folder), []);
 });
 
@@ -78,14 +82,14 @@ test(
     await Deno.writeTextFile(`${folder}/.bullseye.${dead}.log`, "");
     await Deno.mkdir(`${folder}/.bullseye.1`);
     await Deno.mkdir(`${folder}/bullseye`);
-    await provide(SERVER, folder, tool);
+    await provide(SYSTEM, folder, tool);
     assert.deepEqual(namesIn(folder), [".bullseye.1", "bullseye"]);
   },
 );
 
 test("without debootstrap it says what to install", WORKS, async (folder) => {
   await assert.rejects(
-    provide(SERVER, folder, "debootstrap-that-is-not-there"),
+    provide(SYSTEM, folder, "debootstrap-that-is-not-there"),
     /is missing: apt-get install debootstrap/,
   );
   assert.deepEqual(namesIn(folder), []);
