@@ -130,14 +130,18 @@ export class NftablesBackend implements Backend {
     const some = entries.slice(0, BATCH_MAX);
     const unsafe = this.#findUnsafe(some.values().map((entry) => entry.target));
     if (unsafe !== undefined) return unsafeOutcome(unsafe, this.family);
+    if (!some.some(({ target }) => target.includes("/"))) {
+      return await this.#blockHosts(some, isThere);
+    }
     const { name } = this.#table;
     const layout = this.#layout.copy();
     const made: string[] = [];
     const all = new Elements(layout);
     const again = new Elements(layout);
+    const now = this.#now();
     for (const { target, until } of some) {
       if (layout.make(target, "refuse")) made.push(...layout.emptyCommands(target, "refuse"));
-      const end = this.#end(until);
+      const end = endOf(until, now);
       all.add(target, end);
       // A kernel before Linux 6.12 does not change the end of what is there.
       if (isThere(target)) again.add(target, end);
@@ -154,6 +158,34 @@ export class NftablesBackend implements Backend {
     this.#layout = layout;
     this.#elements += some.length;
     return { ok: true, done: some.length };
+  }
+
+  /** The same for hosts only, which is the usual case, in short: their set is always there. */
+  async #blockHosts(
+    entries: readonly Entry[],
+    isThere: (target: string) => boolean,
+  ): Promise<Outcome> {
+    const place = `element ${tableOf(this.#table.name)} ${this.#layout.hosts("refuse")}`;
+    const all: string[] = [];
+    const keys: string[] = [];
+    const again: string[] = [];
+    const now = this.#now();
+    for (const { target, until } of entries) {
+      const element = target + endOf(until, now);
+      all.push(element);
+      // See above.
+      if (!isThere(target)) continue;
+      keys.push(target);
+      again.push(element);
+    }
+    const commands = [`add ${place} { ${all.join(",")} }`];
+    if (again.length > 0) {
+      commands.push(`delete ${place} { ${keys.join(",")} }`, `add ${place} { ${again.join(",")} }`);
+    }
+    const result = await this.#table.apply({ commands, elements: entries.length });
+    if (!result.ok) return this.#failed(result);
+    this.#elements += entries.length;
+    return { ok: true, done: entries.length };
   }
 
   /** Ends blocks; see {@linkcode Backend.release}. */
@@ -295,17 +327,20 @@ export class NftablesBackend implements Backend {
     const networks = new Elements(layout);
     let hosts: string[] = [];
     let hasHosts = false;
+    let now = this.#now();
     for (const { target, until } of entries) {
       if (target.includes("/")) {
-        networks.add(target, this.#end(until));
+        networks.add(target, endOf(until, now));
         continue;
       }
       if (!hasHosts) yield `add element ${tableOf(name)} ${layout.spotOf(target, "refuse").set} {`;
       hasHosts = true;
-      hosts.push(target + this.#end(until));
+      hosts.push(target + endOf(until, now));
       if (hosts.length < ELEMENTS_PER_PIECE) continue;
       yield `${hosts.join(",")},`;
       hosts = [];
+      // Nft has read for a while.
+      now = this.#now();
     }
     // A comma before the brace is allowed.
     if (hasHosts) yield `${hosts.join(",")} }\n`;
@@ -352,13 +387,6 @@ export class NftablesBackend implements Backend {
     return undefined;
   }
 
-  /** What stands behind an element that the kernel is to end by itself. */
-  #end(until: number | undefined): string {
-    if (until === undefined) return "";
-    const left = Math.max(0, Math.ceil((until - this.#now()) / 1_000)) + KERNEL_GRACE_SECONDS;
-    return left > TIMEOUT_MAX_SECONDS ? "" : ` timeout ${left}s`;
-  }
-
   #failure(result: CommandResult): Failure {
     return nftFailure(result, this.family, this.#table.name);
   }
@@ -366,6 +394,18 @@ export class NftablesBackend implements Backend {
   #failed(result: CommandResult): Outcome {
     return { ok: false, failure: this.#failure(result) };
   }
+}
+
+/**
+ * What stands behind an element that the kernel is to end by itself.
+ *
+ * @param until When its block ends, in milliseconds since 1970; `undefined`: never.
+ * @param now The time, in milliseconds since 1970.
+ */
+function endOf(until: number | undefined, now: number): string {
+  if (until === undefined) return "";
+  const left = Math.max(0, Math.ceil((until - now) / 1_000)) + KERNEL_GRACE_SECONDS;
+  return left > TIMEOUT_MAX_SECONDS ? "" : ` timeout ${left}s`;
 }
 
 /** Elements, collected by their sets. */

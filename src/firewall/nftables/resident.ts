@@ -11,7 +11,14 @@
 import { retryDelay } from "../../backoff.ts";
 import type { Clock } from "../../clock.ts";
 import type { Child, ChildStarter } from "../child.ts";
-import { FAREWELL, farewellCommand, markCommand, MARKS, NO_FAREWELL } from "./layout.ts";
+import {
+  FAREWELL,
+  farewellCommand,
+  markCommand,
+  MARKS,
+  NO_FAREWELL,
+  readAheadCommand,
+} from "./layout.ts";
 
 /** How long a change may take at least before the pair counts as hanging, in milliseconds. */
 const ANSWER_MIN_MS = 2_000;
@@ -34,6 +41,15 @@ const KNOCK_MAX_MS = 8_000;
  * So many characters one `nft -i` takes in its life: it keeps every line as its history, in memory.
  */
 const CHARACTERS_MAX = 2_000_000;
+
+/**
+ * How long after a change of others nft reads ahead again, in milliseconds: they may change more,
+ * and with thousands of intervals it takes 0.2 s.
+ */
+const READ_AHEAD_AFTER_MS = 2_000;
+
+/** What nft says of a table, or something in it, that is not there. */
+const NOTHING_THERE = "No such file or directory";
 
 /** Longest line of the monitor, in characters. A rule of somebody else may be long. */
 const LINE_MAX = 1_048_576;
@@ -93,6 +109,7 @@ export class Resident {
   #written = 0;
   #hasEnded = false;
   #cancelBegin = () => {};
+  #cancelReadAhead: (() => void) | undefined;
 
   /**
    * Starts both programs. The table must be there.
@@ -133,12 +150,31 @@ export class Resident {
   async feed(commands: readonly string[]): Promise<boolean> {
     const { name } = this.#options;
     const mark = this.nextMark();
-    const waited = this.expect(mark, Math.max(ANSWER_MIN_MS, this.#options.answerMs()));
-    const line = [NO_FAREWELL, ...commands, markCommand(name, mark)].join("; ");
-    this.#write(`${line}\n${farewellCommand(name)}`);
-    const isThere = await waited;
-    if (isThere && this.#written > CHARACTERS_MAX) this.#renewFeeder();
+    // First of all: what else there is to do is done while nft works.
+    if (!this.#hasEnded) {
+      const change = commands.join("; ");
+      this.#write(`${NO_FAREWELL}; ${change}; ${markCommand(name, mark)}\n${this.#tail}`);
+    }
+    const limitMs = Math.max(ANSWER_MIN_MS, this.#options.answerMs());
+    const isThere = await this.expect(mark, limitMs);
+    if (isThere) this.#renewWornFeeder();
     return isThere;
+  }
+
+  /** Lets nft read what others have changed, so that the next change need not wait for that. */
+  readAhead(): void {
+    // Where others change something all the time this is what wears it out.
+    if (this.isReady && !this.#renewWornFeeder()) this.#write(this.#readAheadLine);
+  }
+
+  /** What follows a change: nft reads ahead, and waits with the beginning of a line. */
+  get #tail(): string {
+    return farewellCommand(this.#options.name) + this.#readAheadLine;
+  }
+
+  get #readAheadLine(): string {
+    const { name } = this.#options;
+    return `${NO_FAREWELL}; ${readAheadCommand(name)}\n${farewellCommand(name)}`;
   }
 
   /** A mark that was not used. */
@@ -180,6 +216,7 @@ export class Resident {
     this.#hasEnded = true;
     this.isReady = false;
     this.#cancelBegin();
+    this.#cancelReadAhead?.();
     for (const mark of [...this.#waiters.keys()]) this.#settle(mark, false);
     this.#feeder.kill();
     this.#monitor.kill();
@@ -193,13 +230,31 @@ export class Resident {
 
   #startFeeder(): Child {
     return this.#options.start("nft", ["-i"], {
-      onMessage: (text) => this.#end(`it says: ${shown(text)}`),
+      onMessage: (text) => this.#complains(text),
       onEnd: (why) => this.#end(why),
     });
   }
 
-  /** Nothing is under way: another one goes on. */
-  #renewFeeder(): void {
+  #complains(text: string): void {
+    const isIdle = this.isReady && this.#waiters.size === 0;
+    if (!isIdle || !text.includes(NOTHING_THERE)) return this.#end(`it says: ${shown(text)}`);
+    // Somebody took the table away just when nft read ahead. There is more to come of its words.
+    this.#replaceFeeder(farewellCommand(this.#options.name));
+    this.#options.onForeign();
+  }
+
+  /**
+   * Lets another one go on if this one has taken enough and nothing is under way.
+   *
+   * @returns Whether it does; it has read ahead.
+   */
+  #renewWornFeeder(): boolean {
+    if (this.#written <= CHARACTERS_MAX || this.#waiters.size > 0) return false;
+    this.#replaceFeeder(this.#tail);
+    return true;
+  }
+
+  #replaceFeeder(begin: string): void {
     this.#feeder.kill();
     // Few are left at a time.
     const gone = this.#feeder.gone.then(() => {
@@ -208,7 +263,7 @@ export class Resident {
     this.#worn.push(gone);
     this.#written = 0;
     this.#feeder = this.#startFeeder();
-    this.#write(farewellCommand(this.#options.name));
+    this.#write(begin);
   }
 
   #write(text: string): void {
@@ -229,7 +284,7 @@ export class Resident {
       this.#write(`${markCommand(this.#options.name, last)}\n`);
       if (!await done || this.#hasEnded) return;
       this.isReady = true;
-      this.#write(farewellCommand(this.#options.name));
+      this.#write(this.#tail);
       this.#options.onReady();
     });
     let knocks = 0;
@@ -281,10 +336,26 @@ export class Resident {
     }
     const about = readMonitorLine(line, name);
     if (about === undefined) return this.#end(`its monitor says: ${shown(line)}`);
-    if (about === "other") return;
+    if (about === "other") return this.#othersChanged();
     if (typeof about === "number") return this.#settle(about, true);
     // Ampere empties chains and sets, and never takes them away outside of a change of its own.
-    if (this.#waiters.size === 0 || about === "table") onForeign();
+    if (this.#waiters.size === 0 || about === "table") {
+      // It may be gone: whoever repairs it lets nft read again.
+      this.#cancelReadAhead?.();
+      onForeign();
+    }
+  }
+
+  #othersChanged(): void {
+    if (!this.isReady || this.#cancelReadAhead !== undefined) return;
+    const cancel = this.#options.clock.after(READ_AHEAD_AFTER_MS, () => {
+      this.#cancelReadAhead = undefined;
+      this.readAhead();
+    });
+    this.#cancelReadAhead = () => {
+      this.#cancelReadAhead = undefined;
+      cancel();
+    };
   }
 }
 

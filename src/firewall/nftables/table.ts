@@ -285,6 +285,7 @@ export class NftTable {
     const result = await this.#nft(["-f", "-"], { stdin: stdin(), timeoutMs: limit });
     if (elements <= RESIDENT_ELEMENTS_MAX) this.#processMs = this.#clock.now() - start;
     if (!result.ok && mark !== undefined) resident!.forget(mark);
+    if (result.ok) this.#resident?.readAhead();
     return result;
   }
 
