@@ -81,6 +81,13 @@ export class Pipeline {
     if (table.explain) this.#explain(event);
   };
 
+  /** The same for what a line of Asterisk's log tells; AMI's events are counted alone. */
+  readonly onLine = (event: SecurityEvent, verdict: "security" | "doubled"): void => {
+    const { table, clock } = this.#parts;
+    table.record(event, clock.now(), verdict === "security");
+    if (table.explain) this.#explain(event);
+  };
+
   #explain(event: SecurityEvent): void {
     const charge = this.#parts.table.lastCharge;
     if (charge === undefined) return;
@@ -92,10 +99,14 @@ export class Pipeline {
     );
   }
 
-  /** All that came together has been handed on: blocks those who have gone too far. */
-  readonly onBatch = (): void => {
+  /**
+   * All that came together has been handed on: blocks those who have gone too far.
+   *
+   * @param late It was written a while ago: who is blocked may have been so since.
+   */
+  readonly onBatch = (late = false): void => {
     this.#readAt = undefined;
-    this.#blockOffenders();
+    this.#blockOffenders(late);
   };
 
   /**
@@ -149,7 +160,7 @@ export class Pipeline {
   }
 
   /** From offences to blocks. */
-  #blockOffenders(): void {
+  #blockOffenders(late = false): void {
     const offences = this.#parts.table.takeOffences();
     if (offences.length === 0) return;
     const { list, counters } = this.#parts;
@@ -159,8 +170,9 @@ export class Pipeline {
     for (const offence of offences) {
       counters.offences++;
       const known = list.get(offence.target);
-      if (known !== undefined && !hasEnded(known, now)) this.#stillArrives(known, now);
-      else if (!fresh.has(offence.target)) {
+      if (known !== undefined && !hasEnded(known, now)) {
+        if (!late) this.#stillArrives(known, now);
+      } else if (!fresh.has(offence.target)) {
         // What came behind the first was under way.
         fresh.set(offence.target, blockOf(offence, this.#parts.config(), timesOf, now));
       }
