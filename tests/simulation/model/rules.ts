@@ -57,6 +57,7 @@ export const RULES = [
   "refused: not now, in good standing, free",
   "refused: not now, after a login, free",
   "manager: 5 points",
+  "reported: 5 points",
   "not believed: 5 points",
   "trusted: free",
   "login: forgives its account",
