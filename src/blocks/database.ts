@@ -23,6 +23,7 @@ import {
   type PastBlock,
 } from "./block.ts";
 import { Connection } from "./connection.ts";
+import { dropRows } from "./drop_rows.ts";
 import { EvidenceTable } from "./evidence.ts";
 import { toDatabaseError } from "./fault.ts";
 import { PointsTable } from "./kept_points.ts";
@@ -71,6 +72,11 @@ export interface OpenOptions {
    * a millisecond for each change. @default {false}
    */
   readonly syncLater?: boolean;
+  /**
+   * No other process writes ended blocks: that there are none need not be asked for again and
+   * again. @default {false}
+   */
+  readonly isDaemon?: boolean;
 }
 
 /**
@@ -125,13 +131,17 @@ export class BlockDatabase implements Disposable {
   readonly evidence: EvidenceTable;
   /** What hosts have cost that are not blocked. */
   readonly points: PointsTable;
+  readonly #isDaemon: boolean;
   #skipped = 0;
+  /** It is known that no ended block is remembered. */
+  #hasNoHistory = false;
 
-  private constructor(path: string, connection: Connection) {
+  private constructor(path: string, connection: Connection, isDaemon: boolean) {
     this.path = path;
     this.#connection = connection;
     this.evidence = new EvidenceTable(connection);
     this.points = new PointsTable(connection);
+    this.#isDaemon = isDaemon;
   }
 
   /**
@@ -145,7 +155,8 @@ export class BlockDatabase implements Disposable {
    */
   static open(path: string, options: OpenOptions = {}): BlockDatabase {
     const { readOnly = false, busyTimeout = COMMAND_BUSY_MS, syncLater = false } = options;
-    return new BlockDatabase(path, Connection.open(path, { readOnly, busyTimeout, syncLater }));
+    const connection = Connection.open(path, { readOnly, busyTimeout, syncLater });
+    return new BlockDatabase(path, connection, options.isDaemon ?? false);
   }
 
   /**
@@ -351,9 +362,12 @@ export class BlockDatabase implements Disposable {
    * @throws BlockDatabaseError If the file cannot be read.
    */
   hasHistory(): boolean {
-    return this.#connection.guarded(() => {
-      return this.#connection.run("SELECT EXISTS (SELECT 1 FROM history) AS any").get()?.any === 1;
-    });
+    if (this.#hasNoHistory) return false;
+    const any = this.#connection.guarded(() =>
+      this.#connection.run("SELECT EXISTS (SELECT 1 FROM history) AS any").get()?.any === 1
+    );
+    if (!any) this.#hasNoHistory = this.#isDaemon;
+    return any;
   }
 
   /**
@@ -501,6 +515,7 @@ export class BlockDatabase implements Disposable {
   }
 
   #remember({ target, times, ended }: PastBlock): void {
+    this.#hasNoHistory = false;
     this.#connection.run("DELETE FROM block WHERE target = ?").run(target);
     this.#connection.run(
       `INSERT INTO history (target, times, ended) VALUES (?, ?, ?)
@@ -512,7 +527,7 @@ export class BlockDatabase implements Disposable {
     this.#connection.run("DELETE FROM history WHERE ended < ?").run(
       boundedTime(now - HISTORY_AGE_MAX_MS),
     );
-    this.#dropOldest("history", "ended", HISTORY_ROWS_MAX);
+    dropRows(this.#connection, "history", "ended", HISTORY_ROWS_MAX);
   }
 
   #putStanding(entries: readonly (readonly [string, number])[], forgetBefore: number): void {
@@ -524,14 +539,7 @@ export class BlockDatabase implements Disposable {
     this.#connection.run("DELETE FROM standing WHERE last_login < ?").run(
       boundedTime(forgetBefore),
     );
-    this.#dropOldest("standing", "last_login", STANDING_ROWS_MAX);
-  }
-
-  #dropOldest(table: "history" | "standing", age: "ended" | "last_login", max: number): void {
-    const rows = Number(this.#connection.run(`SELECT count(*) AS rows FROM ${table}`).get()?.rows);
-    if (rows <= max) return;
-    const oldest = `SELECT rowid FROM ${table} ORDER BY ${age} LIMIT ?`;
-    this.#connection.run(`DELETE FROM ${table} WHERE rowid IN (${oldest})`).run(rows - max);
+    dropRows(this.#connection, "standing", "last_login", STANDING_ROWS_MAX);
   }
 
   #pastTimes(target: string): number {

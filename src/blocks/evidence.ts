@@ -9,6 +9,7 @@
 
 import { boundedText, boundedTime, isCanonical, NAME_MAX } from "./block.ts";
 import type { Connection } from "./connection.ts";
+import { dropRows } from "./drop_rows.ts";
 
 /** Most attempts of a target that are kept; the oldest go first. */
 export const ATTEMPTS_KEPT_MAX = 20;
@@ -142,12 +143,7 @@ export class EvidenceTable {
     this.#connection.run("DELETE FROM evidence WHERE at < ?").run(
       boundedTime(now - EVIDENCE_AGE_MAX_MS),
     );
-    const rows = Number(this.#connection.run("SELECT count(*) AS rows FROM evidence").get()?.rows);
-    if (rows <= EVIDENCE_ROWS_MAX) return;
-    const oldest = "SELECT rowid FROM evidence ORDER BY at LIMIT ?";
-    this.#connection.run(`DELETE FROM evidence WHERE rowid IN (${oldest})`).run(
-      rows - EVIDENCE_ROWS_MAX,
-    );
+    dropRows(this.#connection, "evidence", "at", EVIDENCE_ROWS_MAX);
   }
 }
 

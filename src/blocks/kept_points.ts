@@ -10,6 +10,7 @@
 import { parseAddress } from "../address/address.ts";
 import { boundedText, boundedTime } from "./block.ts";
 import type { Connection } from "./connection.ts";
+import { dropRows } from "./drop_rows.ts";
 
 /** Most hosts that are kept. */
 export const POINTS_ROWS_MAX = 16_384;
@@ -19,6 +20,9 @@ const ACCOUNT_MAX = 100;
 
 /** Most accounts of a host that are read. */
 const ACCOUNTS_MAX = 16;
+
+/** Most kinds of attempts that are read. */
+const TALLY_MAX = 16;
 
 /** Longest text of a row that is read, in UTF-16 units. */
 const ROW_CHARACTERS_MAX = 65_536;
@@ -90,7 +94,7 @@ export class PointsTable {
           JSON.stringify(state),
         );
       }
-      this.#prune();
+      dropRows(this.#connection, "points", "points, last", POINTS_ROWS_MAX);
     });
   }
 
@@ -126,15 +130,6 @@ export class PointsTable {
     const sql = "SELECT 1 FROM sqlite_schema WHERE name = 'points' AND type = 'table'";
     return this.#isThere ||= this.#connection.run(sql).get() !== undefined;
   }
-
-  #prune(): void {
-    const rows = Number(this.#connection.run("SELECT count(*) AS rows FROM points").get()?.rows);
-    if (rows <= POINTS_ROWS_MAX) return;
-    const least = "SELECT rowid FROM points ORDER BY points, last LIMIT ?";
-    this.#connection.run(`DELETE FROM points WHERE rowid IN (${least})`).run(
-      rows - POINTS_ROWS_MAX,
-    );
-  }
 }
 
 /**
@@ -162,7 +157,7 @@ export function readPoints(row: readonly unknown[]): StoredPoints | undefined {
   const [soft, proven] = state.slice(0, 2).map(numberOf);
   const session = state[2];
   if (soft === undefined || proven === undefined || typeof session !== "number") return undefined;
-  const tally = state[3].slice(0, 4).map((count) => numberOf(count) ?? 0);
+  const tally = state[3].slice(0, TALLY_MAX).map((count) => numberOf(count) ?? 0);
   return {
     host,
     firstAt: boundedTime(first),

@@ -6,13 +6,12 @@
  */
 
 import type { AddressSet } from "../address/address_set.ts";
-import { networkOf } from "../address/address.ts";
 import { AmiClient, type AmiClientOptions, LoginRefusedError } from "../ami/client.ts";
 import { literalPeers } from "../ami/dial.ts";
 import { lookupName } from "../address/lookup.ts";
 import type { BelievedTime } from "../blocks/believed_time.ts";
 import { type Clock, systemClock } from "../clock.ts";
-import { type Config, tlsLogin } from "../config/config.ts";
+import { type Config, NO_AMI, tlsLogin } from "../config/config.ts";
 import { Counters } from "../telemetry/counters.ts";
 import { exemptFinder, ExemptSet, type ExemptTarget } from "../address/exempt.ts";
 import type { BlockList } from "../blocks/block_list.ts";
@@ -28,7 +27,6 @@ import { ownInterfaces } from "../address/interfaces.ts";
 import { defaultGateways } from "../address/neighbours.ts";
 import type { Notice } from "../telemetry/notice.ts";
 import type { GuardedAccount } from "../penalties/account_guard.ts";
-import type { HostStatus } from "../penalties/hosts.ts";
 import type { PenaltyPolicy } from "../penalties/policy.ts";
 import { PenaltyTable } from "../penalties/penalty_table.ts";
 import { policyOf } from "../penalties/policy.ts";
@@ -36,10 +34,11 @@ import { counted } from "../text/table.ts";
 import { VERSION } from "../version.ts";
 import { Exceptions } from "./exceptions.ts";
 import { Force } from "./force.ts";
+import { Inquiry } from "./inquiry.ts";
 import { Keeping } from "./keeping.ts";
 import { Learning } from "./learning.ts";
-import { type Look, lookAt } from "../telemetry/look.ts";
 import { ListChanges } from "./list_changes.ts";
+import { Logs } from "./logs.ts";
 import { Messages } from "./messages.ts";
 import { Neighbourhoods } from "./neighbourhoods.ts";
 import { Notices } from "./notices.ts";
@@ -47,9 +46,10 @@ import { Pipeline } from "./pipeline.ts";
 import { Predecessor } from "./predecessor.ts";
 import { Releases } from "./releases.ts";
 import { Reports } from "./reports.ts";
-import { statusLine } from "./status_line.ts";
 import { Trust } from "./trust.ts";
-import type { TrustState } from "../telemetry/status.ts";
+import { describeState } from "./state_line.ts";
+import type { LogsState, TrustState } from "../telemetry/status.ts";
+import type { Files } from "../logs/tail.ts";
 
 /** How often the daemon looks at its table, its list and its clock, in milliseconds. */
 export const TICK_MS = 250;
@@ -68,11 +68,6 @@ const LOGINS_PER_TICK = 250;
 
 /** How often logins are written, and this machine's addresses looked up, in milliseconds. */
 const CHORES_MS = 10_000;
-
-/**
- * So many times more hosts are looked at as are shown, because some of them may be blocked already.
- */
-const WORST_LOOKED_AT_FACTOR = 100;
 
 /** What a {@linkcode Daemon} is made of. */
 export interface DaemonParts {
@@ -100,6 +95,8 @@ export interface DaemonParts {
   /** Time of day, in milliseconds since 1970, for what is stored. */
   readonly wallClock?: () => number;
   readonly ami?: AmiClientOptions;
+  /** Where Asterisk's logs are; by default on this machine. */
+  readonly files?: Files;
   /** The time by which blocks end and logins are forgotten; by default the time of day. */
   readonly believedTime?: Pick<BelievedTime, "now" | "latest">;
   /** Who is never charged, given the trust list and the addresses of the AMI server. */
@@ -135,6 +132,7 @@ export class Daemon {
   readonly table: PenaltyTable;
   readonly firewall: Firewall;
   readonly neighbourhoods: Neighbourhoods;
+  readonly inquiry: Inquiry;
   readonly #parts: DaemonParts;
   readonly #list: BlockList;
   readonly #log: Log;
@@ -152,6 +150,7 @@ export class Daemon {
   readonly #learning: Learning;
   readonly #keeping: Keeping;
   readonly #pipeline: Pipeline;
+  readonly #logs: Logs;
   readonly #predecessor: Predecessor | undefined;
   #config: Config;
   /** Canonical addresses of the AMI server, as far as they are known. */
@@ -192,6 +191,7 @@ export class Daemon {
       backends: parts.backends,
       ways: parts.ways ?? [],
       onForce: (change) => this.#force.changed(change),
+      onDamage: (damage) => this.#notices.firewallFlushed(damage),
       log: parts.log,
       verifyMs: parts.config.verify * 1000,
       clock: this.#clock,
@@ -231,11 +231,9 @@ export class Daemon {
       leftovers: parts.leftovers,
       againMs: parts.config.verify * 1000,
     });
-    const keeping = this.#keeping = new Keeping({
-      ...shared,
-      believedTime: this.#believedTime,
-      everyMs: parts.savePointsMs,
-    });
+    const { believedTime, savePointsMs: everyMs } = { ...parts, believedTime: this.#believedTime };
+    const keeping = this.#keeping = new Keeping({ ...shared, believedTime, everyMs });
+    this.inquiry = new Inquiry({ ...shared, neighbourhoods, keeping, config });
     this.#pipeline = new Pipeline({
       ...shared,
       onBlocked: (offences) => keeping.blocked(offences),
@@ -246,6 +244,7 @@ export class Daemon {
       config,
       dryRun: this.dryRun,
     });
+    this.#logs = new Logs({ pipeline: this.#pipeline, log, clock, files: parts.files });
   }
 
   get config(): Config {
@@ -259,6 +258,11 @@ export class Daemon {
   /** Whether nothing is changed in the firewall. */
   get dryRun(): boolean {
     return this.#parts.dryRun ?? false;
+  }
+
+  /** Asterisk's logs that are followed. */
+  get logs(): LogsState | undefined {
+    return this.#logs.state;
   }
 
   /** Where Asterisk is. */
@@ -284,34 +288,6 @@ export class Daemon {
   }
 
   /**
-   * The hosts with most points that are not blocked yet.
-   *
-   * @param count How many.
-   * @returns Hosts, with `lastAt` in milliseconds since 1970.
-   */
-  worstHosts(count: number): HostStatus[] {
-    // A host that has just been blocked may be here again, with what was under way.
-    return this.table.worst(WORST_LOOKED_AT_FACTOR * count, this.#clock.now())
-      .filter(({ host }) => !this.#isBlocked(host))
-      .slice(0, count)
-      .map((host) => ({ ...host, lastAt: this.#toWallClock(host.lastAt) }));
-  }
-
-  /** What is known of a target now, for `ampere --why`. */
-  look(target: string): Look {
-    const toWall = (at: number) => this.#toWallClock(at);
-    return lookAt(target, this.table, this.#list, this.#keeping, this.#clock.now(), toWall);
-  }
-
-  /** Whether a host is blocked, by itself or with its IPv6 network. */
-  #isBlocked(host: string): boolean {
-    if (this.#list.get(host) !== undefined || this.neighbourhoods.holds(host)) return true;
-    if (!host.includes(":")) return false;
-    return this.#list.get(networkOf(host, this.#config.ipv6Prefix)) !== undefined &&
-      !this.table.isInGoodStanding(host, this.#clock.now());
-  }
-
-  /**
    * Time of day since which Asterisk's events arrive, in milliseconds since 1970; `undefined` when
    * they do not.
    */
@@ -333,7 +309,7 @@ export class Daemon {
       [...this.#list.standing()].map(([host, at]) => [host, this.#fromWallClock(at)]),
     );
     this.#log.info(
-      `Ampere ${VERSION} follows Asterisk at ${this.#config.host}:${this.#config.port} and blocks in the ` +
+      `Ampere ${VERSION} follows Asterisk ${describePlace(this.#config)} and blocks in the ` +
         `${
           this.backend.name === "nftables" ? "table inet" : "chain"
         } ${this.#config.chain} (${this.backend.name}); ${
@@ -342,6 +318,7 @@ export class Daemon {
     );
     if (this.backend.isAuto) this.#log.info(describeChoice(this.backend));
     this.#learning.begin(wall);
+    this.#logs.configure(this.#config.logs, this.#usesAmi);
     const stop = new AbortController();
     const end = () => stop.abort();
     signal.addEventListener("abort", end);
@@ -365,12 +342,14 @@ export class Daemon {
       this.#log.error(error.message);
       fail();
     });
+    this.#logs.start();
     const cancelTick = this.#startTicking();
     try {
       await following;
       await started;
     } finally {
       cancelTick();
+      this.#logs.close();
       signal.removeEventListener("abort", end);
       await this.#finish(code === 0);
     }
@@ -409,8 +388,11 @@ export class Daemon {
         } changed: that takes effect at the next start (systemctl restart ampere)`,
       );
     }
-    const moved = (["host", "port", "tls", "tlsCa", "tlsName", "user", "pass"] as const)
-      .some((key) => old[key] !== config[key]);
+    const hadLogs = this.#logs.isOn;
+    this.#logs.configure(config.logs, this.#usesAmi);
+    const moved = isOtherLogin(old, config);
+    // AMI's events take another way with a log.
+    if (!moved && hadLogs !== this.#logs.isOn) this.#relogin.abort();
     if (moved) {
       this.#log.info("the login to Asterisk changed: connecting again");
       this.#relogin.abort();
@@ -419,23 +401,33 @@ export class Daemon {
 
   /** One line about everything that matters. */
   statusLine(): string {
-    return statusLine(this, this.#force.where);
+    return describeState(this, this.#force.where);
+  }
+
+  get #usesAmi(): boolean {
+    return this.#config.host !== NO_AMI;
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
     let persistent = false;
     while (!signal.aborted) {
       this.#relogin = new AbortController();
+      if (!this.#usesAmi) {
+        await ended(signal, this.#relogin.signal);
+        continue;
+      }
+      const way = this.#logs.isOn ? this.#logs : this.#pipeline;
       const { host, port, user, pass } = this.#config;
       const tls = tlsLogin(this.#config);
       this.#client = new AmiClient({ host, port, user, pass, tls }, {
-        event: this.#pipeline.onEvent,
-        batch: this.#pipeline.onBatch,
+        event: way.onEvent,
+        batch: way.onBatch,
         tampered: this.#messages.onTampered,
         other: this.#messages.onOther,
         connected: (banner) => {
           this.counters.logins++;
           this.#following = true;
+          this.#logs.connected();
           this.#notices.connected();
           this.#log.info(
             `logged in at ${host}:${port}${
@@ -457,6 +449,7 @@ export class Daemon {
             this.#notices.lost(why);
           }
           this.#following = false;
+          this.#logs.disconnected();
           this.#log.warn(
             `${why}${/[.?!]$/.test(why) ? "" : "."} Blocks stay ${this.#force.where}; trying again`,
           );
@@ -464,6 +457,7 @@ export class Daemon {
         ...(this.#parts.verbose ? { message: this.#messages.onMessage } : {}),
       }, { clock: this.#clock, ...this.#parts.ami, persistent });
       await this.#client.run(AbortSignal.any([signal, this.#relogin.signal]));
+      this.#logs.disconnected();
       persistent = true;
     }
   }
@@ -538,6 +532,7 @@ export class Daemon {
   async #finish(orderly: boolean): Promise<void> {
     this.#pipeline.close();
     this.#trust.close();
+    this.#force.close();
     this.#reports.tellHidden();
     this.#saveLogins(this.#wallClock());
     this.#keeping.finish(this.#wallClock());
@@ -582,6 +577,27 @@ export class Daemon {
 function exemptNow(): (trust: readonly string[], peers: readonly string[]) => ExemptSet {
   const find = exemptFinder();
   return (trust, peers) => find(trust, peers, defaultGateways());
+}
+
+function describePlace({ host, port }: Config): string {
+  return host === NO_AMI ? "by its log alone" : `at ${host}:${port}`;
+}
+
+function isOtherLogin(old: Config, config: Config): boolean {
+  return (["host", "port", "tls", "tlsCa", "tlsName", "user", "pass"] as const)
+    .some((key) => old[key] !== config[key]);
+}
+
+/** Waits until one of the signals is given. A signal made of both could be collected meanwhile. */
+function ended(...signals: readonly AbortSignal[]): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      for (const signal of signals) signal.removeEventListener("abort", done);
+      resolve();
+    };
+    for (const signal of signals) signal.addEventListener("abort", done);
+    if (signals.some(({ aborted }) => aborted)) done();
+  });
 }
 
 /** What the configuration says, which may leave it open. */

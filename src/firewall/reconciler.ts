@@ -13,7 +13,7 @@ import { type AppliedOrders, type Batch, Changes } from "./changes.ts";
 import { type ExceptionChange, Exceptions } from "./exceptions.ts";
 import type { Failure } from "./failure.ts";
 import { KernelView } from "./kernel_view.ts";
-import { type FamilyStatus, WAITING_MAX } from "./status.ts";
+import { type Damage, type FamilyStatus, WAITING_MAX } from "./status.ts";
 import { RejectedTurns, RETRY_FIRST_MS, RETRY_MAX_MS } from "./rejected.ts";
 import { type FirewallLog, Trouble } from "./trouble.ts";
 import { type ForceChange, Watch } from "./watch.ts";
@@ -34,6 +34,8 @@ export interface ReconcilerOptions {
   readonly onSuccess: () => void;
   /** Called when blocks come into force, or are not any more. */
   readonly onForce: (change: ForceChange) => void;
+  /** Called when others have taken out blocks, or what holds them. */
+  readonly onDamage: (damage: Damage) => void;
 }
 
 /**
@@ -67,6 +69,7 @@ export class Reconciler {
   /** A look has succeeded since the last failure. */
   #hasLooked = false;
   #commands = 0;
+  #flushes = 0;
   /** To wait so long after the look that follows a failed command. */
   #delayAfterLook = 0;
 
@@ -206,6 +209,7 @@ export class Reconciler {
       rejected: this.#changes.rejectedCount,
       commands: this.#commands,
       failures: this.#trouble.failures,
+      flushes: this.#flushes,
       lastFailure: this.#trouble.lastFailure,
       failing: this.#trouble.failure !== undefined,
       judgement: this.watch.judgement,
@@ -372,7 +376,7 @@ export class Reconciler {
       return;
     }
     this.#limits.mostOfAll = Infinity;
-    this.#view.isKnown = true;
+    this.#view.made();
     this.watch.demand();
     this.#exceptions.adopt(exceptions);
     this.#tellApplied(await inTurns(changes.landAll(entries, outcome.done), this.#clock));
@@ -394,11 +398,18 @@ export class Reconciler {
       this.#mustReplace = !seen.isClean;
     }
     this.#hasLooked = true;
+    if (seen.damage !== undefined) this.#damaged(seen.damage);
     this.watch.demand();
     if (this.#mustCompare) await this.#compareAll();
     if (!this.#hasTask()) this.#trouble.recovered();
     else this.#loop.delay(this.#delayAfterLook);
     this.#delayAfterLook = 0;
+  }
+
+  #damaged(damage: Damage): void {
+    if (!this.watch.damaged(damage, this.#backend.watch !== undefined)) return;
+    this.#flushes += 1;
+    this.#options.onDamage(damage);
   }
 
   /** A chain that is gone is made again, if Ampere may. */

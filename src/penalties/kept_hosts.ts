@@ -17,6 +17,7 @@ import {
   NONE,
   POINTS,
   SOFT,
+  TALLY,
   TALLY_AT,
 } from "./hosts.ts";
 import type { NetworkFailures } from "./network_failures.ts";
@@ -42,7 +43,7 @@ export interface KeptHost {
   readonly proven: number;
   /** The session in which it failed, as `FAILED_SESSION` of its record. */
   readonly session: number;
-  /** Wrong passwords, unanswered challenges, refusals, bad requests. */
+  /** What it was charged for, in the order of its record. */
   readonly tally: readonly number[];
   /** On which accounts it failed, and in which session. */
   readonly accounts: readonly Share[];
@@ -116,7 +117,7 @@ export class KeptHosts implements HostKeeping {
       soft: records.get(host, SOFT),
       proven: this.#accounts.provenOf(host),
       session: records.get(host, FAILED_SESSION),
-      tally: [0, 1, 2, 3].map((field) => records.get(host, TALLY_AT + field)),
+      tally: TALLY.map((_, field) => records.get(host, TALLY_AT + field)),
       accounts: this.#accounts.sharesOf(host, KEPT_ACCOUNTS_MAX),
     };
   }
@@ -138,7 +139,8 @@ export class KeptHosts implements HostKeeping {
       records.set(host, POINTS, one.points);
       records.set(host, SOFT, one.soft);
       records.set(host, MAYBE_STANDING, 1);
-      one.tally.slice(0, 4).forEach((count, field) => records.set(host, TALLY_AT + field, count));
+      const tally = one.tally.slice(0, TALLY.length);
+      tally.forEach((count, field) => records.set(host, TALLY_AT + field, count));
       const failed = one.points - one.soft;
       // Without a session what it has failed would not be forgotten with it.
       const session = failed > 0 && one.session === NO_SESSION ? 1 : one.session;

@@ -157,6 +157,8 @@ function whatOf(kind: (typeof EVENT_TYPES)[number]["kind"]): FailureKind {
     case "RequestNotAllowed":
     case "RequestBadFormat":
       return "bad request";
+    case "Reported":
+      return "report";
     default:
       return "refused";
   }

@@ -78,7 +78,12 @@ export function isDoubt(grounds: Grounds): boolean {
 }
 
 /** What was wrong with a failed attempt, in the words of a person. */
-export type FailureKind = "wrong password" | "unanswered challenge" | "refused" | "bad request";
+export type FailureKind =
+  | "wrong password"
+  | "unanswered challenge"
+  | "refused"
+  | "bad request"
+  | "report";
 
 /** Something that a host was charged for. */
 export interface Failure {
@@ -103,6 +108,10 @@ export interface Tally {
   refusals: number;
   /** Requests to the manager interface that nobody without a login may make. */
   badRequests: number;
+  /** Calls without an account: to numbers that do not exist, or turned away by the dialplan. */
+  strangeCalls: number;
+  /** Reports of the dialplan. */
+  reports: number;
 }
 
 /** An address from which many come who don't know each other. */

@@ -11,7 +11,7 @@
  * @module
  */
 
-import { SecurityEvent } from "../ami/event.ts";
+import { SecurityEvent, UNKNOWN_CALLER } from "../ami/event.ts";
 import {
   ANSWERED,
   ATTEMPT_POINTS,
@@ -34,7 +34,9 @@ import {
   OWN_SESSION,
   POINTS,
   REFUSALS,
+  REPORTS,
   SEVERAL_SESSIONS,
+  STRANGE_CALLS,
   WRONG_ANSWERS,
 } from "./hosts.ts";
 import { type HostInspection, Inspection } from "./inspection.ts";
@@ -47,10 +49,15 @@ export const BENIGN_ACL_NAMES: ReadonlySet<string> = new Set([
   "no_extension_match",
   "registrar_attempt_exceeds_maximum_configured_contacts",
   "registrar_attempt_without_configured_aors",
+  UNKNOWN_CALLER,
 ]);
 
 /** Each is an attempt of its own: Asterisk closes the connection. */
 const MANAGER_REQUEST = "a failed request to the manager interface";
+
+/** How a refusal is counted and told. */
+const REFUSAL = { field: REFUSALS, why: "a refusal" };
+const CALL = { field: STRANGE_CALLS, why: "a call without an account" };
 
 /** What became of one event, for the log. */
 export interface Charge {
@@ -177,6 +184,8 @@ export class PenaltyTable {
           : this.#refused(event, now);
       case "RefusedMessage":
         return this.#failed(event, now, WRONG_ANSWERS, "a message that was refused");
+      case "Reported":
+        return this.#failed(event, now, REPORTS, "a report of the dialplan");
       case "RequestNotAllowed":
       case "RequestBadFormat":
         if (!event.anonymous) {
@@ -310,8 +319,7 @@ export class PenaltyTable {
    * @returns How many were not known yet.
    */
   assumeStanding(addresses: Iterable<string>, now: number): number {
-    const { standing } = this.#ledger;
-    const fresh = [...addresses].filter((address) => standing.assume(keyOf(address), now));
+    const fresh = [...addresses].filter((one) => this.#ledger.standing.assume(keyOf(one), now));
     this.#ledger.recheckStanding();
     return fresh.length;
   }
@@ -429,9 +437,8 @@ export class PenaltyTable {
       ledger.settle(host);
       return this.#explain("an answer to a refusal: not charged", event, before);
     }
-    if (
-      !first && ledger.isStanding(host, now) && attempts.isInBurst(host, attempt, event, now)
-    ) {
+    const mayBurst = !first && ledger.isStanding(host, now);
+    if (mayBurst && attempts.isInBurst(host, attempt, event, now)) {
       ledger.settle(host);
       return this.#explain("one more answer of a burst: not charged", event, before);
     }
@@ -450,8 +457,7 @@ export class PenaltyTable {
 
   #refused(event: SecurityEvent, now: number): void {
     const benign = event.kind === "FailedACL" && BENIGN_ACL_NAMES.has(event.detail);
-    const standing = benign && this.#ledger.isInGoodStanding(event.host, now);
-    if (standing) {
+    if (benign && this.#ledger.isInGoodStanding(event.host, now)) {
       return this.#explain(`${event.detail} of a host in good standing: not charged`, event);
     }
     const host = this.#ledger.host(event, now);
@@ -477,9 +483,10 @@ export class PenaltyTable {
     }
     const points = again || further ? ATTEMPT_POINTS : this.#attempts.remainder(attempt);
     if (!further) this.#ledger.harden(host, attempt);
-    this.#hosts.count(host, REFUSALS, now);
+    const { field, why } = isStrangeCall(event) ? CALL : REFUSAL;
+    this.#hosts.count(host, field, now);
     this.#ledger.fail(host, points, event, now, sessionOf(event));
-    this.#explain("a refusal", event, before, before + points);
+    this.#explain(why, event, before, before + points);
   }
 
   /** An attempt of one event. */
@@ -535,6 +542,15 @@ export class PenaltyTable {
     const limit = ATTEMPT_POINTS * this.#ledger.policy.loyalty;
     this.#charge = { what: `${event.address}: ${what}`, before, after, limit };
   }
+}
+
+/**
+ * A call without an account, of which only the log tells: chan_sip raises an event for a number
+ * that does not exist, PJSIP does not.
+ */
+function isStrangeCall({ kind, service, detail }: SecurityEvent): boolean {
+  return kind === "FailedACL" &&
+    (detail === UNKNOWN_CALLER || service === "PJSIP" && detail === "no_extension_match");
 }
 
 /**

@@ -145,7 +145,9 @@ export class Services {
 function answerTo(source: StatusSource, question: string): Status | { readonly look: Look } {
   const [, asked = ""] = /^look (\S+)$/.exec(question) ?? [];
   const target = parseTarget(asked);
-  return target === undefined ? statusOf(source, Date.now()) : { look: source.look(target) };
+  return target === undefined
+    ? statusOf(source, Date.now())
+    : { look: source.inquiry.look(target) };
 }
 
 function sameAddress(a: Config["metrics"], b: Config["metrics"]): boolean {

@@ -22,7 +22,7 @@ Deno.test("pipeline: in a dry run the log says what would be done", async () => 
   }, true);
 });
 
-Deno.test("pipeline: a phone that answers fifteen times at once is blocked for 25 s, not for its haste", async () => {
+Deno.test("pipeline: a phone that answers fifteen times at once is blocked for a short time, not for its haste", async () => {
   await withDaemon({}, async (daemon, asterisk, notices) => {
     const session = "call-of-the-phone";
     const answers = Array.from({ length: 15 }, () => wrongAnswer(ADDRESS, { session }));

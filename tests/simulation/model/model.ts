@@ -101,8 +101,9 @@ export class Model {
       case "refused":
       case "not now":
         return this.#refused(happening, now, wall);
+      case "reported":
       case "manager":
-        this.#rules.visit("manager: 5 points");
+        this.#rules.visit(`${what}: 5 points`);
         return this.#points.fail(
           this.#hosts.hear(address, now),
           5,
