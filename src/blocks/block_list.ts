@@ -98,8 +98,8 @@ export interface BlockList {
    * @returns Whether it is written: not while the database is in trouble.
    */
   savePoints?(put: readonly StoredPoints[], gone: readonly string[], now: number): boolean;
-  /** What hosts had cost when that was written last. */
-  points?(): readonly StoredPoints[];
+  /** What hosts had cost when that was written last; `undefined`: it cannot be read now. */
+  points?(): readonly StoredPoints[] | undefined;
   /**
    * Writes what is pending, if the database can be written again.
    *

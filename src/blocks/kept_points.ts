@@ -18,8 +18,8 @@ export const POINTS_ROWS_MAX = 16_384;
 /** Longest account name that is kept, in UTF-16 units. */
 const ACCOUNT_MAX = 100;
 
-/** Most accounts of a host that are read. */
-const ACCOUNTS_MAX = 16;
+/** Most accounts of a host that are read: as many as are told apart, and all others together. */
+const ACCOUNTS_MAX = 65;
 
 /** Most kinds of attempts that are read. */
 const TALLY_MAX = 16;
@@ -175,7 +175,7 @@ function readAccount(row: unknown): KeptAccount | undefined {
   if (!Array.isArray(row)) return undefined;
   const [account, points, session] = row;
   const sum = numberOf(points);
-  if (typeof account !== "string" || sum === undefined || sum === 0) return undefined;
+  if (typeof account !== "string" || sum === undefined) return undefined;
   if (typeof session !== "number") return undefined;
   return { account: boundedText(account, ACCOUNT_MAX), points: sum, session: session | 0 };
 }

@@ -288,12 +288,12 @@ export class WrittenBlockList implements BlockList, Disposable {
     return this.#writer.keep((database) => database.points.save(put, gone), now);
   }
 
-  /** What hosts had cost when that was written last; none if it cannot be read now. */
-  points(): StoredPoints[] {
+  /** What hosts had cost when that was written last; `undefined`: it cannot be read now. */
+  points(): StoredPoints[] | undefined {
     try {
-      return this.#writer.database?.points.all() ?? [];
+      return this.#writer.database?.points.all();
     } catch {
-      return [];
+      return undefined;
     }
   }
 

@@ -51,12 +51,14 @@ export class Keeping {
   readonly #saved = new Map<string, string>();
   /** Hosts that are still to be looked at in this round. */
   #round: string[] = [];
-  /** All hosts of the round. */
-  #named = new Set<string>();
   #isUnderWay = false;
+  /** What an earlier life has kept was read. */
+  #isRestored = false;
   #rounds = 0;
-  /** Hosts that were blocked or released: what is written of them is wrong now. */
+  /** Hosts that were blocked: what is written of them is wrong now. */
   readonly #changed = new Set<string>();
+  /** Hosts that are written and are none of the round. */
+  readonly #gone = new Set<string>();
   #lastRound: number;
 
   /**
@@ -69,11 +71,12 @@ export class Keeping {
     this.#lastRound = parts.clock.now();
   }
 
-  /** Puts the hosts back that an earlier life has kept. */
+  /** Puts the hosts back that an earlier life has kept; as soon as that can be read. */
   restore(): void {
     const { table, list, clock } = this.#parts;
-    const stored = list.points?.() ?? [];
-    if (stored.length === 0) return;
+    const stored = list.points?.();
+    if (stored === undefined) return;
+    this.#isRestored = true;
     const { forgetMs, exempt } = table.policy;
     const now = clock.now();
     const logins = list.standing();
@@ -119,16 +122,20 @@ export class Keeping {
   look(wall: number): void {
     if (this.#evidence.size > 0) this.#saveEvidence(wall, EVIDENCE_PER_TURN);
     if (this.#parts.list.savePoints === undefined) return;
+    if (!this.#isRestored) this.restore();
+    if (!this.#isRestored) return;
     const now = this.#parts.clock.now();
     const { everyMs = SAVE_POINTS_MS } = this.#parts;
     if (!this.#isUnderWay && now - this.#lastRound >= everyMs) this.#begin(now);
-    if (this.#isUnderWay || this.#changed.size > 0) this.#savePoints(wall, HOSTS_PER_TURN);
+    if (this.#isUnderWay || this.#changed.size + this.#gone.size > 0) {
+      this.#savePoints(wall, HOSTS_PER_TURN);
+    }
   }
 
   /** Writes all of it. */
   finish(wall: number): void {
     this.#saveEvidence(wall, Infinity);
-    if (this.#parts.list.savePoints === undefined) return;
+    if (this.#parts.list.savePoints === undefined || !this.#isRestored) return;
     this.#begin(this.#parts.clock.now());
     this.#savePoints(wall, Infinity);
   }
@@ -144,8 +151,8 @@ export class Keeping {
     this.#isUnderWay = true;
     if (++this.#rounds % WHOLE_ROUND_EVERY === 0) this.#forgetMarks();
     this.#round = this.#parts.table.inspection.kept.guiltiest(POINTS_ROWS_MAX);
-    this.#named = new Set(this.#round);
-    for (const host of this.#saved.keys()) if (!this.#named.has(host)) this.#changed.add(host);
+    const named = new Set(this.#round);
+    for (const host of this.#saved.keys()) if (!named.has(host)) this.#gone.add(host);
   }
 
   #savePoints(wall: number, most: number): void {
@@ -153,8 +160,8 @@ export class Keeping {
     const put: StoredPoints[] = [];
     const gone: string[] = [];
     const fresh = new Map<string, string>();
-    const look = (host: string, isNamed: boolean) => {
-      const found = isNamed ? kept.of(host) : undefined;
+    const look = (host: string) => {
+      const found = kept.of(host);
       if (found === undefined) {
         if (this.#saved.has(host)) gone.push(host);
         return;
@@ -165,22 +172,27 @@ export class Keeping {
       const [firstAt, lastAt] = [this.#toWall(found.firstAt), this.#toWall(found.lastAt)];
       put.push({ ...found, firstAt, lastAt });
     };
+    const outranked = [...this.#gone.values().take(most)];
+    for (const host of outranked) if (this.#saved.has(host)) gone.push(host);
     const changed = [...this.#changed.values().take(most)];
-    for (const host of changed) look(host, this.#named.has(host));
-    for (const host of this.#round.splice(0, most - changed.length)) look(host, true);
+    const named = this.#round.splice(0, most);
+    for (const host of new Set([...changed, ...named])) look(host);
     const isSaved = put.length + gone.length === 0 ||
       this.#parts.list.savePoints?.(put, gone, wall) === true;
     if (!isSaved) {
       // Nobody knows what is written: all is, in the next round.
       this.#forgetMarks();
+      this.#gone.clear();
+      this.#changed.clear();
       this.#round = [];
       this.#isUnderWay = false;
       return;
     }
+    for (const host of outranked) this.#gone.delete(host);
     for (const host of changed) this.#changed.delete(host);
     for (const host of gone) this.#saved.delete(host);
     for (const [host, mark] of fresh) this.#saved.set(host, mark);
-    this.#isUnderWay = this.#round.length > 0 || this.#changed.size > 0;
+    this.#isUnderWay = this.#round.length > 0;
   }
 
   #forgetMarks(): void {

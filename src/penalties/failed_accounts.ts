@@ -144,23 +144,14 @@ export class FailedAccounts {
     this.#proven[host] = Math.max(0, this.provenOf(host) - points);
   }
 
-  /**
-   * On which accounts a host failed, and in which session.
-   *
-   * @param most How many; what further ones cost is put together.
-   */
-  sharesOf(host: number, most: number): Share[] {
+  /** On which accounts a host failed, and in which session. */
+  sharesOf(host: number): Share[] {
     const points = this.#points[host] ?? 0;
     if (points === 0) return [];
     if (points !== SEVERAL) {
       return [{ account: this.#accounts[host]!, points, session: SEVERAL_SESSIONS }];
     }
-    const shares = this.#several.get(host)!.filter((share) => share.points > 0);
-    const rest = shares.slice(most).reduce((sum, share) => sum + share.points, 0);
-    const first = shares.slice(0, most).map((share) => ({ ...share }));
-    return rest === 0
-      ? first
-      : [...first, { account: FURTHER, points: rest, session: SEVERAL_SESSIONS }];
+    return this.#several.get(host)!.map((share) => ({ ...share }));
   }
 
   /**

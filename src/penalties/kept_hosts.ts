@@ -22,9 +22,6 @@ import {
 } from "./hosts.ts";
 import type { NetworkFailures } from "./network_failures.ts";
 
-/** Most accounts of a host that outlive a restart one by one; the others are counted together. */
-export const KEPT_ACCOUNTS_MAX = 8;
-
 /** Most points of a host that outlive a restart. */
 const KEPT_POINTS_MAX = 1_000_000;
 
@@ -118,7 +115,7 @@ export class KeptHosts implements HostKeeping {
       proven: this.#accounts.provenOf(host),
       session: records.get(host, FAILED_SESSION),
       tally: TALLY.map((_, field) => records.get(host, TALLY_AT + field)),
-      accounts: this.#accounts.sharesOf(host, KEPT_ACCOUNTS_MAX),
+      accounts: this.#accounts.sharesOf(host),
     };
   }
 

@@ -20,6 +20,7 @@ import {
   type PastBlock,
   type RowPage,
 } from "../../src/blocks/database.ts";
+import type { StoredPoints } from "../../src/blocks/kept_points.ts";
 import { boundedNew, boundedTime, mergeBlock } from "../../src/blocks/block.ts";
 
 /** What is the matter with the disk. */
@@ -30,6 +31,7 @@ export class Disk {
   readonly rows = new Map<string, Block>();
   readonly history = new Map<string, PastBlock>();
   readonly standing = new Map<string, number>();
+  readonly points = new Map<string, StoredPoints>();
   /** Present fault; every access that it concerns fails. */
   fault: DiskFault | undefined;
   /** What another process does between two accesses of the daemon, after so many of them. */
@@ -105,6 +107,7 @@ export class Disk {
     this.fail("write");
     this.rows.delete(target);
     this.history.delete(target);
+    this.points.delete(target);
     this.committed();
   }
 
@@ -184,6 +187,31 @@ class DiskConnection {
     return [...this.#disk.rows.values()].map(({ target, until }) => ({ target, until }));
   }
 
+  /** What blocked hosts did is not looked at here. */
+  readonly evidence = {
+    save: () => {
+      this.#begin();
+      this.#disk.fail("write");
+    },
+  };
+
+  readonly points = {
+    save: (put: readonly StoredPoints[], gone: readonly string[]) => {
+      this.#begin();
+      const { points } = this.#disk;
+      this.#disk.fail("write");
+      for (const host of gone) points.delete(host);
+      for (const one of put) points.set(one.host, structuredClone(one));
+      this.#disk.committed();
+      this.#own++;
+    },
+    all: (): StoredPoints[] => {
+      this.#begin();
+      this.#disk.fail("read");
+      return [...this.#disk.points.values()].sort((a, b) => a.lastAt - b.lastAt);
+    },
+  };
+
   count(): number {
     this.#begin();
     this.#disk.fail("read");
@@ -225,6 +253,7 @@ class DiskConnection {
     for (const target of changes.gone) {
       disk.rows.delete(target);
       disk.history.delete(target);
+      disk.points.delete(target);
     }
     for (const past of changes.ended) {
       disk.rows.delete(past.target);

@@ -66,6 +66,12 @@ export class Hosts {
     return this.#byAddress.get(address);
   }
 
+  /** Knows a host again. */
+  put(host: Host): Host {
+    this.#byAddress.set(host.address, host);
+    return host;
+  }
+
   /** All that are known now. */
   all(): Host[] {
     return [...this.#byAddress.values()];

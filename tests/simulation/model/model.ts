@@ -35,6 +35,8 @@ export class Model {
   /** An unknown account of which the next event will tell whether it was challenged. */
   #unknown: { happening: Happening; now: number; wall: number } | undefined;
   #learnsUntil = -Infinity;
+  /** Hosts as they stood when the daemon wrote their points. */
+  readonly #kept = new Map<string, KeptHost>();
 
   /**
    * @param rules What is configured.
@@ -49,7 +51,7 @@ export class Model {
   }
 
   /**
-   * A process begins: it knows no points.
+   * A process begins: it knows no points yet.
    *
    * @param bornAt wall time at which the list was made
    */
@@ -62,6 +64,75 @@ export class Model {
     this.#learnsUntil = left > 0 ? now + left : -Infinity;
     this.blocks.end(wall);
     this.setRules(this.#rules.values);
+  }
+
+  /**
+   * The daemon has written the points of hosts.
+   *
+   * @param put What it wrote.
+   * @param gone Who has none any more.
+   */
+  keep(put: readonly Written[], gone: readonly string[], now: number, wall: number): void {
+    for (const address of gone) {
+      if ((this.#hosts.get(address)?.points ?? 0) > 0) {
+        throw new Error(`the points of ${address} were taken for none`);
+      }
+      this.#kept.delete(address);
+    }
+    for (const { host: address, points, soft, proven, lastAt } of put) {
+      const host = this.#hosts.get(address);
+      const at = host === undefined ? 0 : wall - (now - host.lastAt);
+      const isRight = host?.points === points && host.soft === soft && host.proven === proven &&
+        Math.abs(at - lastAt) < 1;
+      if (!isRight) {
+        throw new Error(
+          `${address} was written with ${points} points (${soft} soft, ${proven} proven, ${lastAt}), has ` +
+            `${host?.points} (${host?.soft}, ${host?.proven}, ${at})`,
+        );
+      }
+      this.#rules.visit("points: written");
+      this.#kept.set(address, keptOf(host!, at));
+    }
+  }
+
+  /**
+   * A new process reads what is written: a login since then, and time, have made some void.
+   *
+   * @param addresses Whose points stand in the file.
+   * @param logins When hosts logged in last, wall times.
+   */
+  restore(
+    addresses: readonly string[],
+    logins: ReadonlyMap<string, number>,
+    now: number,
+    wall: number,
+  ): void {
+    const hosts = addresses.map((address) => {
+      const kept = this.#kept.get(address);
+      if (kept === undefined) throw new Error(`points of ${address} that were not written`);
+      return kept;
+    }).sort((a, b) => a.lastAt - b.lastAt);
+    for (const address of this.#kept.keys()) {
+      if (!addresses.includes(address)) this.#kept.delete(address);
+    }
+    for (const kept of hosts) {
+      const { address } = kept;
+      // It was heard before the file could be read.
+      if (this.#hosts.get(address) !== undefined) continue;
+      const lastAt = now - Math.max(0, wall - kept.lastAt);
+      if (now - lastAt > this.#rules.values.forget) {
+        this.#rules.visit("points: forgotten over a restart");
+        continue;
+      }
+      if (this.belonging.isTrusted(address)) continue;
+      if ((logins.get(address) ?? 0) >= kept.lastAt) {
+        this.#rules.visit("points: void by a login");
+        continue;
+      }
+      this.#rules.visit("points: outlive a restart");
+      const host = this.#hosts.put({ ...keptOf(kept, lastAt), burstAt: undefined, attempts: [] });
+      this.#points.restore(host);
+    }
   }
 
   #newPoints(): Points {
@@ -345,6 +416,33 @@ export class Model {
 /** Whether an address is in an IPv6 network of the form `2001:db8:A:B::/64`. */
 function isInIpv6(address: string, network: string): boolean {
   return network.endsWith("::/64") && address.startsWith(network.slice(0, -"/64".length));
+}
+
+/** What is kept of a host. */
+type KeptHost = Omit<Host, "burstAt" | "attempts">;
+
+/** What the daemon writes of a host, as far as it is compared. */
+interface Written {
+  readonly host: string;
+  readonly points: number;
+  readonly soft: number;
+  readonly proven: number;
+  /** Wall time. */
+  readonly lastAt: number;
+}
+
+function keptOf(host: KeptHost, lastAt: number): KeptHost {
+  const { address, points, soft, proven, sessions, accounts, sessionsOf } = host;
+  return {
+    address,
+    points,
+    soft,
+    proven,
+    lastAt,
+    sessions: new Set(sessions),
+    accounts: new Map(accounts),
+    sessionsOf: new Map([...sessionsOf].map(([account, some]) => [account, new Set(some)])),
+  };
 }
 
 /** What is missing to 5 points; a challenge that had to be paid for is an attempt now. */

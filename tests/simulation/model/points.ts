@@ -99,6 +99,15 @@ export class Points {
     if (network !== undefined) this.#judge(network, host, standing, now, wall);
   }
 
+  /** A host is known again: what it has failed counts for its network too. */
+  restore(host: Host): void {
+    const { address, points, soft, proven, lastAt } = host;
+    const network = this.#belonging.networkOf(address);
+    if (network === undefined || points === soft) return;
+    const standing = this.#belonging.isStanding(address, lastAt);
+    this.#networks.fail(network, address, standing, points - soft, proven, lastAt);
+  }
+
   /** Whether it failed on an account that is guarded, and belongs nowhere. */
   #isGuarded({ what, isGuess, ...by }: Happening, standing: boolean, now: number): boolean {
     if (what !== "wrong" && !isGuess) return false;

@@ -124,6 +124,10 @@ export const RULES = [
   "block: for ever by hand",
   "trust: a block ends",
   "pardon: deleted by hand",
+  "points: written",
+  "points: outlive a restart",
+  "points: forgotten over a restart",
+  "points: void by a login",
 ] as const;
 
 /** A rule whose visits are counted. */

@@ -86,6 +86,19 @@ export function observe(scene: Scene, list: WrittenBlockList): BlockList {
       if (list.pending > 0) { for (const { target } of ended) unsaved.add(target); }
       return ended;
     },
+    saveEvidence: (evidence, now) => list.saveEvidence(evidence, now),
+    savePoints: (put, gone, now) => {
+      const isSaved = list.savePoints(put, gone, now);
+      if (isSaved) model.keep(put, gone, scene.time.now, scene.wall());
+      return isSaved;
+    },
+    points: () => {
+      const stored = list.points();
+      if (stored === undefined) return undefined;
+      const logins = list.standing();
+      model.restore(stored.map(({ host }) => host), logins, scene.time.now, scene.wall());
+      return stored;
+    },
     saveStanding: (entries, before, now) => list.saveStanding(entries, before, now),
     retry: (now) => {
       model.tick(scene.time.now, scene.wall());
