@@ -164,7 +164,7 @@ export function readPoints(row: readonly unknown[]): StoredPoints | undefined {
     lastAt: boundedTime(last),
     points: sum,
     soft: Math.min(soft, sum),
-    proven: Math.min(proven, sum),
+    proven,
     session: session | 0,
     tally,
     accounts: state[4].slice(0, ACCOUNTS_MAX).flatMap((one) => readAccount(one) ?? []),

@@ -33,7 +33,7 @@ interface KeepingParts {
   readonly table: PenaltyTable;
   readonly list: BlockList;
   /** Monotonic time. */
-  readonly clock: Clock;
+  readonly clock: Pick<Clock, "now">;
   /** Time of day, in milliseconds since 1970. */
   readonly wallClock: () => number;
   /** The time by which hosts are forgotten. */

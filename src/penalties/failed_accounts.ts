@@ -163,7 +163,7 @@ export class FailedAccounts {
    */
   restore(host: number, shares: readonly Share[], proven: number, failed: number): void {
     if (host >= this.#points.length) this.#grow(host);
-    this.#proven[host] = Math.min(proven, failed);
+    this.#proven[host] = proven;
     const sum = shares.reduce((all, share) => all + share.points, 0);
     const missing = { account: FURTHER, points: failed - sum, session: SEVERAL_SESSIONS };
     const all = failed > sum ? [...shares, missing] : shares.map((share) => ({ ...share }));

@@ -24,6 +24,9 @@ const BURST_REST = 30 * SECOND;
  */
 const STALL = 1 * SECOND;
 
+/** An event is withheld for less than this. */
+const WITHHELD_MAX = 1 * SECOND;
+
 /** The model. Times are world times unless they are called wall times. */
 export class Model {
   readonly blocks: Blocks;
@@ -64,6 +67,19 @@ export class Model {
     this.#learnsUntil = left > 0 ? now + left : -Infinity;
     this.blocks.end(wall);
     this.setRules(this.#rules.values);
+  }
+
+  /**
+   * Whether the daemon, which withholds an event for a moment, has not taken all yet that has
+   * arrived of hosts.
+   *
+   * @param hosts Canonical addresses.
+   */
+  isAhead(hosts: readonly string[], now: number): boolean {
+    return hosts.some((address) => {
+      const { lastAt = -Infinity } = this.#hosts.get(address) ?? {};
+      return now - lastAt < WITHHELD_MAX;
+    });
   }
 
   /**

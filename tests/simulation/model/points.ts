@@ -105,7 +105,8 @@ export class Points {
     const network = this.#belonging.networkOf(address);
     if (network === undefined || points === soft) return;
     const standing = this.#belonging.isStanding(address, lastAt);
-    this.#networks.fail(network, address, standing, points - soft, proven, lastAt);
+    const failed = points - soft;
+    this.#networks.fail(network, address, standing, failed, Math.min(proven, failed), lastAt);
   }
 
   /** Whether it failed on an account that is guarded, and belongs nowhere. */

@@ -88,6 +88,8 @@ export function observe(scene: Scene, list: WrittenBlockList): BlockList {
     },
     saveEvidence: (evidence, now) => list.saveEvidence(evidence, now),
     savePoints: (put, gone, now) => {
+      // As if the database could not be written just now.
+      if (model.isAhead([...put.map(({ host }) => host), ...gone], scene.time.now)) return false;
       const isSaved = list.savePoints(put, gone, now);
       if (isSaved) model.keep(put, gone, scene.time.now, scene.wall());
       return isSaved;
