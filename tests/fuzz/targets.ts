@@ -554,8 +554,9 @@ const rowTarget: Target = {
       : ["203.0.113.5", 1, 2, 5, JSON.stringify([4, 0, 7, [1, 1], [["100", 5, 7]]])];
     const row: unknown[] = right.map((value) => dice.chance(0.2) ? rowValue(dice) : value);
     const last = row.length - 1;
-    if (dice.chance(0.5)) row[last] = mutate([String(row[last])], dice);
-    else if (dice.chance(0.5)) row[last] = JSON.stringify(rowValue(dice));
+    const harm = dice.int(0, 3);
+    if (harm <= 1) row[last] = mutate([String(row[last])], dice);
+    if (harm === 2) row[last] = JSON.stringify(rowValue(dice));
     return JSON.stringify(row);
   },
   check(input) {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { DEFAULT_CONFIG_FILE } from "../../config/config.ts";
 import type { Known } from "./facts.ts";
 
 /** Most commands of a kind. */
@@ -20,23 +21,25 @@ export interface Cure {
  * What can be typed.
  *
  * @param known What is known of the target.
- * @param configFile Path of the configuration.
+ * @param configFile Path of the configuration; `undefined` for the usual one.
  */
-export function curesFor(known: Known, configFile: string): Cure[] {
+export function curesFor(known: Known, configFile: string | undefined): Cure[] {
+  const file = quoted(configFile ?? DEFAULT_CONFIG_FILE);
+  const ampere = configFile === undefined ? "ampere" : `ampere -c ${file}`;
   const { target, around, within, exempt, kernel, isLive } = known;
   const cures: Cure[] = [];
   for (const block of around.slice(0, CURES_MAX)) {
     const what = block.target === target
       ? "releases it, and forgets what it has cost"
       : `releases ${block.target}, the whole network`;
-    cures.push({ does: what, type: releaseOf(block.target) });
+    cures.push({ does: what, type: releaseOf(ampere, block.target) });
   }
   if (around.length === 0 && within.length > 0) {
     const some = within.slice(0, CURES_MAX).map((block) => block.target);
     const more = within.length - some.length;
     cures.push({
       does: `releases ${more > 0 ? `the first of ${within.length}` : "what is blocked in it"}`,
-      type: releaseOf(...some),
+      type: releaseOf(ampere, ...some),
     });
   }
   const trusted = exempt.filter(({ cause }) => cause === "trusted");
@@ -50,19 +53,20 @@ export function curesFor(known: Known, configFile: string): Cure[] {
   } else if (exempt.length === 0 && !target.endsWith("/0")) {
     cures.push({
       does: around.length > 0
-        ? "trusts it from now on: releases it, and never blocks it again"
-        : "trusts it from now on: never blocks it",
-      type: `echo "trust = ${target}" >> ${configFile} && systemctl reload ampere`,
+        ? "if it is yours: releases it, trusts it, and never blocks it again"
+        : "if it is yours: trusts it, and never blocks it",
+      // The last line of the file may have no end.
+      type: `printf '\\ntrust = ${target}\\n' >> ${file} && systemctl reload ampere`,
     });
     if (around.length === 0 && within.length === 0) {
-      cures.push({ does: "blocks it by hand", type: `echo ${target} | ampere -a` });
+      cures.push({ does: "blocks it by hand", type: `echo ${target} | ${ampere} -a` });
     }
   }
   if (kernel.isAsked && isLive) {
     const isMissing = around.length > 0 && kernel.blocked.length === 0;
     const isLeft = around.length + within.length === 0 && kernel.blocked.length > 0;
     if (isMissing || isLeft) {
-      cures.push({ does: "tells why list and kernel differ", type: "ampere --check" });
+      cures.push({ does: "tells why list and kernel differ", type: `${ampere} --check` });
     }
   }
   if (!isLive) {
@@ -75,6 +79,11 @@ export function curesFor(known: Known, configFile: string): Cure[] {
 }
 
 /** What releases targets. */
-function releaseOf(...targets: readonly string[]): string {
-  return `echo ${targets.join(" ")} | ampere -d`;
+function releaseOf(ampere: string, ...targets: readonly string[]): string {
+  return `echo ${targets.join(" ")} | ${ampere} -d`;
+}
+
+/** A path as a shell takes it. */
+function quoted(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

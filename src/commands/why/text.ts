@@ -51,12 +51,13 @@ export function formatWhy(
   const rows = [
     ...known.around.flatMap((block) => blockRows(block, known, now)),
     ...withinRows(known),
-    ...pointRows(known, now),
+    ...pointRows(known),
     ...standingRows(known, now),
     ["Trusted", trustWords(known)],
-    ...(known.ipv4 === undefined
-      ? []
-      : [["NAT64", `behind this address is ${known.ipv4}, which is trusted or not as itself`]]),
+    ...(known.ipv4 === undefined ? [] : [[
+      "NAT64",
+      `behind it is ${known.ipv4}: who trusts that trusts this; who blocks that does not block this`,
+    ]]),
     ["Kernel", kernelWords(known, backend, style)],
     ...forceRows(known, style),
   ];
@@ -116,8 +117,7 @@ function ordinal(times: number): string {
   return `${times}${end}`;
 }
 
-function pointRows({ points, target, isLive }: Known, now: number): string[][] {
-  void now;
+function pointRows({ points, target, isLive }: Known): string[][] {
   const source = isLive ? "" : " when the daemon wrote that last";
   if (points.length === 0) return [["Points", `none${source}`]];
   return points.map(({ host, points, limit, waiting }, index) => [

@@ -9,7 +9,7 @@ import { type Cause, exemptAddresses, ExemptSet } from "../../address/exempt.ts"
 import { literalPeers } from "../../ami/dial.ts";
 import { readBlockInput } from "../../blocks/block_input.ts";
 import { BlockDatabase, BlockDatabaseError } from "../../blocks/database.ts";
-import { type BackendName, type Config, DEFAULT_CONFIG_FILE } from "../../config/config.ts";
+import type { BackendName, Config } from "../../config/config.ts";
 import { chooseBackend } from "../../firewall/choice.ts";
 import type { Look } from "../../telemetry/look.ts";
 import type { Status } from "../../telemetry/status.ts";
@@ -119,7 +119,7 @@ export async function why(
     for (const [index, target] of targets.entries()) {
       const known = await knownOf(target, index, asked);
       if (!known.kernel.isAsked) isWhole = false;
-      const cures = curesFor(known, configFile ?? DEFAULT_CONFIG_FILE);
+      const cures = curesFor(known, configFile);
       if (json) print(`${formatWhyJson(known, cures, backend)}\n`);
       else {
         const style = Deno.stdout.isTerminal() ? styleFor(Deno.stdout) : PLAIN;

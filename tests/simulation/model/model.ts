@@ -40,6 +40,8 @@ export class Model {
   #learnsUntil = -Infinity;
   /** Hosts as they stood when the daemon wrote their points. */
   readonly #kept = new Map<string, KeptHost>();
+  /** When something of each address arrived last. */
+  readonly #heardAt = new Map<string, number>();
 
   /**
    * @param rules What is configured.
@@ -76,10 +78,7 @@ export class Model {
    * @param hosts Canonical addresses.
    */
   isAhead(hosts: readonly string[], now: number): boolean {
-    return hosts.some((address) => {
-      const { lastAt = -Infinity } = this.#hosts.get(address) ?? {};
-      return now - lastAt < WITHHELD_MAX;
-    });
+    return hosts.some((host) => now - (this.#heardAt.get(host) ?? -Infinity) < WITHHELD_MAX);
   }
 
   /**
@@ -175,6 +174,7 @@ export class Model {
   take(happening: Happening, now: number, wall: number): void {
     const { what, address } = happening;
     if (what === "nothing") return;
+    this.#heardAt.set(address, now);
     this.#meetUnknown(happening);
     if (this.belonging.isTrusted(address)) return this.#rules.visit("trusted: free");
     switch (what) {
