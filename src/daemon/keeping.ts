@@ -157,12 +157,15 @@ export class Keeping {
 
   #savePoints(wall: number, most: number): void {
     const { kept } = this.#parts.table.inspection;
+    const { forgetMs } = this.#parts.table.policy;
+    const now = this.#parts.clock.now();
     const put: StoredPoints[] = [];
     const gone: string[] = [];
     const fresh = new Map<string, string>();
     const look = (host: string) => {
       const found = kept.of(host);
-      if (found === undefined) {
+      // The table may hold a host for a moment longer.
+      if (found === undefined || now - found.lastAt > forgetMs) {
         if (this.#saved.has(host)) gone.push(host);
         return;
       }

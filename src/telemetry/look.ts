@@ -5,7 +5,7 @@
  */
 
 import { AddressSet } from "../address/address_set.ts";
-import type { Block } from "../blocks/block.ts";
+import { type Block, byAge } from "../blocks/block.ts";
 import type { BlockList } from "../blocks/block_list.ts";
 import type { Evidence } from "../blocks/evidence.ts";
 import type { Failure, Tally } from "../penalties/offence.ts";
@@ -65,14 +65,13 @@ interface Waiting {
 export function lookAt(
   target: string,
   { inspection }: Pick<PenaltyTable, "inspection">,
-  list: Pick<BlockList, "all">,
+  list: Pick<BlockList, "entries" | "get">,
   waiting: Waiting,
   now: number,
   toWall: (at: number) => number,
 ): Look {
   const { network = null, ipv4 = null } = inspection.countedWith(target);
-  const wanted = new AddressSet([target]);
-  const blocks = list.all().filter((block) => wanted.overlaps(block.target)).slice(-LOOK_MAX);
+  const blocks = blocksAbout(target, list);
   const of = [...new Set([target, ...blocks.map((block) => block.target)])];
   return {
     target,
@@ -88,4 +87,16 @@ export function lookAt(
     blocks: blocks.map(({ until = null, ...block }) => ({ ...block, until })),
     evidence: of.flatMap((one) => waiting.pendingOf(one) ?? []),
   };
+}
+
+/** The last blocks that have an address in common with a target. There may be very many others. */
+function blocksAbout(target: string, list: Pick<BlockList, "entries" | "get">): Block[] {
+  const isHost = !target.includes("/");
+  const wanted = new AddressSet([target]);
+  const found: string[] = [];
+  for (const { target: one } of list.entries()) {
+    if (one !== target && isHost && !one.includes("/")) continue;
+    if (wanted.overlaps(one)) found.push(one);
+  }
+  return found.flatMap((one) => list.get(one) ?? []).sort(byAge).slice(-LOOK_MAX);
 }

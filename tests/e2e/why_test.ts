@@ -180,6 +180,55 @@ onOwnMachine(import.meta.url, (executable) => {
     await endsSoon(running);
   });
 
+  test("why: killed at any moment, points are a minute old; attempts of the blocked are there", async () => {
+    await makeChain();
+    await configure("backend = iptables");
+    await using asterisk = new AmiServer({ port: AMI_PORT });
+    {
+      await using running = new Program([executable]);
+      const client = await running.alive(asterisk.client());
+      await client.send(wrongAnswer("203.0.113.8", { remote: remoteOf("203.0.113.8", "TCP") }));
+      await attack(client, "203.0.113.9", "TCP");
+      await running.said(/blocked 203\.0\.113\.9/);
+      await until("they are written", async () => {
+        return (await Deno.readTextFile("/var/lib/ampere/ampere.db-wal")).includes(
+          "wrong password",
+        );
+      });
+      running.signal("SIGKILL");
+      await running.end();
+    }
+    const blocked = await why("203.0.113.9");
+    assert.deepEqual([blocked.blocked, blocked.daemon, blocked.attempts.length], [true, false, 3]);
+    await using running = new Program([executable]);
+    const client = await running.alive(asterisk.client());
+    // Nothing was written within the first minute, so nothing is known: it begins anew.
+    assert.deepEqual((await why("203.0.113.8")).points, []);
+    await attack(client, "203.0.113.8", "TCP");
+    await running.said(/blocked 203\.0\.113\.8/);
+    await endsSoon(running);
+  });
+
+  test("why: a stranger at a guarded account", async () => {
+    await makeChain();
+    await configure("backend = iptables", "guard_hosts = 3");
+    await using asterisk = new AmiServer({ port: AMI_PORT });
+    await using running = new Program([executable]);
+    const client = await running.alive(asterisk.client());
+    for (let i = 1; i <= 4; i++) {
+      const remote = remoteOf(`203.0.113.${i}`, "TCP");
+      await client.send(wrongAnswer(`203.0.113.${i}`, { remote, account: "700" }));
+    }
+    await running.said(/blocked 203\.0\.113\.4/);
+    const answer = await why("203.0.113.4");
+    assert.deepEqual(answer.blocks.map(({ target, by }) => `${target} ${by}`), [
+      "203.0.113.4 account guard",
+    ]);
+    assert.deepEqual(answer.attempts.map(({ account }) => account), ["700"]);
+    assert.deepEqual(answer.points.map(({ points }) => points), [5]);
+    await endsSoon(running);
+  });
+
   test("why: by hand, with a network, by neighbours, trusted in each way, and this machine", async () => {
     await makeChain();
     await Deno.writeTextFile("/etc/hosts", "127.0.0.1 localhost\n192.0.2.77 office.example\n");

@@ -15,6 +15,14 @@ import { openNftables } from "../../firewall/nftables/open.ts";
 /** Most entries of the kernel that are told. */
 const TOLD_MAX = 20;
 
+/** Why the kernel could not be asked. */
+interface NotAsked {
+  readonly message: string;
+  readonly advice: string;
+  /** This user may not. */
+  readonly isDenied: boolean;
+}
+
 /** What the kernel was found to hold. */
 export type KernelAnswer =
   | {
@@ -24,7 +32,7 @@ export type KernelAnswer =
     /** Entries of that kind that are let through before anything is blocked. */
     readonly passing: readonly string[];
   }
-  | { readonly isAsked: false; readonly message: string; readonly advice: string };
+  | ({ readonly isAsked: false } & NotAsked);
 
 /** Asks the kernel, once for each family. */
 export class Kernel {
@@ -82,13 +90,21 @@ export class Kernel {
         return { targets: targets.keys().toArray(), exceptions };
       }
       case "failed":
-        return { message: answer.failure.message, advice: answer.failure.advice };
+        return {
+          message: answer.failure.message,
+          advice: answer.failure.advice,
+          isDenied: answer.failure.kind === "denied",
+        };
       default:
-        return { message: `IPv${family}: the firewall's programs list nothing`, advice: "" };
+        return {
+          message: `IPv${family}: the firewall's programs list nothing`,
+          advice: "",
+          isDenied: false,
+        };
     }
   }
 }
 
 type Listed =
   | { readonly targets: readonly string[]; readonly exceptions: Iterable<string> }
-  | { readonly message: string; readonly advice: string };
+  | NotAsked;

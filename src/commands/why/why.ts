@@ -60,6 +60,9 @@ export function readAsked(words: readonly string[]): string[] | { readonly wrong
   return [...targets];
 }
 
+/** Takes why somebody could not be asked, what helps, and whether this user may not. */
+type Missing = (message: string, advice: string, isDenied: boolean) => void;
+
 /** What was asked of whom. */
 interface Asked {
   readonly config: Config;
@@ -90,8 +93,10 @@ export async function why(
   json: boolean,
 ): Promise<number> {
   let isWhole = true;
-  const missing = (message: string, advice: string) => {
+  let isDenied = false;
+  const missing: Missing = (message, advice, denied) => {
     isWhole = false;
+    isDenied ||= denied;
     complain(`ampere: ${message}`);
     if (advice !== "") complain(advice);
   };
@@ -118,7 +123,10 @@ export async function why(
     let isFirst = true;
     for (const [index, target] of targets.entries()) {
       const known = await knownOf(target, index, asked);
-      if (!known.kernel.isAsked) isWhole = false;
+      if (!known.kernel.isAsked) {
+        isWhole = false;
+        isDenied ||= known.kernel.isDenied;
+      }
       const cures = curesFor(known, configFile);
       if (json) print(`${formatWhyJson(known, cures, backend)}\n`);
       else {
@@ -131,15 +139,19 @@ export async function why(
     kernel.close();
     database?.close();
   }
-  if (isWhole) return EXIT.ok;
-  complain(`Not all of it is known; root may ask everybody: sudo ampere --why ${targets[0]}`);
-  return EXIT.problem;
+  if (isDenied) {
+    const option = configFile === undefined ? "" : `-c ${configFile} `;
+    complain(
+      `Not all of it is known; root may ask everybody: sudo ampere ${option}--why ${targets[0]}`,
+    );
+  }
+  return isWhole ? EXIT.ok : EXIT.problem;
 }
 
 /** The list as it is stored; `undefined` if there is none, or it cannot be read. */
 function openList(
   config: Config,
-  missing: (message: string, advice: string) => void,
+  missing: Missing,
 ): BlockDatabase | undefined {
   try {
     return BlockDatabase.open(config.database, { readOnly: true });
@@ -147,7 +159,7 @@ function openList(
     if (!(error instanceof BlockDatabaseError)) throw error;
     if (error.fault === "missing") {
       complain(`There is no database at ${config.database} yet: nothing has been blocked.`);
-    } else missing(error.message, error.advice);
+    } else missing(error.message, error.advice, error.fault === "denied");
     return undefined;
   }
 }
@@ -155,7 +167,7 @@ function openList(
 async function askRunning(
   config: Config,
   targets: readonly string[],
-  missing: (message: string, advice: string) => void,
+  missing: Missing,
 ): Promise<{ status: Status | undefined; looks: Look[] | undefined }> {
   const status = await askDaemon(config);
   if (status instanceof StatusError) {
@@ -163,7 +175,7 @@ async function askRunning(
       complain(
         "No daemon runs with this database: this is what the database and the kernel know. Points are as old as the last time that the daemon wrote them",
       );
-    } else missing(status.message, status.advice);
+    } else missing(status.message, status.advice, true);
     return { status: undefined, looks: undefined };
   }
   const looks = await askLooks(config, targets);
@@ -171,6 +183,7 @@ async function askRunning(
     missing(
       `the daemon that runs is of version ${status.version}, which cannot tell of single hosts`,
       "systemctl restart ampere",
+      false,
     );
   }
   return { status, looks };
