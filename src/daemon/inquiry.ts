@@ -64,7 +64,10 @@ export class Inquiry {
    */
   look(target: string): Look {
     const { table, list, keeping, clock } = this.#parts;
-    return lookAt(target, table, list, keeping, clock.now(), (at) => this.#toWall(at));
+    const now = clock.now();
+    // Once for all: the two clocks are not read in the same moment.
+    const offset = this.#parts.wallClock() - now;
+    return lookAt(target, table, list, keeping, now, (at) => at + offset);
   }
 
   /** Whether a host is blocked, by itself or with its network. */

@@ -98,11 +98,13 @@ export class Keeping {
    */
   blocked(offences: Iterable<Offence>): void {
     if (this.#parts.list.saveEvidence === undefined) return;
+    // Once for all: the two clocks are not read in the same moment, and the order is to stay.
     const at = this.#parts.wallClock();
+    const offset = at - this.#parts.clock.now();
     for (const { target, address, last } of offences) {
       if (this.#saved.has(address)) this.#changed.add(address);
       if (last.length === 0) continue;
-      const attempts = last.map((failure) => ({ ...failure, at: this.#toWall(failure.at) }));
+      const attempts = last.map((failure) => ({ ...failure, at: failure.at + offset }));
       this.#evidence.set(target, { target, host: address, at, attempts });
       if (this.#evidence.size <= EVIDENCE_ROWS_MAX) continue;
       this.#evidence.delete(this.#evidence.keys().next().value!);

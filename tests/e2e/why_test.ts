@@ -192,7 +192,7 @@ onOwnMachine(import.meta.url, (executable) => {
       await running.said(/blocked 203\.0\.113\.9/);
       await until("they are written", async () => {
         return (await Deno.readTextFile("/var/lib/ampere/ampere.db-wal")).includes(
-          "wrong password",
+          '"wrong password"',
         );
       });
       running.signal("SIGKILL");

@@ -24,6 +24,9 @@ const BURST_REST = 30 * SECOND;
  */
 const STALL = 1 * SECOND;
 
+/** What is read at once counts from one moment, which lies so long back at most. */
+const BATCH_MAX = 100;
+
 /** An event is withheld for less than this. */
 const WITHHELD_MAX = 1 * SECOND;
 
@@ -89,7 +92,9 @@ export class Model {
    */
   keep(put: readonly Written[], gone: readonly string[], now: number, wall: number): void {
     for (const address of gone) {
-      if ((this.#hosts.get(address)?.points ?? 0) > 0) {
+      const { points = 0, lastAt = 0 } = this.#hosts.get(address) ?? {};
+      // After a stall the daemon has not forgotten anybody yet, and keeps none of those.
+      if (points > 0 && now - lastAt <= this.#rules.values.forget) {
         throw new Error(`the points of ${address} were taken for none`);
       }
       this.#kept.delete(address);
@@ -98,7 +103,7 @@ export class Model {
       const host = this.#hosts.get(address);
       const at = host === undefined ? 0 : wall - (now - host.lastAt);
       const isRight = host?.points === points && host.soft === soft && host.proven === proven &&
-        Math.abs(at - lastAt) < 1;
+        Math.abs(at - lastAt) < BATCH_MAX;
       if (!isRight) {
         throw new Error(
           `${address} was written with ${points} points (${soft} soft, ${proven} proven, ${lastAt}), has ` +
@@ -106,7 +111,7 @@ export class Model {
         );
       }
       this.#rules.visit("points: written");
-      this.#kept.set(address, keptOf(host!, at));
+      this.#kept.set(address, keptOf(host!, lastAt));
     }
   }
 
