@@ -94,7 +94,7 @@ export class Model {
     for (const address of gone) {
       const { points = 0, lastAt = 0 } = this.#hosts.get(address) ?? {};
       // After a stall the daemon has not forgotten anybody yet, and keeps none of those.
-      if (points > 0 && now - lastAt <= this.#rules.values.forget) {
+      if (points > 0 && now - lastAt <= this.#rules.values.forget - BATCH_MAX) {
         throw new Error(`the points of ${address} were taken for none`);
       }
       this.#kept.delete(address);
