@@ -92,9 +92,12 @@ export class Model {
    */
   keep(put: readonly Written[], gone: readonly string[], now: number, wall: number): void {
     for (const address of gone) {
-      const { points = 0, lastAt = 0 } = this.#hosts.get(address) ?? {};
+      const host = this.#hosts.get(address);
+      const { points = 0, lastAt = 0 } = host ?? {};
+      // What of a blocked host was under way may have been too much again, or not.
+      if (host !== undefined && this.blocks.has(address)) this.#hosts.drop(host);
       // After a stall the daemon has not forgotten anybody yet, and keeps none of those.
-      if (points > 0 && now - lastAt <= this.#rules.values.forget - BATCH_MAX) {
+      else if (points > 0 && now - lastAt <= this.#rules.values.forget - BATCH_MAX) {
         throw new Error(`the points of ${address} were taken for none`);
       }
       this.#kept.delete(address);
@@ -104,6 +107,10 @@ export class Model {
       const at = host === undefined ? 0 : wall - (now - host.lastAt);
       const isRight = host?.points === points && host.soft === soft && host.proven === proven &&
         Math.abs(at - lastAt) < BATCH_MAX;
+      if (!isRight && this.blocks.has(address)) {
+        this.#kept.set(address, { ...UNKNOWN, address, points, soft, proven, lastAt });
+        continue;
+      }
       if (!isRight) {
         throw new Error(
           `${address} was written with ${points} points (${soft} soft, ${proven} proven, ${lastAt}), has ` +
@@ -441,6 +448,9 @@ function isInIpv6(address: string, network: string): boolean {
 
 /** What is kept of a host. */
 type KeptHost = Omit<Host, "burstAt" | "attempts">;
+
+/** A host of which only the points are known. */
+const UNKNOWN = { sessions: new Set(["unknown"]), accounts: new Map(), sessionsOf: new Map() };
 
 /** What the daemon writes of a host, as far as it is compared. */
 interface Written {
