@@ -48,12 +48,24 @@ export type { Verdict } from "./src/ami/parser.ts";
 // Penalties
 export { type Charge, PenaltyTable } from "./src/penalties/penalty_table.ts";
 export type { PenaltyPolicy } from "./src/penalties/policy.ts";
-export type { Grounds, KnownProxy, Offence, Tally } from "./src/penalties/offence.ts";
+export type {
+  FailedAttempt,
+  FailedAttemptKind,
+  Grounds,
+  KnownProxy,
+  Offence,
+  Tally,
+} from "./src/penalties/offence.ts";
+export type { HostInspection, KnownHost } from "./src/penalties/inspection.ts";
+export type { HostKeeping, KeptHost } from "./src/penalties/kept_hosts.ts";
+export type { Share } from "./src/penalties/failed_accounts.ts";
 export type { HostStatus } from "./src/penalties/hosts.ts";
 
 // The list of blocks
 export type { BlockList, ListChange } from "./src/blocks/block_list.ts";
 export type { Block, NewBlock } from "./src/blocks/block.ts";
+export type { Evidence, KeptAttempt } from "./src/blocks/evidence.ts";
+export type { KeptAccount, StoredPoints } from "./src/blocks/kept_points.ts";
 export type { ComparisonTurns } from "./src/blocks/comparison.ts";
 export type { OpeningOptions, SalvageReport, StartReport } from "./src/blocks/opening.ts";
 export type { WriterOptions } from "./src/blocks/list_writer.ts";

@@ -38,6 +38,7 @@ export interface KeptAttempt {
   readonly at: number;
   /** What was wrong, such as `wrong password`. */
   readonly what: string;
+  /** The service that was tried, such as `PJSIP`. */
   readonly service: string;
   /** Empty if Asterisk did not say. */
   readonly transport: string;

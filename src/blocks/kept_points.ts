@@ -31,9 +31,12 @@ const ROW_CHARACTERS_MAX = 65_536;
 const NUMBER_MAX = 1_000_000;
 
 /** What a host has failed on one account. */
-interface KeptAccount {
+export interface KeptAccount {
+  /** The account, told apart by its service. */
   readonly account: string;
+  /** What that has cost. */
   readonly points: number;
+  /** In which session, as a number. */
   readonly session: number;
 }
 
@@ -41,13 +44,21 @@ interface KeptAccount {
 export interface StoredPoints {
   /** Canonical address. */
   readonly host: string;
+  /** The first attempt that counted. */
   readonly firstAt: number;
+  /** Its last event. */
   readonly lastAt: number;
+  /** What it has cost. */
   readonly points: number;
+  /** How many of the points are of unanswered challenges. */
   readonly soft: number;
+  /** How many of the points are of attempts whose address can't be forged. */
   readonly proven: number;
+  /** The session in which it failed, as a number. */
   readonly session: number;
+  /** What it was charged for, by kind. */
   readonly tally: readonly number[];
+  /** On which accounts. */
   readonly accounts: readonly KeptAccount[];
 }
 

@@ -34,7 +34,9 @@ const SEVERAL = -1;
  * What a host has failed on one account; one of no points keeps its place, there are only so many.
  */
 export interface Share {
+  /** The account, told apart by its service. */
   readonly account: string;
+  /** What that has cost. */
   points: number;
   /** The session in which it failed: of one, or of several. */
   session: number;

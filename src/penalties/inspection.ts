@@ -8,13 +8,13 @@ import { contains } from "../address/address.ts";
 import { type HostKey, HostNetworks, keyOf, keyText } from "./host_key.ts";
 import { type Hosts, type HostStatus, NONE } from "./hosts.ts";
 import type { HostKeeping } from "./kept_hosts.ts";
-import type { Failure } from "./offence.ts";
+import type { FailedAttempt } from "./offence.ts";
 import type { Ledger } from "./ledger.ts";
 
 /** A host, with what it was charged for last. */
-interface KnownHost extends HostStatus {
+export interface KnownHost extends HostStatus {
   /** The oldest first. */
-  readonly last: readonly Failure[];
+  readonly last: readonly FailedAttempt[];
 }
 
 /** What can be asked of single hosts. */

@@ -33,6 +33,7 @@ export interface KeptHost {
   readonly firstAt: number;
   /** Its last event. */
   readonly lastAt: number;
+  /** What it has cost. */
   readonly points: number;
   /** How many of the points are of unanswered challenges. */
   readonly soft: number;

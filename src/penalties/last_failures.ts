@@ -6,7 +6,7 @@
 
 import { EVENT_TYPES, type SecurityEvent } from "../ami/event.ts";
 import { type Attempts, transportNumber, TRANSPORTS, TRANSPORTS_ROOM } from "./attempts.ts";
-import type { Failure, FailureKind } from "./offence.ts";
+import type { FailedAttempt, FailedAttemptKind } from "./offence.ts";
 import { Records } from "./records.ts";
 
 /** Most failures of a host that are remembered; the oldest go first. */
@@ -94,9 +94,9 @@ export class LastFailures {
   }
 
   /** The failures of a host that are known, the oldest first. */
-  of(host: number): Failure[] {
+  of(host: number): FailedAttempt[] {
     const count = this.#counts[host] ?? 0;
-    const failures: Failure[] = [];
+    const failures: FailedAttempt[] = [];
     let at = this.#newest[host] ?? NONE;
     for (let i = 0; i < count; i++) {
       at = this.#records.get(at, NEXT);
@@ -120,7 +120,7 @@ export class LastFailures {
     this.#counts[host] = 0;
   }
 
-  #read(failure: number): Failure {
+  #read(failure: number): FailedAttempt {
     const records = this.#records;
     const type = records.get(failure, TYPE);
     const { kind, service } = EVENT_TYPES[Math.floor(type / TRANSPORTS_ROOM)]!;
@@ -146,7 +146,7 @@ export class LastFailures {
 }
 
 /** What an event was charged as. */
-function whatOf(kind: (typeof EVENT_TYPES)[number]["kind"]): FailureKind {
+function whatOf(kind: (typeof EVENT_TYPES)[number]["kind"]): FailedAttemptKind {
   switch (kind) {
     case "ChallengeSent":
       return "unanswered challenge";

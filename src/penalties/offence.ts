@@ -42,7 +42,7 @@ export interface Offence {
   /** What it was charged for. */
   readonly tally: Tally;
   /** The last of that, the oldest first. */
-  readonly last: readonly Failure[];
+  readonly last: readonly FailedAttempt[];
   /** Clock value of the first attempt that counted, in milliseconds. */
   readonly firstAt: number;
   /** Clock value of the decision, in milliseconds. */
@@ -78,7 +78,7 @@ export function isDoubt(grounds: Grounds): boolean {
 }
 
 /** What was wrong with a failed attempt, in the words of a person. */
-export type FailureKind =
+export type FailedAttemptKind =
   | "wrong password"
   | "unanswered challenge"
   | "refused"
@@ -86,11 +86,14 @@ export type FailureKind =
   | "report";
 
 /** Something that a host was charged for. */
-export interface Failure {
+export interface FailedAttempt {
   /** Clock value, in milliseconds. */
   readonly at: number;
-  readonly what: FailureKind;
+  /** What was wrong. */
+  readonly what: FailedAttemptKind;
+  /** The service that was tried. */
   readonly service: Service;
+  /** How the host was connected. */
   readonly transport: Transport;
   /** As the stranger wrote it: escape it before printing. */
   readonly account: string;

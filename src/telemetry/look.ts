@@ -8,7 +8,7 @@ import { AddressSet } from "../address/address_set.ts";
 import { type Block, byAge } from "../blocks/block.ts";
 import type { BlockList } from "../blocks/block_list.ts";
 import type { Evidence } from "../blocks/evidence.ts";
-import type { Failure, Tally } from "../penalties/offence.ts";
+import type { FailedAttempt, Tally } from "../penalties/offence.ts";
 import type { PenaltyTable } from "../penalties/penalty_table.ts";
 
 /** Most hosts, logins and blocks of a network that are told. */
@@ -26,7 +26,7 @@ interface SeenHost {
   readonly waiting: number;
   readonly lastAt: number;
   /** What it was charged for last, the oldest first. */
-  readonly last: readonly Failure[];
+  readonly last: readonly FailedAttempt[];
 }
 
 /** What the daemon knows of a target. Times in milliseconds since 1970. */
