@@ -107,7 +107,9 @@ export class Model {
       const at = host === undefined ? 0 : wall - (now - host.lastAt);
       const isRight = host?.points === points && host.soft === soft && host.proven === proven &&
         Math.abs(at - lastAt) < BATCH_MAX;
-      if (!isRight && this.blocks.has(address)) {
+      // Of a blocked host some may be under way; and of one that was deleted by hand and blocked
+      // anew before the daemon looked, the model knows too little.
+      if (!isRight && (host === undefined || this.blocks.has(address))) {
         this.#kept.set(address, { ...UNKNOWN, address, points, soft, proven, lastAt });
         continue;
       }
@@ -118,7 +120,7 @@ export class Model {
         );
       }
       this.#rules.visit("points: written");
-      this.#kept.set(address, keptOf(host!, lastAt));
+      this.#kept.set(address, keptOf(host, lastAt));
     }
   }
 
