@@ -6,6 +6,7 @@
 
 import { type Config, NO_AMI } from "../config/config.ts";
 import { describeDuration, describeTally } from "../penalties/reason.ts";
+import { holderOf } from "../firewall/choice.ts";
 import { IN_FORCE_WORDS } from "../firewall/judgement.ts";
 import {
   type ForceStatus,
@@ -147,9 +148,9 @@ function firewallLine(firewall: Status["firewall"], style: Style): string {
     ? style.bad("not in order")
     : style.good("in order");
   const waiting = firewall.queued + firewall.held;
-  const place = firewall.backend === "nftables" ? "table inet" : "chain";
+  const holder = holderOf(firewall.backend, firewall.chain);
   const action = firewall.action === "drop" ? ", packets are dropped" : "";
-  return `${state}: ${firewall.backend}, ${place} ${firewall.chain}, ${
+  return `${state}: ${firewall.backend}, ${holder}, ${
     counted(firewall.applied, "block")
   } in the kernel${action}` +
     (waiting > 0 ? `, ${counted(waiting, "change")} waiting` : "") +
