@@ -60,7 +60,7 @@ export function formatStatus(status: Status, now: number, style: Style): string 
         counted(blocks.count, "block")
       }; since the start ${blocks.added} added, ${blocks.removed} ended`,
     ],
-    ["Firewall", firewallLine(firewall, style)],
+    ["Firewall", firewallLine(status, style)],
     ...choiceRows(firewall),
     ...forceRows(firewall, style),
     ...troubleRows(firewall, style),
@@ -140,7 +140,7 @@ function tamperedWords(events: Status["events"], style: Style): string {
   return style.doubtful(`${events.tampered} tampered`) + ` (${parts.join(", ")})`;
 }
 
-function firewallLine(firewall: Status["firewall"], style: Style): string {
+function firewallLine({ firewall, dryRun }: Status, style: Style): string {
   const isLost = firewall.inForce.some((one) => one.family === 4 && isNotInForce(one));
   const state = firewall.trouble.length > 0
     ? style.bad("failing")
@@ -150,8 +150,8 @@ function firewallLine(firewall: Status["firewall"], style: Style): string {
   const waiting = firewall.queued + firewall.held;
   const holder = holderOf(firewall.backend, firewall.chain);
   const action = firewall.action === "drop" ? ", packets are dropped" : "";
-  return `${state}: ${firewall.backend}, ${holder}, ${
-    counted(firewall.applied, "block")
+  return `${state}: ${firewall.backend}, ${holder}, ${counted(firewall.applied, "block")}${
+    dryRun ? " would be" : ""
   } in the kernel${action}` +
     (waiting > 0 ? `, ${counted(waiting, "change")} waiting` : "") +
     (firewall.flushes > 0 ? `, put back ${counted(firewall.flushes, "time")}` : "") +
