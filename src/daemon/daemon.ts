@@ -16,7 +16,7 @@ import { Counters } from "../telemetry/counters.ts";
 import { exemptFinder, ExemptSet, type ExemptTarget } from "../address/exempt.ts";
 import type { BlockList } from "../blocks/block_list.ts";
 import type { Backend } from "../firewall/backend.ts";
-import { type BackendChoice, describeChoice } from "../firewall/choice.ts";
+import { type BackendChoice, describeChoice, holderOf } from "../firewall/choice.ts";
 import { type Failure, isLasting } from "../firewall/failure.ts";
 import type { OwnNetwork, Whereabouts } from "../firewall/asterisk_place.ts";
 import { Firewall } from "../firewall/firewall.ts";
@@ -310,9 +310,7 @@ export class Daemon {
     );
     this.#log.info(
       `Ampere ${VERSION} follows Asterisk ${describePlace(this.#config)} and blocks in the ` +
-        `${
-          this.backend.name === "nftables" ? "table inet" : "chain"
-        } ${this.#config.chain} (${this.backend.name}); ${
+        `${holderOf(this.backend.name, this.#config.chain)} (${this.backend.name}); ${
           counted(this.#list.size, "block")
         } from ${this.#list.path}`,
     );
