@@ -17,7 +17,7 @@ import {
   until,
 } from "./process.ts";
 
-/** The most attempts that a configuration allows: nobody is blocked. */
+/** The most attempts that a configuration allows: nobody is blocked for their own. */
 const NOBODY_BLOCKED = 1000;
 
 /** What a reader did with a feed. */

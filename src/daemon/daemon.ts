@@ -27,6 +27,7 @@ import type { Log } from "../log.ts";
 import { ownInterfaces } from "../address/interfaces.ts";
 import { defaultGateways } from "../address/neighbours.ts";
 import type { Notice } from "../telemetry/notice.ts";
+import type { GuardedAccount } from "../penalties/account_guard.ts";
 import type { HostStatus } from "../penalties/hosts.ts";
 import type { PenaltyPolicy } from "../penalties/policy.ts";
 import { PenaltyTable } from "../penalties/penalty_table.ts";
@@ -39,6 +40,7 @@ import { Learning } from "./learning.ts";
 import { ListChanges } from "./list_changes.ts";
 import { Logs } from "./logs.ts";
 import { Messages } from "./messages.ts";
+import { Neighbourhoods } from "./neighbourhoods.ts";
 import { Notices } from "./notices.ts";
 import { Pipeline } from "./pipeline.ts";
 import { Predecessor } from "./predecessor.ts";
@@ -132,6 +134,7 @@ export class Daemon {
   readonly backend: BackendChoice;
   readonly table: PenaltyTable;
   readonly firewall: Firewall;
+  readonly neighbourhoods: Neighbourhoods;
   readonly #parts: DaemonParts;
   readonly #list: BlockList;
   readonly #log: Log;
@@ -209,17 +212,20 @@ export class Daemon {
       network: parts.network ?? networkNow,
     });
     const releases = new Releases({ ...shared, notices });
-    this.#exceptions = new Exceptions({ ...shared, releases });
+    const around = { ...shared, releases, config, backend: this.backend.name };
+    const neighbourhoods = this.neighbourhoods = new Neighbourhoods(around);
+    this.#exceptions = new Exceptions({ ...shared, releases, neighbourhoods });
     this.#changes = new ListChanges({
       ...shared,
       notices,
       releases,
+      neighbourhoods,
       believedTime: this.#believedTime,
     });
     const lengthMs = this.#config.learn * 1000;
     this.#learning = new Learning({ ...shared, bornAt: parts.bornAt, lengthMs });
     this.#messages = new Messages(log, counters);
-    this.#reports = new Reports({ ...shared, exceptions: this.#exceptions });
+    this.#reports = new Reports({ ...shared, exceptions: this.#exceptions, notices });
     this.#predecessor = parts.leftovers === undefined ? undefined : new Predecessor({
       firewall,
       clock,
@@ -230,6 +236,7 @@ export class Daemon {
       ...shared,
       notices,
       exceptions: this.#exceptions,
+      neighbourhoods,
       force: this.#force,
       config,
       dryRun: this.dryRun,
@@ -266,6 +273,12 @@ export class Daemon {
     return exempt instanceof ExemptSet ? exempt.entries : [];
   }
 
+  /** Accounts that are guarded; times in milliseconds since 1970. */
+  get guardedAccounts(): GuardedAccount[] {
+    const { guard } = this.table;
+    return guard.accounts().map((one) => ({ ...one, since: this.#toWallClock(one.since) }));
+  }
+
   /** Whom the administrator trusts. */
   get trust(): TrustState {
     return this.#trust.state;
@@ -287,7 +300,7 @@ export class Daemon {
 
   /** Whether a host is blocked, by itself or with its IPv6 network. */
   #isBlocked(host: string): boolean {
-    if (this.#list.get(host) !== undefined) return true;
+    if (this.#list.get(host) !== undefined || this.neighbourhoods.holds(host)) return true;
     if (!host.includes(":")) return false;
     return this.#list.get(networkOf(host, this.#config.ipv6Prefix)) !== undefined &&
       !this.table.isInGoodStanding(host, this.#clock.now());
@@ -487,7 +500,7 @@ export class Daemon {
     this.#lastTick = now;
     if (!stalled) this.#pipeline.advance(now);
     const wall = this.#wallClock();
-    this.#reports.tellLate();
+    this.#reports.tell();
     this.#list.retry(wall);
     this.#changes.look(wall);
     this.#changes.expire();
@@ -499,6 +512,7 @@ export class Daemon {
       this.#loginsWait = true;
       this.#refreshExempt();
       this.#force.refresh();
+      this.neighbourhoods.release();
       this.#exceptions.refresh();
       this.#reports.tellHidden();
       this.#log.sweep();

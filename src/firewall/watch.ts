@@ -69,10 +69,14 @@ interface WatchOptions {
   readonly held: () => number;
   /** Told when blocks come into force, or are not any more. */
   readonly onForce: (change: ForceChange) => void;
+  /** Told when others have taken out blocks, or what holds them. */
+  readonly onDamage: (damage: Damage) => void;
 }
 
 /** Judges one family. */
 export class Watch {
+  /** How often others have taken out blocks, or what holds them. */
+  flushes = 0;
   readonly #family: Family;
   readonly #way: Way | undefined;
   readonly #options: WatchOptions;
@@ -316,14 +320,19 @@ export class Watch {
    * @param damage What they have done.
    * @param isEndTold Whether the log is to say when it is mended: where it is noticed at once, that
    * tells for how long nobody was kept out.
-   * @returns Whether it is new.
    */
-  damaged({ family, inForce, message }: Damage, isEndTold: boolean): boolean {
+  damaged(damage: Damage, isEndTold: boolean): void {
     const before = this.#judgement;
     const isNew = !this.#isDamaged;
     this.#isDamaged = true;
     // Why they were not in force is still true.
-    if (before !== undefined && before.inForce !== "yes") return isNew;
+    if (before === undefined || before.inForce === "yes") this.#noteDamage(damage, isEndTold);
+    if (!isNew) return;
+    this.flushes += 1;
+    this.#options.onDamage(damage);
+  }
+
+  #noteDamage({ family, inForce, message }: Damage, isEndTold: boolean): void {
     const text = `others changed the firewall, and Ampere mends it: ${message}`;
     if (isEndTold) this.#isSaid = true;
     this.#note({
@@ -334,7 +343,6 @@ export class Watch {
       brief: "others changed the firewall",
       advice: "",
     }, true);
-    return isNew;
   }
 
   /** What others have done is still done: why is told, in place of what it is. */

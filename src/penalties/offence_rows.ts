@@ -6,6 +6,7 @@
 
 import { forgetOldest } from "./bounded_map.ts";
 import type { HostKey } from "./host_key.ts";
+import { HostMarks } from "./host_marks.ts";
 import { LATE_MS } from "./late_attempts.ts";
 
 /**
@@ -49,6 +50,8 @@ interface Row {
   readonly bursts: Burst[];
   forborne: number;
   forborneUntil: number;
+  /** A longer block may take the place of this one, once. */
+  mayRenew: boolean;
 }
 
 /**
@@ -65,6 +68,8 @@ interface Row {
 export class OffenceRows {
   /** The one that was blocked longest ago comes first. */
   readonly #rows = new Map<HostKey, Row>();
+  /** Who may have a row, or had one. */
+  readonly #marks = new HostMarks();
 
   /** Number of hosts. */
   get size(): number {
@@ -94,12 +99,14 @@ export class OffenceRows {
     const before = row !== undefined && now - row.at <= forgetMs ? Math.min(row.count, most) : 0;
     // Deleted and added again, so that the map is in the order of the blocks.
     this.#rows.delete(host);
+    this.#marks.add(host);
     this.#rows.set(host, {
       count: before + 1,
       at: now,
       bursts: [],
       forborne: 0,
       forborneUntil: -Infinity,
+      mayRenew: true,
     });
     forgetOldest(this.#rows, ROWS_MAX);
     return before;
@@ -133,6 +140,28 @@ export class OffenceRows {
     return now <= row.forborneUntil && ++row.forborne <= FORBORNE_MAX * bursts.length;
   }
 
+  /**
+   * Whether a host is to be left in peace: what it does was under way when it was blocked, or its
+   * first block was over not long ago, behind which others at its address must be able to show that
+   * they are there.
+   *
+   * @param host Who.
+   * @param now Clock value, in milliseconds.
+   * @param first How long the first block lasts, and the time behind it, in milliseconds.
+   */
+  rests(host: HostKey, now: number, first: number): boolean {
+    const row = this.#rows.get(host);
+    return row !== undefined && now - row.at < Math.max(LATE_MS, row.count === 1 ? first : 0);
+  }
+
+  /** Whether a longer block may take the place of the last one of a row; only once. */
+  takeRenewal(host: HostKey): boolean {
+    const row = this.#rows.size === 0 ? undefined : this.#rows.get(host);
+    if (row === undefined || !row.mayRenew || row.count === 0) return false;
+    row.mayRenew = false;
+    return true;
+  }
+
   /** Whether a host was blocked and has not logged in since. */
   has(host: HostKey): boolean {
     return (this.#rows.get(host)?.count ?? 0) > 0;
@@ -145,7 +174,8 @@ export class OffenceRows {
 
   /** A login ends the row of a host; when it was blocked last stays known. */
   end(host: HostKey): void {
-    if (this.#rows.size === 0) return;
+    // Almost every login is of a host that was never blocked.
+    if (!this.#marks.mayHave(host)) return;
     const row = this.#rows.get(host);
     if (row !== undefined) row.count = 0;
   }

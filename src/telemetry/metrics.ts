@@ -134,6 +134,21 @@ function aboutEvents({ counters, table }: StatusSource): Metric[] {
       ]),
     },
     gauge("ampere_proxies", "Addresses that seem to hide many callers.", table.proxies),
+    gauge(
+      "ampere_accounts_guarded",
+      "Accounts on which a stranger's first failure blocks, because many strangers fail.",
+      table.guard.guarded,
+    ),
+    counter(
+      "ampere_account_guards_total",
+      "Times an account came under guard.",
+      table.guard.begun,
+    ),
+    counter(
+      "ampere_guard_blocks_total",
+      "Strangers that went too far by failing on a guarded account.",
+      table.guard.blocked,
+    ),
     gauge("ampere_hosts_watched", "Hosts with penalties or open attempts.", table.size),
     gauge(
       "ampere_hosts_in_good_standing",
@@ -150,7 +165,7 @@ function aboutEvents({ counters, table }: StatusSource): Metric[] {
 }
 
 function aboutBlocks(source: StatusSource): Metric[] {
-  const { counters, list, firewall, backend, config, dryRun } = source;
+  const { counters, list, firewall, neighbourhoods, backend, config, dryRun } = source;
   const state = firewall.status();
   return [
     gauge("ampere_firewall_info", "How blocks are put into the kernel.", 1, {
@@ -160,6 +175,16 @@ function aboutBlocks(source: StatusSource): Metric[] {
     }),
     gauge("ampere_blocks", "Hosts and networks in the block list.", list.size),
     counter("ampere_blocks_added_total", "Blocks that Ampere decided.", counters.added),
+    gauge(
+      "ampere_networks_blocked",
+      "Networks that are blocked for their hosts.",
+      neighbourhoods.size,
+    ),
+    counter(
+      "ampere_networks_blocked_total",
+      "Times a network was blocked for its hosts.",
+      counters.networksAdded,
+    ),
     counter(
       "ampere_blocks_removed_total",
       "Blocks that ended or were deleted.",

@@ -239,8 +239,9 @@ async function runLane(
     await using server = new AmiServer();
     await Deno.writeTextFile(
       config,
+      // A short block that has ended is not one that was lost.
       `port = ${server.port}\nchain = ${chain}\ndatabase = ${database}\n` +
-        `backend = ${kernel.backend}\n`,
+        `backend = ${kernel.backend}\nguard_hosts = 0\n`,
     );
     const command = [executable, "-c", config];
     const lane: Lane = { kernel, command, server, chain, database, random, momentMax };

@@ -58,6 +58,8 @@ interface ByHand {
 /** A world before anything happens in it. */
 export class Scene {
   readonly dice: Dice;
+  /** Decides about what came later, so that a seed stays the world that it was. */
+  readonly more: Dice;
   readonly time = new SimulatedTime();
   readonly kernel: Kernel;
   readonly programs: Programs;
@@ -92,6 +94,7 @@ export class Scene {
    */
   constructor(seed: number, options: SceneOptions) {
     this.dice = new Dice(seed);
+    this.more = new Dice(-seed);
     this.#options = options;
     const { dice } = this;
     const time = this.time;
@@ -102,7 +105,7 @@ export class Scene {
       ? options.backend === undefined || options.backend === "nftables"
       : options.backend === "nftables";
     this.faults = chooseFaults(dice, isNft && nftDice.chance(RESIDENTS_SHARE));
-    const chosen = chooseConfig(dice, this.faults);
+    const chosen = chooseConfig(dice, this.more, this.faults);
     this.config = {
       ...chosen,
       backend: isNft ? "nftables" : options.backend ?? chosen.backend,
