@@ -95,6 +95,59 @@ Deno.test("tail: removed and made anew, and half a line at the end of what is go
   assert.deepEqual(read(), ["Empty registration from 203.0.113.55"]);
 });
 
+/** A line with its time, as Asterisk's have it. */
+function timed(second: number, text = "NOTICE[7] x.c: refused"): string {
+  return `[2026-11-22 08:00:${String(second).padStart(2, "0")}] ${text}`;
+}
+
+for (const way of ["replaced", "rewritten", "truncated first"] as const) {
+  Deno.test(`tail: written anew with its old lines (${way}), each of them arrives once`, () => {
+    const { files, read } = follow();
+    const write = files.writer(PATH);
+    // More than a step, before it is followed.
+    const old = `${timed(0)}\n`.repeat(2 * STEP_BYTES / 40);
+    write(old);
+    read();
+    const lines = [timed(1), "a line without its time", timed(2), timed(3), timed(4)];
+    write(`${lines.join("\n")}\n`);
+    assert.deepEqual(read(), lines);
+    if (way === "replaced") files.remove(PATH);
+    else files.truncate(PATH);
+    if (way === "truncated first") assert.deepEqual(read(), []);
+    const fresh = files.writer(PATH);
+    // The last line was removed, and one has come meanwhile.
+    fresh(`${old}${lines.slice(0, -1).join("\n")}\n${timed(5)}\n${timed(6).slice(0, 30)}`);
+    assert.deepEqual(read(), [timed(5)]);
+    fresh(`${timed(6).slice(30)}\n`);
+    assert.deepEqual(read(), [timed(6)]);
+    files.truncate(PATH);
+    fresh("a line without its time\n");
+    assert.deepEqual(read(), ["a line without its time"]);
+  });
+}
+
+Deno.test("tail: a file that is older than the one before it is followed from its end on", () => {
+  const { files, read, tail } = follow();
+  const old = files.writer(PATH);
+  old(`${timed(1)}\n`);
+  files.rename(PATH, `${PATH}.1`);
+  files.now = 60_000;
+  assert.equal(tail.step(0), "absent");
+  files.rename(`${PATH}.1`, PATH);
+  assert.deepEqual(read(), [], "a disk that came later");
+  old(`${timed(2)}\n`);
+  assert.deepEqual(read(), [timed(2)]);
+  files.rename(PATH, `${PATH}.1`);
+  const fresh = files.writer(PATH);
+  fresh(`${timed(3)}\n`.repeat(200));
+  assert.equal(read().length, 200);
+  files.rename(PATH, `${PATH}.2`);
+  files.rename(`${PATH}.1`, PATH);
+  assert.deepEqual(read(60_000), [], "put back");
+  old(`${timed(4)}\n`);
+  assert.deepEqual(read(60_000), [timed(4)]);
+});
+
 Deno.test("tail: a line without end is skipped in bounded memory, and what follows it is read", () => {
   const { files, read, tail } = follow();
   const write = files.writer(PATH);

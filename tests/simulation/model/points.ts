@@ -208,11 +208,13 @@ export class Points {
     if (length === 0 || row === undefined || row.count !== 1) return false;
     const back = now - row.at - length;
     if (back < 0 || back > 60 * SECOND) return false;
-    const times = row.phones.get(session) ?? [];
+    // Whose sessions are not known may be a single one who answers again and again.
+    const phone = session.startsWith(OWN) ? OWN : session;
+    const times = row.phones.get(phone) ?? [];
     const last = times.at(-1);
     if (last === undefined || now - last >= 20 * SECOND) {
       if (times.length === 2 || (last === undefined && row.phones.size === 2)) return false;
-      row.phones.set(session, [...times, now]);
+      row.phones.set(phone, [...times, now]);
       row.forborneUntil = Math.max(row.forborneUntil, now) + 15;
     }
     const bursts = [...row.phones.values()].flat().length;
