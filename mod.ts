@@ -48,6 +48,7 @@ export type { Verdict } from "./src/ami/parser.ts";
 // Penalties
 export { type Charge, PenaltyTable } from "./src/penalties/penalty_table.ts";
 export type { PenaltyPolicy } from "./src/penalties/policy.ts";
+export type { GuardChange, GuardedAccount, GuardState } from "./src/penalties/account_guard.ts";
 export type {
   FailedAttempt,
   FailedAttemptKind,
@@ -75,9 +76,10 @@ export { BlockDatabaseError, type DatabaseFault } from "./src/blocks/fault.ts";
 // The firewall
 export type { OwnInterface } from "./src/address/interfaces.ts";
 export { Firewall, type FirewallLog, type FirewallOptions } from "./src/firewall/firewall.ts";
-export type { FamilyStatus, FirewallStatus } from "./src/firewall/status.ts";
+export type { Damage, FamilyStatus, FirewallStatus } from "./src/firewall/status.ts";
 export type { Backend, Entry, Listing, ListOutcome, Outcome } from "./src/firewall/backend.ts";
 export type { Failure, FailureKind } from "./src/firewall/failure.ts";
+export type { Action } from "./src/config/config.ts";
 export type { ChainOptions } from "./src/firewall/chain.ts";
 export { IptablesBackend, type IptablesOptions } from "./src/firewall/iptables.ts";
 export { IpsetBackend, type IpsetOptions } from "./src/firewall/ipset.ts";

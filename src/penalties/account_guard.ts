@@ -94,6 +94,20 @@ export interface GuardChange extends GuardedAccount {
   readonly over: number | undefined;
 }
 
+/** Which accounts are guarded, for those who tell of it. */
+export interface GuardState {
+  /** Accounts that are guarded now. */
+  readonly guarded: number;
+  /** How often a guard has begun since the start. */
+  readonly begun: number;
+  /** Hosts that were blocked for a guard since the start. */
+  readonly blocked: number;
+  /** Those that are guarded now. */
+  accounts(): GuardedAccount[];
+  /** What has begun and what is over, since the last call, in order. */
+  takeChanges(): GuardChange[];
+}
+
 /** What is needed of an event. */
 type Failure = Pick<SecurityEvent, "service" | "account">;
 
@@ -127,7 +141,7 @@ interface Share {
  * // [ false, false, false, true, true ]
  * ```
  */
-export class AccountGuard {
+export class AccountGuard implements GuardState {
   #rule: GuardRule = { hosts: 0, windowMs: 0 };
   #records = new Records({ times: TIMES_AT + 1, numbers: HOSTS_AT + 1, room: 1 });
   #index = new HostIndex();

@@ -21,7 +21,7 @@ import {
   REFUSED,
   SUCCEEDED,
 } from "./attempts.ts";
-import type { AccountGuard } from "./account_guard.ts";
+import type { GuardState } from "./account_guard.ts";
 import { ExemptFailures } from "./exempt_failures.ts";
 import { keyOf, keyText } from "./host_key.ts";
 import {
@@ -267,7 +267,7 @@ export class PenaltyTable {
   }
 
   /** Which accounts many strangers fail on; not to be changed. */
-  get guard(): Pick<AccountGuard, "accounts" | "guarded" | "begun" | "blocked" | "takeChanges"> {
+  get guard(): GuardState {
     return this.#ledger.guard;
   }
 
