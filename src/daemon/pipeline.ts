@@ -192,7 +192,7 @@ export class Pipeline {
   /** Blocks offenders, and the networks that this makes one too many for. */
   #blockAll(fresh: Map<string, readonly [Offence, NewBlock]>, now: number): void {
     if (fresh.size === 0) return;
-    const networks = this.#parts.neighbourhoods.add(fresh.values(), this.#timesOf(), now);
+    const networks = this.#parts.neighbourhoods.add(fresh, this.#timesOf(), now);
     this.block([...[...fresh.values()].map(([, block]) => block), ...networks], now);
     this.#parts.onBlocked?.([...fresh.values()].map(([offence]) => offence));
     fresh.clear();

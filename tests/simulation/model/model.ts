@@ -74,6 +74,11 @@ export class Model {
     this.setRules(this.#rules.values);
   }
 
+  /** The daemon has dealt with all that it read at once. */
+  settle(): void {
+    this.#points.settle();
+  }
+
   /**
    * Whether the daemon, which withholds an event for a moment, has not taken all yet that has
    * arrived of hosts.
@@ -247,6 +252,7 @@ export class Model {
   tick(now: number, wall: number): void {
     const stalled = now - this.#lastTick > STALL;
     this.#lastTick = now;
+    this.settle();
     if (stalled) this.#rules.visit("stall: nothing is charged before all is read");
     else {
       this.#meetUnknown();
@@ -285,9 +291,9 @@ export class Model {
     )?.[0];
   }
 
-  /** Whether a block can only be that of a network for its hosts. */
+  /** Whether a network is blocked for its hosts. */
   isForHosts(target: string): boolean {
-    return target.endsWith("/24") ||
+    return (this.blocks.get(target)?.forHosts ?? false) || target.endsWith("/24") ||
       target.endsWith("/64") && this.#rules.values.ipv6Prefix === 128;
   }
 

@@ -153,6 +153,11 @@ export class Points {
     }
   }
 
+  /** The daemon has dealt with all that it read at once. */
+  settle(): void {
+    this.#neighbours.settle();
+  }
+
   /** Somebody deleted a block by hand. */
   deleted(target: string): void {
     this.#neighbours.forget(target);

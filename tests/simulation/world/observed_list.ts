@@ -54,6 +54,7 @@ export function observe(scene: Scene, list: WrittenBlockList): BlockList {
       // It was asked before how often they were blocked, and may be in order behind this.
       const wasTroubled = list.trouble !== undefined;
       const saved = note(list.add(blocks, now), blocks.map((block) => block.target));
+      model.settle();
       for (const { target, until } of blocks) {
         // It had ended meanwhile, and is blocked anew.
         scene.deleted.delete(target);

@@ -146,6 +146,7 @@ export class Processes {
           until: row.until,
           times: row.times,
           vague: block?.vague ?? false,
+          forHosts: block?.forHosts ?? false,
         });
       }
     }
