@@ -303,8 +303,8 @@ export class Watch {
     const advice = failure.kind === "no-chain" && this.makesChain ? "" : failure.advice;
     const before = this.#judgement;
     const judgement = judgeFailure({ ...failure, advice });
-    // That a command failed was told, but not that nobody knows any more what is in force.
-    const isUntold = isBlind && !isLasting(failure) && !isGone;
+    // That a look failed was told, but not that nobody knows any more what is in force.
+    const isUntold = isLook && isBlind && !isLasting(failure) && !isGone;
     if (isUntold) this.#note(unseen(judgement, "what the firewall holds"));
     else this.#note(judgement, isTold);
     // Without a way nothing else is told of it than that the firewall works again.
