@@ -1,15 +1,13 @@
 /**
  * What a target did before it was blocked, as it is kept for whoever asks later: the last attempts.
  *
- * The table is made when it is first written, and `user_version` does not count it: a version of
- * Ampere that does not know it works with the file all the same.
- *
  * @module
  */
 
 import { boundedText, boundedTime, isCanonical, NAME_MAX } from "./block.ts";
 import type { Connection } from "./connection.ts";
 import { dropRows } from "./drop_rows.ts";
+import { LateTable, readList } from "./late_table.ts";
 
 /** Most attempts of a target that are kept; the oldest go first. */
 export const ATTEMPTS_KEPT_MAX = 20;
@@ -60,18 +58,18 @@ export interface Evidence {
   readonly attempts: readonly KeptAttempt[];
 }
 
-const TABLE = `CREATE TABLE IF NOT EXISTS evidence (
-  target TEXT NOT NULL UNIQUE, host TEXT NOT NULL, at INTEGER NOT NULL, attempts TEXT NOT NULL
-) STRICT`;
+const COLUMNS =
+  "target TEXT NOT NULL UNIQUE, host TEXT NOT NULL, at INTEGER NOT NULL, attempts TEXT NOT NULL";
 
 /** The table of attempts in the file. */
 export class EvidenceTable {
   readonly #connection: Connection;
-  #isThere = false;
+  readonly #table: LateTable;
 
   /** @param connection The open database. */
   constructor(connection: Connection) {
     this.#connection = connection;
+    this.#table = new LateTable(connection, "evidence", COLUMNS);
   }
 
   /**
@@ -83,8 +81,7 @@ export class EvidenceTable {
    */
   save(evidence: readonly Evidence[], now: number): void {
     this.#connection.transaction(() => {
-      this.#connection.run(TABLE).run();
-      this.#isThere = true;
+      this.#table.make();
       const put = this.#connection.run(
         `INSERT INTO evidence (target, host, at, attempts) VALUES (?, ?, ?, ?) ON CONFLICT (target)
          DO UPDATE SET host = excluded.host, at = excluded.at, attempts = excluded.attempts`,
@@ -108,7 +105,7 @@ export class EvidenceTable {
    * @throws BlockDatabaseError If the file cannot be read.
    */
   of(target: string): Evidence | undefined {
-    return this.#connection.guarded(() => this.#exists() ? this.#of(target) : undefined);
+    return this.#connection.guarded(() => this.#table.exists() ? this.#of(target) : undefined);
   }
 
   /**
@@ -118,7 +115,7 @@ export class EvidenceTable {
    */
   targets(): string[] {
     return this.#connection.guarded(() => {
-      if (!this.#exists()) return [];
+      if (!this.#table.exists()) return [];
       const sql = "SELECT json_group_array(target) AS targets FROM " +
         "(SELECT target FROM evidence ORDER BY at DESC)";
       const targets: unknown[] = JSON.parse(String(this.#connection.run(sql).get()?.targets));
@@ -133,11 +130,6 @@ export class EvidenceTable {
     const sql = `SELECT ${columns} AS row FROM evidence WHERE target = ?`;
     const row = this.#connection.run(sql).get(target)?.row;
     return row === undefined ? undefined : readEvidence(JSON.parse(String(row)));
-  }
-
-  #exists(): boolean {
-    const sql = "SELECT 1 FROM sqlite_schema WHERE name = 'evidence' AND type = 'table'";
-    return this.#isThere ||= this.#connection.run(sql).get() !== undefined;
   }
 
   #prune(now: number): void {
@@ -158,14 +150,8 @@ export function readEvidence(row: readonly unknown[]): Evidence | undefined {
   const [target, host, at, text] = row;
   if (typeof target !== "string" || !isCanonical(target)) return undefined;
   if (typeof host !== "string" || !isCanonical(host) || typeof at !== "number") return undefined;
-  if (typeof text !== "string" || text.length > ROW_CHARACTERS_MAX) return undefined;
-  let rows: unknown;
-  try {
-    rows = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (!Array.isArray(rows)) return undefined;
+  const rows = readList(text, ROW_CHARACTERS_MAX);
+  if (rows === undefined) return undefined;
   const attempts = rows.slice(-ATTEMPTS_KEPT_MAX).flatMap((one) => readAttempt(one) ?? []);
   return { target, host, at: boundedTime(at), attempts };
 }

@@ -1,9 +1,6 @@
 /**
  * What hosts have cost so far, as it outlives a restart.
  *
- * The table is made when it is first written, and `user_version` does not count it: a version of
- * Ampere that does not know it works with the file all the same.
- *
  * @module
  */
 
@@ -11,6 +8,7 @@ import { parseAddress } from "../address/address.ts";
 import { boundedText, boundedTime } from "./block.ts";
 import type { Connection } from "./connection.ts";
 import { dropRows } from "./drop_rows.ts";
+import { LateTable, readList } from "./late_table.ts";
 
 /** Most hosts that are kept. */
 export const POINTS_ROWS_MAX = 16_384;
@@ -62,19 +60,18 @@ export interface StoredPoints {
   readonly accounts: readonly KeptAccount[];
 }
 
-const TABLE = `CREATE TABLE IF NOT EXISTS points (
-  host TEXT NOT NULL UNIQUE, first INTEGER NOT NULL, last INTEGER NOT NULL, points INTEGER NOT NULL,
-  state TEXT NOT NULL
-) STRICT`;
+const COLUMNS = "host TEXT NOT NULL UNIQUE, first INTEGER NOT NULL, last INTEGER NOT NULL, " +
+  "points INTEGER NOT NULL, state TEXT NOT NULL";
 
 /** The table of points in the file. */
 export class PointsTable {
   readonly #connection: Connection;
-  #isThere = false;
+  readonly #table: LateTable;
 
   /** @param connection The open database. */
   constructor(connection: Connection) {
     this.#connection = connection;
+    this.#table = new LateTable(connection, "points", COLUMNS);
   }
 
   /**
@@ -86,8 +83,7 @@ export class PointsTable {
    */
   save(put: readonly StoredPoints[], gone: readonly string[]): void {
     this.#connection.transaction(() => {
-      this.#connection.run(TABLE).run();
-      this.#isThere = true;
+      this.#table.make();
       this.forget(gone);
       const insert = this.#connection.run(
         `INSERT INTO points (host, first, last, points, state) VALUES (?, ?, ?, ?, ?)
@@ -115,7 +111,7 @@ export class PointsTable {
    * @param hosts Canonical addresses.
    */
   forget(hosts: readonly string[]): void {
-    if (hosts.length === 0 || !this.#exists()) return;
+    if (hosts.length === 0 || !this.#table.exists()) return;
     const forget = this.#connection.run("DELETE FROM points WHERE host = ?");
     for (const host of hosts) forget.run(host);
   }
@@ -127,7 +123,7 @@ export class PointsTable {
    */
   all(): StoredPoints[] {
     return this.#connection.guarded(() => {
-      if (!this.#exists()) return [];
+      if (!this.#table.exists()) return [];
       const sql = "SELECT json_group_array(json_array(host, first, last, points, state)) AS rows " +
         "FROM (SELECT * FROM points ORDER BY last DESC LIMIT ?)";
       const rows: unknown[] = JSON.parse(
@@ -135,11 +131,6 @@ export class PointsTable {
       );
       return rows.flatMap((row) => Array.isArray(row) ? readPoints(row) ?? [] : []).reverse();
     });
-  }
-
-  #exists(): boolean {
-    const sql = "SELECT 1 FROM sqlite_schema WHERE name = 'points' AND type = 'table'";
-    return this.#isThere ||= this.#connection.run(sql).get() !== undefined;
   }
 }
 
@@ -155,14 +146,8 @@ export function readPoints(row: readonly unknown[]): StoredPoints | undefined {
   if (typeof first !== "number" || typeof last !== "number") return undefined;
   const sum = numberOf(points);
   if (sum === undefined || sum === 0) return undefined;
-  if (typeof text !== "string" || text.length > ROW_CHARACTERS_MAX) return undefined;
-  let state: unknown;
-  try {
-    state = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (!Array.isArray(state) || !Array.isArray(state[3]) || !Array.isArray(state[4])) {
+  const state = readList(text, ROW_CHARACTERS_MAX);
+  if (state === undefined || !Array.isArray(state[3]) || !Array.isArray(state[4])) {
     return undefined;
   }
   const [soft, proven] = state.slice(0, 2).map(numberOf);

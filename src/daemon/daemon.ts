@@ -50,6 +50,7 @@ import { Trust } from "./trust.ts";
 import { describeState } from "./state_line.ts";
 import type { LogsState, TrustState } from "../telemetry/status.ts";
 import type { Files } from "../logs/tail.ts";
+import { fromWallTime, toWallTime } from "./wall_time.ts";
 
 /** How often the daemon looks at its table, its list and its clock, in milliseconds. */
 export const TICK_MS = 250;
@@ -560,11 +561,11 @@ export class Daemon {
   }
 
   #toWallClock(at: number): number {
-    return this.#wallClock() - (this.#clock.now() - at);
+    return toWallTime(at, { clock: this.#clock, wallClock: this.#wallClock });
   }
 
   #fromWallClock(at: number): number {
-    return this.#clock.now() - Math.max(0, this.#believedTime.now() - at);
+    return fromWallTime(at, { clock: this.#clock, believedTime: this.#believedTime });
   }
 }
 

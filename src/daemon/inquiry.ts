@@ -13,6 +13,7 @@ import type { PenaltyTable } from "../penalties/penalty_table.ts";
 import { type Look, lookAt } from "../telemetry/look.ts";
 import type { Keeping } from "./keeping.ts";
 import type { Neighbourhoods } from "./neighbourhoods.ts";
+import { toWallTime } from "./wall_time.ts";
 
 /**
  * So many times more hosts are looked at as are shown, because some of them may be blocked already.
@@ -54,7 +55,7 @@ export class Inquiry {
     return table.worst(WORST_LOOKED_AT_FACTOR * count, clock.now())
       .filter(({ host }) => !this.#isBlocked(host))
       .slice(0, count)
-      .map((host) => ({ ...host, lastAt: this.#toWall(host.lastAt) }));
+      .map((host) => ({ ...host, lastAt: toWallTime(host.lastAt, this.#parts) }));
   }
 
   /**
@@ -77,9 +78,5 @@ export class Inquiry {
     if (!host.includes(":")) return false;
     return list.get(networkOf(host, config().ipv6Prefix)) !== undefined &&
       !table.isInGoodStanding(host, clock.now());
-  }
-
-  #toWall(at: number): number {
-    return this.#parts.wallClock() - (this.#parts.clock.now() - at);
   }
 }

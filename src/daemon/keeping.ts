@@ -15,6 +15,7 @@ import { POINTS_ROWS_MAX, type StoredPoints } from "../blocks/kept_points.ts";
 import type { Clock } from "../clock.ts";
 import type { Offence } from "../penalties/offence.ts";
 import type { PenaltyTable } from "../penalties/penalty_table.ts";
+import { fromWallTime, toWallTime } from "./wall_time.ts";
 
 /** How often points are written, in milliseconds. */
 export const SAVE_POINTS_MS = 60_000;
@@ -81,7 +82,10 @@ export class Keeping {
     const now = clock.now();
     const logins = list.standing();
     const kept = stored.map((one) => {
-      const [firstAt, lastAt] = [this.#fromWall(one.firstAt), this.#fromWall(one.lastAt)];
+      const [firstAt, lastAt] = [
+        fromWallTime(one.firstAt, this.#parts),
+        fromWallTime(one.lastAt, this.#parts),
+      ];
       return { ...one, firstAt, lastAt, wall: one.lastAt };
     }).filter(({ host, lastAt, wall }) =>
       now - lastAt <= forgetMs && !exempt.overlaps(host) && !((logins.get(host) ?? 0) >= wall)
@@ -174,7 +178,10 @@ export class Keeping {
       const mark = `${found.points} ${found.soft} ${found.lastAt}`;
       if (this.#saved.get(host) === mark) return;
       fresh.set(host, mark);
-      const [firstAt, lastAt] = [this.#toWall(found.firstAt), this.#toWall(found.lastAt)];
+      const [firstAt, lastAt] = [
+        toWallTime(found.firstAt, this.#parts),
+        toWallTime(found.lastAt, this.#parts),
+      ];
       put.push({ ...found, firstAt, lastAt });
     };
     const outranked = [...this.#gone.values().take(most)];
@@ -202,13 +209,5 @@ export class Keeping {
 
   #forgetMarks(): void {
     for (const host of this.#saved.keys()) this.#saved.set(host, "");
-  }
-
-  #toWall(at: number): number {
-    return this.#parts.wallClock() - (this.#parts.clock.now() - at);
-  }
-
-  #fromWall(at: number): number {
-    return this.#parts.clock.now() - Math.max(0, this.#parts.believedTime.now() - at);
   }
 }

@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { FailedAccounts, Share } from "./failed_accounts.ts";
+import type { StoredPoints } from "../blocks/kept_points.ts";
+import type { FailedAccounts } from "./failed_accounts.ts";
 import { type HostKey, keyOf, keyText } from "./host_key.ts";
 import {
   FAILED_SESSION,
@@ -25,27 +26,11 @@ import type { NetworkFailures } from "./network_failures.ts";
 /** Most points of a host that outlive a restart. */
 const KEPT_POINTS_MAX = 1_000_000;
 
-/** A host with what it has cost. Times are clock values, in milliseconds. */
-export interface KeptHost {
-  /** Canonical address. */
-  readonly host: string;
-  /** The first attempt that counted. */
-  readonly firstAt: number;
-  /** Its last event. */
-  readonly lastAt: number;
-  /** What it has cost. */
-  readonly points: number;
-  /** How many of the points are of unanswered challenges. */
-  readonly soft: number;
-  /** How many of the points are of attempts whose address can't be forged. */
-  readonly proven: number;
-  /** The session in which it failed, as `FAILED_SESSION` of its record. */
-  readonly session: number;
-  /** What it was charged for, in the order of its record. */
-  readonly tally: readonly number[];
-  /** On which accounts it failed, and in which session. */
-  readonly accounts: readonly Share[];
-}
+/**
+ * A host with what it has cost: as it is stored, but times are clock values, in milliseconds. The
+ * session is `FAILED_SESSION` of its record, and the tally in that order.
+ */
+export type KeptHost = StoredPoints;
 
 /** What decides with whom a host is counted; the ledger. */
 interface Rules {
