@@ -23,7 +23,9 @@ import { Firewall } from "../firewall/firewall.ts";
 import type { Leftovers } from "../firewall/leftovers.ts";
 import type { Way } from "../firewall/way.ts";
 import type { Log } from "../log.ts";
+import { ownAddresses } from "../address/address.ts";
 import { ownInterfaces } from "../address/interfaces.ts";
+import type { ListBackend } from "../firewall/lists/backend.ts";
 import { defaultGateways } from "../address/neighbours.ts";
 import type { Notice } from "../telemetry/notice.ts";
 import type { GuardedAccount } from "../penalties/account_guard.ts";
@@ -39,6 +41,7 @@ import { Inquiry } from "./inquiry.ts";
 import { Keeping } from "./keeping.ts";
 import { Learning } from "./learning.ts";
 import { ListChanges } from "./list_changes.ts";
+import { Listed } from "./listed.ts";
 import { Logs } from "./logs.ts";
 import { Messages } from "./messages.ts";
 import { Neighbourhoods } from "./neighbourhoods.ts";
@@ -78,6 +81,10 @@ export interface DaemonParts {
   readonly backends: readonly Backend[];
   /** What these are, and why; by default what the configuration names, or iptables. */
   readonly backend?: BackendChoice;
+  /** How lists are put into the kernel; by default they are not. */
+  readonly lists?: ListBackend | undefined;
+  /** Where copies of lists are; by default nowhere. */
+  readonly feedsFolder?: string | undefined;
   /** Takes away what another firewall still holds; by default nothing does. */
   readonly leftovers?: Pick<Leftovers, "clear"> | undefined;
   /**
@@ -137,6 +144,8 @@ export class Daemon {
   readonly firewall: Firewall;
   readonly neighbourhoods: Neighbourhoods;
   readonly inquiry: Inquiry;
+  /** Lists of attackers. */
+  readonly listed: Listed;
   readonly #parts: DaemonParts;
   readonly #list: BlockList;
   readonly #log: Log;
@@ -189,6 +198,18 @@ export class Daemon {
     });
     this.startedAt = this.#wallClock();
     this.backend = parts.backend ?? namedBackend(parts.config);
+    this.listed = new Listed({
+      config: parts.config,
+      log,
+      clock,
+      wallClock,
+      backend: parts.lists,
+      backendName: this.backend.name,
+      folder: parts.feedsFolder,
+      dryRun: this.dryRun,
+      table: () => this.table,
+      own: () => parts.feedsFolder === undefined ? [] : ownAddresses(),
+    });
     this.table = new PenaltyTable(this.#policy());
     this.table.explain = parts.verbose ?? false;
     this.firewall = new Firewall({
@@ -237,7 +258,13 @@ export class Daemon {
     });
     const { believedTime, savePointsMs: everyMs } = { ...parts, believedTime: this.#believedTime };
     const keeping = this.#keeping = new Keeping({ ...shared, believedTime, everyMs });
-    this.inquiry = new Inquiry({ ...shared, neighbourhoods, keeping, config });
+    this.inquiry = new Inquiry({
+      ...shared,
+      neighbourhoods,
+      keeping,
+      config,
+      listed: this.listed,
+    });
     this.#pipeline = new Pipeline({
       ...shared,
       onBlocked: (offences) => keeping.blocked(offences),
@@ -332,6 +359,7 @@ export class Daemon {
     };
     this.#force.update();
     const started = this.firewall.start(this.#list.entries()).then((failures) => {
+      void this.listed.begin();
       this.#list.readRest?.(this.#believedTime.now());
       this.#exceptions.findShared();
       // The other family may have taken its time: IPv4 may work by now.
@@ -380,8 +408,10 @@ export class Daemon {
     if (old.host !== config.host) this.#peers = literalPeers(config.host);
     this.#trust.configure(config);
     this.#force.update();
+    this.listed.configure(this.#config);
     this.table.setPolicy(this.#policy());
     this.#exceptions.releaseExempt();
+    this.listed.exemptChanged();
     this.#log.info("the configuration was read again");
     if (fixed.length > 0) {
       this.#log.warn(
@@ -489,6 +519,7 @@ export class Daemon {
     this.#changes.look(wall);
     this.#changes.expire();
     this.#trust.look();
+    this.listed.look();
     this.#force.hear();
     this.#predecessor?.look();
     this.#keeping.look(wall);
@@ -509,6 +540,7 @@ export class Daemon {
   #saveLogins(now: number, most = Infinity): boolean {
     const logins = this.table.takeLogins(most);
     if (logins.length === 0) return false;
+    this.listed.loggedIn(logins.map(([host]) => host));
     const saved = logins.map(([host, at]) => [host, this.#toWallClock(at)] as const);
     const forgetBefore = this.#believedTime.now() - this.#config.credit * 1000;
     this.#list.saveStanding(saved, forgetBefore, now);
@@ -521,6 +553,7 @@ export class Daemon {
     if (isSameSet(exempt, this.table.policy.exempt)) return;
     this.table.setPolicy({ ...this.table.policy, exempt });
     this.#exceptions.releaseExempt();
+    this.listed.exemptChanged();
   }
 
   /** At the start: removes stored blocks that are not to be in force. */
@@ -533,6 +566,7 @@ export class Daemon {
 
   async #finish(orderly: boolean): Promise<void> {
     this.#pipeline.close();
+    this.listed.close();
     this.#trust.close();
     this.#force.close();
     this.#reports.tellHidden();
@@ -561,7 +595,11 @@ export class Daemon {
 
   #policy(): PenaltyPolicy {
     const exempt = this.#exempt(this.#trust.targets, this.#peers);
-    return policyOf(this.#config, exempt, anyStrict(this.#parts.strict));
+    return policyOf(
+      this.#config,
+      exempt,
+      anyStrict(this.#parts.strict, this.listed.isOn ? this.listed : undefined),
+    );
   }
 
   #toWallClock(at: number): number {

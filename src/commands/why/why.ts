@@ -200,6 +200,7 @@ async function knownOf(target: string, index: number, asked: Asked): Promise<Kno
     ...facts,
     exempt: exempt.filter((one, at) => exempt.findIndex((other) => isSame(one, other)) === at),
     kernel: await asked.kernel.ask(target),
+    feeds: status?.lists?.feeds ?? [],
     force: status?.firewall.inForce.find(({ family }) => family === familyOf(target)),
   };
 }
