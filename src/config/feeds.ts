@@ -37,7 +37,9 @@ export interface FeedConfig {
 /** Most feeds. */
 export const FEEDS_MAX = 16;
 
-/** Shortest and longest `every`, in seconds: who gives lists away is not to be asked all the time. */
+/**
+ * Shortest and longest `every`, in seconds: who gives lists away is not to be asked all the time.
+ */
 const EVERY_MIN = 300;
 const EVERY_MAX = Math.min(30 * 86_400, DURATION_MAX);
 

@@ -143,7 +143,7 @@ export class Listed implements StrictHosts {
   /** Looks what is due: to be called often. */
   look(): void {
     if (!this.#isRunning || !this.isOn) return;
-    this.#feeds.look();
+    void this.#feeds.look();
     this.#kernel?.look();
   }
 

@@ -1,6 +1,6 @@
 /**
- * The last good copy of each list on disk: after a restart it is in force at once, and a server that
- * is out of reach changes nothing.
+ * The last good copy of each list on disk: after a restart it is in force at once, and a server
+ * that is out of reach changes nothing.
  *
  * @module
  */

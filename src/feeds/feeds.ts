@@ -66,11 +66,15 @@ export class Feeds implements StrictHosts {
     if (this.#feeds.some(({ isKnown }) => isKnown)) this.#parts.changed();
   }
 
-  /** Looks what is due: to be called often. */
-  look(): void {
+  /**
+   * Looks at a list that is due, if none is being looked at: to be called often.
+   *
+   * @returns When that is over; nothing needs to wait for it.
+   */
+  async look(): Promise<void> {
     if (this.#isBusy || this.#stop.signal.aborted) return;
     const due = this.#feeds.find(({ isDue }) => isDue);
-    if (due !== undefined) void this.#refresh(due);
+    if (due !== undefined) await this.#refresh(due);
   }
 
   /** Ends it. */

@@ -11,6 +11,7 @@
 
 import { parseAddress, readAddress } from "../address/address.ts";
 import { dial, DialError, resolveHost } from "../ami/dial.ts";
+import { closeAtOnce } from "../ami/transport.ts";
 import { authorities } from "../authorities.ts";
 import { escapeText } from "../text/escape.ts";
 import { tlsFault } from "../tls_fault.ts";
@@ -92,34 +93,36 @@ async function ask(
   const { validators = {}, signal, silenceMs = SILENCE_MS } = options;
   const connection = await connect(url, isElsewhere, options);
   let closed = false;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let silent = false;
+  // A read that is under way does not end with the connection: it is left behind.
+  const end = Promise.withResolvers<never>();
+  end.promise.catch(() => {});
   const close = () => {
     if (closed) return;
     closed = true;
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", close);
-    try {
-      connection.close();
-    } catch {
-      // The runtime has done it.
-    }
+    signal?.removeEventListener("abort", giveUp);
+    closeAtOnce(connection);
   };
-  signal?.addEventListener("abort", close);
-  if (signal?.aborted) close();
+  const giveUp = () => {
+    end.reject(new FeedError(reasonOf(signal!)));
+    close();
+  };
+  signal?.addEventListener("abort", giveUp);
+  if (signal?.aborted) giveUp();
   /** Bytes, or `null` at the end. */
   const read = async (): Promise<Uint8Array | null> => {
-    timer = setTimeout(() => {
-      silent = true;
-      close();
-    }, silenceMs);
+    const timer = setTimeout(
+      () => end.reject(new FeedError(`the server was silent for ${silenceMs / 1000} s`)),
+      silenceMs,
+    );
     const buffer = new Uint8Array(65_536);
+    const reading = connection.read(buffer);
+    reading.catch(() => {});
     try {
-      const count = await connection.read(buffer);
+      const count = await Promise.race([reading, end.promise]);
       return count === null ? null : buffer.subarray(0, count);
     } catch (error) {
-      if (silent) throw new FeedError(`the server was silent for ${silenceMs / 1000} s`);
-      if (signal?.aborted) throw new FeedError(reasonOf(signal));
+      close();
+      if (error instanceof FeedError) throw error;
       throw new FeedError(`the connection broke: ${wordsOf(error)}`);
     } finally {
       clearTimeout(timer);
@@ -196,6 +199,7 @@ async function connect(
   let plain: Deno.TcpConn;
   try {
     plain = await dial(host, port, { resolve: looked, ...(signal && { signal }) });
+    plain.setKeepAlive(true);
   } catch (error) {
     if (error instanceof FeedError) throw error;
     if (signal?.aborted) throw new FeedError(reasonOf(signal));

@@ -11,7 +11,9 @@ import type { LineReader } from "./format.ts";
 /** An entry, and what may stand behind it: white space and a comment. */
 const ENTRY = /^([0-9A-Fa-f.:/-]+)[ \t]*(?:[#;,].*)?$/;
 
-/** Reads a line `ADDRESS[/PREFIX]`; empty ones and those that begin with `#` or `;` are passed over. */
+/**
+ * Reads a line `ADDRESS[/PREFIX]`; empty ones and those that begin with `#` or `;` are passed over.
+ */
 export class TextReader implements LineReader {
   readonly #entries: EntryReader;
 

@@ -21,7 +21,9 @@ const LINES_PER_PIECE = 2_000;
 const TIMEOUT_MS = 15_000;
 const TIMEOUT_PER_ENTRY_MS = 0.1;
 
-/** Each line of `ipset restore` takes its time: so many times as many are no reason for more looks. */
+/**
+ * Each line of `ipset restore` takes its time: so many times as many are no reason for more looks.
+ */
 const GROWTH = 1.25;
 
 /** Size of the hash table of a set. */
@@ -141,7 +143,9 @@ export class IpsetLists implements ListBackend {
     this.#ending.abort();
   }
 
-  /** The rules of the lists in a family; who is on none is looked for in each set, and no further. */
+  /**
+   * The rules of the lists in a family; who is on none is looked for in each set, and no further.
+   */
   #rules(family: Family, lists: readonly KernelList[]): string[][] {
     return lists.flatMap((list) => {
       if (list.set.sizeOf(family) === 0) return [];

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { type Family, familyOf, writeNetwork } from "../../address/address.ts";
+import { type Family, familyOf, type Network, writeNetwork } from "../../address/address.ts";
 import type { Action } from "../../config/config.ts";
 import { type CommandResult, run, type Runner } from "../command.ts";
 import type { Failure } from "../failure.ts";
@@ -14,7 +14,7 @@ import { nftFailure } from "../nftables/failure.ts";
 import { maskText, tableOf, WORDS } from "../nftables/layout.ts";
 import { readTable } from "../nftables/listing.ts";
 import type { KernelList, ListBackend, ListCount, ListLook } from "./backend.ts";
-import { lengthsFor, spread } from "./spread.ts";
+import { lengthsFor, NEAR_PREFIX, nearOf, spread } from "./spread.ts";
 
 /** Where the chain stands: behind that of the blocks. */
 const HOOK = "type filter hook prerouting priority -309; policy accept;";
@@ -23,8 +23,8 @@ const HOOK = "type filter hook prerouting priority -309; policy accept;";
 const NOTE = "made by Ampere for the feeds of ampere.cfg";
 
 /**
- * So many elements are added at a time: while the kernel takes them over no block can be made, 1.5 s
- * for 200,000.
+ * So many elements are added at a time: while the kernel takes them over no block can be made, 1.5
+ * s for 200,000.
  */
 const PIECE = 10_000;
 
@@ -40,12 +40,16 @@ interface Placed {
   /** Behind the names of its sets. */
   readonly generation: "a" | "b";
   readonly lengths: Readonly<Record<Family, readonly number[]>>;
+  /** What is asked first, if it is of use. */
+  readonly near: Readonly<Record<Family, readonly Network[] | undefined>>;
 }
 
 /** What is there. */
 interface Seen {
   readonly whole: boolean;
   readonly counts: ReadonlyMap<string, ListCount>;
+  /** Lists of an earlier life that have a counter. */
+  readonly others: readonly string[];
   readonly sets: readonly string[];
   readonly chains: readonly string[];
 }
@@ -95,11 +99,7 @@ export class NftLists implements ListBackend {
     for (const list of lists) {
       const before = seen.whole ? this.#placed.get(list.name) : undefined;
       const keeps = before !== undefined && before.list.set === list.set;
-      const one: Placed = keeps ? { ...before, list } : {
-        list,
-        generation: hasGeneration(seen.sets, list.name, "a") ? "b" : "a",
-        lengths: { 4: lengthsFor(list.set, 4), 6: lengthsFor(list.set, 6) },
-      };
+      const one = keeps ? { ...before, list } : place(list, seen.sets);
       placed.set(list.name, one);
       if (!keeps) fresh.push(one);
     }
@@ -156,6 +156,8 @@ export class NftLists implements ListBackend {
     if (!result.ok) return { failure: this.#failure(result) };
     const table = await readTable(result.stdout, this.#name);
     const counts = this.#readCounts(new TextDecoder().decode(result.stdout));
+    const others = [...counts.keys()].filter((name) => !this.#placed.has(name));
+    for (const name of others) counts.delete(name);
     let whole = !table.isDormant;
     for (const [chain, rules] of this.#chains(this.#placed, this.#pass)) {
       const there = [...table.chains.get(chain) ?? []];
@@ -168,7 +170,13 @@ export class NftLists implements ListBackend {
     }
     const sets = [...this.#placed.values()].flatMap((one) => this.#setsOf(one));
     if (sets.some(([set]) => !table.sets.has(set))) whole = false;
-    return { whole, counts, sets: [...table.sets.keys()], chains: [...table.chains.keys()] };
+    return {
+      whole,
+      counts,
+      others,
+      sets: [...table.sets.keys()],
+      chains: [...table.chains.keys()],
+    };
   }
 
   /** Ends the use; see {@linkcode ListBackend.close}. */
@@ -204,6 +212,10 @@ export class NftLists implements ListBackend {
         sets.delete(network.prefix);
       }
       for (const [length, elements] of sets) yield command(length, elements);
+      const near = one.near[family];
+      if (near === undefined) continue;
+      const elements = near.map((network) => writeNetwork({ ...network, prefix: WIDTH[family] }));
+      yield () => `add element ${table} ${nearSet(one, family)} { ${elements.join(",")} }`;
     }
   }
 
@@ -241,10 +253,17 @@ export class NftLists implements ListBackend {
       ),
       ...leaving.map((chain) => `delete chain ${table} ${chain}`),
       ...seen.sets.filter((set) => !needed.has(set)).map((set) => `delete set ${table} ${set}`),
+      ...[...this.#placed.keys(), ...seen.others].filter((name) => !placed.has(name))
+        .flatMap((name) => [
+          `add counter ${table} ${counterOf(name)}`,
+          `delete counter ${table} ${counterOf(name)}`,
+        ]),
     ];
   }
 
-  /** The rules of each chain; those of a chain stand behind those of the chains that it leads to. */
+  /**
+   * The rules of each chain; those of a chain stand behind those of the chains that it leads to.
+   */
   #chains(
     placed: ReadonlyMap<string, Placed>,
     pass: readonly string[],
@@ -264,8 +283,14 @@ export class NftLists implements ListBackend {
         const scope = ports === undefined
           ? ""
           : `meta l4proto { tcp, udp } th dport { ${ports.join(", ")} } `;
-        for (const length of one.lengths[family]) {
-          looks.push(`${scope}${at(length)} @${this.#setOf(one, family, length)} goto ${chain}`);
+        const own = one.lengths[family].map((length) =>
+          `${at(length)} @${this.#setOf(one, family, length)} goto ${chain}`
+        );
+        if (one.near[family] === undefined) looks.push(...own.map((look) => scope + look));
+        else {
+          const first = `${at(NEAR_PREFIX[family])} @${nearSet(one, family)}`;
+          looks.push(`${scope}${first} jump ${chain}_near`);
+          chains.set(`${chain}_near`, own);
         }
         const end = this.action === "drop" ? "drop" : `reject with ${icmp} type port-unreachable`;
         chains.set(chain, [...passes, `counter name "${counterOf(name)}" ${end}`]);
@@ -300,12 +325,15 @@ export class NftLists implements ListBackend {
   }
 
   #setsOf(one: Placed): [set: string, family: Family][] {
-    return FAMILIES.flatMap((family) =>
-      one.lengths[family].map((length): [string, Family] => [
+    return FAMILIES.flatMap((family) => [
+      ...one.lengths[family].map((length): [string, Family] => [
         this.#setOf(one, family, length),
         family,
-      ])
-    );
+      ]),
+      ...(one.near[family] === undefined
+        ? []
+        : [[nearSet(one, family), family] as [string, Family]]),
+    ]);
   }
 
   #setOf({ list, generation }: Placed, family: Family, length: number): string {
@@ -318,14 +346,9 @@ export class NftLists implements ListBackend {
     if (start < 0) return counts;
     const end = text.indexOf("\n}", start);
     const own = text.slice(start, end < 0 ? undefined : end);
-    for (const name of this.#placed.keys()) {
-      const place = own.indexOf(`\tcounter ${counterOf(name)} {`);
-      const [, packets, bytes] = place < 0
-        ? []
-        : /packets (\d+) bytes (\d+)/.exec(own.slice(place)) ?? [];
-      if (packets !== undefined) {
-        counts.set(name, { packets: Number(packets), bytes: Number(bytes) });
-      }
+    const counters = /\tcounter c_f_(\S+) \{\s+packets (\d+) bytes (\d+)/g;
+    for (const [, id, packets, bytes] of own.matchAll(counters)) {
+      counts.set(id!.replaceAll("_", "-"), { packets: Number(packets), bytes: Number(bytes) });
     }
     return counts;
   }
@@ -357,6 +380,24 @@ function idOf(name: string): string {
   return `f_${name.replaceAll("-", "_")}`;
 }
 
+/** Chooses where a list is put: beside what there is of it. */
+function place(list: KernelList, sets: readonly string[]): Placed {
+  const lengths = { 4: lengthsFor(list.set, 4), 6: lengthsFor(list.set, 6) };
+  return {
+    list,
+    generation: hasGeneration(sets, list.name, "a") ? "b" : "a",
+    lengths,
+    near: {
+      4: nearOf(list.set, 4, lengths[4].length),
+      6: nearOf(list.set, 6, lengths[6].length),
+    },
+  };
+}
+
+function nearSet({ list, generation }: Placed, family: Family): string {
+  return `${idOf(list.name)}_${family}${generation}_near`;
+}
+
 /** Whether a list has sets of a generation. */
 function hasGeneration(sets: readonly string[], name: string, generation: string): boolean {
   const id = idOf(name);
@@ -377,7 +418,7 @@ function isAlike(listed: string, rule: string): boolean {
 function signOf(rule: string): string {
   const [, set] = /@(\S+)/.exec(rule) ?? [];
   const [, mask] = /& (\S+)/.exec(rule) ?? [];
-  const [verb] = /\b(?:accept|reject|goto \S+|drop)\b/.exec(rule) ?? [];
+  const [verb] = /\b(?:accept|reject|goto \S+|jump \S+|drop)\b/.exec(rule) ?? [];
   const [meta] = /^(?:iif\S* \S+|meta nfproto \S+(?= goto))/.exec(rule) ?? [];
   return [meta, mask, set, verb, /dport/.test(rule)].join(" ");
 }

@@ -17,8 +17,10 @@ const LENGTHS_WANTED = 3;
 /** Most lengths, if fewer would make too many elements. */
 const LENGTHS_MAX = 16;
 
-/** So many times as many elements, and so many more, are no reason to use another length. */
+/** So many times as many elements, and so many more, are no reason to use another length; */
 const GROWTH_MAX = 2;
+/** so many, if there are few lengths. */
+const GROWTH_SMALL = 1.25;
 const GROWTH_FREE = 20_000;
 
 /** Most elements that one network becomes, as a power of two. */
@@ -37,14 +39,15 @@ export function lengthsFor(set: TargetSet, family: Family, growth = GROWTH_MAX):
   const counts = set.lengthsOf(family);
   const lengths = [...counts.keys()].sort((a, b) => a - b);
   if (lengths.length === 0) return [];
-  const enough = growth * set.sizeOf(family) + GROWTH_FREE;
+  const size = set.sizeOf(family);
   let best = lengths;
   const most = Math.min(LENGTHS_MAX, lengths.length);
-  for (let count = Math.min(LENGTHS_WANTED, most); count <= most; count++) {
+  for (let count = 1; count <= most; count++) {
     const plan = cheapest(lengths, counts, count);
     if (plan === undefined) continue;
     best = plan.lengths;
-    if (plan.elements <= enough) break;
+    const factor = count <= LENGTHS_WANTED ? Math.min(growth, GROWTH_SMALL) : growth;
+    if (plan.elements <= factor * size + GROWTH_FREE) break;
   }
   return best.toReversed();
 }
@@ -111,6 +114,44 @@ export function* spread(
     if (length === network.prefix) yield network;
     else yield* split(network, length);
   }
+}
+
+/** The length at which one look tells whether anything listed may be near. */
+export const NEAR_PREFIX: Readonly<Record<Family, number>> = { 4: 16, 6: 32 };
+
+/** About so many networks of that length have hosts; of IPv6 far more than there are in a list. */
+const NEAR_SPACE: Readonly<Record<Family, number>> = { 4: 57_000, 6: 1e9 };
+
+/**
+ * The networks of {@linkcode NEAR_PREFIX} that hold something listed, if most packets are spared
+ * looks by asking for them first.
+ *
+ * @param set The networks.
+ * @param family Which of them.
+ * @param lengths How many looks there are without.
+ * @returns Addresses as words; `undefined` if it is better to do without.
+ */
+export function nearOf(
+  set: TargetSet,
+  family: Family,
+  lengths: number,
+): readonly Network[] | undefined {
+  if (lengths < 2) return undefined;
+  const prefix = NEAR_PREFIX[family];
+  const firsts = new Set<number>();
+  for (const network of set.networks(family)) {
+    const first = (network.words[0]! & maskOfWord(prefix, 0)) >>> 0;
+    // None is wider than by eight bits, or thirteen of IPv6.
+    const count = 2 ** Math.max(0, prefix - network.prefix);
+    for (let i = 0; i < count; i++) firsts.add(first + i * 2 ** (32 - prefix));
+  }
+  const share = firsts.size / NEAR_SPACE[family];
+  if (1 + share * lengths >= lengths) return undefined;
+  return [...firsts].map((first) => ({
+    family,
+    words: family === 4 ? [first] : [first, 0, 0, 0],
+    prefix,
+  }));
 }
 
 /** The networks of a length that a network consists of. */
