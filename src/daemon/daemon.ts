@@ -208,6 +208,7 @@ export class Daemon {
       folder: parts.feedsFolder,
       dryRun: this.dryRun,
       table: () => this.table,
+      saveLogins: () => this.#loginsWait = true,
       own: () => parts.feedsFolder === undefined ? [] : ownAddresses(),
     });
     this.table = new PenaltyTable(this.#policy());
@@ -268,6 +269,7 @@ export class Daemon {
     this.#pipeline = new Pipeline({
       ...shared,
       onBlocked: (offences) => keeping.blocked(offences),
+      onLogin: (event) => this.listed.loggedIn(event.host),
       notices,
       exceptions: this.#exceptions,
       neighbourhoods,
@@ -540,7 +542,6 @@ export class Daemon {
   #saveLogins(now: number, most = Infinity): boolean {
     const logins = this.table.takeLogins(most);
     if (logins.length === 0) return false;
-    this.listed.loggedIn(logins.map(([host]) => host));
     const saved = logins.map(([host, at]) => [host, this.#toWallClock(at)] as const);
     const forgetBefore = this.#believedTime.now() - this.#config.credit * 1000;
     this.#list.saveStanding(saved, forgetBefore, now);

@@ -37,6 +37,8 @@ interface ListedParts {
   readonly dryRun: boolean;
   /** The penalty table; not there yet when this is made. */
   readonly table: () => PenaltyTable;
+  /** Lets logins be written soon. */
+  readonly saveLogins: () => void;
   /** This machine's addresses. */
   readonly own: () => readonly string[];
   readonly random?: () => number;
@@ -155,15 +157,19 @@ export class Listed implements StrictHosts {
   /**
    * Somebody has logged in: if they are listed, they pass from now on.
    *
-   * @param addresses Canonical addresses.
+   * @param host Who.
    */
-  loggedIn(addresses: Iterable<string>): void {
-    if (!this.isOn || this.#kernel === undefined) return;
-    const before = this.#pass.size;
-    for (const address of addresses) {
-      if (this.#isBlocked(readAddress(address))) this.#pass.add(this.#passOf(address));
-    }
-    if (this.#pass.size > before) this.#kernel.setPass([...this.#pass]);
+  loggedIn(host: HostKey): void {
+    if (!this.isOn || this.#kernel === undefined || !this.#isBlocked(networkOf(host))) return;
+    const { table, clock, log, saveLogins } = this.#parts;
+    // Without credit a login gives nobody good standing.
+    if (!table().isInGoodStanding(keyText(host), clock.now())) return;
+    const target = this.#passOf(keyText(host));
+    if (this.#pass.has(target) || this.#pass.size >= PASS_MAX) return;
+    this.#pass.add(target);
+    this.#kernel.setPass([...this.#pass]);
+    log.info(`${target} logged in, and passes in spite of the lists that it is on`);
+    saveLogins();
   }
 
   /** Ends it; what is in the kernel stays. */
@@ -198,23 +204,22 @@ export class Listed implements StrictHosts {
 
   /** Who is listed, and belongs here. */
   #findPass(): Set<string> {
-    const { table, clock, log } = this.#parts;
+    const { table, clock, log, saveLogins } = this.#parts;
     const pass = new Set<string>();
     for (const target of table().policy.exempt.targets) {
       if (this.#isBlocked(readAddress(target) ?? expectNetwork(target))) pass.add(target);
     }
     const names: string[] = [];
     for (const host of table().standingHosts(clock.now())) {
-      const network = typeof host === "number"
-        ? { family: 4, words: [host >>> 0], prefix: 32 } as const
-        : readAddress(host);
-      if (!this.#isBlocked(network)) continue;
+      if (!this.#isBlocked(networkOf(host))) continue;
       if (pass.size >= PASS_MAX) break;
       const target = this.#passOf(keyText(host));
       if (!this.#pass.has(target)) names.push(target);
       pass.add(target);
     }
     if (names.length > 0) {
+      // Should this process be killed, they are refused until it is known again who they are.
+      saveLogins();
       log.warn(
         `${counted(names.length, "host")} in good standing ${
           names.length === 1 ? "is" : "are"
@@ -256,4 +261,10 @@ export class Listed implements StrictHosts {
       );
     }
   }
+}
+
+function networkOf(host: HostKey): Network | undefined {
+  return typeof host === "number"
+    ? { family: 4, words: [host >>> 0], prefix: 32 }
+    : readAddress(host);
 }

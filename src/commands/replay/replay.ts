@@ -29,7 +29,9 @@ import {
   type Told,
 } from "./recording.ts";
 import { StrangeAccounts } from "./strange_accounts.ts";
-import { Simulation, type WouldBlock } from "./simulation.ts";
+import type { StrictHosts } from "../../penalties/strict.ts";
+import { type ListEffect, openLists } from "../opened_lists.ts";
+import { type RefusingLists, Simulation, type WouldBlock } from "./simulation.ts";
 import {
   counted,
   formatCount,
@@ -101,20 +103,30 @@ export class Replay {
   /**
    * @param config The rules.
    * @param explain Is told what became of each event.
+   * @param strict Who has one attempt.
+   * @param lists Whom the kernel refuses.
    */
-  constructor(config: Config, explain?: (line: string) => void) {
+  constructor(
+    config: Config,
+    explain?: (line: string) => void,
+    strict?: StrictHosts,
+    lists?: RefusingLists & { readonly quietly: RefusingLists },
+  ) {
+    const quietly = lists?.quietly;
     const exempt = exemptAddresses(config.trust, literalPeers(config.host));
     this.#exempt = exempt;
-    this.#main = new Simulation(config, exempt);
-    this.#unseen = new Simulation(config, exempt);
+    this.#main = new Simulation(config, exempt, strict, lists);
+    this.#unseen = new Simulation(config, exempt, strict, quietly);
     this.#followsLog = config.logs.length > 0;
     this.#learnMs = config.learn * 1000;
-    if (config.learn > 0) this.#strict = new Simulation({ ...config, learn: 0 }, exempt);
+    if (config.learn > 0) {
+      this.#strict = new Simulation({ ...config, learn: 0 }, exempt, strict, quietly);
+    }
     this.#main.table.explain = this.#unseen.table.explain = explain !== undefined;
     this.#explain = explain;
     for (const loyalty of LOYALTIES) {
       if (loyalty !== config.loyalty) {
-        this.#others.set(loyalty, new Simulation({ ...config, loyalty }, exempt));
+        this.#others.set(loyalty, new Simulation({ ...config, loyalty }, exempt, strict, quietly));
       }
     }
     this.#others.set(config.loyalty, this.#main);
@@ -262,7 +274,9 @@ export async function replay(
   print: (text: string) => number,
   complain: (line: string) => void,
 ): Promise<number> {
-  const run = new Replay(config, request.verbose ? (line) => void print(`${line}\n`) : undefined);
+  const explain = request.verbose ? (line: string) => void print(`${line}\n`) : undefined;
+  const lists = await openLists(config, complain);
+  const run = new Replay(config, explain, lists, lists);
   let code = 0;
   const take = (event: SecurityEvent, told: Told) => {
     if (told === "security" || told === "doubled") return run.take(event, told === "security");
@@ -297,10 +311,35 @@ export async function replay(
   if (code !== 0 && replayed.events === 0 && replayed.lines === 0) return code;
   print(
     request.json
-      ? formatReplayJson(replayed)
-      : formatReplay(replayed, config, styleFor(Deno.stdout)),
+      ? formatReplayJson(replayed) + listsJson(lists?.effects)
+      : formatReplay(replayed, config, styleFor(Deno.stdout)) +
+        listsTable(lists?.effects, styleFor(Deno.stdout)),
   );
   return code;
+}
+
+/** What lists would have changed: told only if there are any. */
+function listsTable(effects: readonly ListEffect[] | undefined, style: Style): string {
+  if (effects === undefined) return "";
+  const rows = effects.map(({ name, action, entries, hosts, refused }) => [
+    name,
+    action,
+    formatCount(entries),
+    formatCount(hosts),
+    action === "block" ? formatCount(refused) : "-",
+  ]);
+  return "\n" + style.strong("Lists of attackers, applied to this") + "\n" +
+    formatTable([["list", "action", "entries", "strangers on it", "events refused"], ...rows], [
+      "left",
+      "left",
+      "right",
+      "right",
+      "right",
+    ]);
+}
+
+function listsJson(effects: readonly ListEffect[] | undefined): string {
+  return effects === undefined ? "" : `${JSON.stringify({ type: "lists", lists: effects })}\n`;
 }
 
 /** Says what is wrong with a file; false when nothing in it was understood. */
