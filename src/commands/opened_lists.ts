@@ -43,7 +43,7 @@ interface OpenedList {
 }
 
 /** Lists that are known. */
-export class OpenedLists implements StrictHosts {
+class OpenedLists implements StrictHosts {
   readonly #lists: readonly OpenedList[];
 
   /** @param lists Each with who is on it. */

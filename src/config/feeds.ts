@@ -8,13 +8,13 @@ import { DURATION_MAX, formatDuration, parseDuration } from "./duration.ts";
 import { shown } from "./shown_value.ts";
 
 /** How a list is written. */
-export type FeedFormat = "auto" | "text" | "json-lines" | "apiban";
+type FeedFormat = "auto" | "text" | "json-lines" | "apiban";
 
 /** Which packets of a listed host are refused. */
-export type FeedScope = "everything" | "sip";
+type FeedScope = "everything" | "sip";
 
 /** What becomes of a listed stranger. */
-export type FeedAction = "block" | "strict";
+type FeedAction = "block" | "strict";
 
 /** A list of attackers. */
 export interface FeedConfig {

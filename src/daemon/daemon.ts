@@ -23,7 +23,6 @@ import { Firewall } from "../firewall/firewall.ts";
 import type { Leftovers } from "../firewall/leftovers.ts";
 import type { Way } from "../firewall/way.ts";
 import type { Log } from "../log.ts";
-import { ownAddresses } from "../address/address.ts";
 import { ownInterfaces } from "../address/interfaces.ts";
 import type { ListBackend } from "../firewall/lists/backend.ts";
 import { defaultGateways } from "../address/neighbours.ts";
@@ -199,17 +198,10 @@ export class Daemon {
     this.startedAt = this.#wallClock();
     this.backend = parts.backend ?? namedBackend(parts.config);
     this.listed = new Listed({
-      config: parts.config,
-      log,
-      clock,
-      wallClock,
-      backend: parts.lists,
+      ...{ ...parts, log, clock, wallClock, backend: parts.lists, dryRun: this.dryRun },
       backendName: this.backend.name,
-      folder: parts.feedsFolder,
-      dryRun: this.dryRun,
       table: () => this.table,
       saveLogins: () => this.#loginsWait = true,
-      own: () => parts.feedsFolder === undefined ? [] : ownAddresses(),
     });
     this.table = new PenaltyTable(this.#policy());
     this.table.explain = parts.verbose ?? false;
@@ -259,13 +251,8 @@ export class Daemon {
     });
     const { believedTime, savePointsMs: everyMs } = { ...parts, believedTime: this.#believedTime };
     const keeping = this.#keeping = new Keeping({ ...shared, believedTime, everyMs });
-    this.inquiry = new Inquiry({
-      ...shared,
-      neighbourhoods,
-      keeping,
-      config,
-      listed: this.listed,
-    });
+    const { listed } = this;
+    this.inquiry = new Inquiry({ ...shared, neighbourhoods, keeping, config, listed });
     this.#pipeline = new Pipeline({
       ...shared,
       onBlocked: (offences) => keeping.blocked(offences),
@@ -579,28 +566,14 @@ export class Daemon {
       this.#log.error(`${lost} changes could not be written to ${this.#list.path} and are lost`);
     }
     if (orderly) {
-      this.#log.info(
-        this.dryRun
-          ? "ended; nothing was changed"
-          : `ended; ${counted(this.#list.size, "block")} ${
-            this.#list.size === 1 ? "stays" : "stay"
-          } ${this.#force.where}` +
-            (left > 0
-              ? `, ${counted(left, "change")} of the firewall ${
-                left === 1 ? "follows" : "follow"
-              } at the next start`
-              : ""),
-      );
+      const what = describeEnd(this.#list.size, this.#force.where, left);
+      this.#log.info(this.dryRun ? "ended; nothing was changed" : what);
     }
   }
 
   #policy(): PenaltyPolicy {
     const exempt = this.#exempt(this.#trust.targets, this.#peers);
-    return policyOf(
-      this.#config,
-      exempt,
-      anyStrict(this.#parts.strict, this.listed.isOn ? this.listed : undefined),
-    );
+    return policyOf(this.#config, exempt, anyStrict(this.#parts.strict, this.listed.strict));
   }
 
   #toWallClock(at: number): number {
@@ -645,6 +618,20 @@ function ended(...signals: readonly AbortSignal[]): Promise<void> {
 /** What the configuration says, which may leave it open. */
 function namedBackend({ backend }: Config): BackendChoice {
   return { name: backend === "auto" ? "iptables" : backend, isAuto: false, why: "" };
+}
+
+/**
+ * What stays when the daemon ends.
+ *
+ * @param blocks How many blocks there are.
+ * @param where Where they are in force.
+ * @param left How many changes of the firewall were not made.
+ */
+function describeEnd(blocks: number, where: string, left: number): string {
+  const stays = `ended; ${counted(blocks, "block")} ${blocks === 1 ? "stays" : "stay"} ${where}`;
+  if (left === 0) return stays;
+  const follows = left === 1 ? "follows" : "follow";
+  return `${stays}, ${counted(left, "change")} of the firewall ${follows} at the next start`;
 }
 
 /** A chain that is not there yet may come: at boot, others make it. */

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { expectNetwork, type Network, readAddress } from "../address/address.ts";
+import { expectNetwork, type Network, ownAddresses, readAddress } from "../address/address.ts";
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config/config.ts";
 import { Feeds } from "../feeds/feeds.ts";
@@ -33,14 +33,12 @@ interface ListedParts {
   /** Which firewall there is. */
   readonly backendName: string;
   /** Where copies of lists are; `undefined`: nowhere. */
-  readonly folder: string | undefined;
+  readonly feedsFolder?: string | undefined;
   readonly dryRun: boolean;
   /** The penalty table; not there yet when this is made. */
   readonly table: () => PenaltyTable;
   /** Lets logins be written soon. */
   readonly saveLogins: () => void;
-  /** This machine's addresses. */
-  readonly own: () => readonly string[];
   readonly random?: () => number;
 }
 
@@ -60,15 +58,15 @@ export class Listed implements StrictHosts {
    * @param parts What it is made of.
    */
   constructor(parts: ListedParts) {
-    const { log, clock, wallClock, folder, own, random = Math.random } = this.#parts = parts;
+    const { log, clock, wallClock, feedsFolder, random = Math.random } = this.#parts = parts;
     this.#config = parts.config;
     this.#feeds = new Feeds({
-      folder,
+      folder: feedsFolder,
       log,
       now: () => clock.now(),
       wallClock,
       random,
-      own,
+      own: ownAddresses,
       changed: () => this.#changed(),
     });
     this.#kernel = parts.backend === undefined ? undefined : new KernelLists({
@@ -83,6 +81,11 @@ export class Listed implements StrictHosts {
   /** Whether there is any list: else nobody needs to be asked for. */
   get isOn(): boolean {
     return this.#config.feeds.length > 0;
+  }
+
+  /** Who has one attempt; `undefined`: nobody. */
+  get strict(): StrictHosts | undefined {
+    return this.isOn ? this : undefined;
   }
 
   /** What is told of the lists. */

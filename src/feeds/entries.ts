@@ -18,7 +18,7 @@ import { escapeText } from "../text/escape.ts";
 import { type TargetSet, TargetSetBuilder } from "../address/target_set.ts";
 
 /** Most entries of a list. */
-export const ENTRIES_MAX = 500_000;
+const ENTRIES_MAX = 500_000;
 
 /** A network that is wider is not blocked for a list: a mistake in it would cost too much. */
 const WIDEST = { 4: 8, 6: 19 } as const;

@@ -26,7 +26,7 @@ const REDIRECTS_MAX = 5;
 const HEAD_MAX = 65_536;
 
 /** Longest silence of a server, in milliseconds. */
-export const SILENCE_MS = 15_000;
+const SILENCE_MS = 15_000;
 
 /** Most bytes of a list, as it comes and as it is without compression. */
 export const BYTES_MAX = 32 * 1024 * 1024;
@@ -38,7 +38,7 @@ export interface Validators {
 }
 
 /** What a server has answered. */
-export interface Answer extends Validators {
+interface Answer extends Validators {
   /** It is as it was. */
   readonly isSame: boolean;
   /** Its bytes, without compression; to be read once. */

@@ -1,7 +1,7 @@
 /** Servers of lists: real ones over HTTP, and such that break its rules. */
 
 /** A server of one connection after the other that says whatever it is told. */
-export interface RawServer extends AsyncDisposable {
+interface RawServer extends AsyncDisposable {
   readonly port: number;
   /** What was asked for: the first lines of all requests. */
   readonly requests: string[];
@@ -66,7 +66,7 @@ export function rawServer(
 }
 
 /** A server that keeps to the rules. */
-export interface ListServer extends AsyncDisposable {
+interface ListServer extends AsyncDisposable {
   /** Its URL, with `/` at the end. */
   readonly url: string;
   readonly port: number;

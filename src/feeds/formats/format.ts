@@ -4,8 +4,6 @@
  * @module
  */
 
-import type { EntryReader } from "../entries.ts";
-
 /** Longest line of a list, in characters. */
 export const LINE_MAX = 4_096;
 
@@ -25,6 +23,3 @@ export interface LineReader {
    */
   finish(): void;
 }
-
-/** Makes a reader that hands on to another one what it finds. */
-export type LineReaderMaker = (entries: EntryReader) => LineReader;
