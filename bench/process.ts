@@ -109,7 +109,9 @@ export function writeConfig(options: Omit<AmpereOptions, "command">, port = 5038
     path,
     `port = ${port}\nuser = bench\npass = bench\nchain = ${CHAIN}\n` +
       `loyalty = ${options.loyalty ?? 3}\nbackend = ${options.backend ?? "iptables"}\n` +
-      `database = ${options.folder}/ampere.db\n`,
+      `database = ${options.folder}/ampere.db\n` +
+      // Who is blocked, is for their own attempts; where nobody is, the rule is a part of the work.
+      (options.loyalty === undefined ? "guard_hosts = 0\n" : ""),
   );
   return path;
 }

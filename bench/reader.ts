@@ -8,7 +8,7 @@ import { challenges, type LoopedFeed } from "./feed.ts";
 import type { Manager, ManagerConnection } from "./manager.ts";
 import { Ampere, type AmpereOptions, cpuSeconds, pause, residentMiB, until } from "./process.ts";
 
-/** The most attempts that a configuration allows: nobody is blocked. */
+/** The most attempts that a configuration allows: nobody is blocked for their own. */
 const NOBODY_BLOCKED = 1000;
 
 /** What a reader did with a feed. */

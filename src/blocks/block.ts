@@ -61,6 +61,11 @@ export interface NewBlock extends Omit<Block, "times"> {
    * count as one.
    */
   readonly counts?: boolean | undefined;
+  /**
+   * True for a block that takes the place of one in force that ends earlier, its reason too: that
+   * one was short because it was in doubt, and this one is not.
+   */
+  readonly renews?: boolean | undefined;
 }
 
 /** What is remembered of a block that ended. */
@@ -113,7 +118,9 @@ export function mergeBlock(
   fresh: NewBlock,
   now: number,
 ): MergedBlock {
-  if (known === undefined || hasEnded(known, now)) {
+  const renewed = known !== undefined && fresh.renews === true &&
+    laterEnd(known.until, fresh.until) !== known.until;
+  if (known === undefined || hasEnded(known, now) || renewed) {
     const before = known?.times ?? pastTimes;
     const counted = fresh.counts === false ? before : before + 1;
     const block = {
@@ -126,7 +133,7 @@ export function mergeBlock(
       account: fresh.account,
       times: Math.max(counted, fresh.times ?? 1),
     };
-    return { block, change: "new" };
+    return { block, change: renewed && !hasEnded(known, now) ? "extended" : "new" };
   }
   const until = laterEnd(known.until, fresh.until);
   if (until === known.until) return { block: known, change: "same" };
@@ -162,7 +169,11 @@ export function boundedNew(block: NewBlock): NewBlock {
     account: boundedText(block.account, TEXT_MAX),
     times: block.times === undefined ? undefined : boundedTimes(block.times),
   };
-  return block.counts === false ? { ...bounded, counts: false } : bounded;
+  return {
+    ...bounded,
+    ...(block.counts === false ? { counts: false } : {}),
+    ...(block.renews === true ? { renews: true } : {}),
+  };
 }
 
 /**

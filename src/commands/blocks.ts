@@ -4,7 +4,7 @@
  * @module
  */
 
-import { familyOf, overlaps } from "../address/address.ts";
+import { contains, familyOf, overlaps } from "../address/address.ts";
 import { AddressSet } from "../address/address_set.ts";
 import { exemptAddresses, ExemptSet, protectedBy } from "../address/exempt.ts";
 import { literalPeers } from "../ami/dial.ts";
@@ -18,6 +18,7 @@ import {
   type NewBlock,
 } from "../blocks/database.ts";
 import type { Config } from "../config/config.ts";
+import { isNeighboursBlock, neighbourhoodsOf } from "../penalties/neighbours.ts";
 import { IN_FORCE_WORDS } from "../firewall/judgement.ts";
 import type { Status } from "../telemetry/status.ts";
 import { StatusError } from "../telemetry/status_socket.ts";
@@ -247,6 +248,8 @@ function removeBlocks(
 ): number {
   const list = BlockDatabase.open(config.database);
   const removed = new Set(list.remove(blocks.map((block) => block.target)));
+  const emptied = removeEmptied(list, removed);
+  const around = networksAround(list, blocks.filter(({ target }) => removed.has(target)));
   const absent = blocks.filter((block) => !removed.has(block.target));
   const shown = absent.slice(0, COMPLAINTS_MAX);
   const related = relatedTargets(
@@ -270,8 +273,60 @@ function removeBlocks(
   if (absent.length > COMPLAINTS_MAX) {
     complain(`${absent.length - COMPLAINTS_MAX} more were not blocked`);
   }
-  print(`${removed.size} deleted\n`);
-  return absent.length;
+  for (const [{ line, target }, network] of around.slice(0, COMPLAINTS_MAX)) {
+    complain(
+      `line ${line}: ${target} is deleted, but ${network} around it is blocked too: ` +
+        `echo ${network} | ampere -d`,
+    );
+  }
+  if (around.length > COMPLAINTS_MAX) {
+    complain(`${counted(around.length - COMPLAINTS_MAX, "more such line")}`);
+  }
+  print(
+    `${removed.size} deleted` +
+      (emptied.length > 0
+        ? `, and ${emptied.slice(0, RELATED_MAX).join(", ")}${
+          emptied.length > RELATED_MAX ? ` and ${emptied.length - RELATED_MAX} more` : ""
+        }, blocked for hosts of which none is left`
+        : "") +
+      "\n",
+  );
+  return absent.length + around.length;
+}
+
+/** Removes the networks that were blocked for their hosts when none of these is blocked now. */
+function removeEmptied(list: BlockDatabase, removed: ReadonlySet<string>): string[] {
+  const networks = new Set<string>();
+  for (const target of removed) {
+    for (const [network] of neighbourhoodsOf(target)) networks.add(network);
+  }
+  const blocked = [...networks].filter((network) => {
+    const block = list.get(network);
+    return block !== undefined && isNeighboursBlock(block);
+  });
+  if (blocked.length === 0) return [];
+  const within = new AddressSet(blocked);
+  const others = list.targets().filter((target) => within.overlaps(target));
+  return list.remove(
+    blocked.filter((network) =>
+      !others.some((other) => other !== network && contains(network, other.split("/")[0]!))
+    ),
+  );
+}
+
+/** Which deleted hosts are blocked all the same, as a network around them is. */
+function networksAround(
+  list: BlockDatabase,
+  deleted: readonly AskedBlock[],
+): [AskedBlock, network: string][] {
+  if (deleted.length === 0) return [];
+  const networks = list.targets().filter((target) => target.includes("/"));
+  if (networks.length === 0) return [];
+  const any = new AddressSet(networks);
+  return deleted.filter(({ target }) => any.covers(target)).map((block) => [
+    block,
+    networks.find((network) => overlaps(network, block.target))!,
+  ]);
 }
 
 /** What is blocked that contains one of some targets, or is in one of them; by target. */

@@ -52,10 +52,11 @@ export function formatStatus(status: Status, now: number, style: Style): string 
       `${counted(hosts.watched, "host")} watched, ${hosts.inGoodStanding} in good standing`,
     ],
     ...hiddenRows(events, hosts, style),
+    ...guardRows(status.guard, now, style),
     [
       "Blocks",
-      `${
-        counted(blocks.count, "block")
+      `${counted(blocks.count, "block")}${
+        blocks.networks > 0 ? `, ${counted(blocks.networks, "network")} for the hosts inside` : ""
       }; since the start ${blocks.added} added, ${blocks.removed} ended`,
     ],
     ["Firewall", firewallLine(firewall, style)],
@@ -104,6 +105,20 @@ function hiddenRows(events: Status["events"], hosts: Status["hosts"], style: Sty
     ]);
   }
   return rows;
+}
+
+/** Accounts that many strangers guess at: told only if there are any. */
+function guardRows(guard: Status["guard"] | undefined, now: number, style: Style): string[][] {
+  // A daemon that was not started again after an update does not tell it yet.
+  if (guard === undefined || guard.accounts === 0) return [];
+  const rows = guard.longest.map(({ service, account, since, blocked }) =>
+    `${style.doubtful("guarded")}: "${escapeText(account)}" (${service}) for ${
+      describeDuration((now - Date.parse(since)) / 1000)
+    }, ${counted(blocked, "host")} blocked for it`
+  );
+  const more = guard.accounts - rows.length;
+  if (more > 0) rows.push(`and ${counted(more, "more account")}`);
+  return rows.map((row, index) => [index === 0 ? "Accounts" : "", row]);
 }
 
 function tamperedWords(events: Status["events"], style: Style): string {

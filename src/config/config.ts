@@ -50,6 +50,14 @@ export interface Config {
   readonly bantimeMax: number;
   /** First block for wrong answers of a single session; 0 means as any other. */
   readonly doubt: number;
+  /** Strangers who fail on one account before it is guarded; 0 means never. */
+  readonly guardHosts: number;
+  /** Within how long they must have failed. */
+  readonly guardWindow: number;
+  /**
+   * Blocked hosts of a network before it is blocked; 0 means never, `undefined` as suits `backend`.
+   */
+  readonly neighbours: number | undefined;
   /** How long after the first start unanswered challenges cost nothing. */
   readonly learn: number;
   /** Bits of an IPv6 address that are counted and blocked as one host. */
@@ -115,6 +123,9 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   bantimeFactor: 1,
   bantimeMax: 0,
   doubt: 25,
+  guardHosts: 10,
+  guardWindow: 3_600,
+  neighbours: undefined,
   learn: 3_600,
   ipv6Prefix: 64,
   nat64: Object.freeze([]),
@@ -140,6 +151,27 @@ export function tlsLogin(
   config: Config,
 ): { readonly ca: string | undefined; readonly name: string | undefined } | undefined {
   return config.tls ? { ca: config.tlsCa, name: config.tlsName } : undefined;
+}
+
+/** Blocked hosts of a network before it is blocked, where nothing else is said. */
+const NEIGHBOURS = 3;
+
+/**
+ * How many blocked hosts of a network block it. Without `credit` nobody could show that they belong
+ * into one. With iptables, where each block is a rule that every packet of a stranger is compared
+ * with, only who asks for it has networks blocked too.
+ *
+ * @param config The configuration.
+ * @param backend Which firewall there is; `auto`, as long as that is not known, counts as one with
+ *   sets.
+ * @returns 0: none is.
+ */
+export function neighboursOf(
+  { neighbours, credit }: Config,
+  backend: Config["backend"],
+): number {
+  if (credit === 0) return 0;
+  return neighbours ?? (backend === "iptables" ? 0 : NEIGHBOURS);
 }
 
 /**
@@ -176,6 +208,9 @@ export function describeConfig(config: Config): [key: string, value: string][] {
     ["bantime_factor", String(config.bantimeFactor)],
     ["bantime_max", formatDuration(config.bantimeMax)],
     ["doubt", formatDuration(config.doubt)],
+    ["guard_hosts", String(config.guardHosts)],
+    ["guard_window", formatDuration(config.guardWindow)],
+    ["neighbours", config.neighbours === undefined ? "auto" : String(config.neighbours)],
     ["learn", formatDuration(config.learn)],
     ["ipv6_prefix", String(config.ipv6Prefix)],
     ...nat64.map((prefix): [string, string] => ["nat64", prefix]),

@@ -61,6 +61,19 @@ const TRUST_LOOKUP_MIN = 10;
 /** Longest `trust_lookup`, in seconds. */
 const TRUST_LOOKUP_MAX = 21_600;
 
+/** Largest `guard_hosts`: of each account so many hosts are remembered. */
+const GUARD_HOSTS_MAX = 64;
+
+/** Shortest `guard_window`, in seconds. */
+const GUARD_WINDOW_MIN = 60;
+
+/** Longest `guard_window`, in seconds: a week. */
+const GUARD_WINDOW_MAX = 604_800;
+
+/** Smallest and largest `neighbours`; with one alone a host would be blocked as its network. */
+const NEIGHBOURS_MIN = 2;
+const NEIGHBOURS_MAX = 64;
+
 /** Shortest `verify`, in seconds. */
 const VERIFY_MIN = 5;
 
@@ -154,6 +167,16 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
     (value, { draft }) => readSeconds(value, 0, DURATION_MAX, (s) => draft.bantimeMax = s),
   ],
   ["doubt", (value, { draft }) => readSeconds(value, 0, DURATION_MAX, (s) => draft.doubt = s)],
+  [
+    "guard_hosts",
+    (value, { draft }) => readNumber(value, 0, GUARD_HOSTS_MAX, (n) => draft.guardHosts = n),
+  ],
+  [
+    "guard_window",
+    (value, { draft }) =>
+      readSeconds(value, GUARD_WINDOW_MIN, GUARD_WINDOW_MAX, (s) => draft.guardWindow = s),
+  ],
+  ["neighbours", readNeighbours],
   ["learn", (value, { draft }) => readSeconds(value, 0, DURATION_MAX, (s) => draft.learn = s)],
   ["ipv6_prefix", (value, { draft }) => readNumber(value, 32, 128, (n) => draft.ipv6Prefix = n)],
   ["nat64", readNat64],
@@ -335,6 +358,19 @@ function readFactor(value: string, { draft }: Context): string | undefined {
     return `${shown(value)} is not a number from 1 to ${BANTIME_FACTOR_MAX}, such as 2 or 1.5`;
   }
   draft.bantimeFactor = factor;
+  return undefined;
+}
+
+function readNeighbours(value: string, { draft }: Context): string | undefined {
+  draft.neighbours = undefined;
+  if (value.toLowerCase() === "auto") return undefined;
+  const number = WHOLE_NUMBER.test(value) ? Number(value) : NaN;
+  if (number !== 0 && !(number >= NEIGHBOURS_MIN && number <= NEIGHBOURS_MAX)) {
+    return `${
+      shown(value)
+    } is not a whole number from ${NEIGHBOURS_MIN} to ${NEIGHBOURS_MAX}, nor 0 or auto`;
+  }
+  draft.neighbours = number;
   return undefined;
 }
 

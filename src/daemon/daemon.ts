@@ -28,6 +28,7 @@ import type { Log } from "../log.ts";
 import { ownInterfaces } from "../address/interfaces.ts";
 import { defaultGateways } from "../address/neighbours.ts";
 import type { Notice } from "../telemetry/notice.ts";
+import type { GuardedAccount } from "../penalties/account_guard.ts";
 import type { HostStatus } from "../penalties/hosts.ts";
 import type { PenaltyPolicy } from "../penalties/policy.ts";
 import { PenaltyTable } from "../penalties/penalty_table.ts";
@@ -39,6 +40,7 @@ import { Force } from "./force.ts";
 import { Learning } from "./learning.ts";
 import { ListChanges } from "./list_changes.ts";
 import { Messages } from "./messages.ts";
+import { Neighbourhoods } from "./neighbourhoods.ts";
 import { Notices } from "./notices.ts";
 import { Pipeline } from "./pipeline.ts";
 import { Predecessor } from "./predecessor.ts";
@@ -138,6 +140,7 @@ export class Daemon {
   readonly #trust: Trust;
   readonly #notices: Notices;
   readonly #exceptions: Exceptions;
+  readonly #neighbourhoods: Neighbourhoods;
   readonly #force: Force;
   readonly #changes: ListChanges;
   readonly #messages: Messages;
@@ -204,16 +207,24 @@ export class Daemon {
     });
     const releases = new Releases({ ...shared, notices });
     this.#exceptions = new Exceptions({ ...shared, releases });
+    const neighbourhoods = new Neighbourhoods({
+      ...shared,
+      releases,
+      config,
+      backend: this.backend.name,
+    });
+    this.#neighbourhoods = neighbourhoods;
     this.#changes = new ListChanges({
       ...shared,
       notices,
       releases,
+      neighbourhoods,
       believedTime: this.#believedTime,
     });
     const lengthMs = this.#config.learn * 1000;
     this.#learning = new Learning({ ...shared, bornAt: parts.bornAt, lengthMs });
     this.#messages = new Messages(log, counters);
-    this.#reports = new Reports({ ...shared, exceptions: this.#exceptions });
+    this.#reports = new Reports({ ...shared, exceptions: this.#exceptions, notices });
     this.#predecessor = parts.leftovers === undefined ? undefined : new Predecessor({
       firewall,
       clock,
@@ -224,6 +235,7 @@ export class Daemon {
       ...shared,
       notices,
       exceptions: this.#exceptions,
+      neighbourhoods,
       force: this.#force,
       config,
       dryRun: this.dryRun,
@@ -254,6 +266,17 @@ export class Daemon {
     return exempt instanceof ExemptSet ? exempt.entries : [];
   }
 
+  /** Networks that are blocked for their hosts. */
+  get networksBlocked(): number {
+    return this.#neighbourhoods.size;
+  }
+
+  /** Accounts that are guarded; times in milliseconds since 1970. */
+  get guardedAccounts(): GuardedAccount[] {
+    const { guard } = this.table;
+    return guard.accounts().map((one) => ({ ...one, since: this.#toWallClock(one.since) }));
+  }
+
   /** Whom the administrator trusts. */
   get trust(): TrustState {
     return this.#trust.state;
@@ -275,7 +298,7 @@ export class Daemon {
 
   /** Whether a host is blocked, by itself or with its IPv6 network. */
   #isBlocked(host: string): boolean {
-    if (this.#list.get(host) !== undefined) return true;
+    if (this.#list.get(host) !== undefined || this.#neighbourhoods.holds(host)) return true;
     if (!host.includes(":")) return false;
     return this.#list.get(networkOf(host, this.#config.ipv6Prefix)) !== undefined &&
       !this.table.isInGoodStanding(host, this.#clock.now());
@@ -324,6 +347,7 @@ export class Daemon {
     this.#force.update();
     const started = this.firewall.start(this.#list.entries()).then((failures) => {
       this.#list.readRest?.(this.#believedTime.now());
+      this.#neighbourhoods.findBlocked();
       this.#exceptions.findShared();
       // The other family may have taken its time: IPv4 may work by now.
       const works = this.firewall.status().families.some((f) => f.family === 4 && !f.failing);
@@ -369,7 +393,7 @@ export class Daemon {
     this.#trust.configure(config);
     this.#force.update();
     this.table.setPolicy(this.#policy());
-    this.#exceptions.releaseExempt();
+    this.#releaseExempt();
     this.#log.info("the configuration was read again");
     if (fixed.length > 0) {
       this.#log.warn(
@@ -477,6 +501,7 @@ export class Daemon {
     if (!stalled) this.#pipeline.advance(now);
     const wall = this.#wallClock();
     this.#reports.tellLate();
+    this.#reports.tellGuards();
     this.#list.retry(wall);
     this.#changes.look(wall);
     this.#changes.expire();
@@ -488,6 +513,7 @@ export class Daemon {
       this.#loginsWait = true;
       this.#refreshExempt();
       this.#force.refresh();
+      this.#neighbourhoods.release();
       this.#exceptions.refresh();
       this.#reports.tellHidden();
       this.#log.sweep();
@@ -510,6 +536,12 @@ export class Daemon {
     const exempt = this.#exempt(this.#trust.targets, this.#peers);
     if (isSameSet(exempt, this.table.policy.exempt)) return;
     this.table.setPolicy({ ...this.table.policy, exempt });
+    this.#releaseExempt();
+  }
+
+  /** Others are never blocked now than before. */
+  #releaseExempt(): void {
+    this.#neighbourhoods.release();
     this.#exceptions.releaseExempt();
   }
 

@@ -11,6 +11,7 @@ import type { Clock } from "../clock.ts";
 import type { Firewall } from "../firewall/firewall.ts";
 import type { Log } from "../log.ts";
 import type { PenaltyTable } from "../penalties/penalty_table.ts";
+import type { Neighbourhoods } from "./neighbourhoods.ts";
 import type { Notices } from "./notices.ts";
 import type { Releases } from "./releases.ts";
 import { LOGGED_CHANGES_MAX, Targets } from "./targets.ts";
@@ -31,6 +32,7 @@ interface ListChangeParts {
   readonly list: BlockList;
   readonly firewall: Firewall;
   readonly releases: Releases;
+  readonly neighbourhoods: Neighbourhoods;
   readonly notices: Notices;
   readonly log: Log;
   readonly clock: Clock;
@@ -77,7 +79,7 @@ export class ListChanges {
   }
 
   #takeOver(now: number): void {
-    const { table, list, firewall, releases, notices } = this.#parts;
+    const { table, list, firewall, releases, neighbourhoods, notices } = this.#parts;
     const { added, removed, changed, more } = list.reload(now);
     if (added.length + removed.length + changed.length > 0) {
       const current = [...added, ...changed].flatMap((target) => list.get(target) ?? []);
@@ -86,6 +88,7 @@ export class ListChanges {
       for (const target of removed.slice(0, LOGGED_CHANGES_MAX)) {
         table.clearPoints(target, overlaps);
       }
+      neighbourhoods.forget(removed);
       releases.releaseSilently(removed, "deleted by hand");
     }
     const told = this.#takenOver;

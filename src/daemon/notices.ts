@@ -7,6 +7,7 @@
 import type { Family } from "../address/address.ts";
 import type { NewBlock } from "../blocks/block.ts";
 import type { Judgement } from "../firewall/judgement.ts";
+import type { GuardChange } from "../penalties/account_guard.ts";
 import type { Notice } from "../telemetry/notice.ts";
 
 /** Gives notices their time, and hands them to whoever subscribed. */
@@ -54,6 +55,21 @@ export class Notices {
   released(targets: readonly string[], reason: string): void {
     const time = this.#time();
     for (const target of targets) this.#notify?.({ event: "unblock", time, target, reason });
+  }
+
+  /**
+   * An account came under guard, or is not guarded any more.
+   *
+   * @param change Which.
+   * @param hosts From so many hosts on accounts are guarded.
+   */
+  guard({ service, account, over, blocked }: GuardChange, hosts: number): void {
+    const time = this.#time();
+    this.#notify?.(
+      over === undefined
+        ? { event: "account-guarded", time, service, account, hosts }
+        : { event: "account-guard-over", time, service, account, blocked },
+    );
   }
 
   /** Blocks of a family are not in force, or not for all packets. */

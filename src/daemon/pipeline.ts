@@ -17,11 +17,13 @@ import type { Firewall } from "../firewall/firewall.ts";
 import type { Log } from "../log.ts";
 import type { PenaltyTable } from "../penalties/penalty_table.ts";
 import { blockOf } from "../penalties/policy.ts";
+import type { Offence } from "../penalties/offence.ts";
 import { describeDuration } from "../penalties/reason.ts";
 import type { Counters } from "../telemetry/counters.ts";
 import { formatLocalTime } from "../text/time.ts";
 import type { Exceptions } from "./exceptions.ts";
 import type { Force } from "./force.ts";
+import type { Neighbourhoods } from "./neighbourhoods.ts";
 import type { Notices } from "./notices.ts";
 
 /** Most attempts that are charged in one turn of the event loop; takes about 2 ms. */
@@ -40,6 +42,7 @@ interface PipelineParts {
   readonly firewall: Firewall;
   readonly exceptions: Exceptions;
   readonly force: Force;
+  readonly neighbourhoods: Neighbourhoods;
   readonly notices: Notices;
   readonly counters: Counters;
   readonly log: Log;
@@ -154,18 +157,31 @@ export class Pipeline {
     if (offences.length === 0) return;
     const { list, counters } = this.#parts;
     const now = this.#parts.wallClock();
-    const fresh = new Map<string, NewBlock>();
+    const fresh = new Map<string, readonly [Offence, NewBlock]>();
     const timesOf = this.#timesOf();
     for (const offence of offences) {
       counters.offences++;
+      if (offence.renews && fresh.has(offence.target)) this.#blockAll(fresh, now);
       const known = list.get(offence.target);
-      if (known !== undefined && !hasEnded(known, now)) this.#stillArrives(known, now);
-      else if (!fresh.has(offence.target)) {
-        // What came behind the first was under way.
-        fresh.set(offence.target, blockOf(offence, this.#parts.config(), timesOf, now));
-      }
+      const isBlocked = known !== undefined && !hasEnded(known, now);
+      // What came behind the first was under way.
+      if (fresh.has(offence.target)) continue;
+      const block = isBlocked && !offence.renews
+        ? undefined
+        : blockOf(offence, this.#parts.config(), timesOf, now);
+      if (block !== undefined && (!isBlocked || isLonger(block, known))) {
+        fresh.set(offence.target, [offence, block]);
+      } else if (known !== undefined) this.#stillArrives(known, now);
     }
-    if (fresh.size > 0) this.block([...fresh.values()], now);
+    this.#blockAll(fresh, now);
+  }
+
+  /** Blocks offenders, and the networks that this makes one too many for. */
+  #blockAll(fresh: Map<string, readonly [Offence, NewBlock]>, now: number): void {
+    if (fresh.size === 0) return;
+    const networks = this.#parts.neighbourhoods.add(fresh.values(), this.#timesOf(), now);
+    this.block([...[...fresh.values()].map(([, block]) => block), ...networks], now);
+    fresh.clear();
   }
 
   /** Says how often a target was blocked before; most lists know of nobody who is not blocked. */
@@ -195,4 +211,8 @@ export class Pipeline {
     );
     void this.#parts.firewall.verify();
   }
+}
+
+function isLonger(block: NewBlock, known: Block): boolean {
+  return (block.until ?? Infinity) > (known.until ?? Infinity);
 }

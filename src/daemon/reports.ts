@@ -4,22 +4,34 @@
  * @module
  */
 
+import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
 import type { PenaltyTable } from "../penalties/penalty_table.ts";
-import { describeExemptFailures, describeProxy } from "../penalties/reason.ts";
+import { describeExemptFailures, describeGuard, describeProxy } from "../penalties/reason.ts";
 import type { Counters } from "../telemetry/counters.ts";
 import { counted } from "../text/table.ts";
 import type { Exceptions } from "./exceptions.ts";
+import type { Notices } from "./notices.ts";
 import { LOGGED_CHANGES_MAX } from "./targets.ts";
 
 /** Most addresses that are never blocked of which failures are told, once each. */
 const LOGGED_EXEMPT_MAX = 1_024;
+
+/**
+ * Most accounts in a minute of which it is told that they are guarded, or not any more: with
+ * chan_sip strangers make names up.
+ */
+const GUARDS_A_MINUTE = 20;
+
+const MINUTE_MS = 60_000;
 
 /** What {@linkcode Reports} looks at. */
 interface ReportParts {
   readonly table: PenaltyTable;
   readonly exceptions: Exceptions;
   readonly counters: Counters;
+  readonly notices: Notices;
+  readonly clock: Clock;
   readonly log: Log;
 }
 
@@ -28,6 +40,9 @@ export class Reports {
   readonly #parts: ReportParts;
   /** Addresses that are never blocked of which failures were told. */
   readonly #said = new Set<string>();
+  /** How many accounts were told of since a clock value. */
+  #guardsTold = 0;
+  #guardsSince = -Infinity;
 
   /**
    * Nothing was told yet.
@@ -54,6 +69,34 @@ export class Reports {
     if (late.length > LOGGED_CHANGES_MAX) {
       log.info(
         `so had ${counted(late.length - LOGGED_CHANGES_MAX, "more host")}`,
+      );
+    }
+  }
+
+  /** Tells of accounts that came under guard, and of those that are not guarded any more. */
+  tellGuards(): void {
+    const { table, notices, log, clock } = this.#parts;
+    const changes = table.guard.takeChanges();
+    if (changes.length === 0) return;
+    const now = clock.now();
+    if (now - this.#guardsSince >= MINUTE_MS) {
+      this.#guardsSince = now;
+      this.#guardsTold = 0;
+    }
+    const told = changes.slice(0, GUARDS_A_MINUTE - this.#guardsTold);
+    this.#guardsTold += told.length;
+    for (const change of told) {
+      const level = change.over === undefined ? "warn" : "info";
+      log[level](describeGuard(change, table.policy));
+      notices.guard(change, table.policy.guardHosts ?? 0);
+    }
+    if (changes.length > told.length) {
+      const more = counted(changes.length - told.length, "more guard");
+      log.limited(
+        "guards",
+        "warn",
+        `${more} of accounts began or ended within a minute, as if somebody made names up: ` +
+          "ampere --status tells how many accounts are guarded",
       );
     }
   }

@@ -31,6 +31,21 @@ export const STANDING_UNPROVEN_BAN_MS_MAX = 10 * MINUTE_MS;
  */
 export const UNANSWERED_BAN_MS_MAX = 10 * MINUTE_MS;
 
+/**
+ * The first blocks in a row of a stranger who fails on a guarded account, in milliseconds. One
+ * wrong password is no proof: it may be the phone of an office that nobody has logged in from yet.
+ * The first is shorter than a phone repeats its request over UDP (32 s), so that the others of that
+ * office come through behind it, and whoever logs in ends the row. Who fails each time that they
+ * are back is out for an hour, and then twice as long each time.
+ */
+export const GUARD_BANS_MS = [25_000, 250_000, HOUR_MS] as const;
+
+/** The longest such block, and the longest of a network for its hosts, in milliseconds. */
+const GROWN_BAN_MS_MAX = 7 * DAY_MS;
+
+/** The first block of a network for its hosts, in milliseconds; each further one is double. */
+const NEIGHBOURS_BAN_MS = HOUR_MS;
+
 /** The second block in a row that was in doubt is this many times as long as the first. */
 const DOUBT_FACTOR = 10;
 
@@ -97,6 +112,11 @@ export function banTime(
       const bounded = times.bantimeMax > 0 ? Math.min(short, times.bantimeMax * 1000) : short;
       return atMost(bounded, configured(times, row, proven));
     }
+    case "guarded account": {
+      const last = GUARD_BANS_MS.length - 1;
+      const short = GUARD_BANS_MS[Math.min(row, last)]! * 2 ** Math.max(0, row - last);
+      return atMost(Math.min(short, GROWN_BAN_MS_MAX), configured(times, row, proven));
+    }
     case "unanswered":
       return atMost(UNANSWERED_BAN_MS_MAX, configured(times, before, proven));
     case "single session":
@@ -109,6 +129,19 @@ export function banTime(
     case "attempts":
       return configured(times, before, proven);
   }
+}
+
+/**
+ * How long a network is to be blocked for its hosts; the configuration may say that nothing is
+ * blocked for so long.
+ *
+ * @param times The configured ban times.
+ * @param before How often the network has been blocked before.
+ * @returns Milliseconds.
+ */
+export function neighboursBanTime(times: BanTimes, before: number): number {
+  const grown = Math.min(NEIGHBOURS_BAN_MS * 2 ** before, GROWN_BAN_MS_MAX);
+  return atMost(grown, configured(times, before, true));
 }
 
 /**

@@ -5,6 +5,7 @@
  */
 
 import { HostIndex } from "./host_index.ts";
+import { ipv4Number, networkOf } from "../address/address.ts";
 import { type HostKey, type HostNetworks, keyOf, keyText } from "./host_key.ts";
 import { RecordList } from "./record_list.ts";
 import { Records } from "./records.ts";
@@ -50,6 +51,11 @@ export class GoodStanding {
   readonly #unsaved = new Set<HostKey>();
   /** How many of the hosts each IPv6 network contains. */
   readonly #inNetworks = new Map<string, number>();
+  /**
+   * How many of the hosts each network contains that may be blocked for its hosts: an IPv4 network
+   * of 24 bits by these, IPv6 networks of 64 and 48 bits by their texts.
+   */
+  readonly #around = new Map<number | string, number>();
   #networks: HostNetworks;
 
   /**
@@ -82,6 +88,17 @@ export class GoodStanding {
    */
   hasIn(network: string): boolean {
     return this.#inNetworks.size > 0 && this.#inNetworks.has(network);
+  }
+
+  /**
+   * Whether an IPv4 network of 24 bits, or an IPv6 one of 64 or 48, contains such a host, or may at
+   * any time: it is of those in which each address is somebody else.
+   *
+   * @param counts Whether logins count at all.
+   */
+  isAnybodyIn(network: string, counts: boolean): boolean {
+    const key = network.includes(":") ? network : ipv4Number(network.split("/")[0]!) >>> 8;
+    return counts && this.#around.has(key) || this.#networks.hasSingles(network);
   }
 
   /** The hosts in an IPv6 network that have logged in: looks at all hosts. */
@@ -189,6 +206,7 @@ export class GoodStanding {
       this.#keys[login] = address;
       this.#logins.set(address, login);
       this.#count(address, 1);
+      this.#countAround(address, 1);
     } else {
       this.#order.remove(login);
     }
@@ -206,6 +224,18 @@ export class GoodStanding {
     this.#logins.delete(address);
     this.#records.free(login);
     this.#count(address, -1);
+    this.#countAround(address, -1);
+  }
+
+  #countAround(address: HostKey, change: 1 | -1): void {
+    const networks = typeof address === "number"
+      ? [address >>> 8]
+      : [networkOf(address, 64), networkOf(address, 48)];
+    for (const network of networks) {
+      const count = (this.#around.get(network) ?? 0) + change;
+      if (count > 0) this.#around.set(network, count);
+      else this.#around.delete(network);
+    }
   }
 
   #count(address: HostKey, change: 1 | -1): void {

@@ -82,6 +82,11 @@ export class HostNetworks {
     return network;
   }
 
+  /** Whether some addresses of an IPv6 network are different hosts, whoever has the network. */
+  hasSingles(network: string): boolean {
+    return network.includes(":") && this.#single.overlaps(network);
+  }
+
   /**
    * The IPv4 host behind an address of NAT64.
    *

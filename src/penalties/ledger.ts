@@ -5,7 +5,8 @@
  * @module
  */
 
-import type { SecurityEvent } from "../ami/event.ts";
+import { EVENT_TYPES, type SecurityEvent } from "../ami/event.ts";
+import { AccountGuard, guardKey } from "./account_guard.ts";
 import {
   ATTEMPT_POINTS,
   Attempts,
@@ -44,8 +45,17 @@ import { LateAttempts } from "./late_attempts.ts";
 import { NetworkFailures } from "./network_failures.ts";
 import type { Grounds, Offence } from "./offence.ts";
 import type { PenaltyPolicy } from "./policy.ts";
+import type { Records } from "./records.ts";
 import { ShortBlocks } from "./short_blocks.ts";
 import { ProxySigns } from "./proxy_signs.ts";
+
+/** By the type of an event: whether a password was tried, not only a name or an address refused. */
+const GUESSES = EVENT_TYPES.map(({ kind }) =>
+  kind === "ChallengeResponseFailed" || kind === "InvalidPassword"
+);
+
+/** Where an attempt came from. */
+type AttemptOrigin = Pick<SecurityEvent, "service" | "transport" | "account">;
 
 /** A host in good standing has this many times the limit of a stranger. */
 const STANDING_LIMIT_FACTOR = 10;
@@ -60,6 +70,7 @@ export class Ledger {
   readonly standing: GoodStanding;
   readonly late = new LateAttempts();
   readonly proxies = new ProxySigns();
+  readonly guard: AccountGuard;
   readonly #hosts: Hosts;
   readonly #records: Hosts["records"];
   readonly #attemptRecords: Attempts["records"];
@@ -89,6 +100,7 @@ export class Ledger {
     this.#attemptRecords = this.attempts.records;
     this.#networks = new HostNetworks(policy.ipv6Prefix, policy.nat64 ?? []);
     this.#networkFailures.setForget(policy.forgetMs);
+    this.guard = new AccountGuard(guardRule(policy));
     this.standing = new GoodStanding(this.#networks);
     this.#shortBlocks = new ShortBlocks(this.standing);
     this.#exempt = new ExemptHosts(policy.exempt, this.#networks);
@@ -116,6 +128,7 @@ export class Ledger {
     const prefixChanged = policy.ipv6Prefix !== this.#policy.ipv6Prefix ||
       String(policy.nat64 ?? []) !== String(this.#policy.nat64 ?? []);
     this.#policy = policy;
+    this.guard.setRule(guardRule(policy));
     this.#networkFailures.setForget(policy.forgetMs);
     for (const [key, host] of [...this.#hosts.entries()]) {
       if (policy.exempt.overlaps(keyText(key))) this.remove(host);
@@ -246,13 +259,7 @@ export class Ledger {
    *
    * @param session In which.
    */
-  fail(
-    host: number,
-    points: number,
-    event: SecurityEvent,
-    now: number,
-    session: number,
-  ): void {
+  fail(host: number, points: number, event: SecurityEvent, now: number, session: number): void {
     const hosts = this.#records;
     const key = this.#hosts.keyOf(host);
     this.late.count(key);
@@ -277,8 +284,27 @@ export class Ledger {
       const how = { standing, proven: event.provesPath };
       this.#networkFailures.add(network, key as string, cost, how, now);
     }
+    const isGuarded = this.guard.isOn && !standing && GUESSES[event.type]! &&
+      !(network !== undefined && this.standing.hasIn(network)) &&
+      this.guard.fails(event, guardKey(key, network), now);
     this.#add(host, points, event, now, session);
+    if (isGuarded) this.#guardAgainst(host, event, now);
     if (network !== undefined) this.#judgeNetwork(network, host, standing, event, now);
+  }
+
+  /**
+   * A stranger has failed on a guarded account. They keep their points: this makes nobody wait for
+   * the block that their own attempts are worth.
+   */
+  #guardAgainst(host: number, event: SecurityEvent, now: number): void {
+    if (!this.guard.hasBlocks(now) || this.#records.get(host, GONE) === 1) return;
+    const key = this.#hosts.keyOf(host);
+    if (this.#shortBlocks.restsGuarded(key, event.provesPath, this.#policy, now)) return;
+    this.guard.takeBlock(event);
+    const offence = this.#offenceOf(host, event, "guarded account", now);
+    // It rests on this failure alone.
+    this.#offences.push({ ...offence, proven: event.provesPath });
+    this.late.blocked(key, now);
   }
 
   /**
@@ -296,11 +322,12 @@ export class Ledger {
       this.remove(host);
       return before;
     }
+    const network = this.networkOf(event.host);
+    this.guard.succeeds(event, guardKey(event.host, network), now);
     const failed = before - hosts.get(host, SOFT);
     // chan_sip prints the dialled number for the account of a call: it proves nothing about the
     // failures on that.
     const own = event.service === "SIP" ? 0 : this.#accountsFailed.forgive(host, event);
-    const network = this.networkOf(event.host);
     const payer = network ?? event.host;
     const left = this.#policy.creditMs > 0 ? this.#forgiveness.left(payer, now) : 0;
     const others = this.#accountsFailed.forgiveAny(host, Math.max(0, Math.min(failed - own, left)));
@@ -395,7 +422,8 @@ export class Ledger {
     }
     const key = this.#hosts.keyOf(host);
     const by = typeof from === "number" ? this.attempts.originOf(from) : from;
-    const grounds = this.#groundsOf(host, limit, now);
+    const isPair = this.#accountsFailed.isPair(host);
+    const grounds = groundsOf(hosts, host, limit, this.isStanding(host, now), isPair);
     const rules = this.#policy;
     if (this.#shortBlocks.isOpen(key, grounds, rules, now)) {
       // More would only fill the table of ranks: with the next failure it is too much again.
@@ -403,24 +431,25 @@ export class Ledger {
       return this.settle(host);
     }
     if (this.#shortBlocks.forbears(key, grounds, session, rules, now)) return this.#forbear(host);
-    const offence: Offence = {
-      target: keyText(key),
-      address: keyText(key),
-      service: by.service,
-      transport: by.transport,
-      account: by.account,
-      points: sum,
-      limit,
-      grounds,
-      row: this.#shortBlocks.next(key, grounds, rules, now),
-      proven: this.#accountsFailed.provenOf(host) >= limit,
-      tally: this.#hosts.tallyOf(host),
-      firstAt: hosts.time(host, FIRST_AT),
-      at: now,
-    };
+    const offence = this.#offenceOf(host, by, grounds, now);
     this.remove(host);
     this.late.blocked(key, now);
     this.#offences.push(offence);
+  }
+
+  /** What a host has done. */
+  #offenceOf(host: number, from: AttemptOrigin, grounds: Grounds, now: number): Offence {
+    const key = this.#hosts.keyOf(host);
+    const by = { ...originOf(from), target: keyText(key), address: keyText(key) };
+    const limit = this.limitOf(host, now);
+    const points = this.#records.get(host, POINTS);
+    const row = this.#shortBlocks.next(key, grounds, this.#policy, now);
+    const proven = this.#accountsFailed.provenOf(host) >= limit;
+    const tally = this.#hosts.tallyOf(host);
+    const firstAt = this.#records.time(host, FIRST_AT);
+    const offence = { ...by, points, limit, grounds, row, proven, tally, firstAt, at: now };
+    const isMore = grounds !== "guarded account" && this.#shortBlocks.takeGuarded(key);
+    return isMore ? { ...offence, renews: true } : offence;
   }
 
   /** The hosts of an IPv6 network may be one guesser: whether they have gone too far together. */
@@ -435,46 +464,23 @@ export class Ledger {
     const shared = this.standing.hasIn(network) || this.#policy.exempt.overlaps(network);
     const alone = this.#records.get(host, GONE) === 1;
     const limits = { strange: limit, own: limit * STANDING_LIMIT_FACTOR };
-    const { verdict, points, proven, firstAt } = this.#networkFailures.judge(
-      network,
-      limits,
-      shared,
-      standing,
-    );
+    const excess = this.#networkFailures.judge(network, limits, shared, standing);
+    const { verdict, points, proven, firstAt } = excess;
     // Its last host may have gone too far by itself: then it is blocked already.
     if (verdict === "nothing" || (verdict === "host" && alone)) return;
     const target = verdict === "host" ? event.address : network;
     const grounds = shared ? "shared network" : "attempts";
     this.late.blocked(verdict === "host" ? event.host : network, now);
-    this.#offences.push({
-      target,
-      address: event.address,
-      service: event.service,
-      transport: event.transport,
-      account: event.account,
-      points,
-      limit,
-      grounds,
-      row: this.#shortBlocks.next(network, grounds, this.#policy, now),
-      proven,
-      tally: { ...NO_TALLY, wrongAnswers: Math.ceil(points / ATTEMPT_POINTS) },
-      firstAt,
-      at: now,
-    });
+    const by = { ...originOf(event), target, address: event.address };
+    const row = this.#shortBlocks.next(network, grounds, this.#policy, now);
+    const tally = { ...NO_TALLY, wrongAnswers: Math.ceil(points / ATTEMPT_POINTS) };
+    this.#offences.push({ ...by, points, limit, grounds, row, proven, tally, firstAt, at: now });
     // A host that is blocked begins anew; in a network it keeps its points, by which it is not
     // innocent there.
     if (verdict === "host") {
       this.#shortBlocks.blockedInNetwork(event.host, now, this.#policy.creditMs);
       this.remove(host);
     }
-  }
-
-  #groundsOf(host: number, limit: number, now: number): Grounds {
-    const hosts = this.#records;
-    if (this.isStanding(host, now)) return "good standing";
-    if (hosts.get(host, POINTS) - hosts.get(host, SOFT) < limit) return "unanswered";
-    if (hosts.get(host, FAILED_SESSION) !== SEVERAL_SESSIONS) return "single session";
-    return this.#accountsFailed.isPair(host) ? "two phones" : "attempts";
   }
 
   /** Of all that a host has failed one attempt is left. */
@@ -504,4 +510,29 @@ export class Ledger {
     this.#hosts.forgiveTally(host, Math.floor(forgiven / ATTEMPT_POINTS));
     this.settle(host);
   }
+}
+
+function groundsOf(
+  records: Records,
+  host: number,
+  limit: number,
+  standing: boolean,
+  isPair: boolean,
+): Grounds {
+  if (standing) return "good standing";
+  if (records.get(host, POINTS) - records.get(host, SOFT) < limit) return "unanswered";
+  if (records.get(host, FAILED_SESSION) !== SEVERAL_SESSIONS) return "single session";
+  return isPair ? "two phones" : "attempts";
+}
+
+function originOf({ service, transport, account }: AttemptOrigin): AttemptOrigin {
+  return { service, transport, account };
+}
+
+/** Without good standing nobody could be told from a stranger. */
+function guardRule({ guardHosts = 0, guardWindowMs = 0, creditMs }: PenaltyPolicy): {
+  hosts: number;
+  windowMs: number;
+} {
+  return { hosts: creditMs > 0 ? guardHosts : 0, windowMs: guardWindowMs };
 }

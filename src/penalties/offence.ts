@@ -25,10 +25,15 @@ export interface Offence {
   /** What the offence rests on, which decides how long the block may last. */
   readonly grounds: Grounds;
   /**
-   * How many short blocks of this kind came before in a row: in doubt ({@linkcode isDoubt}), or of
-   * good standing and of a shared network.
+   * How many short blocks of this kind came before in a row: in doubt ({@linkcode isDoubt}), of
+   * good standing and of a shared network, or for a guarded account.
    */
   readonly row: number;
+  /**
+   * It may be blocked already, for a short time and a guarded account: now it has gone too far by
+   * itself.
+   */
+  readonly renews?: boolean;
   /**
    * The limit was reached by attempts alone whose address can't be forged; see
    * {@linkcode SecurityEvent.provesPath}.
@@ -47,6 +52,7 @@ export interface Offence {
  *
  * - `good standing`: the host logged in with a password within the credit; it belongs here.
  * - `shared network`: an IPv6 network that holds somebody in good standing, or trusted.
+ * - `guarded account`: it failed on an account that many strangers fail on; once is enough.
  * - `unanswered`: without its unanswered challenges, which test no password, it would not have
  *   reached the limit.
  * - `single session`: all its wrong answers came in one session. A phone with a wrong password does
@@ -58,6 +64,7 @@ export interface Offence {
 export type Grounds =
   | "good standing"
   | "shared network"
+  | "guarded account"
   | "unanswered"
   | "single session"
   | "two phones"

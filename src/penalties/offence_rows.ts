@@ -49,6 +49,8 @@ interface Row {
   readonly bursts: Burst[];
   forborne: number;
   forborneUntil: number;
+  /** A longer block may take the place of this one, once. */
+  mayRenew: boolean;
 }
 
 /**
@@ -100,6 +102,7 @@ export class OffenceRows {
       bursts: [],
       forborne: 0,
       forborneUntil: -Infinity,
+      mayRenew: true,
     });
     forgetOldest(this.#rows, ROWS_MAX);
     return before;
@@ -131,6 +134,28 @@ export class OffenceRows {
       row.forborneUntil = Math.max(now, row.forborneUntil) + FORBORNE_MS;
     }
     return now <= row.forborneUntil && ++row.forborne <= FORBORNE_MAX * bursts.length;
+  }
+
+  /**
+   * Whether a host is to be left in peace: what it does was under way when it was blocked, or its
+   * first block was over not long ago, behind which others at its address must be able to show that
+   * they are there.
+   *
+   * @param host Who.
+   * @param now Clock value, in milliseconds.
+   * @param first How long the first block lasts, and the time behind it, in milliseconds.
+   */
+  rests(host: HostKey, now: number, first: number): boolean {
+    const row = this.#rows.get(host);
+    return row !== undefined && now - row.at < Math.max(LATE_MS, row.count === 1 ? first : 0);
+  }
+
+  /** Whether a longer block may take the place of the last one of a row; only once. */
+  takeRenewal(host: HostKey): boolean {
+    const row = this.#rows.size === 0 ? undefined : this.#rows.get(host);
+    if (row === undefined || !row.mayRenew || row.count === 0) return false;
+    row.mayRenew = false;
+    return true;
   }
 
   /** Whether a host was blocked and has not logged in since. */

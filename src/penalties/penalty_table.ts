@@ -21,6 +21,7 @@ import {
   REFUSED,
   SUCCEEDED,
 } from "./attempts.ts";
+import type { AccountGuard } from "./account_guard.ts";
 import { ExemptFailures } from "./exempt_failures.ts";
 import { keyOf, keyText } from "./host_key.ts";
 import {
@@ -213,6 +214,7 @@ export class PenaltyTable {
     for (const quiet of this.#hosts.quietSince(quietSince)) this.#ledger.remove(quiet);
     this.#ledger.standing.forgetBefore(now - this.#ledger.policy.creditMs);
     this.#ledger.late.expire(now);
+    this.#ledger.guard.advance(now);
     return true;
   }
 
@@ -252,6 +254,11 @@ export class PenaltyTable {
     return this.#ledger.proxies.count;
   }
 
+  /** Which accounts many strangers fail on; not to be changed. */
+  get guard(): Pick<AccountGuard, "accounts" | "guarded" | "begun" | "blocked" | "takeChanges"> {
+    return this.#ledger.guard;
+  }
+
   /**
    * Who is in good standing in a network, and has not failed there.
    *
@@ -260,6 +267,12 @@ export class PenaltyTable {
    */
   innocentIn(network: string): string[] {
     return this.#ledger.innocentIn(network);
+  }
+
+  /** Whether a network of 24 bits (IPv6: of 64, 48) must not be blocked for its hosts. */
+  holdsOthers(network: string): boolean {
+    const { exempt, creditMs } = this.policy;
+    return exempt.overlaps(network) || this.#ledger.standing.isAnybodyIn(network, creditMs > 0);
   }
 
   /** Clock value at which the oldest open attempt is to be charged; `undefined`: none is open. */
@@ -392,12 +405,8 @@ export class PenaltyTable {
     }
     this.#ledger.wait(attempt, now);
     this.#ledger.settle(host);
-    this.#explain(
-      "a challenge: waiting for its answer",
-      event,
-      before,
-      this.#records.get(host, POINTS),
-    );
+    const after = this.#records.get(host, POINTS);
+    this.#explain("a challenge: waiting for its answer", event, before, after);
   }
 
   #answeredWrongly(event: SecurityEvent, now: number): void {
@@ -435,12 +444,8 @@ export class PenaltyTable {
     this.#hosts.count(host, WRONG_ANSWERS, now, 1 + burst);
     if (completes) ledger.harden(host, attempt);
     ledger.fail(host, points, event, now, sessionOf(event));
-    this.#explain(
-      first ? "a wrong answer" : "a further wrong answer",
-      event,
-      before,
-      before + points,
-    );
+    const what = first ? "a wrong answer" : "a further wrong answer";
+    this.#explain(what, event, before, before + points);
   }
 
   #refused(event: SecurityEvent, now: number): void {
@@ -517,14 +522,8 @@ export class PenaltyTable {
     if (!this.explain) return;
     const host = this.#hosts.find(event.host);
     const after = host === NONE ? 0 : this.#records.get(host, POINTS);
-    this.#explain(
-      after === 0
-        ? "a login: all points are removed"
-        : "a login: the points of its account are removed",
-      event,
-      before,
-      after,
-    );
+    const gone = after === 0 ? "all points" : "the points of its account";
+    this.#explain(`a login: ${gone} are removed`, event, before, after);
   }
 
   // Of two functions, because this one becomes part of those that call it.

@@ -41,9 +41,21 @@ export interface PenaltyPolicy {
    * is an IPv4 host.
    */
   readonly nat64?: readonly string[];
+  /**
+   * From so many different strangers on that fail on one account within `guardWindowMs` it is
+   * guarded; 0 or `undefined`: never.
+   */
+  readonly guardHosts?: number;
+  /** See `guardHosts`; in milliseconds. */
+  readonly guardWindowMs?: number;
+  /** How long the first block for a guarded account lasts, in milliseconds. */
+  readonly guardBanMs?: number;
   /** Hosts that are never charged. Loopback never is. */
   readonly exempt: AddressSet;
 }
+
+/** The first block for a guarded account, as long as the configuration lets it be. */
+const FIRST_GUARD = { grounds: "guarded account", row: 0, proven: true } as const;
 
 /**
  * The rules of the penalty table.
@@ -62,6 +74,9 @@ export function policyOf(config: Config, exempt: AddressSet): PenaltyPolicy {
       STANDING_BAN_MS,
     ipv6Prefix: config.ipv6Prefix,
     nat64: config.nat64,
+    guardHosts: config.guardHosts,
+    guardWindowMs: config.guardWindow * 1000,
+    guardBanMs: banTime(config, 0, FIRST_GUARD)!,
     exempt,
   };
 }
@@ -96,5 +111,6 @@ export function blockOf(
     transport: offence.transport,
     account: offence.account,
     counts: !isShort(config, offence),
+    ...(offence.renews ? { renews: true } : {}),
   };
 }

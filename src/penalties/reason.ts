@@ -5,6 +5,7 @@
  */
 
 import { escapeText } from "../text/escape.ts";
+import type { GuardChange } from "./account_guard.ts";
 import type { Grounds, KnownProxy, Offence, Tally } from "./offence.ts";
 import { STRANGE_ACCOUNTS_MIN } from "./proxy_signs.ts";
 import { counted } from "../text/table.ts";
@@ -41,6 +42,7 @@ const FORGEABLE = " (in doubt: its address can be forged)";
 const GROUNDS: Record<Grounds, string> = {
   "good standing": " (it had logged in before)",
   "shared network": " (somebody else in this network belongs here)",
+  "guarded account": " (in doubt: many strangers fail on this account)",
   "unanswered": " (in doubt: not without unanswered challenges)",
   "single session": " (in doubt: all in one session, as a phone with a wrong password does)",
   "two phones": " (in doubt: two accounts, a session each, as phones with wrong passwords do)",
@@ -63,6 +65,33 @@ export function describeTally(tally: Readonly<Tally>): string {
   }
   if (parts.length === 0) return "nothing";
   return parts.length === 1 ? parts[0]! : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
+}
+
+/**
+ * Tells that an account came under guard, or is not guarded any more.
+ *
+ * @param change What has changed.
+ * @param policy From how many hosts on, and within what time.
+ */
+export function describeGuard(
+  { service, account, over, blocked }: GuardChange,
+  { guardHosts = 0, guardWindowMs = 0 }: {
+    readonly guardHosts?: number;
+    readonly guardWindowMs?: number;
+  },
+): string {
+  const name = `account "${escapeText(account, ACCOUNT_CHARACTERS_MAX)}" (${service})`;
+  if (over !== undefined) {
+    return `${name} is not guarded any more; ${counted(blocked, "block")} ${
+      blocked === 1 ? "was" : "were"
+    } made for it`;
+  }
+  return `${name} is guarded: ${
+    counted(guardHosts, "host")
+  } that never logged in failed on it within ${
+    describeDuration(guardWindowMs / 1000)
+  }. Until fewer do, such a host is blocked at its first wrong password for it, for 25 s and longer ` +
+    "each time; whoever logged in is left alone. A long random secret makes all guessing hopeless";
 }
 
 /** What helps where an address hides who calls. */

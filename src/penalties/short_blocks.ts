@@ -7,7 +7,7 @@
 
 import type { GoodStanding } from "./good_standing.ts";
 import type { HostKey } from "./host_key.ts";
-import { STANDING_BAN_MS } from "./ban_time.ts";
+import { GUARD_BANS_MS, STANDING_BAN_MS } from "./ban_time.ts";
 import { type Grounds, isDoubt } from "./offence.ts";
 import { LATE_MS } from "./late_attempts.ts";
 import { OffenceRows } from "./offence_rows.ts";
@@ -42,6 +42,8 @@ export class ShortBlocks {
   readonly #doubts = new OffenceRows();
   /** Blocks in good standing, and of shared networks. */
   readonly #others = new OffenceRows();
+  /** Blocks for guarded accounts. */
+  readonly #guards = new OffenceRows();
   readonly #standing: GoodStanding;
 
   /**
@@ -69,7 +71,31 @@ export class ShortBlocks {
       const sameMs = recent ? Math.max(LATE_MS, standingMs) : LATE_MS;
       return this.#others.next(key, now, Math.max(creditMs, forgetMs), most, sameMs);
     }
+    // Those who come once a day are the ones that an account is guarded from.
+    if (grounds === "guarded account") {
+      return this.#guards.next(key, now, Math.max(creditMs, forgetMs));
+    }
     return 0;
+  }
+
+  /**
+   * Whether a host is not to be blocked for a guarded account now: it has just been, and others
+   * behind its address must have time to show that they are there.
+   *
+   * @param connected Whether it came by a connection, as others there may too.
+   */
+  restsGuarded(
+    key: HostKey,
+    connected: boolean,
+    { guardBanMs = GUARD_BANS_MS[0] }: PenaltyPolicy,
+    now: number,
+  ): boolean {
+    return this.#guards.rests(key, now, guardBanMs + (connected ? OPEN_CONNECTED_MS : OPEN_MS));
+  }
+
+  /** Whether a host may be blocked for a guarded account only, so that more is known of it now. */
+  takeGuarded(key: HostKey): boolean {
+    return this.#guards.takeRenewal(key);
   }
 
   /** Whether a further block is to be forborne; see {@linkcode OffenceRows.forbears}. */
@@ -114,6 +140,7 @@ export class ShortBlocks {
   end(key: HostKey, network: string | undefined): void {
     this.#doubts.end(key);
     this.#others.end(key);
+    this.#guards.end(key);
     // Whoever is new in a network shows that it is not only the guesser's.
     if (network !== undefined && !this.#standing.knows(key)) this.#others.end(network);
   }

@@ -56,6 +56,8 @@ export class Counters {
   readonly exemptFailures = new Map<string, number>();
   /** Blocks made by Ampere. */
   added = 0;
+  /** Networks that were blocked for their hosts. */
+  networksAdded = 0;
   /** Blocks that ended or were removed. */
   removed = 0;
   /** Times the login to AMI succeeded. */

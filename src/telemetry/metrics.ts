@@ -132,6 +132,21 @@ function aboutEvents({ counters, table }: StatusSource): Metric[] {
       ]),
     },
     gauge("ampere_proxies", "Addresses that seem to hide many callers.", table.proxies),
+    gauge(
+      "ampere_accounts_guarded",
+      "Accounts on which a stranger's first failure blocks, because many strangers fail.",
+      table.guard.guarded,
+    ),
+    counter(
+      "ampere_account_guards_total",
+      "Times an account came under guard.",
+      table.guard.begun,
+    ),
+    counter(
+      "ampere_guard_blocks_total",
+      "Strangers that went too far by failing on a guarded account.",
+      table.guard.blocked,
+    ),
     gauge("ampere_hosts_watched", "Hosts with penalties or open attempts.", table.size),
     gauge(
       "ampere_hosts_in_good_standing",
@@ -148,7 +163,7 @@ function aboutEvents({ counters, table }: StatusSource): Metric[] {
 }
 
 function aboutBlocks(source: StatusSource): Metric[] {
-  const { counters, list, firewall, backend, config, dryRun } = source;
+  const { counters, list, firewall, networksBlocked, backend, config, dryRun } = source;
   const state = firewall.status();
   return [
     gauge("ampere_firewall_info", "How blocks are put into the kernel.", 1, {
@@ -158,6 +173,16 @@ function aboutBlocks(source: StatusSource): Metric[] {
     }),
     gauge("ampere_blocks", "Hosts and networks in the block list.", list.size),
     counter("ampere_blocks_added_total", "Blocks that Ampere decided.", counters.added),
+    gauge(
+      "ampere_networks_blocked",
+      "Networks that are blocked for their hosts.",
+      networksBlocked,
+    ),
+    counter(
+      "ampere_networks_blocked_total",
+      "Times a network was blocked for its hosts.",
+      counters.networksAdded,
+    ),
     counter(
       "ampere_blocks_removed_total",
       "Blocks that ended or were deleted.",

@@ -43,6 +43,25 @@ export type Notice =
     readonly time: string;
   }
   | {
+    /** So many strangers fail on an account that each is blocked for the first failure on it. */
+    readonly event: "account-guarded";
+    readonly time: string;
+    readonly service: string;
+    /** As Asterisk or a stranger wrote it. */
+    readonly account: string;
+    /** So many different hosts failed on it within `guard_window`. */
+    readonly hosts: number;
+  }
+  | {
+    /** An account is not guarded any more. */
+    readonly event: "account-guard-over";
+    readonly time: string;
+    readonly service: string;
+    readonly account: string;
+    /** Hosts that were blocked for it. */
+    readonly blocked: number;
+  }
+  | {
     /** Blocks of a family are not in force (any more). */
     readonly event: "firewall-lost";
     readonly time: string;

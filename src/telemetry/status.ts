@@ -12,6 +12,7 @@ import type { AsteriskPlace, Whereabouts } from "../firewall/asterisk_place.ts";
 import type { BackendChoice } from "../firewall/choice.ts";
 import type { FamilyStatus, FirewallStatus } from "../firewall/firewall.ts";
 import type { InForce } from "../firewall/judgement.ts";
+import type { GuardedAccount } from "../penalties/account_guard.ts";
 import type { HostStatus } from "../penalties/hosts.ts";
 import type { Tally } from "../penalties/offence.ts";
 import { VERSION } from "../version.ts";
@@ -22,6 +23,9 @@ const WORST_HOSTS_MAX = 10;
 
 /** How many blocks are shown, the last ones. */
 const LAST_BLOCKS_MAX = 10;
+
+/** How many guarded accounts are shown, those that are guarded longest. */
+const GUARDED_SHOWN_MAX = 10;
 
 /** Longest reason of a block in the table, in characters. */
 export const REASON_CHARACTERS_MAX = 160;
@@ -59,7 +63,12 @@ export interface StatusSource {
     readonly waiting: number;
     readonly evicted: number;
     readonly proxies: number;
+    readonly guard: { readonly guarded: number; readonly begun: number; readonly blocked: number };
   };
+  /** Accounts that are guarded; times in milliseconds since 1970. */
+  readonly guardedAccounts: readonly GuardedAccount[];
+  /** Networks that are blocked for their hosts. */
+  readonly networksBlocked: number;
   readonly list: {
     readonly path: string;
     readonly size: number;
@@ -108,10 +117,20 @@ export interface Status {
     readonly proxies: number;
     readonly worst: readonly WatchedHost[];
   };
+  /** Accounts that so many strangers fail on that each is blocked for the first failure. */
+  readonly guard: {
+    readonly accounts: number;
+    /** Since the start: accounts that came under guard, and hosts that were blocked for that. */
+    readonly begun: number;
+    readonly blocked: number;
+    readonly longest: readonly ShownGuard[];
+  };
   readonly blocks: {
     readonly count: number;
     readonly added: number;
     readonly removed: number;
+    /** Networks that are blocked for their hosts. */
+    readonly networks: number;
     /** The last one first. */
     readonly last: readonly ShownBlock[];
   };
@@ -193,6 +212,16 @@ export interface WatchedHost extends Tally {
   readonly lastAt: string;
 }
 
+/** A guarded account as the status shows it. */
+interface ShownGuard {
+  readonly service: string;
+  /** As Asterisk or a stranger wrote it. */
+  readonly account: string;
+  readonly since: string;
+  /** Hosts that were blocked for it. */
+  readonly blocked: number;
+}
+
 /** A block as the status shows it. */
 export interface ShownBlock {
   readonly target: string;
@@ -243,10 +272,20 @@ export function statusOf(source: StatusSource, now: number): Status {
       proxies: table.proxies,
       worst: source.worstHosts(WORST_HOSTS_MAX).map(watchedHost),
     },
+    guard: {
+      accounts: table.guard.guarded,
+      begun: table.guard.begun,
+      blocked: table.guard.blocked,
+      longest: source.guardedAccounts.slice(0, GUARDED_SHOWN_MAX).map((guarded) => ({
+        ...guarded,
+        since: iso(guarded.since),
+      })),
+    },
     blocks: {
       count: list.size,
       added: counters.added,
       removed: counters.removed,
+      networks: source.networksBlocked,
       last: list.all().slice(-LAST_BLOCKS_MAX).reverse().map(shownBlock),
     },
     firewall: {

@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import { formatMetrics } from "../../src/telemetry/metrics.ts";
 import { statusOf } from "../../src/telemetry/status.ts";
-import { wrongAnswer } from "../support/asterisk_events.ts";
+import { formatStatus } from "../../src/commands/status.ts";
+import { PLAIN } from "../../src/text/table.ts";
+import { remoteOf, wrongAnswer } from "../support/asterisk_events.ts";
 import { ADDRESS, withDaemon } from "../support/daemons.ts";
 import { until } from "../support/namespace.ts";
 
@@ -52,5 +54,94 @@ Deno.test("reports: failures behind an address that is never blocked are counted
       loopback: 3,
       trusted: 1,
     });
+  });
+});
+
+Deno.test("reports: an account that comes under guard is told once, in the log, the status, the metrics and to the webhook", async () => {
+  const changes = { guardHosts: 3, guardWindow: 60 };
+  await withDaemon(changes, async (daemon, asterisk, notices, lines) => {
+    const account = "1\x1b[2J00";
+    for (let n = 1; n <= 5; n++) await asterisk.send(wrongAnswer(`198.51.100.${n}`, { account }));
+    await until("it is told", () => lines.some((line) => line.includes("is guarded")));
+    const told = lines.filter((line) => line.includes("is guarded"));
+    assert.equal(told.length, 1, told.join("\n"));
+    assert.match(
+      told[0]!,
+      /^warn: account "1\\x1b\[2J00" \(PJSIP\) is guarded: 3 hosts that never logged in failed on it within 1 min\. /,
+    );
+    await until("all are blocked", () => daemon.list.size === 3);
+    assert.deepEqual(
+      notices.filter(({ event }) => event === "account-guarded").map((notice) => ({
+        ...notice,
+        time: "",
+      })),
+      [{ event: "account-guarded", time: "", service: "PJSIP", account, hosts: 3 }],
+    );
+    const status = statusOf(daemon, Date.now());
+    const { longest, ...counts } = status.guard;
+    assert.deepEqual(counts, { accounts: 1, begun: 1, blocked: 3 });
+    assert.deepEqual(longest.map(({ since: _, ...one }) => one), [
+      { service: "PJSIP", account, blocked: 3 },
+    ]);
+    assert.ok(Math.abs(Date.parse(longest[0]!.since) - Date.now()) < 60_000);
+    assert.match(
+      formatStatus(status, Date.now(), PLAIN),
+      /^Accounts .*guarded: "1\\x1b\[2J00" \(PJSIP\) for .*, 3 hosts blocked for it$/m,
+    );
+    const metrics = formatMetrics(daemon);
+    assert.match(metrics, /^ampere_accounts_guarded 1$/m);
+    assert.match(metrics, /^ampere_account_guards_total 1$/m);
+    assert.match(metrics, /^ampere_guard_blocks_total 3$/m);
+    // With another number all begin anew: its guard is over.
+    daemon.reconfigure({ ...daemon.config, guardHosts: 9 });
+    await until("the end is told", () => notices.at(-1)?.event === "account-guard-over");
+    const { time: _, ...over } = notices.at(-1)!;
+    assert.deepEqual(over, {
+      event: "account-guard-over",
+      service: "PJSIP",
+      account,
+      blocked: 3,
+    });
+    assert.ok(
+      lines.some((line) => line.endsWith("is not guarded any more; 3 blocks were made for it")),
+    );
+  });
+});
+
+Deno.test("reports: of names that somebody makes up twenty are told in a minute", async () => {
+  await withDaemon({ guardHosts: 1 }, async (daemon, asterisk, notices, lines) => {
+    const wrong = (n: number) =>
+      wrongAnswer(`198.51.100.${n}`, { service: "SIP", account: `made up ${n} `.repeat(30) });
+    await asterisk.send(Array.from({ length: 30 }, (_, n) => wrong(n)).join(""));
+    await until("all are guarded", () => daemon.table.guard.guarded === 30);
+    await until("it is told", () => lines.some((line) => line.includes("made names up")));
+    assert.equal(lines.filter((line) => line.includes("is guarded: 1 host ")).length, 20);
+    assert.equal(notices.filter(({ event }) => event === "account-guarded").length, 20);
+    assert.equal(lines.filter((line) => line.includes("made names up")).length, 1, "once a minute");
+  });
+});
+
+Deno.test("reports: a network that is blocked for its hosts stands in the status and the metrics", async () => {
+  await withDaemon({ neighbours: 3, guardHosts: 0 }, async (daemon, asterisk) => {
+    for (const n of [1, 2, 3]) {
+      for (let i = 0; i < 3; i++) {
+        const address = `203.0.113.${n}`;
+        await asterisk.send(wrongAnswer(address, { remote: remoteOf(address, "TLS") }));
+      }
+    }
+    await until("it is blocked", () => daemon.list.get("203.0.113.0/24") !== undefined);
+    // Whoever is in it is blocked already.
+    await asterisk.send(wrongAnswer("203.0.113.99"));
+    await until("all is read", () => daemon.counters.eventsTotal >= 10);
+    const status = statusOf(daemon, Date.now());
+    assert.equal(status.blocks.networks, 1);
+    assert.deepEqual(status.hosts.worst, []);
+    assert.match(
+      formatStatus(status, Date.now(), PLAIN),
+      /^Blocks +4 blocks, 1 network for the hosts inside; /m,
+    );
+    const metrics = formatMetrics(daemon);
+    assert.match(metrics, /^ampere_networks_blocked 1$/m);
+    assert.match(metrics, /^ampere_networks_blocked_total 1$/m);
   });
 });

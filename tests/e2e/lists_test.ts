@@ -56,6 +56,45 @@ onOwnMachine(import.meta.url, (executable) => {
       `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
   };
 
+  test("-d of the last blocked host of a network releases the network that was blocked for its hosts", async () => {
+    const block = (target: string, reason: string, minutes: number) =>
+      JSON.stringify({
+        target,
+        since: new Date(Date.now() - 60_000).toISOString(),
+        until: new Date(Date.now() + 60_000 * minutes).toISOString(),
+        reason,
+        service: "",
+      });
+    const reason = "2 blocked hosts within a day: 203.0.113.4, 203.0.113.5";
+    const lines = [
+      block("203.0.113.4", "3 wrong passwords", 100),
+      block("203.0.113.5", "3 wrong passwords", 100),
+      block("203.0.113.0/24", reason, 58),
+      block("2001:db8:1:2::/64", "3 wrong passwords", 100),
+      block("2001:db8:1::/48", reason, 58),
+      // By hand, as far as anybody can tell.
+      block("198.51.100.7", "3 wrong passwords", 100),
+      block("198.51.100.0/24", "a whole network", 58),
+    ];
+    assert.equal((await ampere(["-a"], lines.join("\n"))).code, 0);
+    const first = await ampere(["-d"], "203.0.113.4\n");
+    assert.equal(first.code, 1, "it is not let in");
+    assert.match(
+      first.out + first.err,
+      /^line 1: 203\.0\.113\.4 is deleted, but 203\.0\.113\.0\/24 around it is blocked too: echo 203\.0\.113\.0\/24 \| ampere -d$/m,
+    );
+    const last = await ampere(["-d"], "203.0.113.5\n2001:db8:1:2::/64\n");
+    assert.equal(last.code, 0, last.err);
+    assert.match(
+      last.out,
+      /^2 deleted, and 203\.0\.113\.0\/24, 2001:db8:1::\/48, blocked for hosts of which none is left$/m,
+    );
+    assert.deepEqual(Object.keys(await listed()).sort(), ["198.51.100.0/24", "198.51.100.7"]);
+    const other = await ampere(["-d"], "198.51.100.7\n");
+    assert.deepEqual(Object.keys(await listed()), ["198.51.100.0/24"]);
+    assert.equal(other.code, 1);
+  });
+
   test("-a --for gives an end to what names none; without it that is for ever", async () => {
     const plain = await ampere(["-a"], "203.0.113.1\n");
     assert.deepEqual([plain.code, plain.out, plain.err], [0, "1 added\n", ""]);

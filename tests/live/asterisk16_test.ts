@@ -8,6 +8,7 @@ import { testPhones } from "./phones.ts";
 import { testQuickStart } from "./quick_start.ts";
 import { testRegistered } from "./registered.ts";
 import { testRestarting } from "./restarting.ts";
+import { testThin } from "./thin.ts";
 import { testTls } from "./tls.ts";
 
 withAsterisk(import.meta.url, SERVERS.old, (executable, root) => {
@@ -19,6 +20,7 @@ withAsterisk(import.meta.url, SERVERS.old, (executable, root) => {
   testPhones(SERVERS.old, executable, root);
   testImitation(SERVERS.old, root);
   testChecking(SERVERS.old, executable, root);
+  testThin(SERVERS.old, executable, root);
   testTls(SERVERS.old, executable, root);
   testLogging(SERVERS.old, executable, root);
 });

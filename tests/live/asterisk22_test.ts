@@ -8,6 +8,7 @@ import { testPhones } from "./phones.ts";
 import { testQuickStart } from "./quick_start.ts";
 import { testRegistered } from "./registered.ts";
 import { testRestarting } from "./restarting.ts";
+import { testThin } from "./thin.ts";
 import { testTls } from "./tls.ts";
 
 withAsterisk(import.meta.url, SERVERS.current, (executable, root) => {
@@ -19,6 +20,7 @@ withAsterisk(import.meta.url, SERVERS.current, (executable, root) => {
   testPhones(SERVERS.current, executable, root);
   testImitation(SERVERS.current, root);
   testChecking(SERVERS.current, executable, root);
+  testThin(SERVERS.current, executable, root);
   testTls(SERVERS.current, executable, root);
   testLogging(SERVERS.current, executable, root);
 });

@@ -103,3 +103,16 @@ Deno.test("ban time: what is short by its grounds does not count for later block
   }
   assert.ok(!short("single session", 0, 0) && !short("attempts"));
 });
+
+Deno.test("ban time: for a guarded account 25 s, 250 s, an hour, doubling to a week", () => {
+  const seconds = (row: number, times = {}, proven = true) =>
+    banTime({ ...FOR_EVER, ...times }, 1, on("guarded account", row, proven))! / 1_000;
+  for (const proven of [true, false]) {
+    const row = [0, 1, 2, 3, 4].map((row) => seconds(row, {}, proven));
+    assert.deepEqual(row, [25, 250, 3_600, 7_200, 14_400]);
+  }
+  assert.equal(seconds(50), 7 * 86_400);
+  // Nothing is longer than the configuration says.
+  assert.deepEqual([0, 1, 9].map((row) => seconds(row, { bantime: 120 })), [25, 120, 120]);
+  assert.equal(isShort({ doubt: 0 }, { grounds: "guarded account", row: 9 }), true);
+});

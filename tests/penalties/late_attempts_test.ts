@@ -23,3 +23,19 @@ Deno.test("late attempts: of more blocked hosts than the bound the oldest is not
   late.expire(LATE_MS);
   assert.deepEqual(late.takeExpired(), [[1, 1]]);
 });
+
+Deno.test("late attempts: hosts are told apart, whatever mark they share", () => {
+  const late = new LateAttempts();
+  for (let host = 0; host < 20_000; host += 2) late.blocked(host, 0);
+  late.blocked("2001:db8::1", 1);
+  for (let host = 0; host < 20_000; host++) late.count(host);
+  for (const n of [1, 2]) late.count(`2001:db8::${n}`);
+  late.expire(LATE_MS);
+  const expired = late.takeExpired();
+  assert.equal(expired.length, 10_000);
+  assert.ok(expired.every(([host, attempts]) => Number(host) % 2 === 0 && attempts === 1));
+  // Those that are left are still counted.
+  late.count("2001:db8::1");
+  late.expire(LATE_MS + 1);
+  assert.deepEqual(late.takeExpired(), [["2001:db8::1", 2]]);
+});

@@ -26,3 +26,25 @@ Deno.test("offence rows: of more hosts than the bound the oldest row goes first"
   assert.equal(rows.size, ROWS_MAX);
   assert.deepEqual([rows.has(0), rows.has(1)], [false, true]);
 });
+
+Deno.test("offence rows: a longer block takes the place of the last one once, until the next", () => {
+  const rows = new OffenceRows();
+  assert.equal(rows.takeRenewal(1), false);
+  rows.next(1, 0, DAY);
+  assert.deepEqual([rows.takeRenewal(1), rows.takeRenewal(1)], [true, false]);
+  rows.next(1, 10 * SECOND, DAY);
+  assert.equal(rows.takeRenewal(1), true);
+  rows.next(1, 20 * SECOND, DAY);
+  rows.end(1);
+  assert.equal(rows.takeRenewal(1), false, "somebody logged in");
+});
+
+Deno.test("offence rows: behind the first block of a row there is rest, behind others none", () => {
+  const rows = new OffenceRows();
+  const rests = (at: number) => rows.rests(1, at, 85 * SECOND);
+  assert.equal(rests(0), false);
+  rows.next(1, 0, DAY);
+  assert.deepEqual([rests(0), rests(85 * SECOND - 1), rests(85 * SECOND)], [true, true, false]);
+  rows.next(1, 90 * SECOND, DAY);
+  assert.deepEqual([rests(92 * SECOND - 1), rests(92 * SECOND)], [true, false]);
+});

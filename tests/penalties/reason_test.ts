@@ -30,6 +30,10 @@ Deno.test("reason: says what was done, how, to which account, and how many point
     /, 15 of 15 points \(in doubt: all in one session, as a phone with a wrong password does\)$/,
   );
   assert.match(
+    reasonOf({ ...OFFENCE, grounds: "guarded account", points: 5 }),
+    /, 5 of 15 points \(in doubt: many strangers fail on this account\)$/,
+  );
+  assert.match(
     reasonOf({ ...OFFENCE, grounds: "two phones" }),
     / \(in doubt: two accounts, a session each, as phones with wrong passwords do\)$/,
   );

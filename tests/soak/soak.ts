@@ -226,6 +226,8 @@ function writeConfig({ backend }: Options, loyalty: number): void {
       "forget = 5s",
       "credit = 5s",
       "verify = 5s",
+      // Its blocks come in bursts: how many there are would say nothing of what grows.
+      "guard_hosts = 0",
       `database = ${DATABASE}`,
       "",
     ].join("\n"),

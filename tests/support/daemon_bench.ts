@@ -8,6 +8,7 @@ import type { BlockList } from "../../src/blocks/block_list.ts";
 import { DryRunBlockList } from "../../src/blocks/dry_run_block_list.ts";
 import { type Config, DEFAULT_CONFIG } from "../../src/config/config.ts";
 import type { OwnInterface } from "../../src/address/interfaces.ts";
+import { Neighbourhoods } from "../../src/daemon/neighbourhoods.ts";
 import { Exceptions } from "../../src/daemon/exceptions.ts";
 import { Force } from "../../src/daemon/force.ts";
 import { ListChanges } from "../../src/daemon/list_changes.ts";
@@ -50,6 +51,7 @@ export class DaemonBench {
   readonly commands: string[] = [];
   readonly firewall: Firewall;
   readonly exceptions: Exceptions;
+  readonly neighbourhoods: Neighbourhoods;
   readonly changes: ListChanges;
   readonly force: Force;
   readonly pipeline: Pipeline;
@@ -79,8 +81,14 @@ export class DaemonBench {
     const releases = new Releases(shared);
     const exceptions = this.exceptions = new Exceptions({ ...shared, releases });
     const believedTime = { now: wallClock, latest: wallClock };
-    this.changes = new ListChanges({ ...shared, releases, believedTime });
     const config = () => ({ ...DEFAULT_CONFIG, ...options.config });
+    const neighbourhoods = this.neighbourhoods = new Neighbourhoods({
+      ...shared,
+      releases,
+      config,
+      backend: "iptables",
+    });
+    this.changes = new ListChanges({ ...shared, releases, neighbourhoods, believedTime });
     const force = this.force = new Force({
       ...shared,
       config,
@@ -90,6 +98,7 @@ export class DaemonBench {
     this.pipeline = new Pipeline({
       ...shared,
       exceptions,
+      neighbourhoods,
       force,
       config,
       dryRun: options.dryRun ?? false,

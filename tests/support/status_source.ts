@@ -53,7 +53,16 @@ export function source(
     whereabouts: { place: { kind: "here" }, isAssumed: true, doubt: undefined },
     neverBlocked: [{ target: "192.0.2.1", cause: "default gateway" }],
     trust: { entries: 0, file: undefined, names: [] },
-    table: { size: 4, standingSize: 2, waiting: 2, evicted: 0, proxies: 0 },
+    table: {
+      size: 4,
+      standingSize: 2,
+      waiting: 2,
+      evicted: 0,
+      proxies: 0,
+      guard: { guarded: 0, begun: 0, blocked: 0 },
+    },
+    guardedAccounts: [],
+    networksBlocked: 0,
     list: {
       path: DEFAULT_CONFIG.database,
       size: 2,

@@ -6,6 +6,7 @@
 
 import { contains } from "../../address/address.ts";
 import type { Config } from "../../config/config.ts";
+import type { GuardedAccount } from "../../penalties/account_guard.ts";
 import type { KnownProxy } from "../../penalties/offence.ts";
 import {
   describeDuration,
@@ -53,10 +54,18 @@ export interface Replayed {
   readonly learned: readonly string[];
   /** Addresses that hide who calls. */
   readonly proxies: readonly KnownProxy[];
+  /** Accounts that would have come under guard: those whose guard was over, then the others. */
+  readonly guards: readonly ReplayedGuard[];
   /** Failed logins of addresses that are never blocked. */
   readonly exemptFailures: readonly ExemptFailure[];
   /** For each loyalty: who would have been blocked. */
   readonly whatIf: ReadonlyMap<number, ReadonlySet<string>>;
+}
+
+/** An account that would have been guarded. Times in milliseconds since 1970. */
+export interface ReplayedGuard extends GuardedAccount {
+  /** When its guard was over; `undefined`: not before the end. */
+  readonly over: number | undefined;
 }
 
 /** Failed logins of an address that is never blocked. */

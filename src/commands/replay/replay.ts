@@ -18,7 +18,7 @@ import { formatLocalTime } from "../../text/time.ts";
 import { escapeText } from "../../text/escape.ts";
 import { describeDuration } from "../../penalties/reason.ts";
 import { Duplicates } from "./duplicates.ts";
-import { hints, hostsThatLoggedIn, loginsOf, type Replayed } from "./hints.ts";
+import { hints, hostsThatLoggedIn, loginsOf, type Replayed, type ReplayedGuard } from "./hints.ts";
 import { readInputs, type Source, timeOf } from "./inputs.ts";
 import {
   describeStripped,
@@ -50,6 +50,9 @@ const LOGIN_FAILURES: ReadonlySet<string> = new Set([
   "InvalidPassword",
   "InvalidAccountID",
 ]);
+
+/** Most guarded accounts that are named. */
+const GUARDS_SHOWN_MAX = 20;
 
 /** Longest piece of a line that a warning shows, in characters. */
 const SHOWN_CHARACTERS_MAX = 160;
@@ -191,6 +194,7 @@ export class Replay {
       strangers: this.#strangers.counts,
       learned: [...new Set((this.#strict?.blocks ?? []).map(({ target }) => target))]
         .filter((target) => !blocked.has(target) && loginsOf(target, this.#logins) === 0),
+      guards: this.#main.guards,
       proxies: this.#main.table.takeProxies(),
       exemptFailures: this.#main.table.takeExemptFailures().map(([address, failures]) => ({
         address,
@@ -439,6 +443,7 @@ function totals(replayed: Replayed, style: Style): string {
       style.doubtful(`${counted(bad, "message")} tampered with`) + `: ${reasons.join(", ")}`,
     );
   }
+  lines.push(...guardLines(replayed.guards));
   if (replayed.lines > 0) {
     lines.push(
       `${counted(replayed.lines, "refusal")} from other lines of the log` +
@@ -456,6 +461,21 @@ function totals(replayed: Replayed, style: Style): string {
     ...most(replayed.logOnly).map(([key, count]) => [`  ${key}, not on AMI`, formatCount(count)]),
   ];
   return lines.join("\n") + "\n" + formatTable(kinds, ["left", "right"]);
+}
+
+/** Accounts that many strangers guessed at. */
+function guardLines(guards: readonly ReplayedGuard[]): string[] {
+  const lines = guards.slice(0, GUARDS_SHOWN_MAX).map((
+    { service, account, since, over, blocked },
+  ) =>
+    `account "${escapeText(account)}" (${service}) would have been guarded from ${
+      formatLocalTime(since)
+    } ${over === undefined ? "on" : `to ${formatLocalTime(over)}`}: ${
+      counted(blocked, "block")
+    } at the first wrong password for it`
+  );
+  const more = guards.length - lines.length;
+  return more > 0 ? [...lines, `and ${counted(more, "more account")}`] : lines;
 }
 
 function whatIfTable(replayed: Replayed, config: Config, style: Style): string {
@@ -511,6 +531,13 @@ export function formatReplayJson(replayed: Replayed): string {
       toldTwice: replayed.toldTwice,
       notOnAmi: Object.fromEntries(replayed.logOnly),
       notOnAmiHosts: replayed.logOnlyHosts,
+      guarded: replayed.guards.map(({ service, account, since, over, blocked }) => ({
+        service,
+        account,
+        since: iso(since),
+        over: iso(over),
+        blocked,
+      })),
       proxies: replayed.proxies,
       exemptFailures: replayed.exemptFailures,
       blocked: new Set(replayed.blocks.map((block) => block.target)).size,

@@ -7,12 +7,19 @@
 
 import type { AddressSet } from "../../address/address_set.ts";
 import type { SecurityEvent } from "../../ami/event.ts";
-import { type Block, hasEnded } from "../../blocks/block.ts";
-import type { Config } from "../../config/config.ts";
+import { type Block, hasEnded, type NewBlock } from "../../blocks/block.ts";
+import { type Config, neighboursOf } from "../../config/config.ts";
+import type { GuardChange, GuardedAccount } from "../../penalties/account_guard.ts";
 import type { Grounds, Offence } from "../../penalties/offence.ts";
 import { PenaltyTable } from "../../penalties/penalty_table.ts";
 import { HostNetworks } from "../../penalties/host_key.ts";
 import { blockOf, policyOf } from "../../penalties/policy.ts";
+import {
+  countsForNeighbours,
+  neighbourhoodsOf,
+  Neighbours,
+  neighboursBlock,
+} from "../../penalties/neighbours.ts";
 
 /** The daemon looks at its table so often, in milliseconds. */
 const TICK_MS = 250;
@@ -21,8 +28,8 @@ const TICK_MS = 250;
 export interface WouldBlock extends Omit<Block, "since"> {
   /** In milliseconds since 1970. */
   readonly at: number;
-  /** What it rests on. */
-  readonly grounds: Grounds;
+  /** What it rests on; `neighbours` for a network that is blocked for its hosts. */
+  readonly grounds: Grounds | "neighbours";
   /** Events of it while it was blocked: those that would not have happened. */
   eventsAfter: number;
 }
@@ -44,6 +51,9 @@ export class Simulation {
   readonly #config: Config;
   readonly #networks: HostNetworks;
   readonly #standing = new Map<string, WouldBlock>();
+  readonly #neighbours = new Neighbours();
+  #networksBlocked = 0;
+  readonly #overGuards: GuardChange[] = [];
   #now = 0;
   #advancedAt = 0;
 
@@ -55,6 +65,13 @@ export class Simulation {
     this.#config = config;
     this.#networks = new HostNetworks(config.ipv6Prefix, config.nat64);
     this.table = new PenaltyTable(policyOf(config, exempt));
+  }
+
+  /** Accounts that came under guard: those whose guard was over, then the others. */
+  get guards(): (GuardedAccount & { readonly over: number | undefined })[] {
+    const { guard } = this.table;
+    this.#overGuards.push(...guard.takeChanges().filter(({ over }) => over !== undefined));
+    return [...this.#overGuards, ...guard.accounts().map((one) => ({ ...one, over: undefined }))];
   }
 
   /** The clock, in milliseconds since 1970. */
@@ -121,18 +138,47 @@ export class Simulation {
   #block(offence: Offence): void {
     const before = this.#standing.get(offence.target);
     // What was waiting when the block was made may still lapse.
-    if (before !== undefined && !hasEnded(before, offence.at)) return;
-    const times = before?.times ?? 0;
-    const { since, counts, ...made } = blockOf(offence, this.#config, () => times, offence.at);
+    const isBlocked = before !== undefined && !hasEnded(before, offence.at);
+    if (isBlocked && !offence.renews) return;
+    const block = blockOf(offence, this.#config, () => before?.times ?? 0, offence.at);
+    if (isBlocked && (block.until ?? Infinity) <= (before.until ?? Infinity)) return;
+    this.#add(block, offence.grounds);
+    if (countsForNeighbours(offence, block)) this.#blockAround(block);
+  }
+
+  #add({ since, counts, ...made }: NewBlock, grounds: WouldBlock["grounds"]): void {
+    const times = this.#standing.get(made.target)?.times ?? 0;
+    const { renews: _, ...fields } = made;
     const block: WouldBlock = {
-      ...made,
+      ...fields,
       at: since,
       times: counts === false ? Math.max(times, 1) : times + 1,
-      grounds: offence.grounds,
+      grounds,
       eventsAfter: 0,
     };
-    this.#standing.set(offence.target, block);
+    this.#standing.set(made.target, block);
     this.blocks.push(block);
+  }
+
+  /** Blocks the networks of which this is one blocked host too many. */
+  #blockAround({ target, since }: NewBlock): void {
+    const most = neighboursOf(this.#config, this.#config.backend);
+    for (const crowd of this.#neighbours.blocked(target, most, since)) {
+      const around = [
+        crowd.network,
+        ...neighbourhoodsOf(crowd.network).map(([network]) => network),
+      ];
+      if (around.some((network) => this.#isBlocked(network))) continue;
+      if (this.table.holdsOthers(crowd.network)) continue;
+      const times = this.#standing.get(crowd.network)?.times ?? 0;
+      this.#add(neighboursBlock(crowd, this.#config, times, since), "neighbours");
+      this.#networksBlocked++;
+    }
+  }
+
+  #isBlocked(target: string): boolean {
+    const block = this.#standing.get(target);
+    return block !== undefined && !hasEnded(block, this.#now);
   }
 
   /** The block in force that an event's host is under. */
@@ -144,6 +190,20 @@ export class Simulation {
       if (this.table.isInGoodStanding(event.host, this.#now)) return undefined;
       block = this.#standing.get(this.#networks.of(event.host));
     }
+    if (block === undefined || hasEnded(block, this.#now)) block = this.#networkOf(event);
     return block !== undefined && !hasEnded(block, this.#now) ? block : undefined;
+  }
+
+  /** The network around an event's host that is blocked for its hosts. */
+  #networkOf(event: SecurityEvent): WouldBlock | undefined {
+    if (this.#networksBlocked === 0) return undefined;
+    for (const [network] of neighbourhoodsOf(event.address)) {
+      const block = this.#standing.get(network);
+      if (block?.grounds !== "neighbours" || hasEnded(block, this.#now)) continue;
+      if (!this.table.holdsOthers(network)) return block;
+      // Somebody has logged in from there meanwhile: it is let go.
+      this.#standing.delete(network);
+    }
+    return undefined;
   }
 }

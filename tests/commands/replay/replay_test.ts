@@ -247,3 +247,37 @@ Deno.test("replay: an address that hides who calls is told once, never with the 
     /^Hint: 100 failed logins from 127\.0\.0\.1, which is never blocked \(loopback\)/m,
   );
 });
+
+Deno.test("replay: accounts that would have been guarded, and networks blocked for their hosts, are told", () => {
+  const at = (second: number) =>
+    new Date(Date.UTC(2026, 10, 22, 8) + second * 1000).toISOString().replace("Z", "+0000");
+  let text = "";
+  for (let n = 0; n < 40; n++) {
+    text += wrongAnswer(`198.51.${n}.7`, { account: "1\x1b00", time: at(n) });
+  }
+  for (let n = 0; n < 9; n++) {
+    const address = `203.0.113.${Math.floor(n / 3)}`;
+    const remote = `IPV4/TLS/${address}/5061`;
+    text += wrongAnswer(address, { account: `${n}`, remote, time: at(100 + n) });
+  }
+  // Two hours later its guard is over.
+  text += successfulAuth("192.0.2.77", { time: at(7_300) });
+  const config = { ...DEFAULT_CONFIG, neighbours: 3 };
+  const replayed = run(bytesOf(text), config);
+  const said = formatReplay(replayed, config);
+  assert.match(
+    said,
+    /^account "1\\x1b00" \(PJSIP\) would have been guarded from .* to .*: 31 blocks at the first wrong password for it$/m,
+  );
+  assert.match(said, /203\.0\.113\.0\/24 +1 h +3 blocked hosts within a day: 203\.0\.113\.0, /);
+  const objects = formatReplayJson(replayed).trimEnd().split("\n").map((line) => JSON.parse(line));
+  assert.deepEqual(
+    objects.find(({ target }) => target === "203.0.113.0/24").grounds,
+    "neighbours",
+  );
+  assert.equal(objects.filter(({ grounds }) => grounds === "guarded account").length, 31);
+  const [{ over, since, ...guarded }] = objects.at(-1).guarded;
+  assert.deepEqual(guarded, { service: "PJSIP", account: "1\x1b00", blocked: 31 });
+  assert.equal(since, "2026-11-22T08:00:09.000Z");
+  assert.ok(Date.parse(over) - Date.parse(since) > 3_600_000);
+});

@@ -11,6 +11,7 @@ import { DAY, HOUR, MINUTE, SECOND } from "./units.ts";
 export type Grounds =
   | "good standing"
   | "shared network"
+  | "guarded account"
   | "unanswered"
   | "single session"
   | "two phones"
@@ -57,6 +58,17 @@ export function banTime(
       }
       return ban;
     }
+    case "guarded account": {
+      const short = [25 * SECOND, 250 * SECOND][row] ?? Math.min(HOUR * 2 ** (row - 2), 7 * DAY);
+      rules.visit(
+        row === 0
+          ? "ban: guard, 25 s"
+          : row === 1
+          ? "ban: guard, 250 s"
+          : "ban: guard, an hour and more",
+      );
+      return shortest(short, configured(rules, row, proven));
+    }
     case "unanswered": {
       const stranger = configured(rules, before, proven);
       const shorter = (stranger ?? Infinity) < 10 * MINUTE;
@@ -81,6 +93,16 @@ export function banTime(
     case "attempts":
       return configured(rules, before, proven);
   }
+}
+
+/**
+ * Says how long a network is blocked for its hosts.
+ *
+ * @param rules The rules.
+ * @param before How often it was before.
+ */
+export function networkBanTime(rules: RuleBook, before: number): number {
+  return Math.min(HOUR * 2 ** before, 7 * DAY, configured(rules, before, true) ?? Infinity);
 }
 
 /** What the configuration says for a stranger. */

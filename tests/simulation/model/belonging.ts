@@ -6,6 +6,8 @@
 
 import type { RuleBook } from "./rules.ts";
 
+const THIS_MACHINE = "192.0.2.1";
+
 /** Knows who has logged in. */
 export class Belonging {
   /** Last login. */
@@ -41,6 +43,17 @@ export class Belonging {
   isShared(network: string): boolean {
     return this.#logins(network) > 0 ||
       this.#rules.values.trust.some((address) => this.networkOf(address) === network);
+  }
+
+  /** Whether a network that hosts were blocked in is not only theirs. */
+  isSomebodysToo(network: string): boolean {
+    const prefix = network.startsWith("fe80") ? "fe80:" : network.replace(/(?:0|:)\/\d+$/, "");
+    const { credit, trust } = this.#rules.values;
+    const isInside = (address: string) =>
+      network.includes(":")
+        ? `${address.replace("::", ":")}:`.startsWith(prefix)
+        : address.startsWith(prefix);
+    return [...(credit > 0 ? this.standing.keys() : []), ...trust, THIS_MACHINE].some(isInside);
   }
 
   #logins(network: string): number {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { banTime, type Grounds } from "./ban_time.ts";
+import { banTime, type Grounds, networkBanTime } from "./ban_time.ts";
 import type { RuleBook } from "./rules.ts";
 
 /** A block, as the model sees it. */
@@ -46,17 +46,35 @@ export class Blocks extends Map<string, ModelBlock> {
     else this.past.set(target, times);
   }
 
-  /** Blocks a target, if it is not blocked. */
-  decide(target: string, grounds: Grounds, row: number, proven: boolean, wall: number): void {
+  /**
+   * Blocks a target, if it is not blocked.
+   *
+   * @param renews Whether it may take the place of a shorter block.
+   * @returns Whether the block counts for the network around.
+   */
+  decide(
+    target: string,
+    grounds: Grounds,
+    row: number,
+    proven: boolean,
+    wall: number,
+    renews = false,
+  ): boolean {
     const known = this.get(target);
-    if (known !== undefined && (known.until === undefined || known.until > wall)) {
-      return this.#rules.visit("block: it is blocked already");
+    const isBlocked = known !== undefined && (known.until === undefined || known.until > wall);
+    if (isBlocked && !renews) {
+      this.#rules.visit("block: it is blocked already");
+      return false;
     }
     this.#rules.visit(`grounds: ${grounds}`);
     this.#rules.visit(proven ? "proven" : "not proven");
     const before = known?.times ?? this.past.get(target) ?? 0;
     const ban = banTime(this.#rules, grounds, row, before, proven);
     const until = ban === undefined ? undefined : Math.floor(wall + Math.round(ban));
+    if (isBlocked && (until ?? Infinity) <= (known.until ?? Infinity)) return false;
+    if (isBlocked) {
+      this.#rules.visit("block: a longer one takes the place of one for a guarded account");
+    }
     const short = grounds === "single session" || grounds === "two phones"
       ? this.#rules.values.doubt > 0 && row < 2
       : grounds !== "attempts";
@@ -65,6 +83,22 @@ export class Blocks extends Map<string, ModelBlock> {
     const vague = this.decidedVaguely.delete(target) || this.vague() ||
       this.vaguePast.has(target) || (known?.vague ?? false);
     this.set(target, { until, times, vague });
+    return proven && !short;
+  }
+
+  /** Blocks a network for its hosts. */
+  decideNetwork(network: string, wall: number): void {
+    const known = this.get(network);
+    const before = known?.times ?? this.past.get(network) ?? 0;
+    this.#rules.visit(
+      before > 0
+        ? "neighbours: and again, for twice as long"
+        : "neighbours: a network is blocked for its hosts",
+    );
+    const until = Math.floor(wall + Math.round(networkBanTime(this.#rules, before)));
+    const vague = this.decidedVaguely.delete(network) || this.vague() ||
+      this.vaguePast.has(network) || (known?.vague ?? false);
+    this.set(network, { until, times: before + 1, vague });
   }
 
   /** Somebody blocked for ever, by hand, what is blocked. Nothing is vague of that. */

@@ -30,6 +30,8 @@ export interface Happening {
   readonly service?: "AMI" | "PJSIP" | "SIP";
   readonly transport?: string;
   readonly account?: string;
+  /** The manager interface has compared a password. */
+  readonly isGuess?: boolean;
   /** The challenge that was sent, or answered. */
   readonly challenge?: string;
   /** The answer, together with what it answers. */

@@ -168,12 +168,38 @@ export class Model {
     this.blocks.end(wall);
   }
 
+  /** Ampere lets a network go that it had blocked for its hosts; whether it must. */
+  letGo(network: string): boolean {
+    this.#rules.visit("neighbours: released, as somebody belongs there");
+    this.blocks.pardon(network);
+    return this.belonging.isSomebodysToo(network);
+  }
+
+  /** A network that is blocked for its hosts though somebody belongs there. */
+  get wrongNetwork(): string | undefined {
+    return [...this.blocks].find(([target, { until, byHand }]) =>
+      until !== undefined && !byHand && this.isForHosts(target) &&
+      this.belonging.isSomebodysToo(target)
+    )?.[0];
+  }
+
+  /** Whether a block can only be that of a network for its hosts. */
+  isForHosts(target: string): boolean {
+    return target.endsWith("/24") ||
+      target.endsWith("/64") && this.#rules.values.ipv6Prefix === 128;
+  }
+
   /** Somebody deleted a block by hand. */
   deleted(target: string): void {
     this.#rules.visit("pardon: deleted by hand");
     this.blocks.pardon(target);
+    this.#points.deleted(target);
+    const network = target.endsWith(".0/24") ? target.slice(0, -"0/24".length) : "no IPv4 network";
     for (const host of this.#hosts.all()) {
-      if (host.address === target || this.belonging.network(host.address) === target) {
+      if (
+        host.address === target || this.belonging.network(host.address) === target ||
+        host.address.startsWith(network) || isInIpv6(host.address, target)
+      ) {
         this.#hosts.drop(host);
       }
     }
@@ -313,6 +339,11 @@ export class Model {
     host.soft += attempt.challengeCost;
     this.#points.add(host, attempt.challengeCost, now, wall);
   }
+}
+
+/** Whether an address is in an IPv6 network of the form `2001:db8:A:B::/64`. */
+function isInIpv6(address: string, network: string): boolean {
+  return network.endsWith("::/64") && address.startsWith(network.slice(0, -"/64".length));
 }
 
 /** What is missing to 5 points; a challenge that had to be paid for is an attempt now. */

@@ -5,10 +5,13 @@
  */
 
 import type { Belonging } from "./belonging.ts";
+import type { Grounds } from "./ban_time.ts";
 import type { Blocks } from "./blocks.ts";
 import { Forgiveness } from "./forgiveness.ts";
 import type { Happening } from "./happening.ts";
 import { closeAttempts, type Host, type Hosts, takeFromAccounts } from "./hosts.ts";
+import { Guard } from "./guard.ts";
+import { Neighbours } from "./neighbours.ts";
 import { Networks } from "./networks.ts";
 import { isOpen, LATE, mostInRow, Rows } from "./rows.ts";
 import type { RuleBook } from "./rules.ts";
@@ -46,6 +49,8 @@ export class Points {
   readonly #networks: Networks;
   readonly #rows: Rows;
   readonly #forgiven = new Forgiveness();
+  readonly #guard: Guard;
+  readonly #neighbours: Neighbours;
 
   /** @param options See {@linkcode PointsOptions}. */
   constructor({ rules, belonging, blocks, hosts }: PointsOptions) {
@@ -55,6 +60,8 @@ export class Points {
     this.#hosts = hosts;
     this.#networks = new Networks(rules);
     this.#rows = new Rows(rules);
+    this.#guard = new Guard(rules);
+    this.#neighbours = new Neighbours(rules, belonging, blocks);
   }
 
   /** A failure: it costs at least an attempt of its account and its network. */
@@ -86,8 +93,59 @@ export class Points {
     const standing = this.#belonging.isStanding(address, now);
     const network = this.#belonging.networkOf(address);
     if (network !== undefined) this.#networks.fail(network, address, standing, cost, proven, now);
+    const isGuarded = this.#isGuarded(happening, standing, now);
     this.add(host, points, now, wall, own);
+    if (isGuarded) this.#guardAgainst(host, proven > 0, now, wall);
     if (network !== undefined) this.#judge(network, host, standing, now, wall);
+  }
+
+  /** Whether it failed on an account that is guarded, and belongs nowhere. */
+  #isGuarded({ what, isGuess, ...by }: Happening, standing: boolean, now: number): boolean {
+    if (what !== "wrong" && !isGuess) return false;
+    const isOwn = standing || this.#belonging.hasStandingNeighbour(by.address);
+    if (isOwn) {
+      this.#rules.visit("guard: who belongs here is left alone");
+      return false;
+    }
+    return this.#guard.fail(nameOf(by), this.#belonging.network(by.address), now);
+  }
+
+  #guardAgainst(host: Host, proven: boolean, now: number, wall: number): void {
+    // Whoever went too far by themselves is blocked for that.
+    if (this.#hosts.get(host.address) !== host) return;
+    const last = this.#rows.guards.get(host.address);
+    const { bantime, bantimeMax } = this.#rules.values;
+    const first = Math.min(25 * SECOND, bantime || Infinity, bantime && bantimeMax || Infinity);
+    const rest = Math.max(LATE, last?.count === 1 ? first + (proven ? 60 : 11) * SECOND : 0);
+    if (last !== undefined && now - last.at < rest) {
+      return this.#rules.visit(
+        now - last.at < LATE
+          ? "guard: it was under way, the same block"
+          : "guard: others behind the first block may come back",
+      );
+    }
+    this.#rules.visit("guard: a stranger fails on an account that is guarded");
+    const { credit, forget } = this.#rules.values;
+    const most = Math.max(credit, forget);
+    const row = this.#rows.next(this.#rows.guards, host.address, most, now);
+    this.#decide(host.address, "guarded account", row, proven, wall);
+  }
+
+  /** Blocks a target, and the networks of which it is one too many. */
+  #decide(target: string, grounds: Grounds, row: number, proven: boolean, wall: number): void {
+    const guarded = this.#rows.guards.get(target);
+    const renews = guarded !== undefined && !guarded.renewed && guarded.count > 0 &&
+      grounds !== "guarded account" &&
+      grounds !== "shared network";
+    if (renews) guarded.renewed = true;
+    if (this.#blocks.decide(target, grounds, row, proven, wall, renews)) {
+      this.#neighbours.blocked(target, wall);
+    }
+  }
+
+  /** Somebody deleted a block by hand. */
+  deleted(target: string): void {
+    this.#neighbours.forget(target);
   }
 
   /** Adds points, and blocks a host that has too many. */
@@ -129,7 +187,7 @@ export class Points {
         most === 0 ? Math.max(LATE, this.#standingBlock()) : LATE,
       )
       : 0;
-    this.#blocks.decide(host.address, grounds, row, host.proven >= limit, wall);
+    this.#decide(host.address, grounds, row, host.proven >= limit, wall);
   }
 
   /** Whether it is heard first at the end of its first block, and answers many times at once. */
@@ -187,14 +245,14 @@ export class Points {
     if (!shared) {
       this.#rules.visit("network: its hosts are blocked with it");
       this.#networks.drop(name);
-      return this.#blocks.decide(name, "attempts", 0, proven, wall);
+      return this.#decide(name, "attempts", 0, proven, wall);
     }
     const forget = Math.max(this.#rules.values.credit, this.#rules.values.forget);
     if (++network.blocks > BLOCKS_BEFORE_NETWORK) {
       this.#rules.visit("network: shared, blocked after its hosts");
       network.blocks = 0;
       const row = this.#rows.next(this.#rows.shorts, name, forget, now);
-      return this.#blocks.decide(name, "shared network", row, proven, wall);
+      return this.#decide(name, "shared network", row, proven, wall);
     }
     // Whoever went too far alone is blocked already.
     if (this.#hosts.get(host.address) !== host) return;
@@ -202,14 +260,14 @@ export class Points {
     const row = this.#rows.next(this.#rows.shorts, name, forget, now);
     this.#rows.next(this.#rows.shorts, host.address, this.#rules.values.credit, now);
     this.#hosts.drop(host);
-    this.#blocks.decide(host.address, "shared network", row, proven, wall);
+    this.#decide(host.address, "shared network", row, proven, wall);
   }
 
   /** A login ends the rows of short blocks of a host. */
   endRows(address: string): void {
     const network = this.#belonging.networkOf(address);
-    const rows = [this.#rows.end(this.#rows.doubts, address)];
-    rows.push(this.#rows.end(this.#rows.shorts, address));
+    const { doubts, shorts, guards } = this.#rows;
+    const rows = [doubts, shorts, guards].map((some) => this.#rows.end(some, address));
     // Whoever is new there shows that the network is not only the guesser's.
     if (network !== undefined && !this.#belonging.standing.has(address)) {
       rows.push(this.#rows.end(this.#rows.shorts, network));
@@ -219,6 +277,9 @@ export class Points {
 
   /** A login forgives failures of its host. */
   forgive(host: Host, account: string, now: number): void {
+    if (host.sessions.size > 0) {
+      this.#guard.forgive(account, this.#belonging.network(host.address));
+    }
     const failed = host.points - host.soft;
     const own = host.accounts.get(account) ?? 0;
     const network = this.#belonging.networkOf(host.address);
@@ -245,4 +306,9 @@ export class Points {
     host.soft = 0;
     host.proven = Math.max(0, host.proven - own - others);
   }
+}
+
+/** An account is one of its service; Ampere keeps 80 characters of its name. */
+function nameOf({ service, account = "" }: Pick<Happening, "service" | "account">): string {
+  return `${service} ${account.slice(0, 80)}`;
 }

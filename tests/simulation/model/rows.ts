@@ -19,6 +19,8 @@ interface Row {
   forborne: number;
   forborneUntil: number;
   readonly phones: Map<string, number[]>;
+  /** A longer block has taken the place of this one. */
+  renewed?: boolean;
 }
 
 /** The rows of all targets. */
@@ -27,6 +29,8 @@ export class Rows {
   readonly doubts = new Map<string, Row>();
   /** Of those who belong here, and of their networks. */
   readonly shorts = new Map<string, Row>();
+  /** Of those that failed on a guarded account. */
+  readonly guards = new Map<string, Row>();
   readonly #rules: RuleBook;
 
   /** @param rules The rules. */

@@ -17,6 +17,9 @@ export interface Rules {
   readonly bantimeFactor: number;
   readonly bantimeMax: number;
   readonly ipv6Prefix: 64 | 128;
+  readonly guardHosts: number;
+  readonly guardWindow: number;
+  readonly neighbours: number;
   /** Single addresses. */
   readonly trust: readonly string[];
 }
@@ -61,6 +64,7 @@ export const RULES = [
   "forgotten",
   "grounds: good standing",
   "grounds: shared network",
+  "grounds: guarded account",
   "grounds: unanswered",
   "grounds: single session",
   "grounds: two phones",
@@ -72,6 +76,16 @@ export const RULES = [
   "row: ended by a login",
   "row: forgotten",
   "row: does not grow soon after a login",
+  "guard: a stranger fails on an account that is guarded",
+  "guard: it was under way, the same block",
+  "guard: others behind the first block may come back",
+  "guard: who belongs here is left alone",
+  "guard: who logs in is no stranger",
+  "neighbours: the network is blocked already",
+  "neighbours: somebody belongs there",
+  "neighbours: a network is blocked for its hosts",
+  "neighbours: and again, for twice as long",
+  "neighbours: released, as somebody belongs there",
   "good standing: time to come back",
   "network: its hosts are blocked with it",
   "network: shared, a host is blocked",
@@ -86,6 +100,9 @@ export const RULES = [
   "ban: good standing, at most 10 min unless proven",
   "ban: good standing, at most an hour",
   "ban: good standing, never longer than a stranger",
+  "ban: guard, 25 s",
+  "ban: guard, 250 s",
+  "ban: guard, an hour and more",
   "ban: unanswered, 10 min",
   "ban: unanswered, shorter by configuration",
   "ban: doubt, first",
@@ -98,6 +115,7 @@ export const RULES = [
   "ban: grown",
   "ban: bounded",
   "block: it is blocked already",
+  "block: a longer one takes the place of one for a guarded account",
   "block: a short one makes no later one longer",
   "block: ends",
   "block: for ever by hand",

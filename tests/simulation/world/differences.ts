@@ -49,6 +49,8 @@ export function differs(
     return `${arrived} events arrived, ${counters.eventsTotal} were taken`;
   }
   const listed = new Map(list.all().map((block) => [block.target, block.until]));
+  const wrong = scene.model.wrongNetwork;
+  if (wrong !== undefined) return `${wrong} is blocked though somebody belongs there`;
   return differsFromModel(scene, listed, lookedAt) ?? differsFromDatabase(scene, listed) ??
     differsFromKernel(scene, [...listed.keys()]);
 }

@@ -8,6 +8,7 @@
 import type { BlockList } from "../../../src/blocks/block_list.ts";
 import type { WrittenBlockList } from "../../../src/blocks/written_block_list.ts";
 import type { Scene } from "./scene.ts";
+import { WorldError } from "./world_error.ts";
 
 /**
  * Listens to a list.
@@ -68,7 +69,13 @@ export function observe(scene: Scene, list: WrittenBlockList): BlockList {
       }
       return saved;
     },
-    remove: (targets, now) => note(list.remove(targets, now), targets),
+    remove: (targets, now) => {
+      for (const target of targets) {
+        if (!model.blocks.has(target) || !model.isForHosts(target)) continue;
+        if (!model.letGo(target)) throw new WorldError(`${target} is let go for nobody`);
+      }
+      return note(list.remove(targets, now), targets);
+    },
     removeEnded: (now) => {
       const ended = list.removeEnded(now);
       for (const { target } of ended) {

@@ -4,8 +4,17 @@
  * @module
  */
 
-import type { Step } from "../traffic.ts";
-import { ATTACKERS, BESIEGED, OWNERS, PHONES, ROTATING, TRUSTED } from "./cast.ts";
+import { type Step, Traffic } from "../traffic.ts";
+import {
+  AMONG_WALKED,
+  ATTACKERS,
+  BESIEGED,
+  OWNERS,
+  PHONES,
+  ROTATING,
+  TRUSTED,
+  WALKED,
+} from "./cast.ts";
 import type { Hands } from "./hands.ts";
 import type { Scene } from "./scene.ts";
 
@@ -90,10 +99,30 @@ export class People {
         scene.time.after(dice.between(50, 2_000), login);
       }
     }
+    this.#walk(duration);
     if (!scene.faults.has("noise")) return;
     const victims = [...PHONES, ...ATTACKERS, "192.0.2.79"];
     this.#act(() => scene.traffic.noise(dice.pick(victims)), dice.between(200, 3_000), duration);
     if (dice.chance(0.1)) this.#act(() => scene.traffic.endless(), 20_000, duration);
+  }
+
+  /** A scanner takes another address of its network for each few guesses. */
+  #walk(duration: number): void {
+    const scene = this.#scene;
+    const { more } = scene;
+    const traffic = new Traffic(more.fork());
+    if (more.chance(0.2)) {
+      const every = more.between(300, duration / WALKED.length);
+      const over = more.pick(["UDP", "TLS", "TLS"]);
+      for (const [i, address] of WALKED.entries()) {
+        const guess = () => this.perform(traffic.siege(address, over, scene.config.loyalty));
+        scene.time.after(200 + i * every, guess);
+      }
+    }
+    if (more.chance(0.3)) {
+      const login = () => this.perform(traffic.login(AMONG_WALKED));
+      scene.time.after(more.between(100, duration), login);
+    }
   }
 
   /** Somebody does something again and again. */

@@ -50,6 +50,8 @@ interface ByHand {
 /** A world before anything happens in it. */
 export class Scene {
   readonly dice: Dice;
+  /** Decides about what came later, so that a seed stays the world that it was. */
+  readonly more: Dice;
   readonly time = new SimulatedTime();
   readonly kernel: Kernel;
   readonly programs: Programs;
@@ -83,12 +85,13 @@ export class Scene {
    */
   constructor(seed: number, options: SceneOptions) {
     this.dice = new Dice(seed);
+    this.more = new Dice(-seed);
     this.#options = options;
     const { dice } = this;
     const time = this.time;
     const trace = (text: string) => this.trace(text);
     this.faults = chooseFaults(dice);
-    this.config = chooseConfig(dice, this.faults);
+    this.config = chooseConfig(dice, this.more, this.faults);
     this.kernel = new Kernel(this.config.chain, () => time.now);
     this.sqlite = dice.chance(SQLITE_SHARE);
     this.store = this.sqlite

@@ -14,8 +14,18 @@ import { type FaultName, MEDDLING } from "./faults.ts";
 /** Time between two looks at the firewall, in seconds. */
 export const VERIFY_SECONDS = 5;
 
-/** Chooses a configuration. */
-export function chooseConfig(dice: Dice, faults: ReadonlySet<FaultName>): Config {
+/**
+ * Chooses a configuration.
+ *
+ * @param dice Decides it.
+ * @param more Decides about what came later, so that a seed stays the world that it was.
+ * @param faults What goes wrong.
+ */
+export function chooseConfig(
+  dice: Dice,
+  more: Dice,
+  faults: ReadonlySet<FaultName>,
+): Config {
   const bantime = dice.pick([0, 0, 0, 2, 20, 60]);
   // When nobody else touches the firewall, the looks by interval must not be needed.
   const meddled = MEDDLING.some((name) => faults.has(name));
@@ -36,6 +46,9 @@ export function chooseConfig(dice: Dice, faults: ReadonlySet<FaultName>): Config
     backend: dice.pick(["iptables", "ipset"]),
     verify: meddled ? VERIFY_SECONDS : VERIFY_MAX,
     jump: dice.pick([[], ["INPUT"]]),
+    guardHosts: more.pick([0, 0, 1, 2, 3]),
+    guardWindow: more.pick([3, 3_600]),
+    neighbours: more.pick([0, 2, 2, 3]),
   };
 }
 
@@ -52,6 +65,9 @@ export function rulesOf(config: Config): Rules {
     bantimeFactor: config.bantimeFactor,
     bantimeMax: config.bantimeMax * 1000,
     ipv6Prefix: config.ipv6Prefix === 64 ? 64 : 128,
+    guardHosts: config.guardHosts,
+    guardWindow: config.guardWindow * 1000,
+    neighbours: config.neighbours ?? 0,
     trust: config.trust,
   };
 }

@@ -1,0 +1,132 @@
+/**
+ * Networks that are blocked for their hosts: when one is, and when it is let go again.
+ *
+ * @module
+ */
+
+import { hasEnded, type NewBlock } from "../blocks/block.ts";
+import type { BlockList } from "../blocks/block_list.ts";
+import { type Config, neighboursOf } from "../config/config.ts";
+import {
+  countsForNeighbours,
+  isNeighboursBlock,
+  neighbourhoodsOf,
+  Neighbours,
+  neighboursBlock,
+} from "../penalties/neighbours.ts";
+import type { Offence } from "../penalties/offence.ts";
+import type { PenaltyTable } from "../penalties/penalty_table.ts";
+import type { Counters } from "../telemetry/counters.ts";
+import type { Releases } from "./releases.ts";
+
+/** What {@linkcode Neighbourhoods} looks at, and whom it tells. */
+interface NeighbourhoodParts {
+  readonly table: PenaltyTable;
+  readonly list: BlockList;
+  readonly releases: Releases;
+  readonly counters: Counters;
+  /** Time of day, in milliseconds since 1970. */
+  readonly wallClock: () => number;
+  /** Which firewall there is. */
+  readonly backend: Config["backend"];
+  /** The configuration in force. */
+  readonly config: () => Config;
+}
+
+/** Blocks networks for their hosts, and none that holds somebody who belongs here. */
+export class Neighbourhoods {
+  readonly #parts: NeighbourhoodParts;
+  readonly #neighbours = new Neighbours();
+  /** Networks in the list that are blocked for their hosts, and some that were. */
+  readonly #blocked = new Set<string>();
+
+  /**
+   * No host is blocked yet.
+   *
+   * @param parts What it looks at.
+   */
+  constructor(parts: NeighbourhoodParts) {
+    this.#parts = parts;
+  }
+
+  /** Networks that are blocked for their hosts. */
+  get size(): number {
+    return this.#blocked.size;
+  }
+
+  /** Whether a host is in a network that is blocked for its hosts. */
+  holds(host: string): boolean {
+    return this.#blocked.size > 0 &&
+      neighbourhoodsOf(host).some(([network]) => this.#parts.list.get(network) !== undefined);
+  }
+
+  /** After the start: the list may hold networks that were blocked in an earlier life. */
+  findBlocked(): void {
+    const { list } = this.#parts;
+    for (const { target } of list.entries()) {
+      if (!target.includes("/")) continue;
+      const block = list.get(target);
+      if (block !== undefined && isNeighboursBlock(block)) this.#blocked.add(target);
+    }
+    this.release();
+  }
+
+  /**
+   * Hosts are about to be blocked.
+   *
+   * @param offenders What each has done, and its block.
+   * @param timesOf How often a target was blocked before.
+   * @param now Time of day, in milliseconds since 1970.
+   * @returns The networks that are to be blocked with them.
+   */
+  add(
+    offenders: Iterable<readonly [offence: Offence, block: NewBlock]>,
+    timesOf: (target: string) => number,
+    now: number,
+  ): NewBlock[] {
+    const { table, list, counters } = this.#parts;
+    const config = this.#parts.config();
+    const most = neighboursOf(config, this.#parts.backend);
+    const networks = new Map<string, NewBlock>();
+    const isBlocked = (network: string) => {
+      const known = list.get(network);
+      return networks.has(network) || known !== undefined && !hasEnded(known, now);
+    };
+    for (const [offence, block] of most === 0 ? [] : offenders) {
+      if (!countsForNeighbours(offence, block)) continue;
+      for (const crowd of this.#neighbours.blocked(block.target, most, now)) {
+        const { network } = crowd;
+        const around = neighbourhoodsOf(network).map(([wider]) => wider);
+        if ([network, ...around].some(isBlocked)) continue;
+        if (table.holdsOthers(network)) continue;
+        networks.set(network, neighboursBlock(crowd, config, timesOf(network), now));
+        this.#blocked.add(network);
+        counters.networksAdded++;
+      }
+    }
+    return [...networks.values()];
+  }
+
+  /** Somebody may have logged in from a network that is blocked, or be trusted now: let it go. */
+  release(): void {
+    const { table, list, releases, wallClock } = this.#parts;
+    const released: string[] = [];
+    for (const network of this.#blocked) {
+      const block = list.get(network);
+      if (block === undefined || !isNeighboursBlock(block)) this.#blocked.delete(network);
+      else if (table.holdsOthers(network)) released.push(network);
+    }
+    if (released.length === 0) return;
+    for (const network of released) this.#blocked.delete(network);
+    list.remove(released, wallClock());
+    releases.release(
+      released,
+      "somebody in it logged in, or must never be blocked; its hosts stay blocked",
+    );
+  }
+
+  /** Blocks were deleted by hand. */
+  forget(targets: readonly string[]): void {
+    for (const target of targets) this.#neighbours.forget(target);
+  }
+}
