@@ -6,6 +6,7 @@
 
 import type { Entry } from "../firewall/backend.ts";
 import type { Block, NewBlock } from "./block.ts";
+import type { SlowChange, SlowRow } from "./slow_rows.ts";
 
 /** What another process changed in the list; see {@linkcode BlockList.reload}. */
 export interface ListChange {
@@ -82,6 +83,14 @@ export interface BlockList {
     forgetBefore: number,
     now: number,
   ): boolean;
+  /** What was remembered of slow guessers when the list was opened. */
+  slow(): readonly SlowRow[];
+  /**
+   * Keeps what is remembered of slow guessers.
+   *
+   * @returns Whether all is in the database; if not it is pending.
+   */
+  saveSlow(changes: readonly SlowChange[], now: number): boolean;
   /**
    * Writes what is pending, if the database can be written again.
    *

@@ -35,6 +35,8 @@ import {
   valuesOf,
 } from "./rows.ts";
 
+import { putSlow, readSlow, type SlowChange, type SlowRow } from "./slow_rows.ts";
+
 export { type Block, hasEnded, type NewBlock, type PastBlock } from "./block.ts";
 export { BlockDatabaseError, type DatabaseFault } from "./fault.ts";
 
@@ -83,6 +85,8 @@ export interface Changes {
   readonly gone: readonly string[];
   /** Hosts and their last login in milliseconds since 1970. */
   readonly standing: readonly (readonly [host: string, lastLogin: number])[];
+  /** What is remembered of slow guessers. */
+  readonly slow?: readonly SlowChange[];
   /** Good standing that is older than this moment is forgotten. */
   readonly forgetStandingBefore: number;
 }
@@ -230,6 +234,7 @@ export class BlockDatabase implements Disposable {
       if (changes.standing.length > 0) {
         this.#putStanding(changes.standing, changes.forgetStandingBefore);
       }
+      putSlow(this.#connection, changes.slow ?? []);
     });
   }
 
@@ -380,6 +385,11 @@ export class BlockDatabase implements Disposable {
       }
       return standing;
     });
+  }
+
+  /** What is remembered of slow guessers; see {@linkcode readSlow}. */
+  slow(): SlowRow[] {
+    return this.#connection.guarded(() => readSlow(this.#connection));
   }
 
   /**

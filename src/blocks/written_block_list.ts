@@ -19,6 +19,7 @@ import { ListedBlocks } from "./listed_blocks.ts";
 import type { DatabaseLock } from "./lock.ts";
 import { findList, lockForDaemon, salvageReport, type StartReport } from "./opening.ts";
 import { PendingChanges } from "./pending_changes.ts";
+import type { SlowChange, SlowRow } from "./slow_rows.ts";
 
 /** How a {@linkcode WrittenBlockList} is opened. */
 export interface WrittenOptions extends WriterOptions {
@@ -258,6 +259,27 @@ export class WrittenBlockList implements BlockList, Disposable {
     now: number = Date.now(),
   ): boolean {
     this.#pending.saveStanding(entries, forgetBefore);
+    return this.#writer.write(now);
+  }
+
+  /** What the database remembers of slow guessers; nothing while it is in trouble. */
+  slow(): readonly SlowRow[] {
+    try {
+      return this.#writer.database?.slow() ?? [];
+    } catch {
+      return [];
+    }
+  }
+
+  /**
+   * Keeps what is remembered of slow guessers.
+   *
+   * @param changes Each host once.
+   * @param now Clock value in milliseconds since 1970.
+   * @returns Whether all is in the database; if not it is pending.
+   */
+  saveSlow(changes: readonly SlowChange[], now: number = Date.now()): boolean {
+    this.#pending.saveSlow(changes);
     return this.#writer.write(now);
   }
 

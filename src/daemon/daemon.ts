@@ -46,6 +46,7 @@ import { Pipeline } from "./pipeline.ts";
 import { Predecessor } from "./predecessor.ts";
 import { Releases } from "./releases.ts";
 import { Reports } from "./reports.ts";
+import { SlowMemory } from "./slow_memory.ts";
 import { Trust } from "./trust.ts";
 import type { TrustState } from "../telemetry/status.ts";
 
@@ -145,6 +146,7 @@ export class Daemon {
   readonly #changes: ListChanges;
   readonly #messages: Messages;
   readonly #reports: Reports;
+  readonly #slowMemory: SlowMemory;
   readonly #learning: Learning;
   readonly #pipeline: Pipeline;
   readonly #predecessor: Predecessor | undefined;
@@ -225,6 +227,7 @@ export class Daemon {
     this.#learning = new Learning({ ...shared, bornAt: parts.bornAt, lengthMs });
     this.#messages = new Messages(log, counters);
     this.#reports = new Reports({ ...shared, exceptions: this.#exceptions, notices });
+    this.#slowMemory = new SlowMemory(shared);
     this.#predecessor = parts.leftovers === undefined ? undefined : new Predecessor({
       firewall,
       clock,
@@ -325,6 +328,7 @@ export class Daemon {
     this.table.restoreStanding(
       [...this.#list.standing()].map(([host, at]) => [host, this.#fromWallClock(at)]),
     );
+    this.#slowMemory.restore(this.#believedTime.now());
     this.#log.info(
       `Ampere ${VERSION} follows Asterisk at ${this.#config.host}:${this.#config.port} and blocks in the ` +
         `${
@@ -502,6 +506,8 @@ export class Daemon {
     const wall = this.#wallClock();
     this.#reports.tellLate();
     this.#reports.tellGuards();
+    this.#reports.tellInsiders();
+    this.#slowMemory.look();
     this.#list.retry(wall);
     this.#changes.look(wall);
     this.#changes.expire();
@@ -558,6 +564,7 @@ export class Daemon {
     this.#trust.close();
     this.#reports.tellHidden();
     this.#saveLogins(this.#wallClock());
+    this.#slowMemory.close();
     const left = await this.firewall.stop();
     const lost = this.#list.close(this.#wallClock());
     if (lost > 0) {

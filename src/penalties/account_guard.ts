@@ -457,7 +457,8 @@ function hashOf({ service, account }: Failure): number {
   return hashText(account, SEED + SERVICES.indexOf(service));
 }
 
-function hashText(text: string, seed: number): number {
+/** Of one text and seed always the same 32-bit number. */
+export function hashText(text: string, seed: number): number {
   let hash = seed | 0;
   for (let at = 0; at < text.length; at++) {
     hash = Math.imul(hash ^ text.charCodeAt(at), FACTOR);

@@ -183,11 +183,17 @@ export class GoodStanding {
     return logins;
   }
 
-  /** Forgets the hosts whose last login was before a clock value. */
-  forgetBefore(before: number): void {
+  /**
+   * Forgets the hosts whose last login was before a clock value.
+   *
+   * @param ended Is given each of them.
+   */
+  forgetBefore(before: number, ended: (address: HostKey) => void = () => {}): void {
     for (let login; (login = this.#order.oldest) !== NONE;) {
       if (this.#records.time(login, AT) >= before) break;
+      const address = this.#keys[login]!;
       this.#remove(login);
+      ended(address);
     }
   }
 

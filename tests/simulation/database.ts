@@ -21,6 +21,7 @@ import {
   type RowPage,
 } from "../../src/blocks/database.ts";
 import { boundedNew, boundedTime, mergeBlock } from "../../src/blocks/block.ts";
+import type { SlowRow } from "../../src/blocks/slow_rows.ts";
 
 /** What is the matter with the disk. */
 export type DiskFault = Extract<DatabaseFault, "busy" | "full" | "readonly" | "io">;
@@ -30,6 +31,7 @@ export class Disk {
   readonly rows = new Map<string, Block>();
   readonly history = new Map<string, PastBlock>();
   readonly standing = new Map<string, number>();
+  readonly slow = new Map<string, SlowRow>();
   /** Present fault; every access that it concerns fails. */
   fault: DiskFault | undefined;
   /** What another process does between two accesses of the daemon, after so many of them. */
@@ -239,8 +241,17 @@ class DiskConnection {
         if (at < changes.forgetStandingBefore) disk.standing.delete(host);
       }
     }
+    for (const [host, row] of changes.slow ?? []) {
+      if (row === undefined) disk.slow.delete(host);
+      else disk.slow.set(host, row);
+    }
     disk.committed();
     this.#own++;
+  }
+
+  slow(): SlowRow[] {
+    this.#disk.fail("read");
+    return [...this.#disk.slow.values()];
   }
 
   close(): void {

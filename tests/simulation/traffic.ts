@@ -273,7 +273,13 @@ export class Traffic {
         session,
         remote: remoteOf(address, "TCP"),
         tail: [["SessionTV", "1970-01-01T00:00:00.000+0000"]],
-      }, { what: "manager", address, session, isGuess: kind === "InvalidPassword" }),
+      }, {
+        what: "manager",
+        address,
+        session,
+        isGuess: kind === "InvalidPassword",
+        isRefusal: kind === "FailedACL",
+      }),
     ]];
   }
 

@@ -12,6 +12,8 @@ export type Grounds =
   | "good standing"
   | "shared network"
   | "guarded account"
+  | "slow guesses"
+  | "slow account"
   | "unanswered"
   | "single session"
   | "two phones"
@@ -90,6 +92,14 @@ export function banTime(
       }
       rules.visit("ban: doubt, as configured from the third on");
       return configured(rules, Math.max(0, before - 1), proven);
+    case "slow account":
+    case "slow guesses": {
+      const ends = grounds === "slow account" || !proven;
+      rules.visit(`ban: ${grounds}`);
+      return rules.values.bantime === 0 && ends
+        ? Math.min(HOUR * 4 ** before, 7 * DAY)
+        : configured(rules, before, !ends);
+    }
     case "attempts":
       return configured(rules, before, proven);
   }

@@ -6,6 +6,7 @@
 
 import type { Happening } from "./happening.ts";
 import type { RuleBook } from "./rules.ts";
+import type { Slow } from "./slow.ts";
 import { SECOND } from "./units.ts";
 
 /** A request is repeated for so long (RFC 3261, Timer F), and so often. */
@@ -40,6 +41,12 @@ export interface Host {
   soft: number;
   /** The part of them that can't be forged. */
   proven: number;
+  /** Passwords that were wrong, refusals, and requests without a login. */
+  wrong: number;
+  refusals: number;
+  badRequests: number;
+  /** What was remembered of it when it was heard first. */
+  past: Slow | undefined;
   lastAt: number;
   burstAt: number | undefined;
   readonly attempts: Attempt[];
@@ -51,14 +58,22 @@ export interface Host {
   readonly sessionsOf: Map<string, Set<string>>;
 }
 
+/** Remembers what hosts have failed whose points are forgotten. */
+interface Past {
+  recall(address: string, now: number): Slow | undefined;
+  keep(host: Host): void;
+}
+
 /** The hosts that are heard. */
 export class Hosts {
   readonly #byAddress = new Map<string, Host>();
   readonly #rules: RuleBook;
+  readonly #past: Past;
 
   /** @param rules The rules. */
-  constructor(rules: RuleBook) {
+  constructor(rules: RuleBook, past: Past) {
     this.#rules = rules;
+    this.#past = past;
   }
 
   /** The host of an address, if it is known. */
@@ -80,6 +95,7 @@ export class Hosts {
   /** The same, as it was quiet for long enough. */
   forget(host: Host): void {
     this.#rules.visit("forgotten");
+    this.#past.keep(host);
     this.drop(host);
   }
 
@@ -92,6 +108,10 @@ export class Hosts {
       points: 0,
       soft: 0,
       proven: 0,
+      wrong: 0,
+      refusals: 0,
+      badRequests: 0,
+      past: this.#past.recall(address, now),
       lastAt: now,
       burstAt: undefined,
       attempts: [],

@@ -10,8 +10,10 @@ import { Belonging } from "./belonging.ts";
 import { Blocks } from "./blocks.ts";
 import type { Happening } from "./happening.ts";
 import { type Attempt, type Host, Hosts, isFree } from "./hosts.ts";
+import type { SlowRow } from "../../../src/blocks/slow_rows.ts";
 import { Points } from "./points.ts";
 import { RuleBook, type Rules, type Visits } from "./rules.ts";
+import { SlowCounts } from "./slow.ts";
 import { SECOND } from "./units.ts";
 
 /** A request is not repeated faster than T1 of RFC 3261. */
@@ -30,6 +32,7 @@ export class Model {
   readonly belonging: Belonging;
   readonly #rules: RuleBook;
   #hosts: Hosts;
+  readonly #slow: SlowCounts;
   #points: Points;
   #lastTick = 0;
   /** An unknown account of which the next event will tell whether it was challenged. */
@@ -44,18 +47,33 @@ export class Model {
     this.#rules = new RuleBook(rules, visits);
     this.blocks = new Blocks(this.#rules);
     this.belonging = new Belonging(this.#rules);
-    this.#hosts = new Hosts(this.#rules);
+    this.#slow = new SlowCounts(this.#rules);
+    this.#hosts = this.#newHosts();
     this.#points = this.#newPoints();
+  }
+
+  #newHosts(): Hosts {
+    const name = (address: string) => this.belonging.network(address);
+    return new Hosts(this.#rules, {
+      recall: (address, now) => this.#slow.of(name(address), now),
+      keep: (host) => {
+        if (!this.belonging.isStanding(host.address, host.lastAt)) {
+          this.#slow.keep(name(host.address), host);
+        }
+      },
+    });
   }
 
   /**
    * A process begins: it knows no points.
    *
    * @param bornAt wall time at which the list was made
+   * @param slow what the database remembers of slow guessers
    */
-  begin(now: number, wall: number, bornAt: number): void {
+  begin(now: number, wall: number, bornAt: number, slow: readonly SlowRow[]): void {
     this.#unknown = undefined;
-    this.#hosts = new Hosts(this.#rules);
+    this.#slow.restore(slow, now, wall);
+    this.#hosts = this.#newHosts();
     this.#points = this.#newPoints();
     this.#lastTick = now;
     const left = Math.min(this.#rules.values.learn, bornAt + this.#rules.values.learn - wall);
@@ -66,7 +84,8 @@ export class Model {
 
   #newPoints(): Points {
     const { belonging, blocks } = this;
-    return new Points({ rules: this.#rules, belonging, blocks, hosts: this.#hosts });
+    const [rules, hosts, slow] = [this.#rules, this.#hosts, this.#slow];
+    return new Points({ rules, belonging, blocks, hosts, slow });
   }
 
   /** The configuration was read anew. */
@@ -103,23 +122,24 @@ export class Model {
         return this.#refused(happening, now, wall);
       case "manager":
         this.#rules.visit("manager: 5 points");
-        return this.#points.fail(
-          this.#hosts.hear(address, now),
-          5,
-          happening,
-          undefined,
-          now,
-          wall,
-        );
+        return this.#manager(happening, now, wall);
       case "not believed": {
         this.#rules.visit("not believed: 5 points");
         const host = this.#hosts.hear(address, now);
+        host.wrong++;
         const believed = { ...happening, account: "", transport: "UDP" };
         return this.#points.fail(host, 5, believed, undefined, now, wall);
       }
       case "login":
         return this.#login(happening, now);
     }
+  }
+
+  #manager(happening: Happening, now: number, wall: number): void {
+    const host = this.#hosts.hear(happening.address, now);
+    if (happening.isRefusal) host.refusals++;
+    else host.wrong++;
+    this.#points.fail(host, 5, happening, undefined, now, wall);
   }
 
   /**
@@ -194,6 +214,10 @@ export class Model {
     this.#rules.visit("pardon: deleted by hand");
     this.blocks.pardon(target);
     this.#points.deleted(target);
+    this.#slow.forgiveIf((name) =>
+      name === target || target.endsWith(".0/24") && name.startsWith(target.slice(0, -4)) ||
+      isInIpv6(name.replace("::/64", "::"), target)
+    );
     const network = target.endsWith(".0/24") ? target.slice(0, -"0/24".length) : "no IPv4 network";
     for (const host of this.#hosts.all()) {
       if (
@@ -250,6 +274,7 @@ export class Model {
       return this.#rules.visit("wrong: burst in good standing, free");
     }
     let points = 5 * (1 + attempt.burst);
+    host.wrong += 1 + attempt.burst;
     if (attempt.burst > 0) this.#rules.visit("wrong: burst too long, all charged");
     attempt.burst = 0;
     if (first && attempt.refused === undefined) {
@@ -312,12 +337,14 @@ export class Model {
     if (before !== undefined && before !== account) this.#rules.visit("refused: another account");
     this.#rules.visit("refused: 5 points");
     const points = before === undefined && !again ? complete(attempt) : 5;
+    host.refusals++;
     this.#points.fail(host, points, happening, sessionOf(happening), now, wall);
   }
 
   #login(happening: Happening, now: number): void {
     const { address, account = "" } = happening;
     const host = this.#hosts.get(address);
+    this.#slow.forgive(this.belonging.network(address));
     if (host !== undefined) this.#points.forgive(host, `PJSIP ${account}`, now);
     this.#points.endRows(address);
     if (this.#rules.values.credit > 0) {

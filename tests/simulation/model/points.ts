@@ -15,6 +15,7 @@ import { Neighbours } from "./neighbours.ts";
 import { Networks } from "./networks.ts";
 import { isOpen, LATE, mostInRow, Rows } from "./rows.ts";
 import type { RuleBook } from "./rules.ts";
+import { type SlowCounts, together } from "./slow.ts";
 import { SECOND } from "./units.ts";
 
 /** A shared network is blocked after so many blocks of its hosts. */
@@ -38,6 +39,7 @@ interface PointsOptions {
   readonly belonging: Belonging;
   readonly blocks: Blocks;
   readonly hosts: Hosts;
+  readonly slow: SlowCounts;
 }
 
 /** The points that one process of the daemon counts. */
@@ -46,6 +48,7 @@ export class Points {
   readonly #belonging: Belonging;
   readonly #blocks: Blocks;
   readonly #hosts: Hosts;
+  readonly #slow: SlowCounts;
   readonly #networks: Networks;
   readonly #rows: Rows;
   readonly #forgiven = new Forgiveness();
@@ -53,7 +56,8 @@ export class Points {
   readonly #neighbours: Neighbours;
 
   /** @param options See {@linkcode PointsOptions}. */
-  constructor({ rules, belonging, blocks, hosts }: PointsOptions) {
+  constructor({ rules, belonging, blocks, hosts, slow }: PointsOptions) {
+    this.#slow = slow;
     this.#rules = rules;
     this.#belonging = belonging;
     this.#blocks = blocks;
@@ -96,6 +100,7 @@ export class Points {
     const isGuarded = this.#isGuarded(happening, standing, now);
     this.add(host, points, now, wall, own);
     if (isGuarded) this.#guardAgainst(host, proven > 0, now, wall);
+    if (!standing) this.#judgeSlow(host, now, wall);
     if (network !== undefined) this.#judge(network, host, standing, now, wall);
   }
 
@@ -131,9 +136,32 @@ export class Points {
     this.#decide(host.address, "guarded account", row, proven, wall);
   }
 
+  /** Blocks a stranger who has guessed too often, all in all. */
+  #judgeSlow(host: Host, now: number, wall: number): void {
+    if (host.past === undefined || this.#hosts.get(host.address) !== host) return;
+    const sum = together(host.past, host);
+    if (sum.count < 3 * this.#rules.values.loyalty) return;
+    const network = this.#belonging.networkOf(host.address);
+    if (network !== undefined && this.#belonging.isShared(network)) {
+      return this.#rules.visit("slow: too many, in one network that somebody belongs to");
+    }
+    const target = network ?? host.address;
+    this.#hosts.drop(host);
+    this.#slow.blocked(target, sum, now);
+    const grounds = sum.accounts === "several" ? "slow guesses" : "slow account";
+    this.#decide(target, grounds, 0, sum.proven, wall, host.address);
+  }
+
   /** Blocks a target, and the networks of which it is one too many. */
-  #decide(target: string, grounds: Grounds, row: number, proven: boolean, wall: number): void {
-    const guarded = this.#rows.guards.get(target);
+  #decide(
+    target: string,
+    grounds: Grounds,
+    row: number,
+    proven: boolean,
+    wall: number,
+    who = target,
+  ): void {
+    const guarded = this.#rows.guards.get(who);
     const renews = guarded !== undefined && !guarded.renewed && guarded.count > 0 &&
       grounds !== "guarded account" &&
       grounds !== "shared network";
@@ -227,6 +255,7 @@ export class Points {
 
   #forbear(host: Host): void {
     const forborne = host.points - host.soft - 5;
+    takeFromTally(host, forborne);
     takeFromAccounts(host, forborne);
     const network = this.#belonging.networkOf(host.address);
     if (network !== undefined) this.#networks.forgive(network, host, forborne, 5);
@@ -299,12 +328,24 @@ export class Points {
       this.#networks.forgive(network, host, own + others, rest);
     }
     if (rest === 0) return this.#hosts.drop(host);
+    host.past = undefined;
+    takeFromTally(host, own + others);
     if (own > 0) host.accounts.set(account, 0);
     takeFromAccounts(host, others);
     closeAttempts(host);
     host.points = rest;
     host.soft = 0;
     host.proven = Math.max(0, host.proven - own - others);
+  }
+}
+
+/** What is forgiven is not told of later. */
+function takeFromTally(host: Host, points: number): void {
+  let left = Math.floor(points / 5);
+  for (const deed of ["wrong", "refusals", "badRequests"] as const) {
+    const part = Math.min(left, host[deed]);
+    host[deed] -= part;
+    left -= part;
   }
 }
 

@@ -50,6 +50,8 @@ export function observe(scene: Scene, list: WrittenBlockList): BlockList {
     timesOf: (target) => list.timesOf(target),
     anyPast: () => list.anyPast(),
     standing: () => list.standing(),
+    slow: () => list.slow(),
+    saveSlow: (changes, now) => note(list.saveSlow(changes, now), []),
     add: (blocks, now) => {
       // It was asked before how often they were blocked, and may be in order behind this.
       const wasTroubled = list.trouble !== undefined;

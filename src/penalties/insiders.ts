@@ -1,0 +1,223 @@
+/**
+ * Who has an account here and guesses at those of others. Each login takes a host's points away, so
+ * that points alone never find them.
+ *
+ * @module
+ */
+
+import { type SecurityEvent, SERVICES } from "../ami/event.ts";
+import { hashText } from "./account_guard.ts";
+import { forgetOldest } from "./bounded_map.ts";
+import { HostIndex } from "./host_index.ts";
+import { type HostKey, keyText } from "./host_key.ts";
+import { OWN_SESSION } from "./hosts.ts";
+import { RecordList } from "./record_list.ts";
+import { Records } from "./records.ts";
+
+/** Failures within a day on accounts that never logged in from a host, before it is told. */
+export const INSIDER_FAILURES_A_DAY = 30;
+
+/**
+ * So many of the last of them at least are of sessions of their own, before it is blocked: a phone
+ * with an old password asks again and again in the same one (RFC 3261, section 10.2: all its
+ * registrations have the same Call-ID).
+ */
+export const INSIDER_SESSIONS_MIN = 16;
+
+/** Most accounts of all hosts whose logins are known; the one not seen for longest goes first. */
+export const OWN_ACCOUNTS_MAX = 131_072;
+
+/** Most hosts whose failures are known; the one that has not failed for longest goes first. */
+export const INSIDERS_MAX = 8_192;
+
+/** Most hosts of which the last login is known by name. */
+const NAMES_MAX = 65_536;
+
+/** Most insiders that wait to be told. */
+const FOUND_MAX = 1_024;
+
+const DAY_MS = 86_400_000;
+
+/** An account that logs in again within this time keeps its place, in milliseconds. */
+const ORDER_MS = 60_000;
+
+/** What chan_pjsip calls whoever it does not know: no account. */
+const UNKNOWN_ACCOUNT = "<unknown>";
+
+// The time and the numbers of a pair of host and account; the first number is the store's own.
+const AT = 0;
+const OLDER = 1;
+const NEWER = 2;
+const PAIR = 3;
+
+const NONE = 0;
+
+/** Nobody outside can choose names of equal hash. */
+const SECRETS = crypto.getRandomValues(new Int32Array(3));
+const [ACCOUNT_SEED = 0, HOST_SEED = 0, MIX = 0] = SECRETS;
+
+/** What is needed of an event. */
+type Attempt = Pick<SecurityEvent, "service" | "account">;
+
+interface Failure {
+  /** Hash of service and account. */
+  readonly account: number;
+  readonly session: number;
+  readonly at: number;
+}
+
+/** A host that has logged in, and fails. */
+interface Watched {
+  /** The last failures on accounts that are not its own. */
+  failures: Failure[];
+  toldAt: number;
+}
+
+/** A host that belongs here fails on accounts of others. */
+export interface Insider {
+  /** Address, or network of `ipv6Prefix`. */
+  readonly host: string;
+  /** The account that logged in there last; empty: before the start. */
+  readonly login: string;
+  readonly service: SecurityEvent["service"];
+  /** The account that it failed on last. */
+  readonly account: string;
+  /** How many accounts its last failures are about. */
+  readonly accounts: number;
+  /** They look like those of phones with old passwords: few accounts, each in one session. */
+  readonly likePhones: boolean;
+  /** Clock value, in milliseconds. */
+  readonly at: number;
+}
+
+/**
+ * Counts the failures of hosts in good standing on accounts that never logged in from there.
+ *
+ * @example
+ * ```ts
+ * import { Insiders } from "./insiders.ts";
+ *
+ * const insiders = new Insiders();
+ * insiders.logsIn(1, { service: "PJSIP", account: "100" }, 0);
+ * for (let n = 1; n <= 31; n++) insiders.fails(1, { service: "PJSIP", account: "101" }, n, n);
+ * console.log(insiders.takeFound().map(({ login, account }) => [login, account]));
+ * // [ [ "100", "101" ] ]
+ * ```
+ */
+export class Insiders {
+  readonly #records = new Records({ times: 1, numbers: 4, room: OWN_ACCOUNTS_MAX + 1 });
+  /** Pairs of host and account that logged in, by their hash. */
+  readonly #own = new HostIndex();
+  readonly #order = new RecordList(this.#records, OLDER, NEWER);
+  /** The account that logged in last, by host. */
+  readonly #names = new Map<HostKey, string>();
+  /** The one that has not failed for longest comes first. */
+  readonly #watched = new Map<HostKey, Watched>();
+  #found: Insider[] = [];
+  /** Times a host was found, since the start. */
+  count = 0;
+
+  /** Hosts that have failed on accounts that are not their own. */
+  get size(): number {
+    return this.#watched.size;
+  }
+
+  /** An account logs in from a host: it is one of its own, and what failed on it was its owner. */
+  logsIn(host: HostKey, by: Attempt, now: number): void {
+    const { account } = by;
+    const isLast = this.#names.get(host) === account;
+    const hash = hashOf(by);
+    const pair = pairOf(host, hash);
+    const known = this.#own.get(pair);
+    if (known === NONE || now - this.#records.time(known, AT) >= ORDER_MS) {
+      this.#keep(pair, known, now);
+    }
+    if (!isLast) {
+      this.#names.set(host, account);
+      forgetOldest(this.#names, NAMES_MAX);
+    }
+    const watched = this.#watched.size === 0 ? undefined : this.#watched.get(host);
+    if (watched === undefined) return;
+    watched.failures = watched.failures.filter((failure) => failure.account !== hash);
+  }
+
+  /**
+   * A host in good standing fails.
+   *
+   * @param session In which.
+   * @returns Whether it has done so too often, and not as phones with old passwords do.
+   */
+  fails(host: HostKey, by: Attempt, session: number, now: number): boolean {
+    const { service, account } = by;
+    if (account === "" || account === UNKNOWN_ACCOUNT) return false;
+    const hash = hashOf(by);
+    if (this.#own.get(pairOf(host, hash)) !== NONE) return false;
+    const watched = this.#watched.get(host) ?? { failures: [], toldAt: -Infinity };
+    // Deleted and added again, so that the map is in the order of the failures.
+    this.#watched.delete(host);
+    this.#watched.set(host, watched);
+    forgetOldest(this.#watched, INSIDERS_MAX);
+    const { failures } = watched;
+    failures.push({ account: hash, session, at: now });
+    if (failures.length <= INSIDER_FAILURES_A_DAY) return false;
+    if (failures.length > INSIDER_FAILURES_A_DAY + 1) failures.shift();
+    if (now - failures[0]!.at > DAY_MS) return false;
+    const sessions = new Set(failures.map(sessionOf)).size;
+    const likePhones = sessions < INSIDER_SESSIONS_MIN;
+    if (now - watched.toldAt >= DAY_MS) {
+      watched.toldAt = now;
+      this.count++;
+      const accounts = new Set(failures.map((one) => one.account)).size;
+      const login = this.#names.get(host) ?? "";
+      const about = { host: keyText(host), login, service, account, accounts, likePhones, at: now };
+      if (this.#found.length < FOUND_MAX) this.#found.push(about);
+    }
+    return !likePhones;
+  }
+
+  /** Forgets failures that are longer ago than a day. */
+  advance(now: number): void {
+    for (const [host, { failures, toldAt }] of this.#watched) {
+      const last = failures.at(-1)?.at ?? toldAt;
+      if (now - last <= DAY_MS) return;
+      this.#watched.delete(host);
+    }
+  }
+
+  /** Who was found since the last call. */
+  takeFound(): Insider[] {
+    const found = this.#found;
+    if (found.length > 0) this.#found = [];
+    return found;
+  }
+
+  #keep(pair: number, known: number, now: number): void {
+    let record = known;
+    if (record === NONE) {
+      record = this.#records.make();
+      this.#records.set(record, PAIR, pair);
+      this.#own.set(pair, record);
+    } else this.#order.remove(record);
+    this.#records.setTime(record, AT, now);
+    this.#order.append(record);
+    if (this.#own.size <= OWN_ACCOUNTS_MAX) return;
+    const { oldest } = this.#order;
+    this.#order.remove(oldest);
+    this.#own.delete(this.#records.get(oldest, PAIR));
+    this.#records.free(oldest);
+  }
+}
+
+function sessionOf({ account, session, at }: Failure): string {
+  return `${account} ${session === OWN_SESSION ? `at ${at}` : session}`;
+}
+
+/** What one service calls an account may be somebody else to another. */
+function hashOf({ service, account }: Attempt): number {
+  return hashText(account, ACCOUNT_SEED + SERVICES.indexOf(service));
+}
+
+function pairOf(host: HostKey, account: number): number {
+  const key = typeof host === "number" ? host : hashText(host, HOST_SEED);
+  return Math.imul(key ^ MIX, 0x9e3779b1) ^ Math.imul(account, 0x85ebca6b);
+}
