@@ -76,11 +76,12 @@ export class Traffic {
    * A guesser behind a phone's address, or a forger of it: many guesses at once.
    *
    * @param times how many
+   * @param account which; by default any
    */
-  siege(address: string, transport: string, times: number): Step[] {
+  siege(address: string, transport: string, times: number, account?: string): Step[] {
     return Array.from(
       { length: times },
-      (): Step => [this.#dice.between(0.5, 5), this.#guess(address, transport)],
+      (): Step => [this.#dice.between(0.5, 5), this.#guess(address, transport, account)],
     );
   }
 
@@ -139,8 +140,8 @@ export class Traffic {
 
   // Deeds
 
-  #guess(address: string, transport: string): Said {
-    return this.#wrong(address, this.#session("PJSIP"), transport);
+  #guess(address: string, transport: string, account?: string): Said {
+    return this.#wrong(address, this.#session("PJSIP"), transport, account);
   }
 
   /** Many answers to one challenge within some milliseconds. */
