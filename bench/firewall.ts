@@ -61,6 +61,13 @@ export function emptyFirewall(): void {
   }
 }
 
+/** Takes what Ampere has made out of the way of packets, or puts it there again. */
+export function switchFirewall(backend: "ipset" | "nftables", isOn: boolean): void {
+  if (backend === "nftables") {
+    must("nft", [`add table inet ${CHAIN} ${isOn ? "" : "{ flags dormant; }"}`]);
+  } else must("iptables", [isOn ? "-I" : "-D", "INPUT", "-j", CHAIN]);
+}
+
 /** How many hosts the kernel blocks, by its own list. */
 export function blockedCount(backend: BackendName): number {
   if (backend === "ipset") {
@@ -70,7 +77,10 @@ export function blockedCount(backend: BackendName): number {
   }
   if (backend === "nftables") {
     if (!/^table inet /m.test(must("nft", ["list", "tables", "inet"]))) return 0;
-    const listed = must("nft", ["-s", "list", "set", "inet", CHAIN, "hosts4"]);
+    // A very long list fills the one or the other set.
+    const set = /\tset (hosts4b?) /.exec(must("nft", ["-t", "list", "table", "inet", CHAIN]))?.[1];
+    if (set === undefined) return 0;
+    const listed = must("nft", ["-s", "list", "set", "inet", CHAIN, set]);
     return listed.match(/\d+\.\d+\.\d+\.\d+/g)?.length ?? 0;
   }
   return must("iptables", ["-S", CHAIN]).match(/^-A/gm)?.length ?? 0;

@@ -102,6 +102,28 @@ export class Ampere {
   }
 }
 
+/** Resident memory of a process and of its children, in MiB. */
+export function residentWithChildrenMiB(pid: number): number {
+  return residentMiB(pid) + childrenOf(pid).reduce((sum, child) => sum + residentOrGone(child), 0);
+}
+
+/** The processes that a process has started and that run. */
+function childrenOf(pid: number): number[] {
+  // Each thread has its own.
+  return [...Deno.readDirSync(`/proc/${pid}/task`)].flatMap(({ name }) =>
+    Deno.readTextFileSync(`/proc/${pid}/task/${name}/children`).split(" ").filter(Boolean)
+  ).map(Number);
+}
+
+/** 0 if the process ends just now. */
+function residentOrGone(pid: number): number {
+  try {
+    return residentMiB(pid) || 0;
+  } catch {
+    return 0;
+  }
+}
+
 /** Writes a configuration, and gives its path. */
 export function writeConfig(options: Omit<AmpereOptions, "command">, port = 5038): string {
   const path = `${options.folder}/ampere.cfg`;

@@ -5,8 +5,17 @@
  */
 
 import { challenges, type LoopedFeed } from "./feed.ts";
+import { emptyFirewall } from "./firewall.ts";
 import type { Manager, ManagerConnection } from "./manager.ts";
-import { Ampere, type AmpereOptions, cpuSeconds, pause, residentMiB, until } from "./process.ts";
+import {
+  Ampere,
+  type AmpereOptions,
+  cpuSeconds,
+  pause,
+  residentMiB,
+  residentWithChildrenMiB,
+  until,
+} from "./process.ts";
 
 /** The most attempts that a configuration allows: nobody is blocked for their own. */
 const NOBODY_BLOCKED = 1000;
@@ -175,6 +184,21 @@ export async function measureMemory(
     return { idle, afterFlood: ampere.residentMiB(), hosts };
   } finally {
     await ampere.stop();
+  }
+}
+
+/** What Ampere occupies with nftables when nothing happens, with the two programs that stay. */
+export async function measureIdleWithChildren(
+  manager: Manager,
+  options: AmpereOptions,
+): Promise<{ readonly all: number; readonly own: number }> {
+  const ampere = await Ampere.start(manager, options);
+  try {
+    await pause(REST_MS);
+    return { all: residentWithChildrenMiB(ampere.pid), own: ampere.residentMiB() };
+  } finally {
+    await ampere.stop();
+    emptyFirewall();
   }
 }
 

@@ -15,6 +15,8 @@ import {
   CHAIN,
   must,
   mustRead,
+  pause,
+  residentWithChildrenMiB,
   withFile,
   writeConfig,
 } from "./process.ts";
@@ -117,6 +119,46 @@ export async function measureRestart(
     const there = blockedCount(backend);
     if (there !== stored) throw new Error(`${there} of ${stored} are in the kernel`);
     return (end - start) / 1000;
+  } finally {
+    await ampere.stop();
+    probe.forget();
+    emptyFirewall();
+  }
+}
+
+/** Between two looks at the memory, and at a packet, in milliseconds. */
+const MEMORY_EVERY_MS = 20;
+
+/** How long a start with a very long list may take, in milliseconds. */
+const LONG_START_MS = 60_000;
+
+/**
+ * The same with a very long list.
+ *
+ * @returns seconds, and the most memory of Ampere and its children at a time, in MiB
+ */
+export async function measureLongRestart(
+  manager: Manager,
+  probe: PacketProbe,
+  options: AmpereOptions & { stored: number },
+): Promise<{ readonly seconds: number; readonly peakMiB: number }> {
+  const { stored, backend = "iptables" } = options;
+  const hosts = storedHosts(stored);
+  const probed = [hosts[0]!, hosts[Math.floor(stored / 2)]!, hosts[stored - 1]!];
+  for (const host of probed) probe.prepare(host);
+  const start = performance.now();
+  const ampere = await Ampere.start(manager, options);
+  let peakMiB = 0;
+  try {
+    while (probed.some((host) => probe.passes(host))) {
+      if (performance.now() - start > LONG_START_MS) throw new Error("they were not blocked");
+      peakMiB = Math.max(peakMiB, residentWithChildrenMiB(ampere.pid));
+      await pause(MEMORY_EVERY_MS);
+    }
+    const seconds = (performance.now() - start) / 1000;
+    const there = blockedCount(backend);
+    if (there !== stored) throw new Error(`${there} of ${stored} are in the kernel`);
+    return { seconds, peakMiB };
   } finally {
     await ampere.stop();
     probe.forget();

@@ -370,7 +370,7 @@ export class AmiClient {
   #sendLogin(end: (error: Error) => void, loggedIn: () => void): void {
     const { user, pass } = this.#login;
     // Only the classes that matter, however much the user may read.
-    const headers = { Username: user, Secret: pass, Events: "security,system" };
+    const headers = { Username: user, Secret: pass, Events: "security,system,user" };
     this.#ask("Login", headers, end, (answer) => {
       if (answer.outcome === "refused") {
         return end(

@@ -9,9 +9,11 @@ import { isText, NOTHING, viewOf } from "./bytes.ts";
 import { latin1 } from "./framer.ts";
 
 /**
- * The security events that Asterisk 12 to 22 know, by their names on AMI, and `RefusedMessage`:
- * what was not believed, but shows who raised it. That is a wrong answer of theirs, and proves
- * nothing else.
+ * The security events that Asterisk 12 to 22 know, by their names on AMI, and two that are none:
+ *
+ * - `RefusedMessage`: what was not believed, but shows who raised it. That is a wrong answer of
+ *   theirs, and proves nothing else.
+ * - `Reported`: the dialplan names a host (`user_event.ts`).
  */
 export type SecurityEventKind =
   | "ChallengeSent"
@@ -29,7 +31,8 @@ export type SecurityEventKind =
   | "LoadAverageLimit"
   | "AuthMethodNotAllowed"
   | "UnexpectedAddress"
-  | "RefusedMessage";
+  | "RefusedMessage"
+  | "Reported";
 
 /** The order of them in {@linkcode EVENT_TYPES}. */
 const EVENT_KINDS: readonly SecurityEventKind[] = [
@@ -49,18 +52,25 @@ const EVENT_KINDS: readonly SecurityEventKind[] = [
   "AuthMethodNotAllowed",
   "UnexpectedAddress",
   "RefusedMessage",
+  "Reported",
 ];
 
-/** The part of Asterisk that raised the event. */
-export type Service = "AMI" | "IAX2" | "PJSIP" | "SIP";
+/** The part of Asterisk that raised the event; the dialplan raises no security event. */
+export type Service = "AMI" | "Dialplan" | "IAX2" | "PJSIP" | "SIP";
 
 /** The order of them in {@linkcode EVENT_TYPES}. */
-export const SERVICES: readonly Service[] = ["PJSIP", "SIP", "AMI", "IAX2"];
+export const SERVICES: readonly Service[] = ["PJSIP", "SIP", "AMI", "IAX2", "Dialplan"];
 
 /**
  * The transport in RemoteAddress; empty when Asterisk left it out (three parts instead of four).
  */
 export type Transport = "" | "TCP" | "TLS" | "UDP" | "WS" | "WSS";
+
+/**
+ * In the place of an ACLName: the dialplan turned a caller away because nobody knows them. The log
+ * alone tells of it.
+ */
+export const UNKNOWN_CALLER = "unknown_caller";
 
 /** Longest text of a stranger (account, ACL name) that is kept, in characters. */
 export const TEXT_CHARACTERS_MAX = 80;

@@ -28,6 +28,12 @@ import {
   type Verdict,
 } from "./parser.ts";
 import { SecurityEvent, type SecurityEventKind, type Service } from "./event.ts";
+import {
+  namesUserEvent,
+  readReportEnd,
+  readUserEvent,
+  type UserEventReading,
+} from "./user_event.ts";
 
 /**
  * Most bytes of a stranger's text in an account name. chan_sip cuts the To header at 255 characters
@@ -65,7 +71,7 @@ export interface EventReaderHandlers {
   /**
    * A security event that may be believed; `doubled` ones may be charged but not obeyed. Among
    * these are the `RefusedMessage`s: of a message that was refused nothing but its sender is
-   * believed.
+   * believed. A report of the dialplan, `Reported`, is `security`.
    */
   event(event: SecurityEvent, verdict: "security" | "doubled"): void;
   /** An answer to an action: its lines, one character a byte. */
@@ -145,6 +151,29 @@ class Slot {
 const EMPTY = new Uint8Array(0);
 const ENCODED_CHARACTERS = encodedCharacters();
 
+/**
+ * Most bytes that a caller has for messages of their own between the end that they have written and
+ * the true one: twice the longest text that a channel driver takes (IAX2: 255; PJSIP and chan_sip
+ * have 79 for a number).
+ */
+const CALLER_BYTES_MAX = 512;
+
+/** A report that waits. */
+interface Report {
+  readonly event: SecurityEvent;
+  /** The rest of a report that was cut begins at this stream position at the latest. */
+  readonly limit: number;
+  /** A caller has written lines into it, and had room for the beginning of another event. */
+  readonly isWide: boolean;
+}
+
+/** Where the name of an event begins, and the first byte of `UserEvent`. */
+const NAME_AT = "Event: ".length;
+const USER_BYTE = "U".charCodeAt(0);
+
+/** For messages that are only looked at. */
+const SPARE = new SecurityEvent();
+
 /** Events of which at most one is withheld while the next is read, and one spare. */
 const SLOTS = 3;
 
@@ -179,6 +208,12 @@ export class EventReader {
   /** How many events are withheld. */
   #withheld = 0;
   #cut: Cut | undefined;
+  /** Reports of the dialplan; withheld until what follows shows that nobody has ended them. */
+  #reports: Report[] = [];
+  /** Until this stream position the rest of a report that was cut may begin. */
+  #reportRestUntil = -1;
+  /** One of both is to be looked at. */
+  #watchesReports = false;
   /** The message that comes next is a security event and was read already. */
   #recognized = false;
 
@@ -222,7 +257,9 @@ export class EventReader {
    * needs to be settled.
    */
   get withheld(): Withheld {
-    if (this.#withheld === 0 || this.#framer.pending > 0) return "nothing";
+    if (this.#framer.pending > 0) return "nothing";
+    if (this.#reports.length > 0) return "until quiet";
+    if (this.#withheld === 0) return "nothing";
     for (let i = 0; i < this.#withheld; i++) {
       if (!this.#withheldAt(i).impossible) return "until quiet";
     }
@@ -244,7 +281,10 @@ export class EventReader {
         this.#handlers.tampered("cut off", EMPTY, 0, 0);
       }
     }
+    for (const _ of this.#reports.splice(0)) this.#handlers.tampered("cut off", EMPTY, 0, 0);
     this.#cut = undefined;
+    this.#reportRestUntil = -1;
+    this.#watchesReports = false;
     this.#framer.reset();
   }
 
@@ -264,6 +304,10 @@ export class EventReader {
     }
     const cut = this.#cut;
     if (cut !== undefined && offset > cut.limit) this.#cut = undefined;
+    if (this.#watchesReports) {
+      const isHeadless = verdict === "tampered" && head === undefined;
+      this.#checkReports(isHeadless, buffer, start, end, offset);
+    }
     switch (verdict) {
       case "security":
       case "doubled":
@@ -290,12 +334,74 @@ export class EventReader {
         this.#handlers.response(buffer, start, end);
         return;
       case "other":
+        if (buffer[start + NAME_AT] === USER_BYTE && this.#takeReport(buffer, start, end, offset)) {
+          return;
+        }
         this.#handlers.other?.(buffer, start, end);
         return;
       case "tampered":
         this.#handlers.tampered("malformed", buffer, start, end);
         this.#refuse(head, slot, buffer, start, end, offset);
     }
+  }
+
+  /** Takes an event of class user; whether it has our name. */
+  #takeReport(buffer: Uint8Array, start: number, end: number, offset: number): boolean {
+    const event = new SecurityEvent();
+    const reading = readUserEvent(buffer, start, end, event);
+    if (reading === "none" || reading === "foreign") return false;
+    const limit = offset + end + 2 - start + CALLER_BYTES_MAX;
+    // Behind an event that was cut its head may be a stranger's.
+    const isBelieved = this.#cut === undefined;
+    if (reading === "cut") {
+      if (isBelieved) this.#watchForRest(limit);
+      return false;
+    }
+    if (reading !== "report" || !isBelieved) {
+      this.#handlers.tampered("malformed", buffer, start, end);
+    }
+    if (reading !== "malformed" && isBelieved) {
+      this.#reports.push({ event, limit, isWide: reading === "wide" });
+      this.#watchesReports = true;
+    }
+    return true;
+  }
+
+  #watchForRest(until: number): void {
+    this.#reportRestUntil = until;
+    this.#watchesReports = true;
+  }
+
+  /** A message follows reports, or the beginning of one: it may be the true end. */
+  #checkReports(
+    isHeadless: boolean,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+    offset: number,
+  ): void {
+    const isNamed = namesUserEvent(buffer, start, end);
+    const isRest = isHeadless ||
+      (isNamed && !hasBeginning(readUserEvent(buffer, start, end, SPARE)));
+    const to = offset + end + 2 - start;
+    const reports = this.#reports;
+    this.#reports = [];
+    let isCut = offset <= this.#reportRestUntil;
+    for (const report of reports) {
+      const displaced = isRest || (isNamed && report.isWide);
+      if (displaced && offset <= report.limit) {
+        this.#handlers.tampered("forged end", EMPTY, 0, 0);
+        isCut = true;
+      } else if (to > report.limit) this.#handlers.event(report.event, "security");
+      else this.#reports.push(report);
+    }
+    this.#watchesReports = this.#reports.length > 0 || to <= this.#reportRestUntil;
+    if (!isRest || !isCut) return;
+    // Its last piece names who was reported; there may be further ones.
+    this.#watchForRest(to + CALLER_BYTES_MAX);
+    const event = new SecurityEvent();
+    if (!readReportEnd(buffer, start, end, event)) return;
+    this.#reports.push({ event, limit: this.#reportRestUntil, isWide: true });
   }
 
   /**
@@ -383,6 +489,7 @@ export class EventReader {
   #oversized({ bytes, head: first, remote, offset }: Skipped): void {
     this.#recognized = false;
     const head = readHead(first, 0, first.length);
+    for (const _ of this.#reports.splice(0)) this.#handlers.tampered("forged end", EMPTY, 0, 0);
     this.#checkWithheld(head === undefined, offset, offset + bytes + 2);
     this.#handlers.tampered("oversized", EMPTY, 0, 0);
     let cut = this.#cut;
@@ -418,7 +525,13 @@ export class EventReader {
       const slot = this.#takeWithheld();
       this.#handlers.event(slot.event, slot.verdict);
     }
+    for (const { event } of this.#reports.splice(0)) this.#handlers.event(event, "security");
   }
+}
+
+/** Whether a user event has a beginning, for which a caller has room only where it is wide. */
+function hasBeginning(reading: UserEventReading): boolean {
+  return reading !== "none" && reading !== "malformed";
 }
 
 /**

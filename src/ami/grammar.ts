@@ -81,7 +81,7 @@ function grammar(
     plainHead: new Literal(`${head}EventTV: `),
     toService: severityLines.length,
     accountLast,
-    services: SERVICES.map((service) => ({
+    services: SERVICES.filter((service) => service !== "Dialplan").map((service) => ({
       service,
       type: eventType(kind, service),
       initial: service.charCodeAt(0),

@@ -17,7 +17,8 @@
 
 import { parseAddress } from "../address/address.ts";
 import type { LogLine } from "./log_line.ts";
-import type { SecurityEventKind, Service, Transport } from "./event.ts";
+import { type SecurityEventKind, type Service, type Transport, UNKNOWN_CALLER } from "./event.ts";
+import { printedHost } from "./printed_host.ts";
 
 /**
  * Longest message that is read, in characters. Where C's library has a small BUFSIZ (musl: 1024)
@@ -27,6 +28,9 @@ const MESSAGE_CHARACTERS_MAX = 900;
 
 /** No message is longer (`main/logger.c`, LOGMSG_SIZE), in characters. */
 const PRINTED_CHARACTERS_MAX = 8192;
+
+/** ACLName of a number that does not exist; AMI has it of chan_sip alone. */
+const NO_EXTENSION = "no_extension_match";
 
 /** A request that Asterisk refused. */
 export interface Notice {
@@ -158,17 +162,9 @@ type Facts = Partial<Omit<Notice, "address">> & Pick<Notice, "kind" | "service" 
 
 /** `undefined` when the text is no address. */
 function noticeOf(host: string, facts: Facts): Notice | undefined {
-  const address = hostOf(host);
+  const address = printedHost(host);
   if (address === undefined) return undefined;
   return { transport: "", account: "", detail: "", session: undefined, ...facts, address };
-}
-
-/** `192.0.2.1`, `192.0.2.1:5060`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:5060` */
-function hostOf(text: string): string | undefined {
-  const bracketed = /^\[([^\][]+)\](?::\d{1,5})?$/.exec(text);
-  if (bracketed !== null) return parseAddress(bracketed[1]!);
-  const dotted = /^([\d.]+)(?::\d{1,5})?$/.exec(text);
-  return parseAddress(dotted === null ? text : dotted[1]!);
 }
 
 /**
@@ -218,7 +214,7 @@ function readChanSip(message: string): NoticeReading {
         kind: "FailedACL",
         service: "SIP",
         told: "notice",
-        detail: "no_extension_match",
+        detail: NO_EXTENSION,
         account: message.slice(place.index + place[0].length, end.index),
       })) ?? "cut";
   }
@@ -281,21 +277,29 @@ function onlyOne(
 
 /** Up to the dialled number nothing is a stranger's: the name is the endpoint's, or a channel's. */
 const SESSION = new RegExp(
-  String.raw`^ {0,4}(?:[^\s:'"(]{1,160}: Call|Call from '[^'\s]{0,160}') ` +
+  String.raw`^ {0,4}(?:([^\s:'"(]{1,160}): Call|Call from '([^'\s]{0,160})') ` +
     String.raw`\((UDP|TCP|TLS|WSS|WS)6?:${HOST}\) to extension '`,
 );
+
+/**
+ * The endpoints, or channels, of callers without an account
+ * (`res_pjsip_endpoint_identifier_anonymous.c`): all others are known by their password or address.
+ */
+const ANONYMOUS = /^(?:PJSIP\/)?anonymous(?:@[\w.-]{1,80})?(?:-[0-9a-f]{8})?$/;
 
 function readSession(message: string): NoticeReading {
   const beginning = SESSION.exec(message);
   if (beginning === null) return undefined;
   const end = NOT_FOUND_END.exec(message);
   if (end === null) return "cut";
-  return noticeOf(portedHostOf(beginning[2]!), {
+  // A trunk that is known by its address may bring calls for numbers that are gone.
+  if (!ANONYMOUS.test(beginning[1] ?? beginning[2]!)) return "harmless";
+  return noticeOf(portedHostOf(beginning[4]!), {
     kind: "FailedACL",
     service: "PJSIP",
     told: "log only",
-    transport: beginning[1] as Transport,
-    detail: "no_extension_match",
+    transport: beginning[3] as Transport,
+    detail: NO_EXTENSION,
     account: message.slice(beginning[0].length, end.index),
   });
 }
@@ -371,7 +375,7 @@ function readAcl(message: string): NoticeReading {
  */
 export function refusedContact({ file, message }: LogLine): string | undefined {
   const found = file === "acl.c" ? ACL.exec(message) : null;
-  return found !== null && CONTACT_ACL.test(found[1]!) ? hostOf(found[2]!) : undefined;
+  return found !== null && CONTACT_ACL.test(found[1]!) ? printedHost(found[2]!) : undefined;
 }
 
 /** The address stands first, a stranger's text only behind it. */
@@ -422,9 +426,12 @@ const DIALPLAN = new RegExp(
 
 function readDialplan(message: string): NoticeReading {
   const found = DIALPLAN.exec(message);
-  return found === null
-    ? undefined
-    : noticeOf(found[1]!, { kind: "FailedACL", service: "SIP", told: "log only" });
+  return found === null ? undefined : noticeOf(found[1]!, {
+    kind: "FailedACL",
+    service: "SIP",
+    told: "log only",
+    detail: UNKNOWN_CALLER,
+  });
 }
 
 /** The user part of the first SIP URI of a header: for people, and to find the event of it. */

@@ -78,6 +78,9 @@ const CONSOLE = /^(?:(?:\[[^\]"]{8,64}\])? {1,10}(?:==|--|>) |<--- )/;
 const BETWEEN =
   /^(?:==> .{0,4096} <==|-- .{0,200} --|--|\[[^\]"]{8,64}\] Asterisk \S{1,80} built by .{0,400} UTC)$/;
 
+/** `main/security_events.c`, ast_security_event_report. */
+const UNISSUED = /^Failed to issue security event of type ([A-Za-z]{1,40})\.$/;
+
 /** Whose line it is in `docker compose logs`: no stranger's line end changes that. */
 // deno-lint-ignore no-control-regex
 const SERVICE = /^(?:\x1b\[[\d;]{0,16}m)?([\w.@-]{1,160}) {0,64}\| /;
@@ -86,6 +89,9 @@ const SERVICE = /^(?:\x1b\[[\d;]{0,16}m)?([\w.@-]{1,160}) {0,64}\| /;
 const DUMP =
   /^<--- (?:(?:Received|Transmitting) SIP (?:request|response) \((\d{1,6}) bytes\)|SIP read from|(?:Re)?[Tt]ransmitting|Reliably Transmitting)/;
 
+/** A line that told of something: what tells it from others, in whatever form it stands. */
+type Said = Pick<LogLine, "thread" | "message">;
+
 /** What the {@linkcode SecurityLogReader} calls. Events are valid only during the call. */
 interface SecurityLogHandlers {
   /** A security event; see {@linkcode EventReader}. */
@@ -93,7 +99,15 @@ interface SecurityLogHandlers {
   /** Something that Asterisk did not print so, or that a stranger could have written. */
   tampered(what: Tampered): void;
   /** A refused request that another line tells of; see {@linkcode Notice}. */
-  notice?(event: SecurityEvent, told: Notice["told"]): void;
+  notice?(event: SecurityEvent, told: Notice["told"], said: Said): void;
+  /**
+   * Asterisk could not issue a security event, neither on AMI nor in its log; a line of the same
+   * thread, before this one or behind it, tells of the request.
+   *
+   * @param kind Its name.
+   * @param thread Number of Asterisk's thread.
+   */
+  unissued?(kind: string, thread: string): void;
 }
 
 /** Lines of one sort. */
@@ -198,7 +212,7 @@ export class SecurityLogReader {
     });
     this.#oldReader = new EventReader({
       ...common,
-      event: (event) => handlers.notice?.(event, "log only"),
+      event: (event) => handlers.notice?.(event, "log only", { thread: "", message: this.#text }),
     });
     for (const reader of [this.#reader, this.#oldReader]) {
       reader.push(bytesOf("Asterisk Call Manager\r\n", new Uint8Array(64)));
@@ -231,6 +245,16 @@ export class SecurityLogReader {
       this.#endLine();
       at = end + 1;
     }
+  }
+
+  /**
+   * Nothing more has come for a moment: what waits to see what follows is handed on, unless a line
+   * is under way. Asterisk writes a message with all its line ends at once.
+   */
+  flush(): void {
+    if (this.#length > 0 || this.#skipped > 0) return;
+    this.#held.releaseAll();
+    for (const reader of [this.#reader, this.#oldReader]) reader.flushWithheld();
   }
 
   /** The input has ended: the last line counts without a line end too. */
@@ -327,6 +351,10 @@ export class SecurityLogReader {
     const reading = this.#isContact(line, read) ? "nobody" : read;
     if (reading === undefined) {
       if (this.#passDump(line.message, at)) return;
+      const unissued = line.file === "security_events.c" ? UNISSUED.exec(line.message) : null;
+      if (unissued !== null && believed && at >= this.#doubtUntil && at >= this.#noticeDoubtUntil) {
+        this.#handlers.unissued?.(unissued[1]!, line.thread);
+      }
       if (looksRefused(line)) {
         this.#unknown = counted(this.#unknown, this.#number, this.#text);
       }
@@ -397,7 +425,7 @@ export class SecurityLogReader {
       answer: Math.imul(number, 0x85ebca6b),
       time: time.toISOString().replace("Z", "+0000"),
     });
-    this.#handlers.notice?.(this.#told, notice.told);
+    this.#handlers.notice?.(this.#told, notice.told, line);
   }
 
   /** Whether a stranger's packet follows, in which lines may look as Asterisk's. */

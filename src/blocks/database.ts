@@ -71,6 +71,11 @@ export interface OpenOptions {
    * a millisecond for each change. @default {false}
    */
   readonly syncLater?: boolean;
+  /**
+   * No other process writes ended blocks: that there are none need not be asked for again and
+   * again. @default {false}
+   */
+  readonly isDaemon?: boolean;
 }
 
 /**
@@ -123,11 +128,15 @@ export class BlockDatabase implements Disposable {
   /** Path of the database. */
   readonly path: string;
   readonly #connection: Connection;
+  readonly #isDaemon: boolean;
   #skipped = 0;
+  /** It is known that no ended block is remembered. */
+  #hasNoHistory = false;
 
-  private constructor(path: string, connection: Connection) {
+  private constructor(path: string, connection: Connection, isDaemon: boolean) {
     this.path = path;
     this.#connection = connection;
+    this.#isDaemon = isDaemon;
   }
 
   /**
@@ -141,7 +150,8 @@ export class BlockDatabase implements Disposable {
    */
   static open(path: string, options: OpenOptions = {}): BlockDatabase {
     const { readOnly = false, busyTimeout = COMMAND_BUSY_MS, syncLater = false } = options;
-    return new BlockDatabase(path, Connection.open(path, { readOnly, busyTimeout, syncLater }));
+    const connection = Connection.open(path, { readOnly, busyTimeout, syncLater });
+    return new BlockDatabase(path, connection, options.isDaemon ?? false);
   }
 
   /**
@@ -348,9 +358,12 @@ export class BlockDatabase implements Disposable {
    * @throws BlockDatabaseError If the file cannot be read.
    */
   hasHistory(): boolean {
-    return this.#connection.guarded(() => {
-      return this.#connection.run("SELECT EXISTS (SELECT 1 FROM history) AS any").get()?.any === 1;
-    });
+    if (this.#hasNoHistory) return false;
+    const any = this.#connection.guarded(() =>
+      this.#connection.run("SELECT EXISTS (SELECT 1 FROM history) AS any").get()?.any === 1
+    );
+    if (!any) this.#hasNoHistory = this.#isDaemon;
+    return any;
   }
 
   /**
@@ -502,6 +515,7 @@ export class BlockDatabase implements Disposable {
   }
 
   #remember({ target, times, ended }: PastBlock): void {
+    this.#hasNoHistory = false;
     this.#connection.run("DELETE FROM block WHERE target = ?").run(target);
     this.#connection.run(
       `INSERT INTO history (target, times, ended) VALUES (?, ?, ?)

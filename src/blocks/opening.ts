@@ -129,7 +129,7 @@ export function lockForDaemon(path: string): DatabaseLock {
  */
 export function openDatabase(path: string, options: OpeningOptions): OpenedDatabase {
   const { busyTimeout = DAEMON_BUSY_MS, syncLater = false } = options;
-  const database = BlockDatabase.open(path, { busyTimeout, syncLater });
+  const database = BlockDatabase.open(path, { busyTimeout, syncLater, isDaemon: true });
   try {
     // The first read makes the write-ahead log, which belongs to the identity.
     const version = database.dataVersion();

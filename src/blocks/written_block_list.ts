@@ -181,7 +181,7 @@ export class WrittenBlockList implements BlockList, Disposable {
    * @throws TypeError If a target is not an address or network.
    */
   add(blocks: readonly NewBlock[], now: number = Date.now()): boolean {
-    const anyPast = blocks.length < 2 || this.anyPast();
+    const anyPast = this.anyPast();
     for (const given of blocks) {
       if (hasEnded(given, now)) continue;
       const fresh = boundedNew(given);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Config } from "../config/config.ts";
+import { type Config, NO_AMI } from "../config/config.ts";
 import { describeDuration, describeTally } from "../penalties/reason.ts";
 import { IN_FORCE_WORDS } from "../firewall/judgement.ts";
 import {
@@ -21,7 +21,7 @@ import {
   statusSocketPath,
 } from "../telemetry/status_socket.ts";
 import { escapeControls, escapeText } from "../text/escape.ts";
-import { counted, formatTable, type Style, styleFor } from "../text/table.ts";
+import { counted, formatCount, formatTable, type Style, styleFor } from "../text/table.ts";
 import { formatLocalTime } from "../text/time.ts";
 
 /** Longest cause why blocks are not in force with what mends it, in characters. */
@@ -46,6 +46,7 @@ export function formatStatus(status: Status, now: number, style: Style): string 
       (status.dryRun ? style.doubtful(" (dry run: changes nothing)") : ""),
     ],
     ["Asterisk", asteriskLine(asterisk, now, style)],
+    ...logRows(status.logs, style),
     ["Events", `${counted(events.total, "security event")}, ${tamperedWords(events, style)}`],
     [
       "Hosts",
@@ -75,11 +76,37 @@ export function formatStatus(status: Status, now: number, style: Style): string 
 function asteriskLine(asterisk: Status["asterisk"], now: number, style: Style): string {
   const where = `${asterisk.host}:${asterisk.port} as "${escapeText(asterisk.user)}"`;
   const losses = asterisk.losses === 0 ? "" : `, lost ${counted(asterisk.losses, "time")}`;
+  if (asterisk.host === NO_AMI) return "its manager interface is not used (host = none)";
   if (asterisk.connectedSince === null) {
     return style.bad(`not connected to ${where}`) + `${losses}; see the log, or ampere --check`;
   }
   const since = (now - Date.parse(asterisk.connectedSince)) / 1000;
   return `${style.good("connected")} to ${where} for ${describeDuration(since)}${losses}`;
+}
+
+/** Asterisk's logs that are followed. */
+function logRows(logs: Status["logs"] | undefined, style: Style): string[][] {
+  // A daemon that was not started again after an update does not tell it yet.
+  if (logs === undefined || logs === null) return [];
+  const rows = logs.files.map(({ path, lines, tampered, behindBytes, trouble, advice }) => {
+    const name = escapeText(path);
+    if (trouble !== null) {
+      const why = advice === "" ? trouble : `${trouble}. Fix: ${advice}`;
+      return `${style.bad("not followed")}: ${escapeControls(why, CAUSE_CHARACTERS_MAX)}`;
+    }
+    return `${style.good("followed")}: ${name}, ${counted(lines, "line")}` +
+      (tampered === 0 ? "" : `, ${style.doubtful(`${formatCount(tampered)} not believed`)}`) +
+      (behindBytes === 0 ? "" : `, ${formatCount(behindBytes)} bytes behind`);
+  });
+  const kinds = Object.entries(logs.charged).map(([kind, count]) =>
+    `${formatCount(count)} ${kind}`
+  );
+  rows.push(
+    `${kinds.length === 0 ? "no line charged" : `charged: ${kinds.join(", ")}`}; ${
+      counted(logs.toldTwice, "line")
+    } told what was told already`,
+  );
+  return rows.map((row, index) => [index === 0 ? "Log" : "", row]);
 }
 
 /** What can't be helped by blocking: told only if there is any. */
@@ -174,6 +201,7 @@ function firewallLine(firewall: Status["firewall"], style: Style): string {
     counted(firewall.applied, "block")
   } in the kernel${action}` +
     (waiting > 0 ? `, ${counted(waiting, "change")} waiting` : "") +
+    (firewall.flushes > 0 ? `, put back ${counted(firewall.flushes, "time")}` : "") +
     (firewall.failures > 0 ? `, ${firewall.failures} of ${firewall.commands} commands failed` : "");
 }
 

@@ -8,7 +8,10 @@ import { formatDuration } from "./duration.ts";
 
 /** What the daemon is told to do; durations are in seconds. */
 export interface Config {
-  /** Name or address of the machine where Asterisk's Manager Interface (AMI) listens. */
+  /**
+   * Name or address of the machine where Asterisk's Manager Interface (AMI) listens;
+   * {@linkcode NO_AMI}: it is not used.
+   */
   readonly host: string;
   /** TCP port of AMI. */
   readonly port: number;
@@ -34,6 +37,8 @@ export interface Config {
   readonly tlsCa: string | undefined;
   /** Name or address in AMI's certificate; `undefined`: `host`. */
   readonly tlsName: string | undefined;
+  /** Absolute paths of Asterisk's logs that are followed, each once. */
+  readonly logs: readonly string[];
   /** Absolute path of the block list. */
   readonly database: string;
   /** How long an unanswered challenge is waited for. */
@@ -117,6 +122,7 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   tls: false,
   tlsCa: undefined,
   tlsName: undefined,
+  logs: Object.freeze([]),
   database: "/var/lib/ampere/ampere.db",
   patience: 5,
   credit: 7 * 86_400,
@@ -140,6 +146,9 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   webhook: undefined,
   webhookCa: undefined,
 });
+
+/** The value of `host` with which there is no AMI, but Asterisk's log alone. */
+export const NO_AMI = "none";
 
 /** The port of AMI over TLS unless another one is named (Asterisk, `manager.c`, `tlsbindaddr`). */
 export const DEFAULT_TLS_PORT = 5039;
@@ -189,6 +198,7 @@ export function describeConfig(config: Config): [key: string, value: string][] {
   const trusted = [...config.trust, ...config.trustNames];
   const trust = trusted.length === 0 ? ["(none)"] : trusted;
   const nat64 = config.nat64.length === 0 ? ["off"] : config.nat64;
+  const logs = config.logs.length === 0 ? ["off"] : config.logs;
   return [
     ["host", config.host],
     ["port", String(config.port)],
@@ -203,6 +213,7 @@ export function describeConfig(config: Config): [key: string, value: string][] {
     ["tls", config.tls ? "yes" : "no"],
     ["tls_ca", config.tlsCa ?? "off"],
     ["tls_name", config.tlsName ?? "off"],
+    ...logs.map((path): [string, string] => ["log", path]),
     ["database", config.database],
     ["patience", formatDuration(config.patience)],
     ["credit", formatDuration(config.credit)],

@@ -45,12 +45,16 @@ const ACTION: Counterpart = { key: "action", hint: say("reject or drop") };
 const DATABASE: Counterpart = { key: "database", hint: none };
 const ADD: Counterpart = { hint: say("addresses are blocked with: ampere -a < FILE") };
 const SOURCE: Counterpart = {
-  hint: say("Ampere reads Asterisk's manager interface, no log: host, port, user, pass"),
+  hint: say("Ampere knows Asterisk's lines by itself: host, port, user, pass, and log"),
+};
+const LOG_PATH: Counterpart = {
+  key: "log",
+  hint: say("beside the manager interface; one line for each file"),
 };
 const OWN: Counterpart = {
   hint: say("loopback and this machine's own addresses are never blocked anyway"),
 };
-const LOG: Counterpart = { hint: say("the log is chosen with: ampere -o FILE") };
+const LOG: Counterpart = { hint: say("Ampere's own log is chosen with: ampere -o FILE") };
 const MAIL: Counterpart = { key: "webhook", hint: say("blocks are reported to a URL") };
 
 /** In small letters. */
@@ -77,9 +81,10 @@ const FOREIGN: ReadonlyMap<string, Counterpart> = new Map(([
   ["dbpurgeage", FORGET],
   ["blacklist black_list blocklist denylist deny deny_list", ADD],
   [
-    "logpath logencoding filter failregex ignoreregex datepattern prefregex journalmatch maxlines",
+    "logencoding filter failregex ignoreregex datepattern prefregex journalmatch maxlines",
     SOURCE,
   ],
+  ["logpath", LOG_PATH],
   ["ignoreself", OWN],
   ["loglevel logtarget log_file logfile", LOG],
   ["destemail sender mta", MAIL],

@@ -5,7 +5,7 @@
  */
 
 import { parseAddress, parseTarget } from "../address/address.ts";
-import type { Config } from "./config.ts";
+import { type Config, NO_AMI } from "./config.ts";
 import { DURATION_MAX, formatDuration, parseDuration } from "./duration.ts";
 import { shown } from "./shown_value.ts";
 import { HOST_LENGTH_MAX, HOST_NAME, readTrustEntry } from "./trust_entry.ts";
@@ -13,6 +13,9 @@ import { TRUST_MAX, TRUST_NAMES_MAX } from "./trust_file.ts";
 
 /** Lines `trust` that the original reads; the rest it leaves out. */
 const ORIGINAL_TRUST_MAX = 16;
+
+/** Lines `log`. */
+const LOGS_MAX = 4;
 
 /** Lines `nat64`. */
 const NAT64_MAX = 8;
@@ -153,6 +156,7 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["tls", readTls],
   ["tls_ca", (value, { draft }) => readFile(value, (file) => draft.tlsCa = file)],
   ["tls_name", readTlsName],
+  ["log", readLog],
   ["database", readDatabase],
   [
     "patience",
@@ -200,6 +204,7 @@ export const MAY_BE_EMPTY: ReadonlySet<string> = new Set([
   "tls_ca",
   "tls_name",
   "webhook_ca",
+  "log",
 ]);
 
 /** How often a key may stand. */
@@ -208,17 +213,24 @@ interface Repeatable {
   readonly most: number;
   /** Lines that the original takes, for a warning; `undefined` if it does not know the key. */
   readonly original?: number;
+  /** What to do about too many of them, if not to join addresses. */
+  readonly advice?: string;
 }
 
 /** Keys that may stand several times. */
 export const REPEATABLE: ReadonlyMap<string, Repeatable> = new Map([
   ["trust", { most: TRUST_MAX, original: ORIGINAL_TRUST_MAX }],
   ["nat64", { most: NAT64_MAX }],
+  ["log", { most: LOGS_MAX, advice: "the files messages and security hold all that is read" }],
 ]);
 
 // --- the rules -----------------------------------------------------------------------------------
 
 function readHost(value: string, { draft }: Context): string | undefined {
+  if (value.toLowerCase() === NO_AMI) {
+    draft.host = NO_AMI;
+    return undefined;
+  }
   const host = hostIn(value);
   if (host === undefined) return `${shown(value)} is not a host name or address`;
   draft.host = host;
@@ -328,6 +340,12 @@ function readNat64(value: string, { draft }: Context): string | undefined {
 
 function readDatabase(value: string, { draft }: Context): string | undefined {
   draft.database = value;
+  return notAFilePath(value);
+}
+
+function readLog(value: string, { draft }: Context): string | undefined {
+  if (isOff(value)) return undefined;
+  draft.logs = [...draft.logs, value];
   return notAFilePath(value);
 }
 

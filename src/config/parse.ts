@@ -8,7 +8,13 @@
  * @module
  */
 
-import { type Config, DEFAULT_CONFIG, DEFAULT_CONFIG_FILE, DEFAULT_TLS_PORT } from "./config.ts";
+import {
+  type Config,
+  DEFAULT_CONFIG,
+  DEFAULT_CONFIG_FILE,
+  DEFAULT_TLS_PORT,
+  NO_AMI,
+} from "./config.ts";
 import { formatDuration } from "./duration.ts";
 import { readBytes, whyNotRead } from "./file.ts";
 import { adviceForForeign } from "./foreign_keys.ts";
@@ -150,6 +156,7 @@ class Reader {
           trustNames: Object.freeze([...new Set(this.#draft.trustNames)]),
           jump: Object.freeze([...this.#draft.jump]),
           nat64: Object.freeze([...new Set(this.#draft.nat64)]),
+          logs: Object.freeze([...new Set(this.#draft.logs)]),
         })
         : undefined,
       problems: bounded(this.#problems, "problems", this.#file),
@@ -207,7 +214,8 @@ class Reader {
         );
       }
       if (lines <= most.most) return false;
-      this.#problem(line, key, `more than ${most.most} lines; join addresses to networks`);
+      const advice = most.advice ?? "join addresses to networks";
+      this.#problem(line, key, `more than ${most.most} lines; ${advice}`);
       return true;
     }
     if (first === undefined) return false;
@@ -233,7 +241,15 @@ class Reader {
         this.#problem(at("bantime_max"), "bantime_max", `${max} is less than bantime (${time})`);
       }
     }
-    const { tls, webhook } = this.#draft;
+    const { tls, webhook, host, logs } = this.#draft;
+    if (host === NO_AMI && logs.length === 0 && !wrong.has("log")) {
+      this.#problem(
+        at("host"),
+        "host",
+        "none means that Asterisk's manager interface is not used, and without a log nothing is " +
+          "left to follow; add: log = /var/log/asterisk/messages",
+      );
+    }
     if (tls && this.#lineOf.get("port") === undefined) this.#draft.port = DEFAULT_TLS_PORT;
     for (const [key, field] of [["tls_ca", "tlsCa"], ["tls_name", "tlsName"]] as const) {
       if (tls || wrong.has("tls") || this.#draft[field] === undefined) continue;

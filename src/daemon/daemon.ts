@@ -12,7 +12,7 @@ import { literalPeers } from "../ami/dial.ts";
 import { lookupName } from "../address/lookup.ts";
 import type { BelievedTime } from "../blocks/believed_time.ts";
 import { type Clock, systemClock } from "../clock.ts";
-import { type Config, tlsLogin } from "../config/config.ts";
+import { type Config, NO_AMI, tlsLogin } from "../config/config.ts";
 import { Counters } from "../telemetry/counters.ts";
 import { exemptFinder, ExemptSet, type ExemptTarget } from "../address/exempt.ts";
 import type { BlockList } from "../blocks/block_list.ts";
@@ -23,7 +23,6 @@ import type { OwnNetwork, Whereabouts } from "../firewall/asterisk_place.ts";
 import { Firewall } from "../firewall/firewall.ts";
 import type { Leftovers } from "../firewall/leftovers.ts";
 import type { Way } from "../firewall/way.ts";
-import { formatLocalTime } from "../text/time.ts";
 import type { Log } from "../log.ts";
 import { ownInterfaces } from "../address/interfaces.ts";
 import { defaultGateways } from "../address/neighbours.ts";
@@ -39,6 +38,7 @@ import { Exceptions } from "./exceptions.ts";
 import { Force } from "./force.ts";
 import { Learning } from "./learning.ts";
 import { ListChanges } from "./list_changes.ts";
+import { Logs } from "./logs.ts";
 import { Messages } from "./messages.ts";
 import { Neighbourhoods } from "./neighbourhoods.ts";
 import { Notices } from "./notices.ts";
@@ -48,7 +48,9 @@ import { Releases } from "./releases.ts";
 import { Reports } from "./reports.ts";
 import { SlowMemory } from "./slow_memory.ts";
 import { Trust } from "./trust.ts";
-import type { TrustState } from "../telemetry/status.ts";
+import { describeState } from "./state_line.ts";
+import type { LogsState, TrustState } from "../telemetry/status.ts";
+import type { Files } from "../logs/tail.ts";
 
 /** How often the daemon looks at its table, its list and its clock, in milliseconds. */
 export const TICK_MS = 250;
@@ -99,6 +101,8 @@ export interface DaemonParts {
   /** Time of day, in milliseconds since 1970, for what is stored. */
   readonly wallClock?: () => number;
   readonly ami?: AmiClientOptions;
+  /** Where Asterisk's logs are; by default on this machine. */
+  readonly files?: Files;
   /** The time by which blocks end and logins are forgotten; by default the time of day. */
   readonly believedTime?: Pick<BelievedTime, "now" | "latest">;
   /** Who is never charged, given the trust list and the addresses of the AMI server. */
@@ -131,6 +135,7 @@ export class Daemon {
   readonly backend: BackendChoice;
   readonly table: PenaltyTable;
   readonly firewall: Firewall;
+  readonly neighbourhoods: Neighbourhoods;
   readonly #parts: DaemonParts;
   readonly #list: BlockList;
   readonly #log: Log;
@@ -141,7 +146,6 @@ export class Daemon {
   readonly #trust: Trust;
   readonly #notices: Notices;
   readonly #exceptions: Exceptions;
-  readonly #neighbourhoods: Neighbourhoods;
   readonly #force: Force;
   readonly #changes: ListChanges;
   readonly #messages: Messages;
@@ -149,6 +153,7 @@ export class Daemon {
   readonly #slowMemory: SlowMemory;
   readonly #learning: Learning;
   readonly #pipeline: Pipeline;
+  readonly #logs: Logs;
   readonly #predecessor: Predecessor | undefined;
   #config: Config;
   /** Canonical addresses of the AMI server, as far as they are known. */
@@ -189,6 +194,7 @@ export class Daemon {
       backends: parts.backends,
       ways: parts.ways ?? [],
       onForce: (change) => this.#force.changed(change),
+      onDamage: (damage) => this.#notices.firewallFlushed(damage),
       log: parts.log,
       verifyMs: parts.config.verify * 1000,
       clock: this.#clock,
@@ -208,14 +214,9 @@ export class Daemon {
       network: parts.network ?? networkNow,
     });
     const releases = new Releases({ ...shared, notices });
-    this.#exceptions = new Exceptions({ ...shared, releases });
-    const neighbourhoods = new Neighbourhoods({
-      ...shared,
-      releases,
-      config,
-      backend: this.backend.name,
-    });
-    this.#neighbourhoods = neighbourhoods;
+    const around = { ...shared, releases, config, backend: this.backend.name };
+    const neighbourhoods = this.neighbourhoods = new Neighbourhoods(around);
+    this.#exceptions = new Exceptions({ ...shared, releases, neighbourhoods });
     this.#changes = new ListChanges({
       ...shared,
       notices,
@@ -243,6 +244,7 @@ export class Daemon {
       config,
       dryRun: this.dryRun,
     });
+    this.#logs = new Logs({ pipeline: this.#pipeline, log, clock, files: parts.files });
   }
 
   get config(): Config {
@@ -258,6 +260,11 @@ export class Daemon {
     return this.#parts.dryRun ?? false;
   }
 
+  /** Asterisk's logs that are followed. */
+  get logs(): LogsState | undefined {
+    return this.#logs.state;
+  }
+
   /** Where Asterisk is. */
   get whereabouts(): Whereabouts {
     return this.#force.whereabouts;
@@ -267,11 +274,6 @@ export class Daemon {
   get neverBlocked(): readonly ExemptTarget[] {
     const { exempt } = this.table.policy;
     return exempt instanceof ExemptSet ? exempt.entries : [];
-  }
-
-  /** Networks that are blocked for their hosts. */
-  get networksBlocked(): number {
-    return this.#neighbourhoods.size;
   }
 
   /** Accounts that are guarded; times in milliseconds since 1970. */
@@ -301,7 +303,7 @@ export class Daemon {
 
   /** Whether a host is blocked, by itself or with its IPv6 network. */
   #isBlocked(host: string): boolean {
-    if (this.#list.get(host) !== undefined || this.#neighbourhoods.holds(host)) return true;
+    if (this.#list.get(host) !== undefined || this.neighbourhoods.holds(host)) return true;
     if (!host.includes(":")) return false;
     return this.#list.get(networkOf(host, this.#config.ipv6Prefix)) !== undefined &&
       !this.table.isInGoodStanding(host, this.#clock.now());
@@ -330,7 +332,7 @@ export class Daemon {
     );
     this.#slowMemory.restore(this.#believedTime.now());
     this.#log.info(
-      `Ampere ${VERSION} follows Asterisk at ${this.#config.host}:${this.#config.port} and blocks in the ` +
+      `Ampere ${VERSION} follows Asterisk ${describePlace(this.#config)} and blocks in the ` +
         `${
           this.backend.name === "nftables" ? "table inet" : "chain"
         } ${this.#config.chain} (${this.backend.name}); ${
@@ -339,6 +341,7 @@ export class Daemon {
     );
     if (this.backend.isAuto) this.#log.info(describeChoice(this.backend));
     this.#learning.begin(wall);
+    this.#logs.configure(this.#config.logs, this.#usesAmi);
     const stop = new AbortController();
     const end = () => stop.abort();
     signal.addEventListener("abort", end);
@@ -351,7 +354,6 @@ export class Daemon {
     this.#force.update();
     const started = this.firewall.start(this.#list.entries()).then((failures) => {
       this.#list.readRest?.(this.#believedTime.now());
-      this.#neighbourhoods.findBlocked();
       this.#exceptions.findShared();
       // The other family may have taken its time: IPv4 may work by now.
       const works = this.firewall.status().families.some((f) => f.family === 4 && !f.failing);
@@ -362,12 +364,14 @@ export class Daemon {
       this.#log.error(error.message);
       fail();
     });
+    this.#logs.start();
     const cancelTick = this.#startTicking();
     try {
       await following;
       await started;
     } finally {
       cancelTick();
+      this.#logs.close();
       signal.removeEventListener("abort", end);
       await this.#finish(code === 0);
     }
@@ -397,7 +401,7 @@ export class Daemon {
     this.#trust.configure(config);
     this.#force.update();
     this.table.setPolicy(this.#policy());
-    this.#releaseExempt();
+    this.#exceptions.releaseExempt();
     this.#log.info("the configuration was read again");
     if (fixed.length > 0) {
       this.#log.warn(
@@ -406,8 +410,11 @@ export class Daemon {
         } changed: that takes effect at the next start (systemctl restart ampere)`,
       );
     }
-    const moved = (["host", "port", "tls", "tlsCa", "tlsName", "user", "pass"] as const)
-      .some((key) => old[key] !== config[key]);
+    const hadLogs = this.#logs.isOn;
+    this.#logs.configure(config.logs, this.#usesAmi);
+    const moved = isOtherLogin(old, config);
+    // AMI's events take another way with a log.
+    if (!moved && hadLogs !== this.#logs.isOn) this.#relogin.abort();
     if (moved) {
       this.#log.info("the login to Asterisk changed: connecting again");
       this.#relogin.abort();
@@ -416,42 +423,33 @@ export class Daemon {
 
   /** One line about everything that matters. */
   statusLine(): string {
-    const state = this.firewall.status();
-    const since = this.connectedSince;
-    const { counters, table } = this;
-    return [
-      since === undefined
-        ? "not connected to Asterisk"
-        : `connected since ${formatLocalTime(since)}`,
-      `${counters.eventsTotal} security events`,
-      `${counters.tamperedTotal} tampered`,
-      `${table.size} hosts watched`,
-      `${table.standingSize} in good standing`,
-      `${this.#list.size} blocks`,
-      `${state.applied} in the firewall`,
-      `they are ${this.#force.where}`,
-      `${state.queued + state.rejected} changes queued`,
-      `${state.failures} of ${state.commands} firewall commands failed`,
-      this.#list.pending === 0
-        ? "database in order"
-        : `${this.#list.pending} changes not yet in the database`,
-    ].join(", ");
+    return describeState(this, this.#force.where);
+  }
+
+  get #usesAmi(): boolean {
+    return this.#config.host !== NO_AMI;
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
     let persistent = false;
     while (!signal.aborted) {
       this.#relogin = new AbortController();
+      if (!this.#usesAmi) {
+        await ended(signal, this.#relogin.signal);
+        continue;
+      }
+      const way = this.#logs.isOn ? this.#logs : this.#pipeline;
       const { host, port, user, pass } = this.#config;
       const tls = tlsLogin(this.#config);
       this.#client = new AmiClient({ host, port, user, pass, tls }, {
-        event: this.#pipeline.onEvent,
-        batch: this.#pipeline.onBatch,
+        event: way.onEvent,
+        batch: way.onBatch,
         tampered: this.#messages.onTampered,
         other: this.#messages.onOther,
         connected: (banner) => {
           this.counters.logins++;
           this.#following = true;
+          this.#logs.connected();
           this.#notices.connected();
           this.#log.info(
             `logged in at ${host}:${port}${
@@ -473,6 +471,7 @@ export class Daemon {
             this.#notices.lost(why);
           }
           this.#following = false;
+          this.#logs.disconnected();
           this.#log.warn(
             `${why}${/[.?!]$/.test(why) ? "" : "."} Blocks stay ${this.#force.where}; trying again`,
           );
@@ -480,6 +479,7 @@ export class Daemon {
         ...(this.#parts.verbose ? { message: this.#messages.onMessage } : {}),
       }, { clock: this.#clock, ...this.#parts.ami, persistent });
       await this.#client.run(AbortSignal.any([signal, this.#relogin.signal]));
+      this.#logs.disconnected();
       persistent = true;
     }
   }
@@ -504,9 +504,7 @@ export class Daemon {
     this.#lastTick = now;
     if (!stalled) this.#pipeline.advance(now);
     const wall = this.#wallClock();
-    this.#reports.tellLate();
-    this.#reports.tellGuards();
-    this.#reports.tellInsiders();
+    this.#reports.tell();
     this.#slowMemory.look();
     this.#list.retry(wall);
     this.#changes.look(wall);
@@ -519,7 +517,7 @@ export class Daemon {
       this.#loginsWait = true;
       this.#refreshExempt();
       this.#force.refresh();
-      this.#neighbourhoods.release();
+      this.neighbourhoods.release();
       this.#exceptions.refresh();
       this.#reports.tellHidden();
       this.#log.sweep();
@@ -542,12 +540,6 @@ export class Daemon {
     const exempt = this.#exempt(this.#trust.targets, this.#peers);
     if (isSameSet(exempt, this.table.policy.exempt)) return;
     this.table.setPolicy({ ...this.table.policy, exempt });
-    this.#releaseExempt();
-  }
-
-  /** Others are never blocked now than before. */
-  #releaseExempt(): void {
-    this.#neighbourhoods.release();
     this.#exceptions.releaseExempt();
   }
 
@@ -562,6 +554,7 @@ export class Daemon {
   async #finish(orderly: boolean): Promise<void> {
     this.#pipeline.close();
     this.#trust.close();
+    this.#force.close();
     this.#reports.tellHidden();
     this.#saveLogins(this.#wallClock());
     this.#slowMemory.close();
@@ -606,6 +599,27 @@ export class Daemon {
 function exemptNow(): (trust: readonly string[], peers: readonly string[]) => ExemptSet {
   const find = exemptFinder();
   return (trust, peers) => find(trust, peers, defaultGateways());
+}
+
+function describePlace({ host, port }: Config): string {
+  return host === NO_AMI ? "by its log alone" : `at ${host}:${port}`;
+}
+
+function isOtherLogin(old: Config, config: Config): boolean {
+  return (["host", "port", "tls", "tlsCa", "tlsName", "user", "pass"] as const)
+    .some((key) => old[key] !== config[key]);
+}
+
+/** Waits until one of the signals is given. A signal made of both could be collected meanwhile. */
+function ended(...signals: readonly AbortSignal[]): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      for (const signal of signals) signal.removeEventListener("abort", done);
+      resolve();
+    };
+    for (const signal of signals) signal.addEventListener("abort", done);
+    if (signals.some(({ aborted }) => aborted)) done();
+  });
 }
 
 /** What the configuration says, which may leave it open. */

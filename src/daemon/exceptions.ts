@@ -11,6 +11,7 @@ import type { BlockList } from "../blocks/block_list.ts";
 import type { Firewall } from "../firewall/firewall.ts";
 import type { Log } from "../log.ts";
 import type { PenaltyTable } from "../penalties/penalty_table.ts";
+import type { Neighbourhoods } from "./neighbourhoods.ts";
 import type { Releases } from "./releases.ts";
 import { Targets } from "./targets.ts";
 
@@ -23,6 +24,7 @@ interface ExceptionParts {
   readonly list: BlockList;
   readonly firewall: Firewall;
   readonly releases: Releases;
+  readonly neighbourhoods: Neighbourhoods;
   readonly log: Log;
   /** Time of day, in milliseconds since 1970. */
   readonly wallClock: () => number;
@@ -60,7 +62,8 @@ export class Exceptions {
 
   /** After the start: the list may know networks that Ampere has blocked in an earlier life. */
   findShared(): void {
-    const { list, table } = this.#parts;
+    const { list, table, neighbourhoods } = this.#parts;
+    neighbourhoods.findBlocked();
     for (const { target } of list.entries()) {
       if (!isIpv6Network(target) || table.innocentIn(target).length === 0) continue;
       if (list.get(target)?.service !== "") this.#sharedNetworks.add(target);
@@ -78,7 +81,8 @@ export class Exceptions {
    * others too stays, and lets them through.
    */
   releaseExempt(): void {
-    const { table, list, releases } = this.#parts;
+    const { table, list, releases, neighbourhoods } = this.#parts;
+    neighbourhoods.release();
     const { exempt } = table.policy;
     const trusted: string[] = [];
     for (const { target } of list.entries()) {

@@ -7,11 +7,12 @@
 
 import { type Family, familyOf } from "../address/address.ts";
 import type { SecurityEvent } from "../ami/event.ts";
+import type { Clock } from "../clock.ts";
 import type { Config } from "../config/config.ts";
 import { assumedPlace, type OwnNetwork, type Whereabouts } from "../firewall/asterisk_place.ts";
 import type { Firewall } from "../firewall/firewall.ts";
 import { IN_FORCE_WORDS } from "../firewall/judgement.ts";
-import type { ForceChange } from "../firewall/watch.ts";
+import { DAMAGED, type ForceChange } from "../firewall/watch.ts";
 import type { WaySettings } from "../firewall/way.ts";
 import type { Log } from "../log.ts";
 import type { Notices } from "./notices.ts";
@@ -22,6 +23,7 @@ interface ForceParts {
   readonly firewall: Firewall;
   readonly notices: Notices;
   readonly log: Log;
+  readonly clock: Clock;
   /** The configuration in force. */
   readonly config: () => Config;
   /** Canonical addresses of the AMI server, as far as they are known. */
@@ -36,6 +38,12 @@ interface ForceParts {
  */
 const HEARD_AT_A_TIME = 16;
 
+/**
+ * What others have done is told by itself; only if it is not mended within this time, in
+ * milliseconds, is it told besides that blocks are not in force.
+ */
+const MENDED_WITHIN_MS = 1_000;
+
 /** Keeps the firewall's question right, and tells its answers. */
 export class Force {
   readonly #parts: ForceParts;
@@ -48,6 +56,8 @@ export class Force {
   readonly #said = new Set<string>();
   /** Families of which it was reported that blocks are not in force. */
   readonly #lost = new Set<Family>();
+  /** Takes back what would be told of a family unless it is mended. */
+  readonly #cancels = new Map<Family, () => void>();
 
   /**
    * Nothing was asked yet.
@@ -134,8 +144,17 @@ export class Force {
    * @param change The change.
    */
   readonly changed = ({ judgement, hadForce }: ForceChange): void => {
-    const { notices } = this.#parts;
+    const { notices, clock, firewall } = this.#parts;
     const { family } = judgement;
+    this.#cancels.get(family)?.();
+    if (judgement.cause === DAMAGED) {
+      const cancel = clock.after(MENDED_WITHIN_MS, () => {
+        this.#lost.add(family);
+        notices.firewallLost(firewall.judgementOf(family) ?? judgement);
+      });
+      this.#cancels.set(family, cancel);
+      return;
+    }
     if (judgement.inForce === "yes") {
       if (this.#lost.delete(family)) notices.firewallRestored(family);
     } else if (hadForce || family === 4) {
@@ -144,6 +163,11 @@ export class Force {
       notices.firewallLost(judgement);
     }
   };
+
+  /** Ends the use. */
+  close(): void {
+    for (const cancel of this.#cancels.values()) cancel();
+  }
 
   /**
    * Where blocks are: `in force`, or `in the list, but …` if those of a family are not, or only in

@@ -7,6 +7,7 @@
 import type { Family } from "../address/address.ts";
 import type { NewBlock } from "../blocks/block.ts";
 import type { Judgement } from "../firewall/judgement.ts";
+import type { Damage } from "../firewall/status.ts";
 import type { GuardChange } from "../penalties/account_guard.ts";
 import type { Insider } from "../penalties/insiders.ts";
 import type { Notice } from "../telemetry/notice.ts";
@@ -83,6 +84,12 @@ export class Notices {
   firewallLost({ family, inForce, message, advice }: Judgement): void {
     const reason = message;
     this.#notify?.({ event: "firewall-lost", time: this.#time(), family, inForce, reason, advice });
+  }
+
+  /** Others have changed the firewall of a family. */
+  firewallFlushed({ family, lost, before, message: reason }: Damage): void {
+    const event = "firewall-flushed";
+    this.#notify?.({ event, time: this.#time(), family, lost, of: before, reason });
   }
 
   /** Blocks of a family are in force again. */

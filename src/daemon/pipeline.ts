@@ -84,6 +84,13 @@ export class Pipeline {
     if (table.explain) this.#explain(event);
   };
 
+  /** The same for what a line of Asterisk's log tells; AMI's events are counted alone. */
+  readonly onLine = (event: SecurityEvent, verdict: "security" | "doubled"): void => {
+    const { table, clock } = this.#parts;
+    table.record(event, clock.now(), verdict === "security");
+    if (table.explain) this.#explain(event);
+  };
+
   #explain(event: SecurityEvent): void {
     const charge = this.#parts.table.lastCharge;
     if (charge === undefined) return;
@@ -95,10 +102,14 @@ export class Pipeline {
     );
   }
 
-  /** All that came together has been handed on: blocks those who have gone too far. */
-  readonly onBatch = (): void => {
+  /**
+   * All that came together has been handed on: blocks those who have gone too far.
+   *
+   * @param late It was written a while ago: who is blocked may have been so since.
+   */
+  readonly onBatch = (late = false): void => {
     this.#readAt = undefined;
-    this.#blockOffenders();
+    this.#blockOffenders(late);
   };
 
   /**
@@ -152,7 +163,7 @@ export class Pipeline {
   }
 
   /** From offences to blocks. */
-  #blockOffenders(): void {
+  #blockOffenders(late = false): void {
     const offences = this.#parts.table.takeOffences();
     if (offences.length === 0) return;
     const { list, counters } = this.#parts;
@@ -171,7 +182,7 @@ export class Pipeline {
         : blockOf(offence, this.#parts.config(), timesOf, now);
       if (block !== undefined && (!isBlocked || isLonger(block, known))) {
         fresh.set(offence.target, [offence, block]);
-      } else if (known !== undefined) this.#stillArrives(known, now);
+      } else if (known !== undefined && !late) this.#stillArrives(known, now);
     }
     this.#blockAll(fresh, now);
   }

@@ -67,8 +67,15 @@ export class Reports {
     this.#parts = parts;
   }
 
+  /** Tells what is to be told at once. */
+  tell(): void {
+    this.#tellLate();
+    this.#tellGuards();
+    this.#tellInsiders();
+  }
+
   /** Tells how many attempts were under way when their hosts were blocked. */
-  tellLate(): void {
+  #tellLate(): void {
     const { table, counters, log } = this.#parts;
     const late = table.takeLate();
     if (late.length === 0) return;
@@ -88,7 +95,7 @@ export class Reports {
   }
 
   /** Tells of accounts that came under guard, and of those that are not guarded any more. */
-  tellGuards(): void {
+  #tellGuards(): void {
     const { table, notices, log, clock } = this.#parts;
     const changes = table.guard.takeChanges();
     if (changes.length === 0) return;
@@ -116,7 +123,7 @@ export class Reports {
   }
 
   /** Tells of hosts that belong here and fail on accounts of others. */
-  tellInsiders(): void {
+  #tellInsiders(): void {
     const { table, counters, notices, log, clock, wallClock } = this.#parts;
     const found = table.insiders.takeFound();
     if (found.length === 0) return;

@@ -14,7 +14,7 @@ import { Services } from "../telemetry/services.ts";
 import { RUN_FOLDER } from "../telemetry/status_socket.ts";
 import { formatLocalTime } from "../text/time.ts";
 import { lockChain } from "./chain_lock.ts";
-import { Daemon } from "./daemon.ts";
+import { Daemon, TICK_MS } from "./daemon.ts";
 import { BlockDatabase, BlockDatabaseError, newestTimeOf } from "../blocks/database.ts";
 import type { BackendName, Config } from "../config/config.ts";
 import type { BlockList } from "../blocks/block_list.ts";
@@ -50,6 +50,7 @@ function openList(
   const list = WrittenBlockList.open(config.database, {
     now,
     syncLater: true,
+    inPlaceMs: TICK_MS,
     bareUntil: config.bantime === 0 ? undefined : now + config.bantime * 1000,
     onTrouble: (message) => log.error(message),
     onRecovered: (message) => log.info(message),

@@ -40,6 +40,8 @@ export interface Listing {
   readonly isOtherAction?: boolean;
   /** False if what carries the targets is gone or wrong (the set, the rule that looks at it). */
   readonly whole: boolean;
+  /** What is gone, in words, if that is known: "the table was deleted". */
+  readonly missing?: string;
   /** Stands for this state; see {@linkcode Backend.list}. */
   readonly mark: string;
 }

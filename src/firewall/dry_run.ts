@@ -41,7 +41,9 @@ export function dryRunner(say: (command: string) => void): Runner {
     }
     if (verb !== undefined) chain.change(verb, args.slice(at + 2));
     else if (args.includes("list")) return Promise.resolve(answer(""));
-    const input = options?.stdin === undefined ? "" : ` with the input: ${lines(options.stdin)}`;
+    const input = options?.stdin === undefined
+      ? ""
+      : ` with the input: ${lines(options.stdin, program === "nft")}`;
     say(`${program} ${args.join(" ")}${input}`.slice(0, COMMAND_CHARACTERS_MAX));
     return Promise.resolve(answer(""));
   };
@@ -76,8 +78,13 @@ class DryChain {
   }
 }
 
-function lines(input: Input): string {
-  return [...input].join("").trim().replaceAll("\n", "; ");
+/** What nft is told of tables, sets and rules hides whom it is about. */
+function lines(input: Input, isNft: boolean): string {
+  const all = [...input].join("").trim().split("\n");
+  if (!isNft) return all.join("; ");
+  const elements = all.filter((line) => /^(?:add|delete) element \S+ \S+ (?!farewell)/.test(line));
+  if (elements.length < all.length) elements.unshift("(its table, sets and rules)");
+  return elements.join("; ");
 }
 
 function answer(stdout: string): CommandResult {

@@ -16,7 +16,7 @@ import { type Backend, type Entry, isSafeTarget } from "./backend.ts";
 import type { Failure } from "./failure.ts";
 import type { Judgement } from "./judgement.ts";
 import { Reconciler, type ReconcilerOptions } from "./reconciler.ts";
-import type { FamilyStatus, FirewallStatus } from "./status.ts";
+import type { Damage, FamilyStatus, FirewallStatus } from "./status.ts";
 import type { FirewallLog } from "./trouble.ts";
 import type { ForceChange } from "./watch.ts";
 import type { Way, WaySettings } from "./way.ts";
@@ -34,6 +34,8 @@ export interface FirewallOptions {
   readonly ways?: readonly Way[];
   /** Called when blocks of a family come into force, or are not any more. */
   readonly onForce?: (change: ForceChange) => void;
+  /** Called when others have taken out blocks, or what holds them. */
+  readonly onDamage?: (damage: Damage) => void;
   /** Takes the messages. */
   readonly log: FirewallLog;
   /** Time between looks at the firewall, in milliseconds. */
@@ -100,6 +102,7 @@ export class Firewall {
       onApplied,
       onSuccess: () => this.#recommend(),
       onForce: options.onForce ?? (() => {}),
+      onDamage: options.onDamage ?? (() => {}),
     };
     this.#ways = options.ways ?? [];
     const wayOf = (family: Family) => this.#ways.find((way) => way.family === family);
@@ -232,8 +235,9 @@ export class Firewall {
   /** The present state. */
   status(): FirewallStatus {
     const families = [...this.#reconcilers.values()].map((reconciler) => reconciler.status());
-    const sum = (key: "desired" | "applied" | "queued" | "rejected" | "commands" | "failures") =>
-      families.reduce((total, family) => total + family[key], 0);
+    const sum = (
+      key: "desired" | "applied" | "queued" | "rejected" | "commands" | "failures" | "flushes",
+    ) => families.reduce((total, family) => total + family[key], 0);
     return {
       desired: sum("desired"),
       applied: sum("applied"),
@@ -241,6 +245,7 @@ export class Firewall {
       rejected: sum("rejected"),
       commands: sum("commands"),
       failures: sum("failures"),
+      flushes: sum("flushes"),
       lastFailure: families.find((family) => family.lastFailure !== undefined)?.lastFailure,
       failing: families.some((family) => family.failing),
       families,

@@ -11,6 +11,7 @@ import type { AppliedOrders, Changes } from "./changes.ts";
 import type { Exceptions } from "./exceptions.ts";
 import type { Failure } from "./failure.ts";
 import type { FirewallLog, Trouble } from "./trouble.ts";
+import type { Damage } from "./status.ts";
 import { inTurns } from "./work_loop.ts";
 
 /** A backend may answer a look by "the same as before" at most so many times in a row. */
@@ -22,12 +23,12 @@ interface Seen {
   readonly orders: AppliedOrders;
   /** Whether changes are enough; false: everything must be made anew; `undefined`: as before. */
   readonly isClean: boolean | undefined;
+  /** What others have done to what was there. */
+  readonly damage?: Damage;
 }
 
 /** Looks, and takes over what is there into the state of a family. */
 export class KernelView {
-  /** What the kernel holds has been seen, or was made, once. */
-  isKnown = false;
   /** What is there must refuse by this action from the next look on. */
   newAction: Action | undefined;
   readonly #backend: Backend;
@@ -39,6 +40,9 @@ export class KernelView {
   /** Stands for what the kernel held at the last look, if nothing was changed since. */
   #mark: string | undefined;
   #sameInARow = 0;
+  #isKnown = false;
+  /** It was told that this is gone; it was not made again since. */
+  #saidMissing: string | undefined;
   #saidSilence = false;
 
   /**
@@ -59,6 +63,17 @@ export class KernelView {
     this.#changes = state.changes;
     this.#exceptions = state.exceptions;
     this.#trouble = state.trouble;
+  }
+
+  /** What the kernel holds has been seen, or was made, once. */
+  get isKnown(): boolean {
+    return this.#isKnown;
+  }
+
+  /** Notes that all was made anew. */
+  made(): void {
+    this.#isKnown = true;
+    this.#saidMissing = undefined;
   }
 
   /** Notes that a command is about to change the kernel: the next look must be a whole one. */
@@ -118,7 +133,7 @@ export class KernelView {
   async #adopt(listing: Listing): Promise<Seen> {
     const isFirst = !this.isKnown;
     const afterFailure = this.#trouble.inARow > 0;
-    this.isKnown = true;
+    this.#isKnown = true;
     const exceptions = this.#exceptions.adopt(listing.exceptions ?? []);
     const difference = await inTurns(
       this.#changes.adopt(listing.targets, this.#clock.now(), afterFailure),
@@ -127,7 +142,27 @@ export class KernelView {
     const isClean = listing.whole && listing.strangers.length === 0;
     this.#mark = isClean && difference.duplicates === 0 ? listing.mark : undefined;
     // After a failed command exceptions may be the work of Ampere itself.
-    this.#trouble.repairs(listing, difference, afterFailure ? 0 : exceptions, isFirst);
-    return { orders: difference.orders, isClean };
+    const isSaid = listing.missing !== undefined && listing.missing === this.#saidMissing;
+    this.#saidMissing = listing.missing;
+    if (!isSaid || difference.lost > 0) {
+      this.#trouble.repairs(listing, difference, afterFailure ? 0 : exceptions, isFirst);
+    }
+    const seen = { orders: difference.orders, isClean };
+    const { lost, before } = difference;
+    if (isFirst || (listing.whole && listing.strangers.length === 0 && lost === 0)) return seen;
+    const keepsSome = listing.whole && (lost < before || before === 0);
+    const damage: Damage = {
+      family: this.#backend.family,
+      lost,
+      before,
+      inForce: keepsSome ? "partly" : "no",
+      message: listing.missing ??
+        (!listing.whole
+          ? "sets or rules were missing or wrong"
+          : lost > 0
+          ? `${lost} of ${before} blocks were missing`
+          : `of its rules ${listing.strangers.length} were not Ampere's`),
+    };
+    return { ...seen, damage };
   }
 }

@@ -13,7 +13,7 @@ import { type AppliedOrders, type Batch, Changes } from "./changes.ts";
 import { type ExceptionChange, Exceptions } from "./exceptions.ts";
 import type { Failure } from "./failure.ts";
 import { KernelView } from "./kernel_view.ts";
-import { type FamilyStatus, WAITING_MAX } from "./status.ts";
+import { type Damage, type FamilyStatus, WAITING_MAX } from "./status.ts";
 import { RejectedTurns, RETRY_FIRST_MS, RETRY_MAX_MS } from "./rejected.ts";
 import { type FirewallLog, Trouble } from "./trouble.ts";
 import { type ForceChange, Watch } from "./watch.ts";
@@ -34,6 +34,8 @@ export interface ReconcilerOptions {
   readonly onSuccess: () => void;
   /** Called when blocks come into force, or are not any more. */
   readonly onForce: (change: ForceChange) => void;
+  /** Called when others have taken out blocks, or what holds them. */
+  readonly onDamage: (damage: Damage) => void;
 }
 
 /**
@@ -47,7 +49,6 @@ export class Reconciler {
   readonly watch: Watch;
   readonly #backend: Backend;
   readonly #options: ReconcilerOptions;
-  readonly #clock: Clock;
   readonly #changes: Changes;
   readonly #exceptions: Exceptions;
   readonly #limits = new BatchLimits();
@@ -84,7 +85,6 @@ export class Reconciler {
     this.backendName = backend.name;
     this.#backend = backend;
     this.#options = options;
-    this.#clock = options.clock;
     this.#changes = changes;
     this.#trouble = trouble;
     this.#view = new KernelView(backend, options, {
@@ -138,7 +138,7 @@ export class Reconciler {
 
   /** See `Firewall.block`. */
   block(entries: readonly Entry[]): void {
-    this.#changes.block(entries, this.#clock.now());
+    this.#changes.block(entries, this.#options.clock.now());
     this.#exceptions.recheckFor(entries);
     this.#loop.pump();
   }
@@ -153,7 +153,7 @@ export class Reconciler {
 
   /** See `Firewall.setDesired`. */
   setDesired(entries: readonly Entry[]): void {
-    this.#changes.setDesired(entries, this.#clock.now());
+    this.#changes.setDesired(entries, this.#options.clock.now());
     this.#exceptions.recheck();
     this.#loop.pump();
   }
@@ -206,6 +206,7 @@ export class Reconciler {
       rejected: this.#changes.rejectedCount,
       commands: this.#commands,
       failures: this.#trouble.failures,
+      flushes: this.watch.flushes,
       lastFailure: this.#trouble.lastFailure,
       failing: this.#trouble.failure !== undefined,
       judgement: this.watch.judgement,
@@ -304,7 +305,7 @@ export class Reconciler {
 
   #tellApplied(orders: AppliedOrders): void {
     if (orders.length === 0) return;
-    const now = this.#clock.now();
+    const now = this.#options.clock.now();
     this.#options.onApplied(
       orders.map(([target]) => target),
       orders.map(([, orderedAt]) => now - orderedAt),
@@ -319,8 +320,7 @@ export class Reconciler {
     if (!outcome.ok) {
       if (outcome.failure.kind === "no-set") this.#mustReplace = true;
       // The look that follows tells what is there.
-      this.#failed(outcome.failure, this.#retryDelay());
-      return;
+      return this.#failed(outcome.failure, this.#retryDelay());
     }
     this.#exceptions.land(change);
     this.#succeeded();
@@ -368,14 +368,13 @@ export class Reconciler {
       this.#mustCompare = true;
       this.#mustReplace = true;
       const isFewer = this.#limits.failedAll(outcome.failure, entries.length);
-      this.#failed(outcome.failure, isFewer ? 0 : this.#retryDelay(), { isQuiet: isFewer });
-      return;
+      return this.#failed(outcome.failure, isFewer ? 0 : this.#retryDelay(), { isQuiet: isFewer });
     }
     this.#limits.mostOfAll = Infinity;
-    this.#view.isKnown = true;
+    this.#view.made();
     this.watch.demand();
     this.#exceptions.adopt(exceptions);
-    this.#tellApplied(await inTurns(changes.landAll(entries, outcome.done), this.#clock));
+    this.#tellApplied(await inTurns(changes.landAll(entries, outcome.done), this.#options.clock));
     this.#succeeded();
     // What a command did that failed only a look can tell.
     if (outcome.failure !== undefined) this.#failed(outcome.failure, this.#retryDelay());
@@ -394,6 +393,7 @@ export class Reconciler {
       this.#mustReplace = !seen.isClean;
     }
     this.#hasLooked = true;
+    if (seen.damage !== undefined) this.watch.damaged(seen.damage, !!this.#backend.watch);
     this.watch.demand();
     if (this.#mustCompare) await this.#compareAll();
     if (!this.#hasTask()) this.#trouble.recovered();
@@ -419,7 +419,9 @@ export class Reconciler {
   /** Queues all that is to be done: at the start, and when not all of it may be queued. */
   async #compareAll(): Promise<void> {
     this.#mustCompare = false;
-    if (!this.#changes.isBlank) return await inTurns(this.#changes.compareAll(), this.#clock);
+    if (!this.#changes.isBlank) {
+      return await inTurns(this.#changes.compareAll(), this.#options.clock);
+    }
     // The usual start in short: nothing is there and nothing waits.
     if (this.#changes.desiredCount > 0) this.#mustReplace = true;
   }

@@ -6,7 +6,7 @@
 
 import type { Family } from "../address/address.ts";
 import type { Failure } from "./failure.ts";
-import type { Judgement } from "./judgement.ts";
+import type { InForce, Judgement } from "./judgement.ts";
 
 /** The state of one family. */
 export interface FamilyStatus {
@@ -24,6 +24,8 @@ export interface FamilyStatus {
   readonly commands: number;
   /** How many of them failed. */
   readonly failures: number;
+  /** How many times others have taken out blocks, or what holds them. */
+  readonly flushes: number;
   /** The last failure, even if it has passed. */
   readonly lastFailure: Failure | undefined;
   /** It does not work at present. */
@@ -32,6 +34,20 @@ export interface FamilyStatus {
   readonly judgement: Judgement | undefined;
   /** Targets that are to be blocked and are not yet, {@linkcode WAITING_MAX} at most. */
   readonly waiting: readonly string[];
+}
+
+/** What others have done to the firewall of a family; it is mended as soon as it is seen. */
+export interface Damage {
+  /** Which addresses. */
+  readonly family: Family;
+  /** How many blocks are missing. */
+  readonly lost: number;
+  /** How many there were. */
+  readonly before: number;
+  /** Whether blocks are in force until it is mended. */
+  readonly inForce: InForce;
+  /** What was missing or wrong, in words. */
+  readonly message: string;
 }
 
 /** Most targets that are named as not blocked yet. */

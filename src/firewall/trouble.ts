@@ -39,6 +39,8 @@ export class Trouble {
   readonly #family: Family;
   readonly #log: FirewallLog;
   readonly #clock: Clock;
+  /** What was told as repaired while commands fail: it is told again only if it is another. */
+  #saidRepair = "";
   /** The present trouble: since when, and which kinds were told. */
   #present: { since: number; failure: Failure; told: Set<string> } | undefined;
 
@@ -98,6 +100,7 @@ export class Trouble {
   /** Notes that the firewall works. */
   recovered(): void {
     this.inARow = 0;
+    this.#saidRepair = "";
     const trouble = this.#present;
     this.#present = undefined;
     if (trouble === undefined || trouble.told.size === 0) return;
@@ -149,13 +152,17 @@ export class Trouble {
     const { strangers } = listing;
     const parts: string[] = [];
     if (lost > 0) {
-      const cause = lost === before
-        ? "was the chain flushed, or the firewall reloaded?"
-        : "were they removed by hand?";
+      const cause = listing.missing ??
+        (lost === before
+          ? "was the chain flushed, or the firewall reloaded?"
+          : "were they removed by hand?");
       parts.push(`${lost} of ${before} blocks were missing (${cause})`);
     }
-    if (!listing.whole && !isFirst) {
-      parts.push("the set of the targets, or the rule that looks at it, was missing or wrong");
+    if (!listing.whole && !isFirst && (lost === 0 || listing.missing === undefined)) {
+      parts.push(
+        listing.missing ??
+          "the set of the targets, or the rule that looks at it, was missing or wrong",
+      );
     }
     if (strangers.length > 0) {
       parts.push(`${strangers.length} of the rules were not Ampere's ("${strangers[0]}")`);
@@ -167,6 +174,8 @@ export class Trouble {
     if (duplicates > 0) parts.push(`${duplicates} rules were there twice`);
     if (parts.length === 0) return;
     const text = parts.join("; ");
+    if (this.inARow > 0 && text === this.#saidRepair) return;
+    this.#saidRepair = text;
     if (isFirst) {
       this.#log.info(`IPv${this.#family}: the chain is made equal to the list: ${text}`);
     } else this.#log.warn(`IPv${this.#family}: others changed the chain, it is repaired: ${text}`);

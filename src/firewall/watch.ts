@@ -10,6 +10,7 @@ import type { Family } from "../address/address.ts";
 import { type Failure, type FailureKind, isLasting } from "./failure.ts";
 import { adviseAt, IN_FORCE_WORDS, judgeFailure, type Judgement } from "./judgement.ts";
 import type { Targets } from "./path.ts";
+import type { Damage } from "./status.ts";
 import type { FirewallLog } from "./trouble.ts";
 import { counted } from "../text/table.ts";
 import type { Way } from "./way.ts";
@@ -40,6 +41,9 @@ const PASSING: ReadonlySet<string> = new Set<FailureKind>(["busy", "timed-out", 
 /** A judgement that is due waits for at most so many changes. */
 const JUDGED_AFTER_CHANGES = 20;
 
+/** The cause of a judgement: others have changed the firewall. Ampere mends it at once. */
+export const DAMAGED = "damaged";
+
 /** Most targets that are named as waiting. */
 const WAITING_NAMED_MAX = 3;
 
@@ -65,10 +69,14 @@ interface WatchOptions {
   readonly held: () => number;
   /** Told when blocks come into force, or are not any more. */
   readonly onForce: (change: ForceChange) => void;
+  /** Told when others have taken out blocks, or what holds them. */
+  readonly onDamage: (damage: Damage) => void;
 }
 
 /** Judges one family. */
 export class Watch {
+  /** How often others have taken out blocks, or what holds them. */
+  flushes = 0;
   readonly #family: Family;
   readonly #way: Way | undefined;
   readonly #options: WatchOptions;
@@ -81,6 +89,8 @@ export class Watch {
   /** The log says that blocks are not in force. */
   #isSaid = false;
   #isDue = false;
+  /** Others have changed the firewall since blocks were in force. */
+  #isDamaged = false;
   /** How many changes went before the judgement that is due. */
   #passedOver = 0;
   #looks = 0;
@@ -189,7 +199,11 @@ export class Watch {
     this.#isDue = false;
     this.#passedOver = 0;
     this.#madeInVain = 0;
-    if (this.#way === undefined) return this.#note(fine(this.#family));
+    if (this.#way === undefined) {
+      const judgement = fine(this.#family);
+      const refused = this.#options.refused();
+      return this.#note(refused > 0 ? this.#withRefused(judgement, refused) : judgement, true);
+    }
     const failure = await this.#lookAndMend(this.#way);
     if (failure === undefined) this.#unseen = 0;
     else await this.#notSeen(failure, this.#way);
@@ -273,7 +287,10 @@ export class Watch {
   failed(failure: Failure, inARow: number, isTold: boolean, waiting: readonly string[]): void {
     const isGone = failure.kind === "no-chain" || failure.kind === "no-set";
     const isBlind = failure.kind === "busy" || failure.kind === "timed-out";
-    if (!isLasting(failure) && !isGone && !(isBlind && inARow >= UNKNOWN_AFTER_FAILURES)) return;
+    if (!isLasting(failure) && !isGone && !(isBlind && inARow >= UNKNOWN_AFTER_FAILURES)) {
+      if (isTold) this.#notMended(failure);
+      return;
+    }
     const advice = failure.kind === "no-chain" && this.makesChain ? "" : failure.advice;
     const before = this.#judgement;
     const judgement = judgeFailure({ ...failure, advice });
@@ -296,6 +313,45 @@ export class Watch {
     }
   }
 
+  /**
+   * Notes what others have done; that is mended now, and then it is judged again. The log has it
+   * already.
+   *
+   * @param damage What they have done.
+   * @param isEndTold Whether the log is to say when it is mended: where it is noticed at once, that
+   * tells for how long nobody was kept out.
+   */
+  damaged(damage: Damage, isEndTold: boolean): void {
+    const before = this.#judgement;
+    const isNew = !this.#isDamaged;
+    this.#isDamaged = true;
+    // Why they were not in force is still true.
+    if (before === undefined || before.inForce === "yes") this.#noteDamage(damage, isEndTold);
+    if (!isNew) return;
+    this.flushes += 1;
+    this.#options.onDamage(damage);
+  }
+
+  #noteDamage({ family, inForce, message }: Damage, isEndTold: boolean): void {
+    const text = `others changed the firewall, and Ampere mends it: ${message}`;
+    if (isEndTold) this.#isSaid = true;
+    this.#note({
+      family,
+      inForce,
+      cause: DAMAGED,
+      message: text,
+      brief: "others changed the firewall",
+      advice: "",
+    }, true);
+  }
+
+  /** What others have done is still done: why is told, in place of what it is. */
+  #notMended(failure: Failure): void {
+    const before = this.#judgement;
+    if (before?.cause !== DAMAGED) return;
+    this.#note({ ...judgeFailure(failure), inForce: before.inForce }, true);
+  }
+
   /** Ends the use: looks no more. */
   close(): void {
     this.#cancelLook?.();
@@ -314,11 +370,13 @@ export class Watch {
     const { log, clock, onForce } = this.#options;
     if (judgement.inForce === "yes") {
       this.#hadForce = true;
+      this.#isDamaged = false;
       this.#cancelLook?.();
       this.#cancelLook = undefined;
       this.#looks = 0;
       if (this.#lostAt === undefined) return;
-      const seconds = ((clock.now() - this.#lostAt) / 1_000).toFixed(1);
+      const lostMs = clock.now() - this.#lostAt;
+      const seconds = (lostMs / 1_000).toFixed(lostMs < 1_000 ? 3 : 1);
       this.#lostAt = undefined;
       if (this.#isSaid) {
         log.info(

@@ -161,11 +161,6 @@ export class AccountGuard {
     this.setRule(rule);
   }
 
-  /** Whether accounts are counted at all. */
-  get isOn(): boolean {
-    return this.#rule.hosts > 0;
-  }
-
   /** Accounts that are counted. */
   get size(): number {
     return this.#made.size + this.#invented.size;
@@ -255,8 +250,12 @@ export class AccountGuard {
     }
   }
 
-  /** Whether one more host may be blocked because the account of its failure is guarded. */
-  hasBlocks(now: number): boolean {
+  /**
+   * Whether failures are to be counted. In a flood, after so many blocks that there is a rest, they
+   * need not be: what is guarded stays so for longer.
+   */
+  watches(now: number): boolean {
+    if (this.#rule.hosts === 0) return false;
     if (now !== this.#blocksAt) {
       const back = (now - this.#blocksAt) * GUARD_BLOCKS_A_MINUTE / MINUTE_MS;
       this.#blocksLeft = Math.min(GUARD_BLOCKS_A_MINUTE, this.#blocksLeft + back);
@@ -386,7 +385,9 @@ export class AccountGuard {
     }
     records.setTime(record, TIMES_AT + place, now);
     records.set(record, NEWEST, place);
-    if (records.get(record, COUNT) === most) this.#findOldest(record);
+    if (isNew ? count + 1 >= most : place === records.get(record, OLDEST)) {
+      this.#findOldest(record);
+    }
     const rises = isNew && count < most;
     if (!rises && now - records.time(record, ORDERED_AT) < ORDER_MS) return true;
     this.#settle(record, now);
@@ -395,11 +396,15 @@ export class AccountGuard {
     return this.#lastRecord !== NONE;
   }
 
+  /** Of those that failed at the same time the one that stands longest is the oldest. */
   #findOldest(record: number): void {
     const records = this.#records;
-    let oldest = 0;
-    let at = records.time(record, TIMES_AT);
-    for (let place = 1; place < this.#rule.hosts; place++) {
+    const most = this.#rule.hosts;
+    const newest = records.get(record, NEWEST);
+    let oldest = newest;
+    let at = Infinity;
+    for (let i = 1, place = newest + 1; i <= most; i++, place++) {
+      if (place >= most) place = 0;
       const time = records.time(record, TIMES_AT + place);
       if (time >= at) continue;
       oldest = place;
@@ -408,9 +413,15 @@ export class AccountGuard {
     records.set(record, OLDEST, oldest);
   }
 
+  /** Where a host stands; who failed lately stands just before who failed last. */
   #placeOf(record: number, host: number, count: number): number {
-    for (let at = count - 1; at >= 0; at--) {
-      if (this.#records.get(record, HOSTS_AT + at) === host) return at;
+    const hosts = this.#records;
+    const newest = hosts.get(record, NEWEST);
+    for (let place = newest; place >= 0; place--) {
+      if (hosts.get(record, HOSTS_AT + place) === host) return place < count ? place : -1;
+    }
+    for (let place = count - 1; place > newest; place--) {
+      if (hosts.get(record, HOSTS_AT + place) === host) return place;
     }
     return -1;
   }

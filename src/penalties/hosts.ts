@@ -46,12 +46,14 @@ export const SOFT = 10;
 export const FAILED_SESSION = 11;
 /** Its tally, in the order of {@linkcode TALLY}. */
 const TALLY_AT = 12;
-const HOST_RECORDS = { times: 2, numbers: TALLY_AT + 4, room: HOSTS_MAX + 1 };
+const HOST_RECORDS = { times: 2, numbers: TALLY_AT + 6, room: HOSTS_MAX + 1 };
 export const NO_TALLY: Readonly<Tally> = {
   wrongAnswers: 0,
   unanswered: 0,
   refusals: 0,
   badRequests: 0,
+  strangeCalls: 0,
+  reports: 0,
 };
 /** It failed in no session. */
 export const NO_SESSION = 0;
@@ -59,11 +61,20 @@ export const NO_SESSION = 0;
 export const SEVERAL_SESSIONS = -1;
 /** It failed in a session that no other failure belongs to. */
 export const OWN_SESSION = -2;
-const TALLY = ["wrongAnswers", "unanswered", "refusals", "badRequests"] as const;
+const TALLY = [
+  "wrongAnswers",
+  "unanswered",
+  "refusals",
+  "badRequests",
+  "strangeCalls",
+  "reports",
+] as const;
 export const WRONG_ANSWERS = TALLY_AT;
 export const UNANSWERED = TALLY_AT + 1;
 export const REFUSALS = TALLY_AT + 2;
 export const BAD_REQUESTS = TALLY_AT + 3;
+export const STRANGE_CALLS = TALLY_AT + 4;
+export const REPORTS = TALLY_AT + 5;
 
 /** Ranks whose lists are found without a search: those of all hosts with the default limit. */
 const LOW_RANKS = 256;
@@ -223,7 +234,7 @@ export class Hosts {
     const records = this.records;
     records.set(host, UNANSWERED, 0);
     let left = attempts;
-    for (const field of [WRONG_ANSWERS, REFUSALS, BAD_REQUESTS]) {
+    for (const field of [WRONG_ANSWERS, REFUSALS, BAD_REQUESTS, STRANGE_CALLS, REPORTS]) {
       const part = Math.min(left, records.get(host, field));
       records.add(host, field, -part);
       left -= part;

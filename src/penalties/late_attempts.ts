@@ -7,6 +7,7 @@
 
 import { forgetOldest } from "./bounded_map.ts";
 import type { HostKey } from "./host_key.ts";
+import { HostMarks } from "./host_marks.ts";
 
 /** How long after a block attempts are counted as late, in milliseconds. */
 export const LATE_MS = 2_000;
@@ -14,27 +15,24 @@ export const LATE_MS = 2_000;
 /** Most hosts that are counted at a time; the one that was blocked first goes first, uncounted. */
 export const LATE_HOSTS_MAX = 65_536;
 
-/** Marks by which almost all failures of other hosts are known at once; a power of two. */
-const MARKS = 8_192;
-
 /** Counts the failures of hosts that have just been blocked. */
 export class LateAttempts {
   readonly #counts = new Map<HostKey, { readonly at: number; attempts: number }>();
-  /** 1 where a host that was just blocked may be found; each failure asks. */
-  readonly #marks = new Uint8Array(MARKS);
+  /** Who may have just been blocked; each failure asks. */
+  readonly #marks = new HostMarks();
   #expired: [HostKey, number][] = [];
 
   /** A host is blocked. */
   blocked(host: HostKey, now: number): void {
     if (this.#counts.has(host)) return;
     this.#counts.set(host, { at: now, attempts: 0 });
-    this.#marks[markOf(host)] = 1;
+    this.#marks.add(host);
     forgetOldest(this.#counts, LATE_HOSTS_MAX);
   }
 
   /** A host has failed. */
   count(host: HostKey): void {
-    if (this.#marks[markOf(host)] === 0) return;
+    if (!this.#marks.mayHave(host)) return;
     const late = this.#counts.get(host);
     if (late !== undefined) late.attempts++;
   }
@@ -48,8 +46,8 @@ export class LateAttempts {
       if (attempts > 0) this.#expired.push([host, attempts]);
     }
     if (this.#counts.size === before) return;
-    this.#marks.fill(0);
-    for (const host of this.#counts.keys()) this.#marks[markOf(host)] = 1;
+    this.#marks.clear();
+    for (const host of this.#counts.keys()) this.#marks.add(host);
   }
 
   /** The hosts that had late attempts, with their number; each is given once. */
@@ -59,8 +57,4 @@ export class LateAttempts {
     this.#expired = [];
     return expired;
   }
-}
-
-function markOf(host: HostKey): number {
-  return typeof host === "number" ? (host ^ host >>> 13) & MARKS - 1 : 0;
 }

@@ -273,7 +273,7 @@ export class Ledger {
       const how = { standing, proven: event.provesPath };
       this.#networkFailures.add(network, key as string, cost, how, now);
     }
-    const isGuarded = this.guard.isOn && !standing && GUESSES[event.type]! &&
+    const isGuarded = this.guard.watches(now) && !standing && GUESSES[event.type]! &&
       !(network !== undefined && this.standing.hasIn(network)) &&
       this.guard.fails(event, guardKey(key, network), now);
     this.#add(host, points, event, now, session);
@@ -289,7 +289,7 @@ export class Ledger {
    * the block that their own attempts are worth.
    */
   #guardAgainst(host: number, event: SecurityEvent, now: number): void {
-    if (!this.guard.hasBlocks(now) || this.#records.get(host, GONE) === 1) return;
+    if (this.#records.get(host, GONE) === 1) return;
     const key = this.#hosts.keyOf(host);
     if (this.shortBlocks.restsGuarded(key, event.provesPath, this.#policy, now)) return;
     this.guard.takeBlock(event);

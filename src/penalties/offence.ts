@@ -92,6 +92,10 @@ export interface Tally {
   refusals: number;
   /** Requests to the manager interface that nobody without a login may make. */
   badRequests: number;
+  /** Calls without an account: to numbers that do not exist, or turned away by the dialplan. */
+  strangeCalls: number;
+  /** Reports of the dialplan. */
+  reports: number;
 }
 
 /** An address from which many come who don't know each other. */

@@ -6,6 +6,7 @@
 
 import { forgetOldest } from "./bounded_map.ts";
 import type { HostKey } from "./host_key.ts";
+import { HostMarks } from "./host_marks.ts";
 import { LATE_MS } from "./late_attempts.ts";
 
 /**
@@ -67,6 +68,8 @@ interface Row {
 export class OffenceRows {
   /** The one that was blocked longest ago comes first. */
   readonly #rows = new Map<HostKey, Row>();
+  /** Who may have a row, or had one. */
+  readonly #marks = new HostMarks();
 
   /** Number of hosts. */
   get size(): number {
@@ -96,6 +99,7 @@ export class OffenceRows {
     const before = row !== undefined && now - row.at <= forgetMs ? Math.min(row.count, most) : 0;
     // Deleted and added again, so that the map is in the order of the blocks.
     this.#rows.delete(host);
+    this.#marks.add(host);
     this.#rows.set(host, {
       count: before + 1,
       at: now,
@@ -170,7 +174,8 @@ export class OffenceRows {
 
   /** A login ends the row of a host; when it was blocked last stays known. */
   end(host: HostKey): void {
-    if (this.#rows.size === 0) return;
+    // Almost every login is of a host that was never blocked.
+    if (!this.#marks.mayHave(host)) return;
     const row = this.#rows.get(host);
     if (row !== undefined) row.count = 0;
   }

@@ -11,7 +11,7 @@
  * @module
  */
 
-import { SecurityEvent } from "../ami/event.ts";
+import { SecurityEvent, UNKNOWN_CALLER } from "../ami/event.ts";
 import {
   ANSWERED,
   ATTEMPT_POINTS,
@@ -34,7 +34,9 @@ import {
   OWN_SESSION,
   POINTS,
   REFUSALS,
+  REPORTS,
   SEVERAL_SESSIONS,
+  STRANGE_CALLS,
   WRONG_ANSWERS,
 } from "./hosts.ts";
 import type { Insiders } from "./insiders.ts";
@@ -48,10 +50,15 @@ export const BENIGN_ACL_NAMES: ReadonlySet<string> = new Set([
   "no_extension_match",
   "registrar_attempt_exceeds_maximum_configured_contacts",
   "registrar_attempt_without_configured_aors",
+  UNKNOWN_CALLER,
 ]);
 
 /** Each is an attempt of its own: Asterisk closes the connection. */
 const MANAGER_REQUEST = "a failed request to the manager interface";
+
+/** How a refusal is counted and told. */
+const REFUSAL = { field: REFUSALS, why: "a refusal" };
+const CALL = { field: STRANGE_CALLS, why: "a call without an account" };
 
 /** What became of one event, for the log. */
 export interface Charge {
@@ -180,6 +187,8 @@ export class PenaltyTable {
         return this.#refused(event, now);
       case "RefusedMessage":
         return this.#failed(event, now, WRONG_ANSWERS, "a message that was refused");
+      case "Reported":
+        return this.#failed(event, now, REPORTS, "a report of the dialplan");
       case "RequestNotAllowed":
       case "RequestBadFormat":
         if (!event.anonymous) {
@@ -480,9 +489,10 @@ export class PenaltyTable {
     }
     const points = again || further ? ATTEMPT_POINTS : this.#attempts.remainder(attempt);
     if (!further) this.#ledger.harden(host, attempt);
-    this.#hosts.count(host, REFUSALS, now);
+    const { field, why } = isStrangeCall(event) ? CALL : REFUSAL;
+    this.#hosts.count(host, field, now);
     this.#ledger.fail(host, points, event, now, sessionOf(event));
-    this.#explain("a refusal", event, before, before + points);
+    this.#explain(why, event, before, before + points);
   }
 
   /** An attempt of one event. */
@@ -538,6 +548,15 @@ export class PenaltyTable {
     const limit = ATTEMPT_POINTS * this.#ledger.policy.loyalty;
     this.#charge = { what: `${event.address}: ${what}`, before, after, limit };
   }
+}
+
+/**
+ * A call without an account, of which only the log tells: chan_sip raises an event for a number
+ * that does not exist, PJSIP does not.
+ */
+function isStrangeCall({ kind, service, detail }: SecurityEvent): boolean {
+  return kind === "FailedACL" &&
+    (detail === UNKNOWN_CALLER || service === "PJSIP" && detail === "no_extension_match");
 }
 
 /**

@@ -31,10 +31,23 @@ export function reasonOf(offence: Offence, forgeable = false): string {
     : ` by ${offence.address} and its neighbours`;
   return [
     `${deeds} within ${describeDuration(span)}${from}`,
-    transport === "" ? service : `${service} over ${transport}`,
-    `last account "${escapeText(account, ACCOUNT_CHARACTERS_MAX)}"`,
+    describeService(service, transport),
+    `${lastOf(offence)} "${escapeText(account, ACCOUNT_CHARACTERS_MAX)}"`,
     `${points} of ${limit} points${forgeable ? FORGEABLE : GROUNDS[grounds]}`,
   ].join(", ");
+}
+
+/** What the text of the last attempt is. */
+function lastOf({ service, tally }: Offence): string {
+  if (service === "Dialplan") return "last report";
+  const { strangeCalls, ...others } = tally;
+  const isCall = strangeCalls > 0 && Object.values(others).every((count) => count === 0);
+  return isCall ? "last number" : "last account";
+}
+
+function describeService(service: string, transport: string): string {
+  if (service === "Dialplan") return "told by the dialplan";
+  return transport === "" ? service : `${service} over ${transport}`;
 }
 
 const FORGEABLE = " (in doubt: its address can be forged)";
@@ -60,13 +73,20 @@ const GROUNDS: Record<Grounds, string> = {
  * @param tally The attempts.
  */
 export function describeTally(tally: Readonly<Tally>): string {
-  const { wrongAnswers, unanswered, refusals, badRequests } = tally;
+  const { wrongAnswers, unanswered, refusals, badRequests, strangeCalls, reports } = tally;
   const parts: string[] = [];
   if (wrongAnswers > 0) parts.push(counted(wrongAnswers, "wrong password"));
   if (unanswered > 0) parts.push(counted(unanswered, "unanswered challenge"));
   if (refusals > 0) parts.push(counted(refusals, "refused request"));
   if (badRequests > 0) {
     parts.push(counted(badRequests, "request without login", "requests without login"));
+  }
+  // A daemon that was not started again after an update does not tell of these.
+  if (strangeCalls > 0) {
+    parts.push(counted(strangeCalls, "call without an account", "calls without an account"));
+  }
+  if (reports > 0) {
+    parts.push(counted(reports, "report of the dialplan", "reports of the dialplan"));
   }
   if (parts.length === 0) return "nothing";
   return parts.length === 1 ? parts[0]! : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;

@@ -13,6 +13,7 @@ import type { Socket } from "node:net";
 import { BoundedServer } from "./bounded_server.ts";
 import type { ListenAddress } from "../config/config.ts";
 import { type Histogram, LATENCY_BOUNDS } from "./counters.ts";
+import type { LogState } from "../logs/followed_log.ts";
 import type { StatusSource } from "./status.ts";
 import { VERSION } from "../version.ts";
 
@@ -59,6 +60,7 @@ export function formatMetrics(source: StatusSource, deliveries?: DeliveryCounts)
   return [
     ...aboutAmpere(source),
     ...aboutEvents(source),
+    ...aboutLogs(source),
     ...aboutBlocks(source),
     ...aboutDeliveries(deliveries),
   ].map(formatMetric).join("") +
@@ -178,7 +180,7 @@ function aboutEvents({ counters, table }: StatusSource): Metric[] {
 }
 
 function aboutBlocks(source: StatusSource): Metric[] {
-  const { counters, list, firewall, networksBlocked, backend, config, dryRun } = source;
+  const { counters, list, firewall, neighbourhoods, backend, config, dryRun } = source;
   const state = firewall.status();
   return [
     gauge("ampere_firewall_info", "How blocks are put into the kernel.", 1, {
@@ -191,7 +193,7 @@ function aboutBlocks(source: StatusSource): Metric[] {
     gauge(
       "ampere_networks_blocked",
       "Networks that are blocked for their hosts.",
-      networksBlocked,
+      neighbourhoods.size,
     ),
     counter(
       "ampere_networks_blocked_total",
@@ -222,6 +224,12 @@ function aboutBlocks(source: StatusSource): Metric[] {
         judgement?.inForce === "yes" && !dryRun ? 1 : 0,
       ]),
     },
+    {
+      name: "ampere_firewall_flushes_total",
+      type: "counter",
+      help: "Times others took blocks out of the firewall, or what holds them; all was put back.",
+      samples: state.families.map(({ family, flushes }) => [{ family: String(family) }, flushes]),
+    },
     gauge(
       "ampere_firewall_queue_length",
       "Changes that wait for the firewall.",
@@ -238,6 +246,52 @@ function aboutBlocks(source: StatusSource): Metric[] {
       "ampere_database_failing",
       "1 while the database cannot be written.",
       list.trouble === undefined ? 0 : 1,
+    ),
+  ];
+}
+
+function aboutLogs({ logs }: StatusSource): Metric[] {
+  if (logs === undefined) return [];
+  const perFile = (value: (file: LogState) => number): Sample[] =>
+    logs.files.map((file) => [{ log: file.path }, value(file)]);
+  return [
+    {
+      name: "ampere_log_followed",
+      type: "gauge",
+      help: "1 while Asterisk's log can be read.",
+      samples: perFile(({ trouble }) => trouble === undefined ? 1 : 0),
+    },
+    {
+      name: "ampere_log_lines_total",
+      type: "counter",
+      help: "Lines of Asterisk's log that were read.",
+      samples: perFile(({ lines }) => lines),
+    },
+    {
+      name: "ampere_log_tampered_lines_total",
+      type: "counter",
+      help: "Lines of Asterisk's log that were not believed.",
+      samples: perFile(({ tampered }) => tampered),
+    },
+    {
+      name: "ampere_log_behind_bytes",
+      type: "gauge",
+      help: "Bytes of Asterisk's log that were not read yet.",
+      samples: perFile(({ behind }) => behind),
+    },
+    {
+      name: "ampere_log_charged_total",
+      type: "counter",
+      help: "Lines of Asterisk's log that were charged.",
+      samples: [...logs.charged].map(([key, count]) => {
+        const [kind = "", service = ""] = key.split(" ");
+        return [{ kind, service }, count];
+      }),
+    },
+    counter(
+      "ampere_log_told_twice_total",
+      "Lines of Asterisk's log that told what its manager interface, or another line, has told.",
+      logs.dropped,
     ),
   ];
 }

@@ -89,6 +89,20 @@ export type Notice =
     readonly advice: string;
   }
   | {
+    /**
+     * Others have taken out blocks of a family, or what holds them, or have put rules of their own
+     * there: Ampere mends it at once. If that takes longer than a second, `firewall-lost` follows.
+     */
+    readonly event: "firewall-flushed";
+    readonly time: string;
+    readonly family: 4 | 6;
+    /** How many blocks were missing, … */
+    readonly lost: number;
+    /** … and of how many. */
+    readonly of: number;
+    readonly reason: string;
+  }
+  | {
     /** Blocks of a family are in force again. */
     readonly event: "firewall-restored";
     readonly time: string;

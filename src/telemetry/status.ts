@@ -12,6 +12,7 @@ import type { AsteriskPlace, Whereabouts } from "../firewall/asterisk_place.ts";
 import type { BackendChoice } from "../firewall/choice.ts";
 import type { FamilyStatus, FirewallStatus } from "../firewall/firewall.ts";
 import type { InForce } from "../firewall/judgement.ts";
+import type { LogState } from "../logs/followed_log.ts";
 import type { GuardedAccount } from "../penalties/account_guard.ts";
 import type { Insider } from "../penalties/insiders.ts";
 import type { HostStatus } from "../penalties/hosts.ts";
@@ -42,6 +43,17 @@ export interface TrustState {
   readonly names: readonly NameState[];
 }
 
+/** Asterisk's logs that are followed. */
+export interface LogsState {
+  readonly files: readonly LogState[];
+  /** Lines that were charged, by `KIND SERVICE`. */
+  readonly charged: ReadonlyMap<string, number>;
+  /** Lines that told what AMI, or another line, has told. */
+  readonly dropped: number;
+  /** Lines that wait for AMI. */
+  readonly waiting: number;
+}
+
 /** Who can be asked; `Daemon` is one. */
 export interface StatusSource {
   readonly config: Config;
@@ -53,6 +65,8 @@ export interface StatusSource {
   /** Milliseconds since 1970; `undefined` when Asterisk's events do not arrive. */
   readonly connectedSince: number | undefined;
   readonly dryRun: boolean;
+  /** `undefined` without any. */
+  readonly logs: LogsState | undefined;
   /** Where Asterisk is, as a stranger's packet sees it. */
   readonly whereabouts: Whereabouts;
   readonly neverBlocked: readonly ExemptTarget[];
@@ -71,7 +85,7 @@ export interface StatusSource {
   /** Accounts that are guarded; times in milliseconds since 1970. */
   readonly guardedAccounts: readonly GuardedAccount[];
   /** Networks that are blocked for their hosts. */
-  readonly networksBlocked: number;
+  readonly neighbourhoods: { readonly size: number };
   readonly list: {
     readonly path: string;
     readonly size: number;
@@ -99,6 +113,16 @@ export interface Status {
     readonly logins: number;
     readonly losses: number;
   };
+  /** Asterisk's logs that are followed; null without any. */
+  readonly logs: {
+    readonly files: readonly FollowedFile[];
+    /** Lines that were charged, by `KIND SERVICE`. */
+    readonly charged: Readonly<Record<string, number>>;
+    /** Lines that told what AMI, or another line, has told. */
+    readonly toldTwice: number;
+    /** Lines that wait for AMI. */
+    readonly waiting: number;
+  } | null;
   readonly events: {
     readonly total: number;
     /** By `KIND SERVICE`. */
@@ -165,6 +189,8 @@ export interface Status {
     readonly held: number;
     readonly commands: number;
     readonly failures: number;
+    /** How many times others took out blocks, or what holds them, summed over the families. */
+    readonly flushes: number;
     /** What does not work now, one sentence for each family. */
     readonly trouble: readonly { readonly message: string; readonly advice: string }[];
     /** Chains from which Ampere makes its jump. */
@@ -193,6 +219,21 @@ export interface Status {
   };
   /** Canonical addresses and networks, each with its cause; the trust list is among them. */
   readonly neverBlocked: readonly ExemptTarget[];
+}
+
+/** A log of Asterisk's. */
+interface FollowedFile {
+  readonly path: string;
+  /** Lines of Asterisk's that were read. */
+  readonly lines: number;
+  /** Those that were not believed. */
+  readonly tampered: number;
+  /** Bytes that were not read yet. */
+  readonly behindBytes: number;
+  /** Why it is not read; null when it is. */
+  readonly trouble: string | null;
+  /** What mends that. */
+  readonly advice: string;
 }
 
 /** A name whose addresses are trusted. */
@@ -277,6 +318,7 @@ export function statusOf(source: StatusSource, now: number): Status {
       logins: counters.logins,
       losses: counters.losses,
     },
+    logs: shownLogs(source.logs),
     events: {
       total: counters.eventsTotal,
       byKind: Object.fromEntries([...counters.events].sort((a, b) => b[1] - a[1])),
@@ -312,7 +354,7 @@ export function statusOf(source: StatusSource, now: number): Status {
       count: list.size,
       added: counters.added,
       removed: counters.removed,
-      networks: source.networksBlocked,
+      networks: source.neighbourhoods.size,
       last: list.all().slice(-LAST_BLOCKS_MAX).reverse().map(shownBlock),
     },
     firewall: {
@@ -326,6 +368,7 @@ export function statusOf(source: StatusSource, now: number): Status {
       held: state.rejected,
       commands: state.commands,
       failures: state.failures,
+      flushes: state.flushes,
       trouble: state.families.flatMap(({ failing, lastFailure }) =>
         failing && lastFailure !== undefined
           ? [{ message: lastFailure.message, advice: lastFailure.advice }]
@@ -340,6 +383,23 @@ export function statusOf(source: StatusSource, now: number): Status {
     database: { path: list.path, owed: list.pending, trouble: list.trouble ?? null },
     trust: shownTrust(source.trust),
     neverBlocked: source.neverBlocked,
+  };
+}
+
+function shownLogs(logs: LogsState | undefined): Status["logs"] {
+  if (logs === undefined) return null;
+  return {
+    files: logs.files.map(({ path, lines, tampered, behind, trouble, advice }) => ({
+      path,
+      lines,
+      tampered,
+      behindBytes: behind,
+      trouble: trouble ?? null,
+      advice,
+    })),
+    charged: Object.fromEntries([...logs.charged].sort((a, b) => b[1] - a[1])),
+    toldTwice: logs.dropped,
+    waiting: logs.waiting,
   };
 }
 

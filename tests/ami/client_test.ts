@@ -122,7 +122,7 @@ Deno.test("client: logs in with an ActionID, and takes events before, between an
     line().sent,
     `Action: Login\r\nActionID: ${
       line().ids[0]
-    }\r\nUsername: ampere\r\nSecret: se#cret\r\nEvents: security,system\r\n\r\n`,
+    }\r\nUsername: ampere\r\nSecret: se#cret\r\nEvents: security,system,user\r\n\r\n`,
   );
   line().say(BANNER + wrongAnswer("203.0.113.5"));
   line().answer("Success", "Authentication accepted");

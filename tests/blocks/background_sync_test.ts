@@ -49,6 +49,8 @@ Deno.test("background sync: what is asked for meanwhile is done together by the 
     const errors: unknown[] = [];
     const sync = new BackgroundSync(path, (error) => errors.push(error));
     assert.equal(disk.begun, 0);
+    sync.request();
+    await until("it has begun", () => disk.begun === 1);
     for (let n = 0; n < 100; n++) sync.request();
     await until("all is on the disk", () => disk.ended === 2);
     // And later again.

@@ -365,3 +365,25 @@ Deno.test("database: any sequence of calls gives what a plain model gives", asyn
     assert(folder.length > 0);
   });
 });
+
+Deno.test("database: that no ended block is remembered is known until one is", async () => {
+  await withDatabase((path) => {
+    using list = BlockDatabase.open(path, { isDaemon: true });
+    list.add([block("192.0.2.1")], NOW);
+    assert.equal(list.hasHistory(), false);
+    assert.equal(list.hasHistory(), false);
+    const ended = [{ target: "192.0.2.1", times: 2, ended: NOW }];
+    const changes = { put: [], gone: [], standing: [], forgetStandingBefore: 0 };
+    list.save(() => ({ ...changes, ended }), NOW);
+    assert.equal(list.hasHistory(), true);
+    assert.equal(list.timesOf("192.0.2.1"), 2);
+    // Who is blocked again is remembered by that block.
+    list.add([block("192.0.2.1")], NOW);
+    assert.equal(list.hasHistory(), false);
+    // Who is no daemon asks each time: another process may have written one meanwhile.
+    using command = BlockDatabase.open(path);
+    assert.equal(command.hasHistory(), false);
+    list.save(() => ({ ...changes, ended }), NOW);
+    assert.equal(command.hasHistory(), true);
+  });
+});

@@ -7,6 +7,7 @@ import { BlockDatabase } from "../../src/blocks/database.ts";
 import { RETRY_MAX_MS } from "../../src/blocks/trouble.ts";
 import { WrittenBlockList } from "../../src/blocks/written_block_list.ts";
 import { address, block, NOW, targetsOf, withDatabase } from "../support/database_samples.ts";
+import { until } from "../support/namespace.ts";
 import {
   blocks,
   canMount,
@@ -264,6 +265,9 @@ Deno.test({
       await using daemon = new Helper();
       await daemon.ask(`later ${path}`);
       assert.equal(await daemon.ask("add 192.0.2.1"), true);
+      await daemon.ask("state");
+      // Beside SQLite's own handle there is one as long as that is on its way to the disk.
+      await until("it is on the disk", () => handlesOf(daemon.pid, `${path}-wal`) === 1);
       const endFault = await injectFault(daemon.pid, path, "fsync,fdatasync:error=EIO");
       assert.equal(await daemon.ask("add 192.0.2.2 192.0.2.3"), true);
       let failing = await daemon.ask("state");
@@ -282,6 +286,17 @@ Deno.test({
       assert.deepEqual(targets.sort(), ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"]);
     }),
 });
+
+/** How often a process has a file open. */
+function handlesOf(pid: number, path: string): number {
+  return [...Deno.readDirSync(`/proc/${pid}/fd`)].filter(({ name }) => {
+    try {
+      return Deno.readLinkSync(`/proc/${pid}/fd/${name}`) === path;
+    } catch {
+      return false; // It was closed just now.
+    }
+  }).length;
+}
 
 Deno.test({
   name: "list writer: what is to reach the disk later does so by itself (root and strace only)",
@@ -369,6 +384,29 @@ Deno.test("list writer: deleted while running: noticed by the timer, made anew f
     assert.equal(stored(path).length, 501);
     assert.equal(troubles.length, 2);
     list.close();
+  });
+});
+
+Deno.test("list writer: a block that comes between the deletion and the timer is in the new file", async () => {
+  await withDatabase((path) => {
+    for (const gone of [[path], [`${path}-wal`], [path, `${path}-wal`, `${path}-shm`]]) {
+      const { list, troubles } = openWritten(path, NOW, { inPlaceMs: 250, syncLater: true });
+      list.add(blocks(50), NOW);
+      assert.equal(list.retry(NOW), true);
+      for (const file of gone) Deno.removeSync(file);
+      assert.equal(list.add([block("192.0.2.1")], NOW + 249), true);
+      assert.equal(list.retry(NOW + 250), true);
+      assert.equal(stored(path).length, 51);
+      assert.equal(troubles.length, 1);
+      list.close();
+      for (const file of [path, `${path}-wal`, `${path}-shm`]) {
+        try {
+          Deno.removeSync(file);
+        } catch {
+          // It is not there.
+        }
+      }
+    }
   });
 });
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { formatStatus } from "../../src/commands/status.ts";
 import { statusOf } from "../../src/telemetry/status.ts";
 import { PLAIN } from "../../src/text/table.ts";
-import { NOW, source } from "../support/status_source.ts";
+import { LOGS, NOW, source } from "../support/status_source.ts";
 
 Deno.test("status: troubles are told in words", () => {
   const daemon = source({ connected: false, trouble: "full", failing: true });
@@ -53,4 +53,29 @@ Deno.test("status: a hostile account name cannot reach the terminal", () => {
   const text = formatStatus(statusOf(source(), NOW), NOW, PLAIN);
   // deno-lint-ignore no-control-regex -- this is what must not be there
   assert.doesNotMatch(text, /[\x00-\x09\x0b-\x1f\x7f]/);
+});
+
+Deno.test("status: the logs that are followed, what came of them, and why one is not", () => {
+  const daemon = { ...source(), logs: LOGS };
+  const text = formatStatus(statusOf(daemon, NOW), NOW, PLAIN);
+  assert.match(
+    text,
+    /^Log +followed: \/var\/log\/asterisk\/messages, 1,234 lines, 2 not believed, 4,096 bytes behind$/m,
+  );
+  assert.match(
+    text,
+    /^ +not followed: \/var\/log\/asterisk\/security may not be read\. Fix: systemctl edit ampere$/m,
+  );
+  assert.match(
+    text,
+    /^ +charged: 7 FailedACL PJSIP, 1 InvalidPassword IAX2; 40 lines told what was told already$/m,
+  );
+  assert.doesNotMatch(formatStatus(statusOf(source(), NOW), NOW, PLAIN), /^Log/m);
+});
+
+Deno.test("status: without AMI that is no trouble", () => {
+  const daemon = source({ connected: false });
+  const config = { ...daemon.config, host: "none" };
+  const text = formatStatus(statusOf({ ...daemon, config, logs: LOGS }, NOW), NOW, PLAIN);
+  assert.match(text, /^Asterisk +its manager interface is not used \(host = none\)$/m);
 });

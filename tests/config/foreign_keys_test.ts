@@ -23,7 +23,7 @@ Deno.test("foreign keys: those of fail2ban are told by what they are here, and h
     ["ignoreself = true", /ignored; loopback and this machine's own addresses are never blocked/],
     ["banaction = iptables-multiport", /did you mean "backend"\?/],
     ["blocktype = DROP", /did you mean "action"\? Reject or drop$/],
-    ["logpath = /var/log/asterisk/full", /ignored; Ampere reads Asterisk's manager interface/],
+    ["logpath = /var/log/asterisk/full", /ignored; did you mean "log"\? Beside the manager/],
     ["dbfile = /var/lib/x.sqlite3", /did you mean "database"\?/],
     ["usedns = warn", /ignored; who is blocked comes from Asterisk as an address/],
     ["enabled = true", /nothing here is like it/],

@@ -300,3 +300,25 @@ Deno.test("keys: trust takes names, in any spelling once, up to a bound", () => 
     "addresses or networks",
   ]);
 });
+
+Deno.test("keys: log takes up to four files, each once; host = none needs one", () => {
+  deepStrictEqual(
+    right("log = /var/log/asterisk/messages\nlog = /var/log/asterisk/messages").logs,
+    [
+      "/var/log/asterisk/messages",
+    ],
+  );
+  deepStrictEqual(right("log = off\nlog =").logs, []);
+  deepStrictEqual(right("host = NONE\nlog = /a").host, "none");
+  deepStrictEqual(wrong("log = messages"), ['1: log: "messages" is not a path that begins with /']);
+  deepStrictEqual(wrong("log = /var/log/"), [
+    '1: log: "/var/log/" is a directory; name a file in it',
+  ]);
+  deepStrictEqual(wrong("log = /a\nlog = /b\nlog = /c\nlog = /d\nlog = /e"), [
+    "5: log: more than 4 lines; the files messages and security hold all that is read",
+  ]);
+  deepStrictEqual(wrong("loyalty = 3\nhost = none"), [
+    "2: host: none means that Asterisk's manager interface is not used, and without a log nothing " +
+    "is left to follow; add: log = /var/log/asterisk/messages",
+  ]);
+});

@@ -131,7 +131,8 @@ onOwnMachine(import.meta.url, (executable) => {
 
   const reported = (notices: readonly Notice[]) =>
     notices.filter((notice) =>
-      notice.event.startsWith("firewall-") && "family" in notice && notice.family === 4
+      notice.event.startsWith("firewall-") && notice.event !== "firewall-flushed" &&
+      "family" in notice && notice.family === 4
     )
       .map(({ event }) => event);
 

@@ -3,6 +3,8 @@ import { dryRunner } from "../../src/firewall/dry_run.ts";
 import { Firewall } from "../../src/firewall/firewall.ts";
 import { IpsetBackend } from "../../src/firewall/ipset.ts";
 import { IptablesBackend } from "../../src/firewall/iptables.ts";
+import { NftablesBackend } from "../../src/firewall/nftables/nftables.ts";
+import { NftTable } from "../../src/firewall/nftables/table.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
 const QUIET = { debug() {}, info() {}, warn: assert.fail, error: assert.fail };
@@ -29,6 +31,27 @@ Deno.test("dry run: says each command, and finds the firewall as it should be", 
   assert.match(said[3]!, /^iptables -w 4 -D ampere -s 192\.0\.2\.1 /);
   assert.equal(firewall.status().applied, 3);
   await firewall.stop();
+});
+
+Deno.test("dry run: of what nft would be told it is said whom it is about", async () => {
+  const said: string[] = [];
+  const run = dryRunner((command) => void said.push(command));
+  const table = new NftTable({ name: "ampere", run });
+  const backend = new NftablesBackend({ family: 4, table });
+  await backend.replace([entry("192.0.2.1"), entry("198.51.100.0/24")]);
+  await backend.block([entry("192.0.2.2")]);
+  await backend.release(["192.0.2.1"]);
+  backend.close();
+  assert.match(
+    said[0]!,
+    /\(its table, sets and rules\); add element inet ampere hosts4 \{192\.0\.2\.1 \}/,
+  );
+  assert.match(said[0]!, /; add element inet ampere networks4_24 \{ 198\.51\.100\.0 \}/);
+  assert.match(
+    said[1]!,
+    /^nft -f - with the input: add element inet ampere hosts4 \{ 192\.0\.2\.2 \}/,
+  );
+  assert.match(said[2]!, /; delete element inet ampere hosts4 \{ 192\.0\.2\.1 \}$/);
 });
 
 Deno.test("dry run: ipset's input is said too", async () => {

@@ -40,7 +40,9 @@ Deno.test("kernel view: the first look tells what there is, and repairs nothing 
   assert.deepEqual([changes.isApplied("192.0.2.1"), changes.isApplied("192.0.2.2")], [true, false]);
   kernel.strangers = ["-j ACCEPT"];
   kernel.insert("192.0.2.7");
-  assert.deepEqual(await look(), { orders: [], isClean: false });
+  const message = "of its rules 1 were not Ampere's";
+  const damage = { family: 4, lost: 0, before: 1, inForce: "partly", message };
+  assert.deepEqual(await look(), { orders: [], isClean: false, damage });
   assert.equal(lines.length, 1);
   assert.match(
     lines[0]!,
@@ -95,7 +97,9 @@ Deno.test("kernel view: what holds the targets is gone: not clean, and told unle
     if (!isFirst) await look();
     kernel.whole = false;
     kernel.changes++;
-    assert.deepEqual(await look(), { orders: [], isClean: false });
+    const seen = await look() as { isClean?: boolean; damage?: { inForce: string } };
+    assert.equal(seen.isClean, false);
+    assert.equal(seen.damage?.inForce, isFirst ? undefined : "no");
     assert.equal(lines.length, isFirst ? 0 : 1);
   }
 });
@@ -113,7 +117,7 @@ Deno.test("kernel view: programs that list nothing are told once, and believed o
   const { kernel, lines, view, look } = setUp();
   kernel.silent = true;
   assert.deepEqual(await look(), { orders: [], isClean: false });
-  view.isKnown = true;
+  view.made();
   assert.deepEqual(await look(), { orders: [], isClean: undefined });
   assert.equal(lines.length, 1);
   assert.match(lines[0]!, /^warn IPv4: .*cannot be verified/);

@@ -7,6 +7,7 @@
 
 import { latin1 } from "../../src/ami/framer.ts";
 import { FORMS, LINE_KINDS } from "../support/log_text.ts";
+import { userEvent } from "../support/asterisk_events.ts";
 import { recordings } from "../support/recordings.ts";
 
 /** Most bytes that are taken of one recording. */
@@ -17,7 +18,7 @@ const CRLFCRLF = "\r\n\r\n";
 /** Streams as clients received them, one character a byte. */
 export const STREAMS: readonly string[] = recordings().map(({ bytes }) =>
   latin1(bytes, 0, Math.min(bytes.length, RECORDING_BYTES_MAX))
-);
+).concat(`Asterisk Call Manager/11.0.0\r\n${userEvent()}${userEvent({ channel: false })}`);
 
 /** Single messages, with the line end of their last line; each text once. */
 export const MESSAGES: readonly string[] = [
@@ -43,6 +44,8 @@ export const LOG_LINES: readonly string[] = MESSAGES
       const forms = Object.values(FORMS);
       return `${forms[index % forms.length]!(print("203.0.113.5"))}\n`;
     }),
+    "[2026-11-22 08:09:09] ERROR[1234] security_events.c: Failed to issue security event of type " +
+      "ChallengeResponseFailed.\n",
   );
 
 /** Configurations. */

@@ -7,6 +7,8 @@ import { SecurityEvent } from "../../src/ami/event.ts";
 import { parseConfig } from "../../src/config/parse.ts";
 import { bytesOf, printEvent } from "../support/asterisk_events.ts";
 import { describeFinding, tryMany } from "./fuzz.ts";
+import { Dice } from "../simulation/dice.ts";
+import { tryListing } from "./nftables.ts";
 import { TARGETS } from "./targets.ts";
 
 /** Inputs in the normal tests; `deno task fuzz` tries a million. */
@@ -16,6 +18,16 @@ Deno.test(`fuzz: ${INPUTS} inputs, and what must hold does`, () => {
   const { findings, targets } = tryMany(1, INPUTS);
   assert.equal(findings.length, 0, findings.map(describeFinding).join("\n\n"));
   assert.deepEqual([...targets.keys()].sort(), TARGETS.map(({ name }) => name).sort());
+});
+
+Deno.test("fuzz: whatever nft lists, nothing but targets and words come of it", async () => {
+  for (let seed = 1; seed <= 5_000; seed++) {
+    try {
+      await tryListing(new Dice(seed));
+    } catch (error) {
+      throw new Error(`seed ${seed}`, { cause: error });
+    }
+  }
 });
 
 const ipv4 = fc.ipV4();

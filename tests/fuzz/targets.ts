@@ -26,6 +26,7 @@ import { parseAhead, parseMessage } from "../../src/ami/parser.ts";
 import { SecurityEvent, TEXT_CHARACTERS_MAX } from "../../src/ami/event.ts";
 import { LogClock } from "../../src/ami/log_time.ts";
 import { SecurityLogReader } from "../../src/ami/security_log.ts";
+import { Tail } from "../../src/logs/tail.ts";
 import { parseBlockLine } from "../../src/blocks/block_input.ts";
 import { formatBlock, formatBlockJson } from "../../src/blocks/block_lines.ts";
 import { boundedNew } from "../../src/blocks/block.ts";
@@ -38,6 +39,7 @@ import { escapeText } from "../../src/text/escape.ts";
 import { CHALLENGE_POINTS } from "../../src/penalties/hosts.ts";
 import { type EventFields, printEvent } from "../support/asterisk_events.ts";
 import type { Dice } from "../simulation/dice.ts";
+import { MemoryFiles } from "../support/memory_files.ts";
 import { TableBench } from "../support/table_bench.ts";
 import {
   ADDRESSES,
@@ -49,6 +51,7 @@ import {
   STREAMS,
 } from "./corpus.ts";
 import { mutate } from "./mutate.ts";
+import { monitorTarget, nftMessageTarget } from "./nftables.ts";
 
 /** Something that takes input from outside. */
 export interface Target {
@@ -192,7 +195,7 @@ function assertEvent(text: string, verdict: string): void {
 
 const messageTarget: Target = {
   name: "message",
-  share: 43,
+  share: 40,
   make: (dice) => mutate(MESSAGES, dice),
   check(input, dice) {
     // As the framer hands it on: its last line has an end.
@@ -296,7 +299,8 @@ const streamTarget: Target = {
 
 // Asterisk's log
 
-function readLog(input: string, sizes: () => number): string[] {
+/** A reader of a log, and what it has seen. */
+function logReader(): { reader: SecurityLogReader; seen: string[] } {
   const seen: string[] = [];
   const { event, tampered } = recorder(() => seen);
   const reader = new SecurityLogReader({
@@ -309,7 +313,16 @@ function readLog(input: string, sizes: () => number): string[] {
         `${told} ${what.kind} ${what.service} ${what.address} ${what.account} ${what.time}`,
       );
     },
+    unissued: (kind, thread) => {
+      assert(/^[A-Za-z]+$/.test(kind) && /^\d*$/.test(thread));
+      seen.push(`unissued ${kind} ${thread}`);
+    },
   }, new LogClock(Date.UTC(2026, 10, 30)));
+  return { reader, seen };
+}
+
+function readLog(input: string, sizes: () => number): string[] {
+  const { reader, seen } = logReader();
   const bytes = bytesOf(input);
   for (let at = 0; at < bytes.length;) {
     const size = Math.max(1, sizes());
@@ -318,6 +331,52 @@ function readLog(input: string, sizes: () => number): string[] {
   }
   reader.end();
   assert(reader.lines <= input.split("\n").length);
+  return seen;
+}
+
+const LOG = "/var/log/asterisk/messages";
+
+/** The same as it is followed while it is written, and renamed or truncated at any byte. */
+function followLog(input: string, dice: Dice): string[] {
+  const { reader, seen } = logReader();
+  const files = new MemoryFiles();
+  let write = files.writer(LOG);
+  let now = 0;
+  const tail = new Tail(LOG, files, (lines) => reader.push(lines));
+  const read = () => {
+    while (tail.step(now += 1) === "read");
+  };
+  read();
+  for (let at = 0; at < input.length;) {
+    const size = dice.int(1, 200);
+    const part = input.slice(at, at + size);
+    at += part.length;
+    write(part);
+    if (dice.chance(0.5)) read();
+    if (!dice.chance(0.1)) continue;
+    // Whoever writes ends its line before it opens another file.
+    const end = part.endsWith("\n") ? at : (input.indexOf("\n", at) + 1 || input.length);
+    const rest = input.slice(at, end);
+    at = end;
+    if (dice.chance(0.5)) {
+      files.rename(LOG, `${LOG}.1`);
+      if (dice.chance(0.5)) read();
+      write(rest);
+      write = files.writer(LOG);
+      read();
+    } else {
+      write(rest);
+      read();
+      files.truncate(LOG);
+      // Lines here are often alike; real ones have their times, by which a truncation is seen.
+      read();
+    }
+  }
+  read();
+  assert(tail.behind === 0 || !input.endsWith("\n"));
+  tail.close();
+  assert.equal(files.opened, 0);
+  reader.end();
   return seen;
 }
 
@@ -337,6 +396,17 @@ const logTarget: Target = {
       whole,
       "cut into pieces it is something else",
     );
+  },
+};
+
+const followedTarget: Target = {
+  name: "followed-log",
+  share: 2,
+  make: (dice) => logTarget.make(dice).slice(0, 4_000),
+  check(input, dice) {
+    // A half line at the end waits for its end.
+    const whole = input.slice(0, input.lastIndexOf("\n") + 1);
+    assertSame(followLog(input, dice), readLog(whole, () => whole.length), "followed it is else");
   },
 };
 
@@ -402,7 +472,7 @@ const blockLineTarget: Target = {
 
 const addressTarget: Target = {
   name: "address",
-  share: 16,
+  share: 14,
   make: (dice) => mutate(ADDRESSES, dice),
   check(input) {
     const address = parseAddress(input);
@@ -555,9 +625,12 @@ export const TARGETS: readonly Target[] = [
   messageTarget,
   streamTarget,
   logTarget,
+  followedTarget,
   configTarget,
   blockLineTarget,
   addressTarget,
   textTarget,
   guesserTarget,
+  monitorTarget,
+  nftMessageTarget,
 ];

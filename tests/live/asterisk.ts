@@ -157,6 +157,11 @@ export class Asterisk implements AsyncDisposable {
     return await Deno.readTextFile(path).catch(() => "");
   }
 
+  /** Where its logs are, as this machine sees it. */
+  get logFolder(): string {
+    return `${this.#root}/var/log/asterisk`;
+  }
+
   /** What its console has shown. */
   get console(): string {
     return this.#program!.text;

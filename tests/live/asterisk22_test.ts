@@ -4,6 +4,7 @@ import { testBlocking } from "./blocking.ts";
 import { testChecking } from "./checking.ts";
 import { testImitation } from "./imitation.ts";
 import { testLogging } from "./logging.ts";
+import { testLogSource } from "./log_source.ts";
 import { testPhones } from "./phones.ts";
 import { testQuickStart } from "./quick_start.ts";
 import { testRegistered } from "./registered.ts";
@@ -23,4 +24,5 @@ withAsterisk(import.meta.url, SERVERS.current, (executable, root) => {
   testThin(SERVERS.current, executable, root);
   testTls(SERVERS.current, executable, root);
   testLogging(SERVERS.current, executable, root);
+  testLogSource(SERVERS.current, executable, root);
 });

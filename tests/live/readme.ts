@@ -27,8 +27,12 @@ export const FIREWALL_COMMANDS = block(
   /^iptables -N ampere/m,
 );
 
+/** The dialplan that reports anonymous callers. */
+export const DIALPLAN = block("docs/freepbx.md", "ini", /^\[ampere-report\]$/m);
+
 function block(file: string, language: string, pattern: RegExp): string {
-  const text = Deno.readTextFileSync(join(PROJECT, file));
+  // Blocks of lists are indented.
+  const text = Deno.readTextFileSync(join(PROJECT, file)).replace(/^ {2}/gm, "");
   const found = [...text.matchAll(/^```(\w+)\n(.*?)^```$/gms)]
     .filter(([, kind, lines]) => kind === language && pattern.test(lines!));
   if (found.length !== 1) throw new Error(`${file} has ${found.length} blocks like ${pattern}`);

@@ -59,7 +59,14 @@ Deno.test("hosts: one that comes after another has been forgotten has nothing of
       host: next,
       points: 0,
       limit: 5,
-      tally: { wrongAnswers: 0, unanswered: 0, refusals: 0, badRequests: 0 },
+      tally: {
+        wrongAnswers: 0,
+        unanswered: 0,
+        refusals: 0,
+        badRequests: 0,
+        strangeCalls: 0,
+        reports: 0,
+      },
       waiting: 1,
       lastAt: bench.now,
     }]);
@@ -184,6 +191,8 @@ Deno.test("hosts: what is forgiven is not told of, wrong passwords first, and no
     unanswered: 0,
     refusals: 2,
     badRequests: 0,
+    strangeCalls: 0,
+    reports: 0,
   });
   hosts.forgiveTally(host, 9);
   assert.deepEqual(hosts.tallyOf(host), {
@@ -191,5 +200,7 @@ Deno.test("hosts: what is forgiven is not told of, wrong passwords first, and no
     unanswered: 0,
     refusals: 0,
     badRequests: 0,
+    strangeCalls: 0,
+    reports: 0,
   });
 });

@@ -3,11 +3,13 @@ import fc from "fast-check";
 import { overlaps } from "../../src/address/address.ts";
 import { AddressSet } from "../../src/address/address_set.ts";
 import { EventReader } from "../../src/ami/event_reader.ts";
+import { SecurityLogReader } from "../../src/ami/security_log.ts";
 import { ATTEMPT_POINTS, RETRANSMISSIONS_MAX } from "../../src/penalties/attempts.ts";
-import { HOSTS_MAX } from "../../src/penalties/hosts.ts";
+import { HOSTS_MAX, NO_TALLY } from "../../src/penalties/hosts.ts";
 import { BENIGN_ACL_NAMES, PenaltyTable } from "../../src/penalties/penalty_table.ts";
 import { Dice } from "../simulation/dice.ts";
 import {
+  bytesOf,
   challengeSent,
   type EventFields,
   failedAcl,
@@ -15,8 +17,10 @@ import {
   remoteOf,
   successfulAuth,
   unique,
+  userEvent,
   wrongAnswer,
 } from "../support/asterisk_events.ts";
+import { fileLine, LINE_KINDS } from "../support/log_text.ts";
 import { EARNED, eventTime, recordings } from "../support/recordings.ts";
 import { DAY, HOST, MINUTE, POLICY, SECOND, TableBench } from "../support/table_bench.ts";
 
@@ -39,7 +43,14 @@ Deno.test("penalty table: a wrong answer costs 5 with its challenge or without, 
     {
       points: 15,
       limit: 15,
-      tally: { wrongAnswers: 3, unanswered: 0, refusals: 0, badRequests: 0 },
+      tally: {
+        wrongAnswers: 3,
+        unanswered: 0,
+        refusals: 0,
+        badRequests: 0,
+        strangeCalls: 0,
+        reports: 0,
+      },
       account: "boss",
       service: "PJSIP",
       transport: "UDP",
@@ -203,6 +214,8 @@ Deno.test("penalty table: a refused request costs 5 in all, however many events 
     unanswered: 0,
     refusals: 3,
     badRequests: 0,
+    strangeCalls: 0,
+    reports: 0,
   });
   assert.equal(new TableBench(ORIGINAL).take(...one("a")).points(), 5);
 });
@@ -483,7 +496,7 @@ Deno.test("penalty table: whatever is done with the table, its numbers make sens
         assert.ok(points >= 0 && points < 10 * 4 * ATTEMPT_POINTS && limit > 0);
         assert.ok(waiting >= 0 && waiting <= 256);
         for (const count of Object.values(tally)) assert.ok(count >= 0);
-        if (points === 0) assert.deepEqual(Object.values(tally), [0, 0, 0, 0]);
+        if (points === 0) assert.deepEqual(tally, NO_TALLY);
       }
     }
     for (const { points, limit, row } of bench.offences) {
@@ -491,5 +504,55 @@ Deno.test("penalty table: whatever is done with the table, its numbers make sens
     }
     bench.after(10 * DAY);
     assert.deepEqual([table.size, table.waiting, table.standingSize], [0, 0, 0], `seed ${seed}`);
+  }
+});
+
+Deno.test("penalty table: a report of the dialplan is an attempt, from a host in good standing too", () => {
+  const bench = new TableBench();
+  const report = userEvent({ body: [`Address: ${HOST}`, "Reason: anonymous call"] });
+  bench.take(report, report);
+  assert.deepEqual([bench.points(), bench.blocked], [10, []]);
+  bench.take(report);
+  assert.deepEqual(bench.blocked, [HOST]);
+  const { tally, service, account, proven, grounds } = bench.offences[0]!;
+  assert.deepEqual([tally.reports, service, account, proven, grounds], [
+    3,
+    "Dialplan",
+    "anonymous call",
+    false,
+    "attempts",
+  ]);
+  const office = new TableBench().take(successfulAuth(HOST));
+  for (let i = 0; i < 29; i++) office.take(report);
+  assert.deepEqual(office.blocked, []);
+  office.take(report);
+  assert.deepEqual(office.blocked, [HOST]);
+  const exempt = new TableBench({ exempt: new AddressSet([HOST]) });
+  exempt.take(report, report, report, report);
+  assert.deepEqual(exempt.blocked, []);
+});
+
+Deno.test("penalty table: calls without an account are told as such, and free for who belongs", () => {
+  for (const name of ["PJSIP call", "dialplan"]) {
+    const { print } = LINE_KINDS.find((kind) => kind.name === name)!;
+    const bench = new TableBench();
+    const office = "198.51.100.7";
+    const call = (host: string, number: number) =>
+      fileLine(print(host, { extension: `00972${number}` }));
+    const reader = new SecurityLogReader({
+      event: () => {},
+      tampered: () => {},
+      notice: (event) => bench.table.record(event, bench.now),
+    });
+    const say = (text: string) => {
+      reader.push(bytesOf(text));
+      reader.flush();
+    };
+    bench.take(successfulAuth(office));
+    for (let i = 0; i < 100; i++) say(call(office, i));
+    assert.deepEqual([bench.points(office), bench.blocked], [0, []], name);
+    for (let i = 0; i < 3; i++) say(call(HOST, i));
+    assert.deepEqual(bench.blocked, [HOST], name);
+    assert.deepEqual(bench.offences[0]!.tally, { ...NO_TALLY, strangeCalls: 3 });
   }
 });

@@ -5,6 +5,7 @@ import {
   describeTally,
   reasonOf,
 } from "../../src/penalties/reason.ts";
+import { NO_TALLY } from "../../src/penalties/hosts.ts";
 import { OFFENCE } from "../support/offence_sample.ts";
 
 Deno.test("reason: says what was done, how, to which account, and how many points it had", () => {
@@ -12,7 +13,7 @@ Deno.test("reason: says what was done, how, to which account, and how many point
     reasonOf(OFFENCE),
     '3 wrong passwords within 2 s, PJSIP over UDP, last account "100", 15 of 15 points',
   );
-  const mixed = { wrongAnswers: 1, unanswered: 2, refusals: 0, badRequests: 0 };
+  const mixed = { ...NO_TALLY, wrongAnswers: 1, unanswered: 2 };
   assert.equal(
     reasonOf({
       ...OFFENCE,
@@ -44,14 +45,30 @@ Deno.test("reason: says what was done, how, to which account, and how many point
   assert.doesNotMatch(text, /[\x00-\x1f\x7f]/);
 });
 
+Deno.test("reason: of a call without an account the number is told, of a report what it says", () => {
+  const tally = { ...NO_TALLY, strangeCalls: 3 };
+  assert.match(reasonOf({ ...OFFENCE, tally, account: "00972" }), /, last number "00972", /);
+  const told = { ...NO_TALLY, reports: 3 };
+  assert.match(
+    reasonOf({ ...OFFENCE, tally: told, service: "Dialplan", transport: "", account: "anonymous" }),
+    /^3 reports of the dialplan within 2 s, told by the dialplan, last report "anonymous", 15 of/,
+  );
+  const mixed = { ...tally, wrongAnswers: 1 };
+  assert.match(reasonOf({ ...OFFENCE, tally: mixed }), /, last account "100", /);
+});
+
 Deno.test("reason: tallies and durations for people", () => {
   assert.equal(
-    describeTally({ wrongAnswers: 0, unanswered: 0, refusals: 0, badRequests: 0 }),
+    describeTally(NO_TALLY),
     "nothing",
   );
   assert.equal(
-    describeTally({ wrongAnswers: 1, unanswered: 1, refusals: 2, badRequests: 1 }),
+    describeTally({ ...NO_TALLY, wrongAnswers: 1, unanswered: 1, refusals: 2, badRequests: 1 }),
     "1 wrong password, 1 unanswered challenge, 2 refused requests and 1 request without login",
+  );
+  assert.equal(
+    describeTally({ ...NO_TALLY, strangeCalls: 3, reports: 1 }),
+    "3 calls without an account and 1 report of the dialplan",
   );
   const durations: [number, string][] = [[0, "0 s"], [59, "59 s"], [90, "1 min 30 s"], [
     3_600,

@@ -6,6 +6,7 @@
  */
 
 import type { Family } from "../../src/address/address.ts";
+import { NftTableModel } from "./nft/table.ts";
 
 /** What a program has to say when it ends. */
 export interface Ending {
@@ -56,8 +57,8 @@ export class Kernel {
   /** The rules of INPUT, as `-S` prints them behind its name. */
   readonly input: Record<Family, string[]> = { 4: [], 6: [] };
   readonly sets = new Map<string, AddressSet>();
-  /** Targets that the kernel refuses for no good reason. */
-  readonly refused = new Set<string>();
+  /** Ampere's table of nftables. */
+  readonly nft: NftTableModel;
   readonly #chain: string;
   readonly #now: () => number;
 
@@ -68,19 +69,47 @@ export class Kernel {
   constructor(chain: string, now: () => number) {
     this.#chain = chain;
     this.#now = now;
+    this.nft = new NftTableModel(chain, now);
+  }
+
+  /** Targets that the kernel refuses for no good reason. */
+  get refused(): Set<string> {
+    return this.nft.refused;
   }
 
   /**
    * What a command does.
    *
-   * @param program `iptables`, `ip6tables` or `ipset`.
+   * @param program `iptables`, `ip6tables`, `ipset` or `nft`.
    * @param args Its arguments.
    * @param stdin Its input.
    * @param part How much of its work it does, from 0 to 1, when it is killed in the middle.
    */
   execute(program: string, args: readonly string[], stdin: string, part = 1): Ending {
+    if (program === "nft") return this.#nft(args.join(" "), stdin, part);
     if (program === "ipset") return this.#ipset(args, stdin, part);
     return this.#iptables(program === "iptables" ? 4 : 6, args, part);
+  }
+
+  // nft
+
+  #nft(command: string, stdin: string, part: number): Ending {
+    switch (command) {
+      case "-f -": {
+        // All of it or nothing, whenever it is killed.
+        const { err } = part < 0.5 ? { err: "" } : this.nft.transact(stdin);
+        return err === "" ? DONE : failing(1, err);
+      }
+      case `-s list table inet ${this.#chain}`:
+        if (!this.nft.isThere) return failing(1, "Error: No such file or directory");
+        return { ...DONE, out: this.nft.list(false) };
+      case "-t list ruleset":
+        return { ...DONE, out: this.nft.list(true) };
+      case "-t -j list sets":
+        return { ...DONE, out: '{"nftables": []}' };
+      default:
+        throw new Error(`not a command of Ampere: nft ${command}`);
+    }
   }
 
   // iptables

@@ -8,6 +8,7 @@
 import type { CommandResult, Program, Runner } from "../../src/firewall/command.ts";
 import type { Dice } from "./dice.ts";
 import type { Ending, Kernel } from "./kernel.ts";
+import type { Meet } from "./nft/faults.ts";
 import type { ProcessClock, SimulatedTime } from "./time.ts";
 
 /** How likely it is that something goes wrong with a command, from 0 to 1. */
@@ -47,6 +48,16 @@ const REFUSALS = [
   "",
 ];
 
+const NFT_BUSY = "Error: Could not process rule: Device or resource busy";
+
+const NFT_REFUSALS = [
+  "Error: Could not process rule: Operation not permitted",
+  "Error: Could not process rule: Cannot allocate memory",
+  "netlink: Error: cache initialization failed: Interrupted system call",
+  "Error: Could not process rule: Invalid argument",
+  "",
+];
+
 const NOTHING: CommandResult = {
   ok: false,
   code: undefined,
@@ -67,6 +78,17 @@ interface ProgramsOptions {
   readonly trace: (text: string) => void;
   /** Addresses that must never be blocked. */
   readonly untouchable: ReadonlySet<string>;
+  readonly meet: Meet;
+}
+
+/** A command that runs. */
+interface Job {
+  readonly clock: ProcessClock;
+  readonly program: Program;
+  readonly args: readonly string[];
+  stdin: string;
+  /** Its end is missing. */
+  isCut: boolean;
 }
 
 /** The programs. */
@@ -79,9 +101,21 @@ export class Programs {
   /** How many commands were run. */
   count = 0;
   readonly #options: ProgramsOptions;
+  readonly #jobs = new Set<Job>();
 
   constructor(options: ProgramsOptions) {
     this.#options = options;
+  }
+
+  /** A process was killed: who reads from it may miss the end. */
+  cut(clock: ProcessClock): void {
+    const { dice, meet } = this.#options;
+    for (const job of this.#jobs) {
+      if (job.clock !== clock || job.program !== "nft" || !dice.chance(0.5)) continue;
+      job.stdin = job.stdin.slice(0, dice.int(0, job.stdin.length));
+      job.isCut = true;
+      meet("nft -f: input cut by Ampere's death");
+    }
   }
 
   /** How long a command takes at most when nothing is wrong, in milliseconds. */
@@ -112,17 +146,22 @@ export class Programs {
       if (signal?.aborted) return { ...NOTHING, aborted: true };
       this.#check(program, args, stdin);
       const family = program === "ip6tables" || /ampere6/.test(args.join(" ") + stdin) ? "6" : "4";
-      // The chain may be looked at while a set is filled.
-      const kind = `${program === "ipset" ? "ipset" : "iptables"} of IPv${family}`;
+      // The chain may be looked at while a set is filled, and nft lists whenever it likes.
+      const kind = program === "nft"
+        ? `nft ${args.includes("list") ? this.count : ""}`
+        : `${program === "ipset" ? "ipset" : "iptables"} of IPv${family}`;
       if (running.has(kind)) throw new Error(`two commands at a time: ${kind}`);
       running.add(kind);
       return await new Promise((resolve) => {
-        const child = this.#begin(program, args, stdin);
+        const job = { clock, program, args, stdin, isCut: false };
+        this.#jobs.add(job);
+        const child = this.#begin(job);
         const cancels: (() => void)[] = [];
         let ended = false;
         const end = (result: CommandResult) => {
           if (ended) return;
           ended = true;
+          this.#jobs.delete(job);
           for (const cancel of cancels) cancel();
           signal?.removeEventListener("abort", abort);
           running.delete(kind);
@@ -167,6 +206,9 @@ export class Programs {
     const targets = program === "ipset"
       ? stdin.split("\n").filter((line) => line.startsWith("add ") && !line.endsWith(" nomatch"))
         .map((line) => line.split(" ")[2]!)
+      : program === "nft"
+      ? [...stdin.matchAll(/^add element inet \S+ (?:hosts|networks)\S* \{([^}]*)\}/gm)]
+        .flatMap(([, elements = ""]) => elements.split(",").map((one) => one.trim().split(" ")[0]!))
       : args[2] === "-A" && args[4] === "-s"
       ? args[5]!.split(",")
       : [];
@@ -175,7 +217,8 @@ export class Programs {
   }
 
   /** Starts a program; what becomes of it is decided now. */
-  #begin(program: Program, args: readonly string[], stdin: string): Child {
+  #begin(job: Job): Child {
+    const { program, args, stdin } = job;
     const { time, kernel, dice, trace } = this.#options;
     const { trouble } = this;
     const child: Child = { kill: () => {}, onEnd: () => {} };
@@ -194,21 +237,26 @@ export class Programs {
     const works = (ms: number, part: number, then: (ending: Ending) => void = () => {}) => {
       time.after(ms, () => {
         if (killed) return;
-        then(kernel.execute(program, args, stdin, part));
+        this.#jobs.delete(job);
+        if (!job.isCut) return then(kernel.execute(program, args, job.stdin, part));
+        const { err } = kernel.nft.transactCut(job.stdin);
+        then({ code: err === "" ? 0 : 1, out: "", err });
       });
     };
     if (this.missing.has(program)) {
       const err = `there is no program "${program}" in PATH`;
       ends(1, { code: MISSING, out: "", err }, "missing");
     } else if (dice.chance(trouble.busy)) {
-      ends(dice.chance(0.5) ? 4_000 : 3, { code: 4, out: "", err: BUSY }, "busy");
+      const err = program === "nft" ? NFT_BUSY : BUSY;
+      ends(dice.chance(0.5) ? 4_000 : 3, { code: 4, out: "", err }, "busy");
     } else if (dice.chance(trouble.refuses)) {
-      ends(2, { code: dice.int(1, 4), out: "", err: dice.pick(REFUSALS) }, "refuses");
+      const err = dice.pick(program === "nft" ? NFT_REFUSALS : REFUSALS);
+      ends(2, { code: dice.int(1, 4), out: "", err }, "refuses");
     } else if (dice.chance(trouble.hangs)) {
       const part = dice.pick([0, 1, dice.next()]);
       trace(`hangs (does ${part.toFixed(2)}): ${name}`);
       works(dice.between(1, 6_000), part);
-    } else if (dice.chance(trouble.half) && !args.includes("-S")) {
+    } else if (dice.chance(trouble.half) && !args.includes("-S") && !args.includes("list")) {
       const part = program === "ipset" ? dice.next() : dice.pick([0, 1]);
       works(1, part);
       ends(4, { code: 2, out: "", err: "ended by SIGBUS" }, `half (${part.toFixed(2)})`);

@@ -1,14 +1,19 @@
 /**
  * Runs simulated worlds: `deno task simulate [-- --seeds=10000] [--from=1] [--jobs=2]`, or one of
  * them with all that happens in it: `deno task simulate -- --seed=123`. With `--from=clock` nobody
- * has run them before; the command to repeat them is printed.
+ * has run them before; the command to repeat them is printed. With `--backend=nftables` all of them
+ * have that one, and not each its own.
  *
  * @module
  */
 
-import { readOptions, wholeNumber } from "../../tools/options.ts";
+import type { Config } from "../../src/config/config.ts";
+import { readOptions, refuse, wholeNumber } from "../../tools/options.ts";
 import type { Visits } from "./model/rules.ts";
 import { runWorld } from "./world/world.ts";
+
+/** What `--backend` may name. */
+const BACKENDS = ["iptables", "ipset", "nftables"] as const;
 
 /** Failing seeds after which the search ends. */
 const FAILURES_MAX = 10;
@@ -35,12 +40,14 @@ export function simulationFolder(): string {
  * @param folder See {@linkcode simulationFolder}.
  * @param trace Takes the story.
  * @param visits Counts what the model decided.
+ * @param backend The backend, whatever the seed would choose.
  */
 export async function runSeed(
   seed: number,
   folder: string,
   trace?: (line: string) => void,
   visits: Visits = new Map(),
+  backend?: Config["backend"],
 ): Promise<Result> {
   let error: unknown;
   const take = (event: PromiseRejectionEvent) => {
@@ -49,7 +56,8 @@ export async function runSeed(
   };
   globalThis.addEventListener("unhandledrejection", take);
   try {
-    await runWorld(seed, { folder, visits, ...(trace === undefined ? {} : { trace }) });
+    const given = { ...(trace && { trace }), ...(backend && { backend }) };
+    await runWorld(seed, { folder, visits, ...given });
   } catch (thrown) {
     error ??= thrown;
   } finally {
@@ -59,11 +67,13 @@ export async function runSeed(
 }
 
 /** A failing seed for people: what is wrong, and how to see it again. */
-export function describeFailure({ seed, error }: Result): string {
+export function describeFailure({ seed, error }: Result, backend?: Config["backend"]): string {
   const what = error instanceof Error
     ? error.name === "WorldError" ? error.message : error.stack ?? error.message
     : String(error);
-  return `seed ${seed}: ${what}\n  again, with the story: deno task simulate -- --seed=${seed}`;
+  return `seed ${seed}: ${what}\n  again, with the story: deno task simulate -- --seed=${seed}${
+    backend === undefined ? "" : ` --backend=${backend}`
+  }`;
 }
 
 async function main(): Promise<number> {
@@ -73,6 +83,7 @@ async function main(): Promise<number> {
       seeds: { type: "string", default: "10000" },
       from: { type: "string", default: "1" },
       jobs: { type: "string", default: String(navigator.hardwareConcurrency) },
+      backend: { type: "string" },
     },
   });
   const isFresh = values.from === "clock";
@@ -80,15 +91,19 @@ async function main(): Promise<number> {
   const seeds = wholeNumber("seeds", values.seeds, 1);
   const jobs = wholeNumber("jobs", values.jobs, 1);
   const seed = values.seed === undefined ? undefined : wholeNumber("seed", values.seed);
+  const backend = BACKENDS.find((name) => name === values.backend);
+  if (values.backend !== undefined && backend === undefined) {
+    refuse(`--backend=${values.backend}: there are ${BACKENDS.join(", ")}`);
+  }
   if (isFresh) {
     console.log(`fresh seeds; again: deno task simulate -- --seeds=${seeds} --from=${from}`);
   }
-  if (seed === undefined && jobs > 1) return await runJobs(from, seeds, jobs);
+  if (seed === undefined && jobs > 1) return await runJobs(from, seeds, jobs, backend);
   const folder = simulationFolder();
   try {
-    if (seed === undefined) return await runMany(from, seeds, folder);
-    const result = await runSeed(seed, folder, (line) => console.log(line));
-    console.log(result.error === undefined ? "in order" : describeFailure(result));
+    if (seed === undefined) return await runMany(from, seeds, folder, backend);
+    const result = await runSeed(seed, folder, (line) => console.log(line), undefined, backend);
+    console.log(result.error === undefined ? "in order" : describeFailure(result, backend));
     return result.error === undefined ? 0 : 1;
   } finally {
     Deno.removeSync(folder, { recursive: true });
@@ -96,13 +111,19 @@ async function main(): Promise<number> {
 }
 
 /** Shares the seeds among processes. */
-async function runJobs(from: number, count: number, jobs: number): Promise<number> {
+async function runJobs(
+  from: number,
+  count: number,
+  jobs: number,
+  backend?: Config["backend"],
+): Promise<number> {
   const start = performance.now();
   const share = Math.ceil(count / jobs);
   const ends = Array.from({ length: jobs }, async (_, job) => {
     const first = from + job * share;
     const some = Math.min(share, from + count - first);
     const options = [`--from=${first}`, `--seeds=${some}`, "--jobs=1"];
+    if (backend !== undefined) options.push(`--backend=${backend}`);
     const child = new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "--no-check", import.meta.url, ...options],
       stdin: "null",
@@ -118,15 +139,20 @@ async function runJobs(from: number, count: number, jobs: number): Promise<numbe
   return failed ? 1 : 0;
 }
 
-async function runMany(from: number, count: number, folder: string): Promise<number> {
+async function runMany(
+  from: number,
+  count: number,
+  folder: string,
+  backend?: Config["backend"],
+): Promise<number> {
   const start = performance.now();
   let failures = 0;
   let done = 0;
   for (; done < count && failures < FAILURES_MAX; done++) {
-    const result = await runSeed(from + done, folder);
+    const result = await runSeed(from + done, folder, undefined, undefined, backend);
     if (result.error === undefined) continue;
     failures++;
-    console.log(describeFailure(result));
+    console.log(describeFailure(result, backend));
   }
   const seconds = (performance.now() - start) / 1000;
   console.log(

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { NFT_FAULTS } from "./nft/faults.ts";
 import { RULES, type Visits } from "./model/rules.ts";
 import { sh } from "../support/namespace.ts";
 import { describeFailure, runSeed, simulationFolder } from "./simulate.ts";
@@ -14,8 +15,9 @@ Deno.test(`simulation: ${SEEDS} faulty worlds end with the kernel, the database 
       const result = await runSeed(seed, folder, undefined, visits);
       assert(result.error === undefined, describeFailure(result));
     }
-    for (const rule of RULES) console.log(String(visits.get(rule) ?? 0).padStart(9), rule);
-    const unvisited = RULES.filter((rule) => !visits.has(rule));
+    const all = [...RULES, ...NFT_FAULTS];
+    for (const rule of all) console.log(String(visits.get(rule) ?? 0).padStart(9), rule);
+    const unvisited = all.filter((rule) => !visits.has(rule));
     assert.deepEqual(unvisited, [], "rules that no world has reached: their tests prove nothing");
   } finally {
     Deno.removeSync(folder, { recursive: true });

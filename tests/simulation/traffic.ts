@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type EventFields, printEvent, remoteOf } from "../support/asterisk_events.ts";
+import { type EventFields, printEvent, remoteOf, userEvent } from "../support/asterisk_events.ts";
 import type { Said } from "./asterisk.ts";
 import type { Dice } from "./dice.ts";
 import type { Happening } from "./model/happening.ts";
@@ -44,6 +44,7 @@ export class Traffic {
       () => this.#refused(address, "not_match_endpoint_acl", "refused"),
       () => this.#refused(address, "no_extension_match", "not now"),
       () => this.#manager(address),
+      () => this.#report(address),
       () => this.#unknownAccount(address),
       () => this.#unknownToChanSip(address),
       () => this.#burst(address, dice.int(2, 20)),
@@ -282,6 +283,30 @@ export class Traffic {
         isRefusal: kind === "FailedACL",
       }),
     ]];
+  }
+
+  /** Ampere holds it until it has been quiet for a moment. */
+  #report(address: string): Step[] {
+    const account = this.#dice.pick(["anonymous call", "forbidden number"]);
+    const host = this.#dice.pick([address, `[${address}]:5060`, `${address}:5060`]);
+    const body = [
+      `Address: ${
+        address.includes(":") ? host.replace(/^(?!\[).*/, address) : host.replace(/[[\]]/g, "")
+      }`,
+      `Reason: ${account}`,
+    ];
+    return [[0, {
+      text: userEvent({ channel: this.#dice.chance(0.7), body }),
+      happenings: [{
+        what: "reported",
+        address,
+        session: "",
+        service: "Dialplan",
+        account,
+        transport: "UDP",
+      }],
+      alone: true,
+    }]];
   }
 
   #unknownAccount(address: string): Step[] {

@@ -16,9 +16,17 @@ const NOTICED_WITHIN_MS = 3_000;
 
 const FAMILIES = [4, 6] as const;
 
+/**
+ * With nftables it takes longer to notice, in ms, if the monitor hangs: it is asked every 5 s and
+ * answers within 2 s, and then all is listed.
+ */
+const NFT_NOTICED_WITHIN_MS = 10_000;
+
 /** What a {@linkcode WayWitness} looks at. */
 interface WitnessOptions {
   readonly kernel: Kernel;
+  /** The blocks are in a table of nftables. */
+  readonly isNft: boolean;
   /** World time, in milliseconds. */
   readonly now: () => number;
   /** The interval of looks, in milliseconds; none when it is not known how long a look may take. */
@@ -58,12 +66,17 @@ export class WayWitness {
    * @returns What is wrong.
    */
   compare(daemon: Daemon): string | undefined {
-    const { kernel, now, verifyMs } = this.#options;
+    const { kernel, now, verifyMs, isNft } = this.#options;
     if (this.#stoodStill) { for (const seen of this.#seen.values()) seen.since = now(); }
     this.#stoodStill = false;
     for (const family of FAMILIES) {
       if (daemon.firewall.judgementOf(family)?.inForce !== "yes") {
         this.#wrongSince.delete(family);
+        continue;
+      }
+      if (isNft) {
+        const wrong = this.#compareTable(daemon, family);
+        if (wrong !== undefined) return wrong;
         continue;
       }
       const seen = this.#seen.get(family);
@@ -82,6 +95,25 @@ export class WayWitness {
     return undefined;
   }
 
+  /** Blocks that are told as in force must be refused by the table. */
+  #compareTable(daemon: Daemon, family: Family): string | undefined {
+    const { kernel: { nft }, now, verifyMs } = this.#options;
+    if (verifyMs === undefined) return undefined;
+    const { waiting = [] } = daemon.firewall.status().families
+      .find((one) => one.family === family) ?? {};
+    const passing = daemon.list.all().find(({ target, until }) =>
+      target.includes(":") === (family === 6) && !target.includes("/") &&
+      (until === undefined || until > now()) && !waiting.includes(target) && !nft.refuses(target)
+    );
+    if (passing === undefined) this.#wrongSince.delete(family);
+    else if (!this.#wrongSince.has(family)) this.#wrongSince.set(family, now());
+    const since = this.#wrongSince.get(family);
+    if (since === undefined || now() - since <= NFT_NOTICED_WITHIN_MS) return undefined;
+    return `IPv${family}: in force, while packets of ${passing?.target} pass since ${
+      now() - since
+    } ms`;
+  }
+
   /**
    * Sees whether a line of the log may be said.
    *
@@ -89,6 +121,7 @@ export class WayWitness {
    * @returns What is wrong.
    */
   hear(line: string): string | undefined {
+    if (this.#options.isNft) return undefined;
     const family = Number(/IPv([46]): blocks are in force again/.exec(line)?.[1]) as Family;
     if (!FAMILIES.includes(family as 4 | 6)) return undefined;
     return this.#seen.get(family)?.isOpen === false ? undefined : `said without cause: ${line}`;

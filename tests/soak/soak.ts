@@ -3,7 +3,8 @@
  * (network, mount and process namespaces): a mixed feed, reconnects, flushes, SIGHUPs, `-a` and
  * `-d`. In the end nothing may have grown.
  *
- * `deno task soak [-- --seconds=600] [--rate=20000] [--backend=iptables] [--compiled]`
+ * `deno task soak [-- --seconds=600] [--rate=20000] [--backend=iptables] [--compiled]`; the other
+ * backends are `ipset` and `nftables`.
  *
  * @module
  */
@@ -85,6 +86,7 @@ const MEASURES = {
   memory: { name: "memory (VmRSS)", unit: "MiB", growth: 0.1, slack: 32 },
   files: { name: "file descriptors", unit: "", growth: 0, slack: 4 },
   processes: { name: "child processes", unit: "", growth: 0, slack: 2 },
+  children: { name: "memory of child processes", unit: "MiB", growth: 0.3, slack: 24 },
   watched: { name: "hosts watched", unit: "", growth: 0.1, slack: 30 },
   standing: { name: "hosts in good standing", unit: "", growth: 0.1, slack: 30 },
   waiting: { name: "attempts waiting", unit: "", growth: 0.3, slack: 200 },
@@ -112,8 +114,8 @@ async function main(): Promise<number> {
   });
   const seconds = wholeNumber("seconds", values.seconds, 1);
   const rate = wholeNumber("rate", values.rate, 1);
-  if (values.backend !== "iptables" && values.backend !== "ipset") {
-    refuse(`--backend=${values.backend}: there are iptables, ipset`);
+  if (!["iptables", "ipset", "nftables"].includes(values.backend)) {
+    refuse(`--backend=${values.backend}: there are iptables, ipset, nftables`);
   }
   const executable = values.compiled ? await compiledAmpere() : values.executable;
   if (values.inside) {
@@ -138,7 +140,7 @@ async function main(): Promise<number> {
 }
 
 async function soak(options: Options): Promise<number> {
-  await makeChain();
+  if (options.backend !== "nftables") await makeChain();
   writeConfig(options, 0);
   let report: FeederReport = { sent: 0, logins: 0 };
   await using feeder = new Program(
@@ -254,6 +256,14 @@ async function status(): Promise<Status> {
   }
 }
 
+/** What others do to the table; it may just not be there. */
+const NFT_FLUSHES = [
+  ["flush", "ruleset"],
+  ["delete", "table", "inet", "ampere"],
+  ["flush", "set", "inet", "ampere", "hosts4"],
+  ["flush", "chain", "inet", "ampere", "incoming"],
+];
+
 /** Does to the daemon what happens to daemons; gives the counts in words. */
 async function disturb(
   options: Options,
@@ -263,7 +273,10 @@ async function disturb(
   const dice = new Dice(1);
   const counts = new Map<string, number>();
   const deeds: Record<string, () => Promise<unknown>> = {
-    flushes: () => must(dice.pick(FAMILIES), "-w", "-F", "ampere"),
+    flushes: () =>
+      options.backend === "nftables"
+        ? sh("nft", ...dice.pick(NFT_FLUSHES))
+        : must(dice.pick(FAMILIES), "-w", "-F", "ampere"),
     SIGHUPs: () => {
       writeConfig(options, dice.int(0, 1));
       return Promise.resolve(daemon.signal("SIGHUP"));
@@ -272,6 +285,9 @@ async function disturb(
     additions: () => runToEnd([...options.command, "-c", CONFIG_FILE, "-a", dice.pick(BY_HAND)]),
     deletions: () => runToEnd([...options.command, "-c", CONFIG_FILE, "-d", dice.pick(BY_HAND)]),
   };
+  if (options.backend === "nftables") {
+    deeds["deaths of nft"] = () => Promise.resolve(endNft(dice));
+  }
   while (goesOn() && !daemon.over) {
     const [name, deed] = dice.pick(Object.entries(deeds));
     await deed();
@@ -281,12 +297,30 @@ async function disturb(
   return [...counts].map(([name, count]) => `${count} ${name}`).join(", ");
 }
 
+/** The process of the daemon, once it has said so. */
+let daemonPid = 0;
+
+/** One of the programs that stay is killed, or hangs. */
+function endNft(dice: Dice): void {
+  const stay = childrenOf(daemonPid).filter((pid) =>
+    /\0-i\0|\0monitor\0/.test(textOf(`/proc/${pid}/cmdline`))
+  );
+  if (stay.length === 0) return;
+  try {
+    Deno.kill(dice.pick(stay), dice.pick(["SIGKILL", "SIGSTOP"]));
+  } catch {
+    // It has just ended.
+  }
+}
+
 async function measure(daemon: Program): Promise<Sample> {
   const { hosts, blocks, firewall, database, pid } = await status();
+  daemonPid = pid;
   return {
     memory: residentMiB(pid),
     files: [...Deno.readDirSync(`/proc/${pid}/fd`)].length,
-    processes: childrenOf(pid),
+    processes: childrenOf(pid).length,
+    children: childrenOf(pid).reduce((sum, child) => sum + residentMiB(child), 0),
     watched: hosts.watched,
     standing: hosts.inGoodStanding,
     waiting: hosts.attemptsWaiting,
@@ -300,24 +334,31 @@ async function measure(daemon: Program): Promise<Sample> {
   };
 }
 
+/** None for a process that has just ended. */
 function residentMiB(pid: number): number {
-  const text = Deno.readTextFileSync(`/proc/${pid}/status`);
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(text)?.[1]) / 1024;
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(textOf(`/proc/${pid}/status`))?.[1] ?? 0) / 1024;
 }
 
 /** Zombies count too. */
-function childrenOf(pid: number): number {
-  let count = 0;
+function childrenOf(pid: number): number[] {
+  const children: number[] = [];
   for (const { name } of Deno.readDirSync("/proc")) {
     if (!/^\d+$/.test(name)) continue;
-    try {
-      const stat = Deno.readTextFileSync(`/proc/${name}/stat`);
-      if (Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]) === pid) count++;
-    } catch {
-      // It has just ended.
+    const stat = textOf(`/proc/${name}/stat`);
+    if (Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]) === pid) {
+      children.push(Number(name));
     }
   }
-  return count;
+  return children;
+}
+
+/** Nothing of a process that has just ended. */
+function textOf(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch {
+    return "";
+  }
 }
 
 function sizeOf(path: string): number {
@@ -365,19 +406,31 @@ async function kernelDiffers({ backend }: Options): Promise<string | undefined> 
   using list = BlockDatabase.open(DATABASE, { readOnly: true });
   const listed = list.targets().sort();
   const found: string[] = [];
-  for (const [program, set] of [["iptables", "ampere4"], ["ip6tables", "ampere6"]] as const) {
-    const { out } = backend === "ipset"
-      ? await sh("ipset", "save", set)
-      : await sh(program, "-w", "-S", "ampere");
-    const pattern = backend === "ipset"
-      ? /^add \S+ (\S+)/gm
-      : /^-A ampere -s (\S+?)(?:\/32|\/128)? /gm;
-    for (const match of out.matchAll(pattern)) found.push(match[1]!);
-  }
+  if (backend === "nftables") found.push(...await inTable());
+  else {for (const [program, set] of [["iptables", "ampere4"], ["ip6tables", "ampere6"]] as const) {
+      const { out } = backend === "ipset"
+        ? await sh("ipset", "save", set)
+        : await sh(program, "-w", "-S", "ampere");
+      const pattern = backend === "ipset"
+        ? /^add \S+ (\S+)/gm
+        : /^-A ampere -s (\S+?)(?:\/32|\/128)? /gm;
+      for (const match of out.matchAll(pattern)) found.push(match[1]!);
+    }}
   found.sort();
   return found.join() === listed.join()
     ? undefined
     : `the kernel blocks ${found.length} targets, the list has ${listed.length}`;
+}
+
+async function inTable(): Promise<string[]> {
+  const { out } = await sh("nft", "-s", "list", "table", "inet", "ampere");
+  const sets = out.matchAll(
+    /set (?:hosts|networks)[46](?:_(\d+))? \{[^}]*?elements = \{([^}]*)\}/g,
+  );
+  return [...sets].flatMap(([, length, elements]) =>
+    elements!.split(",").map((element) => element.trim().split(" ")[0]!)
+      .map((address) => length === undefined ? address : `${address}/${length}`)
+  );
 }
 
 if (import.meta.main) Deno.exit(await main());

@@ -110,3 +110,45 @@ export function remoteOf(address: string, transport = "UDP", port = 5060): strin
 export function bytesOf(text: string): Uint8Array {
   return Uint8Array.from(text, (character) => character.charCodeAt(0));
 }
+
+/** A report of the dialplan, as Asterisk 16 and 22 print it; recorded, with other names. */
+export function userEvent(
+  {
+    number = "nobody",
+    exten = "700",
+    name = "Ampere",
+    body = ["Address: 203.0.113.5:5060", "Reason: anonymous call"],
+    channel = true,
+    general = [] as string[],
+    more = [] as string[],
+  } = {},
+): string {
+  return [
+    "Event: UserEvent",
+    "Privilege: user,all",
+    ...general,
+    ...(channel
+      ? [
+        "Channel: PJSIP/anonymous-00000000",
+        "ChannelState: 4",
+        "ChannelStateDesc: Ring",
+        `CallerIDNum: ${number}`,
+        "CallerIDName: <unknown>",
+        "ConnectedLineNum: <unknown>",
+        "ConnectedLineName: <unknown>",
+        "Language: en",
+        "AccountCode: ",
+        "Context: from-anonymous",
+        `Exten: ${exten}`,
+        "Priority: 1",
+        "Uniqueid: 1796062158.0",
+        "Linkedid: pbx-1-1796062158.0",
+      ]
+      : []),
+    ...more,
+    `UserEvent: ${name}`,
+    ...body,
+    "",
+    "",
+  ].join("\r\n");
+}

@@ -18,6 +18,7 @@ export const KEYS = [
   "tls",
   "tls_ca",
   "tls_name",
+  "log",
   "database",
   "patience",
   "credit",

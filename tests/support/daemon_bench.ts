@@ -79,7 +79,6 @@ export class DaemonBench {
     const notices = new Notices((notice) => void this.notices.push(notice), wallClock);
     const shared = { table, firewall, counters, list, log, clock, wallClock, notices };
     const releases = new Releases(shared);
-    const exceptions = this.exceptions = new Exceptions({ ...shared, releases });
     const believedTime = { now: wallClock, latest: wallClock };
     const config = () => ({ ...DEFAULT_CONFIG, ...options.config });
     const neighbourhoods = this.neighbourhoods = new Neighbourhoods({
@@ -88,6 +87,7 @@ export class DaemonBench {
       config,
       backend: "iptables",
     });
+    const exceptions = this.exceptions = new Exceptions({ ...shared, releases, neighbourhoods });
     this.changes = new ListChanges({ ...shared, releases, neighbourhoods, believedTime });
     const force = this.force = new Force({
       ...shared,

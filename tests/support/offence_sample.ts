@@ -14,7 +14,14 @@ export const OFFENCE: Offence = {
   grounds: "attempts",
   row: 0,
   proven: false,
-  tally: { wrongAnswers: 3, unanswered: 0, refusals: 0, badRequests: 0 },
+  tally: {
+    wrongAnswers: 3,
+    unanswered: 0,
+    refusals: 0,
+    badRequests: 0,
+    strangeCalls: 0,
+    reports: 0,
+  },
   firstAt: 1_000,
   at: 2_500,
 };

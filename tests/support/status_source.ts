@@ -4,7 +4,7 @@ import { EVENT_TYPES, type EventType } from "../../src/ami/event.ts";
 import { DEFAULT_CONFIG } from "../../src/config/config.ts";
 import { judgeFailure } from "../../src/firewall/judgement.ts";
 import { Counters } from "../../src/telemetry/counters.ts";
-import type { StatusSource } from "../../src/telemetry/status.ts";
+import type { LogsState, StatusSource } from "../../src/telemetry/status.ts";
 
 export const NOW = Date.UTC(2026, 10, 22, 8, 9, 9);
 
@@ -12,6 +12,31 @@ export const NOW = Date.UTC(2026, 10, 22, 8, 9, 9);
 export function eventType(kind: EventType["kind"], service: EventType["service"]): number {
   return EVENT_TYPES.findIndex((type) => type.kind === kind && type.service === service);
 }
+
+/** Logs that are followed, one of them in vain. */
+export const LOGS: LogsState = {
+  files: [
+    {
+      path: "/var/log/asterisk/messages",
+      trouble: undefined,
+      advice: "",
+      lines: 1_234,
+      tampered: 2,
+      behind: 4_096,
+    },
+    {
+      path: "/var/log/asterisk/security",
+      trouble: "/var/log/asterisk/security may not be read",
+      advice: "systemctl edit ampere",
+      lines: 0,
+      tampered: 0,
+      behind: 0,
+    },
+  ],
+  charged: new Map([["FailedACL PJSIP", 7], ["InvalidPassword IAX2", 1]]),
+  dropped: 40,
+  waiting: 3,
+};
 
 export function source(
   options: { connected?: boolean; trouble?: string; failing?: boolean } = {},
@@ -33,6 +58,7 @@ export function source(
     rejected: 0,
     commands: 7,
     failures: failing ? 3 : 0,
+    flushes: 0,
     lastFailure: failing
       ? {
         family: 4 as const,
@@ -50,6 +76,7 @@ export function source(
     startedAt: NOW - 3_600_000,
     connectedSince: connected ? NOW - 60_000 : undefined,
     dryRun: false,
+    logs: undefined,
     whereabouts: { place: { kind: "here" }, isAssumed: true, doubt: undefined },
     neverBlocked: [{ target: "192.0.2.1", cause: "default gateway" }],
     trust: { entries: 0, file: undefined, names: [] },
@@ -64,7 +91,7 @@ export function source(
       insiders: { count: 0 },
     },
     guardedAccounts: [],
-    networksBlocked: 0,
+    neighbourhoods: { size: 0 },
     list: {
       path: DEFAULT_CONFIG.database,
       size: 2,
@@ -110,7 +137,14 @@ export function source(
       host: "198.51.100.7",
       points: 9,
       limit: 15,
-      tally: { wrongAnswers: 1, unanswered: 1, refusals: 0, badRequests: 0 },
+      tally: {
+        wrongAnswers: 1,
+        unanswered: 1,
+        refusals: 0,
+        badRequests: 0,
+        strangeCalls: 0,
+        reports: 0,
+      },
       waiting: 2,
       lastAt: NOW - 5_000,
     }],

@@ -8,7 +8,7 @@ import {
   serveMetrics,
 } from "../../src/telemetry/metrics.ts";
 import { until } from "../support/namespace.ts";
-import { source } from "../support/status_source.ts";
+import { LOGS, source } from "../support/status_source.ts";
 
 const LOCAL = { hostname: "127.0.0.1", port: 0 };
 
@@ -198,4 +198,17 @@ Deno.test("metrics: the Grafana dashboard asks only for metrics that there are",
     assert.ok(asked.length > 0, query);
     for (const name of asked) assert.ok(names.has(name), `${query}: there is no ${name}`);
   }
+});
+
+Deno.test("metrics: each log that is followed, and what was charged; without any, nothing", () => {
+  assert.doesNotMatch(formatMetrics(source()), /ampere_log_/);
+  const values = valuesOf(formatMetrics({ ...source(), logs: LOGS }));
+  const of = (name: string) => values.get(name);
+  assert.equal(of('ampere_log_followed{log="/var/log/asterisk/messages"}'), 1);
+  assert.equal(of('ampere_log_followed{log="/var/log/asterisk/security"}'), 0);
+  assert.equal(of('ampere_log_lines_total{log="/var/log/asterisk/messages"}'), 1_234);
+  assert.equal(of('ampere_log_tampered_lines_total{log="/var/log/asterisk/messages"}'), 2);
+  assert.equal(of('ampere_log_behind_bytes{log="/var/log/asterisk/messages"}'), 4_096);
+  assert.equal(of('ampere_log_charged_total{kind="FailedACL",service="PJSIP"}'), 7);
+  assert.equal(of("ampere_log_told_twice_total"), 40);
 });

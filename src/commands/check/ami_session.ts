@@ -17,6 +17,9 @@ import { closeAtOnce, type Destination, openConnection, TlsError } from "../../a
  */
 const ANSWER_MS = 10_000;
 
+/** Most names of events that are kept. */
+const USER_EVENTS_MAX = 1_000;
+
 /** What Asterisk answered. */
 export interface Answer {
   readonly success: boolean;
@@ -59,6 +62,8 @@ export class SessionError extends Error {
  */
 export class AmiSession implements Disposable {
   readonly events: SeenEvent[] = [];
+  /** Names of the events of class user. */
+  readonly userEvents = new Set<string>();
   /** Asterisk's first line. */
   banner: string | undefined;
   readonly #connection: Deno.TcpConn | Deno.TlsConn;
@@ -74,6 +79,7 @@ export class AmiSession implements Disposable {
       event: (event) => this.#event(event),
       response: (buffer, start, end) => this.#response(latin1(buffer, start, end)),
       tampered: () => {},
+      other: (buffer, start, end) => this.#other(latin1(buffer, start, end)),
       banner: (line) => this.banner = line,
     });
     void this.#read();
@@ -184,6 +190,11 @@ export class AmiSession implements Disposable {
   #event(event: SecurityEvent): void {
     const { kind, service, account, address } = event;
     this.events.push({ kind, service, account, address });
+  }
+
+  #other(text: string): void {
+    const name = /^UserEvent: ([\w-]{1,80})\r$/m.exec(text)?.[1];
+    if (name !== undefined && this.userEvents.size < USER_EVENTS_MAX) this.userEvents.add(name);
   }
 
   #response(text: string): void {

@@ -23,7 +23,7 @@
  */
 
 import { AddressSet } from "../../address/address_set.ts";
-import { type Config, tlsLogin } from "../../config/config.ts";
+import { type Config, NO_AMI, tlsLogin } from "../../config/config.ts";
 import { exemptAddresses } from "../../address/exempt.ts";
 import { type Destination, SILENT } from "../../ami/transport.ts";
 import { escapeText } from "../../text/escape.ts";
@@ -39,7 +39,7 @@ const EVENT_MS = 1_500;
 
 /** The events that Ampere uses, as the filter of README.md that nobody outside can get round. */
 export const FILTER =
-  "eventfilter = ^Event: (ChallengeResponseFailed|ChallengeSent|FailedACL|InvalidAccountID|InvalidPassword|RequestBadFormat|RequestNotAllowed|Shutdown|SuccessfulAuth)";
+  "eventfilter = ^Event: (ChallengeResponseFailed|ChallengeSent|FailedACL|InvalidAccountID|InvalidPassword|RequestBadFormat|RequestNotAllowed|Shutdown|SuccessfulAuth|UserEvent)";
 
 const KINDS = [
   "SuccessfulAuth",
@@ -73,6 +73,11 @@ export async function checkAsterisk(
   config: Config,
   options: AsteriskCheckOptions = {},
 ): Promise<Finding[]> {
+  if (config.host === NO_AMI) {
+    return [
+      ok(ABOUT, "its manager interface is not used (host = none): its log alone is followed"),
+    ];
+  }
   const where = `${config.host}:${config.port}`;
   let session: AmiSession;
   try {
@@ -113,7 +118,7 @@ async function checkSession(
     answer = await session.ask("Login", {
       Username: config.user,
       Secret: config.pass,
-      Events: "security,system",
+      Events: "security,system,user",
     });
   } catch (error) {
     if (!(error instanceof SessionError)) throw error;
@@ -140,7 +145,45 @@ async function checkSession(
     ),
   );
   const seen = await tryFailingLogins(config, session, eventMs);
-  return [...findings, ...judge({ ...seen, success: success !== undefined })];
+  return [
+    ...findings,
+    ...judge({ ...seen, success: success !== undefined }),
+    ...await tryReport(session, eventMs),
+  ];
+}
+
+/**
+ * Whether reports of the dialplan arrive: raises one of no meaning, which takes a right that Ampere
+ * does not need. Who has given it wants them.
+ */
+async function tryReport(session: AmiSession, eventMs: number): Promise<Finding[]> {
+  const name = `AmpereCheck-${crypto.randomUUID().slice(0, 8)}`;
+  let answer: Answer;
+  try {
+    answer = await session.ask("UserEvent", { UserEvent: name });
+  } catch (error) {
+    if (!(error instanceof SessionError)) throw error;
+    return [];
+  }
+  if (!answer.success) {
+    return [
+      ok(
+        ABOUT,
+        "whether reports of the dialplan (UserEvent) arrive cannot be tried without write = user, which is not needed; if " +
+          "there are any, they take read = security,system,user",
+      ),
+    ];
+  }
+  const arrives = await session.waitFor(() => session.userEvents.has(name), eventMs);
+  if (arrives) return [ok(ABOUT, "reports of the dialplan (UserEvent) arrive")];
+  return [
+    warning(
+      ABOUT,
+      "a UserEvent does not arrive: the AMI user may raise, but not read them, or an eventfilter hides them, so that what " +
+        "the dialplan reports is not seen",
+      `in manager.conf, section of the user: read = security,system,user, and no eventfilter, or: ${FILTER}; then: ${THEN}`,
+    ),
+  ];
 }
 
 function notAmi(banner: string | undefined, config: Config, error: SessionError): Finding {
@@ -175,7 +218,7 @@ function refused(config: Config, { message }: Answer): Finding {
     `the login of ${user} was refused: ${escapeText(message, 80)}`,
     `in manager.conf: a section [${
       escapeText(config.user)
-    }] with the same secret as "pass", read = security,system and a permit for this machine (with a line acl: in acl.conf); then: ` +
+    }] with the same secret as "pass", read = security,system,user and a permit for this machine (with a line acl: in acl.conf); then: ` +
       "asterisk -rx 'module reload acl' && asterisk -rx 'manager reload'",
   );
 }
@@ -210,7 +253,7 @@ function withoutTrials(success: boolean, whyNot: string): Finding[] {
   const skipped = warning(
     ABOUT,
     `which events arrive was not tried any further: it takes logins that fail, and ${whyNot}`,
-    `compare manager.conf: read = security,system, and no eventfilter, or: ${FILTER}`,
+    `compare manager.conf: read = security,system,user, and no eventfilter, or: ${FILTER}`,
   );
   return success
     ? [ok(ABOUT, "security events arrive (SuccessfulAuth of this login)"), skipped]
@@ -297,7 +340,7 @@ function nothingArrives(what: string): Finding {
   return problem(
     ABOUT,
     `${what}: the AMI user may not read security events, or an eventfilter hides them`,
-    `in manager.conf, section of the user: read = security,system, and no eventfilter, or: ${FILTER}; then: ${THEN}`,
+    `in manager.conf, section of the user: read = security,system,user, and no eventfilter, or: ${FILTER}; then: ${THEN}`,
   );
 }
 

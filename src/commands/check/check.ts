@@ -5,7 +5,13 @@
  * @module
  */
 
-import { DEFAULT_CONFIG, DEFAULT_CONFIG_FILE, describeConfig } from "../../config/config.ts";
+import {
+  type Config,
+  DEFAULT_CONFIG,
+  DEFAULT_CONFIG_FILE,
+  describeConfig,
+  NO_AMI,
+} from "../../config/config.ts";
 import { type ConfigReading, formatProblem } from "../../config/parse.ts";
 import { askDaemon } from "../ask_daemon.ts";
 import { checkAsterisk } from "./asterisk.ts";
@@ -13,6 +19,7 @@ import { checkDatabase } from "./database.ts";
 import { type Finding, formatFinding, ok, problem, warning } from "./finding.ts";
 import { run } from "../../firewall/command.ts";
 import { checkChoice, checkFirewall } from "./firewall.ts";
+import { checkLogs } from "./logs.ts";
 import { checkTrust } from "./trust.ts";
 import { checkWebhook } from "./webhook.ts";
 import { describeDuration } from "../../penalties/reason.ts";
@@ -54,8 +61,8 @@ export async function check(
 }
 
 /**
- * All findings, in the order of a packet's way: configuration, firewall, database, Asterisk,
- * webhook, daemon.
+ * All findings, in the order of a packet's way: configuration, firewall, database, Asterisk, its
+ * logs, webhook, daemon.
  */
 async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGenerator<Finding> {
   yield* checkConfig(request, reading);
@@ -74,8 +81,9 @@ async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGe
   }
   yield checkDatabase(config);
   yield* await checkAsterisk({ ...config, trust: trust.targets });
+  yield* checkLogs(config, status);
   yield* await checkWebhook(config);
-  yield checkDaemon(daemon);
+  yield checkDaemon(daemon, config);
 }
 
 function* checkConfig(request: CheckRequest, reading: ConfigReading): Generator<Finding> {
@@ -99,7 +107,7 @@ function* checkConfig(request: CheckRequest, reading: ConfigReading): Generator<
       yield ok("config", `${key} = ${value}`);
     }
   }
-  if (reading.config.pass === DEFAULT_CONFIG.pass) {
+  if (reading.config.pass === DEFAULT_CONFIG.pass && reading.config.host !== NO_AMI) {
     yield warning(
       "config",
       'the secret of the AMI user is the default one, "ampere"',
@@ -123,7 +131,7 @@ function isOpenToAll(file: string): boolean {
   }
 }
 
-function checkDaemon(daemon: Status | StatusError): Finding {
+function checkDaemon(daemon: Status | StatusError, { host }: Config): Finding {
   if (daemon instanceof StatusError) {
     return daemon.absent
       ? ok(
@@ -135,6 +143,7 @@ function checkDaemon(daemon: Status | StatusError): Finding {
   const text = `the daemon has been running for ${
     describeDuration(daemon.uptimeSeconds)
   } (process ${daemon.pid})`;
+  if (host === NO_AMI) return ok("daemon", `${text} and follows Asterisk's log`);
   return daemon.asterisk.connectedSince === null
     ? warning("daemon", `${text}, but is not connected to Asterisk`, "see its log")
     : ok("daemon", `${text} and is connected to Asterisk`);

@@ -39,6 +39,8 @@ export interface Replayed {
   readonly logOnlyHosts: number;
   /** What was read; empty when that is not known. */
   readonly formats: ReadonlySet<Format>;
+  /** Names of the logs that were read, `-` for standard input. */
+  readonly logs: ReadonlySet<string>;
   /** Lines of a log that are no security events, and told of something. */
   readonly lines: number;
   /** Lines that told what another line had told. */
@@ -147,19 +149,35 @@ export function hints(replayed: Replayed, config: Config): string {
   if (replayed.lines > 0 && replayed.events === 0 && replayed.old >= replayed.lines) {
     lines.push("All of it is of Asterisk 11 or older, which Ampere does not support");
   } else {
-    lines.push(...logOnlyHints(replayed), ...loginHints(replayed));
+    lines.push(...logOnlyHints(replayed, config), ...loginHints(replayed));
   }
   return lines.map((line) => `Hint: ${line}.\n`).join("");
 }
 
 /** What helps against those that AMI does not tell of. */
-function logOnlyHints({ logOnly, lines }: Replayed): string[] {
+function logOnlyHints({ logOnly, lines, logs }: Replayed, config: Config): string[] {
   if (logOnly.size === 0) return [];
   const count = [...logOnly.values()].reduce((sum, of) => sum + of, 0);
-  const hints = [
+  const told =
     `${formatCount(count)} of ${counted(lines, "refusal")} ${count === 1 ? "is" : "are"} told by ` +
-    "Asterisk's log alone: no event is raised on AMI, so that the daemon neither sees nor blocks " +
-    "who sent them",
+    "Asterisk's log alone: no event is raised on AMI";
+  if (config.logs.length > 0) {
+    const followed = config.logs.join(" and ");
+    const others = [...logs].filter((name) => name.startsWith("/") && !config.logs.includes(name));
+    if (others.length === 0) {
+      return [`${told}. The daemon sees them because it follows ${followed}`];
+    }
+    return [
+      `${told}. The daemon follows ${followed}, not ${
+        others.join(" nor ")
+      }: it sees them only if ` +
+      "they stand there too",
+    ];
+  }
+  const path = [...logs].find((name) => name.startsWith("/")) ?? "/var/log/asterisk/messages";
+  const hints = [
+    `${told}, so that the daemon neither sees nor blocks who sent them. With log = ${path} in ` +
+    "ampere.cfg it follows that log too, and does",
   ];
   if (logOnly.has("FailedACL PJSIP")) {
     hints.push(

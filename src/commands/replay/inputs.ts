@@ -193,7 +193,10 @@ export class Source {
   #arrived(event: SecurityEvent, told: Told): void {
     if (told === "security" || told === "doubled") this.#events++;
     else this.#told++;
-    const at = timeOf(event.time);
+    // A report of the dialplan has no time: it is of that of the event before.
+    const at = event.kind === "Reported"
+      ? Number.isFinite(this.#last) ? this.#last : Date.now()
+      : timeOf(event.time);
     // No clock of Asterisk's says such a time: who made it is not known.
     if (Number.isNaN(at)) {
       this.#tampered++;

@@ -3,8 +3,9 @@
  * or from Asterisk's log. Nothing is blocked, and no database is read: at the beginning nobody is
  * in good standing.
  *
- * The daemon follows AMI. So what Asterisk tells its log alone has points of its own, and who would
- * have gone too far with these is told apart: no block is promised that the daemon does not make.
+ * The daemon follows AMI, and a log only if that is configured (`log`). Without it, what Asterisk
+ * tells its log alone has points of its own, and who would have gone too far with these is told
+ * apart: no block is promised that the daemon does not make.
  *
  * @module
  */
@@ -80,6 +81,10 @@ export class Replay {
   readonly #strict: Simulation | undefined;
   readonly #learnMs: number;
   readonly #explain: ((line: string) => void) | undefined;
+  /** The daemon follows a log: what AMI does not tell counts too. */
+  readonly #followsLog: boolean;
+  /** Logs that were read. */
+  readonly logs = new Set<string>();
   readonly #logOnly = new Map<string, number>();
   readonly #logOnlyHosts = new Set<number | string>();
   /** What was read. */
@@ -102,6 +107,7 @@ export class Replay {
     this.#exempt = exempt;
     this.#main = new Simulation(config, exempt);
     this.#unseen = new Simulation(config, exempt);
+    this.#followsLog = config.logs.length > 0;
     this.#learnMs = config.learn * 1000;
     if (config.learn > 0) this.#strict = new Simulation({ ...config, learn: 0 }, exempt);
     this.#main.table.explain = this.#unseen.table.explain = explain !== undefined;
@@ -126,7 +132,8 @@ export class Replay {
    * @param obey False for an event that may be charged but not believed.
    */
   take(event: SecurityEvent, obey: boolean): void {
-    const at = timeOf(event.time);
+    // A report of the dialplan has no time.
+    const at = event.kind === "Reported" ? this.#main.now || Date.now() : timeOf(event.time);
     // No clock of Asterisk's says such a time: who made it is not known.
     if (Number.isNaN(at)) return this.tampered("malformed");
     this.#events++;
@@ -141,6 +148,10 @@ export class Replay {
     } else if (LOGIN_FAILURES.has(event.kind)) {
       this.#strangers.failed(event.address, event.account);
     }
+    this.#simulate(event, at, obey);
+  }
+
+  #simulate(event: SecurityEvent, at: number, obey: boolean): void {
     if (at - this.#from! <= this.#learnMs) this.#strict?.take(event, at, obey);
     for (const simulation of this.#others.values()) {
       const counts = simulation.take(event, at, obey);
@@ -162,7 +173,8 @@ export class Replay {
     const key = `${event.kind} ${event.service}`;
     this.#logOnly.set(key, (this.#logOnly.get(key) ?? 0) + 1);
     if (this.#logOnlyHosts.size < LOGINS_MAX) this.#logOnlyHosts.add(event.host);
-    this.#tell(this.#unseen, event, at, this.#unseen.take(event, at, true));
+    if (this.#followsLog) this.#simulate(event, at, true);
+    else this.#tell(this.#unseen, event, at, this.#unseen.take(event, at, true));
   }
 
   /** Counts something that Asterisk did not print so. */
@@ -180,6 +192,7 @@ export class Replay {
       logOnly: this.#logOnly,
       logOnlyHosts: this.#logOnlyHosts.size,
       formats: this.formats,
+      logs: this.logs,
       lines: this.#lines,
       toldTwice: this.toldTwice,
       old: this.old,
@@ -277,6 +290,7 @@ export async function replay(
   run.toldTwice = unique.dropped;
   for (const source of sources) {
     if (source.format !== undefined) run.formats.add(source.format);
+    if (source.format === "security log") run.logs.add(source.name);
     run.old += source.reader.findings?.old?.count ?? 0;
     if (!source.failed && !review(source, complain)) code = 1;
   }

@@ -75,7 +75,7 @@ function adviceFor(kind: FailureKind, name: string, { stderr }: CommandResult): 
     case "no-rights":
       return "run Ampere as root, or with the capability CAP_NET_ADMIN";
     case "no-module":
-      return 'modprobe nf_tables nft_reject_inet, or set "backend = iptables"';
+      return 'modprobe -a nf_tables nft_reject_inet, or set "backend = iptables"';
     case "full":
       return "end some blocks (ampere -d), or block networks instead of single addresses";
     case "refused":

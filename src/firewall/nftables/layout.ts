@@ -108,6 +108,17 @@ export function farewellCommand(name: string): string {
   return `flush set ${tableOf(name)} ${FAREWELL}`;
 }
 
+/**
+ * Writes a change that changes nothing: it adds what is there. But `nft -i` reads for it which
+ * tables, chains and sets there are (and all intervals of others), and does so no second time as
+ * long as nothing is changed: the next change takes half of the time.
+ *
+ * @param name The table's name.
+ */
+export function readAheadCommand(name: string): string {
+  return `add element ${tableOf(name)} ${FAREWELL} { 0 }`;
+}
+
 /** The sets and the rules of one family in the table. */
 export class Layout {
   /** Which addresses. */
@@ -189,7 +200,7 @@ export class Layout {
    */
   spotOf(target: string, purpose: Purpose): Spot {
     const slash = target.indexOf("/");
-    if (slash < 0) return { set: this.#hosts(purpose), key: target };
+    if (slash < 0) return { set: this.hosts(purpose), key: target };
     const set = this.#networks(purpose, Number(target.slice(slash + 1)));
     return { set, key: target.slice(0, slash) };
   }
@@ -203,13 +214,31 @@ export class Layout {
    */
   readSet(set: string): { readonly purpose: Purpose; readonly suffix: string } | undefined {
     for (const purpose of ["refuse", "pass"] as const) {
-      if (set === this.#hosts(purpose)) return { purpose, suffix: "" };
+      if (set === this.hosts(purpose)) return { purpose, suffix: "" };
       const [, length] = /^[a-z]+[46]b?_(\d+)$/.exec(set) ?? [];
       if (length !== undefined && set === this.#networks(purpose, Number(length))) {
         return { purpose, suffix: `/${length}` };
       }
     }
     return undefined;
+  }
+
+  /**
+   * The set of single hosts.
+   *
+   * @param purpose What the set is for.
+   */
+  hosts(purpose: Purpose): string {
+    return `${purpose === "refuse" ? "hosts" : "pass"}${this.family}${this.generation}`;
+  }
+
+  /**
+   * Whether a set is one of the family, of whichever generation.
+   *
+   * @param set The name of a set.
+   */
+  isOfFamily(set: string): boolean {
+    return /^(?:hosts|networks|pass|near)([46])/.exec(set)?.[1] === String(this.family);
   }
 
   /** The set of what is near a blocked network. */
@@ -318,7 +347,7 @@ export class Layout {
         "meta nfproto ipv6 goto from6",
       ],
       [from]: [
-        `${source} @${this.#hosts("refuse")} ${refuse}`,
+        `${source} @${this.hosts("refuse")} ${refuse}`,
         ...wide.map((length) =>
           `${inNetwork(length)} @${this.#networks("refuse", length)} goto ${networks}`
         ),
@@ -327,7 +356,7 @@ export class Layout {
           : []),
       ],
       [networks]: [
-        `${source} @${this.#hosts("pass")} accept`,
+        `${source} @${this.hosts("pass")} accept`,
         ...sorted(pass).map((length) =>
           `${inNetwork(length)} @${this.#networks("pass", length)} accept`
         ),
@@ -343,8 +372,8 @@ export class Layout {
     const timed = "flags timeout; ";
     const { refuse, pass } = this.#lengths;
     return [
-      [this.#hosts("refuse"), timed],
-      [this.#hosts("pass"), ""],
+      [this.hosts("refuse"), timed],
+      [this.hosts("pass"), ""],
       [this.near, ""],
       ...sorted(refuse).map((length): [string, string] => [
         this.#networks("refuse", length),
@@ -360,10 +389,6 @@ export class Layout {
 
   #isWide(length: number): boolean {
     return length < NEAR_PREFIX[this.family] - NEAR_BITS_MAX;
-  }
-
-  #hosts(purpose: Purpose): string {
-    return `${purpose === "refuse" ? "hosts" : "pass"}${this.family}${this.generation}`;
   }
 
   #networks(purpose: Purpose, length: number): string {

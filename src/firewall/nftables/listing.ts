@@ -9,7 +9,7 @@
 
 import { eachLine, readTarget } from "../chain.ts";
 import { type Generation, Layout, MARKS, tableOf } from "./layout.ts";
-import type { Family } from "../../address/address.ts";
+import { type Family, parseTarget } from "../../address/address.ts";
 import type { Action } from "../../config/config.ts";
 import type { Listing } from "../backend.ts";
 
@@ -119,9 +119,10 @@ export function readListing(
     if (purpose === "refuse" && !isTimed) whole = false;
     for (const element of elements) {
       const target = readTarget(element + suffix, family);
-      // A set of another type.
-      if (target === undefined) whole = false;
-      else if (purpose === "pass") exceptions.add(target);
+      // A set of another type, or of ranges.
+      if (target === undefined || (suffix !== "" && parseTarget(target) === undefined)) {
+        whole = false;
+      } else if (purpose === "pass") exceptions.add(target);
       else {
         targets.set(target, 1);
         if (!layout.nearOf(target).every((near) => nearThere.has(near))) whole = false;

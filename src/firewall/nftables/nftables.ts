@@ -130,14 +130,22 @@ export class NftablesBackend implements Backend {
     const some = entries.slice(0, BATCH_MAX);
     const unsafe = this.#findUnsafe(some.values().map((entry) => entry.target));
     if (unsafe !== undefined) return unsafeOutcome(unsafe, this.family);
+    if (!some.some(({ target }) => target.includes("/"))) {
+      return await this.#blockHosts(some, isThere);
+    }
     const { name } = this.#table;
     const layout = this.#layout.copy();
     const made: string[] = [];
+    const emptied = new Set<string>();
     const all = new Elements(layout);
     const again = new Elements(layout);
+    const now = this.#now();
     for (const { target, until } of some) {
-      if (layout.make(target, "refuse")) made.push(...layout.emptyCommands(target, "refuse"));
-      const end = this.#end(until);
+      if (layout.make(target, "refuse")) {
+        made.push(...layout.emptyCommands(target, "refuse"));
+        emptied.add(layout.spotOf(target, "refuse").set);
+      }
+      const end = endOf(until, now);
       all.add(target, end);
       // A kernel before Linux 6.12 does not change the end of what is there.
       if (isThere(target)) again.add(target, end);
@@ -149,11 +157,45 @@ export class NftablesBackend implements Backend {
       ...again.commands("delete", name),
       ...again.commands("add", name, false),
     ];
-    const result = await this.#table.apply({ commands, elements: some.length, isStructure });
+    const takes = (set: string, key: string) => again.has(set, key) || emptied.has(set);
+    const result = await this.#table.apply({
+      commands,
+      elements: some.length,
+      isStructure,
+      takes,
+    });
     if (!result.ok) return this.#failed(result);
     this.#layout = layout;
     this.#elements += some.length;
     return { ok: true, done: some.length };
+  }
+
+  /** The same for hosts only, which is the usual case, in short: their set is always there. */
+  async #blockHosts(
+    entries: readonly Entry[],
+    isThere: (target: string) => boolean,
+  ): Promise<Outcome> {
+    const place = `element ${tableOf(this.#table.name)} ${this.#layout.hosts("refuse")}`;
+    const all: string[] = [];
+    const keys: string[] = [];
+    const again: string[] = [];
+    const now = this.#now();
+    for (const { target, until } of entries) {
+      const element = target + endOf(until, now);
+      all.push(element);
+      // See above.
+      if (!isThere(target)) continue;
+      keys.push(target);
+      again.push(element);
+    }
+    const commands = [`add ${place} { ${all.join(",")} }`];
+    if (again.length > 0) {
+      commands.push(`delete ${place} { ${keys.join(",")} }`, `add ${place} { ${again.join(",")} }`);
+    }
+    const result = await this.#table.apply({ commands, elements: entries.length });
+    if (!result.ok) return this.#failed(result);
+    this.#elements += entries.length;
+    return { ok: true, done: entries.length };
   }
 
   /** Ends blocks; see {@linkcode Backend.release}. */
@@ -191,14 +233,18 @@ export class NftablesBackend implements Backend {
 
   /** Looks what the kernel holds; see {@linkcode Backend.list}. */
   async list(mark?: string): Promise<ListOutcome> {
+    if (this.#table.isGone) return this.#gone();
+    if (mark !== undefined && mark !== "" && mark === String(this.#table.epoch)) {
+      // A monitor that hangs tells of nothing either.
+      const hasHeard = await this.#table.hasHeardAll();
+      if (hasHeard && mark === String(this.#table.epoch)) return { state: "same" };
+      if (this.#table.isGone) return this.#gone();
+    }
     const epoch = this.#table.epoch;
-    if (mark !== undefined && mark !== "" && mark === String(epoch)) return { state: "same" };
     const result = await this.#table.list(false, this.#elements);
     if (!result.ok) {
       const failure = this.#failure(result);
-      if (failure.kind !== "no-set") return { state: "failed", failure };
-      const gone = { targets: new Map(), strangers: [], whole: false, mark: "" };
-      return { state: "listed", listing: gone };
+      return failure.kind === "no-set" ? this.#gone() : { state: "failed", failure };
     }
     if (result.stdout.length === 0) return { state: "silent" };
     const table = await readTable(result.stdout, this.#table.name);
@@ -210,7 +256,18 @@ export class NftablesBackend implements Backend {
     );
     this.#layout = layout;
     this.#elements = listing.targets.size;
+    // A command that was killed may have made all of it.
+    if (listing.whole) this.#table.ready(this, this.#elements);
     return { state: "listed", listing: { ...listing, mark: String(epoch ?? "") } };
+  }
+
+  #gone(): ListOutcome {
+    const missing = `the table ${tableOf(this.#table.name)} was deleted`;
+    const targets = new Map<string, number>();
+    return {
+      state: "listed",
+      listing: { targets, strangers: [], whole: false, missing, mark: "" },
+    };
   }
 
   /** Ends the use; see {@linkcode Backend.close}. */
@@ -235,6 +292,7 @@ export class NftablesBackend implements Backend {
       bulk: this.#elementLines(layout, entries, exceptions),
       elements: entries.length,
       isStructure: true,
+      takes: (set) => layout.isOfFamily(set),
     });
     if (result.ok) this.#layout = layout;
     return result;
@@ -268,6 +326,7 @@ export class NftablesBackend implements Backend {
         bulk: this.#elementLines(layout, some, isFirst ? exceptions : []),
         elements: some.length,
         isStructure: true,
+        takes: (set) => layout.isOfFamily(set),
       });
       if (result.ok && isLast) this.#layout = layout;
       if (!result.ok || isLast) return result;
@@ -295,17 +354,20 @@ export class NftablesBackend implements Backend {
     const networks = new Elements(layout);
     let hosts: string[] = [];
     let hasHosts = false;
+    let now = this.#now();
     for (const { target, until } of entries) {
       if (target.includes("/")) {
-        networks.add(target, this.#end(until));
+        networks.add(target, endOf(until, now));
         continue;
       }
       if (!hasHosts) yield `add element ${tableOf(name)} ${layout.spotOf(target, "refuse").set} {`;
       hasHosts = true;
-      hosts.push(target + this.#end(until));
+      hosts.push(target + endOf(until, now));
       if (hosts.length < ELEMENTS_PER_PIECE) continue;
       yield `${hosts.join(",")},`;
       hosts = [];
+      // Nft has read for a while.
+      now = this.#now();
     }
     // A comma before the brace is allowed.
     if (hasHosts) yield `${hosts.join(",")} }\n`;
@@ -324,10 +386,14 @@ export class NftablesBackend implements Backend {
     const { name } = this.#table;
     const layout = this.#layout.copy();
     const made: string[] = [];
+    const emptied = new Set<string>();
     const added = new Elements(layout, purpose);
     const removed = new Elements(layout, purpose);
     for (const target of add) {
-      if (layout.make(target, purpose)) made.push(...layout.emptyCommands(target, purpose));
+      if (layout.make(target, purpose)) {
+        made.push(...layout.emptyCommands(target, purpose));
+        emptied.add(layout.spotOf(target, purpose).set);
+      }
       added.add(target, "");
     }
     for (const target of remove) if (layout.has(target, purpose)) removed.add(target, "");
@@ -341,7 +407,8 @@ export class NftablesBackend implements Backend {
     ];
     const done = add.length + remove.length;
     if (commands.length === 0) return { ok: true, done };
-    const result = await this.#table.apply({ commands, elements: done, isStructure });
+    const takes = (set: string, key: string) => removed.has(set, key) || emptied.has(set);
+    const result = await this.#table.apply({ commands, elements: done, isStructure, takes });
     if (!result.ok) return this.#failed(result);
     this.#layout = layout;
     return { ok: true, done };
@@ -350,13 +417,6 @@ export class NftablesBackend implements Backend {
   #findUnsafe(targets: Iterable<string>): string | undefined {
     for (const target of targets) if (!isSafeTarget(target, this.family)) return target;
     return undefined;
-  }
-
-  /** What stands behind an element that the kernel is to end by itself. */
-  #end(until: number | undefined): string {
-    if (until === undefined) return "";
-    const left = Math.max(0, Math.ceil((until - this.#now()) / 1_000)) + KERNEL_GRACE_SECONDS;
-    return left > TIMEOUT_MAX_SECONDS ? "" : ` timeout ${left}s`;
   }
 
   #failure(result: CommandResult): Failure {
@@ -368,12 +428,26 @@ export class NftablesBackend implements Backend {
   }
 }
 
+/**
+ * What stands behind an element that the kernel is to end by itself.
+ *
+ * @param until When its block ends, in milliseconds since 1970; `undefined`: never.
+ * @param now The time, in milliseconds since 1970.
+ */
+function endOf(until: number | undefined, now: number): string {
+  if (until === undefined) return "";
+  const left = Math.max(0, Math.ceil((until - now) / 1_000)) + KERNEL_GRACE_SECONDS;
+  return left > TIMEOUT_MAX_SECONDS ? "" : ` timeout ${left}s`;
+}
+
 /** Elements, collected by their sets. */
 class Elements {
   readonly #layout: Layout;
   readonly #purpose: Purpose;
   readonly #sets = new Map<string, string[]>();
   readonly #keys = new Map<string, string[]>();
+  /** The same, made when it is asked for and all are there. */
+  readonly #quickly = new Map<string, ReadonlySet<string>>();
   readonly #near = new Set<string>();
 
   constructor(layout: Layout, purpose: Purpose = "refuse") {
@@ -389,6 +463,13 @@ class Elements {
     if (this.#purpose === "refuse") {
       for (const near of this.#layout.nearOf(target)) this.#near.add(near);
     }
+  }
+
+  /** Whether it is one of them. */
+  has(set: string, key: string): boolean {
+    let keys = this.#quickly.get(set);
+    if (keys === undefined) this.#quickly.set(set, keys = new Set(this.#keys.get(set)));
+    return keys.has(key);
   }
 
   /** The commands: what is deleted stays in the set of what is near, which does no harm. */

@@ -11,7 +11,14 @@
 import { retryDelay } from "../../backoff.ts";
 import type { Clock } from "../../clock.ts";
 import type { Child, ChildStarter } from "../child.ts";
-import { FAREWELL, farewellCommand, markCommand, MARKS, NO_FAREWELL } from "./layout.ts";
+import {
+  FAREWELL,
+  farewellCommand,
+  markCommand,
+  MARKS,
+  NO_FAREWELL,
+  readAheadCommand,
+} from "./layout.ts";
 
 /** How long a change may take at least before the pair counts as hanging, in milliseconds. */
 const ANSWER_MIN_MS = 2_000;
@@ -35,8 +42,25 @@ const KNOCK_MAX_MS = 8_000;
  */
 const CHARACTERS_MAX = 2_000_000;
 
+/**
+ * How long after a change of others nft reads ahead again, in milliseconds: they may change more,
+ * and with thousands of intervals it takes 0.2 s.
+ */
+const READ_AHEAD_AFTER_MS = 2_000;
+
+/** What nft says of a table, or something in it, that is not there. */
+const NOTHING_THERE = "No such file or directory";
+
 /** Longest line of the monitor, in characters. A rule of somebody else may be long. */
 const LINE_MAX = 1_048_576;
+
+/**
+ * So many lines one monitor writes in its life: nft 1.0.6 never gives back what it needs for an
+ * element, 0.25 to 0.4 kB. Where there are more elements it is renewed later, because another one
+ * reads them all at its start, 0.7 kB each.
+ */
+const LINES_MAX = 50_000;
+const LINES_PER_ELEMENT = 2;
 
 /** Most characters of what a program says that are told. */
 const SAID_MAX = 200;
@@ -59,8 +83,12 @@ interface ResidentOptions {
   readonly answerMs: () => number;
   /** Called when it takes changes. What others did before is not known to it. */
   readonly onReady: () => void;
-  /** Called when somebody else has changed the table. */
-  readonly onForeign: () => void;
+  /**
+   * Called when somebody else has changed the table.
+   *
+   * @param isGone Whether the table was deleted.
+   */
+  readonly onForeign: (isGone: boolean) => void;
   /**
    * Called once when the pair has ended by itself.
    *
@@ -69,8 +97,20 @@ interface ResidentOptions {
   readonly onEnd: (why: string) => void;
 }
 
+/** What a change of Ampere's own makes the monitor tell. */
+export interface OwnWork {
+  /** Whether it makes sets or rules, and not only elements. */
+  readonly isStructure: boolean;
+  /** Whether it may take an element out of a set. */
+  readonly takes: (set: string, key: string) => boolean;
+}
+
+/** Adds a mark, and nothing else. */
+const NO_WORK: OwnWork = { isStructure: false, takes: () => false };
+
 /** Somebody waits for a mark. */
 interface Waiter {
+  readonly work: OwnWork;
   readonly tell: (isThere: boolean) => void;
   readonly cancel: () => void;
 }
@@ -87,12 +127,20 @@ export class Resident {
   /** What the monitor has not ended yet. */
   #rest: string[] = [];
   #restLength = 0;
-  /** Own changes that are under way: what the monitor tells meanwhile is their work. */
+  /** Own changes that are under way: what the monitor tells meanwhile may be their work. */
   readonly #waiters = new Map<number, Waiter>();
   #mark: number;
+  /** Changes that the feeder has under way. */
+  #fed = 0;
   #written = 0;
+  /** The feeder has the beginning of a line. */
+  #hasBegunLine = false;
+  #lines = 0;
+  /** What of the lines that came together was the work of others. */
+  #foreign: "nothing" | "change" | "table" = "nothing";
   #hasEnded = false;
   #cancelBegin = () => {};
+  #cancelReadAhead: (() => void) | undefined;
 
   /**
    * Starts both programs. The table must be there.
@@ -118,6 +166,15 @@ export class Resident {
     return this.#waiters.size > 0;
   }
 
+  /**
+   * Whether the monitor has written so much that another one should take its place.
+   *
+   * @param elements How many elements that one would read.
+   */
+  isWorn(elements: number): boolean {
+    return this.#lines > Math.max(LINES_MAX, LINES_PER_ELEMENT * elements);
+  }
+
   /** Fulfilled when nothing of the two programs is left. */
   get gone(): Promise<void> {
     return Promise.all([this.#feeder.gone, this.#monitor.gone, ...this.#worn]).then(() => {});
@@ -126,19 +183,33 @@ export class Resident {
   /**
    * Gives a change to the kernel. The bytes are on their way when this returns its promise.
    *
-   * @param commands The commands, which become one transaction.
+   * @param commands The commands, which become one transaction; with none of them the answer only
+   * tells that the monitor has told all until now.
+   * @param work What they make the monitor tell.
    * @returns Whether it is in the kernel. If not, the pair has ended, and what became of the change
    * is not known.
    */
-  async feed(commands: readonly string[]): Promise<boolean> {
+  async feed(commands: readonly string[], work: OwnWork = NO_WORK): Promise<boolean> {
     const { name } = this.#options;
     const mark = this.nextMark();
-    const waited = this.expect(mark, Math.max(ANSWER_MIN_MS, this.#options.answerMs()));
-    const line = [NO_FAREWELL, ...commands, markCommand(name, mark)].join("; ");
-    this.#write(`${line}\n${farewellCommand(name)}`);
-    const isThere = await waited;
-    if (isThere && this.#written > CHARACTERS_MAX) this.#renewFeeder();
+    // First of all: what else there is to do is done while nft works.
+    if (!this.#hasEnded) this.#write([...commands, markCommand(name, mark)], this.#readAheadLine);
+    const limitMs = Math.max(ANSWER_MIN_MS, this.#options.answerMs());
+    this.#fed += 1;
+    const isThere = await this.expect(mark, limitMs, work);
+    this.#fed -= 1;
+    if (isThere) this.#renewWornFeeder();
     return isThere;
+  }
+
+  /** Lets nft read what others have changed, so that the next change need not wait for that. */
+  readAhead(): void {
+    // Where others change something all the time this is what wears it out.
+    if (this.isReady && !this.#renewWornFeeder()) this.#write(this.#readAheadLine);
+  }
+
+  get #readAheadLine(): string[] {
+    return [readAheadCommand(this.#options.name)];
   }
 
   /** A mark that was not used. */
@@ -148,20 +219,21 @@ export class Resident {
   }
 
   /**
-   * Waits for the mark of a change. What the monitor tells until then is not the work of others.
+   * Waits for the mark of a change.
    *
    * @param mark The mark.
    * @param limitMs How long it may take, in milliseconds.
+   * @param work What the change makes the monitor tell: that is not the work of others.
    * @returns Whether it came; if not, the pair has ended.
    */
-  expect(mark: number, limitMs: number): Promise<boolean> {
+  expect(mark: number, limitMs: number, work: OwnWork = NO_WORK): Promise<boolean> {
     return new Promise((tell) => {
       if (this.#hasEnded) return tell(false);
       const cancel = this.#options.clock.after(
         limitMs,
         () => this.#end(`a change was not acknowledged within ${limitMs / 1_000} s`),
       );
-      this.#waiters.set(mark, { tell, cancel });
+      this.#waiters.set(mark, { work, tell, cancel });
     });
   }
 
@@ -180,6 +252,7 @@ export class Resident {
     this.#hasEnded = true;
     this.isReady = false;
     this.#cancelBegin();
+    this.#cancelReadAhead?.();
     for (const mark of [...this.#waiters.keys()]) this.#settle(mark, false);
     this.#feeder.kill();
     this.#monitor.kill();
@@ -193,13 +266,32 @@ export class Resident {
 
   #startFeeder(): Child {
     return this.#options.start("nft", ["-i"], {
-      onMessage: (text) => this.#end(`it says: ${shown(text)}`),
+      onMessage: (text) => this.#complains(text),
       onEnd: (why) => this.#end(why),
     });
   }
 
-  /** Nothing is under way: another one goes on. */
-  #renewFeeder(): void {
+  #complains(text: string): void {
+    const isIdle = this.isReady && this.#fed === 0;
+    if (!isIdle || !text.includes(NOTHING_THERE)) return this.#end(`it says: ${shown(text)}`);
+    // Somebody took the table away just when nft read ahead, which the monitor tells, or has told.
+    // There is more to come of the feeder's words.
+    this.#replaceFeeder();
+    this.#options.onForeign(false);
+  }
+
+  /**
+   * Lets another one go on if this one has taken enough and nothing is under way.
+   *
+   * @returns Whether it does; it has read ahead.
+   */
+  #renewWornFeeder(): boolean {
+    if (this.#written <= CHARACTERS_MAX || this.#waiters.size > 0) return false;
+    this.#replaceFeeder(this.#readAheadLine);
+    return true;
+  }
+
+  #replaceFeeder(...lines: readonly string[][]): void {
     this.#feeder.kill();
     // Few are left at a time.
     const gone = this.#feeder.gone.then(() => {
@@ -207,11 +299,21 @@ export class Resident {
     });
     this.#worn.push(gone);
     this.#written = 0;
+    this.#hasBegunLine = false;
     this.#feeder = this.#startFeeder();
-    this.#write(farewellCommand(this.#options.name));
+    this.#write(...lines);
   }
 
-  #write(text: string): void {
+  /** Ends the line that waits with the first line, and begins one more behind the last. */
+  #write(...lines: readonly (readonly string[])[]): void {
+    let text = "";
+    for (const commands of lines) {
+      const line = this.#hasBegunLine ? [NO_FAREWELL, ...commands] : commands;
+      text += `${line.join("; ")}\n${farewellCommand(this.#options.name)}`;
+      this.#hasBegunLine = true;
+    }
+    if (!this.#hasBegunLine) text = farewellCommand(this.#options.name);
+    this.#hasBegunLine = true;
     this.#written += text.length;
     this.#feeder.write(text);
   }
@@ -226,10 +328,10 @@ export class Resident {
       // Other attempts may still be under way, and would fail if somebody deleted the table.
       const last = this.nextMark();
       const done = this.expect(last, BEGIN_MS);
-      this.#write(`${markCommand(this.#options.name, last)}\n`);
+      this.#write([markCommand(this.#options.name, last)]);
       if (!await done || this.#hasEnded) return;
       this.isReady = true;
-      this.#write(farewellCommand(this.#options.name));
+      this.#write(this.#readAheadLine);
       this.#options.onReady();
     });
     let knocks = 0;
@@ -238,7 +340,7 @@ export class Resident {
       if (this.isReady || this.#hasEnded) return;
       const command = markCommand(this.#options.name, mark);
       // It must be added again and again: what is there already is not told of.
-      this.#write(`${command}; ${command.replace("add", "delete")}; ${command}\n`);
+      this.#write([command, command.replace("add", "delete"), command]);
       const delay = retryDelay(2 * knocks++, KNOCK_FIRST_MS, KNOCK_MAX_MS);
       this.#cancelBegin = clock.after(delay, knock);
     };
@@ -254,6 +356,14 @@ export class Resident {
   }
 
   #read(text: string): void {
+    this.#readLines(text);
+    // What came together was one change, or more, and is told once.
+    const foreign = this.#foreign;
+    this.#foreign = "nothing";
+    if (foreign !== "nothing" && !this.#hasEnded) this.#options.onForeign(foreign === "table");
+  }
+
+  #readLines(text: string): void {
     let start = 0;
     for (;;) {
       const end = text.indexOf("\n", start);
@@ -263,36 +373,76 @@ export class Resident {
       this.#rest = [];
       this.#restLength = 0;
       start = end + 1;
+      if (line.length > LINE_MAX) return this.#endOfLine();
       this.#hear(line);
       if (this.#hasEnded) return;
     }
     if (start === text.length) return;
     this.#rest.push(text.slice(start));
     this.#restLength += text.length - start;
-    if (this.#restLength > LINE_MAX) this.#end("its monitor wrote a line without end");
+    if (this.#restLength > LINE_MAX) this.#endOfLine();
+  }
+
+  #endOfLine(): void {
+    this.#end("its monitor wrote a line without end");
   }
 
   /** Understands one line of the monitor. */
   #hear(line: string): void {
-    const { name, onForeign } = this.#options;
+    this.#lines += 1;
     // Most lines of a large change are looked at no further.
     if (this.#waiters.size > 0 && line.startsWith('{"add": {"element"')) {
       if (!line.includes(`"${MARKS}"`)) return;
     }
-    const about = readMonitorLine(line, name);
+    const about = readMonitorLine(line, this.#options.name);
     if (about === undefined) return this.#end(`its monitor says: ${shown(line)}`);
-    if (about === "other") return;
-    if (typeof about === "number") return this.#settle(about, true);
-    // Ampere empties chains and sets, and never takes them away outside of a change of its own.
-    if (this.#waiters.size === 0 || about === "table") onForeign();
+    if (about.what === "mark") return this.#settle(about.mark, true);
+    if (about.what === "other") return this.#othersChanged();
+    if (this.#isOwn(about)) return;
+    // It may be gone: whoever repairs it lets nft read again.
+    this.#cancelReadAhead?.();
+    if (about.what === "gone") this.#foreign = "table";
+    else if (this.#foreign === "nothing") this.#foreign = "change";
+  }
+
+  #othersChanged(): void {
+    if (!this.isReady || this.#cancelReadAhead !== undefined) return;
+    const cancel = this.#options.clock.after(READ_AHEAD_AFTER_MS, () => {
+      this.#cancelReadAhead = undefined;
+      this.readAhead();
+    });
+    this.#cancelReadAhead = () => {
+      this.#cancelReadAhead = undefined;
+      cancel();
+    };
+  }
+
+  /** Ampere empties chains and sets, and never takes the table away. */
+  #isOwn(about: About): boolean {
+    for (const { work } of this.#waiters.values()) {
+      if (about.what === "taken" ? work.takes(about.set, about.key) : work.isStructure) {
+        return about.what !== "gone";
+      }
+    }
+    return false;
   }
 }
 
-/**
- * What a line of the monitor is about: a mark; the end of the table; something else in the table;
- * nothing that matters.
- */
-type About = number | "table" | "change" | "other";
+/** What a line of the monitor is about. */
+type About =
+  /** A mark was added. */
+  | { readonly what: "mark"; readonly mark: number }
+  /** The table was deleted. */
+  | { readonly what: "gone" }
+  /** An element was taken out of a set; its key is empty if it has none that can be read. */
+  | { readonly what: "taken"; readonly set: string; readonly key: string }
+  /** Something else in the table has changed. */
+  | { readonly what: "changed" }
+  /** Nothing that matters. */
+  | { readonly what: "other" };
+
+const OTHER: About = { what: "other" };
+const CHANGED: About = { what: "changed" };
 
 /**
  * Reads a line of `nft -j monitor`.
@@ -306,13 +456,13 @@ type About = number | "table" | "change" | "other";
  * import { readMonitorLine } from "./resident.ts";
  *
  * const line = '{"delete": {"table": {"family": "inet", "name": "ampere"}}}';
- * readMonitorLine(line, "ampere"); // "table"
+ * readMonitorLine(line, "ampere"); // { what: "gone" }
  * ```
  */
 export function readMonitorLine(line: string, name: string): About | undefined {
-  if (line === "" || GENERATION.test(line)) return "other";
+  if (line === "" || GENERATION.test(line)) return OTHER;
   if (!line.startsWith("{") || !line.endsWith("}")) return undefined;
-  if (!line.includes(`"${name}"`)) return "other";
+  if (!line.includes(`"${name}"`)) return OTHER;
   let event: unknown;
   try {
     event = JSON.parse(line);
@@ -321,18 +471,27 @@ export function readMonitorLine(line: string, name: string): About | undefined {
   }
   const [verb, thing] = only(event);
   const [kind, object] = only(thing);
-  if (!isRecord(object) || object.family !== "inet") return "other";
+  if (!isRecord(object) || object.family !== "inet") return OTHER;
   if (kind === "table") {
-    if (object.name !== name) return "other";
-    return verb === "delete" ? "table" : "change";
+    if (object.name !== name) return OTHER;
+    return verb === "delete" ? { what: "gone" } : CHANGED;
   }
-  if (object.table !== name) return "other";
-  if (kind === "element" && object.name === FAREWELL) return "other";
-  if (kind !== "element" || object.name !== MARKS) return "change";
-  if (verb !== "add" || !isRecord(object.elem) || !Array.isArray(object.elem.set)) return "other";
-  const element: unknown = object.elem.set[0];
-  const value = isRecord(element) && isRecord(element.elem) ? element.elem.val : element;
-  return typeof value === "number" ? value : "other";
+  if (object.table !== name) return OTHER;
+  if (kind !== "element") return CHANGED;
+  if (object.name === FAREWELL) return OTHER;
+  const key = keyOf(object.elem);
+  if (object.name !== MARKS) {
+    if (verb !== "delete" || typeof object.name !== "string") return CHANGED;
+    return { what: "taken", set: object.name, key: typeof key === "string" ? key : "" };
+  }
+  return verb === "add" && typeof key === "number" ? { what: "mark", mark: key } : OTHER;
+}
+
+/** The only element of an event: nft writes a line for each. */
+function keyOf(elem: unknown): unknown {
+  if (!isRecord(elem) || !Array.isArray(elem.set) || elem.set.length !== 1) return undefined;
+  const element: unknown = elem.set[0];
+  return isRecord(element) && isRecord(element.elem) ? element.elem.val : element;
 }
 
 /** The first key and value of an object. */

@@ -12,7 +12,7 @@ import type { FirewallLog } from "../trouble.ts";
 import { type CommandResult, type Input, run, type Runner } from "../command.ts";
 import { markCommand, tableOf } from "./layout.ts";
 import { findForeignSets, FOREIGN_SETS_ADVICE } from "./foreign_sets.ts";
-import { Resident } from "./resident.ts";
+import { type OwnWork, Resident } from "./resident.ts";
 
 /**
  * Changes of more elements go by a process of their own: `nft -i` reads its input character by
@@ -39,6 +39,9 @@ const TIMEOUT_PER_ELEMENT_MS = 0.05;
 const AGAIN_FIRST_MS = 250;
 const AGAIN_MAX_MS = 60_000;
 
+/** Without a monitor it is looked so often whether the table is there, in milliseconds; 5 ms. */
+const LOOK_EVERY_MS = 1_000;
+
 /** How long the pair waits for the other family to fill its sets, in milliseconds. */
 const OTHER_FAMILY_MS = 3_000;
 
@@ -51,6 +54,12 @@ const LONG_LIFE_MS = 60_000;
  */
 const FOREIGN_EVERY_MS = 100;
 const FOREIGN_PER_ELEMENT_MS = 0.02;
+
+/**
+ * How often it is asked whether the monitor still hears, in milliseconds, unless that takes long.
+ */
+const ASK_EVERY_MS = 5_000;
+const ASK_SHARE = 100;
 
 /** Small changes that take longer than this, in milliseconds, so many in a row, are slow. */
 const SLOW_MS = 20;
@@ -72,6 +81,8 @@ export interface NftTableOptions {
   readonly start?: ChildStarter | undefined;
   /** The time. @default {systemClock} */
   readonly clock?: Clock;
+  /** With more elements no monitor is begun. @default {200_000} */
+  readonly monitoredMax?: number;
   /** Takes what happened to the programs that stay. */
   readonly log?: Pick<FirewallLog, "debug" | "info" | "warn">;
 }
@@ -86,7 +97,11 @@ interface Change {
   readonly elements: number;
   /** Whether it makes sets or rules, and not only elements. */
   readonly isStructure?: boolean;
+  /** Whether it may take an element out of a set; none by default. */
+  readonly takes?: OwnWork["takes"];
 }
+
+const TAKES_NONE: OwnWork["takes"] = () => false;
 
 const DONE: CommandResult = {
   ok: true,
@@ -107,6 +122,7 @@ export class NftTable {
   readonly #run: Runner;
   readonly #start: ChildStarter | undefined;
   readonly #clock: Clock;
+  readonly #monitoredMax: number;
   readonly #log: NonNullable<NftTableOptions["log"]> | undefined;
   readonly #ending = new AbortController();
   readonly #watchers: (() => void)[] = [];
@@ -129,6 +145,13 @@ export class NftTable {
   #cancelAgain: (() => void) | undefined;
   #cancelForeign: (() => void) | undefined;
   #isForeignDue = false;
+  /** The monitor has told that the table was deleted, and not yet that it is there. */
+  #isGone = false;
+  /** From when on another loss of the table is told at once. */
+  #goneToldFrom = 0;
+  #cancelAsk: (() => void) | undefined;
+  /** How long the last answer took that was only asked for, in milliseconds. */
+  #answerMs = 0;
   /** Stands for what the monitor has told of others; changes with each change of theirs. */
   #epoch = 0;
   /** How many elements each family has, about. */
@@ -144,6 +167,7 @@ export class NftTable {
     this.#run = options.run ?? run;
     this.#start = options.start;
     this.#clock = options.clock ?? systemClock;
+    this.#monitoredMax = options.monitoredMax ?? MONITORED_MAX;
     this.#log = options.log;
   }
 
@@ -164,7 +188,33 @@ export class NftTable {
     this.#ending.abort();
     this.#cancelAgain?.();
     this.#cancelForeign?.();
+    this.#cancelAsk?.();
     this.#leave();
+  }
+
+  /** Others have deleted the table, and it was not made again since. */
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
+  /**
+   * Asks whether the monitor has told all until now: one that hangs would leave it unknown what
+   * others do.
+   *
+   * @returns False if it does not answer; then the pair has ended.
+   */
+  async hasHeardAll(): Promise<boolean> {
+    if (!this.isResident) return false;
+    // Who is behind has a change under way, which answers that.
+    return await this.#inTurn(async () => {
+      const resident = this.#resident;
+      if (resident?.isReady !== true) return false;
+      if (resident.isBehind) return true;
+      const start = this.#clock.now();
+      const hasHeard = await resident.feed([]);
+      this.#answerMs = this.#clock.now() - start;
+      return hasHeard;
+    });
   }
 
   /** Fulfilled when no program that stayed is left of those that were ended. */
@@ -264,27 +314,30 @@ export class NftTable {
     const isFree = resident?.isReady === true && !resident.isBehind;
     const isSmall = change.elements <= RESIDENT_ELEMENTS_MAX && change.isStructure !== true &&
       change.bulk === undefined;
-    if (isFree && isSmall && await resident.feed(change.commands)) return DONE;
+    if (isFree && isSmall && await resident.feed(change.commands, workOf(change))) return DONE;
     // Each change can be made a second time.
     return await this.#applyByProcess(change);
   }
 
-  async #applyByProcess({ commands, bulk = [], elements }: Change): Promise<CommandResult> {
+  async #applyByProcess(change: Change): Promise<CommandResult> {
+    const { commands, bulk = [], elements } = change;
     const resident = this.#resident;
     const limit = timeoutMs(elements);
     // A monitor that only begins may never tell of it.
     const mark = resident?.isReady === true ? resident.nextMark() : undefined;
-    if (mark !== undefined) void resident!.expect(mark, limit);
+    if (mark !== undefined) void resident!.expect(mark, limit, workOf(change));
     const last = mark === undefined ? [] : [markCommand(this.name, mark)];
-    const stdin = function* () {
+    const stdin = function* (): Generator<string, void> {
       yield `${commands.join("\n")}\n`;
       yield* bulk;
       yield `${last.join("\n")}\n`;
     };
     const start = this.#clock.now();
-    const result = await this.#nft(["-f", "-"], { stdin: stdin(), timeoutMs: limit });
+    const result = await this.#nft(["-f", "-"], { stdin: unbroken(stdin()), timeoutMs: limit });
     if (elements <= RESIDENT_ELEMENTS_MAX) this.#processMs = this.#clock.now() - start;
     if (!result.ok && mark !== undefined) resident!.forget(mark);
+    if (result.ok && change.isStructure === true) this.#isGone = false;
+    if (result.ok) this.#resident?.readAhead();
     return result;
   }
 
@@ -304,7 +357,7 @@ export class NftTable {
     if (this.#ending.signal.aborted) return;
     // A long list is being filled in: the monitor would tell of all its elements.
     if (this.#isBusy) return this.#beginAfter(AGAIN_FIRST_MS);
-    if (this.#elementCount > MONITORED_MAX) return;
+    if (this.#elementCount > this.#monitoredMax) return this.#lookAfter(LOOK_EVERY_MS);
     this.#residentSince = this.#clock.now();
     const resident: Resident = new Resident({
       name: this.name,
@@ -314,8 +367,8 @@ export class NftTable {
       onReady: () => {
         if (this.#resident === resident) void this.#lookFirst();
       },
-      onForeign: () => {
-        if (this.#resident === resident) this.#foreign();
+      onForeign: (isGone) => {
+        if (this.#resident === resident) this.#foreign(isGone);
       },
       onEnd: (why) => {
         if (this.#resident === resident) this.#ended(why);
@@ -331,11 +384,27 @@ export class NftTable {
   async #lookFirst(): Promise<void> {
     if (this.#saidEnd) this.#log?.info("nft stays again for quick changes");
     this.#saidEnd = false;
+    this.#askAfter(ASK_EVERY_MS);
     if (!this.#isFirst) return this.#foreign();
     this.#isFirst = false;
+    if (await this.#isMissing()) this.#foreign();
+  }
+
+  /** Looks whether the table is there, whatever it holds. */
+  async #isMissing(): Promise<boolean> {
     const { ok, stdout } = await this.list(true);
-    const isThere = new TextDecoder().decode(stdout).includes(`table ${tableOf(this.name)} {`);
-    if (ok && !isThere) this.#foreign();
+    return ok && !new TextDecoder().decode(stdout).includes(`table ${tableOf(this.name)} {`);
+  }
+
+  /** There are too many elements for a monitor: it is looked now and then. */
+  #lookAfter(ms: number): void {
+    this.#cancelAsk?.();
+    this.#cancelAsk = this.#clock.after(ms, async () => {
+      if (this.#resident !== undefined || this.#ending.signal.aborted) return;
+      if (await this.#isMissing()) this.#foreign(true);
+      // There may be fewer by now.
+      this.#begin();
+    });
   }
 
   get #elementCount(): number {
@@ -358,8 +427,12 @@ export class NftTable {
   /** The pair has ended by itself; another one is begun after a while. */
   #ended(why: string): void {
     this.#leave();
+    this.#cancelAsk?.();
     // What others did meanwhile is not known.
+    this.#isGone = false;
     this.#epoch += 1;
+    // A monitor that hung may have told too little.
+    this.#foreign();
     const hasLived = this.#clock.now() - this.#residentSince > LONG_LIFE_MS;
     this.#endsInARow = hasLived ? 0 : this.#endsInARow + 1;
     const text =
@@ -381,15 +454,24 @@ export class NftTable {
     });
   }
 
-  /** Others have changed the table, or may have: it is looked at, soon but not all the time. */
-  #foreign(): void {
+  /**
+   * Others have changed the table, or may have: it is looked at, soon but not all the time. That it
+   * is gone needs no look, and is told at once.
+   */
+  #foreign(isGone = false): void {
     this.#epoch += 1;
-    if (this.#cancelForeign !== undefined) {
+    if (isGone) this.#isGone = true;
+    const now = this.#clock.now();
+    const cost = this.#elementCount * FOREIGN_PER_ELEMENT_MS;
+    const isUrgent = isGone && now >= this.#goneToldFrom;
+    if (isGone && isUrgent) this.#goneToldFrom = now + cost;
+    if (this.#cancelForeign !== undefined && !isUrgent) {
       this.#isForeignDue = true;
       return;
     }
-    const delay = FOREIGN_EVERY_MS + this.#elementCount * FOREIGN_PER_ELEMENT_MS;
-    this.#cancelForeign = this.#clock.after(delay, () => {
+    this.#cancelForeign?.();
+    this.#isForeignDue = false;
+    this.#cancelForeign = this.#clock.after(FOREIGN_EVERY_MS + cost, () => {
       this.#cancelForeign = undefined;
       if (!this.#isForeignDue) return;
       this.#isForeignDue = false;
@@ -397,6 +479,46 @@ export class NftTable {
     });
     for (const watcher of this.#watchers) watcher();
   }
+
+  /** A pair that is idle is asked from time to time whether it hears. */
+  #askAfter(ms: number): void {
+    this.#cancelAsk?.();
+    this.#cancelAsk = this.#clock.after(ms, async () => {
+      const resident = this.#resident;
+      if (!await this.hasHeardAll() || this.#resident !== resident) return;
+      if (resident?.isWorn(this.#elementCount)) return this.#renew();
+      this.#askAfter(Math.max(ASK_EVERY_MS, ASK_SHARE * this.#answerMs));
+    });
+  }
+
+  /** The monitor has written so much that it is large: another pair takes its place. */
+  #renew(): void {
+    this.#leave();
+    this.#epoch += 1;
+    this.#begin();
+  }
+}
+
+function workOf({ isStructure = false, takes = TAKES_NONE }: Change): OwnWork {
+  return { isStructure, takes };
+}
+
+/**
+ * Joins pieces so that each but the last ends within a command. When Ampere is killed while nft
+ * reads them, it finds a command without end, and does nothing; it would else have emptied the sets
+ * and not filled them.
+ *
+ * @param pieces Each ends within a command, or with its line.
+ */
+function* unbroken(pieces: Iterable<string>): Generator<string, void> {
+  let held = "";
+  for (const piece of pieces) {
+    held += piece;
+    if (held.endsWith("\n")) continue;
+    yield held;
+    held = "";
+  }
+  yield held;
 }
 
 /**

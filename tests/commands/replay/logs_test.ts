@@ -5,6 +5,7 @@ import {
   bytesOf,
   challengeSent,
   successfulAuth,
+  userEvent,
   wrongAnswer,
 } from "../../support/asterisk_events.ts";
 import {
@@ -333,4 +334,49 @@ Deno.test("logs: a phone that logs in is not blocked for numbers that do not exi
   ).join("");
   const { out } = await replayed([login + calls + toLog(challengeSent("203.0.113.5"))]);
   assert.doesNotMatch(out, /^Not blocked|^Would have been/m);
+});
+
+Deno.test("logs: with a log configured the daemon sees what AMI does not tell, and replay says so", async () => {
+  const call = kind("PJSIP call");
+  const log = [1, 2, 3].map((second) =>
+    fileLine(call.print("203.0.113.7", { extension: `00${second}` }), at(second))
+  ).join("");
+  const config = { logs: ["/var/log/asterisk/messages"] };
+  const { out } = await replayed([log], { config });
+  assert.match(out, /^Would have been blocked$/m);
+  assert.match(out, /203\.0\.113\.7 .* 3 calls without an account/);
+  assert.doesNotMatch(out, /Not blocked/);
+  assert.match(
+    out,
+    /The daemon follows \/var\/log\/asterisk\/messages, not \S+\/a: it sees them only/,
+  );
+  const json = await replayed([log], { json: true, config });
+  const [block, totals] = json.out.trim().split("\n").map((line) => JSON.parse(line));
+  assert.deepEqual([block.type, block.target], ["block", "203.0.113.7"]);
+  assert.deepEqual([totals.blocked, totals.notOnAmi], [1, { "FailedACL PJSIP": 3 }]);
+  // Without, the hint says what is to be done.
+  const without = await replayed([log]);
+  assert.match(without.out, /With log = \S+\/a in ampere\.cfg it follows that log too, and does/);
+});
+
+Deno.test("logs: a number that a known endpoint dialled is nobody's offence", async () => {
+  const { print } = kind("PJSIP call");
+  const lines = [1, 2, 3, 4].map((second) => {
+    const said = print("203.0.113.7", { extension: `00${second}` });
+    return fileLine(
+      { ...said, message: said.message.replace("anonymous", "provider") },
+      at(second),
+    );
+  });
+  const { out, code } = await replayed([lines.join("") + fileLine(print("203.0.113.8"), at(5))]);
+  assert.equal(code, 0);
+  assert.match(out, /^ {2}FailedACL PJSIP, not on AMI +1$/m);
+});
+
+Deno.test("logs: a report of the dialplan in a recorded stream counts, at the time of what came before it", async () => {
+  const report = userEvent({ body: ["Address: 203.0.113.5", "Reason: anonymous call"] });
+  const stream = `Asterisk Call Manager/11.0.0\r\n${challengeSent("203.0.113.9")}`;
+  const { out, code } = await replayed([stream + report.repeat(3)]);
+  assert.equal(code, 0);
+  assert.match(out, /203\.0\.113\.5 .* 3 reports of the dialplan/);
 });

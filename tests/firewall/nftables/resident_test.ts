@@ -5,6 +5,8 @@ import { readMonitorLine } from "../../../src/firewall/nftables/resident.ts";
 const line = (verb: string, kind: string, object: Record<string, unknown>) =>
   JSON.stringify({ [verb]: { [kind]: { family: "inet", ...object } } });
 
+const whatOf = (text: string) => readMonitorLine(text, "ampere")?.what;
+
 Deno.test("monitor: a mark is known in both forms that nft writes", () => {
   const marks = (element: unknown) => ({
     table: "ampere",
@@ -12,29 +14,28 @@ Deno.test("monitor: a mark is known in both forms that nft writes", () => {
     elem: { set: [element] },
   });
   const timed = { elem: { val: 7, timeout: 2, expires: 2 } };
-  assert.equal(readMonitorLine(line("add", "element", marks(timed)), "ampere"), 7);
-  assert.equal(readMonitorLine(line("add", "element", marks(7)), "ampere"), 7);
-  assert.equal(readMonitorLine(line("delete", "element", marks(7)), "ampere"), "other");
+  const mark = { what: "mark", mark: 7 };
+  assert.deepEqual(readMonitorLine(line("add", "element", marks(timed)), "ampere"), mark);
+  assert.deepEqual(readMonitorLine(line("add", "element", marks(7)), "ampere"), mark);
+  assert.equal(whatOf(line("delete", "element", marks(7))), "other");
 });
 
 Deno.test("monitor: only what happens in the own table matters", () => {
   const table = { name: "ampere", handle: 1 };
-  assert.equal(readMonitorLine(line("delete", "table", table), "ampere"), "table");
-  assert.equal(readMonitorLine(line("add", "table", table), "ampere"), "change");
-  assert.equal(readMonitorLine(line("delete", "table", table), "other"), "other");
+  assert.equal(whatOf(line("delete", "table", table)), "gone");
+  assert.equal(whatOf(line("add", "table", table)), "changed");
+  assert.equal(readMonitorLine(line("delete", "table", table), "other")?.what, "other");
   const hosts = { table: "ampere", name: "hosts4", elem: { set: ["192.0.2.1"] } };
-  assert.equal(readMonitorLine(line("delete", "element", hosts), "ampere"), "change");
-  assert.equal(
-    readMonitorLine(line("delete", "element", { ...hosts, family: "ip" }), "ampere"),
-    "other",
-  );
+  const taken = { what: "taken", set: "hosts4", key: "192.0.2.1" };
+  assert.deepEqual(readMonitorLine(line("delete", "element", hosts), "ampere"), taken);
+  assert.equal(whatOf(line("add", "element", hosts)), "changed");
+  assert.equal(whatOf(line("delete", "element", { ...hosts, family: "ip" })), "other");
   // A chain of somebody else may bear the name.
   const chain = { table: "filter", name: "ampere" };
-  assert.equal(readMonitorLine(line("add", "chain", chain), "ampere"), "other");
-  assert.equal(readMonitorLine("", "ampere"), "other");
+  assert.equal(whatOf(line("add", "chain", chain)), "other");
+  assert.equal(whatOf(""), "other");
   // nft 0.9.8 tells of each transaction.
-  const generation = "# new generation 3 by process 24776 (nft)";
-  assert.equal(readMonitorLine(generation, "ampere"), "other");
+  assert.equal(whatOf("# new generation 3 by process 24776 (nft)"), "other");
 });
 
 Deno.test("monitor: what a monitor does not write is not believed", () => {
@@ -48,7 +49,7 @@ Deno.test("monitor: what a monitor does not write is not believed", () => {
     ]
   ) assert.equal(readMonitorLine(text, "ampere"), undefined, text);
   for (const text of ['{"add": "ampere"}', '{"ampere": null}', '{"add": {"ampere": 1}}']) {
-    assert.equal(readMonitorLine(text, "ampere"), "other", text);
+    assert.equal(whatOf(text), "other", text);
   }
 });
 
@@ -60,7 +61,7 @@ Deno.test("monitor: no line makes it stumble, and no foreign one is taken for a 
       fc.constantFrom("", "ampere", "marks"),
       (json, text, word) => {
         for (const made of [json, text, `{"${word}": ${json}}`, `{"add": {"element": ${json}}}`]) {
-          assert.notEqual(typeof readMonitorLine(made, "ampere"), "number", made);
+          assert.notEqual(whatOf(made), "mark", made);
         }
       },
     ),

@@ -21,13 +21,15 @@ export interface Happening {
     | "not now"
     /** The manager interface refused; each is an attempt. */
     | "manager"
+    /** The dialplan names a host; each is an attempt. */
+    | "reported"
     /** A message that was not believed, but shows who sent it. */
     | "not believed"
     /** A security event that costs nothing. */
     | "nothing";
   readonly address: string;
   readonly session: string;
-  readonly service?: "AMI" | "PJSIP" | "SIP";
+  readonly service?: "AMI" | "Dialplan" | "PJSIP" | "SIP";
   readonly transport?: string;
   readonly account?: string;
   /** The manager interface has compared a password. */

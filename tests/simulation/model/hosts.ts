@@ -41,10 +41,8 @@ export interface Host {
   soft: number;
   /** The part of them that can't be forged. */
   proven: number;
-  /** Passwords that were wrong, refusals, and requests without a login. */
+  /** Passwords that were wrong. */
   wrong: number;
-  refusals: number;
-  badRequests: number;
   /** What was remembered of it when it was heard first. */
   past: Slow | undefined;
   lastAt: number;
@@ -109,8 +107,6 @@ export class Hosts {
       soft: 0,
       proven: 0,
       wrong: 0,
-      refusals: 0,
-      badRequests: 0,
       past: this.#past.recall(address, now),
       lastAt: now,
       burstAt: undefined,

@@ -120,9 +120,10 @@ export class Model {
       case "refused":
       case "not now":
         return this.#refused(happening, now, wall);
+      case "reported":
       case "manager":
-        this.#rules.visit("manager: 5 points");
-        return this.#manager(happening, now, wall);
+        this.#rules.visit(`${what}: 5 points`);
+        return this.#atOnce(happening, now, wall);
       case "not believed": {
         this.#rules.visit("not believed: 5 points");
         const host = this.#hosts.hear(address, now);
@@ -135,10 +136,9 @@ export class Model {
     }
   }
 
-  #manager(happening: Happening, now: number, wall: number): void {
+  #atOnce(happening: Happening, now: number, wall: number): void {
     const host = this.#hosts.hear(happening.address, now);
-    if (happening.isRefusal) host.refusals++;
-    else host.wrong++;
+    if (happening.what === "manager" && !happening.isRefusal) host.wrong++;
     this.#points.fail(host, 5, happening, undefined, now, wall);
   }
 
@@ -337,7 +337,6 @@ export class Model {
     if (before !== undefined && before !== account) this.#rules.visit("refused: another account");
     this.#rules.visit("refused: 5 points");
     const points = before === undefined && !again ? complete(attempt) : 5;
-    host.refusals++;
     this.#points.fail(host, points, happening, sessionOf(happening), now, wall);
   }
 

@@ -255,7 +255,7 @@ export class Points {
 
   #forbear(host: Host): void {
     const forborne = host.points - host.soft - 5;
-    takeFromTally(host, forborne);
+    host.wrong -= Math.min(host.wrong, Math.floor(forborne / 5));
     takeFromAccounts(host, forborne);
     const network = this.#belonging.networkOf(host.address);
     if (network !== undefined) this.#networks.forgive(network, host, forborne, 5);
@@ -329,23 +329,13 @@ export class Points {
     }
     if (rest === 0) return this.#hosts.drop(host);
     host.past = undefined;
-    takeFromTally(host, own + others);
+    host.wrong -= Math.min(host.wrong, Math.floor((own + others) / 5));
     if (own > 0) host.accounts.set(account, 0);
     takeFromAccounts(host, others);
     closeAttempts(host);
     host.points = rest;
     host.soft = 0;
     host.proven = Math.max(0, host.proven - own - others);
-  }
-}
-
-/** What is forgiven is not told of later. */
-function takeFromTally(host: Host, points: number): void {
-  let left = Math.floor(points / 5);
-  for (const deed of ["wrong", "refusals", "badRequests"] as const) {
-    const part = Math.min(left, host[deed]);
-    host[deed] -= part;
-    left -= part;
   }
 }
 

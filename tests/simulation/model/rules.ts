@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { NftFault } from "../nft/faults.ts";
+
 /** The part of the configuration that matters here; durations in milliseconds. */
 export interface Rules {
   readonly loyalty: number;
@@ -55,6 +57,7 @@ export const RULES = [
   "refused: not now, in good standing, free",
   "refused: not now, after a login, free",
   "manager: 5 points",
+  "reported: 5 points",
   "not believed: 5 points",
   "trusted: free",
   "login: forgives its account",
@@ -135,7 +138,7 @@ export const RULES = [
 type Rule = typeof RULES[number];
 
 /** How often each rule decided something. */
-export type Visits = Map<Rule, number>;
+export type Visits = Map<Rule | NftFault, number>;
 
 /** The rules in force, and the count of their visits. */
 export class RuleBook {

@@ -27,9 +27,16 @@ export function differences(scene: Scene): string | undefined {
   }
   for (const family of FAMILIES) {
     if (family === 6 && !hasV6) continue;
-    if (!scene.kernel.isAsked(family)) return `INPUT does not ask the chain of IPv${family}`;
+    const isAsked = scene.config.backend === "nftables"
+      ? scene.kernel.nft.isAsked(family)
+      : scene.kernel.isAsked(family);
+    if (!isAsked) return `nobody asks the chain of IPv${family}`;
     const judgement = daemon.firewall.judgementOf(family);
     if (judgement?.inForce !== "yes") return `told as not in force: ${judgement?.message}`;
+  }
+  const residents = scene.residents.countOf(process.clock);
+  if (scene.config.backend === "nftables" && residents !== 2) {
+    return `${residents} programs of nft stay`;
   }
   return differs(scene, process);
 }
@@ -104,7 +111,9 @@ function differsFromKernel(scene: Scene, targets: readonly string[]): string | u
     if (family === 6 && scene.faults.has("no ip6tables")) continue;
     const wanted = targets.filter((target) => target.includes(":") === (family === 6)).sort();
     const set = backend === "ipset" ? scene.setName(family) : undefined;
-    const found = scene.kernel.blocked(family, set);
+    const isNft = backend === "nftables";
+    const { nft } = scene.kernel;
+    const found = isNft ? nft.blocked(family) : scene.kernel.blocked(family, set);
     if (wanted.join() !== found.join()) {
       return `the kernel's IPv${family}: [${found.join(", ")}], the list: [${wanted.join(", ")}]`;
     }
@@ -113,7 +122,8 @@ function differsFromKernel(scene: Scene, targets: readonly string[]): string | u
       networksAround(target).some((around) => wanted.includes(around));
     const passing = scene.exempt(scene.config.trust).targets.filter(isWithin).sort();
     // Who logged in from a blocked network may pass, if they have not failed there.
-    const passes = scene.kernel.excepted(family, set).filter((target) =>
+    const excepted = isNft ? nft.excepted(family) : scene.kernel.excepted(family, set);
+    const passes = excepted.filter((target) =>
       passing.includes(target) || !isWithin(target) || !scene.model.belonging.standing.has(target)
     );
     if (passing.join() !== passes.join()) {
@@ -121,24 +131,43 @@ function differsFromKernel(scene: Scene, targets: readonly string[]): string | u
         passing.join(", ")
       }]`;
     }
-    if (set === undefined || scene.wallMoved) continue;
-    const late = wrongTimeout(scene, set);
+    if (backend === "iptables" || scene.wallMoved) continue;
+    const late = wrongTimeout(scene, isNft ? nft.ends(family) : endsIn(scene, set!));
     if (late !== undefined) return late;
   }
   return undefined;
 }
 
+function endsIn(scene: Scene, set: string): Map<string, number | undefined> {
+  const entries = [...scene.kernel.sets.get(set)?.entries ?? []];
+  return new Map(
+    entries.filter(([, { nomatch }]) => !nomatch).map(([target, { until }]) => [target, until]),
+  );
+}
+
+/** How much later than Ampere the kernel may end a block, in milliseconds. */
+const LATER_MAX_MS = 15_000;
+
+/**
+ * How long a change may wait, in milliseconds: while the daemon stands still, and for commands of
+ * the other family that hang.
+ */
+const WAITS_MAX_MS = 50_000;
+
 /** The kernel must not end a block before Ampere does, nor much later. */
-function wrongTimeout(scene: Scene, set: string): string | undefined {
-  const entries = scene.kernel.sets.get(set)?.entries ?? new Map();
-  for (const [target, { until, nomatch }] of entries) {
-    if (nomatch) continue;
+function wrongTimeout(
+  scene: Scene,
+  ends: ReadonlyMap<string, number | undefined>,
+): string | undefined {
+  // A change of the table waits for its turn with the time that was left when it was made.
+  const waited = scene.config.backend === "nftables" ? WAITS_MAX_MS : 0;
+  for (const [target, until] of ends) {
     const block = scene.process!.list.get(target);
-    if (block === undefined) throw new Error(`${target} in ${set} of ${[...entries.keys()]}`);
+    if (block === undefined) throw new Error(`${target} of ${[...ends.keys()]}`);
     const later = until === undefined || block.until === undefined
       ? until === block.until ? 0 : Infinity
       : until - block.until;
-    if (later < 0 || later > 15_000) {
+    if (later < 0 || later > LATER_MAX_MS + waited) {
       return `${target} ends at ${block.until}, in the kernel at ${until}`;
     }
   }

@@ -29,8 +29,11 @@ const FAULTS = [
   "no ip6tables",
 ] as const;
 
+/** What befalls the programs of nftables that stay, where there are any. */
+const OF_NFT = "residents";
+
 /** One kind of fault. */
-export type FaultName = typeof FAULTS[number];
+export type FaultName = typeof FAULTS[number] | typeof OF_NFT;
 
 /**
  * After these the firewall differs from what Ampere has made; a killed daemon leaves programs
@@ -55,7 +58,13 @@ const LIKELY: Partial<Record<FaultName, number>> = {
   strangers: 0.25,
 };
 
-/** The faults of one world. */
-export function chooseFaults(dice: Dice): ReadonlySet<FaultName> {
-  return new Set(FAULTS.filter((name) => dice.chance(LIKELY[name] ?? 0.35)));
+/**
+ * The faults of one world.
+ *
+ * @param dice Of the world.
+ * @param ofNft Whether there are programs of nftables to befall.
+ */
+export function chooseFaults(dice: Dice, ofNft: boolean): ReadonlySet<FaultName> {
+  const faults = FAULTS.filter((name) => dice.chance(LIKELY[name] ?? 0.35));
+  return new Set<FaultName>(ofNft ? [...faults, OF_NFT] : faults);
 }

@@ -41,6 +41,9 @@ export class Meddler {
   flush(): void {
     const scene = this.#scene;
     const { dice } = scene;
+    if (scene.config.backend === "nftables") {
+      return this.#orWhileBusy(() => this.#takeOut(), dice.chance(0.3));
+    }
     const family = dice.pick(FAMILIES);
     scene.trace(`somebody flushes IPv${family}`);
     const rules = scene.kernel.chains[family];
@@ -57,6 +60,10 @@ export class Meddler {
   deleteChain(later: Later): void {
     const scene = this.#scene;
     const { dice } = scene;
+    if (scene.config.backend === "nftables") {
+      const isBusy = dice.chance(0.5);
+      return this.#orWhileBusy(() => this.#deleteTable(isBusy), isBusy);
+    }
     const family = dice.pick(FAMILIES);
     if (scene.faults.has("no ip6tables") && family === 6) return;
     scene.trace(`somebody deletes the chain of IPv${family}`);
@@ -74,6 +81,7 @@ export class Meddler {
   meddleWithWay(later: Later): void {
     const scene = this.#scene;
     const { dice } = scene;
+    if (scene.config.backend === "nftables") return this.#addRule();
     const family = dice.pick(FAMILIES);
     const input = scene.kernel.input[family];
     const rule = dice.pick([undefined, ...LETS_IN]);
@@ -91,6 +99,10 @@ export class Meddler {
   meddle(): void {
     const scene = this.#scene;
     const { dice } = scene;
+    if (scene.config.backend === "nftables") {
+      const isBusy = dice.chance(0.5);
+      return this.#orWhileBusy(() => this.#exchangeElements(isBusy), isBusy);
+    }
     const family = dice.pick(FAMILIES);
     const rules = scene.kernel.chains[family];
     if (rules === undefined) return;
@@ -113,6 +125,78 @@ export class Meddler {
       case 2:
         if (rules.length > 0) rules.push(dice.pick(rules));
     }
+  }
+
+  // Of nftables
+
+  /** At once, or as soon as `nft -i` has a change under way. */
+  #orWhileBusy(act: () => void, isBusy: boolean): void {
+    const scene = this.#scene;
+    if (!isBusy) return act();
+    scene.residents.whileBusy = () => {
+      if (scene.faulty) act();
+    };
+  }
+
+  #deleteTable(isBusy: boolean): void {
+    const { kernel: { nft }, config } = this.#scene;
+    if (!nft.isThere) return;
+    this.#scene.meet(isBusy ? "table: deleted while a change is under way" : "table: deleted");
+    nft.transact(`delete table inet ${config.chain}`);
+  }
+
+  /** The whole table, a set, a chain; or it is switched off. */
+  #takeOut(): void {
+    const { kernel: { nft }, dice, config } = this.#scene;
+    if (!nft.isThere) return;
+    const family = dice.pick(FAMILIES);
+    switch (dice.int(0, 3)) {
+      case 0:
+        return this.#deleteTable(false);
+      case 1:
+        this.#scene.meet("table: dormant");
+        return nft.sleep();
+      case 2: {
+        const some = nft.someKeys(new RegExp(`^(hosts|networks|near|pass)${family}`));
+        if (some === undefined) return;
+        this.#scene.meet("table: a set emptied");
+        return void nft.transact(`flush set inet ${config.chain} ${some.set}`);
+      }
+      case 3: {
+        this.#scene.meet("table: a chain emptied");
+        const chain = dice.pick(["incoming", `from${family}`, `networks${family}`]);
+        return void nft.transact(`flush chain inet ${config.chain} ${chain}`);
+      }
+    }
+  }
+
+  #exchangeElements(isBusy: boolean): void {
+    const { kernel: { nft }, dice, config } = this.#scene;
+    const family = dice.pick(FAMILIES);
+    const some = nft.someKeys(new RegExp(`^(hosts|networks)${family}`));
+    if (some !== undefined && dice.chance(0.7)) {
+      this.#scene.meet(
+        isBusy
+          ? "table: an element deleted while a change is under way"
+          : "table: an element deleted",
+      );
+      const key = dice.pick(some.keys);
+      nft.transact(`delete element inet ${config.chain} ${some.set} { ${key} }`);
+    }
+    if (!nft.isThere || !dice.chance(0.5)) return;
+    this.#scene.meet("table: an element added");
+    const strange = family === 4 ? "198.18.0.9" : "2001:db8:9::9";
+    nft.transact(`add element inet ${config.chain} hosts${family} { ${strange} }`);
+  }
+
+  #addRule(): void {
+    const { kernel: { nft }, dice, config } = this.#scene;
+    if (!nft.isThere) return;
+    this.#scene.meet("table: a rule of others");
+    const chain = dice.pick(["incoming", "from4", "from6", "networks4", "networks6"]);
+    const rule = dice.pick(["accept", "counter accept"]);
+    const verb = dice.pick(["add", "insert"]);
+    nft.transact(`${verb} rule inet ${config.chain} ${chain} ${rule}`);
   }
 
   /** Somebody exchanges one target of a set for another: its size is the same. */

@@ -6,6 +6,7 @@
 
 import { IpsetBackend } from "../../../src/firewall/ipset.ts";
 import { IptablesBackend } from "../../../src/firewall/iptables.ts";
+import { openNftables } from "../../../src/firewall/nftables/open.ts";
 import type { Backend } from "../../../src/firewall/backend.ts";
 import { Way } from "../../../src/firewall/way.ts";
 import { Daemon } from "../../../src/daemon/daemon.ts";
@@ -52,6 +53,7 @@ export class Processes {
     const { chain, backend } = scene.config;
     const witness = new WayWitness({
       kernel: scene.kernel,
+      isNft: scene.config.backend === "nftables",
       now: () => scene.time.now,
       verifyMs: scene.looksInTime ? 1_000 * scene.config.verify : undefined,
     });
@@ -65,18 +67,21 @@ export class Processes {
       return this.#takeLogLine(bytes);
     };
     const batchMax = dice.pick([1, 2, 5, 15_000]);
-    const backends = FAMILIES.map((family): Backend =>
-      backend === "ipset"
-        ? new IpsetBackend({ family, chain, run, now: wallClock })
-        : new IptablesBackend({ family, chain, run, batchMax })
-    );
+    const start = scene.residents.starterFor(clock);
+    const backends = backend === "nftables"
+      ? openNftables({ chain, run, start, clock, log, now: wallClock })
+      : FAMILIES.map((family): Backend =>
+        backend === "ipset"
+          ? new IpsetBackend({ family, chain, run, now: wallClock })
+          : new IptablesBackend({ family, chain, run, batchMax })
+      );
     let serial = 0;
     const daemon = new Daemon({
       config: scene.config,
       bornAt: scene.bornAt,
       list: observe(scene, list),
       backends,
-      ways: FAMILIES.map((family) => new Way({ family, chain, run })),
+      ways: backend === "nftables" ? [] : FAMILIES.map((family) => new Way({ family, chain, run })),
       network: () => ({ interfaces: INTERFACES, gateways: [] }),
       log,
       clock,
@@ -163,6 +168,8 @@ export class Processes {
     if (process === undefined) return;
     scene.trace("the daemon is killed");
     process.clock.kill();
+    scene.residents.orphan(process.clock);
+    scene.programs.cut(process.clock);
     scene.process = undefined;
     scene.asterisk.drop();
     scene.store.abandon(process.list, scene.wall());

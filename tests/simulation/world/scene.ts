@@ -9,6 +9,8 @@ import type { Config } from "../../../src/config/config.ts";
 import { Asterisk } from "../asterisk.ts";
 import { Dice } from "../dice.ts";
 import { Kernel } from "../kernel.ts";
+import type { NftFault } from "../nft/faults.ts";
+import { Residents } from "../nft/residents.ts";
 import { Model } from "../model/model.ts";
 import type { Visits } from "../model/rules.ts";
 import { Programs } from "../programs.ts";
@@ -23,12 +25,18 @@ import { chooseConfig, rulesOf } from "./settings.ts";
 /** How many seeds have a real SQLite file. */
 const SQLITE_SHARE = 0.02;
 
+/** How many seeds have nftables, and in how many of those its programs meet faults. */
+const NFT_SHARE = 1 / 3;
+const RESIDENTS_SHARE = 0.6;
+
 /** How a world is run. */
 export interface SceneOptions {
   /** Takes the story of what happens, line by line. */
   readonly trace?: (line: string) => void;
   /** Counts what the model decided. */
   readonly visits?: Visits;
+  /** The backend, whatever the seed would choose. */
+  readonly backend?: Config["backend"];
   /** A folder for lock files and, for some seeds, databases; best in a file system in memory. */
   readonly folder: string;
 }
@@ -55,6 +63,7 @@ export class Scene {
   readonly time = new SimulatedTime();
   readonly kernel: Kernel;
   readonly programs: Programs;
+  readonly residents: Residents;
   readonly asterisk: Asterisk;
   readonly store: Store;
   readonly traffic: Traffic;
@@ -90,8 +99,17 @@ export class Scene {
     const { dice } = this;
     const time = this.time;
     const trace = (text: string) => this.trace(text);
-    this.faults = chooseFaults(dice);
-    this.config = chooseConfig(dice, this.more, this.faults);
+    // With dice of its own, so that the worlds of the other backends stay what they were.
+    const nftDice = new Dice(Math.imul(seed, 31) + 7);
+    const isNft = nftDice.chance(NFT_SHARE)
+      ? options.backend === undefined || options.backend === "nftables"
+      : options.backend === "nftables";
+    this.faults = chooseFaults(dice, isNft && nftDice.chance(RESIDENTS_SHARE));
+    const chosen = chooseConfig(dice, this.more, this.faults);
+    this.config = {
+      ...chosen,
+      backend: isNft ? "nftables" : options.backend ?? chosen.backend,
+    };
     this.kernel = new Kernel(this.config.chain, () => time.now);
     this.sqlite = dice.chance(SQLITE_SHARE);
     this.store = this.sqlite
@@ -99,7 +117,9 @@ export class Scene {
       : new MemoryStore(`${options.folder}/${seed}`);
     this.model = new Model(rulesOf(this.config), options.visits ?? new Map());
     this.model.blocks.vague = () => this.process?.list.trouble !== undefined;
+    const meet = (fault: NftFault) => this.meet(fault);
     this.programs = new Programs({
+      meet,
       time,
       kernel: this.kernel,
       dice: dice.fork(),
@@ -107,6 +127,10 @@ export class Scene {
       untouchable: new Set([...TRUSTED, OWN, "127.0.0.1", "::1"]),
     });
     this.programs.slowness = dice.pick([1, 1, 1, 30, 100]);
+    const { nft: table } = this.kernel;
+    table.renews = nftDice.chance(0.5);
+    this.residents = new Residents({ time, table, dice: nftDice, trace, meet });
+    this.residents.slowness = this.programs.slowness;
     this.asterisk = new Asterisk({
       time,
       dice: dice.fork(),
@@ -125,6 +149,13 @@ export class Scene {
     this.bornAt = this.wall();
     trace(`faults: ${[...this.faults].join(", ")}${this.sqlite ? "; SQLite" : ""}`);
     trace(`configuration: ${JSON.stringify(this.config)}`);
+  }
+
+  /** Counts a fault of nftables. */
+  meet(fault: NftFault): void {
+    const visits = this.#options.visits;
+    visits?.set(fault, (visits.get(fault) ?? 0) + 1);
+    this.trace(`fault: ${fault}`);
   }
 
   /** Wall time, in milliseconds. */
@@ -157,7 +188,13 @@ export class Scene {
 
   /** Nothing keeps a look from being soon at its end. */
   get looksInTime(): boolean {
-    const slow: readonly FaultName[] = ["commands", "freeze", "no ip6tables", "poison"];
+    const slow: readonly FaultName[] = [
+      "commands",
+      "freeze",
+      "no ip6tables",
+      "poison",
+      "residents",
+    ];
     return slow.every((name) => !this.faults.has(name)) && this.programs.slowness === 1;
   }
 }

@@ -136,6 +136,16 @@ export class Strikes {
         return;
       case "reconfigure":
         return this.#reconfigure();
+      case "residents":
+        if (scene.config.backend !== "nftables") return;
+        scene.residents.trouble = {
+          feeder: dice.pick([0, 0.1, 0.5]),
+          monitor: dice.pick([0, 0.05, 0.3]),
+        };
+        scene.residents.isMissing = dice.chance(0.05);
+        scene.trace(`residents: ${JSON.stringify(scene.residents.trouble)}`);
+        later(dice.between(500, 15_000), () => scene.residents.heal());
+        return;
     }
   }
 

@@ -1,0 +1,475 @@
+/**
+ * Decides which lines of Asterisk's log count beside its manager interface, so that no request is
+ * charged twice and none is lost when one of the two goes or comes.
+ *
+ * - What AMI never tells (a number that an anonymous caller dials, IAX2) counts at once.
+ * - A line of which AMI tells too waits. It is dropped when its event has come, or when AMI has
+ *   been heard for {@linkcode SETTLE_MS} longer: then AMI works, and its word counts. If AMI goes
+ *   before that, or was not there yet, the line counts.
+ * - While AMI is away all lines count: a security event at once, another refusal after
+ *   {@linkcode SETTLE_MS}, in which the security event of the same request may come in a line of
+ *   its own.
+ * - An event of which Asterisk says that it could not be issued: its line counts.
+ *
+ * Events and lines are compared one to one. Two files that hold the same line tell of one request.
+ *
+ * Pure: no I/O, no timer, bounded memory.
+ *
+ * @module
+ */
+
+import { EVENT_TYPES, eventType, type SecurityEvent, UNKNOWN_CALLER } from "../ami/event.ts";
+import type { Notice } from "../ami/notice_lines.ts";
+import { Sightings } from "./sightings.ts";
+
+/** How a line tells of an event. */
+type LineTold = "security" | "doubled" | Notice["told"];
+
+/** Longest time between an event and its line, in milliseconds: both come within some. */
+export const SETTLE_MS = 1_000;
+
+/** How long an event of AMI is remembered for its line, which may be read late, in milliseconds. */
+const REMEMBER_MS = 30_000;
+
+/** How long after AMI has come a line that was charged is remembered, in milliseconds. */
+const CHARGED_MS = 10_000;
+
+/** Longest time between a registration by IAX2 and the answer to its challenge, in milliseconds. */
+const REGISTRATION_MS = 5_000;
+
+/** Events of AMI that are remembered until a line asks for them. */
+const RECENT = 16_384;
+
+/** Most lines that wait. */
+const WAITING_MAX = 8_192;
+
+/** Lines of several files, and threads, that are remembered. */
+const LINES_MAX = 65_536;
+const THREADS_MAX = 256;
+
+/** A report of the dialplan, which may log the same call. */
+const REPORTED = eventType("Reported", "Dialplan");
+
+/** Kinds for which another line may stand. */
+const REFUSALS: ReadonlySet<string> = new Set([
+  "ChallengeResponseFailed",
+  "InvalidPassword",
+  "InvalidAccountID",
+  "FailedACL",
+  "InvalidTransport",
+  "SessionLimit",
+]);
+
+/** A line that waits. */
+interface Waiting {
+  readonly event: SecurityEvent;
+  readonly told: LineTold;
+  readonly at: number;
+  readonly thread: string;
+  /** AMI was there when it was written. */
+  readonly covered: boolean;
+  unissued: boolean;
+  /** Another line of the same request was dropped for it. */
+  stands: boolean;
+}
+
+/** Where a line stands. */
+interface Place {
+  /** Which file. */
+  readonly file: number;
+  /** Number of Asterisk's thread. */
+  readonly thread: string;
+  /** What tells the line from others. */
+  readonly text: string;
+}
+
+/** Whether AMI's events arrive; `unused`: they never will. */
+type AmiState = "up" | "down" | "unused";
+
+/** Takes what counts. Events are valid during the call. */
+type Charge = (event: SecurityEvent, verdict: "security" | "doubled", file: number) => void;
+
+/** Compares what AMI says with what stands in the log. */
+export class Handover {
+  readonly #charge: Charge;
+  #ami: AmiState = "down";
+  #upSince = -Infinity;
+  #heardAt = -Infinity;
+  /** When each file was last read to its end. */
+  readonly #ends: number[] = [];
+  #waiting: (Waiting & { readonly file: number })[] = [];
+  /** Those among which is decided just now. */
+  #deciding: readonly (Waiting & { readonly file: number })[] = [];
+  /** Events of AMI that no line has asked for yet: a ring. */
+  readonly #hosts: (number | string)[] = new Array(RECENT).fill(0);
+  readonly #numbers = new Int32Array(5 * RECENT);
+  readonly #times = new Float64Array(RECENT);
+  #written = 0;
+  #indexed = 0;
+  /** The same, to be compared with security events of the log, and with other lines. */
+  readonly #exact = new Sightings();
+  readonly #alike = new Sightings();
+  /** Security events of the log that were charged while AMI was away. */
+  readonly #charged = new Sightings();
+  readonly #callers = new Sightings();
+  readonly #reports = new Sightings();
+  readonly #registrations = new Sightings();
+  /** When somebody was last refused by a part of Asterisk, for lines that stand beside others. */
+  readonly #refusals = new Map<string, number>();
+  readonly #unissued = new Map<string, { readonly kind: string; readonly at: number }>();
+  /** How often each line stands in each file, if there are several. */
+  readonly #lines = new Map<string, number[]>();
+  #files = 1;
+  #dropped = 0;
+
+  /** @param charge Takes what counts. */
+  constructor(charge: Charge) {
+    this.#charge = charge;
+  }
+
+  /** Lines that told what AMI, or another line, has told. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** Lines that wait. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /**
+   * How many files there are from now on.
+   *
+   * @param count Their number.
+   */
+  setFiles(count: number): void {
+    this.#files = count;
+    this.#ends.length = 0;
+    this.#lines.clear();
+  }
+
+  /** AMI is not used. */
+  amiUnused(now: number): void {
+    this.#ami = "unused";
+    this.advance(now);
+  }
+
+  /** AMI's events arrive from now on. */
+  amiUp(now: number): void {
+    this.#ami = "up";
+    this.#upSince = this.#heardAt = now;
+  }
+
+  /** They do not any more. */
+  amiDown(now: number): void {
+    if (this.#ami === "down") return;
+    this.#ami = "down";
+    this.advance(now);
+  }
+
+  /** Something has come from AMI. */
+  amiHeard(now: number): void {
+    this.#heardAt = now;
+  }
+
+  /**
+   * Takes an event of AMI.
+   *
+   * @param event The event.
+   * @param now Clock value, in milliseconds.
+   * @returns Whether it counts; false when a line of the same request was charged.
+   */
+  amiEvent(event: SecurityEvent, now: number): boolean {
+    if (event.type === REPORTED) return this.#takeReport(event, now);
+    if (now - this.#upSince < CHARGED_MS && this.#charged.size > 0) {
+      if (this.#charged.take(exactKey(event), now - CHARGED_MS)) {
+        this.#dropped++;
+        return false;
+      }
+    }
+    const slot = this.#written++ % RECENT;
+    const numbers = this.#numbers;
+    this.#hosts[slot] = event.host;
+    this.#times[slot] = now;
+    numbers[5 * slot] = event.type;
+    numbers[5 * slot + 1] = event.port;
+    numbers[5 * slot + 2] = event.session;
+    numbers[5 * slot + 3] = event.challenge;
+    numbers[5 * slot + 4] = event.answer;
+    return true;
+  }
+
+  /**
+   * A file has been read to its end.
+   *
+   * @param file Which.
+   * @param now Clock value, in milliseconds.
+   */
+  atEnd(file: number, now: number): void {
+    this.#ends[file] = now;
+  }
+
+  /**
+   * Takes what a line tells.
+   *
+   * @param event Is valid during the call.
+   * @param told How it is told.
+   * @param place Where it stands.
+   * @param now Clock value, in milliseconds.
+   */
+  line(event: SecurityEvent, told: LineTold, place: Place, now: number): void {
+    if (this.#files > 1 && !this.#isNew(place)) {
+      this.#dropped++;
+      return;
+    }
+    const { file, thread } = place;
+    if (told !== "aside") this.#noteRefusal(event, now);
+    if (told === "log only") return this.#takeUntold(event, file, now);
+    if (isSecurity(told) && this.#ami !== "up") {
+      return this.#settleSecurity(event, told, file, now);
+    }
+    const covered = this.#ami === "up" &&
+      (this.#ends[file] ?? -Infinity) >= this.#upSince + SETTLE_MS;
+    const unissued = told === "notice" && this.#takeUnissued(event.kind, thread, now);
+    this.#waiting.push({
+      event: event.copy(),
+      told,
+      at: now,
+      thread,
+      covered,
+      unissued,
+      stands: false,
+      file,
+    });
+    if (this.#waiting.length > WAITING_MAX) this.#giveUp(this.#waiting.shift()!, now);
+  }
+
+  /**
+   * Asterisk could not issue an event: a line of the same thread tells of its request.
+   *
+   * @param kind Its kind.
+   * @param place Where that stands.
+   * @param now Clock value, in milliseconds.
+   */
+  unissued(kind: string, place: Place, now: number): void {
+    if (this.#files > 1 && !this.#isNew(place)) return;
+    const { thread } = place;
+    const line = this.#waiting.findLast((one) => one.thread === thread && one.told === "notice");
+    if (line !== undefined && line.event.kind === kind && !line.unissued) {
+      line.unissued = true;
+      return this.advance(now);
+    }
+    this.#unissued.delete(thread);
+    this.#unissued.set(thread, { kind, at: now });
+    forgetOldest(this.#unissued, THREADS_MAX);
+  }
+
+  /**
+   * Decides on the lines that have waited long enough.
+   *
+   * @param now Clock value, in milliseconds.
+   */
+  advance(now: number): void {
+    if (this.#waiting.length === 0) return;
+    this.#index();
+    const waiting = this.#deciding = this.#waiting;
+    this.#waiting = [];
+    // Security events stand for other lines of the same request.
+    for (const line of waiting) {
+      if (isSecurity(line.told)) {
+        if (this.#ami !== "up") this.#settleSecurity(line.event, line.told, line.file, now);
+      }
+    }
+    for (const line of waiting) if (!this.#settle(line, now)) this.#waiting.push(line);
+    this.#deciding = [];
+  }
+
+  /** Decides on a line, if that can be done yet. */
+  #settle(line: Waiting & { file: number }, now: number): boolean {
+    const { event, told, at, covered } = line;
+    if (isSecurity(told)) {
+      if (this.#ami !== "up") return true;
+      if (this.#exact.take(exactKey(event), at - REMEMBER_MS)) return this.#drop();
+    } else if (told === "aside") {
+      const last = this.#refusals.get(refusalKey(event));
+      if (last !== undefined && Math.abs(last - at) <= SETTLE_MS) return this.#drop();
+    } else if (this.#alike.take(alikeKey(event), at - REMEMBER_MS)) return this.#drop();
+    const isAlone = told === "aside" && (event.service === "PJSIP" || event.service === "IAX2");
+    if (covered && this.#ami === "up" && !line.unissued && !isAlone) {
+      return this.#heardAt >= at + SETTLE_MS ? this.#drop() : false;
+    }
+    if (!line.unissued && now < at + SETTLE_MS) return false;
+    if (isSecurity(told)) {
+      if (REFUSALS.has(event.kind) && !line.stands) this.#alike.add(alikeKey(event), now);
+    } else if (told === "notice" && this.#isToldBySecurity(event)) return this.#drop();
+    this.#chargeLine(event, told === "doubled" ? "doubled" : "security", line.file, now);
+    return true;
+  }
+
+  /** Whether a security event that waits is of the same request: that counts, or AMI's. */
+  #isToldBySecurity(event: SecurityEvent): boolean {
+    const key = alikeKey(event);
+    const found = this.#deciding.find((line) =>
+      isSecurity(line.told) && !line.stands && REFUSALS.has(line.event.kind) &&
+      alikeKey(line.event) === key
+    );
+    if (found !== undefined) found.stands = true;
+    return found !== undefined;
+  }
+
+  /** AMI is away: a security event of the log is as good as one of AMI's. */
+  #settleSecurity(
+    event: SecurityEvent,
+    told: "security" | "doubled",
+    file: number,
+    now: number,
+  ): void {
+    this.#index();
+    // Its line was read after AMI had told of it.
+    if (this.#exact.take(exactKey(event), now - REMEMBER_MS)) return void this.#drop();
+    if (this.#ami === "down") this.#charged.add(exactKey(event), now);
+    if (REFUSALS.has(event.kind)) this.#alike.add(alikeKey(event), now);
+    this.#chargeLine(event, told, file, now);
+  }
+
+  /** A line of which AMI never tells. */
+  #takeUntold(event: SecurityEvent, file: number, now: number): void {
+    if (event.detail === UNKNOWN_CALLER) {
+      const host = hashOfHost(event.host);
+      if (this.#reports.take(host, now - SETTLE_MS)) return void this.#drop();
+      this.#callers.add(host, now);
+    }
+    if (event.service === "IAX2" && event.kind === "InvalidAccountID") {
+      // chan_iax2 says so of a registration, and again of the answer to its challenge.
+      const key = mix(hashOfHost(event.host), hashOfHost(event.account));
+      if (this.#registrations.take(key, now - REGISTRATION_MS)) return void this.#drop();
+      this.#registrations.add(key, now);
+    }
+    this.#chargeLine(event, "security", file, now);
+  }
+
+  /** The dialplan may have logged the same call. */
+  #takeReport(event: SecurityEvent, now: number): boolean {
+    const host = hashOfHost(event.host);
+    if (this.#callers.take(host, now - SETTLE_MS)) return !this.#drop();
+    this.#reports.add(host, now);
+    return true;
+  }
+
+  #chargeLine(
+    event: SecurityEvent,
+    verdict: "security" | "doubled",
+    file: number,
+    now: number,
+  ): void {
+    this.#noteRefusal(event, now);
+    this.#charge(event, verdict, file);
+  }
+
+  #noteRefusal(event: Pick<SecurityEvent, "kind" | "service" | "host">, at: number): void {
+    if (event.kind !== "FailedACL") return;
+    const key = refusalKey(event);
+    this.#refusals.delete(key);
+    this.#refusals.set(key, at);
+    forgetOldest(this.#refusals, LINES_MAX);
+  }
+
+  /** There are too many: AMI's word counts, if there is AMI. */
+  #giveUp(line: Waiting & { file: number }, now: number): void {
+    if (this.#ami === "up") this.#drop();
+    else this.#chargeLine(line.event, "security", line.file, now);
+  }
+
+  #drop(): true {
+    this.#dropped++;
+    return true;
+  }
+
+  /** Whether Asterisk has just said that the event of this line could not be issued. */
+  #takeUnissued(kind: string, thread: string, now: number): boolean {
+    const said = this.#unissued.get(thread);
+    if (said === undefined) return false;
+    this.#unissued.delete(thread);
+    return said.kind === kind && now - said.at <= SETTLE_MS;
+  }
+
+  /** Makes the events of AMI findable that have come since the last call. */
+  #index(): void {
+    const numbers = this.#numbers;
+    this.#indexed = Math.max(this.#indexed, this.#written - RECENT);
+    for (; this.#indexed < this.#written; this.#indexed++) {
+      const slot = this.#indexed % RECENT;
+      const at = this.#times[slot]!;
+      const [type, port, session, challenge, answer] = numbers.subarray(5 * slot, 5 * slot + 5);
+      const { kind, service } = EVENT_TYPES[type!]!;
+      const facts = {
+        type: type!,
+        kind,
+        service,
+        host: this.#hosts[slot]!,
+        port: port!,
+        session: session!,
+        challenge: challenge!,
+        answer: answer!,
+      };
+      this.#exact.add(exactKey(facts), at);
+      if (REFUSALS.has(kind)) this.#alike.add(alikeKey(facts), at);
+      this.#noteRefusal(facts, at);
+    }
+  }
+
+  /** Whether no other file has told this line already. */
+  #isNew({ file, text }: Place): boolean {
+    const counts = this.#lines.get(text) ?? [];
+    this.#lines.delete(text);
+    this.#lines.set(text, counts);
+    const before = Math.max(0, ...counts.map((count) => count ?? 0));
+    counts[file] = (counts[file] ?? 0) + 1;
+    forgetOldest(this.#lines, LINES_MAX);
+    return counts[file]! > before;
+  }
+}
+
+function isSecurity(told: LineTold): told is "security" | "doubled" {
+  return told === "security" || told === "doubled";
+}
+
+type Facts = Pick<
+  SecurityEvent,
+  "type" | "kind" | "service" | "host" | "port" | "session" | "challenge" | "answer"
+>;
+
+/** Equal for an event and its line in the security log. */
+function exactKey({ type, host, port, session, challenge, answer }: Facts): number {
+  let key = mix(type, hashOfHost(host));
+  for (const number of [port, session, challenge, answer]) key = mix(key, number);
+  return key;
+}
+
+/** Equal for an event and another line of the same request, if the line says enough. */
+function alikeKey({ type, service, host, session }: Facts): number {
+  const key = mix(service.length * 256 + service.charCodeAt(0), hashOfHost(host));
+  // Of others no session is printed.
+  return service === "PJSIP" ? mix(mix(key, type), session) : key;
+}
+
+function refusalKey({ host, service }: Pick<SecurityEvent, "host" | "service">): string {
+  return `${host} ${service}`;
+}
+
+function hashOfHost(host: number | string): number {
+  if (typeof host === "number") return host | 0;
+  let hash = 7;
+  for (let i = 0; i < host.length; i++) hash = mix(hash, host.charCodeAt(i));
+  return hash;
+}
+
+function mix(a: number, b: number): number {
+  const mixed = Math.imul(a ^ (a >>> 15), 0x2c1b3c6d) + b | 0;
+  return Math.imul(mixed ^ (mixed >>> 13), 0x297a2d39) | 0;
+}
+
+function forgetOldest<K>(map: Map<K, unknown>, most: number): void {
+  if (map.size <= most) return;
+  for (const oldest of map.keys()) return void map.delete(oldest);
+}

@@ -1,0 +1,143 @@
+/** Asterisk's log beside its manager interface, in the daemon as a whole. */
+
+import assert from "node:assert/strict";
+import { DEFAULT_CONFIG, NO_AMI } from "../../src/config/config.ts";
+import { statusOf } from "../../src/telemetry/status.ts";
+import { bytesOf, successfulAuth, wrongAnswer } from "../support/asterisk_events.ts";
+import { ADDRESS, daemonWith, withDaemon } from "../support/daemons.ts";
+import { fileLine, LINE_KINDS } from "../support/log_text.ts";
+import { until } from "../support/namespace.ts";
+import { toLog } from "../support/replays.ts";
+
+const kind = (name: string) => LINE_KINDS.find((one) => one.name === name)!;
+
+/** A folder with a log that can be written. */
+async function withLog(
+  run: (path: string, write: (text: string) => void) => Promise<void>,
+): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    const path = `${folder}/messages`;
+    Deno.writeTextFileSync(path, "");
+    await run(path, (text) => Deno.writeFileSync(path, bytesOf(text), { append: true }));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const call = (number: number, host = ADDRESS) =>
+  fileLine(kind("PJSIP call").print(host, { extension: `00972${number}` }));
+
+Deno.test("logs: callers without an account are blocked by what the log tells, and all of it is shown", async () => {
+  await withLog(async (path, write) => {
+    write(call(0) + call(1) + call(2));
+    await withDaemon({ logs: [path] }, async (daemon, asterisk, notices, lines) => {
+      await until("it follows", () => lines.some((line) => line.includes(`following ${path}`)));
+      await asterisk.send(wrongAnswer("203.0.113.77"));
+      write(call(3) + call(4));
+      await until("two are read", () => daemon.logs?.charged.get("FailedACL PJSIP") === 2);
+      assert.equal(daemon.list.size, 0, "what stood there before does not count");
+      write(call(5));
+      await until("the host is blocked", () => daemon.list.size === 1);
+      const block = notices.find((notice) => notice.event === "block");
+      assert.match(block!.reason, /^3 calls without an account within .* last number "009725"/);
+      // AMI's events are counted alone.
+      const { events, logs } = statusOf(daemon, Date.now());
+      assert.equal(events.byKind["ChallengeResponseFailed PJSIP"], 1);
+      assert.equal(events.byKind["FailedACL PJSIP"], undefined);
+      assert.deepEqual(logs!.charged, { "FailedACL PJSIP": 3 });
+      assert.deepEqual(logs!.files.map(({ lines, trouble }) => [lines, trouble]), [[3, null]]);
+    });
+  });
+});
+
+Deno.test("logs: a host in good standing may dial what it likes", async () => {
+  await withLog(async (path, write) => {
+    await withDaemon({ logs: [path] }, async (daemon, asterisk, _notices, lines) => {
+      await until("it follows", () => lines.some((line) => line.includes(`following ${path}`)));
+      await asterisk.send(successfulAuth(ADDRESS));
+      await until("it has logged in", () => daemon.table.standingSize === 1);
+      write(Array.from({ length: 50 }, (_, i) => call(i)).join("") + call(0, "203.0.113.77"));
+      await until("all is read", () => daemon.logs?.charged.get("FailedACL PJSIP") === 51);
+      assert.deepEqual(daemon.worstHosts(9).map(({ host }) => host), ["203.0.113.77"]);
+    });
+  });
+});
+
+Deno.test("logs: while AMI is away the log stands for it, and nothing counts twice", async () => {
+  await withLog(async (path, write) => {
+    await withDaemon(
+      { logs: [path], loyalty: 1_000 },
+      async (daemon, asterisk, _notices, lines) => {
+        await until("it follows", () => lines.some((line) => line.includes(`following ${path}`)));
+        let guesses = 0;
+        const guess = async () => {
+          const event = wrongAnswer(ADDRESS, { session: `${guesses++}` });
+          // As Asterisk does: the log is another thread's.
+          if (guesses % 2 === 0) write(toLog(event));
+          await asterisk.send(event);
+          if (guesses % 2 === 1) write(toLog(event));
+        };
+        for (let round = 0; round < 3; round++) {
+          for (let i = 0; i < 20; i++) await guess();
+          asterisk.dropAll();
+          await until(
+            "it is away",
+            () => daemon.connectedSince === undefined && asterisk.loggedIn === 0,
+          );
+          for (let i = 0; i < 20; i++) await guess();
+          await until("it is back", async () => {
+            await guess();
+            return daemon.connectedSince !== undefined;
+          });
+        }
+        const points = () => daemon.worstHosts(1)[0]?.points;
+        await until("all is judged", () => daemon.logs!.waiting === 0 && points() === 5 * guesses);
+        assert.ok(daemon.logs!.dropped > 0);
+      },
+    );
+  });
+});
+
+Deno.test("logs: without AMI the log alone is followed, and a new configuration may change that", async () => {
+  await withLog(async (path, write) => {
+    const config = { ...DEFAULT_CONFIG, host: NO_AMI, logs: [path] };
+    const { daemon, lines } = daemonWith({ config });
+    const stop = new AbortController();
+    const running = daemon.run(stop.signal);
+    await until("it follows", () => lines.some((line) => line.includes("following")));
+    assert.match(daemon.statusLine(), /^following Asterisk's log alone, /);
+    const guesses = (host: string) =>
+      [1, 2, 3].map((i) => toLog(wrongAnswer(host, { session: `${i}` }))).join("");
+    write(guesses(ADDRESS));
+    await until("the host is blocked", () => daemon.list.get(ADDRESS) !== undefined);
+    const other = `${path}.other`;
+    daemon.reconfigure({ ...config, logs: [other] });
+    await until("it waits for the other", () => daemon.logs!.files[0]!.trouble !== undefined);
+    assert.match(daemon.logs!.files[0]!.trouble!, /other is not there; it is waited for$/);
+    Deno.writeFileSync(other, bytesOf(guesses("203.0.113.10")));
+    await until("another one is blocked", () => daemon.list.get("203.0.113.10") !== undefined);
+    assert.ok(lines.some((line) => line.endsWith("messages.other")), lines.join("\n"));
+    daemon.reconfigure({ ...config, logs: [] });
+    assert.equal(daemon.logs, undefined);
+    stop.abort();
+    assert.equal(await running, 0);
+  });
+});
+
+Deno.test("logs: a burst is read in pieces, and AMI's events are not kept waiting", async () => {
+  await withLog(async (path, write) => {
+    await withDaemon({ logs: [path] }, async (daemon, asterisk, _notices, lines) => {
+      await until("it follows", () => lines.some((line) => line.includes(`following ${path}`)));
+      const noise = fileLine({ file: "pbx.c", message: `Nothing of concern ${"x".repeat(100)}` });
+      const chunk = noise.repeat(8 * 1024 * 1024 / noise.length);
+      write(chunk);
+      await until("it has begun to read", () => daemon.logs!.files[0]!.behind > 0);
+      for (let i = 0; i < 3; i++) await asterisk.send(wrongAnswer(ADDRESS, { session: `${i}` }));
+      await until("the host is blocked", () => daemon.list.size === 1);
+      assert.ok(daemon.logs!.files[0]!.behind > 0, "all was read before AMI had its turn");
+      await until("all is read", () => daemon.logs!.files[0]!.behind === 0);
+      assert.equal(daemon.logs!.files[0]!.lines, chunk.length / noise.length);
+    });
+  });
+});

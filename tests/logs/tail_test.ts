@@ -1,0 +1,223 @@
+/** A file that is written while it is followed. */
+
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { FAREWELL_MS, NotAFileError, realFiles, STEP_BYTES, Tail } from "../../src/logs/tail.ts";
+import { latin1 } from "../../src/ami/framer.ts";
+import { MemoryFiles } from "../support/memory_files.ts";
+
+const PATH = "/var/log/asterisk/messages";
+
+function follow(files = new MemoryFiles()) {
+  const seen: string[] = [];
+  const tail = new Tail(PATH, files, (lines) => {
+    const text = latin1(lines, 0, lines.length);
+    assert.ok(text.endsWith("\n"), "only whole lines");
+    seen.push(...text.split("\n").slice(0, -1));
+  });
+  const read = (now = 0) => {
+    for (let step = tail.step(now); step === "read"; step = tail.step(now));
+    return seen.splice(0);
+  };
+  return { files, tail, read };
+}
+
+Deno.test("tail: what stands in the file at the start is not read, also not the rest of its last line", () => {
+  const { files, read } = follow();
+  const write = files.writer(PATH);
+  write("old 1\nold 2");
+  assert.deepEqual(read(), []);
+  write(" goes on\nnew 1\nnew");
+  assert.deepEqual(read(), ["new 1"]);
+  write(" 2\n");
+  assert.deepEqual(read(), ["new 2"]);
+});
+
+Deno.test("tail: a file that comes later is read from its beginning", () => {
+  const { files, read, tail } = follow();
+  assert.equal(tail.step(0), "absent");
+  files.writer(PATH)("first\n");
+  assert.deepEqual(read(), ["first"]);
+});
+
+Deno.test("tail: renamed and made anew, the writer may go on in the old one for a while", () => {
+  const { files, read, tail } = follow();
+  const old = files.writer(PATH);
+  read();
+  old("1\n");
+  files.rename(PATH, `${PATH}.1`);
+  old("2\n");
+  assert.equal(tail.step(0), "read");
+  assert.equal(tail.step(0), "absent");
+  const fresh = files.writer(PATH);
+  old("3\n");
+  assert.deepEqual(read(100), ["1", "2", "3"]);
+  fresh("4\n");
+  old("5\n");
+  assert.deepEqual(read(200), ["5", "4"]);
+  assert.deepEqual(read(100 + FAREWELL_MS), []);
+  old("nobody hears\n");
+  assert.deepEqual(read(200 + FAREWELL_MS), []);
+  assert.equal(files.opened, 1);
+  tail.close();
+  assert.equal(files.opened, 0);
+});
+
+Deno.test("tail: copied and truncated, it is read from its new beginning, however fast it grows", () => {
+  const { files, read } = follow();
+  const write = files.writer(PATH);
+  read();
+  write("1\n2\n");
+  assert.deepEqual(read(), ["1", "2"]);
+  files.truncate(PATH);
+  assert.deepEqual(read(), []);
+  write("3\n");
+  assert.deepEqual(read(), ["3"]);
+  // As long as before, and longer, within one look.
+  files.truncate(PATH);
+  write("4\n");
+  assert.deepEqual(read(), ["4"]);
+  files.truncate(PATH);
+  write("5\n6\n7\n");
+  assert.deepEqual(read(), ["5", "6", "7"]);
+});
+
+Deno.test("tail: removed and made anew, and half a line at the end of what is gone", () => {
+  const { files, read } = follow();
+  const old = files.writer(PATH);
+  read();
+  old("1\nEmpty registration from 203.0.113.5");
+  assert.deepEqual(read(), ["1"]);
+  files.remove(PATH);
+  files.writer(PATH)("2\n");
+  assert.deepEqual(read(), ["2"]);
+  old("5\n");
+  assert.deepEqual(read(), ["Empty registration from 203.0.113.55"]);
+});
+
+Deno.test("tail: a line without end is skipped in bounded memory, and what follows it is read", () => {
+  const { files, read, tail } = follow();
+  const write = files.writer(PATH);
+  read();
+  write(`1\n${"x".repeat(3 * STEP_BYTES)}\n2\n`);
+  assert.deepEqual(read(), ["1", "2"]);
+  assert.equal(tail.behind, 0);
+  write("x".repeat(STEP_BYTES + 100));
+  assert.deepEqual(read(), []);
+  write("\n3\n");
+  assert.deepEqual(read(), ["3"]);
+});
+
+Deno.test("tail: one step reads no more than its share, and knows how much is left", () => {
+  const { files, tail } = follow();
+  const write = files.writer(PATH);
+  tail.step(0);
+  write("123456789\n".repeat(STEP_BYTES / 4));
+  assert.equal(tail.step(0), "read");
+  assert.ok(tail.bytes <= STEP_BYTES && tail.bytes > STEP_BYTES - 10, `${tail.bytes}`);
+  assert.equal(tail.behind, STEP_BYTES / 4 * 10 - tail.bytes);
+});
+
+Deno.test("tail: what hinders is thrown, and tried again; what was there by then stays unread", () => {
+  const { files, read, tail } = follow();
+  const write = files.writer(PATH);
+  write("old\n");
+  files.trouble = new Deno.errors.PermissionDenied("no");
+  assert.throws(() => tail.step(0), Deno.errors.PermissionDenied);
+  files.trouble = undefined;
+  assert.deepEqual(read(), []);
+  write("new\n");
+  assert.deepEqual(read(), ["new"]);
+  const folder = new Tail("/", realFiles, () => {});
+  assert.throws(() => folder.step(0), NotAFileError);
+});
+
+Deno.test("tail: a real file, renamed, truncated and removed", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const path = `${folder}/messages`;
+    const seen: string[] = [];
+    const tail = new Tail(path, realFiles, (lines) => seen.push(latin1(lines, 0, lines.length)));
+    const add = (text: string) => Deno.writeTextFileSync(path, text, { append: true });
+    const read = () => {
+      while (tail.step(0) === "read");
+      return seen.splice(0).join("");
+    };
+    add("old\n");
+    assert.equal(read(), "");
+    add("1\n");
+    assert.equal(read(), "1\n");
+    Deno.renameSync(path, `${path}.1`);
+    add("2\n");
+    assert.equal(read(), "2\n");
+    Deno.truncateSync(path);
+    add("3\n");
+    assert.equal(read(), "3\n");
+    Deno.removeSync(path);
+    add("4\n");
+    assert.equal(read(), "4\n");
+    tail.close();
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("tail: rotated at any byte, every line arrives once and whole, or not at all if its file went", () => {
+  const act = fc.oneof(
+    { weight: 6, arbitrary: fc.nat(12).map((count) => ({ write: count })) },
+    { weight: 1, arbitrary: fc.constantFrom("rename", "truncate", "remove", "reopen") },
+    { weight: 3, arbitrary: fc.constant("look") },
+  );
+  fc.assert(
+    fc.property(fc.array(act, { maxLength: 60 }), (acts) => {
+      const { files, read } = follow();
+      let write = files.writer(PATH);
+      read();
+      let sent = "";
+      let next = 0;
+      let now = 0;
+      const seen: string[] = [];
+      const lost = new Set<number>();
+      // Lines that are not read yet when their file is truncated are gone, as for `tail -F`.
+      let unread = 0;
+      let renamed = false;
+      for (const one of acts) {
+        if (one === "look") {
+          seen.push(...read(now += 100));
+          unread = sent === "" ? next : next - 1;
+          renamed = false;
+        } else if (one === "rename") {
+          if (!files.has(PATH)) continue;
+          files.rename(PATH, `${PATH}.1`);
+          // Of several between two looks those between are never seen.
+          if (renamed) { for (let i = unread; i <= next; i++) lost.add(i); }
+          renamed = true;
+        } else if (one === "truncate" || one === "remove") {
+          if (!files.has(PATH)) continue;
+          for (let i = unread; i <= next; i++) lost.add(i);
+          if (one === "remove") files.remove(PATH);
+          else {
+            files.truncate(PATH);
+            sent = "";
+          }
+        } else if (one === "reopen") {
+          // A writer ends its line before it opens another file.
+          if (sent !== "") write(sent);
+          sent = "";
+          write = files.writer(PATH);
+        } else {
+          if (sent === "") sent = `line ${next++}\n`;
+          write(sent.slice(0, one.write));
+          sent = sent.slice(one.write);
+        }
+      }
+      seen.push(...read(now += 100));
+      const numbers = seen.map((line) => Number(/^line (\d+)$/.exec(line)?.[1] ?? NaN));
+      assert.ok(numbers.every((number) => !Number.isNaN(number)), seen.join("|"));
+      assert.equal(new Set(numbers).size, numbers.length, "a line came twice");
+      const whole = sent === "" ? next : next - 1;
+      for (let i = 0; i < whole; i++) assert.ok(numbers.includes(i) || lost.has(i), `no line ${i}`);
+    }),
+    { numRuns: 500 },
+  );
+});
