@@ -330,7 +330,6 @@ export class Daemon {
     this.table.restoreStanding(
       [...this.#list.standing()].map(([host, at]) => [host, this.#fromWallClock(at)]),
     );
-    this.#slowMemory.restore(this.#believedTime.now());
     this.#log.info(
       `Ampere ${VERSION} follows Asterisk ${describePlace(this.#config)} and blocks in the ` +
         `${
@@ -359,6 +358,8 @@ export class Daemon {
       const works = this.firewall.status().families.some((f) => f.family === 4 && !f.failing);
       if (!works && failures.some(isHopeless)) fail();
     });
+    // Behind the firewall, which must not wait for it, and before anything is heard.
+    this.#slowMemory.restore(this.#believedTime.now());
     const following = this.#follow(stop.signal).catch((error) => {
       if (!(error instanceof LoginRefusedError)) throw error;
       this.#log.error(error.message);

@@ -86,10 +86,13 @@ export function hints(replayed: Replayed, config: Config): string {
   const lines: string[] = [];
   const blocked = new Set(replayed.blocks.map((block) => block.target));
   const hidden = new Set(replayed.proxies.map(({ address }) => address));
+  const guessers = new Set(
+    replayed.insiders.filter(({ likePhones }) => !likePhones).map(({ host }) => host),
+  );
   // Who logged in is let through a block of its network; to trust all of that would help the one
   // who failed there.
   const known = hostsThatLoggedIn(blocked, replayed.logins)
-    .filter((host) => !hidden.has(host) && !host.includes("/"));
+    .filter((host) => !hidden.has(host) && !guessers.has(host) && !host.includes("/"));
   // Too short, or too slow, for a proxy to be certain: but nobody mistypes so many names.
   const isShared = (host: string) => (replayed.strangers.get(host) ?? 0) >= STRANGE_ACCOUNTS_MIN;
   const shared = known.filter(isShared);
