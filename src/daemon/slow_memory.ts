@@ -58,6 +58,7 @@ export class SlowMemory {
         lastAt: clockOf(last),
         recentLastAt: clockOf(recentLast),
       })),
+      now,
     );
   }
 

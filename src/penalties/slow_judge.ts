@@ -36,7 +36,7 @@ export interface SlowMemory {
   /** Hosts that were blocked for them since the start. */
   readonly blocked: number;
   /** See {@linkcode SlowJudge.restore}. */
-  restore(hosts: Iterable<SavedSlow>): void;
+  restore(saved: Iterable<SavedSlow>, now: number): void;
   /** See {@linkcode SlowJudge.note}. */
   note(): void;
   /** See {@linkcode SlowJudge.takeUnsaved}. */
@@ -132,14 +132,26 @@ export class SlowJudge implements SlowMemory {
     };
   }
 
-  /** Takes over what was saved; times are clock values. */
-  restore(hosts: Iterable<SavedSlow>): void {
+  /**
+   * Takes over what was saved. What a host has failed since its points were forgotten counts as
+   * remembered, unless the host is in the table with it.
+   *
+   * @param saved Times are clock values.
+   * @param now Clock value, in milliseconds.
+   */
+  restore(saved: Iterable<SavedSlow>, now: number): void {
+    const present = new Map<number, HostKey>();
+    for (const [key, host] of this.#hosts.entries()) {
+      if (this.latelyOf(host).count > 0) present.set(host, this.#owner.networkOf(key) ?? key);
+    }
+    const known = new Set([...present.values()].map(keyText));
     const { forgetMs } = this.#slow;
-    this.#slow.restore([...hosts].map(({ recent, recentLastAt, ...one }) => {
-      if (recent === 0) return one;
+    this.#slow.restore([...saved].map(({ recent, recentLastAt, ...one }) => {
+      if (recent === 0 || known.has(one.host)) return one;
       const count = slowCount(one.count, recentLastAt - one.lastAt, forgetMs) + recent;
       return { ...one, count, lastAt: recentLastAt };
     }));
+    for (const [host, key] of present) this.#slow.meet(host, key, now);
   }
 
   /**

@@ -98,7 +98,7 @@ Deno.test("slow guesses: a table that begins with what was saved goes on where t
     // Each time it is another process; the clock goes on.
     const bench = new TableBench({ loyalty: 3 });
     bench.after(n * 25 * HOUR);
-    bench.table.slow.restore(saved);
+    bench.table.slow.restore(saved, bench.now);
     bench.take(wrongAnswer(address));
     blocked += bench.table.takeOffences().length;
     assert.equal(blocked, n < 9 ? 0 : 1, `guess ${n}`);
@@ -116,4 +116,17 @@ Deno.test("slow guesses: who deletes the block by hand says that it was wrong", 
   bench.table.clearPoints("203.0.113.5", (a, b) => a === b);
   for (let n = 0; n < 8; n++) bench.take(wrongAnswer("203.0.113.5")).after(25 * HOUR);
   assert.equal(bench.table.takeOffences().length, 0);
+});
+
+Deno.test("slow guesses: who is in the table already is not counted twice when it is restored", () => {
+  const address = "203.0.113.5";
+  const bench = new TableBench({ loyalty: 3 });
+  bench.take(wrongAnswer(address));
+  const at = { firstAt: bench.now - 8 * DAY, lastAt: bench.now - 25 * HOUR };
+  const saved = { host: address, count: 6, kind: 0, several: false, ...at } as const;
+  bench.table.slow.restore([{ ...saved, recent: 1, recentLastAt: bench.now }], bench.now);
+  bench.take(wrongAnswer(address));
+  assert.equal(bench.table.takeOffences().length, 0, "the eighth");
+  bench.after(25 * HOUR).take(wrongAnswer(address));
+  assert.equal(bench.table.takeOffences().length, 1, "the ninth");
 });

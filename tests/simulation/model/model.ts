@@ -72,8 +72,12 @@ export class Model {
    */
   begin(now: number, wall: number, bornAt: number, slow: readonly SlowRow[]): void {
     this.#unknown = undefined;
-    this.#slow.restore(slow, now, wall);
     this.#hosts = this.#newHosts();
+    const heard = this.#hosts.all().map((host) =>
+      [this.belonging.network(host.address), host] as const
+    );
+    this.#slow.restore(slow, now, wall, (name) => heard.some(([known]) => known === name));
+    for (const [name, host] of heard) host.past = this.#slow.of(name, now);
     this.#points = this.#newPoints();
     this.#lastTick = now;
     const left = Math.min(this.#rules.values.learn, bornAt + this.#rules.values.learn - wall);

@@ -40,16 +40,27 @@ export class SlowCounts {
     this.#rules = rules;
   }
 
-  /** A process begins with what the database holds. */
-  restore(rows: readonly SlowRow[], now: number, wall: number): void {
+  /**
+   * A process begins with what the database holds.
+   *
+   * @param isHeard whether a host is known that is remembered by this name
+   */
+  restore(
+    rows: readonly SlowRow[],
+    now: number,
+    wall: number,
+    isHeard: (name: string) => boolean,
+  ): void {
     this.#byHost.clear();
     const clockOf = (at: number) => now + Math.min(7 * DAY, at - wall);
     for (const row of rows) {
       const [last, recentLast] = [clockOf(row.last), clockOf(row.recentLast)];
       const old = this.#halved(row.failures, recentLast - last);
+      // The points of a host that is heard already have this in them.
+      const isOlder = row.recent > 0 && !isHeard(row.host);
       this.#byHost.set(row.host, {
-        count: row.recent > 0 ? old + row.recent : row.failures,
-        last: row.recent > 0 ? recentLast : last,
+        count: isOlder ? old + row.recent : row.failures,
+        last: isOlder ? recentLast : last,
         proven: row.kind === 1,
         excused: row.kind === 2,
         accounts: row.several ? "several" : undefined,
