@@ -175,8 +175,7 @@ export class Ledger {
       if (this.isExempt(key)) return NONE;
       host = this.#hosts.make(key, now);
       if (mayStand && this.isInGoodStanding(key, now)) this.#records.set(host, MAYBE_STANDING, 1);
-      if (this.slow.size > 0) this.slow.meet(host, this.networkOf(key) ?? key, now);
-      else this.slow.forget(host);
+      if (this.slow.isAwake) this.slow.meet(host, this.networkOf(key) ?? key, now);
     } else if (now - this.#records.time(host, LAST_AT) > this.#policy.forgetMs) {
       this.forget(host);
       return this.hostAt(key, NONE, mayStand, now);
@@ -280,7 +279,7 @@ export class Ledger {
     if (isGuarded) this.#guardAgainst(host, event, now);
     if (standing) {
       if (GUESSES[event.type]!) this.#judgeInsider(host, event, session, now);
-    } else if (this.slow.anyMet) this.#judgeSlow(host, event, now);
+    } else if (this.slow.isAwake) this.#judgeSlow(host, event, now);
     if (network !== undefined) this.#judgeNetwork(network, host, standing, event, now);
   }
 

@@ -152,6 +152,11 @@ export class SlowGuesses {
   readonly #met = new Map<number, Met>();
   readonly #unsaved = new Set<HostKey>();
   #forgetMs = 0;
+  /**
+   * Anything is remembered of any host. Each failure asks, so it is a plain field: a map's size is
+   * a call.
+   */
+  isAwake = false;
   #sweptAt = -Infinity;
   /** Hosts that were blocked for their slow count since the start. */
   blocked = 0;
@@ -183,17 +188,13 @@ export class SlowGuesses {
     const count = this.countOf(key, now);
     if (count === 0) return this.forget(host);
     const record = this.#index.get(key);
+    this.isAwake = true;
     this.#met.set(host, {
       count,
       proven: this.#records.get(record, KIND) === PROVEN,
       account: this.#records.get(record, ACCOUNT),
       firstAt: this.#records.time(record, FIRST_AT),
     });
-  }
-
-  /** Whether anything is remembered of any host of the table. */
-  get anyMet(): boolean {
-    return this.#met.size > 0;
   }
 
   /** The slow count of a host of the table, as it was when it came into it. */
@@ -275,7 +276,7 @@ export class SlowGuesses {
 
   /** Forgets the hosts of which all has been halved away. */
   advance(now: number): void {
-    if (this.size === 0 || now - this.#sweptAt < SWEEP_MS) return;
+    if (!this.isAwake || now - this.#sweptAt < SWEEP_MS) return;
     this.#sweptAt = now;
     for (const [kind, ranks] of this.#ranks.entries()) {
       for (const [rank, { oldest }] of ranks.entries()) {
@@ -288,6 +289,7 @@ export class SlowGuesses {
         }
       }
     }
+    this.isAwake = this.size + this.#met.size > 0;
   }
 
   /** Forgets all hosts that are within a target; of an address it is the host itself. */
@@ -367,6 +369,7 @@ export class SlowGuesses {
     const record = this.#records.make();
     this.#keys[record] = key;
     this.#index.set(key, record);
+    this.isAwake = true;
     return record;
   }
 
