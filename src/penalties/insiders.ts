@@ -145,9 +145,12 @@ export class Insiders {
    * A host in good standing fails.
    *
    * @param session In which.
+   * @param judges Whether the answer matters; if not, who was told today is not looked at again.
    * @returns Whether it has done so too often, and not as phones with old passwords do.
    */
-  fails(host: HostKey, by: Attempt, session: number, now: number): boolean {
+  fails(host: HostKey, by: Attempt, session: number, now: number, judges = true): boolean {
+    const known = judges ? undefined : this.#watched.get(host);
+    if (known !== undefined && now - known.toldAt < DAY_MS) return false;
     const { service, account } = by;
     if (account === "" || account === UNKNOWN_ACCOUNT) return false;
     const hash = hashOf(by);

@@ -472,8 +472,9 @@ export class Ledger {
   /** Who belongs here has failed: it may be on the accounts of others. */
   #judgeInsider(host: number, event: SecurityEvent, session: number, now: number): void {
     const key = this.#hosts.keyOf(host);
-    const found = this.insiders.fails(this.networkOf(key) ?? key, event, session, now);
-    if (!found || this.#policy.insider !== "block" || this.#records.get(host, GONE) === 1) return;
+    const blocks = this.#policy.insider === "block";
+    const found = this.insiders.fails(this.networkOf(key) ?? key, event, session, now, blocks);
+    if (!found || !blocks || this.#records.get(host, GONE) === 1) return;
     if (this.shortBlocks.isOpen(key, "insider", this.#policy, now)) return;
     const offence = this.#offenceOf(host, event, "insider", now);
     // It rests on this failure alone.
