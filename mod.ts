@@ -48,12 +48,25 @@ export type { Verdict } from "./src/ami/parser.ts";
 // Penalties
 export { type Charge, PenaltyTable } from "./src/penalties/penalty_table.ts";
 export type { PenaltyPolicy } from "./src/penalties/policy.ts";
-export type { Grounds, KnownProxy, Offence, Tally } from "./src/penalties/offence.ts";
+export type { GuardChange, GuardedAccount, GuardState } from "./src/penalties/account_guard.ts";
+export type {
+  FailedAttempt,
+  FailedAttemptKind,
+  Grounds,
+  KnownProxy,
+  Offence,
+  Tally,
+} from "./src/penalties/offence.ts";
+export type { HostInspection, KnownHost } from "./src/penalties/inspection.ts";
+export type { HostKeeping, KeptHost } from "./src/penalties/kept_hosts.ts";
+export type { Share } from "./src/penalties/failed_accounts.ts";
 export type { HostStatus } from "./src/penalties/hosts.ts";
 
 // The list of blocks
 export type { BlockList, ListChange } from "./src/blocks/block_list.ts";
 export type { Block, NewBlock } from "./src/blocks/block.ts";
+export type { Evidence, KeptAttempt } from "./src/blocks/evidence.ts";
+export type { KeptAccount, StoredPoints } from "./src/blocks/kept_points.ts";
 export type { ComparisonTurns } from "./src/blocks/comparison.ts";
 export type { OpeningOptions, SalvageReport, StartReport } from "./src/blocks/opening.ts";
 export type { WriterOptions } from "./src/blocks/list_writer.ts";
@@ -63,9 +76,10 @@ export { BlockDatabaseError, type DatabaseFault } from "./src/blocks/fault.ts";
 // The firewall
 export type { OwnInterface } from "./src/address/interfaces.ts";
 export { Firewall, type FirewallLog, type FirewallOptions } from "./src/firewall/firewall.ts";
-export type { FamilyStatus, FirewallStatus } from "./src/firewall/status.ts";
+export type { Damage, FamilyStatus, FirewallStatus } from "./src/firewall/status.ts";
 export type { Backend, Entry, Listing, ListOutcome, Outcome } from "./src/firewall/backend.ts";
 export type { Failure, FailureKind } from "./src/firewall/failure.ts";
+export type { Action } from "./src/config/config.ts";
 export type { ChainOptions } from "./src/firewall/chain.ts";
 export { IptablesBackend, type IptablesOptions } from "./src/firewall/iptables.ts";
 export { IpsetBackend, type IpsetOptions } from "./src/firewall/ipset.ts";

@@ -24,6 +24,8 @@ Commands:
       --replay FILE...  tell who would have been blocked, from recorded AMI
                       streams or Asterisk's log, in any form
       --status        tell what the running daemon knows
+      --why ADDRESS   tell whether an address or network is blocked, why, and what
+                      to type to change it
   -h, --help          this text
   -V, --version       the version
 
@@ -34,7 +36,7 @@ Options:
       --dry-run       daemon: change nothing in the firewall, say what would be done
       --for LENGTH    --add: how long a block lasts whose line does not say it, such
                       as 90s, 15m, 2h or 7d; for ever without it
-      --json          --list, --status, --replay: JSON, one object a line
+      --json          --list, --status, --why, --replay: JSON, one object a line
 
 Signals: HUP re-reads the configuration and reopens the log, USR1 logs the state.
 `;
@@ -46,6 +48,7 @@ const OPTIONS = {
   check: { type: "boolean" },
   replay: { type: "boolean" },
   status: { type: "boolean" },
+  why: { type: "boolean" },
   help: { type: "boolean", short: "h" },
   version: { type: "boolean", short: "V" },
   config: { type: "string", short: "c" },
@@ -57,18 +60,31 @@ const OPTIONS = {
 } as const;
 
 /** As in the original, help and version win over everything else. */
-const COMMANDS = ["help", "version", "add", "del", "list", "check", "replay", "status"] as const;
+const COMMANDS = [
+  "help",
+  "version",
+  "add",
+  "del",
+  "list",
+  "check",
+  "replay",
+  "status",
+  "why",
+] as const;
 
 type Command = typeof COMMANDS[number] | "daemon";
 
 /** Which commands take an option besides --config. */
 const TAKES: Record<"json" | "dry-run" | "verbose" | "output" | "for", readonly Command[]> = {
-  json: ["list", "status", "replay"],
+  json: ["list", "status", "why", "replay"],
   "dry-run": ["daemon"],
   verbose: ["daemon", "replay", "check"],
   output: ["daemon", "add", "del", "list"],
   for: ["add"],
 };
+
+/** Which commands take words that belong to no option. */
+const TAKES_WORDS: readonly Command[] = ["replay", "why", "help", "version"];
 
 /** What the command line asks for. */
 interface Invocation {
@@ -108,7 +124,7 @@ function parseArguments(args: readonly string[]): Invocation {
     throw new UsageError(`--${asked[0]} and --${asked[1]} cannot be used together`);
   }
   if (
-    positionals.length > 0 && command !== "replay" && command !== "help" && command !== "version"
+    positionals.length > 0 && !TAKES_WORDS.includes(command)
   ) {
     const how = command === "add" || command === "del"
       ? `; addresses are read from standard input: echo ADDRESS | ampere --${command}`
@@ -117,6 +133,9 @@ function parseArguments(args: readonly string[]): Invocation {
   }
   if (command === "replay" && positionals.length === 0) {
     throw new UsageError("--replay needs at least one file");
+  }
+  if (command === "why" && positionals.length === 0) {
+    throw new UsageError("--why needs an address or network: ampere --why 203.0.113.5");
   }
   if (command !== "help" && command !== "version") {
     for (const [option, commands] of Object.entries(TAKES)) {
@@ -175,8 +194,10 @@ export async function main(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof UsageError) {
       complain(`ampere: ${error.message}`);
-      complain("Usage: ampere [-h] [-V] [-a | -d | -l | --check | --status | --replay FILE...]");
-      complain("              [-c FILE] [-o FILE] [-v] [--dry-run] [--json] [--for LENGTH]");
+      complain("Usage: ampere [-h] [-V] [-a | -d | -l | --check | --status | --why ADDRESS]");
+      complain(
+        "              [--replay FILE...] [-c FILE] [-o FILE] [-v] [--dry-run] [--json] [--for LENGTH]",
+      );
       complain("Try 'ampere --help' for more.");
       return EXIT.usage;
     }
@@ -187,6 +208,7 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 async function runWithConfig(invocation: Invocation): Promise<number> {
+  const asked = invocation.command === "why" ? await readTargets(invocation.files) : [];
   const { formatProblem, readConfig } = await import("./config/parse.ts");
   const { config, problems, warnings } = readConfig(invocation.config);
   if (invocation.command === "check") {
@@ -216,6 +238,10 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
       const { printStatus } = await import("./commands/status.ts");
       return await printStatus(config, invocation.json, print, complain);
     }
+    case "why": {
+      const { why } = await import("./commands/why/why.ts");
+      return await why(config, invocation.config, asked, invocation.json);
+    }
     case "replay": {
       const { replay } = await import("./commands/replay/replay.ts");
       const { trustedNow } = await import("./commands/trusted.ts");
@@ -228,6 +254,14 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
       return await runDaemon(config, invocation);
     }
   }
+}
+
+/** The addresses and networks of `--why`. */
+async function readTargets(words: readonly string[]): Promise<string[]> {
+  const { readAsked } = await import("./commands/why/why.ts");
+  const asked = readAsked(words);
+  if ("wrong" in asked) throw new UsageError(`--why: ${asked.wrong}`);
+  return asked;
 }
 
 /** An error in words for an administrator. */

@@ -33,12 +33,18 @@ interface Opening {
   readonly end: RegExp;
   /** The address stands behind their text. */
   readonly addressLast: boolean;
+  /** It stands before all that is theirs. */
+  readonly addressFirst: boolean;
 }
 
 /** A message that may go on. */
 interface Open extends Opening {
   readonly thread: string;
   readonly file: string;
+  /** Whom its first line names. */
+  readonly address: string | undefined;
+  /** How its first line ends, if that looks like the end of the message. */
+  readonly ended: string | undefined;
   /** Number of its first line. */
   readonly number: number;
   /** Where in the input the end of Asterisk's stands at the latest. */
@@ -81,7 +87,13 @@ function openingOf({ file, message }: LogLine): Opening | undefined {
   const opening = (beginning: RegExp, room: number, end: RegExp) => {
     const found = beginning.exec(message);
     if (found === null) return undefined;
-    return { from: found[0].length, room, end, addressLast: end === PEER_END };
+    return {
+      from: found[0].length,
+      room,
+      end,
+      addressLast: end === PEER_END,
+      addressFirst: end === IAX2_CALL_END || end === HASHES_END,
+    };
   };
   if (file === "chan_sip.c") return opening(CALL, ROOM, CALL_END);
   if (file !== "chan_iax2.c") return undefined;
@@ -119,6 +131,11 @@ export class HeldLines {
     return this.#held.at(-1)?.text;
   }
 
+  /** Whether a message may still go on. */
+  get isOpen(): boolean {
+    return this.#open.length > 0;
+  }
+
   /** Whether the last line that is held has the form of the console. */
   get isConsole(): boolean {
     return this.#held.at(-1)?.line.console === true;
@@ -130,9 +147,10 @@ export class HeldLines {
    * @param line The line.
    * @param at Where in the input it begins.
    * @param end Where it ends.
-   * @returns Whether it may be believed; false when it is the end of a message before it.
+   * @param address Whom it names.
+   * @returns Whether it may be believed; false when it may be a part of a message before it.
    */
-  meet(line: LogLine, at: number, end: number): boolean {
+  meet(line: LogLine, at: number, end: number, address?: string): boolean {
     if (this.#open.length > 0 && !line.framed) {
       // Its thread goes on: a message of it is over.
       this.#open = this.#open.filter(({ thread, until }) => at <= until && thread !== line.thread);
@@ -148,10 +166,20 @@ export class HeldLines {
     }
     let believed = true;
     for (const open of this.#open) {
-      // Worker threads of IAX2 take turns.
-      if (line.file === open.file && line.file === "chan_iax2.c") continue;
       const found = open.end.exec(line.message);
       if (found === null || end - found[0].length > open.until) continue;
+      // Worker threads of IAX2 take turns: of one host it does not matter whose line it is.
+      if (line.file === open.file && line.file === "chan_iax2.c") {
+        const isSame = address === open.address && (!open.addressLast || found[0] === open.ended);
+        if (!isSame) believed = false;
+        const isDoubtful = open.addressLast && !isSame;
+        this.#refuseThose(({ number, line: { thread }, notice }) =>
+          number > open.number && thread !== open.thread &&
+            (isDoubtful || notice.address !== open.address) ||
+          number === open.number && isDoubtful
+        );
+        continue;
+      }
       believed = false;
       this.#refuseThose(({ number, line: { thread } }) =>
         number > open.number && thread !== open.thread ||
@@ -177,18 +205,28 @@ export class HeldLines {
    * @param line The line, whether it is held or not.
    * @param number Its number.
    * @param end Where in the input it ends.
+   * @param address Whom it names.
    */
-  open(line: LogLine, number: number, end: number): void {
+  open(line: LogLine, number: number, end: number, address?: string): void {
     const opening = line.framed ? undefined : openingOf(line);
     if (opening === undefined) return;
     const until = end - line.message.length + opening.from + opening.room;
     const { thread, file } = line;
-    this.#open.push({ ...opening, thread, file, number, until });
+    const ended = opening.end.exec(line.message)?.[0];
+    this.#open.push({ ...opening, thread, file, address, ended, number, until });
   }
 
-  /** A line has come that is none of Asterisk's: the end of a message, of which they are a part. */
-  meetRest(): void {
-    this.#refuseThose(() => true);
+  /**
+   * A line has come that is none of Asterisk's: the end of a message, of which they are a part. The
+   * first line of it is Asterisk's, and names who sent it if the address stands first.
+   *
+   * @returns The first line, if it stands right before and the address stands last.
+   */
+  meetRest(): HeldLine | undefined {
+    const oldest = this.#open[0];
+    const last = this.#held.at(-1);
+    this.#refuseThose(({ number }) => number !== oldest?.number || !oldest.addressFirst);
+    return oldest?.addressLast && last?.number === oldest.number ? last : undefined;
   }
 
   /** Nothing that a stranger could have made has come behind them. */

@@ -52,6 +52,8 @@ export interface Notice {
    * - `log only`: AMI says nothing of it.
    */
   readonly told: "notice" | "aside" | "log only";
+  /** It was cut as with `cut` of {@linkcode NoticeReading}, but the address stands before that. */
+  readonly isCut?: boolean;
 }
 
 /**
@@ -291,17 +293,19 @@ function readSession(message: string): NoticeReading {
   const beginning = SESSION.exec(message);
   if (beginning === null) return undefined;
   const end = NOT_FOUND_END.exec(message);
-  if (end === null) return "cut";
+  const isCut = end === null;
   // A trunk that is known by its address may bring calls for numbers that are gone.
-  if (!ANONYMOUS.test(beginning[1] ?? beginning[2]!)) return "harmless";
-  return noticeOf(portedHostOf(beginning[4]!), {
+  if (!ANONYMOUS.test(beginning[1] ?? beginning[2]!)) return isCut ? "cut" : "harmless";
+  const notice = noticeOf(portedHostOf(beginning[4]!), {
     kind: "FailedACL",
     service: "PJSIP",
     told: "log only",
     transport: beginning[3] as Transport,
     detail: NO_EXTENSION,
-    account: message.slice(beginning[0].length, end.index),
+    account: message.slice(beginning[0].length, end?.index),
+    isCut,
   });
+  return notice ?? (isCut ? "cut" : undefined);
 }
 
 const PJSIP_ACL = new RegExp(`^Incoming SIP message from ${HOST} did not pass ACL test$`);
@@ -412,6 +416,15 @@ function readChanIax2(message: string): NoticeReading {
     told: "log only",
     account: first === null || refused ? "" : quoted(message.slice(first[0].length)),
   }) ?? (message.startsWith("Host") ? "nobody" : undefined);
+}
+
+/**
+ * The registration by IAX2 of a name that is not known, and that held a line end.
+ *
+ * @param host Who sent it, as Asterisk prints it.
+ */
+export function tornRegistration(host: string): Notice | undefined {
+  return noticeOf(host, { kind: "InvalidAccountID", service: "IAX2", told: "log only" });
 }
 
 /** `'name'`, `name' (…`, ` name`: without what is around it. */

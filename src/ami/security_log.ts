@@ -27,7 +27,9 @@ import {
   type NoticeReading,
   readNotice,
   refusedContact,
+  tornRegistration,
 } from "./notice_lines.ts";
+import { TornLine } from "./torn_line.ts";
 
 /**
  * Longest line that is looked at, in bytes: also of an event that is too long the sender is read.
@@ -181,6 +183,10 @@ export class SecurityLogReader {
   readonly #managers = new Map<string, string>();
   /** The Contact that an access list has refused, by thread. */
   readonly #contacts = new Map<string, string>();
+  /** Messages that were cut, and whose end names the sender. */
+  #torn: (Pick<HeldLine, "line" | "number" | "text"> & { readonly ends: TornLine })[] = [];
+  /** Lines that begin before are in doubt for nothing but these. */
+  #tornUntil = 0;
   /** The first line is a comment: others are no ends of messages. */
   #annotated = false;
   #asterisk = 0;
@@ -254,13 +260,17 @@ export class SecurityLogReader {
   flush(): void {
     if (this.#length > 0 || this.#skipped > 0) return;
     this.#held.releaseAll();
+    this.#settleTorn(Infinity);
     for (const reader of [this.#reader, this.#oldReader]) reader.flushWithheld();
+    // Whatever was cut has ended.
+    this.#doubtUntil = this.#noticeDoubtUntil = 0;
   }
 
   /** The input has ended: the last line counts without a line end too. */
   end(): void {
     if (this.#length > 0 || this.#skipped > 0) this.#endLine();
     this.#held.releaseAll();
+    this.#settleTorn(Infinity);
     for (const reader of [this.#reader, this.#oldReader]) {
       reader.flushWithheld();
       reader.end();
@@ -293,11 +303,14 @@ export class SecurityLogReader {
       this.#refuse("oversized");
       return;
     }
+    this.#settleTorn(at);
     const prefix = FILE_PREFIX.exec(this.#text);
     if (prefix !== null) {
+      this.#meetTorn(true);
       return this.#security(this.#text.slice(prefix[0].length), at);
     }
     const line = parseLogLine(this.#text);
+    this.#meetTorn(line !== undefined);
     if (line === undefined) return this.#foreign(this.#text, at);
     if (line.message.startsWith('SecurityEvent="') && line.level === "SECURITY") {
       return this.#security(line.message, at);
@@ -314,7 +327,10 @@ export class SecurityLogReader {
     }
     const stands = text === "" || BETWEEN.test(text) || (this.#annotated && text.startsWith("#")) ||
       (this.#held.isConsole && CONSOLE.test(text)) || isOfAnotherService(text, this.#held.last);
-    if (!stands) this.#held.meetRest();
+    if (!stands) {
+      const torn = this.#held.meetRest();
+      if (torn?.number === this.#number - 1) this.#tearAgain(torn, at);
+    }
     // The reader must see it, because it may betray that the line before was cut.
     if (REMAINDER.test(text)) {
       const message = `${text.replace(/"$/, "").replace(BORDER, "\r\n$1: ")}\r\n\r\n`;
@@ -346,9 +362,10 @@ export class SecurityLogReader {
   }
 
   #other(line: LogLine, at: number, end: number): void {
-    const believed = this.#held.meet(line, at, end);
     const read = readNotice(line);
     const reading = this.#isContact(line, read) ? "nobody" : read;
+    const address = typeof reading === "object" ? reading.address : undefined;
+    const believed = this.#held.meet(line, at, end, address);
     if (reading === undefined) {
       if (this.#passDump(line.message, at)) return;
       const unissued = line.file === "security_events.c" ? UNISSUED.exec(line.message) : null;
@@ -363,18 +380,58 @@ export class SecurityLogReader {
     if (!believed) return this.#refuse("forged end");
     if (at < this.#doubtUntil || at < this.#noticeDoubtUntil) {
       // If it is Asterisk's all the same, it may have been cut as well.
+      if (this.#tear(line, at, end)) return;
       if (reading === "cut" || mayGoOn(line)) this.#doubtUntil = at + SHADOW_BYTES;
       return this.#refuse("forged end");
     }
     if (reading === "harmless") return;
-    this.#held.open(line, this.#number, end);
+    if (this.#tear(line, at, end)) return;
+    this.#held.open(line, this.#number, end, address);
     if (reading === "nobody") {
       this.#nobody = counted(this.#nobody, this.#number, this.#text);
     } else if (typeof reading === "string") {
       if (reading === "cut") this.#doubtUntil = at + SHADOW_BYTES;
       this.#refuse("malformed");
+    } else if (reading.isCut) {
+      this.#doubtUntil = at + SHADOW_BYTES;
+      this.#refuse("malformed");
+      const held = { line, notice: reading, number: this.#number, text: this.#text };
+      if (!this.#held.isOpen) this.#notice(held);
     } else if (!this.#isManagerEcho(line, reading)) {
       this.#held.hold({ line, notice: reading, number: this.#number, text: this.#text });
+    }
+  }
+
+  /** Whether the end of a message names its sender, and nothing but such lines puts it in doubt. */
+  #tear(line: LogLine, at: number, end: number): boolean {
+    if (!TornLine.is(line.file, line.message) || line.framed || this.#held.isOpen) return false;
+    if (at < this.#doubtUntil && this.#tornUntil !== this.#doubtUntil) return false;
+    if (at < this.#noticeDoubtUntil) return false;
+    this.#tornUntil = this.#doubtUntil = at + SHADOW_BYTES;
+    this.#refuse("malformed");
+    const ends = new TornLine(end - line.message.length);
+    this.#torn.push({ line, number: this.#number, text: this.#text, ends });
+    return true;
+  }
+
+  /** What looked whole has a rest: its end is not the true one. */
+  #tearAgain({ line, number, text }: HeldLine, at: number): void {
+    const ends = new TornLine(at - 1 - line.message.length);
+    ends.meet(text, false);
+    ends.meet(this.#text, false);
+    this.#torn.push({ line, number, text, ends });
+  }
+
+  #meetTorn(isBeginning: boolean): void {
+    for (const { ends } of this.#torn) ends.meet(this.#text, isBeginning);
+  }
+
+  /** Whoever has sent what is over is charged. */
+  #settleTorn(at: number): void {
+    while (this.#torn[0]?.ends.isOver(at)) {
+      const { ends, ...said } = this.#torn.shift()!;
+      const notice = ends.sender === undefined ? undefined : tornRegistration(ends.sender);
+      if (notice !== undefined) this.#notice({ ...said, notice });
     }
   }
 

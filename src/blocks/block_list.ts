@@ -7,6 +7,8 @@
 import type { Entry } from "../firewall/backend.ts";
 import type { Block, NewBlock } from "./block.ts";
 import type { SlowChange, SlowRow } from "./slow_rows.ts";
+import type { Evidence } from "./evidence.ts";
+import type { StoredPoints } from "./kept_points.ts";
 
 /** What another process changed in the list; see {@linkcode BlockList.reload}. */
 export interface ListChange {
@@ -83,14 +85,30 @@ export interface BlockList {
     forgetBefore: number,
     now: number,
   ): boolean;
-  /** What was remembered of slow guessers when the list was opened. */
-  slow(): readonly SlowRow[];
+  /** What is remembered of slow guessers; `undefined`: it cannot be read now. */
+  slow(): readonly SlowRow[] | undefined;
   /**
-   * Keeps what is remembered of slow guessers.
+   * Keeps what is remembered of slow guessers; a list that keeps nothing has no such function.
    *
-   * @returns Whether all is in the database; if not it is pending.
+   * @returns Whether it is written: not while the database is in trouble.
    */
-  saveSlow(changes: readonly SlowChange[], now: number): boolean;
+  saveSlow?(changes: readonly SlowChange[], now: number): boolean;
+  /**
+   * Keeps what targets did before they were blocked, beside what is kept of them already; a list
+   * that keeps nothing has no such function.
+   *
+   * @returns Whether it is written: not while the database is in trouble.
+   */
+  saveEvidence?(evidence: readonly Evidence[], now: number): boolean;
+  /**
+   * Keeps what hosts have cost that are not blocked, and forgets those that have no points any
+   * more.
+   *
+   * @returns Whether it is written: not while the database is in trouble.
+   */
+  savePoints?(put: readonly StoredPoints[], gone: readonly string[], now: number): boolean;
+  /** What hosts had cost when that was written last; `undefined`: it cannot be read now. */
+  points?(): readonly StoredPoints[] | undefined;
   /**
    * Writes what is pending, if the database can be written again.
    *

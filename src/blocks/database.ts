@@ -23,7 +23,10 @@ import {
   type PastBlock,
 } from "./block.ts";
 import { Connection } from "./connection.ts";
+import { dropRows } from "./drop_rows.ts";
+import { EvidenceTable } from "./evidence.ts";
 import { toDatabaseError } from "./fault.ts";
+import { PointsTable } from "./kept_points.ts";
 import {
   BlockReader,
   COLUMNS,
@@ -35,7 +38,7 @@ import {
   valuesOf,
 } from "./rows.ts";
 
-import { putSlow, readSlow, type SlowChange, type SlowRow } from "./slow_rows.ts";
+import { SlowTable } from "./slow_rows.ts";
 
 export { type Block, hasEnded, type NewBlock, type PastBlock } from "./block.ts";
 export { BlockDatabaseError, type DatabaseFault } from "./fault.ts";
@@ -90,8 +93,6 @@ export interface Changes {
   readonly gone: readonly string[];
   /** Hosts and their last login in milliseconds since 1970. */
   readonly standing: readonly (readonly [host: string, lastLogin: number])[];
-  /** What is remembered of slow guessers. */
-  readonly slow?: readonly SlowChange[];
   /** Good standing that is older than this moment is forgotten. */
   readonly forgetStandingBefore: number;
 }
@@ -128,6 +129,12 @@ export class BlockDatabase implements Disposable {
   /** Path of the database. */
   readonly path: string;
   readonly #connection: Connection;
+  /** What blocked targets did. */
+  readonly evidence: EvidenceTable;
+  /** What hosts have cost that are not blocked. */
+  readonly points: PointsTable;
+  /** What is remembered of slow guessers. */
+  readonly slow: SlowTable;
   readonly #isDaemon: boolean;
   #skipped = 0;
   /** It is known that no ended block is remembered. */
@@ -136,6 +143,9 @@ export class BlockDatabase implements Disposable {
   private constructor(path: string, connection: Connection, isDaemon: boolean) {
     this.path = path;
     this.#connection = connection;
+    this.evidence = new EvidenceTable(connection);
+    this.points = new PointsTable(connection);
+    this.slow = new SlowTable(connection);
     this.#isDaemon = isDaemon;
   }
 
@@ -244,7 +254,6 @@ export class BlockDatabase implements Disposable {
       if (changes.standing.length > 0) {
         this.#putStanding(changes.standing, changes.forgetStandingBefore);
       }
-      putSlow(this.#connection, changes.slow ?? []);
     });
   }
 
@@ -400,11 +409,6 @@ export class BlockDatabase implements Disposable {
     });
   }
 
-  /** What is remembered of slow guessers; see {@linkcode readSlow}. */
-  slow(): SlowRow[] {
-    return this.#connection.guarded(() => readSlow(this.#connection));
-  }
-
   /**
    * When a daemon first had this list. The blocks that `ampere -a` adds before tell nothing of who
    * belongs here.
@@ -432,8 +436,8 @@ export class BlockDatabase implements Disposable {
   saveBirth(at: number): void {
     if (this.birth() !== undefined) return;
     this.#connection.transaction(() => {
-      this.#connection.run("INSERT INTO birth SELECT ? WHERE NOT EXISTS (SELECT 1 FROM birth)")
-        .run(boundedTime(at));
+      const sql = "INSERT INTO birth SELECT ? WHERE NOT EXISTS (SELECT 1 FROM birth)";
+      this.#connection.run(sql).run(boundedTime(at));
     });
   }
 
@@ -509,6 +513,7 @@ export class BlockDatabase implements Disposable {
   }
 
   #forget(target: string): boolean {
+    for (const table of [this.points, this.slow]) table.forget([target]);
     this.#connection.run("DELETE FROM history WHERE target = ?").run(target);
     return Number(this.#connection.run("DELETE FROM block WHERE target = ?").run(target).changes) >
       0;
@@ -527,7 +532,7 @@ export class BlockDatabase implements Disposable {
     this.#connection.run("DELETE FROM history WHERE ended < ?").run(
       boundedTime(now - HISTORY_AGE_MAX_MS),
     );
-    this.#dropOldest("history", "ended", HISTORY_ROWS_MAX);
+    dropRows(this.#connection, "history", "ended", HISTORY_ROWS_MAX);
   }
 
   #putStanding(entries: readonly (readonly [string, number])[], forgetBefore: number): void {
@@ -536,22 +541,14 @@ export class BlockDatabase implements Disposable {
        ON CONFLICT (host) DO UPDATE SET last_login = max(last_login, excluded.last_login)`,
     );
     for (const [host, at] of entries) put.run(host, boundedTime(at));
-    this.#connection.run("DELETE FROM standing WHERE last_login < ?").run(
-      boundedTime(forgetBefore),
-    );
-    this.#dropOldest("standing", "last_login", STANDING_ROWS_MAX);
-  }
-
-  #dropOldest(table: "history" | "standing", age: "ended" | "last_login", max: number): void {
-    const rows = Number(this.#connection.run(`SELECT count(*) AS rows FROM ${table}`).get()?.rows);
-    if (rows <= max) return;
-    const oldest = `SELECT rowid FROM ${table} ORDER BY ${age} LIMIT ?`;
-    this.#connection.run(`DELETE FROM ${table} WHERE rowid IN (${oldest})`).run(rows - max);
+    const forget = this.#connection.run("DELETE FROM standing WHERE last_login < ?");
+    forget.run(boundedTime(forgetBefore));
+    dropRows(this.#connection, "standing", "last_login", STANDING_ROWS_MAX);
   }
 
   #pastTimes(target: string): number {
-    const row = this.#connection.run("SELECT times FROM history WHERE target = ?").get(target);
-    return Math.max(Number(row?.times ?? 0) || 0, 0);
+    const sql = "SELECT times FROM history WHERE target = ?";
+    return Math.max(Number(this.#connection.run(sql).get(target)?.times ?? 0) || 0, 0);
   }
 
   /**

@@ -13,7 +13,7 @@ import { type Block, boundedNew, hasEnded, mergeBlock, type NewBlock } from "./b
 interface StoredBlocks {
   all(): Block[];
   standing(): ReadonlyMap<string, number>;
-  slow(): readonly SlowRow[];
+  readonly slow: { all(): readonly SlowRow[] };
   timesOf(target: string): number;
   birth(): number | undefined;
   close(): void;
@@ -114,11 +114,7 @@ export class DryRunBlockList implements BlockList {
   }
 
   slow(): readonly SlowRow[] {
-    return this.#stored?.slow() ?? [];
-  }
-
-  saveSlow(): true {
-    return true;
+    return this.#stored?.slow.all() ?? [];
   }
 
   retry(): true {

@@ -176,6 +176,29 @@ export class ListWriter {
   }
 
   /**
+   * Writes what may also be lost, unless the database is in trouble.
+   *
+   * @param save Writes it.
+   * @param now Clock value in milliseconds since 1970.
+   * @returns Whether it is written.
+   */
+  keep(save: (database: BlockDatabase) => void, now: number): boolean {
+    if (this.trouble !== undefined || this.#database === undefined || this.#wasMoved()) {
+      return false;
+    }
+    try {
+      save(this.#database);
+    } catch (error) {
+      this.#failed(error, now);
+      return false;
+    }
+    this.#inLog++;
+    this.#changedAt = now;
+    this.#sync?.request();
+    return true;
+  }
+
+  /**
    * Takes over what others have changed in the database; see `Comparison`.
    *
    * @param now Clock value in milliseconds since 1970.

@@ -7,13 +7,9 @@
 
 import { type Block, boundedTime, type PastBlock } from "./block.ts";
 import type { Changes } from "./database.ts";
-import type { SlowChange, SlowRow } from "./slow_rows.ts";
 
 /** Most hosts in good standing whose logins are pending; the oldest entries go first. */
 export const PENDING_STANDING_MAX = 65_536;
-
-/** Most slow guessers that are pending; the oldest entries go first. */
-export const PENDING_SLOW_MAX = 65_536;
 
 /**
  * The latest change of a target. A row of the target that ends later than `upTo`, and than the
@@ -40,12 +36,11 @@ type Change =
 export class PendingChanges {
   readonly #changes = new Map<string, Change>();
   readonly #standing = new Map<string, number>();
-  readonly #slow = new Map<string, SlowRow | undefined>();
   #forgetStandingBefore = 0;
 
   /** Number of changes. */
   get size(): number {
-    return this.#changes.size + this.#standing.size + this.#slow.size;
+    return this.#changes.size + this.#standing.size;
   }
 
   /** Whether a block is among the changes, or the end of one. */
@@ -198,22 +193,6 @@ export class PendingChanges {
   }
 
   /**
-   * Writes later what is remembered of slow guessers.
-   *
-   * @param changes Each host once.
-   */
-  saveSlow(changes: readonly SlowChange[]): void {
-    for (const [host, row] of changes) {
-      this.#slow.delete(host);
-      this.#slow.set(host, row);
-    }
-    for (const oldest of this.#slow.keys()) {
-      if (this.#slow.size <= PENDING_SLOW_MAX) break;
-      this.#slow.delete(oldest);
-    }
-  }
-
-  /**
    * Gives the oldest changes to a transaction, and all logins with them. They stay pending until it
    * has returned.
    *
@@ -225,22 +204,18 @@ export class PendingChanges {
   give(max: number, write: (take: () => Changes) => void): number {
     let targets: string[] = [];
     let standing: [string, number][] = [];
-    let slow: SlowChange[] = [];
     write(() => {
       targets = [...this.#changes.keys().take(max)];
       standing = [...this.#standing];
-      slow = [...this.#slow];
       return {
         ...this.#split(targets),
         standing,
-        slow,
         forgetStandingBefore: this.#forgetStandingBefore,
       };
     });
     for (const target of targets) this.#changes.delete(target);
     this.#standing.clear();
-    this.#slow.clear();
-    return targets.length + standing.length + slow.length;
+    return targets.length + standing.length;
   }
 
   #split(targets: readonly string[]): Pick<Changes, "put" | "ended" | "gone"> {

@@ -8,6 +8,8 @@
 import { parseTarget } from "../address/address.ts";
 import { boundedTime } from "./block.ts";
 import type { Connection } from "./connection.ts";
+import { dropRows } from "./drop_rows.ts";
+import { LateTable } from "./late_table.ts";
 
 /** Most hosts that are kept; those that failed longest ago go first. */
 export const SLOW_ROWS_MAX = 200_000;
@@ -21,93 +23,108 @@ export interface SlowRow {
   readonly host: string;
   /** Wrong passwords before its points were forgotten. */
   readonly failures: number;
-  /** Wrong passwords since then. */
-  readonly recent: number;
   /** It may have been named by a forger, came by connections, or has logged in. */
   readonly kind: 0 | 1 | 2;
   /** It failed on several accounts. */
   readonly several: boolean;
   /** The first failure that counts. */
   readonly first: number;
-  /** The last of {@linkcode SlowRow.failures}. */
+  /** The last; lies ahead after a block. */
   readonly last: number;
-  /** The last of {@linkcode SlowRow.recent}. */
-  readonly recentLast: number;
 }
 
 /** A host with what is remembered of it; `undefined`: nothing. */
 export type SlowChange = readonly [host: string, row: SlowRow | undefined];
 
-const TABLE = `CREATE TABLE IF NOT EXISTS slow (
-  host TEXT NOT NULL UNIQUE,
-  failures INTEGER NOT NULL,
-  recent INTEGER NOT NULL,
-  kind INTEGER NOT NULL,
-  several INTEGER NOT NULL,
-  first INTEGER NOT NULL,
-  last INTEGER NOT NULL,
-  recent_last INTEGER NOT NULL,
-  seen INTEGER NOT NULL
-) STRICT`;
+const COLUMNS = "host TEXT NOT NULL UNIQUE, failures INTEGER NOT NULL, kind INTEGER NOT NULL, " +
+  "several INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL";
 
-const COLUMNS = "host, failures, recent, kind, several, first, last, recent_last";
+const NAMES = "host, failures, kind, several, first, last";
 
-/**
- * Writes changes, within a transaction.
- *
- * @param connection The open database.
- * @param changes Each host once.
- * @throws What SQLite says.
- */
-export function putSlow(connection: Connection, changes: readonly SlowChange[]): void {
-  if (changes.length === 0) return;
-  connection.run(TABLE).run();
-  const put = connection.run(
-    `INSERT OR REPLACE INTO slow (${COLUMNS}, seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-  );
-  const forget = connection.run("DELETE FROM slow WHERE host = ?");
-  for (const [host, row] of changes) {
-    if (row === undefined) {
-      forget.run(host);
-      continue;
-    }
-    const { failures, recent, kind, several, first, last, recentLast } = row;
-    const times = [first, last, recentLast, Math.max(last, recentLast)].map(boundedTime);
-    put.run(host, failures, recent, kind, several ? 1 : 0, ...times);
+/** The table of slow guessers in the file. */
+export class SlowTable {
+  readonly #connection: Connection;
+  readonly #table: LateTable;
+
+  /** @param connection The open database. */
+  constructor(connection: Connection) {
+    this.#connection = connection;
+    this.#table = new LateTable(connection, "slow", COLUMNS);
   }
-  const rows = Number(connection.run("SELECT count(*) AS rows FROM slow").get()?.rows);
-  if (rows <= SLOW_ROWS_MAX) return;
-  connection.run(
-    "DELETE FROM slow WHERE rowid IN (SELECT rowid FROM slow ORDER BY seen LIMIT ?)",
-  ).run(rows - SLOW_ROWS_MAX);
+
+  /**
+   * Keeps what is remembered.
+   *
+   * @param changes Each host once.
+   * @throws BlockDatabaseError If it could not be written.
+   */
+  save(changes: readonly SlowChange[]): void {
+    this.#connection.transaction(() => {
+      this.#table.make();
+      this.forget(changes.flatMap(([host, row]) => row === undefined ? [host] : []));
+      const put = this.#connection.run(
+        `INSERT OR REPLACE INTO slow (${NAMES}) VALUES (?, ?, ?, ?, ?, ?)`,
+      );
+      for (const [host, row] of changes) {
+        if (row === undefined) continue;
+        const { failures, kind, several, first, last } = row;
+        put.run(host, failures, kind, several ? 1 : 0, boundedTime(first), boundedTime(last));
+      }
+      dropRows(this.#connection, "slow", "last", SLOW_ROWS_MAX);
+    });
+  }
+
+  /**
+   * Forgets hosts, within a transaction.
+   *
+   * @param hosts Canonical addresses or networks.
+   */
+  forget(hosts: readonly string[]): void {
+    if (hosts.length === 0 || !this.#table.exists()) return;
+    const forget = this.#connection.run("DELETE FROM slow WHERE host = ?");
+    for (const host of hosts) forget.run(host);
+  }
+
+  /**
+   * All that is kept, in no order; what makes no sense is left out.
+   *
+   * @throws BlockDatabaseError If the file cannot be read.
+   */
+  all(): SlowRow[] {
+    return this.#connection.guarded(() => {
+      if (!this.#table.exists()) return [];
+      const sql = `SELECT json_group_array(json_array(${NAMES})) AS rows FROM slow`;
+      const rows: unknown[][] = JSON.parse(String(this.#connection.run(sql).get()?.rows));
+      return rows.flatMap((row) => readRow(row) ?? []);
+    });
+  }
+
+  /**
+   * What is kept of one host.
+   *
+   * @param host Canonical address or network.
+   * @throws BlockDatabaseError If the file cannot be read.
+   */
+  of(host: string): SlowRow | undefined {
+    return this.#connection.guarded(() => {
+      if (!this.#table.exists()) return undefined;
+      const row = this.#connection.run(`SELECT ${NAMES} FROM slow WHERE host = ?`).get(host);
+      return row && readRow(NAMES.split(", ").map((name) => row[name]));
+    });
+  }
 }
 
-/**
- * Reads all of them; what makes no sense is left out.
- *
- * @param connection The open database.
- * @returns In no order; empty if there is no such table.
- * @throws What SQLite says.
- */
-export function readSlow(connection: Connection): SlowRow[] {
-  const known = connection.run("SELECT 1 FROM sqlite_schema WHERE name = 'slow'").get();
-  if (known === undefined) return [];
-  const sql = `SELECT json_group_array(json_array(${COLUMNS})) AS rows FROM slow`;
-  const rows: unknown[][] = JSON.parse(String(connection.run(sql).get()?.rows));
-  return rows.flatMap(([host, ...numbers]) => {
-    if (typeof host !== "string" || parseTarget(host) !== host) return [];
-    if (!numbers.every((number): number is number => typeof number === "number")) return [];
-    const [failures = 0, recent = 0, kind, several, first = 0, last = 0, recentLast = 0] = numbers;
-    if (kind !== 0 && kind !== 1 && kind !== 2) return [];
-    return [{
-      host,
-      failures: Math.min(Math.max(failures, 0), FAILURES_MAX),
-      recent: Math.min(Math.max(recent, 0), FAILURES_MAX),
-      kind,
-      several: several === 1,
-      first: boundedTime(first),
-      last: boundedTime(last),
-      recentLast: boundedTime(recentLast),
-    }];
-  });
+function readRow([host, ...numbers]: unknown[]): SlowRow | undefined {
+  if (typeof host !== "string" || parseTarget(host) !== host) return undefined;
+  if (!numbers.every((number): number is number => typeof number === "number")) return undefined;
+  const [failures = 0, kind, several, first = 0, last = 0] = numbers;
+  if (kind !== 0 && kind !== 1 && kind !== 2) return undefined;
+  return {
+    host,
+    failures: Math.min(Math.max(failures, 0), FAILURES_MAX),
+    kind,
+    several: several === 1,
+    first: boundedTime(first),
+    last: boundedTime(last),
+  };
 }

@@ -13,7 +13,9 @@
 import type { Entry } from "../firewall/backend.ts";
 import { type Block, boundedNew, byAge, hasEnded, mergeBlock, type NewBlock } from "./block.ts";
 import type { BlockList, ListChange } from "./block_list.ts";
+import type { Evidence } from "./evidence.ts";
 import type { DatabaseFault } from "./fault.ts";
+import type { StoredPoints } from "./kept_points.ts";
 import { ListWriter, type WriterOptions } from "./list_writer.ts";
 import { ListedBlocks } from "./listed_blocks.ts";
 import type { DatabaseLock } from "./lock.ts";
@@ -262,25 +264,66 @@ export class WrittenBlockList implements BlockList, Disposable {
     return this.#writer.write(now);
   }
 
-  /** What the database remembers of slow guessers; nothing while it is in trouble. */
-  slow(): readonly SlowRow[] {
+  /**
+   * Keeps what blocked targets did; see {@linkcode BlockList.saveEvidence}.
+   *
+   * @param evidence What they did.
+   * @param now Clock value in milliseconds since 1970.
+   */
+  saveEvidence(evidence: readonly Evidence[], now: number = Date.now()): boolean {
+    return this.#writer.keep((database) => database.evidence.save(evidence, now), now);
+  }
+
+  /**
+   * Keeps what hosts have cost; see {@linkcode BlockList.savePoints}.
+   *
+   * @param put Hosts as they are now.
+   * @param gone Canonical addresses of those that have no points any more.
+   * @param now Clock value in milliseconds since 1970.
+   */
+  savePoints(
+    put: readonly StoredPoints[],
+    gone: readonly string[],
+    now: number = Date.now(),
+  ): boolean {
+    return this.#writer.keep((database) => database.points.save(put, gone), now);
+  }
+
+  /** What hosts had cost when that was written last; `undefined`: it cannot be read now. */
+  points(): StoredPoints[] | undefined {
     try {
-      return this.#writer.database?.slow() ?? [];
+      return this.#writer.database?.points.all();
     } catch {
-      return [];
+      return undefined;
+    }
+  }
+
+  /** See {@linkcode BlockList.slow}. */
+  slow(): SlowRow[] | undefined {
+    try {
+      return this.#writer.database?.slow.all();
+    } catch {
+      return undefined;
     }
   }
 
   /**
-   * Keeps what is remembered of slow guessers.
+   * Keeps what is remembered of slow guessers; see {@linkcode BlockList.saveSlow}.
    *
    * @param changes Each host once.
    * @param now Clock value in milliseconds since 1970.
-   * @returns Whether all is in the database; if not it is pending.
    */
   saveSlow(changes: readonly SlowChange[], now: number = Date.now()): boolean {
-    this.#pending.saveSlow(changes);
-    return this.#writer.write(now);
+    return this.#writer.keep((database) => database.slow.save(changes), now);
+  }
+
+  /** What a target did before it was blocked; `undefined` too if it cannot be read now. */
+  evidenceOf(target: string): Evidence | undefined {
+    try {
+      return this.#writer.database?.evidence.of(target);
+    } catch {
+      return undefined;
+    }
   }
 
   /**

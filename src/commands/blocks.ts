@@ -57,7 +57,7 @@ export async function listBlocks(config: Config, json: boolean): Promise<number>
   const now = Date.now();
   const all = list.all().filter((block) => !hasEnded(block, now));
   list.close();
-  const { markOf, remarks } = await forceOf(config, all);
+  const { markOf, remarks, doubt } = await forceOf(config, all);
   let text = "";
   const add = (line: string) => {
     text += line + "\n";
@@ -69,6 +69,10 @@ export async function listBlocks(config: Config, json: boolean): Promise<number>
   // A comment for -a and -d, which take these lines.
   if (!json) { for (const remark of remarks) add(`# ${remark}`); }
   for (const block of all) add(format(block, markOf(block.target)));
+  // Not among the lines: who takes them may not know comments.
+  if (!json && doubt !== undefined && all.length > 0) {
+    complain(`whether these blocks are in force is not known: ${doubt}`);
+  }
   return print(text);
 }
 
@@ -76,8 +80,11 @@ export async function listBlocks(config: Config, json: boolean): Promise<number>
 async function forceOf(config: Config, blocks: readonly Block[]): Promise<{
   markOf: (target: string) => ForceMark | undefined;
   remarks: string[];
+  /** Why nobody knows it. */
+  doubt: string | undefined;
 }> {
-  const status = await statusOf(config);
+  const answer = await askDaemon(config);
+  const status = answer instanceof StatusError ? undefined : answer;
   // A daemon that was not started again after an update does not tell it yet.
   const families = status?.firewall.inForce ?? [];
   const byFamily = new Map(families.map((one) => [one.family, one]));
@@ -95,7 +102,12 @@ async function forceOf(config: Config, blocks: readonly Block[]): Promise<{
   });
   const markOf = (target: string) =>
     waiting.has(target) ? "no" : byFamily.get(familyOf(target))?.inForce ?? undefined;
-  return { markOf, remarks };
+  const doubt = answer instanceof StatusError
+    ? [answer.message, answer.advice].filter((text) => text !== "").join(". ")
+    : answer.dryRun
+    ? "the daemon makes a dry run, and blocks nobody"
+    : undefined;
+  return { markOf, remarks, doubt };
 }
 
 /** What the daemon knows; `undefined` if none answers this user. */

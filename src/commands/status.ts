@@ -6,6 +6,7 @@
 
 import { type Config, NO_AMI } from "../config/config.ts";
 import { describeDuration, describeTally } from "../penalties/reason.ts";
+import { holderOf } from "../firewall/choice.ts";
 import { IN_FORCE_WORDS } from "../firewall/judgement.ts";
 import {
   type ForceStatus,
@@ -62,7 +63,7 @@ export function formatStatus(status: Status, now: number, style: Style): string 
         blocks.networks > 0 ? `, ${counted(blocks.networks, "network")} for the hosts inside` : ""
       }; since the start ${blocks.added} added, ${blocks.removed} ended`,
     ],
-    ["Firewall", firewallLine(firewall, style)],
+    ["Firewall", firewallLine(status, style)],
     ...choiceRows(firewall),
     ...forceRows(firewall, style),
     ...troubleRows(firewall, style),
@@ -187,7 +188,7 @@ function tamperedWords(events: Status["events"], style: Style): string {
   return style.doubtful(`${events.tampered} tampered`) + ` (${parts.join(", ")})`;
 }
 
-function firewallLine(firewall: Status["firewall"], style: Style): string {
+function firewallLine({ firewall, dryRun }: Status, style: Style): string {
   const isLost = firewall.inForce.some((one) => one.family === 4 && isNotInForce(one));
   const state = firewall.trouble.length > 0
     ? style.bad("failing")
@@ -195,10 +196,10 @@ function firewallLine(firewall: Status["firewall"], style: Style): string {
     ? style.bad("not in order")
     : style.good("in order");
   const waiting = firewall.queued + firewall.held;
-  const place = firewall.backend === "nftables" ? "table inet" : "chain";
+  const holder = holderOf(firewall.backend, firewall.chain);
   const action = firewall.action === "drop" ? ", packets are dropped" : "";
-  return `${state}: ${firewall.backend}, ${place} ${firewall.chain}, ${
-    counted(firewall.applied, "block")
+  return `${state}: ${firewall.backend}, ${holder}, ${counted(firewall.applied, "block")}${
+    dryRun ? " would be" : ""
   } in the kernel${action}` +
     (waiting > 0 ? `, ${counted(waiting, "change")} waiting` : "") +
     (firewall.flushes > 0 ? `, put back ${counted(firewall.flushes, "time")}` : "") +

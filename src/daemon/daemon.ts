@@ -6,7 +6,6 @@
  */
 
 import type { AddressSet } from "../address/address_set.ts";
-import { networkOf } from "../address/address.ts";
 import { AmiClient, type AmiClientOptions, LoginRefusedError } from "../ami/client.ts";
 import { literalPeers } from "../ami/dial.ts";
 import { lookupName } from "../address/lookup.ts";
@@ -17,7 +16,7 @@ import { Counters } from "../telemetry/counters.ts";
 import { exemptFinder, ExemptSet, type ExemptTarget } from "../address/exempt.ts";
 import type { BlockList } from "../blocks/block_list.ts";
 import type { Backend } from "../firewall/backend.ts";
-import { type BackendChoice, describeChoice } from "../firewall/choice.ts";
+import { type BackendChoice, describeChoice, holderOf } from "../firewall/choice.ts";
 import { type Failure, isLasting } from "../firewall/failure.ts";
 import type { OwnNetwork, Whereabouts } from "../firewall/asterisk_place.ts";
 import { Firewall } from "../firewall/firewall.ts";
@@ -28,7 +27,6 @@ import { ownInterfaces } from "../address/interfaces.ts";
 import { defaultGateways } from "../address/neighbours.ts";
 import type { Notice } from "../telemetry/notice.ts";
 import type { GuardedAccount } from "../penalties/account_guard.ts";
-import type { HostStatus } from "../penalties/hosts.ts";
 import type { PenaltyPolicy } from "../penalties/policy.ts";
 import { PenaltyTable } from "../penalties/penalty_table.ts";
 import { policyOf } from "../penalties/policy.ts";
@@ -36,6 +34,8 @@ import { counted } from "../text/table.ts";
 import { VERSION } from "../version.ts";
 import { Exceptions } from "./exceptions.ts";
 import { Force } from "./force.ts";
+import { Inquiry } from "./inquiry.ts";
+import { Keeping } from "./keeping.ts";
 import { Learning } from "./learning.ts";
 import { ListChanges } from "./list_changes.ts";
 import { Logs } from "./logs.ts";
@@ -46,11 +46,11 @@ import { Pipeline } from "./pipeline.ts";
 import { Predecessor } from "./predecessor.ts";
 import { Releases } from "./releases.ts";
 import { Reports } from "./reports.ts";
-import { SlowMemory } from "./slow_memory.ts";
 import { Trust } from "./trust.ts";
 import { describeState } from "./state_line.ts";
 import type { LogsState, TrustState } from "../telemetry/status.ts";
 import type { Files } from "../logs/tail.ts";
+import { fromWallTime, toWallTime } from "./wall_time.ts";
 
 /** How often the daemon looks at its table, its list and its clock, in milliseconds. */
 export const TICK_MS = 250;
@@ -69,11 +69,6 @@ const LOGINS_PER_TICK = 250;
 
 /** How often logins are written, and this machine's addresses looked up, in milliseconds. */
 const CHORES_MS = 10_000;
-
-/**
- * So many times more hosts are looked at as are shown, because some of them may be blocked already.
- */
-const WORST_LOOKED_AT_FACTOR = 100;
 
 /** What a {@linkcode Daemon} is made of. */
 export interface DaemonParts {
@@ -111,6 +106,8 @@ export interface DaemonParts {
   readonly lookup?: (name: string) => Promise<readonly string[]>;
   /** Where the addresses of trusted names outlive a restart; by default nowhere. */
   readonly answersFile?: string | undefined;
+  /** How often the points of hosts are written, in milliseconds. @default {60_000} */
+  readonly savePointsMs?: number;
   /** Log each message and what became of it. */
   readonly verbose?: boolean;
   /** The firewall and the list only pretend. */
@@ -136,6 +133,7 @@ export class Daemon {
   readonly table: PenaltyTable;
   readonly firewall: Firewall;
   readonly neighbourhoods: Neighbourhoods;
+  readonly inquiry: Inquiry;
   readonly #parts: DaemonParts;
   readonly #list: BlockList;
   readonly #log: Log;
@@ -150,8 +148,8 @@ export class Daemon {
   readonly #changes: ListChanges;
   readonly #messages: Messages;
   readonly #reports: Reports;
-  readonly #slowMemory: SlowMemory;
   readonly #learning: Learning;
+  readonly #keeping: Keeping;
   readonly #pipeline: Pipeline;
   readonly #logs: Logs;
   readonly #predecessor: Predecessor | undefined;
@@ -228,15 +226,18 @@ export class Daemon {
     this.#learning = new Learning({ ...shared, bornAt: parts.bornAt, lengthMs });
     this.#messages = new Messages(log, counters);
     this.#reports = new Reports({ ...shared, exceptions: this.#exceptions, notices });
-    this.#slowMemory = new SlowMemory(shared);
     this.#predecessor = parts.leftovers === undefined ? undefined : new Predecessor({
       firewall,
       clock,
       leftovers: parts.leftovers,
       againMs: parts.config.verify * 1000,
     });
+    const { believedTime, savePointsMs: everyMs } = { ...parts, believedTime: this.#believedTime };
+    const keeping = this.#keeping = new Keeping({ ...shared, believedTime, everyMs });
+    this.inquiry = new Inquiry({ ...shared, neighbourhoods, keeping, config });
     this.#pipeline = new Pipeline({
       ...shared,
+      onBlocked: (offences) => keeping.blocked(offences),
       notices,
       exceptions: this.#exceptions,
       neighbourhoods,
@@ -288,28 +289,6 @@ export class Daemon {
   }
 
   /**
-   * The hosts with most points that are not blocked yet.
-   *
-   * @param count How many.
-   * @returns Hosts, with `lastAt` in milliseconds since 1970.
-   */
-  worstHosts(count: number): HostStatus[] {
-    // A host that has just been blocked may be here again, with what was under way.
-    return this.table.worst(WORST_LOOKED_AT_FACTOR * count, this.#clock.now())
-      .filter(({ host }) => !this.#isBlocked(host))
-      .slice(0, count)
-      .map((host) => ({ ...host, lastAt: this.#toWallClock(host.lastAt) }));
-  }
-
-  /** Whether a host is blocked, by itself or with its IPv6 network. */
-  #isBlocked(host: string): boolean {
-    if (this.#list.get(host) !== undefined || this.neighbourhoods.holds(host)) return true;
-    if (!host.includes(":")) return false;
-    return this.#list.get(networkOf(host, this.#config.ipv6Prefix)) !== undefined &&
-      !this.table.isInGoodStanding(host, this.#clock.now());
-  }
-
-  /**
    * Time of day since which Asterisk's events arrive, in milliseconds since 1970; `undefined` when
    * they do not.
    */
@@ -332,9 +311,7 @@ export class Daemon {
     );
     this.#log.info(
       `Ampere ${VERSION} follows Asterisk ${describePlace(this.#config)} and blocks in the ` +
-        `${
-          this.backend.name === "nftables" ? "table inet" : "chain"
-        } ${this.#config.chain} (${this.backend.name}); ${
+        `${holderOf(this.backend.name, this.#config.chain)} (${this.backend.name}); ${
           counted(this.#list.size, "block")
         } from ${this.#list.path}`,
     );
@@ -358,8 +335,7 @@ export class Daemon {
       const works = this.firewall.status().families.some((f) => f.family === 4 && !f.failing);
       if (!works && failures.some(isHopeless)) fail();
     });
-    // Behind the firewall, which must not wait for it, and before anything is heard.
-    this.#slowMemory.restore(this.#believedTime.now());
+    this.#keeping.restore();
     const following = this.#follow(stop.signal).catch((error) => {
       if (!(error instanceof LoginRefusedError)) throw error;
       this.#log.error(error.message);
@@ -506,13 +482,13 @@ export class Daemon {
     if (!stalled) this.#pipeline.advance(now);
     const wall = this.#wallClock();
     this.#reports.tell();
-    this.#slowMemory.look();
     this.#list.retry(wall);
     this.#changes.look(wall);
     this.#changes.expire();
     this.#trust.look();
     this.#force.hear();
     this.#predecessor?.look();
+    this.#keeping.look(wall);
     if (now - this.#lastChores >= CHORES_MS) {
       this.#lastChores = now;
       this.#loginsWait = true;
@@ -558,7 +534,7 @@ export class Daemon {
     this.#force.close();
     this.#reports.tellHidden();
     this.#saveLogins(this.#wallClock());
-    this.#slowMemory.close();
+    this.#keeping.finish(this.#wallClock());
     const left = await this.firewall.stop();
     const lost = this.#list.close(this.#wallClock());
     if (lost > 0) {
@@ -585,11 +561,11 @@ export class Daemon {
   }
 
   #toWallClock(at: number): number {
-    return this.#wallClock() - (this.#clock.now() - at);
+    return toWallTime(at, { clock: this.#clock, wallClock: this.#wallClock });
   }
 
   #fromWallClock(at: number): number {
-    return this.#clock.now() - Math.max(0, this.#believedTime.now() - at);
+    return fromWallTime(at, { clock: this.#clock, believedTime: this.#believedTime });
   }
 }
 

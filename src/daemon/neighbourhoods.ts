@@ -74,13 +74,13 @@ export class Neighbourhoods {
   /**
    * Hosts are about to be blocked.
    *
-   * @param offenders What each has done, and its block.
+   * @param offenders By target: what each has done, and its block.
    * @param timesOf How often a target was blocked before.
    * @param now Time of day, in milliseconds since 1970.
    * @returns The networks that are to be blocked with them.
    */
   add(
-    offenders: Iterable<readonly [offence: Offence, block: NewBlock]>,
+    offenders: ReadonlyMap<string, readonly [offence: Offence, block: NewBlock]>,
     timesOf: (target: string) => number,
     now: number,
   ): NewBlock[] {
@@ -90,9 +90,10 @@ export class Neighbourhoods {
     const networks = new Map<string, NewBlock>();
     const isBlocked = (network: string) => {
       const known = list.get(network);
-      return networks.has(network) || known !== undefined && !hasEnded(known, now);
+      return networks.has(network) || offenders.has(network) ||
+        known !== undefined && !hasEnded(known, now);
     };
-    for (const [offence, block] of most === 0 ? [] : offenders) {
+    for (const [offence, block] of most === 0 ? [] : offenders.values()) {
       if (!countsForNeighbours(offence, block)) continue;
       for (const crowd of this.#neighbours.blocked(block.target, most, now)) {
         const { network } = crowd;

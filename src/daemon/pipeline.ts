@@ -52,6 +52,8 @@ interface PipelineParts {
   readonly wallClock: () => number;
   /** The configuration in force. */
   readonly config: () => Config;
+  /** Takes what led to blocks, when they are on their way; must not wait and not throw. */
+  readonly onBlocked?: (offences: readonly Offence[]) => void;
   /** The firewall and the list only pretend. */
   readonly dryRun: boolean;
 }
@@ -190,8 +192,9 @@ export class Pipeline {
   /** Blocks offenders, and the networks that this makes one too many for. */
   #blockAll(fresh: Map<string, readonly [Offence, NewBlock]>, now: number): void {
     if (fresh.size === 0) return;
-    const networks = this.#parts.neighbourhoods.add(fresh.values(), this.#timesOf(), now);
+    const networks = this.#parts.neighbourhoods.add(fresh, this.#timesOf(), now);
     this.block([...[...fresh.values()].map(([, block]) => block), ...networks], now);
+    this.#parts.onBlocked?.([...fresh.values()].map(([offence]) => offence));
     fresh.clear();
   }
 

@@ -14,6 +14,7 @@ import { Services } from "../telemetry/services.ts";
 import { RUN_FOLDER } from "../telemetry/status_socket.ts";
 import { formatLocalTime } from "../text/time.ts";
 import { lockChain } from "./chain_lock.ts";
+import { FormerChains } from "./former_chains.ts";
 import { Daemon, TICK_MS } from "./daemon.ts";
 import { BlockDatabase, BlockDatabaseError, newestTimeOf } from "../blocks/database.ts";
 import type { BackendName, Config } from "../config/config.ts";
@@ -27,7 +28,7 @@ import { dryRunner } from "../firewall/dry_run.ts";
 import { IpsetBackend } from "../firewall/ipset.ts";
 import { IptablesBackend } from "../firewall/iptables.ts";
 import { Leftovers } from "../firewall/leftovers.ts";
-import { openNftables } from "../firewall/nftables/open.ts";
+import { openNftables, tableName } from "../firewall/nftables/open.ts";
 import { Way } from "../firewall/way.ts";
 import { DryRunBlockList } from "../blocks/dry_run_block_list.ts";
 
@@ -109,6 +110,25 @@ function openFirewall(
   };
 }
 
+/** What the firewall of before has left, and the chains that the configuration had before. */
+function findLeftovers(
+  { backend, chain, database }: Config & { readonly backend: BackendName },
+  log: Log,
+): FormerChains {
+  return new FormerChains({
+    file: `${database}-chains`,
+    chain,
+    log,
+    leftovers: new Leftovers({ backend, chain, log }),
+    leftoversOf: (former) => new Leftovers({ backend, chain, former, log }),
+    // A chain of before can have the table, and the lock, of the one of now.
+    lock: (former) =>
+      tableName(former) === tableName(chain)
+        ? undefined
+        : lockChain(former, RUN_FOLDER, (message) => log.warn(message)),
+  });
+}
+
 /** How the daemon is started. */
 interface DaemonInvocation {
   readonly config: string | undefined;
@@ -184,9 +204,7 @@ async function runLogged(config: Config, invocation: DaemonInvocation, log: Log)
     believedTime: time,
     ...firewall,
     backend,
-    leftovers: invocation.dryRun
-      ? undefined
-      : new Leftovers({ backend: backend.name, chain: config.chain, log }),
+    leftovers: invocation.dryRun ? undefined : findLeftovers(chosen, log),
     log,
     answersFile: invocation.dryRun ? undefined : `${config.database}-names`,
     verbose: invocation.verbose,

@@ -4,13 +4,13 @@
  * @module
  */
 
+import type { BelievedTime } from "../blocks/believed_time.ts";
 import type { BlockList } from "../blocks/block_list.ts";
 import type { Clock } from "../clock.ts";
+import { keyOf } from "../penalties/host_key.ts";
 import type { PenaltyTable } from "../penalties/penalty_table.ts";
 import { BLOCKED_MS } from "../penalties/slow_guesses.ts";
-
-/** How often it is looked what the hosts of the penalty table have failed, in milliseconds. */
-const NOTE_MS = 60_000;
+import { toWallTime } from "./wall_time.ts";
 
 /** Most hosts that are written at a time, four times a second; takes about 4 ms. */
 const ROWS_PER_TICK = 250;
@@ -19,14 +19,16 @@ const ROWS_PER_TICK = 250;
 interface SlowMemoryParts {
   readonly table: PenaltyTable;
   readonly list: BlockList;
-  readonly clock: Clock;
+  readonly clock: Pick<Clock, "now">;
   readonly wallClock: () => number;
+  /** The time by which hosts are forgotten. */
+  readonly believedTime: Pick<BelievedTime, "now">;
 }
 
 /** Keeps what is remembered of slow guessers in the database. */
 export class SlowMemory {
   readonly #parts: SlowMemoryParts;
-  #notedAt: number;
+  #isRestored = false;
 
   /**
    * Nothing is remembered yet.
@@ -35,70 +37,52 @@ export class SlowMemory {
    */
   constructor(parts: SlowMemoryParts) {
     this.#parts = parts;
-    this.#notedAt = parts.clock.now();
+  }
+
+  /** Takes over what the database remembers, once, as soon as that can be read. */
+  restore(): void {
+    if (this.#isRestored) return;
+    const { table, list, clock, believedTime } = this.#parts;
+    const stored = list.slow();
+    if (stored === undefined) return;
+    this.#isRestored = true;
+    const [now, wall] = [clock.now(), believedTime.now()];
+    const clockOf = (at: number) => now - Math.max(-BLOCKED_MS, wall - at);
+    table.slow.restore(stored.map(({ host, failures, kind, several, first, last }) => ({
+      host,
+      count: failures,
+      kind,
+      several,
+      firstAt: clockOf(first),
+      lastAt: clockOf(last),
+    })));
   }
 
   /**
-   * Takes over what the database remembers.
+   * Writes some of what has changed, or all of it.
    *
-   * @param wall The time of day that is believed, in milliseconds since 1970.
+   * @param most Hosts.
    */
-  restore(wall: number): void {
-    const { table, list, clock } = this.#parts;
-    const now = clock.now();
-    const clockOf = (at: number) => now - Math.max(-BLOCKED_MS, wall - at);
-    table.slow.restore(
-      list.slow().map(({ host, failures, recent, kind, several, first, last, recentLast }) => ({
-        host,
-        count: failures,
-        recent,
-        kind,
-        several,
-        firstAt: clockOf(first),
-        lastAt: clockOf(last),
-        recentLastAt: clockOf(recentLast),
-      })),
-      now,
-    );
-  }
-
-  /** Writes some of what has changed. */
-  look(): void {
-    const now = this.#parts.clock.now();
-    if (now - this.#notedAt >= NOTE_MS) {
-      this.#notedAt = now;
-      this.#parts.table.slow.note();
-    }
-    this.#save(ROWS_PER_TICK);
-  }
-
-  /** Writes all that has changed. */
-  close(): void {
-    this.#parts.table.slow.note();
-    this.#save(Infinity);
-  }
-
-  #save(most: number): void {
-    const { table, list, clock, wallClock } = this.#parts;
+  save(most: number = ROWS_PER_TICK): void {
+    const { table, list, wallClock } = this.#parts;
+    if (list.saveSlow === undefined || !this.#isRestored) return;
     const changes = table.slow.takeUnsaved(most);
     if (changes.length === 0) return;
     const wall = wallClock();
-    const ahead = wall - clock.now();
-    list.saveSlow(
+    const isSaved = list.saveSlow(
       changes.map(([host, saved]) => [
         host,
         saved && {
           host,
           failures: saved.count,
-          recent: saved.recent,
           kind: saved.kind,
           several: saved.several,
-          first: Math.round(ahead + saved.firstAt),
-          last: Math.round(ahead + saved.lastAt),
-          recentLast: Math.round(ahead + saved.recentLastAt),
+          first: Math.round(toWallTime(saved.firstAt, this.#parts)),
+          last: Math.round(toWallTime(saved.lastAt, this.#parts)),
         },
       ]),
       wall,
     );
+    if (!isSaved) { for (const [host] of changes) table.slow.touch(keyOf(host)); }
   }
 }

@@ -13,6 +13,7 @@ import type { Log } from "../log.ts";
 import type { TrustState } from "../telemetry/status.ts";
 import { readAnswers, writeAnswers } from "./name_answers.ts";
 import { WatchedTrustFile } from "./watched_trust_file.ts";
+import { toWallTime } from "./wall_time.ts";
 
 /** How often it is looked at the file and at what is due, in milliseconds. */
 const LOOK_EVERY_MS = 1_000;
@@ -82,7 +83,9 @@ export class Trust {
         : { path, entries: targets.length + names.length, trouble },
       names: this.#names.states().map((state) => ({
         ...state,
-        answeredAt: state.answeredAt === undefined ? undefined : this.#toWall(state.answeredAt),
+        answeredAt: state.answeredAt === undefined
+          ? undefined
+          : toWallTime(state.answeredAt, this.#parts),
       })),
     };
   }
@@ -163,7 +166,10 @@ export class Trust {
     try {
       writeAnswers(
         answersFile,
-        answers.map((answer) => ({ ...answer, answeredAt: this.#toWall(answer.answeredAt) })),
+        answers.map((answer) => ({
+          ...answer,
+          answeredAt: toWallTime(answer.answeredAt, this.#parts),
+        })),
       );
     } catch (error) {
       if (this.#isSaveTold) return;
@@ -174,9 +180,5 @@ export class Trust {
         }`,
       );
     }
-  }
-
-  #toWall(at: number): number {
-    return this.#parts.wallClock() - (this.#parts.clock.now() - at);
   }
 }

@@ -11,7 +11,7 @@ import { Chain } from "./chain.ts";
 import { run, type Runner } from "./command.ts";
 import type { Failure, FailureKind } from "./failure.ts";
 import { nftFailure } from "./nftables/failure.ts";
-import { Layout } from "./nftables/layout.ts";
+import { Layout, tableOf } from "./nftables/layout.ts";
 import { tableName } from "./nftables/open.ts";
 
 /** A look for which another program left no turn is made so many times. */
@@ -111,6 +111,24 @@ export async function chooseBackend(
  */
 export function describeChoice({ name, why }: BackendChoice): string {
   return `backend = auto: ${name}, because ${why}`;
+}
+
+/**
+ * Names what holds the blocks, as the firewall's own program knows it.
+ *
+ * @param backend The firewall.
+ * @param chain The chain of the configuration.
+ *
+ * @example
+ * ```ts
+ * import { holderOf } from "./choice.ts";
+ *
+ * holderOf("nftables", "voip:block"); // "table inet voip_block"
+ * holderOf("iptables", "voip:block"); // "chain voip:block"
+ * ```
+ */
+export function holderOf(backend: string, chain: string): string {
+  return backend === "nftables" ? `table ${tableOf(tableName(chain))}` : `chain ${chain}`;
 }
 
 /** What is seen of a chain. */

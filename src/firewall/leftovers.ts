@@ -7,6 +7,7 @@
 
 import type { BackendName } from "../config/config.ts";
 import { counted } from "../text/table.ts";
+import { holderOf } from "./choice.ts";
 import { COMMAND_TIMEOUT_MS, type CommandResult, run, type Runner } from "./command.ts";
 import type { Failure, FailureKind } from "./failure.ts";
 import { IptablesBackend } from "./iptables.ts";
@@ -33,6 +34,11 @@ interface LeftoverOptions {
   readonly backend: BackendName;
   /** The chain of the configuration. */
   readonly chain: string;
+  /**
+   * A chain that the configuration had before: what is left is looked for there, in all firewalls.
+   * Without it, by the name of now, in the firewalls that are not in use.
+   */
+  readonly former?: string | undefined;
   /** Runs the commands. @default {run} */
   readonly run?: Runner;
   /** Told what was taken away. */
@@ -62,9 +68,14 @@ export class Leftovers {
    * @returns Whether nothing is left; if not, it is to be tried again.
    */
   async clear(): Promise<boolean> {
-    const failures = this.#options.backend === "nftables"
-      ? [await this.#clearChain(4), await this.#clearChain(6)]
-      : [await this.#clearTable()];
+    const { backend, chain, former } = this.#options;
+    const failures: (string | undefined)[] = [];
+    if (backend === "nftables" || former !== undefined) {
+      failures.push(await this.#clearChain(4), await this.#clearChain(6));
+    }
+    // Chains of different names can have the same table.
+    const isInUse = backend === "nftables" && tableName(chain) === tableName(this.#chain);
+    if (!isInUse) failures.push(await this.#clearTable());
     const failure = failures.find((one) => one !== undefined);
     if (failure === undefined) {
       this.#said = "";
@@ -75,13 +86,27 @@ export class Leftovers {
     return false;
   }
 
+  /** Where it is looked. */
+  get #chain(): string {
+    return this.#options.former ?? this.#options.chain;
+  }
+
+  /** What holds the blocks instead. */
+  get #successor(): string {
+    const { backend, chain, former } = this.#options;
+    return former === undefined ? backend : `the ${holderOf(backend, chain)}`;
+  }
+
   /** Takes blocks out of the chain of iptables, and the set that it asks. */
   async #clearChain(family: 4 | 6): Promise<string | undefined> {
-    const { chain, log } = this.#options;
+    const { log } = this.#options;
+    const chain = this.#chain;
     const backend = new IptablesBackend({ family, chain, run: this.#run });
     const listed = await backend.list();
     if (listed.state === "failed") {
-      return NOTHING.has(listed.failure.kind) ? undefined : this.#stays(listed.failure);
+      return NOTHING.has(listed.failure.kind)
+        ? undefined
+        : this.#stays(`the chain ${chain} of iptables`, listed.failure);
     }
     if (listed.state !== "listed") return undefined;
     const { targets, exceptions, strangers } = listed.listing;
@@ -91,19 +116,20 @@ export class Leftovers {
     // What holds nothing of Ampere's is another's by now.
     if (own === 0 && !hasSet && !listed.listing.isOtherAction) return undefined;
     const emptied = await backend.replace([]);
-    if (!emptied.ok) return this.#stays(emptied.failure);
+    if (!emptied.ok) return this.#stays(`the chain ${chain} of iptables`, emptied.failure);
     log.info(
       `IPv${family}: the chain ${chain} of iptables was emptied of ${
         hasSet ? `the look at the set ${chain}${family}` : counted(own + strangers.length, "rule")
-      } of before: nftables holds the blocks now`,
+      } of before: ${this.#successor} holds the blocks now`,
     );
     return undefined;
   }
 
   /** Takes the table of nftables away, if it is Ampere's. */
   async #clearTable(): Promise<string | undefined> {
-    const { backend, chain, log } = this.#options;
-    const name = tableName(chain);
+    const { log } = this.#options;
+    const name = tableName(this.#chain);
+    const where = `the table ${tableOf(name)} of nftables`;
     // A table without these is another's. Whole tables take seconds where others have much.
     for (const part of [["set", MARKS], ["chain", "incoming"]] as const) {
       const listed = await this.#nft("list", part[0], "inet", name, part[1]);
@@ -111,14 +137,14 @@ export class Leftovers {
       const failure = nftFailure(listed, 4, name);
       // Who may not list the tables has made none.
       const isNothing = NOTHING.has(failure.kind) || failure.kind === "no-rights";
-      return isNothing ? undefined : this.#stays(failure);
+      return isNothing ? undefined : this.#stays(where, failure);
     }
     const deleted = await this.#nft("delete", "table", "inet", name);
-    if (!deleted.ok) return this.#stays(nftFailure(deleted, 4, name));
+    if (!deleted.ok) return this.#stays(where, nftFailure(deleted, 4, name));
     log.info(
       `the table ${
         tableOf(name)
-      } of before was taken out of nftables: ${backend} holds the blocks now`,
+      } of before was taken out of nftables: ${this.#successor} holds the blocks now`,
     );
     return undefined;
   }
@@ -127,11 +153,7 @@ export class Leftovers {
     return this.#run("nft", args, { output: true, timeoutMs: NFT_MS });
   }
 
-  #stays({ message, advice }: Failure): string {
-    const { backend, chain } = this.#options;
-    const where = backend === "nftables"
-      ? `the chain ${chain} of iptables`
-      : `the table ${tableOf(tableName(chain))} of nftables`;
+  #stays(where: string, { message, advice }: Failure): string {
     return `${where} may still hold blocks of before, and whoever is let in may stay refused by it: ${message}` +
       (advice === "" ? ". It is tried again" : `. Fix: ${advice}`);
   }

@@ -449,7 +449,7 @@ export class Reconciler {
     const isMended = failure.kind === "no-chain" && this.watch.makesChain;
     this.#trouble.failed(failure, isQuiet || isMended);
     const waiting = this.#changes.unapplied(WAITING_MAX);
-    this.watch.failed(failure, this.#trouble.inARow, !isMended && !isQuiet, waiting);
+    this.watch.failed(failure, this.#trouble.inARow, !isMended && !isQuiet, waiting, isLook);
     this.#delayAfterLook = isLook ? 0 : delayMs;
     if (isLook) this.#loop.delay(delayMs);
   }

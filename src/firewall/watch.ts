@@ -283,10 +283,19 @@ export class Watch {
    * @param inARow How many failed in a row.
    * @param isTold Whether the log has it already.
    * @param waiting The targets of new blocks that wait.
+   * @param isLook Whether it was to tell what there is.
    */
-  failed(failure: Failure, inARow: number, isTold: boolean, waiting: readonly string[]): void {
-    const isGone = failure.kind === "no-chain" || failure.kind === "no-set";
-    const isBlind = failure.kind === "busy" || failure.kind === "timed-out";
+  failed(
+    failure: Failure,
+    inARow: number,
+    isTold: boolean,
+    waiting: readonly string[],
+    isLook: boolean,
+  ): void {
+    const { kind } = failure;
+    const isGone = kind === "no-chain" || kind === "no-set";
+    // A change that is refused says nothing of the others; a look that is, whyever, sees none.
+    const isBlind = kind === "busy" || kind === "timed-out" || (isLook && kind !== "aborted");
     if (!isLasting(failure) && !isGone && !(isBlind && inARow >= UNKNOWN_AFTER_FAILURES)) {
       if (isTold) this.#notMended(failure);
       return;
@@ -294,8 +303,8 @@ export class Watch {
     const advice = failure.kind === "no-chain" && this.makesChain ? "" : failure.advice;
     const before = this.#judgement;
     const judgement = judgeFailure({ ...failure, advice });
-    // That a command failed was told, but not that nobody knows any more what is in force.
-    const isUntold = isBlind && this.#way !== undefined;
+    // That a look failed was told, but not that nobody knows any more what is in force.
+    const isUntold = isLook && isBlind && !isLasting(failure) && !isGone;
     if (isUntold) this.#note(unseen(judgement, "what the firewall holds"));
     else this.#note(judgement, isTold);
     // Without a way nothing else is told of it than that the firewall works again.

@@ -5,7 +5,9 @@
  * Nothing tells a reader of these; it compares. The file that is open is another one than its path
  * names: it was renamed. It is shorter than what was read, or the last bytes that were read are
  * others now: it was truncated. What stands in a file that begins while it is followed is read from
- * its beginning.
+ * its beginning, but for what was there before: behind the last line that was handed on, where a
+ * file was written anew with its old lines (`sed -i`, a copy that is put back), and from its end
+ * on, where it is older than the file before it.
  *
  * Only whole lines are handed on. A line whose end has not been written waits; it is dropped when
  * its file is gone by then, because half an address is another address.
@@ -13,10 +15,14 @@
  * @module
  */
 
+import { latin1 } from "../ami/framer.ts";
+
 /** What is known of a file. */
 export interface FileFacts {
   readonly isFile: boolean;
   readonly size: number;
+  /** When it was made, in milliseconds since 1970; `undefined` where the system does not tell. */
+  readonly born: number | undefined;
   /** Device and inode: what tells it from others. */
   readonly identity: string;
 }
@@ -41,6 +47,8 @@ interface OpenFile {
 export interface Files {
   stat(path: string): FileFacts;
   open(path: string): OpenFile;
+  /** Time of day, in milliseconds since 1970. */
+  time(): number;
 }
 
 /** Bytes at the end of what was read, by which a truncation is seen that no size tells of. */
@@ -55,6 +63,15 @@ export const STEP_BYTES = 64 * 1024;
  */
 export const FAREWELL_MS = 10_000;
 
+/** Bytes of the last lines that were handed on, by which they are known again. */
+const RECENT_BYTES = 4096;
+
+/** By so much a file is older at least that was made before another, in milliseconds. */
+const OLDER_MS = 1_000;
+
+/** A time: the same line without one may come again. */
+const HAS_TIME = /\d\d:\d\d|\d{9}/;
+
 const LF = 0x0a;
 
 const NOTHING = new Uint8Array(0);
@@ -68,11 +85,25 @@ export class NotAFileError extends Error {
 interface Place {
   readonly file: OpenFile;
   readonly identity: string;
+  readonly born: number | undefined;
   at: number;
   /** The last bytes before `at`. */
   mark: Uint8Array;
   /** What comes is the rest of a line whose beginning was not handed on. */
   skipsLine: boolean;
+  /** It has begun, and nothing of it was read: what stands in it may have been handed on before. */
+  isNew: boolean;
+  search: Search | undefined;
+}
+
+/** In a file that has begun is looked for the lines that were handed on last. */
+interface Search {
+  readonly lines: ReadonlySet<string>;
+  /** Where it ends. */
+  readonly until: number;
+  at: number;
+  /** Index behind the last of them, or 0. */
+  behind: number;
 }
 
 /** What a step of a {@linkcode Tail} has found. */
@@ -115,6 +146,10 @@ export class Tail {
   #formerUntil = 0;
   /** Nothing was looked at yet: what stands in the file is old. */
   #isFirst = true;
+  /** Since when the file is waited for, in milliseconds since 1970. */
+  #waitsSince: number | undefined;
+  /** The last bytes that were handed on, or stood in the file at first. */
+  #recent = NOTHING;
   #bytes = 0;
   #behind = 0;
 
@@ -177,33 +212,84 @@ export class Tail {
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
       this.#isFirst = false;
+      this.#waitsSince ??= this.#files.time();
       return "absent";
     }
     // To open a pipe would wait for who writes into it.
     if (!facts.isFile) throw new NotAFileError();
     const file = this.#files.open(this.path);
-    const { size, identity } = file.stat();
-    const place: Place = { file, identity, at: 0, mark: NOTHING, skipsLine: false };
-    if (this.#isFirst) this.#beginAt(place, size);
+    const { size, identity, born } = file.stat();
+    const place: Place = {
+      file,
+      identity,
+      born,
+      at: 0,
+      mark: NOTHING,
+      skipsLine: false,
+      isNew: true,
+      search: undefined,
+    };
+    // A file of before that was put back, or a disk that was not there yet.
+    const since = this.#former?.born ?? this.#waitsSince;
+    const isOld = born !== undefined && since !== undefined && born < since - OLDER_MS;
+    if (this.#isFirst || isOld) this.#beginAt(place, size);
     this.#isFirst = false;
+    this.#waitsSince = undefined;
     this.#place = place;
     return this.#readFrom(place) ? "read" : "end";
   }
 
   /** Begins at the end of a file. */
   #beginAt(place: Place, size: number): void {
-    const length = Math.min(MARK_BYTES, size);
-    const mark = this.#buffer.subarray(0, length);
-    const count = length === 0 ? 0 : place.file.read(mark, size - length);
+    const length = Math.min(RECENT_BYTES, size);
+    const last = this.#buffer.subarray(0, length);
+    const count = length === 0 ? 0 : place.file.read(last, size - length);
     place.at = size - length + count;
-    place.mark = mark.slice(0, count);
-    place.skipsLine = count > 0 && mark[count - 1] !== LF;
+    place.mark = last.slice(Math.max(0, count - MARK_BYTES), count);
+    place.skipsLine = count > 0 && last[count - 1] !== LF;
+    place.isNew = false;
+    this.#recent = last.slice(0, wholeLines(last, 0, count));
+  }
+
+  /** Whether there is more of it to be looked through for what was handed on before. */
+  #searches(place: Place, size: number): boolean {
+    if (place.isNew && size > 0) {
+      place.isNew = false;
+      const lines = timedLines(this.#recent);
+      if (lines.size > 0) place.search = { lines, until: size, at: 0, behind: 0 };
+    }
+    const { search } = place;
+    if (search === undefined) return false;
+    const room = Math.min(STEP_BYTES, search.until - search.at);
+    const bytes = this.#buffer.subarray(0, Math.max(0, room));
+    const count = place.file.read(bytes, search.at);
+    const length = wholeLines(bytes, 0, count);
+    for (let from = 0; from < length;) {
+      const end = bytes.indexOf(LF, from);
+      if (search.lines.has(textOf(bytes.subarray(from, end)))) search.behind = search.at + end + 1;
+      from = end + 1;
+    }
+    search.at += length > 0 ? length : count;
+    this.#behind = Math.max(0, size - search.at);
+    if (count > 0 && search.at < search.until && (length > 0 || count === STEP_BYTES)) return true;
+    place.search = undefined;
+    this.#continueAt(place, search.behind);
+    return true;
+  }
+
+  /** The next byte to be read is one that stands behind a line end. */
+  #continueAt(place: Place, at: number): void {
+    const mark = this.#buffer.subarray(0, Math.min(MARK_BYTES, at));
+    const count = place.file.read(mark, at - mark.length);
+    place.at = at;
+    place.mark = count === mark.length ? mark.slice() : NOTHING;
   }
 
   /** Reads on; whether there was anything but the beginning of a line. */
   #readFrom(place: Place): boolean {
     const { size } = place.file.stat();
-    if (size < place.at) begin(place);
+    if (size < Math.max(place.at, place.search?.until ?? 0)) begin(place);
+    if (this.#searches(place, size)) return true;
     const { mark } = place;
     const from = place.at - mark.length;
     const room = mark.length + STEP_BYTES;
@@ -226,9 +312,24 @@ export class Tail {
     const isWhole = to === length;
     if (isWhole && !(place.skipsLine && skipped === 0)) {
       place.skipsLine = false;
-      if (skipped < fresh.length) this.#take(fresh.subarray(skipped));
+      if (skipped < fresh.length) {
+        this.#remember(fresh.subarray(skipped));
+        this.#take(fresh.subarray(skipped));
+      }
     } else place.skipsLine = true;
     return true;
+  }
+
+  #remember(lines: Uint8Array): void {
+    if (lines.length >= RECENT_BYTES) {
+      this.#recent = lines.slice(-RECENT_BYTES);
+      return;
+    }
+    const before = this.#recent.subarray(-(RECENT_BYTES - lines.length));
+    const recent = new Uint8Array(before.length + lines.length);
+    recent.set(before);
+    recent.set(lines, before.length);
+    this.#recent = recent;
   }
 
   /** At its end: looks whether the path names another file. */
@@ -260,6 +361,7 @@ export class Tail {
 
 /** The files of this machine. */
 export const realFiles: Files = {
+  time: Date.now,
   stat: (path) => factsOf(Deno.statSync(path)),
   open(path) {
     const file = Deno.openSync(path);
@@ -274,8 +376,8 @@ export const realFiles: Files = {
   },
 };
 
-function factsOf({ isFile, size, dev, ino }: Deno.FileInfo): FileFacts {
-  return { isFile, size, identity: `${dev} ${ino}` };
+function factsOf({ isFile, size, dev, ino, birthtime }: Deno.FileInfo): FileFacts {
+  return { isFile, size, born: birthtime?.getTime(), identity: `${dev} ${ino}` };
 }
 
 /** Its writer has begun anew in the same file. */
@@ -283,6 +385,19 @@ function begin(place: Place): void {
   place.at = 0;
   place.mark = NOTHING;
   place.skipsLine = false;
+  place.isNew = true;
+  place.search = undefined;
+}
+
+/** Those of the last lines that no other line is equal to: they tell their time. */
+function timedLines(bytes: Uint8Array): ReadonlySet<string> {
+  // Before the first line end may be half a line, and behind the last one another.
+  const lines = textOf(bytes).split("\n").slice(bytes.length < RECENT_BYTES ? 0 : 1, -1);
+  return new Set(lines.filter((line) => HAS_TIME.test(line)));
+}
+
+function textOf(bytes: Uint8Array): string {
+  return latin1(bytes, 0, bytes.length);
 }
 
 function beginsWith(bytes: Uint8Array, count: number, mark: Uint8Array): boolean {

@@ -53,11 +53,10 @@ export function whyUnreadable(
   look: (path: string) => Rights = Deno.statSync,
 ): Unreadable {
   const folder = folderOf(path);
-  if (error instanceof NotAFileError) {
-    return {
-      message: `${path} is no file`,
-      advice: "name the file that Asterisk writes (logger.conf, section logfiles)",
-    };
+  const wrongName = wrongNameOf(path, folder, error);
+  if (wrongName !== undefined) {
+    const advice = "name the file that Asterisk writes (logger.conf, section logfiles)";
+    return { message: wrongName, advice };
   }
   if (error instanceof Deno.errors.NotCapable) {
     return {
@@ -70,7 +69,19 @@ export function whyUnreadable(
   if (error instanceof Deno.errors.PermissionDenied) {
     return { message: `${path} may not be read`, advice: accessAdvice(path, folder, look) };
   }
-  return { message: `${path}: ${error instanceof Error ? error.message : error}`, advice: "" };
+  return {
+    message: `${path}: ${error instanceof Error ? error.message : error}`,
+    advice: `see whether others can read it: tail -n 1 ${quoted(path)}; dmesg tells of disks`,
+  };
+}
+
+/** What is wrong with the name itself. */
+function wrongNameOf(path: string, folder: string, error: unknown): string | undefined {
+  if (error instanceof NotAFileError) return `${path} is no file`;
+  if (error instanceof Deno.errors.NotADirectory) return `${folder} is no folder`;
+  return error instanceof Deno.errors.FilesystemLoop
+    ? `${path} is a link that leads back to itself`
+    : undefined;
 }
 
 function accessAdvice(path: string, folder: string, look: (path: string) => Rights): string {

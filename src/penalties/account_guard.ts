@@ -6,6 +6,7 @@
  */
 
 import { type SecurityEvent, SERVICES } from "../ami/event.ts";
+import { hashText } from "../text/hash.ts";
 import { HostIndex } from "./host_index.ts";
 import type { HostKey } from "./host_key.ts";
 import { RecordList } from "./record_list.ts";
@@ -70,11 +71,10 @@ const HOSTS_AT = 9;
 /** No record. */
 const NONE = 0;
 
-/** Seeds and factors that nobody outside knows, so that nobody can choose names of equal hash. */
-const SECRETS = crypto.getRandomValues(new Int32Array(3));
+/** Seeds that nobody outside knows, so that nobody can choose names of equal hash. */
+const SECRETS = crypto.getRandomValues(new Int32Array(2));
 const SEED = SECRETS[0]!;
 const HOST_SEED = SECRETS[1]!;
-const FACTOR = SECRETS[2]! | 1;
 
 /** An account that is guarded. */
 export interface GuardedAccount {
@@ -92,6 +92,20 @@ export interface GuardedAccount {
 export interface GuardChange extends GuardedAccount {
   /** Clock value, in milliseconds, at which its guard was over; `undefined`: it has begun. */
   readonly over: number | undefined;
+}
+
+/** Which accounts are guarded, for those who tell of it. */
+export interface GuardState {
+  /** Accounts that are guarded now. */
+  readonly guarded: number;
+  /** How often a guard has begun since the start. */
+  readonly begun: number;
+  /** Hosts that were blocked for a guard since the start. */
+  readonly blocked: number;
+  /** Those that are guarded now. */
+  accounts(): GuardedAccount[];
+  /** What has begun and what is over, since the last call, in order. */
+  takeChanges(): GuardChange[];
 }
 
 /** What is needed of an event. */
@@ -127,7 +141,7 @@ interface Share {
  * // [ false, false, false, true, true ]
  * ```
  */
-export class AccountGuard {
+export class AccountGuard implements GuardState {
   #rule: GuardRule = { hosts: 0, windowMs: 0 };
   #records = new Records({ times: TIMES_AT + 1, numbers: HOSTS_AT + 1, room: 1 });
   #index = new HostIndex();
@@ -466,16 +480,6 @@ export function guardKey(host: HostKey, network: string | undefined): number {
 /** What one service calls an account may be somebody else to another. */
 function hashOf({ service, account }: Failure): number {
   return hashText(account, SEED + SERVICES.indexOf(service));
-}
-
-/** Of one text and seed always the same 32-bit number. */
-export function hashText(text: string, seed: number): number {
-  let hash = seed | 0;
-  for (let at = 0; at < text.length; at++) {
-    hash = Math.imul(hash ^ text.charCodeAt(at), FACTOR);
-    hash ^= hash >>> 15;
-  }
-  return hash;
 }
 
 function newShare(records: Records, hosts: number, most: number): Share {

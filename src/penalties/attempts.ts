@@ -102,8 +102,8 @@ const TYPE = 14;
 /** Answers of a burst that were not charged. */
 export const BURST = 15;
 /** A power of two that is not less than the number of transports. */
-const TRANSPORTS_ROOM = 8;
-const TRANSPORTS: readonly Transport[] = ["", "UDP", "TCP", "TLS", "WS", "WSS"];
+export const TRANSPORTS_ROOM = 8;
+export const TRANSPORTS: readonly Transport[] = ["", "UDP", "TCP", "TLS", "WS", "WSS"];
 /**
  * There is room for as many again that do not wait any more; they may need more still, up to
  * {@linkcode ATTEMPTS_MAX} of each host. Sixteen numbers are a line of the processor's cache.
@@ -195,7 +195,7 @@ export class Attempts {
     attempts.set(attempt, SESSION, event.session);
     attempts.set(attempt, CHALLENGE, event.challenge);
     attempts.set(attempt, HOST, host);
-    attempts.set(attempt, TYPE, event.type * TRANSPORTS_ROOM + numberOf(event.transport));
+    attempts.set(attempt, TYPE, event.type * TRANSPORTS_ROOM + transportNumber(event.transport));
     this.#accounts[attempt] = event.account;
     const last = hosts.get(host, LAST_ATTEMPT);
     attempts.set(attempt, BEFORE, last);
@@ -350,6 +350,11 @@ export class Attempts {
     this.#accounts[attempt] = account;
   }
 
+  /** Kind, service and transport of its first event, as one number. */
+  typeOf(attempt: number): number {
+    return this.records.get(attempt, TYPE);
+  }
+
   /** Where an attempt came from. */
   originOf(attempt: number): Origin {
     const type = this.records.get(attempt, TYPE);
@@ -376,7 +381,7 @@ export class Attempts {
 }
 
 /** The index of a transport in {@linkcode TRANSPORTS}, without a search: asked for each attempt. */
-function numberOf(transport: Transport): number {
+export function transportNumber(transport: Transport): number {
   switch (transport) {
     case "UDP":
       return 1;

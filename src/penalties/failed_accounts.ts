@@ -33,8 +33,10 @@ const SEVERAL = -1;
 /**
  * What a host has failed on one account; one of no points keeps its place, there are only so many.
  */
-interface Share {
+export interface Share {
+  /** The account, told apart by its service. */
   readonly account: string;
+  /** What that has cost. */
   points: number;
   /** The session in which it failed: of one, or of several. */
   session: number;
@@ -147,6 +149,38 @@ export class FailedAccounts {
    */
   forgiveProven(host: number, points: number): void {
     this.#proven[host] = Math.max(0, this.provenOf(host) - points);
+  }
+
+  /** On which accounts a host failed, and in which session. */
+  sharesOf(host: number): Share[] {
+    const points = this.#points[host] ?? 0;
+    if (points === 0) return [];
+    if (points !== SEVERAL) {
+      return [{ account: this.#accounts[host]!, points, session: SEVERAL_SESSIONS }];
+    }
+    return this.#several.get(host)!.map((share) => ({ ...share }));
+  }
+
+  /**
+   * Puts the failures of a host back that has none.
+   *
+   * @param shares As {@linkcode FailedAccounts.sharesOf} gave them.
+   * @param proven Points of attempts whose address can't be forged.
+   * @param failed All points that it failed: no share may be missing.
+   */
+  restore(host: number, shares: readonly Share[], proven: number, failed: number): void {
+    if (host >= this.#points.length) this.#grow(host);
+    this.#proven[host] = proven;
+    const sum = shares.reduce((all, share) => all + share.points, 0);
+    const missing = { account: FURTHER, points: failed - sum, session: SEVERAL_SESSIONS };
+    const all = failed > sum ? [...shares, missing] : shares.map((share) => ({ ...share }));
+    if (all.length === 1) {
+      this.#accounts[host] = all[0]!.account;
+      this.#points[host] = all[0]!.points;
+    } else if (all.length > 1) {
+      this.#several.set(host, all);
+      this.#points[host] = SEVERAL;
+    }
   }
 
   /** The host has left the table: its record may be another's soon. */

@@ -35,13 +35,20 @@ const WATCHED = 1;
 /** Neighbours in the order of the logins. */
 const EARLIER = 2;
 const LATER = 3;
+/** Which account logged in last, as a number; of none is known. */
+const ACCOUNT = 4;
+
+/** What {@linkcode GoodStanding.login} tells of a login: somebody wants to hear of it. */
+export const IS_WATCHED = 1;
+/** The same: the host or its account is another one than the last, or was not heard for an hour. */
+export const IS_FRESH = 2;
 
 /** No login. */
 const NONE = 0;
 
 /** The last login of each host, and which of them are still to be saved. */
 export class GoodStanding {
-  readonly #records = new Records({ times: 3, numbers: 4, room: STANDING_MAX + 1 });
+  readonly #records = new Records({ times: 3, numbers: 5, room: STANDING_MAX + 1 });
   /** The record of each host. */
   readonly #logins = new HostIndex();
   /** The records in the order of the logins. */
@@ -81,6 +88,17 @@ export class GoodStanding {
   /** Whether a host has logged in and is not forgotten yet. */
   knows(address: HostKey): boolean {
     return this.#logins.get(address) !== NONE;
+  }
+
+  /** Clock value of the last login of a host; `undefined`: none is known. */
+  lastOf(address: HostKey): number | undefined {
+    const login = this.#logins.get(address);
+    return login === NONE ? undefined : this.#records.time(login, AT);
+  }
+
+  /** All hosts that are known, in no order; must not be changed meanwhile. */
+  *keys(): Generator<HostKey> {
+    for (const [key] of this.#logins.entries()) yield key;
   }
 
   /**
@@ -123,9 +141,10 @@ export class GoodStanding {
    * A host logs in.
    *
    * @param connects Not over UDP.
-   * @returns Whether it is watched.
+   * @param account Which one, as a number.
+   * @returns 0, or the sum of {@linkcode IS_WATCHED} and {@linkcode IS_FRESH}.
    */
-  login(address: HostKey, now: number, connects = true): boolean {
+  login(address: HostKey, now: number, connects = true, account = 0): number {
     let login = this.#logins.get(address);
     if (login === NONE || now - this.#records.time(login, AT) >= LOGIN_ORDER_MS) {
       const savedAt = login === NONE ? -Infinity : this.#records.time(login, SAVED_AT);
@@ -134,11 +153,14 @@ export class GoodStanding {
     }
     this.#records.setTime(login, AT, now);
     if (connects) this.#records.setTime(login, CONNECTED_AT, now);
-    if (now - this.#records.time(login, SAVED_AT) >= SAVE_LOGIN_MS) {
+    const told = this.#records.get(login, WATCHED);
+    const isDue = now - this.#records.time(login, SAVED_AT) >= SAVE_LOGIN_MS;
+    if (isDue) {
       this.#records.setTime(login, SAVED_AT, now);
       this.#unsaved.add(address);
-    }
-    return this.#records.get(login, WATCHED) === 1;
+    } else if (this.#records.get(login, ACCOUNT) === account) return told;
+    this.#records.set(login, ACCOUNT, account);
+    return told + IS_FRESH;
   }
 
   /** From now on {@linkcode GoodStanding.login} tells of a host that it is watched. */

@@ -45,7 +45,7 @@ export const SOFT = 10;
 /** The session in which it failed: of none, of one, or of several. */
 export const FAILED_SESSION = 11;
 /** Its tally, in the order of {@linkcode TALLY}. */
-const TALLY_AT = 12;
+export const TALLY_AT = 12;
 const HOST_RECORDS = { times: 2, numbers: TALLY_AT + 6, room: HOSTS_MAX + 1 };
 export const NO_TALLY: Readonly<Tally> = {
   wrongAnswers: 0,
@@ -61,7 +61,7 @@ export const NO_SESSION = 0;
 export const SEVERAL_SESSIONS = -1;
 /** It failed in a session that no other failure belongs to. */
 export const OWN_SESSION = -2;
-const TALLY = [
+export const TALLY = [
   "wrongAnswers",
   "unanswered",
   "refusals",
@@ -248,11 +248,20 @@ export class Hosts {
    * @param limitOf Says at how many points a host is blocked.
    */
   worst(count: number, limitOf: (host: number) => number): HostStatus[] {
+    return this.statusOf(this.#index.values(), count, limitOf);
+  }
+
+  /** The same of some hosts. */
+  statusOf(
+    hosts: Iterable<number>,
+    count: number,
+    limitOf: (host: number) => number,
+  ): HostStatus[] {
     const records = this.records;
     const by = (field: number) => (a: number, b: number) =>
       records.get(b, field) - records.get(a, field);
     const [byPoints, byWaiting] = [by(POINTS), by(WAITING)];
-    return [...this.#index.values()]
+    return [...hosts]
       .filter((host) => records.get(host, POINTS) > 0 || records.get(host, WAITING) > 0)
       .sort((a, b) =>
         byPoints(a, b) || byWaiting(a, b) || records.time(b, LAST_AT) - records.time(a, LAST_AT)
@@ -266,6 +275,20 @@ export class Hosts {
         waiting: records.get(host, WAITING),
         lastAt: records.time(host, LAST_AT),
       }));
+  }
+
+  /** The hosts with most points, the one that was seen last first among equals. */
+  guiltiest(most: number): HostKey[] {
+    const found: HostKey[] = [];
+    for (const rank of this.#ascending.toReversed()) {
+      if (this.#pointsOf[rank] === 0) break;
+      for (let host = this.#ranks[rank]!.newest; host !== NONE;) {
+        if (found.length >= most) return found;
+        if (this.records.get(host, POINTS) > 0) found.push(this.#keys[host]!);
+        host = this.records.get(host, OLDER_HOST);
+      }
+    }
+    return found;
   }
 
   /** The rank of the hosts with so many points. */

@@ -5,8 +5,8 @@
  * @module
  */
 
-import { type SecurityEvent, SERVICES } from "../ami/event.ts";
-import { hashText } from "./account_guard.ts";
+import { EVENT_TYPES, type SecurityEvent, SERVICES } from "../ami/event.ts";
+import { hashText } from "../text/hash.ts";
 import { forgetOldest } from "./bounded_map.ts";
 import { HostIndex } from "./host_index.ts";
 import { type HostKey, keyText } from "./host_key.ts";
@@ -39,7 +39,7 @@ const FOUND_MAX = 1_024;
 const DAY_MS = 86_400_000;
 
 /** An account that logs in again within this time keeps its place, in milliseconds. */
-const ORDER_MS = 60_000;
+const ORDER_MS = 3_600_000;
 
 /** What chan_pjsip calls whoever it does not know: no account. */
 const UNKNOWN_ACCOUNT = "<unknown>";
@@ -55,6 +55,9 @@ const NONE = 0;
 /** Nobody outside can choose names of equal hash. */
 const SECRETS = crypto.getRandomValues(new Int32Array(3));
 const [ACCOUNT_SEED = 0, HOST_SEED = 0, MIX = 0] = SECRETS;
+
+/** The seed of each service's names, by the type of an event. */
+const SEEDS = EVENT_TYPES.map(({ service }) => ACCOUNT_SEED + SERVICES.indexOf(service));
 
 /** What is needed of an event. */
 type Attempt = Pick<SecurityEvent, "service" | "account">;
@@ -77,7 +80,7 @@ interface Watched {
 export interface Insider {
   /** Address, or network of `ipv6Prefix`. */
   readonly host: string;
-  /** The account that logged in there last; empty: before the start. */
+  /** An account that logs in there; empty: none has since the start. */
   readonly login: string;
   readonly service: SecurityEvent["service"];
   /** The account that it failed on last. */
@@ -109,7 +112,7 @@ export class Insiders {
   /** Pairs of host and account that logged in, by their hash. */
   readonly #own = new HostIndex();
   readonly #order = new RecordList(this.#records, OLDER, NEWER);
-  /** The account that logged in last, by host. */
+  /** An account of each host that logs in there: the newest of them. */
   readonly #names = new Map<HostKey, string>();
   /** The one that has not failed for longest comes first. */
   readonly #watched = new Map<HostKey, Watched>();
@@ -122,21 +125,23 @@ export class Insiders {
     return this.#watched.size;
   }
 
-  /** An account logs in from a host: it is one of its own, and what failed on it was its owner. */
-  logsIn(host: HostKey, by: Attempt, now: number): void {
-    const { account } = by;
-    const isLast = this.#names.get(host) === account;
-    const hash = hashOf(by);
+  /**
+   * An account logs in from a host: it is one of its own, and what failed on it was its owner. Of
+   * an account that does so all the time it must be called once in an hour.
+   *
+   * @param hash What {@linkcode accountHash} gives.
+   */
+  logsIn(host: HostKey, by: Attempt, now: number, hash: number = hashOf(by)): void {
     const pair = pairOf(host, hash);
     const known = this.#own.get(pair);
-    if (known === NONE || now - this.#records.time(known, AT) >= ORDER_MS) {
-      this.#keep(pair, known, now);
-    }
-    if (!isLast) {
-      this.#names.set(host, account);
+    if (known !== NONE && now - this.#records.time(known, AT) < ORDER_MS) return;
+    this.#keep(pair, known, now);
+    if (this.#names.get(host) !== by.account) {
+      this.#names.set(host, by.account);
       forgetOldest(this.#names, NAMES_MAX);
     }
-    const watched = this.#watched.size === 0 ? undefined : this.#watched.get(host);
+    // What fails on accounts that are its own is not among these.
+    const watched = known === NONE ? this.#watched.get(host) : undefined;
     if (watched === undefined) return;
     watched.failures = watched.failures.filter((failure) => failure.account !== hash);
   }
@@ -149,13 +154,12 @@ export class Insiders {
    * @returns Whether it has done so too often, and not as phones with old passwords do.
    */
   fails(host: HostKey, by: Attempt, session: number, now: number, judges = true): boolean {
-    const known = judges ? undefined : this.#watched.get(host);
-    if (known !== undefined && now - known.toldAt < DAY_MS) return false;
     const { service, account } = by;
     if (account === "" || account === UNKNOWN_ACCOUNT) return false;
     const hash = hashOf(by);
     if (this.#own.get(pairOf(host, hash)) !== NONE) return false;
     const watched = this.#watched.get(host) ?? { failures: [], toldAt: -Infinity };
+    if (!judges && now - watched.toldAt < DAY_MS) return false;
     // Deleted and added again, so that the map is in the order of the failures.
     this.#watched.delete(host);
     this.#watched.set(host, watched);
@@ -213,6 +217,11 @@ export class Insiders {
 
 function sessionOf({ account, session, at }: Failure): string {
   return `${account} ${session === OWN_SESSION ? `at ${at}` : session}`;
+}
+
+/** Tells the accounts of all services apart, as a number. */
+export function accountHash(event: SecurityEvent): number {
+  return event.hashAccount(SEEDS[event.type]!);
 }
 
 /** What one service calls an account may be somebody else to another. */

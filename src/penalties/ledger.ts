@@ -19,7 +19,7 @@ import {
 } from "./attempts.ts";
 import { ExemptHosts } from "./exempt_hosts.ts";
 import { FailedAccounts } from "./failed_accounts.ts";
-import { GoodStanding } from "./good_standing.ts";
+import { GoodStanding, IS_FRESH, IS_WATCHED } from "./good_standing.ts";
 import { type HostKey, HostNetworks, keyText } from "./host_key.ts";
 import {
   ATTEMPTS,
@@ -40,10 +40,12 @@ import {
   SOFT,
   UNANSWERED,
 } from "./hosts.ts";
+import { KeptHosts } from "./kept_hosts.ts";
+import { LastFailures } from "./last_failures.ts";
 import { LateAttempts } from "./late_attempts.ts";
 import { NetworkFailures } from "./network_failures.ts";
 import type { Grounds, Offence } from "./offence.ts";
-import { Insiders } from "./insiders.ts";
+import { accountHash, Insiders } from "./insiders.ts";
 import { Pardons } from "./pardons.ts";
 import type { PenaltyPolicy } from "./policy.ts";
 import type { Records } from "./records.ts";
@@ -61,7 +63,7 @@ const GUESSES = EVENT_TYPES.map(({ kind }) =>
 type AttemptOrigin = Pick<SecurityEvent, "service" | "transport" | "account">;
 
 /** A host in good standing has this many times the limit of a stranger. */
-const STANDING_LIMIT_FACTOR = 10;
+export const STANDING_LIMIT_FACTOR = 10;
 
 /**
  * The points of all hosts, and everything that decides what they lead to: good standing, failed
@@ -72,6 +74,8 @@ export class Ledger {
   readonly attempts: Attempts;
   readonly standing: GoodStanding;
   readonly late = new LateAttempts();
+  readonly last = new LastFailures();
+  readonly kept: KeptHosts;
   readonly proxies = new ProxySigns();
   readonly guard: AccountGuard;
   readonly slow = new SlowGuesses();
@@ -90,7 +94,8 @@ export class Ledger {
   /** Until then unanswered challenges cost nothing: who belongs here is not known yet. */
   learnsUntil = -Infinity;
   readonly #exempt: ExemptHosts;
-  #evicted = 0;
+  /** Hosts that were forgotten because there were too many. */
+  evicted = 0;
 
   /**
    * Nobody is charged yet.
@@ -111,21 +116,16 @@ export class Ledger {
     this.shortBlocks = new ShortBlocks(this.standing);
     this.#exempt = new ExemptHosts(policy.exempt, this.#networks);
     this.slow.setForget(policy.forgetMs);
-    this.slowJudge = new SlowJudge(hosts, this.#accountsFailed, this.slow, this);
-    const accountsFailed = this.#accountsFailed;
-    const networkFailures = this.#networkFailures;
-    const { attempts, guard } = this;
-    this.#pardons = new Pardons({ hosts, attempts, accountsFailed, networkFailures, guard }, this);
+    this.slowJudge = new SlowJudge(hosts, this.#accountsFailed, this.slow);
+    const failed = { accountsFailed: this.#accountsFailed, networkFailures: this.#networkFailures };
+    const { attempts, guard, slow } = this;
+    this.kept = new KeptHosts({ ...failed, hosts, slow }, this);
+    this.#pardons = new Pardons({ ...failed, hosts, attempts, guard }, this);
   }
 
   /** The rules in force. */
   get policy(): PenaltyPolicy {
     return this.#policy;
-  }
-
-  /** Hosts that were forgotten because there were too many. */
-  get evicted(): number {
-    return this.#evicted;
   }
 
   /** The hosts that have gone too far since the last call. */
@@ -155,8 +155,6 @@ export class Ledger {
     this.recheckStanding();
   }
 
-  // Hosts
-
   /** The host of an event, made if need be; none when it is never charged. */
   host(event: SecurityEvent, now: number): number {
     const key = event.host;
@@ -175,7 +173,6 @@ export class Ledger {
       if (this.isExempt(key)) return NONE;
       host = this.#hosts.make(key, now);
       if (mayStand && this.isInGoodStanding(key, now)) this.#records.set(host, MAYBE_STANDING, 1);
-      if (this.slow.isAwake) this.slow.meet(host, this.networkOf(key) ?? key, now);
     } else if (now - this.#records.time(host, LAST_AT) > this.#policy.forgetMs) {
       this.forget(host);
       return this.hostAt(key, NONE, mayStand, now);
@@ -279,7 +276,7 @@ export class Ledger {
     if (isGuarded) this.#guardAgainst(host, event, now);
     if (standing) {
       if (GUESSES[event.type]!) this.#judgeInsider(host, event, session, now);
-    } else if (this.slow.isAwake) this.#judgeSlow(host, event, now);
+    } else if (this.slow.size > 0) this.#judgeSlow(host, event, now);
     if (network !== undefined) this.#judgeNetwork(network, host, standing, event, now);
   }
 
@@ -305,12 +302,9 @@ export class Ledger {
    * @returns The points that it had.
    */
   forgive(event: SecurityEvent, now: number): number {
-    const network = this.networkOf(event.host);
-    if (this.slow.size > 0) this.slow.forgive(network ?? event.host);
     const host = this.#hosts.find(event.host);
     if (host === NONE) return 0;
-    this.slow.forget(host);
-    return this.#pardons.forgive(host, event, network, now);
+    return this.#pardons.forgive(host, event, this.networkOf(event.host), now);
   }
 
   /** Puts a host behind all others that are as guilty, and makes room for it. */
@@ -318,7 +312,7 @@ export class Ledger {
     if (this.#records.get(host, GONE) === 1) return;
     this.#hosts.settle(host);
     if (this.#hosts.size <= HOSTS_MAX) return;
-    this.#evicted++;
+    this.evicted++;
     this.remove(this.#hosts.leastGuilty());
   }
 
@@ -334,6 +328,7 @@ export class Ledger {
   remove(host: number): void {
     if (this.#records.get(host, GONE) === 1) return;
     this.attempts.releaseAll(host);
+    if (this.#records.get(host, POINTS) > 0) this.last.forget(host);
     if (this.#records.get(host, FAILED_SESSION) !== NO_SESSION) {
       this.#accountsFailed.remove(host);
       this.attempts.forgetBursts(host);
@@ -372,11 +367,22 @@ export class Ledger {
     this.insiders.advance(now);
   }
 
-  /** A login ends the rows of short blocks, and shows whose an account is. */
+  /**
+   * A login ends the rows of short blocks, takes away what is remembered beyond points, and puts
+   * its host into good standing. What has not changed since the last one costs little.
+   */
   logsIn(event: SecurityEvent, now: number): void {
     const network = this.networkOf(event.host);
     this.shortBlocks.end(event.host, network);
-    if (this.#policy.creditMs > 0) this.insiders.logsIn(network ?? event.host, event, now);
+    const account = accountHash(event);
+    const told = this.#policy.creditMs === 0
+      ? IS_FRESH
+      : this.standing.login(event.host, now, event.transport !== "UDP", account);
+    if (told === 0) return;
+    if ((told & IS_WATCHED) !== 0) this.proxies.succeeded(event.host, event.account);
+    if ((told & IS_FRESH) === 0) return;
+    this.slow.forgive(network ?? event.host);
+    this.insiders.logsIn(network ?? event.host, event, now, account);
   }
 
   /** Any host of the table may be in good standing now, without a login. */
@@ -416,6 +422,7 @@ export class Ledger {
     const hosts = this.#records;
     if (hosts.get(host, GONE) === 1) return;
     const sum = hosts.add(host, POINTS, points);
+    this.last.note(host, from, this.attempts, points, now);
     const limit = this.limitOf(host, now);
     if (sum < limit) {
       this.settle(host);
@@ -425,13 +432,12 @@ export class Ledger {
     const by = typeof from === "number" ? this.attempts.originOf(from) : from;
     const isPair = this.#accountsFailed.isPair(host);
     const grounds = groundsOf(hosts, host, limit, this.isStanding(host, now), isPair);
-    const rules = this.#policy;
-    if (this.shortBlocks.isOpen(key, grounds, rules, now)) {
+    if (this.shortBlocks.isOpen(key, grounds, this.#policy, now)) {
       // More would only fill the table of ranks: with the next failure it is too much again.
       hosts.set(host, POINTS, limit);
       return this.settle(host);
     }
-    if (this.shortBlocks.forbears(key, grounds, session, rules, now)) {
+    if (this.shortBlocks.forbears(key, grounds, session, this.#policy, now)) {
       return this.#pardons.forbear(host, this.networkOf(key));
     }
     const offence = this.#offenceOf(host, by, grounds, now);
@@ -448,19 +454,19 @@ export class Ledger {
     const points = this.#records.get(host, POINTS);
     const row = this.shortBlocks.next(key, grounds, this.#policy, now);
     const proven = this.#accountsFailed.provenOf(host) >= limit;
-    const tally = this.#hosts.tallyOf(host);
+    const past = { tally: this.#hosts.tallyOf(host), last: this.last.of(host) };
     const firstAt = this.#records.time(host, FIRST_AT);
-    const offence = { ...by, points, limit, grounds, row, proven, tally, firstAt, at: now };
+    const offence = { ...by, ...past, points, limit, grounds, row, proven, firstAt, at: now };
     const isMore = grounds !== "guarded account" && this.shortBlocks.takeGuarded(key);
     return isMore ? { ...offence, renews: true } : offence;
   }
 
   /** A stranger has failed: it may be a guesser whose points are forgotten each time. */
   #judgeSlow(host: number, event: SecurityEvent, now: number): void {
-    if (this.slow.pastOf(host) === 0 || this.#records.get(host, GONE) === 1) return;
     const network = this.networkOf(event.host);
-    if (network !== undefined && this.#isShared(network)) return;
     const target = network ?? event.host;
+    if (!this.slow.has(target) || this.#records.get(host, GONE) === 1) return;
+    if (network !== undefined && this.#isShared(network)) return;
     const excess = this.slowJudge.judge(host, target, this.#policy.loyalty, now);
     if (excess === undefined) return;
     const offence = this.#offenceOf(host, event, excess.grounds, now);
@@ -492,19 +498,20 @@ export class Ledger {
   ): void {
     const limit = ATTEMPT_POINTS * this.#policy.loyalty;
     const shared = this.#isShared(network);
-    const alone = this.#records.get(host, GONE) === 1;
     const limits = { strange: limit, own: limit * STANDING_LIMIT_FACTOR };
     const excess = this.#networkFailures.judge(network, limits, shared, standing);
     const { verdict, points, proven, firstAt } = excess;
     // Its last host may have gone too far by itself: then it is blocked already.
-    if (verdict === "nothing" || (verdict === "host" && alone)) return;
+    const isGone = this.#records.get(host, GONE) === 1;
+    if (verdict === "nothing" || (verdict === "host" && isGone)) return;
     const target = verdict === "host" ? event.address : network;
     const grounds = shared ? "shared network" : "attempts";
     this.late.blocked(verdict === "host" ? event.host : network, now);
     const by = { ...originOf(event), target, address: event.address };
     const row = this.shortBlocks.next(network, grounds, this.#policy, now);
     const tally = { ...NO_TALLY, wrongAnswers: Math.ceil(points / ATTEMPT_POINTS) };
-    this.#offences.push({ ...by, points, limit, grounds, row, proven, tally, firstAt, at: now });
+    const past = { points, limit, tally, last: this.last.of(host), firstAt, at: now };
+    this.#offences.push({ ...by, ...past, grounds, row, proven });
     // A host that is blocked begins anew; in a network it keeps its points, by which it is not
     // innocent there.
     if (verdict === "host") {

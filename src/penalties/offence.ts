@@ -41,6 +41,8 @@ export interface Offence {
   readonly proven: boolean;
   /** What it was charged for. */
   readonly tally: Tally;
+  /** The last of that, the oldest first. */
+  readonly last: readonly FailedAttempt[];
   /** Clock value of the first attempt that counted, in milliseconds. */
   readonly firstAt: number;
   /** Clock value of the decision, in milliseconds. */
@@ -80,6 +82,30 @@ export type Grounds =
 /** Whether an offence may be that of phones with wrong passwords which nobody knows yet. */
 export function isDoubt(grounds: Grounds): boolean {
   return grounds === "single session" || grounds === "two phones";
+}
+
+/** What was wrong with a failed attempt, in the words of a person. */
+export type FailedAttemptKind =
+  | "wrong password"
+  | "unanswered challenge"
+  | "refused"
+  | "bad request"
+  | "report";
+
+/** Something that a host was charged for. */
+export interface FailedAttempt {
+  /** Clock value, in milliseconds. */
+  readonly at: number;
+  /** What was wrong. */
+  readonly what: FailedAttemptKind;
+  /** The service that was tried. */
+  readonly service: Service;
+  /** How the host was connected. */
+  readonly transport: Transport;
+  /** As the stranger wrote it: escape it before printing. */
+  readonly account: string;
+  /** What it cost. */
+  readonly points: number;
 }
 
 /** What a host was charged for, in attempts. */

@@ -21,7 +21,7 @@ import {
   REFUSED,
   SUCCEEDED,
 } from "./attempts.ts";
-import type { AccountGuard } from "./account_guard.ts";
+import type { GuardState } from "./account_guard.ts";
 import { ExemptFailures } from "./exempt_failures.ts";
 import { keyOf, keyText } from "./host_key.ts";
 import {
@@ -40,6 +40,7 @@ import {
   WRONG_ANSWERS,
 } from "./hosts.ts";
 import type { Insiders } from "./insiders.ts";
+import { type HostInspection, Inspection } from "./inspection.ts";
 import { Ledger } from "./ledger.ts";
 import type { KnownProxy, Offence } from "./offence.ts";
 import type { PenaltyPolicy } from "./policy.ts";
@@ -112,13 +113,16 @@ export class PenaltyTable {
   readonly slow: SlowMemory;
   /** Who belongs here and fails on accounts of others; not to be changed. */
   readonly insiders: Pick<Insiders, "count" | "takeFound">;
+  /** Looks at single hosts, and keeps them beyond a restart. */
+  readonly inspection: HostInspection;
   /** Whether {@linkcode PenaltyTable.lastCharge} tells what became of each event; costs time. */
   explain = false;
 
   /** An empty table with its rules. */
   constructor(policy: PenaltyPolicy) {
     this.#ledger = new Ledger(policy, this.#hosts);
-    ({ attempts: this.#attempts, slowJudge: this.slow, insiders: this.insiders } = this.#ledger);
+    this.inspection = new Inspection(this.#hosts, this.#ledger);
+    ({ attempts: this.#attempts, slow: this.slow, insiders: this.insiders } = this.#ledger);
     this.#attemptRecords = this.#attempts.records;
   }
 
@@ -180,11 +184,10 @@ export class PenaltyTable {
           ? this.#failed(event, now, REFUSALS, MANAGER_REQUEST)
           : this.#refused(event, now);
       case "InvalidAccountID":
-        if (event.service === "AMI") {
-          return this.#failed(event, now, WRONG_ANSWERS, MANAGER_REQUEST);
-        }
         if (event.service === "PJSIP") return this.#unknown(event, now);
-        return this.#refused(event, now);
+        return event.service === "AMI"
+          ? this.#failed(event, now, WRONG_ANSWERS, MANAGER_REQUEST)
+          : this.#refused(event, now);
       case "RefusedMessage":
         return this.#failed(event, now, WRONG_ANSWERS, "a message that was refused");
       case "Reported":
@@ -266,7 +269,7 @@ export class PenaltyTable {
   }
 
   /** Which accounts many strangers fail on; not to be changed. */
-  get guard(): Pick<AccountGuard, "accounts" | "guarded" | "begun" | "blocked" | "takeChanges"> {
+  get guard(): GuardState {
     return this.#ledger.guard;
   }
 
@@ -288,10 +291,9 @@ export class PenaltyTable {
 
   /** Clock value at which the oldest open attempt is to be charged; `undefined`: none is open. */
   get nextDeadline(): number | undefined {
-    return this.#attempts.oldestWaiting === NONE
-      ? undefined
-      : this.#attemptRecords.time(this.#attempts.oldestWaiting, OPENED_AT) +
-        this.#ledger.policy.patienceMs;
+    const oldest = this.#attempts.oldestWaiting;
+    if (oldest === NONE) return undefined;
+    return this.#attemptRecords.time(oldest, OPENED_AT) + this.#ledger.policy.patienceMs;
   }
 
   /** Drops the points and open attempts of hosts within a target, as a success would. */
@@ -320,12 +322,9 @@ export class PenaltyTable {
    * @returns How many were not known yet.
    */
   assumeStanding(addresses: Iterable<string>, now: number): number {
-    let count = 0;
-    for (const address of addresses) {
-      if (this.#ledger.standing.assume(keyOf(address), now)) count++;
-    }
+    const fresh = [...addresses].filter((one) => this.#ledger.standing.assume(keyOf(one), now));
     this.#ledger.recheckStanding();
-    return count;
+    return fresh.length;
   }
 
   /**
@@ -441,9 +440,8 @@ export class PenaltyTable {
       ledger.settle(host);
       return this.#explain("an answer to a refusal: not charged", event, before);
     }
-    if (
-      !first && ledger.isStanding(host, now) && attempts.isInBurst(host, attempt, event, now)
-    ) {
+    const mayBurst = !first && ledger.isStanding(host, now);
+    if (mayBurst && attempts.isInBurst(host, attempt, event, now)) {
       ledger.settle(host);
       return this.#explain("one more answer of a burst: not charged", event, before);
     }
@@ -462,8 +460,7 @@ export class PenaltyTable {
 
   #refused(event: SecurityEvent, now: number): void {
     const benign = event.kind === "FailedACL" && BENIGN_ACL_NAMES.has(event.detail);
-    const standing = benign && this.#ledger.isInGoodStanding(event.host, now);
-    if (standing) {
+    if (benign && this.#ledger.isInGoodStanding(event.host, now)) {
       return this.#explain(`${event.detail} of a host in good standing: not charged`, event);
     }
     const host = this.#ledger.host(event, now);
@@ -522,11 +519,7 @@ export class PenaltyTable {
     if (this.#ledger.isExempt(event.host)) return this.#explain("exempt", event);
     const before = this.#ledger.forgive(event, now);
     this.#ledger.logsIn(event, now);
-    if (this.#ledger.policy.creditMs > 0) {
-      const connects = event.transport !== "UDP";
-      const watched = this.#ledger.standing.login(event.host, now, connects);
-      if (watched) this.#ledger.proxies.succeeded(event.host, event.account);
-    } else {
+    if (this.#ledger.policy.creditMs === 0) {
       // Without credit, what follows the login in its own session still belongs to it.
       const fresh = this.#ledger.host(event, now);
       this.#attemptRecords.set(this.#ledger.open(fresh, event, now), SUCCEEDED, 1);

@@ -68,6 +68,15 @@ const GROUNDS: Record<Grounds, string> = {
 };
 
 /**
+ * Whether a block was made for a guarded account.
+ *
+ * @param reason Its reason, as {@linkcode reasonOf} has made it.
+ */
+export function isGuardReason(reason: string): boolean {
+  return reason.endsWith(GROUNDS["guarded account"]);
+}
+
+/**
  * What a host was charged for: `2 wrong passwords and 1 unanswered challenge`.
  *
  * @param tally The attempts.

@@ -33,9 +33,14 @@ export const OPEN_MS = 11_000;
 
 /**
  * The same where somebody has logged in over a connection: that is refused at once, and the phone
- * rests. Whoever tries once a minute is heard.
+ * rests. Whoever tries each two minutes is heard the next time. Together with the block this is
+ * 157 s, of which no usual rest is a multiple: with 90 s a phone that rests for 90 s, or for three
+ * minutes, would be refused each time as long as somebody guesses.
  */
-export const OPEN_CONNECTED_MS = 60_000;
+export const OPEN_CONNECTED_MS = 127_000;
+
+/** The same behind a block for a guarded account. */
+const OPEN_GUARDED_MS = 60_000;
 
 /** Says which block of a row comes next, until a login ends the row. */
 export class ShortBlocks {
@@ -91,7 +96,7 @@ export class ShortBlocks {
     { guardBanMs = GUARD_BANS_MS[0] }: PenaltyPolicy,
     now: number,
   ): boolean {
-    return this.#guards.rests(key, now, guardBanMs + (connected ? OPEN_CONNECTED_MS : OPEN_MS));
+    return this.#guards.rests(key, now, guardBanMs + (connected ? OPEN_GUARDED_MS : OPEN_MS));
   }
 
   /** Whether a host may be blocked for a guarded account only, so that more is known of it now. */

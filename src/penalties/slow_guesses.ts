@@ -17,9 +17,9 @@
  * @module
  */
 
+import { hashText } from "../text/hash.ts";
 import { HostIndex } from "./host_index.ts";
 import { type HostKey, keyOf, keyText } from "./host_key.ts";
-import { hashText } from "./account_guard.ts";
 import { RecordList } from "./record_list.ts";
 import { Records } from "./records.ts";
 
@@ -49,6 +49,9 @@ export const BLOCKED_MS = 7 * 86_400_000;
 /** Counts from this one on are alike when room is made. */
 const RANKS = 64;
 
+/** Two clocks may tell a time so differently, in milliseconds. */
+const SAME_MS = 1_000;
+
 /** How often it is looked who is forgotten, in milliseconds. */
 const SWEEP_MS = 10_000;
 
@@ -67,8 +70,8 @@ const KIND = 4;
 const ACCOUNT = 5;
 
 /** What a forger may have done, what came by connections, and who logged in. */
-export const FORGEABLE = 0;
-export const PROVEN = 1;
+const FORGEABLE = 0;
+const PROVEN = 1;
 const EXCUSED = 2;
 
 const NO_ACCOUNT = 0;
@@ -111,14 +114,6 @@ interface Remembered extends Pick<SlowHost, "count" | "kind" | "firstAt" | "last
   readonly account: number;
 }
 
-/** What was remembered of a host when it came into the penalty table. */
-interface Met {
-  readonly count: number;
-  readonly proven: boolean;
-  readonly account: number;
-  readonly firstAt: number;
-}
-
 /**
  * What is left of a slow count.
  *
@@ -148,15 +143,8 @@ export class SlowGuesses {
     Array.from({ length: RANKS }, () => new RecordList(this.#records, OLDER, NEWER))
   );
   readonly #sizes = [0, 0, 0];
-  /** The hosts of the penalty table of which something is remembered, by their record. */
-  readonly #met = new Map<number, Met>();
   readonly #unsaved = new Set<HostKey>();
   #forgetMs = 0;
-  /**
-   * Anything is remembered of any host. Each failure asks, so it is a plain field: a map's size is
-   * a call.
-   */
-  isAwake = false;
   #sweptAt = -Infinity;
   /** Hosts that were blocked for their slow count since the start. */
   blocked = 0;
@@ -181,33 +169,12 @@ export class SlowGuesses {
     this.#forgetMs = forgetMs;
   }
 
-  // The hosts of the penalty table
-
-  /** A host has come into the table: what is remembered of it counts. */
-  meet(host: number, key: HostKey, now: number): void {
-    const count = this.countOf(key, now);
-    if (count === 0) return this.forget(host);
-    const record = this.#index.get(key);
-    this.isAwake = true;
-    this.#met.set(host, {
-      count,
-      proven: this.#records.get(record, KIND) === PROVEN,
-      account: this.#records.get(record, ACCOUNT),
-      firstAt: this.#records.time(record, FIRST_AT),
-    });
-  }
-
-  /** The slow count of a host of the table, as it was when it came into it. */
-  pastOf(host: number): number {
-    return this.#met.get(host)?.count ?? 0;
-  }
-
-  /** Nothing is remembered of a host of the table: it logged in, or its record is another's. */
-  forget(host: number): void {
-    if (this.#met.size > 0) this.#met.delete(host);
-  }
-
   // What is remembered
+
+  /** Whether anything is remembered of a host. */
+  has(key: HostKey): boolean {
+    return this.#index.get(key) !== NONE;
+  }
 
   /** The slow count of a host at a clock value. */
   countOf(key: HostKey, now: number): number {
@@ -234,33 +201,26 @@ export class SlowGuesses {
   }
 
   /**
-   * A host of the table is blocked for its slow count: with the next failure it is too much again.
-   * For {@linkcode BLOCKED_MS} the count is not halved.
+   * A host is blocked for its slow count: with the next failure it is too much again. For
+   * {@linkcode BLOCKED_MS} the count is not halved.
    *
-   * @param key As what it is remembered.
    * @param lately What it has failed since its points were forgotten.
    * @param count What it has from now on.
-   * @returns What it has failed in all.
+   * @returns How its failures were, in all.
    */
   block(
-    host: number,
     key: HostKey,
     lately: SlowFailures,
     count: number,
     now: number,
   ): { several: boolean; proven: boolean; firstAt: number } {
-    const met = this.#met.get(host)!;
-    const account = accountAfter(met.account, lately.account);
-    const proven = met.proven && lately.proven;
-    this.#keep(key, {
-      count,
-      kind: proven ? PROVEN : FORGEABLE,
-      account,
-      firstAt: met.firstAt,
-      lastAt: now + BLOCKED_MS,
-    });
+    const { kind, account: before, firstAt } = this.#read(key)!;
+    const account = accountAfter(before, lately.account);
+    const proven = kind === PROVEN && lately.proven;
+    const lastAt = now + BLOCKED_MS;
+    this.#keep(key, { count, kind: proven ? PROVEN : FORGEABLE, account, firstAt, lastAt });
     this.blocked++;
-    return { several: account === SEVERAL_ACCOUNTS, proven, firstAt: met.firstAt };
+    return { several: account === SEVERAL_ACCOUNTS, proven, firstAt };
   }
 
   /** A host logs in, or its block was deleted by hand: nothing is remembered of it. */
@@ -276,7 +236,7 @@ export class SlowGuesses {
 
   /** Forgets the hosts of which all has been halved away. */
   advance(now: number): void {
-    if (!this.isAwake || now - this.#sweptAt < SWEEP_MS) return;
+    if (this.size === 0 || now - this.#sweptAt < SWEEP_MS) return;
     this.#sweptAt = now;
     for (const [kind, ranks] of this.#ranks.entries()) {
       for (const [rank, { oldest }] of ranks.entries()) {
@@ -289,7 +249,6 @@ export class SlowGuesses {
         }
       }
     }
-    this.isAwake = this.size + this.#met.size > 0;
   }
 
   /** Forgets all hosts that are within a target; of an address it is the host itself. */
@@ -302,12 +261,21 @@ export class SlowGuesses {
 
   // The database
 
-  /** Takes over what was saved; times are clock values. */
+  /** Takes over what was saved of hosts of which nothing is known yet; times are clock values. */
   restore(hosts: Iterable<SlowHost>): void {
     for (const { host, several, ...known } of [...hosts].sort((a, b) => a.lastAt - b.lastAt)) {
-      this.#keep(keyOf(host), { ...known, account: several ? SEVERAL_ACCOUNTS : NO_ACCOUNT });
+      const key = keyOf(host);
+      if (this.has(key) || this.#unsaved.has(key)) continue;
+      this.#keep(key, { ...known, account: several ? SEVERAL_ACCOUNTS : NO_ACCOUNT });
+      this.#unsaved.delete(key);
     }
-    this.#unsaved.clear();
+  }
+
+  /** What hosts failed whose points were forgotten while nobody looked, if it is not known yet. */
+  addLate(key: HostKey, failures: SlowFailures, firstAt: number, at: number): void {
+    const record = this.#index.get(key);
+    if (record !== NONE && this.#records.time(record, LAST_AT) > at - SAME_MS) return;
+    this.add(key, failures, firstAt, at);
   }
 
   /**
@@ -316,11 +284,11 @@ export class SlowGuesses {
    * @param most Hosts; the others are given by the next calls.
    * @returns Each host as it is now; `undefined`: nothing is remembered of it.
    */
-  takeUnsaved(most: number): [key: HostKey, now: SlowHost | undefined][] {
-    const taken: [HostKey, SlowHost | undefined][] = [];
+  takeUnsaved(most: number): [host: string, now: SlowHost | undefined][] {
+    const taken: [string, SlowHost | undefined][] = [];
     for (const key of this.#unsaved) {
       if (taken.length >= most) break;
-      taken.push([key, this.#shown(key)]);
+      taken.push([keyText(key), this.#shown(key)]);
       this.#unsaved.delete(key);
     }
     return taken;
@@ -369,7 +337,6 @@ export class SlowGuesses {
     const record = this.#records.make();
     this.#keys[record] = key;
     this.#index.set(key, record);
-    this.isAwake = true;
     return record;
   }
 

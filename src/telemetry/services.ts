@@ -4,11 +4,13 @@
  * @module
  */
 
+import { parseTarget } from "../address/address.ts";
 import type { Config } from "../config/config.ts";
 import type { Log } from "../log.ts";
 import type { BoundedServer } from "./bounded_server.ts";
+import type { Look } from "./look.ts";
 import type { Notice } from "./notice.ts";
-import { statusOf, type StatusSource } from "./status.ts";
+import { type Status, statusOf, type StatusSource } from "./status.ts";
 import { RUN_FOLDER, StatusError, StatusServer, statusSocketPath } from "./status_socket.ts";
 import type { Webhook } from "./webhook.ts";
 
@@ -87,7 +89,7 @@ export class Services {
     try {
       return await StatusServer.open(
         path,
-        () => JSON.stringify(statusOf(this.#source, Date.now())) + "\n",
+        (question) => JSON.stringify(answerTo(this.#source, question)) + "\n",
       );
     } catch (error) {
       const hint = error instanceof StatusError
@@ -137,6 +139,15 @@ export class Services {
     }
     await old?.stop();
   }
+}
+
+/** What is answered to a question: whatever is not understood is taken for one for the status. */
+function answerTo(source: StatusSource, question: string): Status | { readonly look: Look } {
+  const [, asked = ""] = /^look (\S+)$/.exec(question) ?? [];
+  const target = parseTarget(asked);
+  return target === undefined
+    ? statusOf(source, Date.now())
+    : { look: source.inquiry.look(target) };
 }
 
 function sameAddress(a: Config["metrics"], b: Config["metrics"]): boolean {

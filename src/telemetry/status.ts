@@ -18,6 +18,7 @@ import type { Insider } from "../penalties/insiders.ts";
 import type { HostStatus } from "../penalties/hosts.ts";
 import type { Tally } from "../penalties/offence.ts";
 import { VERSION } from "../version.ts";
+import type { Look } from "./look.ts";
 import type { Counters } from "./counters.ts";
 
 /** How many hosts that are not blocked yet are shown. */
@@ -94,8 +95,12 @@ export interface StatusSource {
     all(): Block[];
   };
   readonly firewall: { status(): FirewallStatus };
-  /** The hosts with most points; `lastAt` in milliseconds since 1970. */
-  worstHosts(count: number): HostStatus[];
+  readonly inquiry: {
+    /** The hosts with most points; `lastAt` in milliseconds since 1970. */
+    worst(count: number): HostStatus[];
+    /** What is known of a canonical target. */
+    look(target: string): Look;
+  };
 }
 
 /** The answer of the daemon. Times are ISO 8601 in UTC, or null. */
@@ -334,7 +339,7 @@ export function statusOf(source: StatusSource, now: number): Status {
       attemptsWaiting: table.waiting,
       evicted: table.evicted,
       proxies: table.proxies,
-      worst: source.worstHosts(WORST_HOSTS_MAX).map(watchedHost),
+      worst: source.inquiry.worst(WORST_HOSTS_MAX).map(watchedHost),
     },
     guard: {
       accounts: table.guard.guarded,

@@ -12,7 +12,7 @@
  * @module
  */
 
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { BoundedServer } from "./bounded_server.ts";
 
 /** The folder of the socket; systemd makes it (`RuntimeDirectory=ampere`), else the daemon does. */
@@ -20,6 +20,15 @@ export const RUN_FOLDER = "/run/ampere";
 
 /** Most questions at a time. */
 const CONNECTIONS_MAX = 4;
+
+/**
+ * How long a question is waited for, in milliseconds: an `ampere --status` of an earlier version
+ * asks none, and is told the status.
+ */
+const QUESTION_MS = 50;
+
+/** Longest question, in characters. */
+const QUESTION_CHARACTERS_MAX = 200;
 
 /** How long one answer may take, in milliseconds. */
 const ANSWER_MS = 2_000;
@@ -79,11 +88,12 @@ export class StatusServer {
    * Begins to answer.
    *
    * @param path See {@linkcode statusSocketPath}.
-   * @param answer Makes the answer to each question.
+   * @param answer Makes the answer to each question: a line that ends with a line feed. The
+   *   question is a line without its end, empty if nothing is asked in particular.
    * @throws {StatusError} When a daemon answers there already.
    * @throws {Error} When the folder or the socket cannot be made.
    */
-  static async open(path: string, answer: () => string): Promise<StatusServer> {
+  static async open(path: string, answer: (question: string) => string): Promise<StatusServer> {
     if (await isAnswered(path)) {
       throw new StatusError(`another Ampere answers at ${path}`, "", false);
     }
@@ -96,7 +106,7 @@ export class StatusServer {
       const server = await BoundedServer.listen({ path: `${nest}/s` }, {
         connectionsMax: CONNECTIONS_MAX,
         connectionMs: ANSWER_MS,
-        serve: (socket) => void socket.end(answer()),
+        serve: (socket) => hear(socket, (question) => void socket.end(answer(question))),
       });
       try {
         Deno.chmodSync(`${nest}/s`, SOCKET_MODE);
@@ -120,6 +130,23 @@ export class StatusServer {
     }
     await this.#server.stop();
   }
+}
+
+/** Waits for a question, for a moment. */
+function hear(socket: Socket, heard: (question: string) => void): void {
+  let text = "";
+  const decoder = new TextDecoder();
+  const done = () => {
+    clearTimeout(limit);
+    socket.removeAllListeners("data");
+    heard(text.split("\n", 1)[0]!.trim().slice(0, QUESTION_CHARACTERS_MAX));
+  };
+  const limit = setTimeout(done, QUESTION_MS);
+  socket.on("close", () => clearTimeout(limit));
+  socket.on("data", (chunk: Uint8Array) => {
+    text += decoder.decode(chunk, { stream: true });
+    if (text.includes("\n") || text.length > QUESTION_CHARACTERS_MAX) done();
+  });
 }
 
 /**
@@ -149,12 +176,14 @@ async function isAnswered(path: string): Promise<boolean> {
  * Asks the daemon.
  *
  * @param path See {@linkcode statusSocketPath}.
- * @returns Its answer.
+ * @param question What is asked: one line, without its end.
+ * @returns Its answer; one of an earlier version tells its status, whatever is asked.
  * @throws {StatusError} When no daemon answers, or when this user may not ask.
  */
-export function askStatus(path: string): Promise<string> {
+export function askStatus(path: string, question = "status"): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect({ path });
+    socket.on("connect", () => void socket.write(`${question}\n`));
     const decoder = new TextDecoder();
     let text = "";
     const silent = new StatusError(

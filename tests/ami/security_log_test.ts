@@ -185,6 +185,61 @@ Deno.test("security log: behind a line that was cut nothing is believed for a wh
   assert.deepEqual(readLog(line).told, []);
 });
 
+/** Whom messages name that come in groups, with a pause behind each group. */
+function toldOf(groups: readonly (readonly string[])[]): string[] {
+  const told: string[] = [];
+  const reader = new SecurityLogReader({
+    event: ({ address }) => told.push(address),
+    notice: ({ address }) => told.push(address),
+    tampered: () => {},
+  });
+  for (const group of groups) {
+    for (const text of group) reader.push(bytesOf(text));
+    reader.flush();
+  }
+  return told;
+}
+
+Deno.test("security log: nobody is spared who writes line ends into a name or a number", () => {
+  const line = (file: string, message: string, thread = "1234") =>
+    `[2026-11-22 08:09:09] NOTICE[${thread}] ${file}: ${message}\n`;
+  const call = line(
+    "res_pjsip_session.c",
+    " anonymous: Call (UDP:203.0.113.5:5060) to extension '9\n1' rejected because extension not " +
+      "found in context 'default'.",
+  );
+  const torn = (name: string) =>
+    line("chan_iax2.c", `No registration for peer '${name}' (from 203.0.113.5)`);
+  const guess = line(
+    "chan_iax2.c",
+    "Host 203.0.113.5 failed MD5 authentication for 'bob' (abc != def)",
+    "77",
+  );
+  const fake = "x' (from 192.0.2.9)\n";
+  const spared = (name: string, groups: string[][], least: number) => {
+    const told = toldOf(groups);
+    assert.ok(told.every((address) => address === "203.0.113.5"), `${name}: ${told}`);
+    assert.ok(told.length >= least, `${name}: ${told.length} of ${least}`);
+  };
+  spared("calls", [[call], [call], [call]], 3);
+  spared("names", [[torn("\n")], [torn("a\nb\nc")], [torn("\r\n")]], 3);
+  spared("names with ends", [[torn(`a\n${fake}b`)], [torn(fake)], [torn(`${fake}${fake}`)]], 3);
+  spared("names at once", [[torn("a\nb"), torn("a\nb"), torn("a\nb"), torn("a\nb")]], 4);
+  spared("a name, then a guess, and so on", [[torn("a\n"), guess, torn("a\n"), guess]], 1);
+  spared("a guess, then a name", [[guess, torn("a\n")], [guess, torn("a\n")]], 2);
+  spared("a call, then a guess", [[call, guess], [call, guess]], 2);
+  spared("a guess, then a call", [[guess, call], [guess, call]], 2);
+  spared("a call, a pause, a guess", [[call], [guess]], 2);
+  // Nor does who is named in their lines pay for it.
+  const other = "[2026-11-22 08:09:09] NOTICE[5] chan_iax2.c: No registration for peer 'b";
+  spared("a whole line", [[torn(`a\n${other}' (from 192.0.2.9)\n`)]], 0);
+  spared("a torn line", [[torn(`a\n${other}\n${fake}`)]], 1);
+  const first = "[12345678] NOTICE[5] res_pjsip_session.c: anonymous: Call (UDP:192.0.2.9:5) to " +
+    "extension '1\n";
+  const reached = "Rejected connect attempt from 203.0.113.5, who was trying to reach";
+  spared("a call in a call", [[line("chan_iax2.c", `${reached} '1\n${first}@'`)]], 1);
+});
+
 Deno.test("security log: lines within a packet that Asterisk shows are a stranger's", () => {
   const line = fileLine(
     LINE_KINDS.find(({ name }) => name === "chan_sip, attack")!.print("192.0.2.9"),

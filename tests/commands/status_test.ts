@@ -49,6 +49,13 @@ host               since                until                reason
   );
 });
 
+Deno.test("status: what a dry run would have blocked is not told as blocked", () => {
+  const status = statusOf(source(), NOW);
+  assert.match(formatStatus(status, NOW, PLAIN), /^Firewall .* blocks? in the kernel/m);
+  const dry = formatStatus({ ...status, dryRun: true }, NOW, PLAIN);
+  assert.match(dry, /^Firewall .* blocks? would be in the kernel/m);
+});
+
 Deno.test("status: a hostile account name cannot reach the terminal", () => {
   const text = formatStatus(statusOf(source(), NOW), NOW, PLAIN);
   // deno-lint-ignore no-control-regex -- this is what must not be there

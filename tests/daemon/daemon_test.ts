@@ -75,7 +75,7 @@ Deno.test("daemon: who is blocked with their network is not shown as not blocked
     await asterisk.send(wrongAnswer("2001:db8:0:2::1"));
     await until("all is read", () => daemon.counters.eventsTotal >= 4);
     await until("it is blocked", () => daemon.list.get("2001:db8:0:1::/64") !== undefined);
-    assert.deepEqual(daemon.worstHosts(10).map(({ host }) => host), ["2001:db8:0:2::1"]);
+    assert.deepEqual(daemon.inquiry.worst(10).map(({ host }) => host), ["2001:db8:0:2::1"]);
   });
 });
 
@@ -87,7 +87,7 @@ Deno.test("daemon: with a new list silence costs nothing, with one of yesterday 
         await asterisk.send(challengeSent(ADDRESS));
         await until("it is read", () => daemon.table.waiting === 1);
         await until("the patience is over", () => daemon.table.waiting === 0);
-        assert.equal(daemon.worstHosts(1)[0]?.points ?? 0, points);
+        assert.equal(daemon.inquiry.worst(1)[0]?.points ?? 0, points);
         assert.equal(
           lines.some((line) => line.includes("the list of blocks is new")),
           points === 0,
@@ -195,7 +195,7 @@ Deno.test("daemon: after a standstill the answers that wait unread are read befo
   line.say(successfulAuth(ADDRESS));
   await settled();
   await time.advance(10_000);
-  assert.deepEqual([daemon.list.size, daemon.worstHosts(1).filter(({ points }) => points > 0)], [
+  assert.deepEqual([daemon.list.size, daemon.inquiry.worst(1).filter(({ points }) => points > 0)], [
     0,
     [],
   ]);

@@ -59,7 +59,7 @@ Deno.test("logs: a host in good standing may dial what it likes", async () => {
       await until("it has logged in", () => daemon.table.standingSize === 1);
       write(Array.from({ length: 50 }, (_, i) => call(i)).join("") + call(0, "203.0.113.77"));
       await until("all is read", () => daemon.logs?.charged.get("FailedACL PJSIP") === 51);
-      assert.deepEqual(daemon.worstHosts(9).map(({ host }) => host), ["203.0.113.77"]);
+      assert.deepEqual(daemon.inquiry.worst(9).map(({ host }) => host), ["203.0.113.77"]);
     });
   });
 });
@@ -91,7 +91,7 @@ Deno.test("logs: while AMI is away the log stands for it, and nothing counts twi
             return daemon.connectedSince !== undefined;
           });
         }
-        const points = () => daemon.worstHosts(1)[0]?.points;
+        const points = () => daemon.inquiry.worst(1)[0]?.points;
         await until("all is judged", () => daemon.logs!.waiting === 0 && points() === 5 * guesses);
         assert.ok(daemon.logs!.dropped > 0);
       },

@@ -3,11 +3,13 @@
 import assert from "node:assert/strict";
 import { AddressSet } from "../../src/address/address_set.ts";
 import { DryRunBlockList } from "../../src/blocks/dry_run_block_list.ts";
+import type { Offence } from "../../src/penalties/offence.ts";
 import { remoteOf, successfulAuth, wrongAnswer } from "../support/asterisk_events.ts";
 import { DaemonBench } from "../support/daemon_bench.ts";
 
 const NETWORK = "203.0.113.0/24";
 const HOUR = 3_600_000;
+const BLANK = { service: "", transport: "", account: "" };
 
 function bench(policy: ConstructorParameters<typeof DaemonBench>[0] = {}): DaemonBench {
   return new DaemonBench({ config: { neighbours: 3 }, ...policy });
@@ -44,6 +46,22 @@ Deno.test("neighbourhoods: with the third host its network is blocked, in one or
   // A further host of it is blocked by itself, and nothing else is.
   await guess(daemon, [7]);
   assert.equal(daemon.list.size, 5);
+});
+
+Deno.test("neighbourhoods: a network is not blocked for its hosts when it is about to be blocked for more", async () => {
+  const daemon = await bench().start();
+  const now = daemon.clock.now();
+  const network = "2001:db8:0:1::/64";
+  const fresh = (targets: readonly string[]) =>
+    new Map(targets.map((target) => {
+      const block = { ...BLANK, target, since: now, until: undefined, reason: "wrong passwords" };
+      return [target, [{ proven: true } as Offence, block] as const];
+    }));
+  const hosts = [4, 5, 6].map((n) => `2001:db8:0:1::${n}`);
+  const add = (targets: readonly string[]) =>
+    daemon.neighbourhoods.add(fresh(targets), () => 0, now).map(({ target }) => target);
+  assert.deepEqual(add([...hosts, network]), []);
+  assert.deepEqual(add(hosts), [network]);
 });
 
 Deno.test("neighbourhoods: it is blocked again, for twice as long, when its time was over", async () => {
@@ -111,7 +129,7 @@ Deno.test("neighbourhoods: those of an earlier life are known, others are left a
   await guess(first, [4, 5, 6]);
   const now = first.clock.now();
   const list = new DryRunBlockList("(memory)", undefined, now);
-  const blank = { since: now, service: "", transport: "", account: "" };
+  const blank = { ...BLANK, since: now };
   const reason = first.list.get(NETWORK)!.reason;
   list.add([
     first.list.get(NETWORK)!,

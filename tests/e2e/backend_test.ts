@@ -233,6 +233,47 @@ onOwnMachine(import.meta.url, (executable) => {
     assert.equal(net.came, 0, "datagrams of a blocked host came through");
   });
 
+  Deno.test("backend: after a change of the chain's name nobody stays refused by the one of before", async () => {
+    await clean();
+    await using asterisk = new AmiServer({ port: AMI_PORT });
+    await using net = await Net.make();
+    await running(asterisk, "backend = nftables\nchain = old:4\n", async (daemon, client) => {
+      // It is named as nft knows it.
+      await daemon.said(/blocks in the table inet old_4 \(nftables\)/);
+      assert.match((await ampere(["--status"])).out, /: nftables, table inet old_4, /);
+      for (const host of [FIRST, SECOND, FIRST6]) {
+        await attack(client, host, "TCP");
+        await net.becomes(host, "refused");
+      }
+    });
+    assert.equal((await ampere(["-d"], `${FIRST}\n`)).code, 0);
+    await running(asterisk, "backend = nftables\nchain = new\n", async (daemon) => {
+      await daemon.said(
+        /info: the table inet old_4 of before was taken out of nftables: the table inet new holds/,
+      );
+      await net.becomes(FIRST, "reached");
+      assert.equal(await net.knock(SECOND), "refused");
+      assert.equal(await net.knock(FIRST6), "refused");
+    });
+    assert.equal((await ampere(["-d"], `${FIRST6}\n`)).code, 0);
+    const chain = "backend = iptables\nchain = newer\njump = INPUT\n";
+    await running(asterisk, chain, async (daemon, client) => {
+      await daemon.said(
+        /info: the table inet new of before was taken out of nftables: the chain newer holds/,
+      );
+      await net.becomes(FIRST6, "reached");
+      assert.equal(await net.knock(SECOND), "refused");
+      await attack(client, FIRST, "TCP");
+      await net.becomes(FIRST, "refused");
+    });
+    assert.equal((await ampere(["-d"], `${FIRST}\n`)).code, 0);
+    await running(asterisk, chain.replace("newer", "newest"), async (daemon) => {
+      await daemon.said(/info: IPv4: the chain newer of iptables was emptied of 2 rules of before/);
+      await net.becomes(FIRST, "reached");
+      assert.equal(await net.knock(SECOND), "refused");
+    });
+  });
+
   Deno.test("backend: a chain that asks a set goes on with ipset", async () => {
     await clean();
     await using asterisk = new AmiServer({ port: AMI_PORT });

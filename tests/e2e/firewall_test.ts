@@ -12,6 +12,7 @@ import { type AmiClientOfServer, AmiServer } from "./ami_server.ts";
 import { FarSide } from "./far_side.ts";
 import { attack, blocked, emptyFolder, endsSoon } from "./installed.ts";
 import { emptyFirewall, FAMILIES, makeChain, must, onOwnMachine } from "./machine.ts";
+import { receiveNotices } from "./notice_receiver.ts";
 import { Program, runToEnd } from "./program.ts";
 
 const CONFIG = "/etc/ampere/ampere.cfg";
@@ -76,7 +77,11 @@ onOwnMachine(import.meta.url, (executable) => {
     let seen = await told();
     await until(
       `all say "${inForce}"`,
-      async () => (seen = await told()).status === inForce,
+      async () => {
+        seen = await told();
+        // On a busy machine the daemon may not answer in time: then it is not known.
+        return seen.status === inForce && !seen.json.includes(null);
+      },
       NOTICED_MS,
     )
       .catch((error) => {
@@ -100,22 +105,12 @@ onOwnMachine(import.meta.url, (executable) => {
   ): Promise<void> => {
     const base = configuration.includes("backend = ") ? BASE.replace(/^backend.*\n/m, "") : BASE;
     await Deno.writeTextFile(CONFIG, base + configuration);
-    const notices: Notice[] = [];
-    const server = Deno.serve(
-      { port: WEBHOOK_PORT, hostname: "127.0.0.1", onListen() {} },
-      async (request) => {
-        notices.push(...(await request.json()).events);
-        return new Response();
-      },
-    );
+    await using receiver = receiveNotices(WEBHOOK_PORT);
+    const { notices } = receiver;
     await using asterisk = new AmiServer({ port: AMI_PORT });
     await using daemon = new Program([executable]);
-    try {
-      await body(daemon, await daemon.alive(asterisk.client()), notices);
-      await endsSoon(daemon);
-    } finally {
-      await server.shutdown();
-    }
+    await body(daemon, await daemon.alive(asterisk.client()), notices);
+    await endsSoon(daemon);
   };
 
   const test = (name: string, body: () => Promise<void>): void => {

@@ -5,11 +5,11 @@
 
 import assert from "node:assert/strict";
 import type { Status } from "../../src/telemetry/status.ts";
-import type { Notice } from "../../src/telemetry/notice.ts";
 import { addresses, sh, until } from "../support/namespace.ts";
 import { AmiServer } from "./ami_server.ts";
 import { attack, emptyFolder, endsSoon } from "./installed.ts";
 import { emptyFirewall, must, onOwnMachine } from "./machine.ts";
+import { receiveNotices } from "./notice_receiver.ts";
 import { Program, runToEnd } from "./program.ts";
 
 const AMI_PORT = 5038;
@@ -56,14 +56,8 @@ onOwnMachine(import.meta.url, (executable) => {
         `webhook = http://127.0.0.1:${WEBHOOK_PORT}/\n`,
       { mode: 0o600 },
     );
-    const notices: Notice[] = [];
-    const server = Deno.serve(
-      { port: WEBHOOK_PORT, hostname: "127.0.0.1", onListen() {} },
-      async (request) => {
-        notices.push(...(await request.json()).events);
-        return new Response();
-      },
-    );
+    await using receiver = receiveNotices(WEBHOOK_PORT);
+    const { notices } = receiver;
     await using asterisk = new AmiServer({ port: AMI_PORT });
     await using daemon = new Program([executable]);
     const client = await daemon.alive(asterisk.client());
@@ -132,7 +126,6 @@ onOwnMachine(import.meta.url, (executable) => {
     await until("it is whole", async () => await elements("hosts4") >= HOSTS, 20_000);
     await until("it is in force", isInForce);
     await endsSoon(daemon);
-    await server.shutdown();
     await must("nft", "flush", "ruleset");
   });
 });

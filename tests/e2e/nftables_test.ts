@@ -89,12 +89,32 @@ onOwnMachine(import.meta.url, (executable) => {
   Deno.test("nftables: a dry run tells what it would do, and makes nothing", async () => {
     await emptyFirewall();
     await using asterisk = new AmiServer({ port: AMI_PORT });
+    assert.equal((await runToEnd([executable, "-a"], { stdin: "203.0.113.9\n" })).code, 0);
     await using running = new Program([executable, "--dry-run"]);
     const client = await running.alive(asterisk.client());
     await attack(client, "203.0.113.1", "TCP");
     await running.said(/dry run: would run nft -f - with the input: .*add element inet ampere/);
+    const status = await runToEnd([executable, "--status"]);
+    assert.match(status.out, /nftables, table inet ampere, \d+ blocks? would be in the kernel/);
+    const doubt = async () => {
+      const { code, out, err } = await runToEnd([executable, "-l"]);
+      assert.equal(code, 0);
+      assert.match(out, /^ +203\.0\.113\.9 \| since /m);
+      return err;
+    };
+    const unknown = "whether these blocks are in force is not known: ";
+    assert.match(
+      await doubt(),
+      RegExp(`${unknown}the daemon makes a dry run, and blocks nobody$`, "m"),
+    );
     await endsSoon(running);
     assert.equal((await sh("nft", "list", "ruleset")).out, "");
+    // Nobody looks after the firewall, and nobody knows.
+    assert.match(
+      await doubt(),
+      RegExp(`${unknown}no daemon answers at .* systemctl start ampere$`, "m"),
+    );
+    assert.equal((await runToEnd([executable, "-d"], { stdin: "203.0.113.9\n" })).code, 0);
   });
 
   Deno.test("nftables: an administrator's rules in the table, and a table that is taken away", async () => {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { checkFirewall } from "../../src/commands/check/firewall.ts";
 import { type Config, DEFAULT_CONFIG } from "../../src/config/config.ts";
-import { chooseBackend, describeChoice } from "../../src/firewall/choice.ts";
+import { chooseBackend, describeChoice, holderOf } from "../../src/firewall/choice.ts";
 import { type CommandResult, run, type Runner } from "../../src/firewall/command.ts";
 import { inNamespace, sh, withPrograms } from "../support/namespace.ts";
 
@@ -12,6 +12,14 @@ const WANTED = { backend: "auto", chain: "ampere", jump: [] } as const;
 async function chosen(changes: Partial<Config> = {}, runner?: Runner): Promise<string> {
   return describeChoice(await chooseBackend({ ...WANTED, ...changes }, runner));
 }
+
+Deno.test("choice: what holds the blocks is named as the firewall's own program knows it", () => {
+  assert.equal(holderOf("iptables", "voip:block"), "chain voip:block");
+  assert.equal(holderOf("ipset", "4th"), "chain 4th");
+  for (const [chain, table] of [["ampere", "ampere"], ["voip:block", "voip_block"], ["4", "_4"]]) {
+    assert.equal(holderOf("nftables", chain!), `table inet ${table}`);
+  }
+});
 
 /** A machine with these programs alone. */
 async function onlyWith(programs: readonly string[], body: () => Promise<void>): Promise<void> {
@@ -124,7 +132,7 @@ inNamespace(import.meta.url, () => {
     await onlyWith(["nft"], async () => {
       const { failure } = await chooseBackend(WANTED);
       assert.match(failure!.message, /the kernel lacks .*; and iptables is not installed$/);
-      assert.equal(failure!.advice, "modprobe nf_tables nft_reject_inet");
+      assert.equal(failure!.advice, "modprobe -a nf_tables nft_reject_inet");
     });
   });
 

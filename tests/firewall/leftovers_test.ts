@@ -14,8 +14,8 @@ async function rules(): Promise<string[]> {
   return (await sh("iptables", "-S", "ampere")).out.trim().split("\n").slice(1);
 }
 
-async function makeTable(): Promise<void> {
-  const backends = openNftables({ chain: "ampere" });
+async function makeTable(chain = "ampere"): Promise<void> {
+  const backends = openNftables({ chain });
   for (const backend of backends) {
     assert.ok((await backend.replace(backend.family === 4 ? ENTRIES : [])).ok);
     backend.close();
@@ -108,6 +108,34 @@ inNamespace(import.meta.url, () => {
       await sh("nft", "delete", "table", "inet", "ampere");
     });
   }
+
+  for (const backend of ["iptables", "nftables"] as const) {
+    Deno.test(`leftovers: of a chain of before nothing stays, whatever it was in, for ${backend}`, async () => {
+      const lines: string[] = [];
+      const log = { info: (line: string) => void lines.push(line), warn: assert.fail };
+      const leftovers = new Leftovers({ backend, chain: "now:a", former: "ampere", log });
+      assert.ok(await leftovers.clear());
+      assert.equal(lines.length, 0);
+      await makeTable();
+      await withChains(async () => {
+        await new IptablesBackend({ family: 4, chain: "ampere" }).replace(ENTRIES);
+        assert.ok(await leftovers.clear());
+        assert.deepEqual(await rules(), []);
+      });
+      assert.equal(await hasTable(), false);
+      const holder = backend === "nftables" ? "the table inet now_a" : "the chain now:a";
+      assert.equal(lines.length, 2);
+      for (const line of lines) assert.ok(line.endsWith(`${holder} holds the blocks now`), line);
+    });
+  }
+
+  Deno.test("leftovers: a chain of before with the table of now takes nothing out of it", async () => {
+    await makeTable("voip_block");
+    const log = { info: assert.fail, warn: assert.fail };
+    const options = { backend: "nftables", chain: "voip_block", log } as const;
+    assert.ok(await new Leftovers({ ...options, former: "voip:block" }).clear());
+    assert.equal((await sh("nft", "delete", "table", "inet", "voip_block")).code, 0);
+  });
 
   Deno.test("leftovers: what cannot be taken away is told once, and goes later", async () => {
     await makeTable();

@@ -94,6 +94,39 @@ Deno.test("reconciler: a look that fails while all is about to be made anew lose
   }
 });
 
+Deno.test("reconciler: what cannot be looked at, whyever, is told as not in force until it can", async () => {
+  for (const kind of ["refused", "full", "unreadable", "busy", "timed-out"] as const) {
+    const { clock, kernel, firewall, lines } = setUp();
+    await clock.passUntil(firewall.start(forEver(["192.0.2.1"])));
+    await clock.passUntil(firewall.verify());
+    assert.equal(firewall.judgementOf(4)?.inForce, "yes");
+    // A change that fails while looks do not says nothing of the others.
+    kernel.poison.add("192.0.2.66");
+    firewall.block(forEver(["192.0.2.66"]));
+    await clock.pass(500);
+    assert.equal(firewall.judgementOf(4)?.inForce, "partly");
+    firewall.release(["192.0.2.66"]);
+    await clock.passUntil(firewall.idle());
+    await clock.passUntil(firewall.verify());
+    assert.equal(firewall.judgementOf(4)?.inForce, "yes");
+    kernel.fault = () => ({ kind, part: 0 });
+    kernel.flush();
+    void firewall.verify();
+    await clock.pass(30_000);
+    const judgement = firewall.judgementOf(4);
+    assert.equal(judgement?.inForce, "no", kind);
+    assert.match(judgement!.message, /^it cannot be seen what the firewall holds: /);
+    const told = (text: string) => lines.filter((line) => line.includes(text)).length;
+    assert.equal(told("error IPv4: blocks are not in force: it cannot be seen what"), 1);
+    kernel.fault = () => undefined;
+    await clock.pass(120_000);
+    assert.deepEqual(kernel.targets, ["192.0.2.1"]);
+    assert.equal(firewall.judgementOf(4)?.inForce, "yes", kind);
+    assert.equal(told("blocks are in force again"), 1);
+    await clock.passUntil(firewall.stop());
+  }
+});
+
 Deno.test("reconciler: what the firewall refuses alone does not spoil making everything anew", async () => {
   const { clock, kernel, firewall } = setUp({ timed: true });
   await clock.passUntil(firewall.start([]));

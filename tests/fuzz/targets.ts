@@ -28,6 +28,11 @@ import { LogClock } from "../../src/ami/log_time.ts";
 import { SecurityLogReader } from "../../src/ami/security_log.ts";
 import { Tail } from "../../src/logs/tail.ts";
 import { parseBlockLine } from "../../src/blocks/block_input.ts";
+import { readEvidence } from "../../src/blocks/evidence.ts";
+import { readPoints } from "../../src/blocks/kept_points.ts";
+import type { Known } from "../../src/commands/why/facts.ts";
+import { formatWhy, formatWhyJson } from "../../src/commands/why/text.ts";
+import { PLAIN } from "../../src/text/table.ts";
 import { formatBlock, formatBlockJson } from "../../src/blocks/block_lines.ts";
 import { boundedNew } from "../../src/blocks/block.ts";
 import { describeConfig } from "../../src/config/config.ts";
@@ -195,7 +200,7 @@ function assertEvent(text: string, verdict: string): void {
 
 const messageTarget: Target = {
   name: "message",
-  share: 40,
+  share: 37,
   make: (dice) => mutate(MESSAGES, dice),
   check(input, dice) {
     // As the framer hands it on: its last line has an end.
@@ -514,6 +519,108 @@ const textTarget: Target = {
   },
 };
 
+// Rows of the database, which somebody else may have written
+
+/** Pieces of which rows are made: right ones among them. */
+const ROW_TEXTS = [
+  "203.0.113.5",
+  "2001:db8::/64",
+  "wrong password",
+  "PJSIP",
+  "\x1b[2J",
+  "\u202e",
+  "\ud800",
+  "a".repeat(200),
+  "",
+] as const;
+const ROW_NUMBERS = [0, 5, -1, 15, 1e15, 1e308, 0.5, 2 ** 53, -0] as const;
+
+function rowValue(dice: Dice, depth = 0): unknown {
+  const kind = dice.int(0, depth > 2 ? 3 : 6);
+  if (kind <= 1) return dice.pick(ROW_TEXTS);
+  if (kind <= 2) return dice.pick(ROW_NUMBERS);
+  if (kind === 3) return dice.pick([null, true, false]);
+  const values = Array.from({ length: dice.int(0, 7) }, () => rowValue(dice, depth + 1));
+  return kind === 6 ? Object.fromEntries(values.map((value, i) => [`${i}`, value])) : values;
+}
+
+const rowTarget: Target = {
+  name: "row",
+  share: 3,
+  make(dice) {
+    const attempt = () => [1, "wrong password", "PJSIP", "UDP", dice.pick(ROW_TEXTS), 5];
+    const right = dice.chance(0.5)
+      ? ["203.0.113.5", "203.0.113.5", 1, JSON.stringify([attempt(), attempt()])]
+      : ["203.0.113.5", 1, 2, 5, JSON.stringify([4, 0, 7, [1, 1], [["100", 5, 7]]])];
+    const row: unknown[] = right.map((value) => dice.chance(0.2) ? rowValue(dice) : value);
+    const last = row.length - 1;
+    const harm = dice.int(0, 3);
+    if (harm <= 1) row[last] = mutate([String(row[last])], dice);
+    if (harm === 2) row[last] = JSON.stringify(rowValue(dice));
+    return JSON.stringify(row);
+  },
+  check(input) {
+    const row: unknown[] = JSON.parse(input);
+    const evidence = readEvidence(row);
+    for (const attempt of evidence?.attempts ?? []) {
+      assert(Number.isSafeInteger(attempt.points) && attempt.points >= 0);
+      assert(!Number.isNaN(new Date(attempt.at).getTime()));
+      const texts = [attempt.what, attempt.service, attempt.transport, attempt.account];
+      for (const text of texts) assert(text.length <= 100 && text.isWellFormed());
+      const known = { ...NOBODY, target: "203.0.113.5", attempts: [{ ...attempt, host: "::1" }] };
+      const text = formatWhy(known, [], "ipset", 1, PLAIN);
+      assert(!CONTROL.test(text.replaceAll("\n", "")), "a control character is printed");
+      assert.equal(text.split("\n").length, FORMATTED_LINES, "a line too many");
+      assert.equal(JSON.parse(formatWhyJson(known, [], "ipset")).attempts.length, 1);
+    }
+    if (evidence !== undefined) assert.equal(parseTarget(evidence.target), evidence.target);
+    const points = readPoints(row);
+    if (points === undefined) return;
+    assert.equal(parseAddress(points.host), points.host);
+    assert(points.points > 0 && points.soft <= points.points);
+    const bench = new TableBench();
+    bench.table.inspection.kept.restore([points], bench.now);
+    bench.after(1);
+    assert.deepEqual(bench.blocked, [], "points blocked by themselves");
+    assert.equal(bench.table.inspection.kept.of(points.host)?.points, points.points);
+  },
+};
+
+/** Somebody of whom nothing is known. */
+const NOBODY: Omit<Known, "target" | "attempts"> = {
+  isLive: true,
+  network: undefined,
+  ipv4: undefined,
+  around: [],
+  within: [],
+  points: [],
+  standing: [],
+  exempt: [],
+  kernel: { isAsked: true, blocked: [], passing: [] },
+  force: undefined,
+};
+
+/** Lines of the answer about them, with one attempt. */
+const FORMATTED_LINES = formatWhy(
+  {
+    ...NOBODY,
+    target: "203.0.113.5",
+    attempts: [{
+      at: 1,
+      what: "",
+      service: "",
+      transport: "",
+      account: "",
+      points: 1,
+      host: "::1",
+    }],
+  },
+  [],
+  "ipset",
+  1,
+  PLAIN,
+).split("\n").length;
+
 // A guesser who chooses everything that Asterisk prints of them, but for their address
 
 /** Of so many failures of a host at least one is charged, whatever they look like. */
@@ -630,6 +737,7 @@ export const TARGETS: readonly Target[] = [
   blockLineTarget,
   addressTarget,
   textTarget,
+  rowTarget,
   guesserTarget,
   monitorTarget,
   nftMessageTarget,

@@ -95,6 +95,59 @@ Deno.test("tail: removed and made anew, and half a line at the end of what is go
   assert.deepEqual(read(), ["Empty registration from 203.0.113.55"]);
 });
 
+/** A line with its time, as Asterisk's have it. */
+function timed(second: number, text = "NOTICE[7] x.c: refused"): string {
+  return `[2026-11-22 08:00:${String(second).padStart(2, "0")}] ${text}`;
+}
+
+for (const way of ["replaced", "rewritten", "truncated first"] as const) {
+  Deno.test(`tail: written anew with its old lines (${way}), each of them arrives once`, () => {
+    const { files, read } = follow();
+    const write = files.writer(PATH);
+    // More than a step, before it is followed.
+    const old = `${timed(0)}\n`.repeat(2 * STEP_BYTES / 40);
+    write(old);
+    read();
+    const lines = [timed(1), "a line without its time", timed(2), timed(3), timed(4)];
+    write(`${lines.join("\n")}\n`);
+    assert.deepEqual(read(), lines);
+    if (way === "replaced") files.remove(PATH);
+    else files.truncate(PATH);
+    if (way === "truncated first") assert.deepEqual(read(), []);
+    const fresh = files.writer(PATH);
+    // The last line was removed, and one has come meanwhile.
+    fresh(`${old}${lines.slice(0, -1).join("\n")}\n${timed(5)}\n${timed(6).slice(0, 30)}`);
+    assert.deepEqual(read(), [timed(5)]);
+    fresh(`${timed(6).slice(30)}\n`);
+    assert.deepEqual(read(), [timed(6)]);
+    files.truncate(PATH);
+    fresh("a line without its time\n");
+    assert.deepEqual(read(), ["a line without its time"]);
+  });
+}
+
+Deno.test("tail: a file that is older than the one before it is followed from its end on", () => {
+  const { files, read, tail } = follow();
+  const old = files.writer(PATH);
+  old(`${timed(1)}\n`);
+  files.rename(PATH, `${PATH}.1`);
+  files.now = 60_000;
+  assert.equal(tail.step(0), "absent");
+  files.rename(`${PATH}.1`, PATH);
+  assert.deepEqual(read(), [], "a disk that came later");
+  old(`${timed(2)}\n`);
+  assert.deepEqual(read(), [timed(2)]);
+  files.rename(PATH, `${PATH}.1`);
+  const fresh = files.writer(PATH);
+  fresh(`${timed(3)}\n`.repeat(200));
+  assert.equal(read().length, 200);
+  files.rename(PATH, `${PATH}.2`);
+  files.rename(`${PATH}.1`, PATH);
+  assert.deepEqual(read(60_000), [], "put back");
+  old(`${timed(4)}\n`);
+  assert.deepEqual(read(60_000), [timed(4)]);
+});
+
 Deno.test("tail: a line without end is skipped in bounded memory, and what follows it is read", () => {
   const { files, read, tail } = follow();
   const write = files.writer(PATH);
@@ -180,23 +233,28 @@ Deno.test("tail: rotated at any byte, every line arrives once and whole, or not 
       const lost = new Set<number>();
       // Lines that are not read yet when their file is truncated are gone, as for `tail -F`.
       let unread = 0;
-      let renamed = false;
+      /** The file has come since the last look. */
+      let fresh = false;
+      /** The writer goes on in a file that was never seen. */
+      let unseen = false;
       for (const one of acts) {
         if (one === "look") {
           seen.push(...read(now += 100));
           unread = sent === "" ? next : next - 1;
-          renamed = false;
+          fresh = false;
         } else if (one === "rename") {
           if (!files.has(PATH)) continue;
           files.rename(PATH, `${PATH}.1`);
           // Of several between two looks those between are never seen.
-          if (renamed) { for (let i = unread; i <= next; i++) lost.add(i); }
-          renamed = true;
+          if (fresh) { for (let i = unread; i <= next; i++) lost.add(i); }
+          unseen ||= fresh;
         } else if (one === "truncate" || one === "remove") {
           if (!files.has(PATH)) continue;
           for (let i = unread; i <= next; i++) lost.add(i);
-          if (one === "remove") files.remove(PATH);
-          else {
+          if (one === "remove") {
+            files.remove(PATH);
+            unseen ||= fresh;
+          } else {
             files.truncate(PATH);
             sent = "";
           }
@@ -204,10 +262,13 @@ Deno.test("tail: rotated at any byte, every line arrives once and whole, or not 
           // A writer ends its line before it opens another file.
           if (sent !== "") write(sent);
           sent = "";
+          unseen = false;
+          fresh ||= !files.has(PATH);
           write = files.writer(PATH);
         } else {
           if (sent === "") sent = `line ${next++}\n`;
           write(sent.slice(0, one.write));
+          if (unseen) lost.add(next - 1);
           sent = sent.slice(one.write);
         }
       }
@@ -218,6 +279,6 @@ Deno.test("tail: rotated at any byte, every line arrives once and whole, or not 
       const whole = sent === "" ? next : next - 1;
       for (let i = 0; i < whole; i++) assert.ok(numbers.includes(i) || lost.has(i), `no line ${i}`);
     }),
-    { numRuns: 500 },
+    { numRuns: 30_000 },
   );
 });

@@ -1,7 +1,7 @@
 /** Why a log cannot be read, and the command that mends it. */
 
 import assert from "node:assert/strict";
-import { NotAFileError } from "../../src/logs/tail.ts";
+import { NotAFileError, realFiles, Tail } from "../../src/logs/tail.ts";
 import { isReadableByUnit, type Rights, whyUnreadable } from "../../src/logs/unreadable.ts";
 
 const PATH = "/var/log/asterisk/messages";
@@ -33,10 +33,33 @@ Deno.test("unreadable: what is no file, and what this build may not read", () =>
   const elsewhere = whyUnreadable("/srv/a b/log", new Deno.errors.NotCapable("no"));
   assert.match(elsewhere.message, /this build of Ampere may not read \/srv\/a b\/log/);
   assert.match(elsewhere.advice, /deno task compile -- --allow-path='\/srv\/a b'$/);
-  assert.equal(
-    whyUnreadable(PATH, new Error("input/output error")).message,
-    `${PATH}: input/output error`,
-  );
+  const { message, advice } = whyUnreadable(PATH, new Error("input/output error"));
+  assert.equal(message, `${PATH}: input/output error`);
+  assert.match(advice, /tail -n 1 \/var\/log\/asterisk\/messages;/);
+});
+
+Deno.test("unreadable: each way in which a path leads nowhere has words, and a cure", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.symlink("loop", `${folder}/loop`);
+    await Deno.writeTextFile(`${folder}/file`, "");
+    for (const name of ["loop", "file/messages", "x".repeat(300), ""]) {
+      const path = `${folder}/${name}`;
+      const tail = new Tail(path, realFiles, () => {});
+      let thrown: unknown;
+      try {
+        tail.step(0);
+      } catch (error) {
+        thrown = error;
+      }
+      const { message, advice } = whyUnreadable(path, thrown);
+      assert.ok(message.startsWith(folder) && message !== `${path}: undefined`, message);
+      assert.notEqual(advice, "");
+      if (name !== "" && name.length < 100) assert.doesNotMatch(message, /os error/);
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 Deno.test("unreadable: root without its powers reads what is its own, its group's, or everybody's", () => {

@@ -20,8 +20,9 @@ import {
   type PastBlock,
   type RowPage,
 } from "../../src/blocks/database.ts";
+import type { StoredPoints } from "../../src/blocks/kept_points.ts";
 import { boundedNew, boundedTime, mergeBlock } from "../../src/blocks/block.ts";
-import type { SlowRow } from "../../src/blocks/slow_rows.ts";
+import type { SlowChange, SlowRow } from "../../src/blocks/slow_rows.ts";
 
 /** What is the matter with the disk. */
 export type DiskFault = Extract<DatabaseFault, "busy" | "full" | "readonly" | "io">;
@@ -32,6 +33,7 @@ export class Disk {
   readonly history = new Map<string, PastBlock>();
   readonly standing = new Map<string, number>();
   readonly slow = new Map<string, SlowRow>();
+  readonly points = new Map<string, StoredPoints>();
   /** Present fault; every access that it concerns fails. */
   fault: DiskFault | undefined;
   /** What another process does between two accesses of the daemon, after so many of them. */
@@ -107,6 +109,8 @@ export class Disk {
     this.fail("write");
     this.rows.delete(target);
     this.history.delete(target);
+    this.points.delete(target);
+    this.slow.delete(target);
     this.committed();
   }
 
@@ -186,6 +190,50 @@ class DiskConnection {
     return [...this.#disk.rows.values()].map(({ target, until }) => ({ target, until }));
   }
 
+  /** What blocked hosts did is not looked at here. */
+  readonly evidence = {
+    save: () => {
+      this.#begin();
+      this.#disk.fail("write");
+    },
+  };
+
+  readonly points = {
+    save: (put: readonly StoredPoints[], gone: readonly string[]) => {
+      this.#begin();
+      const { points } = this.#disk;
+      this.#disk.fail("write");
+      for (const host of gone) points.delete(host);
+      for (const one of put) points.set(one.host, structuredClone(one));
+      this.#disk.committed();
+      this.#own++;
+    },
+    all: (): StoredPoints[] => {
+      this.#begin();
+      this.#disk.fail("read");
+      return [...this.#disk.points.values()].sort((a, b) => a.lastAt - b.lastAt);
+    },
+  };
+
+  readonly slow = {
+    save: (changes: readonly SlowChange[]) => {
+      this.#begin();
+      const { slow } = this.#disk;
+      this.#disk.fail("write");
+      for (const [host, row] of changes) {
+        if (row === undefined) slow.delete(host);
+        else slow.set(host, row);
+      }
+      this.#disk.committed();
+      this.#own++;
+    },
+    all: (): SlowRow[] => {
+      this.#begin();
+      this.#disk.fail("read");
+      return [...this.#disk.slow.values()];
+    },
+  };
+
   count(): number {
     this.#begin();
     this.#disk.fail("read");
@@ -227,6 +275,8 @@ class DiskConnection {
     for (const target of changes.gone) {
       disk.rows.delete(target);
       disk.history.delete(target);
+      disk.points.delete(target);
+      disk.slow.delete(target);
     }
     for (const past of changes.ended) {
       disk.rows.delete(past.target);
@@ -241,17 +291,8 @@ class DiskConnection {
         if (at < changes.forgetStandingBefore) disk.standing.delete(host);
       }
     }
-    for (const [host, row] of changes.slow ?? []) {
-      if (row === undefined) disk.slow.delete(host);
-      else disk.slow.set(host, row);
-    }
     disk.committed();
     this.#own++;
-  }
-
-  slow(): SlowRow[] {
-    this.#disk.fail("read");
-    return [...this.#disk.slow.values()];
   }
 
   close(): void {

@@ -4,6 +4,7 @@ import type { FileFacts, Files } from "../../src/logs/tail.ts";
 
 interface Inode {
   readonly number: number;
+  readonly born: number;
   text: string;
 }
 
@@ -12,6 +13,8 @@ export class MemoryFiles implements Files {
   #inodes = 0;
   /** Files that are open. */
   opened = 0;
+  /** Time of day. */
+  now = 0;
   /** What opening, or looking, throws. */
   trouble: Error | undefined;
 
@@ -19,7 +22,7 @@ export class MemoryFiles implements Files {
   writer(path: string): (text: string) => void {
     let inode = this.#files.get(path);
     if (inode === undefined) {
-      inode = { number: ++this.#inodes, text: "" };
+      inode = { number: ++this.#inodes, born: this.now, text: "" };
       this.#files.set(path, inode);
     }
     const of = inode;
@@ -43,6 +46,10 @@ export class MemoryFiles implements Files {
 
   remove(path: string): void {
     this.#files.delete(path);
+  }
+
+  time(): number {
+    return this.now;
   }
 
   stat(path: string): FileFacts {
@@ -72,6 +79,6 @@ export class MemoryFiles implements Files {
   }
 }
 
-function factsOf({ number, text }: Inode): FileFacts {
-  return { isFile: true, size: text.length, identity: `1 ${number}` };
+function factsOf({ number, born, text }: Inode): FileFacts {
+  return { isFile: true, size: text.length, born, identity: `1 ${number}` };
 }

@@ -22,6 +22,7 @@ export const OFFENCE: Offence = {
     strangeCalls: 0,
     reports: 0,
   },
+  last: [],
   firstAt: 1_000,
   at: 2_500,
 };

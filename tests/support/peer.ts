@@ -66,7 +66,12 @@ export class Peer implements AsyncDisposable {
     assert.equal((await sh("ip", "-n", this.#name, "address", "replace", ...own)).code, 0);
     const route = [`${HERE[family]}/${length}`, "dev", "there", "src", address];
     assert.equal((await sh("ip", "-n", this.#name, "route", "replace", ...route)).code, 0);
-    const ask = `exec 3<>/dev/udp/${HERE[family]}/${PORT}; echo >&3; read -t 5 -u 3 line`;
+    // On a busy machine an answer may be lost while neighbours look for each other: ask again.
+    const ask = `exec 3<>/dev/udp/${HERE[family]}/${PORT}
+      for turn in 1 2 3 4 5; do
+        echo >&3; read -t 2 -u 3 line; code=$?
+        [ $code -gt 128 ] || exit $code
+      done; exit 142`;
     const command = ["netns", "exec", this.#name, "bash", "-c", ask];
     const { code, err } = await sh("ip", ...command);
     if (code === 0) return true;

@@ -133,20 +133,31 @@ export function source(
         }],
       }),
     },
-    worstHosts: () => [{
-      host: "198.51.100.7",
-      points: 9,
-      limit: 15,
-      tally: {
-        wrongAnswers: 1,
-        unanswered: 1,
-        refusals: 0,
-        badRequests: 0,
-        strangeCalls: 0,
-        reports: 0,
-      },
-      waiting: 2,
-      lastAt: NOW - 5_000,
-    }],
+    inquiry: {
+      look: (target) => ({
+        target,
+        network: null,
+        ipv4: null,
+        hosts: [],
+        standing: [],
+        blocks: [],
+        evidence: [],
+      }),
+      worst: () => [{
+        host: "198.51.100.7",
+        points: 9,
+        limit: 15,
+        tally: {
+          wrongAnswers: 1,
+          unanswered: 1,
+          refusals: 0,
+          badRequests: 0,
+          strangeCalls: 0,
+          reports: 0,
+        },
+        waiting: 2,
+        lastAt: NOW - 5_000,
+      }],
+    },
   };
 }

@@ -27,7 +27,7 @@ Deno.test("bundle: what an event passes through is one file, and its constants a
     assert.ok(events.includes(part), part);
     assert.equal([...files.values()].filter((text) => text.includes(part)).length, 1, part);
   }
-  assert.match(events, /^const POINTS = 4;$/m);
+  assert.match(events, /^const POINTS = \d+;$/m);
   assert.doesNotMatch(events, /^import [^;]* from "\.\//m);
 });
 

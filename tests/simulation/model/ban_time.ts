@@ -48,13 +48,9 @@ export function banTime(
       if (ban === short && row === 0) rules.visit("ban: good standing, 30 s");
       if (ban === short && row > 0) rules.visit("ban: good standing, doubled");
       if (ban === short && row >= 3) rules.visit("ban: good standing, doubled three times");
-      if (ban === most && ban < short) {
-        rules.visit(
-          proven
-            ? "ban: good standing, at most an hour"
-            : "ban: good standing, at most 10 min unless proven",
-        );
-      }
+      // That it is an hour if proven takes eight blocks in a row: no world lasts so long, and
+      // tests/penalties/ban_time_test.ts sees it.
+      if (ban === most && ban < short) rules.visit("ban: good standing, at the longest");
       if (ban === stranger && ban < short) {
         rules.visit("ban: good standing, never longer than a stranger");
       }

@@ -19,6 +19,8 @@ interface ModelBlock {
   vague: boolean;
   /** Somebody blocked it for ever: nothing that the daemon does without knowing counts. */
   readonly byHand?: boolean;
+  /** It is a network that is blocked for its hosts. */
+  readonly forHosts?: boolean;
 }
 
 /** The blocks by their targets. */
@@ -98,7 +100,7 @@ export class Blocks extends Map<string, ModelBlock> {
     const until = Math.floor(wall + Math.round(networkBanTime(this.#rules, before)));
     const vague = this.decidedVaguely.delete(network) || this.vague() ||
       this.vaguePast.has(network) || (known?.vague ?? false);
-    this.set(network, { until, times: before + 1, vague });
+    this.set(network, { until, times: before + 1, vague, forHosts: true });
   }
 
   /** Somebody blocked for ever, by hand, what is blocked. Nothing is vague of that. */

@@ -6,7 +6,6 @@
 
 import type { Happening } from "./happening.ts";
 import type { RuleBook } from "./rules.ts";
-import type { Slow } from "./slow.ts";
 import { SECOND } from "./units.ts";
 
 /** A request is repeated for so long (RFC 3261, Timer F), and so often. */
@@ -43,8 +42,8 @@ export interface Host {
   proven: number;
   /** Passwords that were wrong. */
   wrong: number;
-  /** What was remembered of it when it was heard first. */
-  past: Slow | undefined;
+  /** When it was charged first. */
+  firstAt: number;
   lastAt: number;
   burstAt: number | undefined;
   readonly attempts: Attempt[];
@@ -56,27 +55,30 @@ export interface Host {
   readonly sessionsOf: Map<string, Set<string>>;
 }
 
-/** Remembers what hosts have failed whose points are forgotten. */
-interface Past {
-  recall(address: string, now: number): Slow | undefined;
-  keep(host: Host): void;
-}
-
 /** The hosts that are heard. */
 export class Hosts {
   readonly #byAddress = new Map<string, Host>();
   readonly #rules: RuleBook;
-  readonly #past: Past;
+  readonly #remember: (host: Host) => void;
 
-  /** @param rules The rules. */
-  constructor(rules: RuleBook, past: Past) {
+  /**
+   * @param rules The rules.
+   * @param remember Takes what is not forgotten with its points.
+   */
+  constructor(rules: RuleBook, remember: (host: Host) => void) {
     this.#rules = rules;
-    this.#past = past;
+    this.#remember = remember;
   }
 
   /** The host of an address, if it is known. */
   get(address: string): Host | undefined {
     return this.#byAddress.get(address);
+  }
+
+  /** Knows a host again. */
+  put(host: Host): Host {
+    this.#byAddress.set(host.address, host);
+    return host;
   }
 
   /** All that are known now. */
@@ -93,7 +95,7 @@ export class Hosts {
   /** The same, as it was quiet for long enough. */
   forget(host: Host): void {
     this.#rules.visit("forgotten");
-    this.#past.keep(host);
+    this.#remember(host);
     this.drop(host);
   }
 
@@ -107,7 +109,7 @@ export class Hosts {
       soft: 0,
       proven: 0,
       wrong: 0,
-      past: this.#past.recall(address, now),
+      firstAt: now,
       lastAt: now,
       burstAt: undefined,
       attempts: [],

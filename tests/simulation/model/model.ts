@@ -26,6 +26,12 @@ const BURST_REST = 30 * SECOND;
  */
 const STALL = 1 * SECOND;
 
+/** What is read at once counts from one moment, which lies so long back at most. */
+const BATCH_MAX = 100;
+
+/** An event is withheld for less than this. */
+const WITHHELD_MAX = 1 * SECOND;
+
 /** The model. Times are world times unless they are called wall times. */
 export class Model {
   readonly blocks: Blocks;
@@ -38,6 +44,10 @@ export class Model {
   /** An unknown account of which the next event will tell whether it was challenged. */
   #unknown: { happening: Happening; now: number; wall: number } | undefined;
   #learnsUntil = -Infinity;
+  /** Hosts as they stood when the daemon wrote their points. */
+  readonly #kept = new Map<string, KeptHost>();
+  /** When something of each address arrived last. */
+  readonly #heardAt = new Map<string, number>();
 
   /**
    * @param rules What is configured.
@@ -53,37 +63,135 @@ export class Model {
   }
 
   #newHosts(): Hosts {
-    const name = (address: string) => this.belonging.network(address);
-    return new Hosts(this.#rules, {
-      recall: (address, now) => this.#slow.of(name(address), now),
-      keep: (host) => {
-        if (!this.belonging.isStanding(host.address, host.lastAt)) {
-          this.#slow.keep(name(host.address), host);
-        }
-      },
+    return new Hosts(this.#rules, (host) => {
+      if (this.belonging.isStanding(host.address, host.lastAt)) return;
+      this.#slow.keep(this.belonging.network(host.address), host);
     });
   }
 
   /**
-   * A process begins: it knows no points.
+   * A process begins: it knows no points yet.
    *
    * @param bornAt wall time at which the list was made
-   * @param slow what the database remembers of slow guessers
    */
-  begin(now: number, wall: number, bornAt: number, slow: readonly SlowRow[]): void {
+  begin(now: number, wall: number, bornAt: number): void {
     this.#unknown = undefined;
     this.#hosts = this.#newHosts();
-    const heard = this.#hosts.all().map((host) =>
-      [this.belonging.network(host.address), host] as const
-    );
-    this.#slow.restore(slow, now, wall, (name) => heard.some(([known]) => known === name));
-    for (const [name, host] of heard) host.past = this.#slow.of(name, now);
+    this.#slow.begin();
     this.#points = this.#newPoints();
     this.#lastTick = now;
     const left = Math.min(this.#rules.values.learn, bornAt + this.#rules.values.learn - wall);
     this.#learnsUntil = left > 0 ? now + left : -Infinity;
     this.blocks.end(wall);
     this.setRules(this.#rules.values);
+  }
+
+  /** A process reads what the database remembers of slow guessers. */
+  restoreSlow(rows: readonly SlowRow[], now: number, wall: number): void {
+    this.#slow.restore(rows, now, wall);
+  }
+
+  /** The daemon has dealt with all that it read at once. */
+  settle(): void {
+    this.#points.settle();
+  }
+
+  /**
+   * Whether the daemon, which withholds an event for a moment, has not taken all yet that has
+   * arrived of hosts.
+   *
+   * @param hosts Canonical addresses.
+   */
+  isAhead(hosts: readonly string[], now: number): boolean {
+    return hosts.some((host) => now - (this.#heardAt.get(host) ?? -Infinity) < WITHHELD_MAX);
+  }
+
+  /**
+   * The daemon has written the points of hosts.
+   *
+   * @param put What it wrote.
+   * @param gone Who has none any more.
+   */
+  keep(put: readonly Written[], gone: readonly string[], now: number, wall: number): void {
+    for (const address of gone) {
+      const host = this.#hosts.get(address);
+      const { points = 0, lastAt = 0 } = host ?? {};
+      // What of a blocked host was under way may have been too much again, or not. One without
+      // points is none in the file, but may still be waited for.
+      if (host !== undefined && points > 0 && this.blocks.has(address)) this.#hosts.drop(host);
+      // After a stall the daemon has not forgotten anybody yet, and keeps none of those.
+      else if (points > 0 && now - lastAt <= this.#rules.values.forget - BATCH_MAX) {
+        throw new Error(`the points of ${address} were taken for none`);
+      }
+      this.#kept.delete(address);
+    }
+    for (const { host: address, points, soft, proven, firstAt, lastAt, tally } of put) {
+      const host = this.#hosts.get(address);
+      const at = host === undefined ? 0 : wall - (now - host.lastAt);
+      const isRight = host?.points === points && host.soft === soft && host.proven === proven &&
+        Math.abs(at - lastAt) < BATCH_MAX;
+      // Of a blocked host some may be under way; and of one that was deleted by hand and blocked
+      // anew before the daemon looked, the model knows too little.
+      if (!isRight && (host === undefined || this.blocks.has(address))) {
+        const [wrong = 0] = tally;
+        const known = { address, points, soft, proven, wrong, firstAt, lastAt };
+        this.#kept.set(address, { ...UNKNOWN, ...known });
+        continue;
+      }
+      if (!isRight) {
+        throw new Error(
+          `${address} was written with ${points} points (${soft} soft, ${proven} proven, ${lastAt}), has ` +
+            `${host?.points} (${host?.soft}, ${host?.proven}, ${at})`,
+        );
+      }
+      this.#rules.visit("points: written");
+      this.#kept.set(address, keptOf(host, firstAt, lastAt));
+    }
+  }
+
+  /**
+   * A new process reads what is written: a login since then, and time, have made some void.
+   *
+   * @param addresses Whose points stand in the file.
+   * @param logins When hosts logged in last, wall times.
+   */
+  restore(
+    addresses: readonly string[],
+    logins: ReadonlyMap<string, number>,
+    now: number,
+    wall: number,
+  ): void {
+    const hosts = addresses.map((address) => {
+      const kept = this.#kept.get(address);
+      if (kept === undefined) throw new Error(`points of ${address} that were not written`);
+      return kept;
+    }).sort((a, b) => a.lastAt - b.lastAt);
+    for (const address of this.#kept.keys()) {
+      if (!addresses.includes(address)) this.#kept.delete(address);
+    }
+    for (const kept of hosts) {
+      const { address } = kept;
+      // It was heard before the file could be read.
+      if (this.#hosts.get(address) !== undefined) continue;
+      const clockOf = (at: number) => now - Math.max(0, wall - at);
+      const lastAt = clockOf(kept.lastAt);
+      if (this.belonging.isTrusted(address)) continue;
+      if ((logins.get(address) ?? 0) >= kept.lastAt) {
+        this.#rules.visit("points: void by a login");
+        continue;
+      }
+      const again = keptOf(kept, clockOf(kept.firstAt), lastAt);
+      if (now - lastAt > this.#rules.values.forget) {
+        this.#rules.visit("points: forgotten over a restart");
+        if (!this.belonging.isStanding(address, lastAt)) {
+          this.#slow.keepLate(this.belonging.network(address), again);
+        }
+        continue;
+      }
+      this.#rules.visit("points: outlive a restart");
+      const host = this.#hosts.put({ ...again, burstAt: undefined, attempts: [] });
+      this.#points.restore(host);
+    }
   }
 
   #newPoints(): Points {
@@ -111,6 +219,7 @@ export class Model {
   take(happening: Happening, now: number, wall: number): void {
     const { what, address } = happening;
     if (what === "nothing") return;
+    this.#heardAt.set(address, now);
     this.#meetUnknown(happening);
     if (this.belonging.isTrusted(address)) return this.#rules.visit("trusted: free");
     switch (what) {
@@ -169,6 +278,7 @@ export class Model {
   tick(now: number, wall: number): void {
     const stalled = now - this.#lastTick > STALL;
     this.#lastTick = now;
+    this.settle();
     if (stalled) this.#rules.visit("stall: nothing is charged before all is read");
     else {
       this.#meetUnknown();
@@ -207,9 +317,9 @@ export class Model {
     )?.[0];
   }
 
-  /** Whether a block can only be that of a network for its hosts. */
+  /** Whether a network is blocked for its hosts. */
   isForHosts(target: string): boolean {
-    return target.endsWith("/24") ||
+    return (this.blocks.get(target)?.forHosts ?? false) || target.endsWith("/24") ||
       target.endsWith("/64") && this.#rules.values.ipv6Prefix === 128;
   }
 
@@ -374,6 +484,41 @@ export class Model {
 /** Whether an address is in an IPv6 network of the form `2001:db8:A:B::/64`. */
 function isInIpv6(address: string, network: string): boolean {
   return network.endsWith("::/64") && address.startsWith(network.slice(0, -"/64".length));
+}
+
+/** What is kept of a host. */
+type KeptHost = Omit<Host, "burstAt" | "attempts">;
+
+/** A host of which only the points are known. */
+const UNKNOWN = { sessions: new Set(["unknown"]), accounts: new Map(), sessionsOf: new Map() };
+
+/** What the daemon writes of a host, as far as it is compared. */
+interface Written {
+  readonly host: string;
+  readonly points: number;
+  readonly soft: number;
+  readonly proven: number;
+  /** Wall times. */
+  readonly firstAt: number;
+  readonly lastAt: number;
+  /** How many passwords were wrong, and others. */
+  readonly tally: readonly number[];
+}
+
+function keptOf(host: KeptHost, firstAt: number, lastAt: number): KeptHost {
+  const { address, points, soft, proven, wrong, sessions, accounts, sessionsOf } = host;
+  return {
+    address,
+    points,
+    soft,
+    proven,
+    wrong,
+    firstAt,
+    lastAt,
+    sessions: new Set(sessions),
+    accounts: new Map(accounts),
+    sessionsOf: new Map([...sessionsOf].map(([account, some]) => [account, new Set(some)])),
+  };
 }
 
 /** What is missing to 5 points; a challenge that had to be paid for is an attempt now. */

@@ -15,6 +15,8 @@ export class Neighbours {
   readonly #rules: RuleBook;
   readonly #belonging: Belonging;
   readonly #blocks: Blocks;
+  /** What was blocked since the daemon wrote the list last. */
+  #fresh: [target: string, wall: number][] = [];
 
   constructor(rules: RuleBook, belonging: Belonging, blocks: Blocks) {
     this.#rules = rules;
@@ -24,6 +26,17 @@ export class Neighbours {
 
   /** A target is blocked for what nobody can have forged, and not for a short time. */
   blocked(target: string, wall: number): void {
+    this.#fresh.push([target, wall]);
+  }
+
+  /** All offenders of a batch are blocked before the networks that this makes one too many for. */
+  settle(): void {
+    const fresh = this.#fresh;
+    this.#fresh = [];
+    for (const [target, wall] of fresh) this.#settle(target, wall);
+  }
+
+  #settle(target: string, wall: number): void {
     const { neighbours, credit } = this.#rules.values;
     if (neighbours === 0 || credit === 0) return;
     for (const [network, member] of around(target)) {

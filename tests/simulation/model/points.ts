@@ -104,6 +104,16 @@ export class Points {
     if (network !== undefined) this.#judge(network, host, standing, now, wall);
   }
 
+  /** A host is known again: what it has failed counts for its network too. */
+  restore(host: Host): void {
+    const { address, points, soft, proven, lastAt } = host;
+    const network = this.#belonging.networkOf(address);
+    if (network === undefined || points === soft) return;
+    const standing = this.#belonging.isStanding(address, lastAt);
+    const failed = points - soft;
+    this.#networks.fail(network, address, standing, failed, Math.min(proven, failed), lastAt);
+  }
+
   /** Whether it failed on an account that is guarded, and belongs nowhere. */
   #isGuarded({ what, isGuess, ...by }: Happening, standing: boolean, now: number): boolean {
     if (what !== "wrong" && !isGuess) return false;
@@ -138,8 +148,9 @@ export class Points {
 
   /** Blocks a stranger who has guessed too often, all in all. */
   #judgeSlow(host: Host, now: number, wall: number): void {
-    if (host.past === undefined || this.#hosts.get(host.address) !== host) return;
-    const sum = together(host.past, host);
+    const past = this.#slow.of(this.#belonging.network(host.address), host.firstAt);
+    if (past === undefined || this.#hosts.get(host.address) !== host) return;
+    const sum = together(past, host);
     if (sum.count < 3 * this.#rules.values.loyalty) return;
     const network = this.#belonging.networkOf(host.address);
     if (network !== undefined && this.#belonging.isShared(network)) {
@@ -171,6 +182,11 @@ export class Points {
     }
   }
 
+  /** The daemon has dealt with all that it read at once. */
+  settle(): void {
+    this.#neighbours.settle();
+  }
+
   /** Somebody deleted a block by hand. */
   deleted(target: string): void {
     this.#neighbours.forget(target);
@@ -178,6 +194,7 @@ export class Points {
 
   /** Adds points, and blocks a host that has too many. */
   add(host: Host, points: number, now: number, wall: number, session = ""): void {
+    if (host.points === 0) host.firstAt = now;
     host.points += points;
     const standing = this.#belonging.isStanding(host.address, now);
     const limit = 5 * this.#rules.values.loyalty * (standing ? 10 : 1);
@@ -226,11 +243,13 @@ export class Points {
     if (length === 0 || row === undefined || row.count !== 1) return false;
     const back = now - row.at - length;
     if (back < 0 || back > 60 * SECOND) return false;
-    const times = row.phones.get(session) ?? [];
+    // Whose sessions are not known may be a single one who answers again and again.
+    const phone = session.startsWith(OWN) ? OWN : session;
+    const times = row.phones.get(phone) ?? [];
     const last = times.at(-1);
     if (last === undefined || now - last >= 20 * SECOND) {
       if (times.length === 2 || (last === undefined && row.phones.size === 2)) return false;
-      row.phones.set(session, [...times, now]);
+      row.phones.set(phone, [...times, now]);
       row.forborneUntil = Math.max(row.forborneUntil, now) + 15;
     }
     const bursts = [...row.phones.values()].flat().length;
@@ -328,7 +347,6 @@ export class Points {
       this.#networks.forgive(network, host, own + others, rest);
     }
     if (rest === 0) return this.#hosts.drop(host);
-    host.past = undefined;
     host.wrong -= Math.min(host.wrong, Math.floor((own + others) / 5));
     if (own > 0) host.accounts.set(account, 0);
     takeFromAccounts(host, others);

@@ -5,7 +5,7 @@
  */
 
 import type { RuleBook } from "./rules.ts";
-import { DAY, MINUTE, SECOND } from "./units.ts";
+import { DAY, SECOND } from "./units.ts";
 
 /** What comes so soon behind a block was under way. */
 export const LATE = 2 * SECOND;
@@ -98,7 +98,7 @@ export function isOpen(row: Row | undefined, who: Returning, now: number): boole
   if (row === undefined) return false;
   const lately = now - Math.min(LATELY, who.credit);
   if ((who.loggedInAt ?? -Infinity) < lately) return false;
-  const open = (who.connectedAt ?? -Infinity) >= lately ? MINUTE : 11 * SECOND;
+  const open = (who.connectedAt ?? -Infinity) >= lately ? 127 * SECOND : 11 * SECOND;
   const back = now - row.at - who.block;
   return back >= 0 && back < open;
 }

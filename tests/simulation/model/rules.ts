@@ -106,8 +106,7 @@ export const RULES = [
   "ban: good standing, 30 s",
   "ban: good standing, doubled",
   "ban: good standing, doubled three times",
-  "ban: good standing, at most 10 min unless proven",
-  "ban: good standing, at most an hour",
+  "ban: good standing, at the longest",
   "ban: good standing, never longer than a stranger",
   "ban: guard, 25 s",
   "ban: guard, 250 s",
@@ -132,6 +131,10 @@ export const RULES = [
   "block: for ever by hand",
   "trust: a block ends",
   "pardon: deleted by hand",
+  "points: written",
+  "points: outlive a restart",
+  "points: forgotten over a restart",
+  "points: void by a login",
 ] as const;
 
 /** A rule whose visits are counted. */

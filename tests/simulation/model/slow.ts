@@ -6,10 +6,10 @@
 
 import type { SlowRow } from "../../../src/blocks/slow_rows.ts";
 import type { RuleBook } from "./rules.ts";
-import { DAY } from "./units.ts";
+import { DAY, SECOND } from "./units.ts";
 
 /** What is remembered of a host. */
-export interface Slow {
+interface Slow {
   readonly count: number;
   readonly proven: boolean;
   /** Names; `undefined`: it is not known which. */
@@ -33,6 +33,8 @@ interface Remembered extends Slow {
 /** Remembers. */
 export class SlowCounts {
   readonly #byHost = new Map<string, Remembered>();
+  /** Of whom nothing is remembered any more. */
+  readonly #forgiven = new Set<string>();
   readonly #rules: RuleBook;
 
   /** @param rules The rules. */
@@ -40,27 +42,20 @@ export class SlowCounts {
     this.#rules = rules;
   }
 
-  /**
-   * A process begins with what the database holds.
-   *
-   * @param isHeard whether a host is known that is remembered by this name
-   */
-  restore(
-    rows: readonly SlowRow[],
-    now: number,
-    wall: number,
-    isHeard: (name: string) => boolean,
-  ): void {
+  /** A process begins. */
+  begin(): void {
     this.#byHost.clear();
+    this.#forgiven.clear();
+  }
+
+  /** It reads what the database holds, perhaps late. */
+  restore(rows: readonly SlowRow[], now: number, wall: number): void {
     const clockOf = (at: number) => now + Math.min(7 * DAY, at - wall);
     for (const row of rows) {
-      const [last, recentLast] = [clockOf(row.last), clockOf(row.recentLast)];
-      const old = this.#halved(row.failures, recentLast - last);
-      // The points of a host that is heard already have this in them.
-      const isOlder = row.recent > 0 && !isHeard(row.host);
+      if (this.#byHost.has(row.host) || this.#forgiven.has(row.host)) continue;
       this.#byHost.set(row.host, {
-        count: isOlder ? old + row.recent : row.failures,
-        last: isOlder ? recentLast : last,
+        count: row.failures,
+        last: clockOf(row.last),
         proven: row.kind === 1,
         excused: row.kind === 2,
         accounts: row.several ? "several" : undefined,
@@ -91,6 +86,12 @@ export class SlowCounts {
     this.#byHost.set(name, { ...sum, last, excused: false });
   }
 
+  /** The points of a host would be forgotten by now, had a process looked. */
+  keepLate(name: string, host: Failed): void {
+    const known = this.#byHost.get(name);
+    if (known === undefined || known.last <= host.lastAt - SECOND) this.keep(name, host);
+  }
+
   /** A host is blocked: with the next failure it is again, for a week. */
   blocked(name: string, sum: Slow, now: number): void {
     const count = 3 * this.#rules.values.loyalty - 1;
@@ -99,7 +100,9 @@ export class SlowCounts {
 
   /** Somebody logs in, or deletes the block. */
   forgive(name: string): void {
-    if (this.#byHost.delete(name)) this.#rules.visit("slow: forgiven");
+    if (!this.#byHost.delete(name)) return;
+    this.#forgiven.add(name);
+    this.#rules.visit("slow: forgiven");
   }
 
   /** Somebody deletes the block of a network. */

@@ -85,6 +85,8 @@ export class Hands {
     const scene = this.#scene;
     const list = scene.process?.list;
     if (list === undefined || list.trouble !== undefined || list.pending > 0) return;
+    // Whether a daemon that stands still counts it as a neighbour when it goes on is not known.
+    if (scene.process?.clock.frozen && scene.config.neighbours !== 0) return;
     const blocked = targets.filter((target) =>
       !BY_HAND.includes(target) && scene.model.blocks.has(target) && !scene.unsaved.has(target) &&
       list.get(target) !== undefined

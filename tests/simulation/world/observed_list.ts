@@ -50,12 +50,17 @@ export function observe(scene: Scene, list: WrittenBlockList): BlockList {
     timesOf: (target) => list.timesOf(target),
     anyPast: () => list.anyPast(),
     standing: () => list.standing(),
-    slow: () => list.slow(),
-    saveSlow: (changes, now) => note(list.saveSlow(changes, now), []),
+    slow: () => {
+      const rows = list.slow();
+      if (rows !== undefined) model.restoreSlow(rows, scene.time.now, scene.wall());
+      return rows;
+    },
+    saveSlow: (changes, now) => list.saveSlow(changes, now),
     add: (blocks, now) => {
       // It was asked before how often they were blocked, and may be in order behind this.
       const wasTroubled = list.trouble !== undefined;
       const saved = note(list.add(blocks, now), blocks.map((block) => block.target));
+      model.settle();
       for (const { target, until } of blocks) {
         // It had ended meanwhile, and is blocked anew.
         scene.deleted.delete(target);
@@ -87,6 +92,21 @@ export function observe(scene: Scene, list: WrittenBlockList): BlockList {
       }
       if (list.pending > 0) { for (const { target } of ended) unsaved.add(target); }
       return ended;
+    },
+    saveEvidence: (evidence, now) => list.saveEvidence(evidence, now),
+    savePoints: (put, gone, now) => {
+      // As if the database could not be written just now.
+      if (model.isAhead([...put.map(({ host }) => host), ...gone], scene.time.now)) return false;
+      const isSaved = list.savePoints(put, gone, now);
+      if (isSaved) model.keep(put, gone, scene.time.now, scene.wall());
+      return isSaved;
+    },
+    points: () => {
+      const stored = list.points();
+      if (stored === undefined) return undefined;
+      const logins = list.standing();
+      model.restore(stored.map(({ host }) => host), logins, scene.time.now, scene.wall());
+      return stored;
     },
     saveStanding: (entries, before, now) => list.saveStanding(entries, before, now),
     retry: (now) => {

@@ -20,6 +20,9 @@ import { mayEnd, type Process } from "./process.ts";
 import type { Scene } from "./scene.ts";
 import { WorldError } from "./world_error.ts";
 
+/** How often points are written, in milliseconds: a world lasts less than a minute. */
+const SAVE_POINTS_MS = 1_700;
+
 type Stored = ReturnType<Store["read"]>;
 
 /** Starts the daemon, again and again. */
@@ -79,6 +82,7 @@ export class Processes {
     const daemon = new Daemon({
       config: scene.config,
       bornAt: scene.bornAt,
+      savePointsMs: SAVE_POINTS_MS,
       list: observe(scene, list),
       backends,
       ways: backend === "nftables" ? [] : FAMILIES.map((family) => new Way({ family, chain, run })),
@@ -112,7 +116,7 @@ export class Processes {
       [...standing].map(([host, at]) => [host, scene.time.now - Math.max(0, scene.wall() - at)]),
     );
     scene.model.belonging.connected = new Map(scene.model.belonging.standing);
-    scene.model.begin(scene.time.now, scene.wall(), scene.bornAt, list.slow());
+    scene.model.begin(scene.time.now, scene.wall(), scene.bornAt);
     daemon.run(stop.signal).then((code) => process.exitCode = code, (error) => {
       process.error = error;
     });
@@ -142,6 +146,7 @@ export class Processes {
           until: row.until,
           times: row.times,
           vague: block?.vague ?? false,
+          forHosts: block?.forHosts ?? false,
         });
       }
     }

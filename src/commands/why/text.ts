@@ -1,0 +1,239 @@
+/**
+ * The answer of `ampere --why`, for people and for programs.
+ *
+ * @module
+ */
+
+import { type Block, byAge } from "../../blocks/block.ts";
+import { describeDuration } from "../../penalties/reason.ts";
+import { escapeControls, escapeText } from "../../text/escape.ts";
+import { counted, formatTable, type Style } from "../../text/table.ts";
+import { formatLocalTime } from "../../text/time.ts";
+import type { Cure } from "./cures.ts";
+import { type BlockedBy, blockedBy, type Known } from "./facts.ts";
+
+/** Longest reason in the table, in characters. */
+const REASON_CHARACTERS_MAX = 200;
+
+/** Longest cause of a fault, in characters. */
+const CAUSE_CHARACTERS_MAX = 900;
+
+/** Longest account name in the table, in characters. */
+const ACCOUNT_CHARACTERS_MAX = 40;
+
+/** Most blocks within a network that are listed. */
+const WITHIN_MAX = 10;
+
+const BY: Readonly<Record<BlockedBy, string>> = {
+  attempts: "for its own attempts",
+  "account guard": "by the account guard: many strangers fail on that account",
+  neighbours: "for its neighbours: several hosts of the network are blocked",
+  list: "by hand, with a list that told the reason",
+  hand: "by hand (ampere -a)",
+};
+
+/**
+ * The answer for people.
+ *
+ * @param known What is known of the target.
+ * @param cures What to type.
+ * @param backend Which firewall was asked.
+ * @param now Time of day, in milliseconds since 1970.
+ * @param style Colours, or none.
+ */
+export function formatWhy(
+  known: Known,
+  cures: readonly Cure[],
+  backend: string,
+  now: number,
+  style: Style,
+): string {
+  const rows = [
+    ...known.around.flatMap((block) => blockRows(block, known, now)),
+    ...withinRows(known),
+    ...pointRows(known),
+    ...standingRows(known, now),
+    ["Trusted", trustWords(known)],
+    ...(known.ipv4 === undefined ? [] : [[
+      "NAT64",
+      `behind it is ${known.ipv4}: who trusts that trusts this; who blocks that does not block this`,
+    ]]),
+    ["Kernel", kernelWords(known, backend, style)],
+    ...forceRows(known, style),
+  ];
+  return `${headline(known, style)}\n${formatTable(rows)}${attemptTable(known, style)}${
+    cureTable(cures, style)
+  }`;
+}
+
+function headline({ target, around, within, exempt }: Known, style: Style): string {
+  if (around.length > 0) {
+    const own = around.some((block) => block.target === target);
+    const with_ = own ? "" : ` with ${around.map((block) => block.target).join(", ")}`;
+    return style.bad(`${target} is blocked${with_}`);
+  }
+  if (within.length > 0) {
+    return style.doubtful(
+      `${target} is not blocked as a whole; ${counted(within.length, "block")} in it`,
+    );
+  }
+  return style.good(`${target} is not blocked`) +
+    (exempt.some((one) => one.target === target) ? ", and never is" : "");
+}
+
+function blockRows(block: Block, { target }: Known, now: number): string[][] {
+  const { since, until, times } = block;
+  const end = until === undefined
+    ? "for ever"
+    : `until ${formatLocalTime(until)} (${describeDuration((until - now) / 1000)} left)`;
+  const what = block.target === target ? "" : `${block.target} `;
+  return [
+    [
+      "Blocked",
+      `${what}since ${formatLocalTime(since)}, ${end}${
+        times > 1 ? `; the ${ordinal(times)} time` : ""
+      }`,
+    ],
+    ["", BY[blockedBy(block)]],
+    ...(block.reason === "" ? [] : [["", escapeControls(block.reason, REASON_CHARACTERS_MAX)]]),
+  ];
+}
+
+function withinRows({ within, around }: Known): string[][] {
+  const shown = [...within].sort(byAge).slice(-WITHIN_MAX);
+  const more = within.length - shown.length;
+  return shown.map((block, index) => [
+    index === 0 ? (around.length > 0 ? "In it too" : "Blocked in it") : "",
+    `${block.target} since ${formatLocalTime(block.since)}, ${
+      escapeControls(block.reason, REASON_CHARACTERS_MAX)
+    }`,
+  ]).concat(more > 0 ? [["", `and ${more} more`]] : []);
+}
+
+function ordinal(times: number): string {
+  const end = times % 100 >= 11 && times % 100 <= 13
+    ? "th"
+    : ["th", "st", "nd", "rd"][times % 10] ?? "th";
+  return `${times}${end}`;
+}
+
+function pointRows({ points, target, isLive }: Known): string[][] {
+  const source = isLive ? "" : " when the daemon wrote that last";
+  if (points.length === 0) return [["Points", `none${source}`]];
+  return points.map(({ host, points, limit, waiting }, index) => [
+    index === 0 ? "Points" : "",
+    `${host === target ? "" : `${host}: `}${points} of ${limit}${source}` +
+    (waiting > 0 ? `, ${counted(waiting, "attempt")} under way` : ""),
+  ]);
+}
+
+function standingRows({ standing, target, network }: Known, now: number): string[][] {
+  if (standing.length === 0) return [["Good standing", "no: nobody logged in from there lately"]];
+  return standing.map(([host, at], index) => [
+    index === 0 ? "Good standing" : "",
+    (host === target ? "yes" : network === undefined ? host : `its neighbour ${host}`) +
+    `: last login ${formatLocalTime(at)}, ${describeDuration(Math.max(0, now - at) / 1000)} ago`,
+  ]);
+}
+
+function trustWords({ exempt }: Known): string {
+  return exempt.length === 0
+    ? "no"
+    : exempt.map(({ target, why }) => `${target} is never blocked: ${escapeControls(why, 300)}`)
+      .join("; ");
+}
+
+function kernelWords(known: Known, backend: string, style: Style): string {
+  const { kernel, around } = known;
+  if (!kernel.isAsked) {
+    const fix = kernel.advice === "" ? "" : `. Fix: ${kernel.advice}`;
+    return style.doubtful("not known: ") +
+      escapeControls(kernel.message + fix, CAUSE_CHARACTERS_MAX);
+  }
+  const passing = kernel.passing.length === 0
+    ? ""
+    : `; lets through ${kernel.passing.join(", ")} before it looks at blocks`;
+  if (kernel.blocked.length === 0) {
+    const words = `${backend} holds no block of it`;
+    return (around.length > 0 ? style.bad(words) : words) + passing;
+  }
+  const words = `${backend} holds ${kernel.blocked.join(", ")}`;
+  const isStray = around.length + known.within.length === 0;
+  return (isStray ? style.doubtful(`${words}, which the list does not`) : words) + passing;
+}
+
+function forceRows({ force, around, within }: Known, style: Style): string[][] {
+  if (force === undefined || around.length + within.length === 0) return [];
+  if (force.inForce !== "no" && force.inForce !== "partly") return [];
+  const fix = force.advice === "" ? "" : `. Fix: ${force.advice}`;
+  const what = force.inForce === "no" ? "not in force" : "partly in force";
+  return [[
+    "",
+    style.bad(`blocks are ${what}: `) +
+    escapeControls(`${force.message}${fix}`, CAUSE_CHARACTERS_MAX),
+  ]];
+}
+
+function attemptTable({ attempts, target }: Known, style: Style): string {
+  if (attempts.length === 0) return "";
+  const rows = attempts.map(({ at, host, what, account, service, transport, points }) => [
+    formatLocalTime(at),
+    ...(attempts.some((one) => one.host !== target) ? [host] : []),
+    escapeText(what, 32),
+    `"${escapeText(account, ACCOUNT_CHARACTERS_MAX)}"`,
+    escapeText(transport === "" ? service : `${service} over ${transport}`, 40),
+    `${points}`,
+  ]);
+  const hasHosts = attempts.some((one) => one.host !== target);
+  const heads = ["time", ...(hasHosts ? ["host"] : []), "attempt", "account", "by", "points"];
+  return `\n${style.strong("Last attempts that were charged")}\n${formatTable([heads, ...rows])}`;
+}
+
+function cureTable(cures: readonly Cure[], style: Style): string {
+  if (cures.length === 0) return "";
+  const lines = cures.map(({ does, type }) => `  ${type}\n      ${escapeControls(does, 300)}\n`);
+  return `\n${style.strong("To change it, as root")}\n${lines.join("")}`;
+}
+
+/**
+ * The answer for programs: one JSON object in a line. Times are ISO 8601 in UTC, or null.
+ *
+ * @param known What is known of the target.
+ * @param cures What to type.
+ * @param backend Which firewall was asked.
+ */
+export function formatWhyJson(known: Known, cures: readonly Cure[], backend: string): string {
+  const { target, around, within, kernel, force } = known;
+  return JSON.stringify({
+    target,
+    blocked: around.length > 0,
+    daemon: known.isLive,
+    blocks: around.map(blockJson),
+    blocksWithin: within.map(blockJson),
+    points: known.points,
+    goodStanding: known.standing.map(([host, at]) => ({ host, lastLogin: iso(at) })),
+    countedWith: known.network ?? null,
+    ipv4: known.ipv4 ?? null,
+    neverBlocked: known.exempt,
+    kernel: kernel.isAsked
+      ? { backend, holds: kernel.blocked, letsThrough: kernel.passing, failure: null }
+      : { backend, holds: null, letsThrough: null, failure: kernel.message },
+    inForce: force?.inForce ?? null,
+    attempts: known.attempts.map(({ at, ...attempt }) => ({ at: iso(at), ...attempt })),
+    cures,
+  });
+}
+
+function blockJson(block: Block): unknown {
+  const { since, until, ...rest } = block;
+  return {
+    ...rest,
+    since: iso(since),
+    until: until === undefined ? null : iso(until),
+    by: blockedBy(block),
+  };
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}

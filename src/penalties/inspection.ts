@@ -1,0 +1,111 @@
+/**
+ * What is known of single hosts, for whoever asks.
+ *
+ * @module
+ */
+
+import { contains } from "../address/address.ts";
+import { type HostKey, HostNetworks, keyOf, keyText } from "./host_key.ts";
+import { type Hosts, type HostStatus, NONE } from "./hosts.ts";
+import type { HostKeeping } from "./kept_hosts.ts";
+import type { FailedAttempt } from "./offence.ts";
+import type { Ledger } from "./ledger.ts";
+
+/** A host, with what it was charged for last. */
+export interface KnownHost extends HostStatus {
+  /** The oldest first. */
+  readonly last: readonly FailedAttempt[];
+}
+
+/** What can be asked of single hosts. */
+export interface HostInspection {
+  /** Reads what hosts have cost, and puts it back after a restart. */
+  readonly kept: HostKeeping;
+  /** The hosts in a target that have cost something or have attempts under way. */
+  hostsIn(target: string, most: number, now: number): KnownHost[];
+  /** The hosts in a target that are in good standing, with the clock value of their last login. */
+  standingIn(target: string, most: number, now: number): [host: string, at: number][];
+  /** With what an address is counted. */
+  countedWith(address: string): { readonly network?: string; readonly ipv4?: string };
+}
+
+/** Looks at hosts, and changes nothing. */
+export class Inspection implements HostInspection {
+  readonly #hosts: Hosts;
+  readonly #ledger: Ledger;
+
+  /**
+   * @param hosts The hosts.
+   * @param ledger What they have cost.
+   */
+  constructor(hosts: Hosts, ledger: Ledger) {
+    this.#hosts = hosts;
+    this.#ledger = ledger;
+  }
+
+  /** Reads what hosts have cost, and puts it back after a restart. */
+  get kept(): HostKeeping {
+    return this.#ledger.kept;
+  }
+
+  /**
+   * The hosts in a target that have cost something or have attempts under way.
+   *
+   * @param target Canonical address or network.
+   * @param most How many, those with most points first.
+   * @param now Clock value, in milliseconds.
+   */
+  hostsIn(target: string, most: number, now: number): KnownHost[] {
+    const limitOf = (host: number) => this.#ledger.limitOf(host, now);
+    const found = target.includes("/")
+      ? [...this.#hosts.entries()].flatMap(([key, host]) => isIn(key, target) ? [host] : [])
+      : [this.#hosts.find(keyOf(target))].filter((host) => host !== NONE);
+    return this.#hosts.statusOf(found, most, limitOf).map((status) => ({
+      ...status,
+      last: this.#ledger.last.of(this.#hosts.find(keyOf(status.host))),
+    }));
+  }
+
+  /**
+   * The hosts in a target that are in good standing, with the clock value of their last login.
+   *
+   * @param target Canonical address or network.
+   * @param most How many.
+   * @param now Clock value, in milliseconds.
+   */
+  standingIn(target: string, most: number, now: number): [host: string, at: number][] {
+    const { standing, policy } = this.#ledger;
+    const { creditMs } = policy;
+    if (creditMs === 0) return [];
+    const since = now - creditMs;
+    if (!target.includes("/")) {
+      const at = standing.lastOf(keyOf(target));
+      return at === undefined || at < since ? [] : [[target, at]];
+    }
+    const found: [string, number][] = [];
+    for (const key of standing.keys()) {
+      if (found.length >= most) break;
+      const at = standing.lastOf(key)!;
+      if (at >= since && isIn(key, target)) found.push([keyText(key), at]);
+    }
+    return found;
+  }
+
+  /**
+   * With what an address is counted: its IPv6 network, and the IPv4 host behind it (NAT64).
+   *
+   * @param address Canonical address.
+   */
+  countedWith(address: string): { readonly network?: string; readonly ipv4?: string } {
+    if (!address.includes(":") || address.includes("/")) return {};
+    const { ipv6Prefix, nat64 = [] } = this.#ledger.policy;
+    const networks = new HostNetworks(ipv6Prefix, nat64);
+    const network = networks.of(address) === address ? undefined : networks.of(address);
+    const ipv4 = networks.ipv4Of(address);
+    return { ...(network ? { network } : {}), ...(ipv4 ? { ipv4 } : {}) };
+  }
+}
+
+function isIn(key: HostKey, target: string): boolean {
+  return contains(target, keyText(key));
+}
