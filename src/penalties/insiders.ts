@@ -182,6 +182,12 @@ export class Insiders {
     return !likePhones;
   }
 
+  /** How many failures of a host on accounts that are not its own are known of the last day. */
+  failuresOf(host: HostKey, now: number): number {
+    const failures = this.#watched.get(host)?.failures ?? [];
+    return failures.filter(({ at }) => now - at <= DAY_MS).length;
+  }
+
   /** Forgets failures that are longer ago than a day. */
   advance(now: number): void {
     for (const [host, { failures, toldAt }] of this.#watched) {

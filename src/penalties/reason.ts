@@ -33,7 +33,7 @@ export function reasonOf(offence: Offence, forgeable = false): string {
     `${deeds} within ${describeDuration(span)}${from}`,
     describeService(service, transport),
     `${lastOf(offence)} "${escapeText(account, ACCOUNT_CHARACTERS_MAX)}"`,
-    `${points} of ${limit} points${forgeable ? FORGEABLE : GROUNDS[grounds]}`,
+    `${points} of ${limit} points${doubtOf(grounds, forgeable)}`,
   ].join(", ");
 }
 
@@ -51,6 +51,7 @@ function describeService(service: string, transport: string): string {
 }
 
 const FORGEABLE = " (in doubt: its address can be forged)";
+const SLOW_FORGEABLE = " (slow guesses, in doubt: its address can be forged)";
 
 /** Why a block is shorter than others. */
 const GROUNDS: Record<Grounds, string> = {
@@ -66,6 +67,30 @@ const GROUNDS: Record<Grounds, string> = {
   "two phones": " (in doubt: two accounts, a session each, as phones with wrong passwords do)",
   "attempts": "",
 };
+
+function doubtOf(grounds: Grounds, forgeable: boolean): string {
+  if (!forgeable || grounds === "slow account") return GROUNDS[grounds];
+  return grounds === "slow guesses" ? SLOW_FORGEABLE : FORGEABLE;
+}
+
+/**
+ * Whether a block was made for slow guesses.
+ *
+ * @param reason Its reason, as {@linkcode reasonOf} has made it.
+ */
+export function isSlowReason(reason: string): boolean {
+  const ends = [GROUNDS["slow guesses"], GROUNDS["slow account"], SLOW_FORGEABLE];
+  return ends.some((end) => reason.endsWith(end));
+}
+
+/**
+ * Whether a block was made for failures on the accounts of others.
+ *
+ * @param reason Its reason, as {@linkcode reasonOf} has made it.
+ */
+export function isInsiderReason(reason: string): boolean {
+  return reason.endsWith(GROUNDS.insider);
+}
 
 /**
  * Whether a block was made for a guarded account.

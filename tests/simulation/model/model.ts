@@ -116,11 +116,14 @@ export class Model {
     for (const address of gone) {
       const host = this.#hosts.get(address);
       const { points = 0, lastAt = 0 } = host ?? {};
+      // After a stall the daemon has not forgotten anybody yet, and keeps none of those.
+      const isOld = now - lastAt > this.#rules.values.forget - BATCH_MAX;
       // What of a blocked host was under way may have been too much again, or not. One without
       // points is none in the file, but may still be waited for.
-      if (host !== undefined && points > 0 && this.blocks.has(address)) this.#hosts.drop(host);
-      // After a stall the daemon has not forgotten anybody yet, and keeps none of those.
-      else if (points > 0 && now - lastAt <= this.#rules.values.forget - BATCH_MAX) {
+      if (host !== undefined && points > 0 && this.blocks.has(address)) {
+        if (isOld) this.#hosts.forget(host);
+        else this.#hosts.drop(host);
+      } else if (points > 0 && !isOld) {
         throw new Error(`the points of ${address} were taken for none`);
       }
       this.#kept.delete(address);
