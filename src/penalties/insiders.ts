@@ -24,6 +24,13 @@ export const INSIDER_FAILURES_A_DAY = 30;
  */
 export const INSIDER_SESSIONS_MIN = 16;
 
+/**
+ * So often people mistype their own account, before they correct it or give up. Where each account
+ * failed no more often, and no more accounts failed than log in from the same address, it is many
+ * people behind one address: a mobile network, a call centre.
+ */
+const INSIDER_MISTYPED_MAX = 3;
+
 /** Most accounts of all hosts whose logins are known; the one not seen for longest goes first. */
 export const OWN_ACCOUNTS_MAX = 131_072;
 
@@ -60,13 +67,25 @@ const [ACCOUNT_SEED = 0, HOST_SEED = 0, MIX = 0] = SECRETS;
 const SEEDS = EVENT_TYPES.map(({ service }) => ACCOUNT_SEED + SERVICES.indexOf(service));
 
 /** What is needed of an event. */
-type Attempt = Pick<SecurityEvent, "service" | "account">;
+type Attempt =
+  & Pick<SecurityEvent, "service" | "account">
+  & Partial<Pick<SecurityEvent, "answer" | "hasAnswer">>;
 
 interface Failure {
   /** Hash of service and account. */
   readonly account: number;
   readonly session: number;
+  /** Hash of the answer, together with what it answers; 0: there was none. */
+  readonly answer: number;
   readonly at: number;
+}
+
+/** What is known of the accounts that log in from a host. */
+interface Own {
+  /** The newest of them. */
+  account: string;
+  /** How many there are. */
+  count: number;
 }
 
 /** A host that has logged in, and fails. */
@@ -87,7 +106,10 @@ export interface Insider {
   readonly account: string;
   /** How many accounts its last failures are about. */
   readonly accounts: number;
-  /** They look like those of phones with old passwords: few accounts, each in one session. */
+  /**
+   * They look like those of phones with old passwords (few sessions, or the same answer again and
+   * again), or of many people behind one address.
+   */
   readonly likePhones: boolean;
   /** Clock value, in milliseconds. */
   readonly at: number;
@@ -112,8 +134,8 @@ export class Insiders {
   /** Pairs of host and account that logged in, by their hash. */
   readonly #own = new HostIndex();
   readonly #order = new RecordList(this.#records, OLDER, NEWER);
-  /** An account of each host that logs in there: the newest of them. */
-  readonly #names = new Map<HostKey, string>();
+  /** The accounts of each host that log in there. */
+  readonly #owned = new Map<HostKey, Own>();
   /** The one that has not failed for longest comes first. */
   readonly #watched = new Map<HostKey, Watched>();
   #found: Insider[] = [];
@@ -136,10 +158,10 @@ export class Insiders {
     const known = this.#own.get(pair);
     if (known !== NONE && now - this.#records.time(known, AT) < ORDER_MS) return;
     this.#keep(pair, known, now);
-    if (this.#names.get(host) !== by.account) {
-      this.#names.set(host, by.account);
-      forgetOldest(this.#names, NAMES_MAX);
-    }
+    const own = this.#owned.get(host);
+    const count = (own?.count ?? 0) + (known === NONE ? 1 : 0);
+    this.#owned.set(host, { account: by.account, count });
+    if (own === undefined) forgetOldest(this.#owned, NAMES_MAX);
     // What fails on accounts that are its own is not among these.
     const watched = known === NONE ? this.#watched.get(host) : undefined;
     if (watched === undefined) return;
@@ -165,17 +187,18 @@ export class Insiders {
     this.#watched.set(host, watched);
     forgetOldest(this.#watched, INSIDERS_MAX);
     const { failures } = watched;
-    failures.push({ account: hash, session, at: now });
+    const answer = by.hasAnswer === true ? by.answer ?? 0 : 0;
+    failures.push({ account: hash, session, answer, at: now });
     if (failures.length <= INSIDER_FAILURES_A_DAY) return false;
     if (failures.length > INSIDER_FAILURES_A_DAY + 1) failures.shift();
     if (now - failures[0]!.at > DAY_MS) return false;
-    const sessions = new Set(failures.map(sessionOf)).size;
-    const likePhones = sessions < INSIDER_SESSIONS_MIN;
+    const own = this.#owned.get(host);
+    const likePhones = isOfPhones(failures) || isOfPeople(failures, own?.count ?? 0);
     if (now - watched.toldAt >= DAY_MS) {
       watched.toldAt = now;
       this.count++;
       const accounts = new Set(failures.map((one) => one.account)).size;
-      const login = this.#names.get(host) ?? "";
+      const login = own?.account ?? "";
       const about = { host: keyText(host), login, service, account, accounts, likePhones, at: now };
       if (this.#found.length < FOUND_MAX) this.#found.push(about);
     }
@@ -221,8 +244,21 @@ export class Insiders {
   }
 }
 
-function sessionOf({ account, session, at }: Failure): string {
-  return `${account} ${session === OWN_SESSION ? `at ${at}` : session}`;
+/** Whether failures look like those of phones with old passwords. */
+function isOfPhones(failures: readonly Failure[]): boolean {
+  // What has no session or no answer is told apart from all others.
+  const sessions = failures.map(({ account, session }, n) =>
+    session === OWN_SESSION ? `${n}` : `${account} ${session}`
+  );
+  const answers = failures.map(({ answer }, n) => answer === 0 ? `${n}.` : `${answer}`);
+  return Math.min(new Set(sessions).size, new Set(answers).size) < INSIDER_SESSIONS_MIN;
+}
+
+/** Whether failures look like those of as many people as log in. */
+function isOfPeople(failures: readonly Failure[], own: number): boolean {
+  const times = new Map<number, number>();
+  for (const { account } of failures) times.set(account, (times.get(account) ?? 0) + 1);
+  return times.size <= own && Math.max(...times.values()) <= INSIDER_MISTYPED_MAX;
 }
 
 /** Tells the accounts of all services apart, as a number. */

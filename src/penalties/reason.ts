@@ -176,7 +176,7 @@ export function describeInsider(insider: Insider, blocks: boolean): string {
       escapeText(account, ACCOUNT_CHARACTERS_MAX)
     }" (${service})${others}, which never logged in from there. ` +
     (likePhones
-      ? "Phones with old passwords do that: correct them, or take them out. If there is no such phone, ask who uses that address"
+      ? "Phones with old passwords do that, or many people behind one address: correct them, or take them out. If there are none, ask who uses that address"
       : `Not as phones with old passwords do: somebody there guesses. Ask the owner of the account that logs in, and change the secret of the other${
         blocks ? "; until it ends the address is blocked for 30 s at a time" : ""
       }`);

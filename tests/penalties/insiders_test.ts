@@ -81,6 +81,30 @@ Deno.test("insiders: a phone with an old password asks in one session, and is on
   assert.ok(INSIDER_SESSIONS_MIN > MOST / 2, "half of them are not enough");
 });
 
+Deno.test("insiders: the same wrong answer again and again is a phone's, whatever its session", () => {
+  const insiders = new Insiders();
+  const fails = (n: number, answer: number) =>
+    insiders.fails(OFFICE, { ...account("100"), answer, hasAnswer: true }, n, n);
+  for (let n = 1; n < 100; n++) assert.equal(fails(n, 7), false);
+  for (let n = 100; n < 114; n++) assert.equal(fails(n, n), false);
+  assert.equal(fails(114, 114), true);
+});
+
+Deno.test("insiders: as many people as log in may mistype their accounts, three times each", () => {
+  for (
+    const [own, times, isFound] of [[31, 1, false], [30, 1, true], [11, 3, false], [8, 4, true]]
+  ) {
+    const insiders = new Insiders();
+    for (let n = 0; n < Number(own); n++) insiders.logsIn(OFFICE, account(`own${n}`), 0);
+    let found = false;
+    for (let n = 0; n < 31; n++) {
+      found = insiders.fails(OFFICE, account(`x${Math.floor(n / Number(times))}`), n + 1, n);
+    }
+    assert.equal(found, isFound, `${own} log in, ${times} failures of each other`);
+    assert.equal(insiders.takeFound().length, 1, "told in any case");
+  }
+});
+
 Deno.test("insiders: names that nobody has are nobody's", () => {
   const insiders = new Insiders();
   for (const name of ["", "<unknown>"]) assert.equal(fail(insiders, 99, name), false);

@@ -91,6 +91,26 @@ export class Traffic {
     return [...this.siege(address, "TLS", this.#dice.int(6, 9)), ...this.login(address)];
   }
 
+  /** The same, at accounts that nobody there logs in with. */
+  insider(address: string): Step[] {
+    const dice = this.#dice;
+    const guesses = Array.from(
+      { length: dice.int(1, 9) },
+      (): Step => [dice.between(0.5, 5), this.#guess(address, "TLS", dice.pick(["31", "32"]))],
+    );
+    return [...guesses, ...this.login(address)];
+  }
+
+  /** A phone with an old password beside one that logs in. */
+  stale(address: string): Step[] {
+    const said = () => this.#wrong(address, `stale-of-${address}`, "TLS", "33");
+    const tries = Array.from(
+      { length: this.#dice.int(1, 9) },
+      (): Step => [this.#dice.between(0.5, 5), said()],
+    );
+    return [...tries, ...this.login(address)];
+  }
+
   /** One guess, from any address of an IPv6 network. */
   rotating(network: string, hosts: number): Step[] {
     const address = `${network}::${this.#dice.int(1, hosts).toString(16)}`;

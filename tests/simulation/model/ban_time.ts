@@ -12,6 +12,7 @@ export type Grounds =
   | "good standing"
   | "shared network"
   | "guarded account"
+  | "insider"
   | "slow guesses"
   | "slow account"
   | "unanswered"
@@ -40,6 +41,7 @@ export function banTime(
   const shortest = (some: number, ban: number | undefined) => Math.min(some, ban ?? Infinity);
   switch (grounds) {
     case "good standing":
+    case "insider":
     case "shared network": {
       const short = 30 * SECOND * 2 ** row;
       const most = proven ? HOUR : 10 * MINUTE;

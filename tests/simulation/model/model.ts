@@ -11,6 +11,7 @@ import { Blocks } from "./blocks.ts";
 import type { Happening } from "./happening.ts";
 import { type Attempt, type Host, Hosts, isFree } from "./hosts.ts";
 import type { SlowRow } from "../../../src/blocks/slow_rows.ts";
+import { Insiders } from "./insiders.ts";
 import { Points } from "./points.ts";
 import { RuleBook, type Rules, type Visits } from "./rules.ts";
 import { SlowCounts } from "./slow.ts";
@@ -39,6 +40,7 @@ export class Model {
   readonly #rules: RuleBook;
   #hosts: Hosts;
   readonly #slow: SlowCounts;
+  readonly #insiders: Insiders;
   #points: Points;
   #lastTick = 0;
   /** An unknown account of which the next event will tell whether it was challenged. */
@@ -58,6 +60,7 @@ export class Model {
     this.blocks = new Blocks(this.#rules);
     this.belonging = new Belonging(this.#rules);
     this.#slow = new SlowCounts(this.#rules);
+    this.#insiders = new Insiders(this.#rules);
     this.#hosts = this.#newHosts();
     this.#points = this.#newPoints();
   }
@@ -78,6 +81,7 @@ export class Model {
     this.#unknown = undefined;
     this.#hosts = this.#newHosts();
     this.#slow.begin();
+    this.#insiders.begin();
     this.#points = this.#newPoints();
     this.#lastTick = now;
     const left = Math.min(this.#rules.values.learn, bornAt + this.#rules.values.learn - wall);
@@ -200,7 +204,7 @@ export class Model {
   #newPoints(): Points {
     const { belonging, blocks } = this;
     const [rules, hosts, slow] = [this.#rules, this.#hosts, this.#slow];
-    return new Points({ rules, belonging, blocks, hosts, slow });
+    return new Points({ rules, belonging, blocks, hosts, slow, insiders: this.#insiders });
   }
 
   /** The configuration was read anew. */
@@ -465,6 +469,7 @@ export class Model {
     this.#points.endRows(address);
     if (this.#rules.values.credit > 0) {
       this.belonging.standing.set(address, now);
+      this.#insiders.logsIn(this.belonging.network(address), `PJSIP ${account}`);
       if (happening.transport !== "UDP") this.belonging.connected.set(address, now);
     } else this.#hosts.open(this.#hosts.hear(address, now), happening, now).loggedIn = true;
   }

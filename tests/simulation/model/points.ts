@@ -11,6 +11,7 @@ import { Forgiveness } from "./forgiveness.ts";
 import type { Happening } from "./happening.ts";
 import { closeAttempts, type Host, type Hosts, takeFromAccounts } from "./hosts.ts";
 import { Guard } from "./guard.ts";
+import type { Insiders } from "./insiders.ts";
 import { Neighbours } from "./neighbours.ts";
 import { Networks } from "./networks.ts";
 import { isOpen, LATE, mostInRow, Rows } from "./rows.ts";
@@ -40,6 +41,7 @@ interface PointsOptions {
   readonly blocks: Blocks;
   readonly hosts: Hosts;
   readonly slow: SlowCounts;
+  readonly insiders: Insiders;
 }
 
 /** The points that one process of the daemon counts. */
@@ -49,6 +51,7 @@ export class Points {
   readonly #blocks: Blocks;
   readonly #hosts: Hosts;
   readonly #slow: SlowCounts;
+  readonly #insiders: Insiders;
   readonly #networks: Networks;
   readonly #rows: Rows;
   readonly #forgiven = new Forgiveness();
@@ -56,8 +59,9 @@ export class Points {
   readonly #neighbours: Neighbours;
 
   /** @param options See {@linkcode PointsOptions}. */
-  constructor({ rules, belonging, blocks, hosts, slow }: PointsOptions) {
+  constructor({ rules, belonging, blocks, hosts, slow, insiders }: PointsOptions) {
     this.#slow = slow;
+    this.#insiders = insiders;
     this.#rules = rules;
     this.#belonging = belonging;
     this.#blocks = blocks;
@@ -100,7 +104,8 @@ export class Points {
     const isGuarded = this.#isGuarded(happening, standing, now);
     this.add(host, points, now, wall, own);
     if (isGuarded) this.#guardAgainst(host, proven > 0, now, wall);
-    if (!standing) this.#judgeSlow(host, now, wall);
+    if (standing) this.#judgeInsider(host, happening, session, now, wall);
+    else this.#judgeSlow(host, now, wall);
     if (network !== undefined) this.#judge(network, host, standing, now, wall);
   }
 
@@ -144,6 +149,43 @@ export class Points {
     const most = Math.max(credit, forget);
     const row = this.#rows.next(this.#rows.guards, host.address, most, now);
     this.#decide(host.address, "guarded account", row, proven, wall);
+  }
+
+  /** Blocks who belongs here and guesses at accounts of others. */
+  #judgeInsider(
+    host: Host,
+    happening: Happening,
+    session: string | undefined,
+    now: number,
+    wall: number,
+  ): void {
+    const { what, isGuess, answer, transport, service } = happening;
+    if (what !== "wrong" && !isGuess) return;
+    const name = this.#belonging.network(host.address);
+    const guesses = this.#insiders.fail(name, {
+      account: nameOf(happening),
+      session,
+      answer,
+      at: now,
+    });
+    if (!guesses || !this.#rules.values.blocksInsiders) return;
+    if (this.#hosts.get(host.address) !== host) return;
+    if (this.#isOpen(host.address, now)) return this.#rules.visit("insider: time to come back");
+    const proven = transport !== "UDP" && service !== "SIP";
+    this.#decide(host.address, "insider", this.#standingRow(host.address, now), proven, wall);
+  }
+
+  /** How many blocks of one that belongs here came before in a row. */
+  #standingRow(address: string, now: number): number {
+    const most = mostInRow(this.#belonging.standing.get(address), now);
+    return this.#rows.next(
+      this.#rows.shorts,
+      address,
+      Math.max(this.#rules.values.credit, this.#rules.values.forget),
+      now,
+      most,
+      most === 0 ? Math.max(LATE, this.#standingBlock()) : LATE,
+    );
   }
 
   /** Blocks a stranger who has guessed too often, all in all. */
@@ -219,18 +261,10 @@ export class Points {
       return this.#forbear(host);
     }
     this.#hosts.drop(host);
-    const most = mostInRow(this.#belonging.standing.get(host.address), now);
     const row = doubt
       ? this.#rows.next(this.#rows.doubts, host.address, this.#rules.values.forget, now)
       : grounds === "good standing"
-      ? this.#rows.next(
-        this.#rows.shorts,
-        host.address,
-        Math.max(this.#rules.values.credit, this.#rules.values.forget),
-        now,
-        most,
-        most === 0 ? Math.max(LATE, this.#standingBlock()) : LATE,
-      )
+      ? this.#standingRow(host.address, now)
       : 0;
     this.#decide(host.address, grounds, row, host.proven >= limit, wall);
   }

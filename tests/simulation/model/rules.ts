@@ -22,6 +22,7 @@ export interface Rules {
   readonly guardHosts: number;
   readonly guardWindow: number;
   readonly neighbours: number;
+  readonly blocksInsiders: boolean;
   /** Single addresses. */
   readonly trust: readonly string[];
 }
@@ -68,6 +69,7 @@ export const RULES = [
   "grounds: good standing",
   "grounds: shared network",
   "grounds: guarded account",
+  "grounds: insider",
   "grounds: slow guesses",
   "grounds: slow account",
   "grounds: unanswered",
@@ -90,6 +92,9 @@ export const RULES = [
   "slow: halved",
   "slow: forgiven",
   "slow: too many, in one network that somebody belongs to",
+  "insider: told",
+  "insider: like a phone with an old password",
+  "insider: time to come back",
   "neighbours: the network is blocked already",
   "neighbours: somebody belongs there",
   "neighbours: a network is blocked for its hosts",

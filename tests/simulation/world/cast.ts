@@ -48,6 +48,8 @@ export const SLOW = [
   ["198.18.6.61"],
   ["2001:db8:7:1a::1", "2001:db8:7:1a::2", "2001:db8:7:1a::3"],
 ];
+/** They log in; the first guesses at accounts of others, the second has an old password beside. */
+export const INSIDERS = ["198.18.7.70", "2001:db8:8:1b::1"];
 /** They guess when all faults are over. */
 export const LAST_ATTACKERS = ["203.0.113.200", "2001:db8:0:e::1"];
 /** What people block by hand; nothing of it takes part otherwise. */

@@ -9,6 +9,7 @@ import {
   AMONG_WALKED,
   ATTACKERS,
   BESIEGED,
+  INSIDERS,
   OWNERS,
   PHONES,
   ROTATING,
@@ -102,6 +103,7 @@ export class People {
       }
     }
     this.#walk(duration);
+    this.#guessInside(duration);
     if (scene.config.forget === SLOW_FORGET_SECONDS) this.#guessSlowly(duration);
     if (!scene.faults.has("noise")) return;
     const victims = [...PHONES, ...ATTACKERS, "192.0.2.79"];
@@ -125,6 +127,18 @@ export class People {
     if (more.chance(0.3)) {
       const login = () => this.perform(traffic.login(AMONG_WALKED));
       scene.time.after(more.between(100, duration), login);
+    }
+  }
+
+  /** Who owns an account guesses at others; behind another address a phone has an old password. */
+  #guessInside(duration: number): void {
+    const { more, config } = this.#scene;
+    if (config.credit === 0 || !more.chance(config.insider === "block" ? 0.4 : 0.1)) return;
+    const traffic = new Traffic(more.fork());
+    const [insider, ...others] = INSIDERS;
+    this.#act(() => traffic.insider(insider!), more.between(200, 1_500), duration);
+    for (const address of others) {
+      this.#act(() => traffic.stale(address), more.between(200, 1_500), duration);
     }
   }
 

@@ -50,8 +50,9 @@ export function chooseConfig(
     guardWindow: more.pick([3, 3_600]),
     neighbours: more.pick([0, 2, 2, 3]),
   };
-  if (!more.chance(0.15)) return config;
-  return { ...config, forget: SLOW_FORGET_SECONDS, loyalty: 3, guardHosts: 0 };
+  const insider = more.pick(["tell", "tell", "block"] as const);
+  if (!more.chance(0.15)) return { ...config, insider };
+  return { ...config, insider, forget: SLOW_FORGET_SECONDS, loyalty: 3, guardHosts: 0 };
 }
 
 /** So short that somebody may guess more slowly. */
@@ -73,6 +74,7 @@ export function rulesOf(config: Config): Rules {
     guardHosts: config.guardHosts,
     guardWindow: config.guardWindow * 1000,
     neighbours: config.neighbours ?? 0,
+    blocksInsiders: config.insider === "block",
     trust: config.trust,
   };
 }
