@@ -37,9 +37,6 @@ export const OWN_ACCOUNTS_MAX = 131_072;
 /** Most hosts whose failures are known; the one that has not failed for longest goes first. */
 export const INSIDERS_MAX = 8_192;
 
-/** Most hosts of which the last login is known by name. */
-const NAMES_MAX = 65_536;
-
 /** Most insiders that wait to be told. */
 const FOUND_MAX = 1_024;
 
@@ -47,6 +44,9 @@ const DAY_MS = 86_400_000;
 
 /** An account that logs in again within this time keeps its place, in milliseconds. */
 const ORDER_MS = 3_600_000;
+
+/** A host that fails again within this time keeps its place, in milliseconds. */
+const WATCHED_ORDER_MS = 60_000;
 
 /** What chan_pjsip calls whoever it does not know: no account. */
 const UNKNOWN_ACCOUNT = "<unknown>";
@@ -56,6 +56,8 @@ const AT = 0;
 const OLDER = 1;
 const NEWER = 2;
 const PAIR = 3;
+/** The host, as a number. */
+const HOST = 4;
 
 const NONE = 0;
 
@@ -80,12 +82,12 @@ interface Failure {
   readonly at: number;
 }
 
-/** What is known of the accounts that log in from a host. */
+/** The accounts that log in from a host. */
 interface Own {
-  /** The newest of them. */
-  account: string;
+  /** The one that was seen last; empty: there is none. */
+  readonly account: string;
   /** How many there are. */
-  count: number;
+  readonly count: number;
 }
 
 /** A host that has logged in, and fails. */
@@ -93,6 +95,10 @@ interface Watched {
   /** The last failures on accounts that are not its own. */
   failures: Failure[];
   toldAt: number;
+  /** Its accounts, once that was asked for. */
+  own: Own | undefined;
+  /** When it was put behind all others. */
+  orderedAt: number;
 }
 
 /** A host that belongs here fails on accounts of others. */
@@ -130,12 +136,12 @@ export interface Insider {
  * ```
  */
 export class Insiders {
-  readonly #records = new Records({ times: 1, numbers: 4, room: OWN_ACCOUNTS_MAX + 1 });
+  readonly #records = new Records({ times: 1, numbers: 5, room: OWN_ACCOUNTS_MAX + 1 });
   /** Pairs of host and account that logged in, by their hash. */
   readonly #own = new HostIndex();
   readonly #order = new RecordList(this.#records, OLDER, NEWER);
-  /** The accounts of each host that log in there. */
-  readonly #owned = new Map<HostKey, Own>();
+  /** The account of each pair, by its record. */
+  readonly #accounts: string[] = [""];
   /** The one that has not failed for longest comes first. */
   readonly #watched = new Map<HostKey, Watched>();
   #found: Insider[] = [];
@@ -157,14 +163,11 @@ export class Insiders {
     const pair = pairOf(host, hash);
     const known = this.#own.get(pair);
     if (known !== NONE && now - this.#records.time(known, AT) < ORDER_MS) return;
-    this.#keep(pair, known, now);
-    const own = this.#owned.get(host);
-    const count = (own?.count ?? 0) + (known === NONE ? 1 : 0);
-    this.#owned.set(host, { account: by.account, count });
-    if (own === undefined) forgetOldest(this.#owned, NAMES_MAX);
-    // What fails on accounts that are its own is not among these.
-    const watched = known === NONE ? this.#watched.get(host) : undefined;
+    if (known !== NONE) return this.#settle(known, now);
+    this.#keep(host, pair, by.account, now);
+    const watched = this.#watched.size === 0 ? undefined : this.#watched.get(host);
     if (watched === undefined) return;
+    watched.own = undefined;
     watched.failures = watched.failures.filter((failure) => failure.account !== hash);
   }
 
@@ -173,32 +176,43 @@ export class Insiders {
    *
    * @param session In which.
    * @param judges Whether the answer matters; if not, who was told today is not looked at again.
+   * @param hash What {@linkcode accountHash} gives.
    * @returns Whether it has done so too often, and not as phones with old passwords do.
    */
-  fails(host: HostKey, by: Attempt, session: number, now: number, judges = true): boolean {
+  fails(
+    host: HostKey,
+    by: Attempt,
+    session: number,
+    now: number,
+    judges = true,
+    hash: number = hashOf(by),
+  ): boolean {
+    if (this.#own.get(pairOf(host, hash)) !== NONE) return false;
     const { service, account } = by;
     if (account === "" || account === UNKNOWN_ACCOUNT) return false;
-    const hash = hashOf(by);
-    if (this.#own.get(pairOf(host, hash)) !== NONE) return false;
-    const watched = this.#watched.get(host) ?? { failures: [], toldAt: -Infinity };
+    const watched = this.#watched.get(host) ??
+      { failures: [], toldAt: -Infinity, own: undefined, orderedAt: -Infinity };
     if (!judges && now - watched.toldAt < DAY_MS) return false;
-    // Deleted and added again, so that the map is in the order of the failures.
-    this.#watched.delete(host);
-    this.#watched.set(host, watched);
-    forgetOldest(this.#watched, INSIDERS_MAX);
+    if (now - watched.orderedAt >= WATCHED_ORDER_MS) {
+      watched.orderedAt = now;
+      // Deleted and added again, so that the map is in the order of the failures.
+      this.#watched.delete(host);
+      this.#watched.set(host, watched);
+      forgetOldest(this.#watched, INSIDERS_MAX);
+    }
     const { failures } = watched;
     const answer = by.hasAnswer === true ? by.answer ?? 0 : 0;
     failures.push({ account: hash, session, answer, at: now });
     if (failures.length <= INSIDER_FAILURES_A_DAY) return false;
     if (failures.length > INSIDER_FAILURES_A_DAY + 1) failures.shift();
     if (now - failures[0]!.at > DAY_MS) return false;
-    const own = this.#owned.get(host);
-    const likePhones = isOfPhones(failures) || isOfPeople(failures, own?.count ?? 0);
+    const own = watched.own ??= this.#ownOf(host);
+    const likePhones = isOfPhones(failures) || isOfPeople(failures, own.count);
     if (now - watched.toldAt >= DAY_MS) {
       watched.toldAt = now;
       this.count++;
       const accounts = new Set(failures.map((one) => one.account)).size;
-      const login = own?.account ?? "";
+      const login = own.account;
       const about = { host: keyText(host), login, service, account, accounts, likePhones, at: now };
       if (this.#found.length < FOUND_MAX) this.#found.push(about);
     }
@@ -227,20 +241,41 @@ export class Insiders {
     return found;
   }
 
-  #keep(pair: number, known: number, now: number): void {
-    let record = known;
-    if (record === NONE) {
-      record = this.#records.make();
-      this.#records.set(record, PAIR, pair);
-      this.#own.set(pair, record);
-    } else this.#order.remove(record);
+  /** The accounts of a host: looks at those of all hosts. */
+  #ownOf(host: HostKey): Own {
+    const records = this.#records;
+    const wanted = numberOf(host);
+    let newest = NONE;
+    let count = 0;
+    for (const record of this.#own.values()) {
+      if (records.get(record, HOST) !== wanted) continue;
+      count++;
+      if (newest === NONE || records.time(record, AT) >= records.time(newest, AT)) newest = record;
+    }
+    return { account: this.#accounts[newest]!, count };
+  }
+
+  #settle(record: number, now: number): void {
+    this.#order.remove(record);
     this.#records.setTime(record, AT, now);
+    this.#order.append(record);
+  }
+
+  #keep(host: HostKey, pair: number, account: string, now: number): void {
+    const records = this.#records;
+    const record = records.make();
+    records.set(record, PAIR, pair);
+    records.set(record, HOST, numberOf(host));
+    records.setTime(record, AT, now);
+    this.#accounts[record] = account;
+    this.#own.set(pair, record);
     this.#order.append(record);
     if (this.#own.size <= OWN_ACCOUNTS_MAX) return;
     const { oldest } = this.#order;
     this.#order.remove(oldest);
-    this.#own.delete(this.#records.get(oldest, PAIR));
-    this.#records.free(oldest);
+    this.#own.delete(records.get(oldest, PAIR));
+    this.#accounts[oldest] = "";
+    records.free(oldest);
   }
 }
 
@@ -271,7 +306,10 @@ function hashOf({ service, account }: Attempt): number {
   return hashText(account, ACCOUNT_SEED + SERVICES.indexOf(service));
 }
 
+function numberOf(host: HostKey): number {
+  return typeof host === "number" ? host : hashText(host, HOST_SEED);
+}
+
 function pairOf(host: HostKey, account: number): number {
-  const key = typeof host === "number" ? host : hashText(host, HOST_SEED);
-  return Math.imul(key ^ MIX, 0x9e3779b1) ^ Math.imul(account, 0x85ebca6b);
+  return Math.imul(numberOf(host) ^ MIX, 0x9e3779b1) ^ Math.imul(account, 0x85ebca6b);
 }

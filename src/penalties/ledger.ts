@@ -378,10 +378,9 @@ export class Ledger {
     const told = this.#policy.creditMs === 0
       ? IS_FRESH
       : this.standing.login(event.host, now, event.transport !== "UDP", account);
-    if (told === 0) return;
     if ((told & IS_WATCHED) !== 0) this.proxies.succeeded(event.host, event.account);
     if ((told & IS_FRESH) === 0) return;
-    this.slow.forgive(network ?? event.host);
+    if (this.slow.size > 0) this.slow.forgive(network ?? event.host);
     this.insiders.logsIn(network ?? event.host, event, now, account);
   }
 
@@ -479,7 +478,8 @@ export class Ledger {
   #judgeInsider(host: number, event: SecurityEvent, session: number, now: number): void {
     const key = this.#hosts.keyOf(host);
     const blocks = this.#policy.insider === "block";
-    const found = this.insiders.fails(this.networkOf(key) ?? key, event, session, now, blocks);
+    const whose = this.networkOf(key) ?? key;
+    const found = this.insiders.fails(whose, event, session, now, blocks, accountHash(event));
     if (!found || !blocks || this.#records.get(host, GONE) === 1) return;
     if (this.shortBlocks.isOpen(key, "insider", this.#policy, now)) return;
     const offence = this.#offenceOf(host, event, "insider", now);
