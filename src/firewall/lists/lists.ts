@@ -7,6 +7,7 @@
 import { retryDelay } from "../../backoff.ts";
 import type { Clock } from "../../clock.ts";
 import type { Action } from "../../config/config.ts";
+import { formatCount } from "../../text/table.ts";
 import type { Failure } from "../failure.ts";
 import type { FirewallLog } from "../trouble.ts";
 import type { KernelList, ListBackend, ListCount } from "./backend.ts";
@@ -121,11 +122,20 @@ export class KernelLists {
     const [lists, pass] = [this.#lists, this.#pass];
     const isPassAlone = this.#inForce !== undefined && lists.length === this.#inForce.length &&
       lists.every((list, i) => isSame(list, this.#inForce![i]!));
+    const begin = clock.now();
     const failure = isPassAlone ? await backend.setPass(pass) : await backend.replace(lists, pass);
     this.#isBusy = false;
     if (this.#isClosed) return;
     if (failure === undefined) {
       if (this.#failures > 0) log.info("the lists of feeds are in the kernel again");
+      if (!isPassAlone && lists.length > 0) {
+        const names = lists.map(({ name, set }) => `${name} (${formatCount(set.size)})`);
+        log.info(
+          `the kernel refuses who is on the lists ${names.join(", ")}; made in ${
+            ((clock.now() - begin) / 1_000).toFixed(1)
+          } s`,
+        );
+      }
       this.#failures = 0;
       this.#trouble = undefined;
       this.#inForce = lists;
