@@ -142,7 +142,9 @@ export class Listed implements StrictHosts {
     this.#feeds.configure(config.feeds);
     this.#refuseIptables();
     if (before.action !== config.action) this.#kernel?.refuseBy(config.action);
-    if (this.#isRunning && String(before.sipPorts) !== String(config.sipPorts)) this.#put();
+    const isOther = String(before.sipPorts) !== String(config.sipPorts) ||
+      before.softRate !== config.softRate;
+    if (this.#isRunning && isOther) this.#put();
   }
 
   /** Looks what is due: to be called often. */
@@ -191,14 +193,15 @@ export class Listed implements StrictHosts {
   #put(): void {
     if (this.#parts.dryRun) return this.#pretend();
     if (this.#kernel === undefined) return;
-    const { sipPorts } = this.#config;
+    const { sipPorts, softRate } = this.#config;
+    const gap = softRate === 0 ? undefined : { rate: softRate, ports: sipPorts };
     const lists = this.#blocking.map(({ config, set }): KernelList => ({
       name: config.name,
       ports: config.for === "sip" ? sipPorts : undefined,
       set,
     }));
     this.#pass = lists.length === 0 ? new Set() : this.#findPass();
-    this.#kernel.set(lists, [...this.#pass]);
+    this.#kernel.set(lists, [...this.#pass], gap);
   }
 
   get #blocking() {

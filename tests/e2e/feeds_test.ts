@@ -1,6 +1,7 @@
 /** Lists of attackers with the compiled program: real servers, real sets, real packets. */
 
 import assert from "node:assert/strict";
+import { createSocket } from "node:dgram";
 import { remoteOf, successfulAuth, wrongAnswer } from "../support/asterisk_events.ts";
 import { listServer } from "../support/list_server.ts";
 import { sh, until } from "../support/namespace.ts";
@@ -48,6 +49,7 @@ onOwnMachine(import.meta.url, (executable) => {
         `backend = ${backend}`,
         `trust = ${TRUSTED}`,
         "verify = 5s",
+        "soft_rate = off",
         "[feed main]",
         `url = ${server.url}`,
         "action = block",
@@ -150,6 +152,62 @@ onOwnMachine(import.meta.url, (executable) => {
     });
   }
 
+  Deno.test("feeds: the way back: a few packets of signalling, of which one login lifts it", async () => {
+    await emptyFirewall();
+    await sh("nft", "flush", "ruleset");
+    for (const folder of ["/etc/ampere", "/var/lib/ampere"]) await emptyFolder(folder);
+    await using far = await FarSide.make("eth0", ALL.map((one) => `${one}/24`), OWN);
+    await must("ip", "address", "add", `${OWN}/24`, "dev", "eth0");
+    await Deno.writeTextFile("/etc/ampere/attackers", `${PHONE}\n${LISTED}\n${STRICT}\n`);
+    const config = "pass = s3cret\nbackend = nftables\nverify = 5s\n[feed own]\n" +
+      "url = file:///etc/ampere/attackers\naction = block\n";
+    await Deno.writeTextFile("/etc/ampere/ampere.cfg", config, { mode: 0o600 });
+    await using asterisk = new AmiServer({ port: 5038 });
+    await using running = new Program([executable]);
+    const client = await running.alive(asterisk.client());
+    await running.said(/the kernel refuses who is on the lists own \(3\)/);
+    await using sip = new Counter(5060);
+    await using other = new Counter(8080);
+    for (const host of [PHONE, LISTED, STRICT]) {
+      await far.flood(host, OWN, 8080);
+      await far.flood(host, OWN, 5060);
+    }
+    // A datagram each millisecond comes from each of them.
+    await until(
+      "hundreds were refused",
+      async () =>
+        Number(
+          /own: .* (\d+) packets? refused/.exec((await ampere("--status")).out.replaceAll(",", ""))
+            ?.[1],
+        ) > 1_000,
+    );
+    for (const host of [PHONE, LISTED, STRICT]) {
+      const passed = sip.count(host);
+      assert(passed >= 3 && passed <= 3 + 20, `${host}: ${passed}`);
+      assert.equal(other.count(host), 0);
+    }
+
+    // A guess by the gap is charged as any other, and closes it.
+    await client.send(wrongAnswer(LISTED, { remote: remoteOf(LISTED, "UDP") }));
+    await running.said(new RegExp(`blocked ${LISTED} .* one attempt only: listed by feed own`));
+    await until(
+      "its own block is in the kernel",
+      async () => (await sh("nft", "list", "set", "inet", "ampere", "hosts4")).out.includes(LISTED),
+    );
+    const closed = sip.count(LISTED);
+
+    // A login by the gap opens it.
+    await client.send(successfulAuth(PHONE, { remote: remoteOf(PHONE, "UDP") }));
+    await running.said(new RegExp(`${PHONE} logged in, and passes in spite of the lists`));
+    for (const counter of [sip, other]) {
+      await until("the phone passes", () => Promise.resolve(counter.count(PHONE) > 500));
+    }
+    assert.equal(sip.count(LISTED), closed);
+    assert(sip.count(STRICT) < 100);
+    await endsSoon(running);
+    await sh("nft", "flush", "ruleset");
+  });
+
   Deno.test("feeds: iptables refuses lists with the file and the line", async () => {
     for (const folder of ["/etc/ampere", "/var/lib/ampere"]) await emptyFolder(folder);
     const text =
@@ -171,4 +229,26 @@ function listenAt(port: number): Deno.Listener {
     for await (const connection of listener) connection.close();
   })().catch(() => {});
   return listener;
+}
+
+/** Counts datagrams by who has sent them. */
+class Counter implements AsyncDisposable {
+  readonly #counts = new Map<string, number>();
+  readonly #socket = createSocket("udp4");
+
+  constructor(port: number) {
+    this.#socket.on(
+      "message",
+      (_, { address }) => this.#counts.set(address, this.count(address) + 1),
+    );
+    this.#socket.bind(port, "0.0.0.0");
+  }
+
+  count(host: string): number {
+    return this.#counts.get(host) ?? 0;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return new Promise((resolve) => this.#socket.close(() => resolve()));
+  }
 }

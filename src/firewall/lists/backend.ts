@@ -19,6 +19,14 @@ export interface KernelList {
   readonly set: TargetSet;
 }
 
+/** The way back: what passes of those who are refused. */
+export interface Gap {
+  /** Packets of a host in a minute. */
+  readonly rate: number;
+  /** To these ports. */
+  readonly ports: readonly number[];
+}
+
 /** What a list has refused since it is in the kernel. */
 export interface ListCount {
   readonly packets: number;
@@ -44,9 +52,15 @@ export interface ListBackend {
    *
    * @param lists All of them.
    * @param pass Canonical targets whose packets are never refused.
+   * @param gap What passes of all others; `undefined`: nothing. A firewall that cannot do it leaves
+   *   it out.
    * @returns Why it could not be done; it is safe to try again.
    */
-  replace(lists: readonly KernelList[], pass: readonly string[]): Promise<Failure | undefined>;
+  replace(
+    lists: readonly KernelList[],
+    pass: readonly string[],
+    gap?: Gap,
+  ): Promise<Failure | undefined>;
   /**
    * Changes who must pass.
    *

@@ -10,7 +10,7 @@ import type { Action } from "../../config/config.ts";
 import { formatCount } from "../../text/table.ts";
 import type { Failure } from "../failure.ts";
 import type { FirewallLog } from "../trouble.ts";
-import type { KernelList, ListBackend, ListCount } from "./backend.ts";
+import type { Gap, KernelList, ListBackend, ListCount } from "./backend.ts";
 
 /** Delays before a change that has failed is tried again, in milliseconds. */
 const RETRY_FIRST_MS = 1_000;
@@ -33,6 +33,7 @@ export class KernelLists {
   readonly #parts: KernelListParts;
   #lists: readonly KernelList[] = [];
   #pass: readonly string[] = [];
+  #gap: Gap | undefined;
   /** What is known to be in the kernel. */
   #inForce: readonly KernelList[] | undefined;
   #isPassRight = false;
@@ -69,8 +70,11 @@ export class KernelLists {
    *
    * @param lists All lists.
    * @param pass Who is never refused for them; canonical targets.
+   * @param gap What passes of all others.
    */
-  set(lists: readonly KernelList[], pass: readonly string[]): void {
+  set(lists: readonly KernelList[], pass: readonly string[], gap?: Gap): void {
+    if (JSON.stringify(gap) !== JSON.stringify(this.#gap)) this.#inForce = undefined;
+    this.#gap = gap;
     this.#lists = lists;
     this.setPass(pass);
   }
@@ -123,7 +127,10 @@ export class KernelLists {
     const isPassAlone = this.#inForce !== undefined && lists.length === this.#inForce.length &&
       lists.every((list, i) => isSame(list, this.#inForce![i]!));
     const begin = clock.now();
-    const failure = isPassAlone ? await backend.setPass(pass) : await backend.replace(lists, pass);
+    const gap = this.#gap;
+    const failure = isPassAlone
+      ? await backend.setPass(pass)
+      : await backend.replace(lists, pass, gap);
     this.#isBusy = false;
     if (this.#isClosed) return;
     if (failure === undefined) {
@@ -138,7 +145,8 @@ export class KernelLists {
       }
       this.#failures = 0;
       this.#trouble = undefined;
-      this.#inForce = lists;
+      // What has changed meanwhile is to be made, too.
+      this.#inForce = gap === this.#gap ? lists : undefined;
       this.#isPassRight = pass.join() === this.#pass.join();
       return this.#pump();
     }

@@ -13,7 +13,7 @@ import type { Failure } from "../failure.ts";
 import { nftFailure } from "../nftables/failure.ts";
 import { maskText, tableOf, WORDS } from "../nftables/layout.ts";
 import { readTable } from "../nftables/listing.ts";
-import type { KernelList, ListBackend, ListCount, ListLook } from "./backend.ts";
+import type { Gap, KernelList, ListBackend, ListCount, ListLook } from "./backend.ts";
 import { lengthsFor, NEAR_PREFIX, nearOf, spread } from "./spread.ts";
 
 /** Where the chain stands: behind that of the blocks. */
@@ -33,6 +33,36 @@ const TIMEOUT_MS = 20_000;
 
 const FAMILIES: readonly Family[] = [4, 6];
 const WIDTH: Readonly<Record<Family, number>> = { 4: 32, 6: 128 };
+
+/**
+ * The sets in which the kernel counts what passes by the gap. By UDP a login is two packets, so
+ * that three may come at once, and as many connections; within those it is a dozen packets by TLS.
+ */
+const GAP_SETS = FAMILIES.flatMap((family) => [
+  { set: `gap${family}_udp`, family, of: "udp", flags: "", factor: 1, burst: 3 },
+  {
+    set: `gap${family}_syn`,
+    family,
+    of: "tcp",
+    flags: "tcp flags & (syn | ack) == syn ",
+    factor: 1,
+    burst: 3,
+  },
+  {
+    set: `gap${family}_tcp`,
+    family,
+    of: "tcp",
+    flags: "tcp flags & ack == ack ",
+    factor: 6,
+    burst: 24,
+  },
+]);
+
+/** Whoever is silent for a minute may send as many at once again; no more hosts are counted. */
+const GAP_FLAGS = "size 65535; flags dynamic,timeout; timeout 1m;";
+
+/** Of IPv6 all addresses of a network of so many bits share the gap. */
+const GAP_PREFIX: Readonly<Record<Family, number>> = { 4: 32, 6: 64 };
 
 /** A list that is in the kernel. */
 interface Placed {
@@ -77,6 +107,7 @@ export class NftLists implements ListBackend {
   readonly #ending = new AbortController();
   #placed = new Map<string, Placed>();
   #pass: readonly string[] = [];
+  #gap: Gap | undefined;
 
   /** @param options See {@linkcode NftListOptions}. */
   constructor(options: NftListOptions) {
@@ -90,8 +121,10 @@ export class NftLists implements ListBackend {
   async replace(
     lists: readonly KernelList[],
     pass: readonly string[],
+    gap?: Gap,
   ): Promise<Failure | undefined> {
     if (lists.length === 0) return await this.#takeAway();
+    this.#gap = gap;
     const seen = await this.#see();
     if ("failure" in seen) return seen.failure;
     const placed = new Map<string, Placed>();
@@ -168,8 +201,9 @@ export class NftLists implements ListBackend {
         whole = false;
       }
     }
-    const sets = [...this.#placed.values()].flatMap((one) => this.#setsOf(one));
-    if (sets.some(([set]) => !table.sets.has(set))) whole = false;
+    const sets = [...this.#placed.values()].flatMap((one) => this.#setsOf(one).map(([set]) => set));
+    if (this.#gap !== undefined) sets.push(...GAP_SETS.map(({ set }) => set));
+    if (sets.some((set) => !table.sets.has(set))) whole = false;
     return {
       whole,
       counts,
@@ -232,6 +266,7 @@ export class NftLists implements ListBackend {
     const needed = new Set([
       ...[...placed.values()].flatMap((one) => this.#setsOf(one).map(([set]) => set)),
       ...this.#passSets(pass).map(([set]) => set),
+      ...(this.#gap === undefined ? [] : GAP_SETS.map(({ set }) => set)),
     ]);
     return [
       `add table ${table}`,
@@ -243,6 +278,11 @@ export class NftLists implements ListBackend {
         `add chain ${table} ${chain}`,
         `flush chain ${table} ${chain}`,
       ]),
+      ...(this.#gap === undefined
+        ? []
+        : GAP_SETS.map(({ set, family }) =>
+          `add set ${table} ${set} { type ${WORDS[family].type}; ${GAP_FLAGS} }`
+        )),
       ...this.#passSets(pass).flatMap(([set, family, elements]) => [
         `add set ${table} ${set} { type ${WORDS[family].type}; }`,
         `flush set ${table} ${set}`,
@@ -293,7 +333,11 @@ export class NftLists implements ListBackend {
           chains.set(`${chain}_near`, own);
         }
         const end = this.action === "drop" ? "drop" : `reject with ${icmp} type port-unreachable`;
-        chains.set(chain, [...passes, `counter name "${counterOf(name)}" ${end}`]);
+        chains.set(chain, [
+          ...passes,
+          ...gapRules(this.#gap, family),
+          `counter name "${counterOf(name)}" ${end}`,
+        ]);
       }
       chains.set(`from${family}`, looks);
     }
@@ -380,6 +424,20 @@ function idOf(name: string): string {
   return `f_${name.replaceAll("-", "_")}`;
 }
 
+/** Lets some packets pass, and no more; a set that is full lets none pass. */
+function gapRules(gap: Gap | undefined, family: Family): string[] {
+  if (gap === undefined) return [];
+  const prefix = GAP_PREFIX[family];
+  const { source } = WORDS[family];
+  const key = prefix === WIDTH[family] ? source : `${source} & ${maskText(family, prefix)}`;
+  const ports = gap.ports.join(", ");
+  return GAP_SETS.filter((one) => one.family === family).map((one) =>
+    `${one.of} dport { ${ports} } ${one.flags}update @${one.set} { ${key} limit rate ${
+      one.factor * gap.rate
+    }/minute burst ${one.burst} packets } accept`
+  );
+}
+
 /** Chooses where a list is put: beside what there is of it. */
 function place(list: KernelList, sets: readonly string[]): Placed {
   const lengths = { 4: lengthsFor(list.set, 4), 6: lengthsFor(list.set, 6) };
@@ -417,7 +475,7 @@ function isAlike(listed: string, rule: string): boolean {
 
 function signOf(rule: string): string {
   const [, set] = /@(\S+)/.exec(rule) ?? [];
-  const [, mask] = /& (\S+)/.exec(rule) ?? [];
+  const [, mask] = /saddr & (\S+)/.exec(rule) ?? [];
   const [verb] = /\b(?:accept|reject|goto \S+|jump \S+|drop)\b/.exec(rule) ?? [];
   const [meta] = /^(?:iif\S* \S+|meta nfproto \S+(?= goto))/.exec(rule) ?? [];
   return [meta, mask, set, verb, /dport/.test(rule)].join(" ");
