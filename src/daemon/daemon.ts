@@ -260,7 +260,10 @@ export class Daemon {
     this.inquiry = new Inquiry({ ...shared, neighbourhoods, keeping, config, listed });
     this.#pipeline = new Pipeline({
       ...shared,
-      onLogin: (event) => listed.loggedIn(event.host),
+      onLogin: ({ host, address }) => {
+        listed.loggedIn(host);
+        neighbourhoods.loggedIn(address);
+      },
       announcements,
       exceptions: this.#exceptions,
       neighbourhoods,

@@ -11,6 +11,7 @@ import type { Config } from "../config/config.ts";
 import { Feeds } from "../feeds/feeds.ts";
 import type { KernelList, ListBackend } from "../firewall/lists/backend.ts";
 import { KernelLists } from "../firewall/lists/lists.ts";
+import { gapOf } from "../firewall/nftables/gap.ts";
 import type { Log } from "../log.ts";
 import { type HostKey, keyText } from "../penalties/host_key.ts";
 import type { PenaltyTable } from "../penalties/penalty_table.ts";
@@ -193,15 +194,14 @@ export class Listed implements StrictHosts {
   #put(): void {
     if (this.#parts.dryRun) return this.#pretend();
     if (this.#kernel === undefined) return;
-    const { sipPorts, softRate } = this.#config;
-    const gap = softRate === 0 ? undefined : { rate: softRate, ports: sipPorts };
+    const { sipPorts } = this.#config;
     const lists = this.#blocking.map(({ config, set }): KernelList => ({
       name: config.name,
       ports: config.for === "sip" ? sipPorts : undefined,
       set,
     }));
     this.#pass = lists.length === 0 ? new Set() : this.#findPass();
-    this.#kernel.set(lists, [...this.#pass], gap);
+    this.#kernel.set(lists, [...this.#pass], gapOf(this.#config));
   }
 
   get #blocking() {

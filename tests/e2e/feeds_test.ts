@@ -7,7 +7,7 @@ import { listServer } from "../support/list_server.ts";
 import { sh, until } from "../support/namespace.ts";
 import { AmiServer } from "./ami_server.ts";
 import { FarSide } from "./far_side.ts";
-import { emptyFolder, endsSoon } from "./installed.ts";
+import { attack, emptyFolder, endsSoon } from "./installed.ts";
 import { emptyFirewall, makeChain, must, onOwnMachine } from "./machine.ts";
 import { Program, runToEnd } from "./program.ts";
 
@@ -204,6 +204,55 @@ onOwnMachine(import.meta.url, (executable) => {
     }
     assert.equal(sip.count(LISTED), closed);
     assert(sip.count(STRICT) < 100);
+    await endsSoon(running);
+    await sh("nft", "flush", "ruleset");
+  });
+
+  Deno.test("the way back: a network that is blocked for its hosts is soft, by hand it is not", async () => {
+    await emptyFirewall();
+    await sh("nft", "flush", "ruleset");
+    for (const folder of ["/etc/ampere", "/var/lib/ampere"]) await emptyFolder(folder);
+    const guessers = ["198.51.100.1", "198.51.100.2", "198.51.100.3"];
+    const [phone, byHand] = ["198.51.100.200", "192.0.2.9"];
+    const far = [`${PHONE}/24`, ...[...guessers, phone, byHand].map((one) => `${one}/32`)];
+    await using side = await FarSide.make("eth0", far, OWN);
+    await must("ip", "address", "add", `${OWN}/24`, "dev", "eth0");
+    for (const network of ["198.51.100.0/24", "192.0.2.0/24"]) {
+      await must("ip", "route", "add", network, "dev", "eth0");
+    }
+    const config = "pass = s3cret\nbackend = nftables\nneighbours = 3\n";
+    await Deno.writeTextFile("/etc/ampere/ampere.cfg", config, { mode: 0o600 });
+    await using asterisk = new AmiServer({ port: 5038 });
+    await using running = new Program([executable]);
+    const client = await running.alive(asterisk.client());
+    for (const guesser of guessers) await attack(client, guesser, "TCP");
+    await running.said(/blocked 198\.51\.100\.0\/24 .* blocked hosts within a day/);
+    assert.equal((await runToEnd([executable, "-a"], { stdin: "192.0.2.0/24\n" })).code, 0);
+    const refused = (network: string, set: string) =>
+      until(
+        `${network} is refused`,
+        async () => (await sh("nft", "list", "set", "inet", "ampere", set)).out.includes(network),
+      );
+    for (const network of ["198.51.100.0", "192.0.2.0"]) await refused(network, "networks4_24");
+    await refused("198.51.100.0", "soft4_24");
+    await using sip = new Counter(5060);
+    await using other = new Counter(8080);
+    for (const host of [phone, byHand, guessers[0]!]) {
+      await side.flood(host, OWN, 8080);
+      await side.flood(host, OWN, 5060);
+    }
+    await until("a few have passed", () => Promise.resolve(sip.count(phone) >= 4));
+    assert(sip.count(phone) < 30, `${sip.count(phone)}`);
+    for (const host of [byHand, guessers[0]!]) assert.equal(sip.count(host), 0, host);
+    assert.equal(other.count(phone), 0);
+    // What others take away comes back, gap and all.
+    const checked = await ampere("--check");
+    assert.match(checked.out, /^ok +firewall +nftables works; .* with 5 blocks$/m);
+
+    await client.send(successfulAuth(phone, { remote: remoteOf(phone, "UDP") }));
+    await until("the network is let go", () => Promise.resolve(other.count(phone) > 500));
+    await running.said(/released 198\.51\.100\.0\/24/);
+    for (const host of [byHand, guessers[0]!]) assert.equal(sip.count(host), 0, host);
     await endsSoon(running);
     await sh("nft", "flush", "ruleset");
   });

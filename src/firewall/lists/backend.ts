@@ -8,6 +8,7 @@
 import type { TargetSet } from "../../address/target_set.ts";
 import type { Action } from "../../config/config.ts";
 import type { Failure } from "../failure.ts";
+import type { Gap } from "../nftables/gap.ts";
 
 /** A list in the kernel. */
 export interface KernelList {
@@ -17,14 +18,6 @@ export interface KernelList {
   readonly ports: readonly number[] | undefined;
   /** Whose. */
   readonly set: TargetSet;
-}
-
-/** The way back: what passes of those who are refused. */
-export interface Gap {
-  /** Packets of a host in a minute. */
-  readonly rate: number;
-  /** To these ports. */
-  readonly ports: readonly number[];
 }
 
 /** What a list has refused since it is in the kernel. */

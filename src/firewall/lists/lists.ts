@@ -10,7 +10,8 @@ import type { Action } from "../../config/config.ts";
 import { formatCount } from "../../text/table.ts";
 import type { Failure } from "../failure.ts";
 import type { FirewallLog } from "../trouble.ts";
-import type { Gap, KernelList, ListBackend, ListCount } from "./backend.ts";
+import type { Gap } from "../nftables/gap.ts";
+import type { KernelList, ListBackend, ListCount } from "./backend.ts";
 
 /** Delays before a change that has failed is tried again, in milliseconds. */
 const RETRY_FIRST_MS = 1_000;

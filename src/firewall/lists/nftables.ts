@@ -11,9 +11,11 @@ import type { Action } from "../../config/config.ts";
 import { type CommandResult, run, type Runner } from "../command.ts";
 import type { Failure } from "../failure.ts";
 import { nftFailure } from "../nftables/failure.ts";
-import { maskText, tableOf, WORDS } from "../nftables/layout.ts";
+import { type Gap, gapRules, gapSets } from "../nftables/gap.ts";
+import { tableOf } from "../nftables/layout.ts";
+import { maskText, WIDTH, WORDS } from "../nftables/words.ts";
 import { readTable } from "../nftables/listing.ts";
-import type { Gap, KernelList, ListBackend, ListCount, ListLook } from "./backend.ts";
+import type { KernelList, ListBackend, ListCount, ListLook } from "./backend.ts";
 import { lengthsFor, NEAR_PREFIX, nearOf, spread } from "./spread.ts";
 
 /** Where the chain stands: behind that of the blocks. */
@@ -32,37 +34,6 @@ const PIECE = 10_000;
 const TIMEOUT_MS = 20_000;
 
 const FAMILIES: readonly Family[] = [4, 6];
-const WIDTH: Readonly<Record<Family, number>> = { 4: 32, 6: 128 };
-
-/**
- * The sets in which the kernel counts what passes by the gap. By UDP a login is two packets, so
- * that three may come at once, and as many connections; within those it is a dozen packets by TLS.
- */
-const GAP_SETS = FAMILIES.flatMap((family) => [
-  { set: `gap${family}_udp`, family, of: "udp", flags: "", factor: 1, burst: 3 },
-  {
-    set: `gap${family}_syn`,
-    family,
-    of: "tcp",
-    flags: "tcp flags & (syn | ack) == syn ",
-    factor: 1,
-    burst: 3,
-  },
-  {
-    set: `gap${family}_tcp`,
-    family,
-    of: "tcp",
-    flags: "tcp flags & ack == ack ",
-    factor: 6,
-    burst: 24,
-  },
-]);
-
-/** Whoever is silent for a minute may send as many at once again; no more hosts are counted. */
-const GAP_FLAGS = "size 65535; flags dynamic,timeout; timeout 1m;";
-
-/** Of IPv6 all addresses of a network of so many bits share the gap. */
-const GAP_PREFIX: Readonly<Record<Family, number>> = { 4: 32, 6: 64 };
 
 /** A list that is in the kernel. */
 interface Placed {
@@ -202,7 +173,7 @@ export class NftLists implements ListBackend {
       }
     }
     const sets = [...this.#placed.values()].flatMap((one) => this.#setsOf(one).map(([set]) => set));
-    if (this.#gap !== undefined) sets.push(...GAP_SETS.map(({ set }) => set));
+    sets.push(...this.#gapSets().map(([set]) => set));
     if (sets.some((set) => !table.sets.has(set))) whole = false;
     return {
       whole,
@@ -266,7 +237,7 @@ export class NftLists implements ListBackend {
     const needed = new Set([
       ...[...placed.values()].flatMap((one) => this.#setsOf(one).map(([set]) => set)),
       ...this.#passSets(pass).map(([set]) => set),
-      ...(this.#gap === undefined ? [] : GAP_SETS.map(({ set }) => set)),
+      ...this.#gapSets().map(([set]) => set),
     ]);
     return [
       `add table ${table}`,
@@ -278,11 +249,7 @@ export class NftLists implements ListBackend {
         `add chain ${table} ${chain}`,
         `flush chain ${table} ${chain}`,
       ]),
-      ...(this.#gap === undefined
-        ? []
-        : GAP_SETS.map(({ set, family }) =>
-          `add set ${table} ${set} { type ${WORDS[family].type}; ${GAP_FLAGS} }`
-        )),
+      ...this.#gapSets().map(([set, what]) => `add set ${table} ${set} { ${what} }`),
       ...this.#passSets(pass).flatMap(([set, family, elements]) => [
         `add set ${table} ${set} { type ${WORDS[family].type}; }`,
         `flush set ${table} ${set}`,
@@ -335,7 +302,7 @@ export class NftLists implements ListBackend {
         const end = this.action === "drop" ? "drop" : `reject with ${icmp} type port-unreachable`;
         chains.set(chain, [
           ...passes,
-          ...gapRules(this.#gap, family),
+          ...(this.#gap === undefined ? [] : gapRules(this.#gap, family)),
           `counter name "${counterOf(name)}" ${end}`,
         ]);
       }
@@ -380,6 +347,10 @@ export class NftLists implements ListBackend {
     ]);
   }
 
+  #gapSets(): [set: string, definition: string][] {
+    return this.#gap === undefined ? [] : FAMILIES.flatMap(gapSets);
+  }
+
   #setOf({ list, generation }: Placed, family: Family, length: number): string {
     return `${idOf(list.name)}_${family}${generation}_${length}`;
   }
@@ -422,20 +393,6 @@ function listTableOf(table: string): string {
 /** A list's name as nft takes it: `-` cannot be in a name, and no name has `_`. */
 function idOf(name: string): string {
   return `f_${name.replaceAll("-", "_")}`;
-}
-
-/** Lets some packets pass, and no more; a set that is full lets none pass. */
-function gapRules(gap: Gap | undefined, family: Family): string[] {
-  if (gap === undefined) return [];
-  const prefix = GAP_PREFIX[family];
-  const { source } = WORDS[family];
-  const key = prefix === WIDTH[family] ? source : `${source} & ${maskText(family, prefix)}`;
-  const ports = gap.ports.join(", ");
-  return GAP_SETS.filter((one) => one.family === family).map((one) =>
-    `${one.of} dport { ${ports} } ${one.flags}update @${one.set} { ${key} limit rate ${
-      one.factor * gap.rate
-    }/minute burst ${one.burst} packets } accept`
-  );
 }
 
 /** Chooses where a list is put: beside what there is of it. */
