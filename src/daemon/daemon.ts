@@ -32,6 +32,7 @@ import { PenaltyTable } from "../penalties/penalty_table.ts";
 import { policyOf } from "../penalties/policy.ts";
 import { counted } from "../text/table.ts";
 import { VERSION } from "../version.ts";
+import { Announcements } from "./announcements.ts";
 import { Exceptions } from "./exceptions.ts";
 import { Force } from "./force.ts";
 import { Inquiry } from "./inquiry.ts";
@@ -211,7 +212,14 @@ export class Daemon {
       peers: () => this.#peers,
       network: parts.network ?? networkNow,
     });
-    const releases = new Releases({ ...shared, notices });
+    const announcements = new Announcements({
+      ...shared,
+      force: this.#force,
+      notices,
+      onBlocked: (offences) => this.#keeping.blocked(offences),
+      dryRun: this.dryRun,
+    });
+    const releases = new Releases({ ...shared, notices, announcements });
     const around = { ...shared, releases, config, backend: this.backend.name };
     const neighbourhoods = this.neighbourhoods = new Neighbourhoods(around);
     this.#exceptions = new Exceptions({ ...shared, releases, neighbourhoods });
@@ -237,13 +245,11 @@ export class Daemon {
     this.inquiry = new Inquiry({ ...shared, neighbourhoods, keeping, config });
     this.#pipeline = new Pipeline({
       ...shared,
-      onBlocked: (offences) => keeping.blocked(offences),
-      notices,
+      announcements,
       exceptions: this.#exceptions,
       neighbourhoods,
       force: this.#force,
       config,
-      dryRun: this.dryRun,
     });
     this.#logs = new Logs({ pipeline: this.#pipeline, log, clock, files: parts.files });
   }
