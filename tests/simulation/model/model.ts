@@ -340,7 +340,7 @@ export class Model {
     this.#points.deleted(target);
     this.#slow.forgiveIf((name) =>
       name === target || target.endsWith(".0/24") && name.startsWith(target.slice(0, -4)) ||
-      isInIpv6(name.replace("::/64", "::"), target)
+      isInIpv6(name.replace("::/64", "::"), target) || isInIpv6(target, name)
     );
     const network = target.endsWith(".0/24") ? target.slice(0, -"0/24".length) : "no IPv4 network";
     for (const host of this.#hosts.all()) {
