@@ -38,6 +38,8 @@ export class Exceptions {
    * and is let through.
    */
   readonly #sharedNetworks = new Set<string>();
+  /** How many blocked networks are soft. */
+  #soft = 0;
   /** Blocked networks of which it was told that they let somebody through. */
   readonly #said = new Set<string>();
 
@@ -76,7 +78,9 @@ export class Exceptions {
 
   /** Somebody may have failed, or logged in, in a network that is blocked. */
   refresh(): void {
-    if (this.#sharedNetworks.size > 0) this.#set();
+    // A network that somebody has blocked by hand meanwhile is not soft any more.
+    const isOther = this.#parts.neighbourhoods.size !== this.#soft;
+    if (this.#sharedNetworks.size > 0 || isOther) this.#set();
   }
 
   /**
@@ -114,7 +118,9 @@ export class Exceptions {
       if (list.get(network) === undefined) this.#sharedNetworks.delete(network);
       else targets.push(...table.innocentIn(network));
     }
-    firewall.setExceptions(targets, neighbourhoods.targets);
+    const soft = neighbourhoods.targets;
+    this.#soft = soft.length;
+    firewall.setExceptions(targets, soft);
   }
 
   #tell(network: string): void {
