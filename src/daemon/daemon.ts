@@ -199,9 +199,10 @@ export class Daemon {
     this.startedAt = this.#wallClock();
     this.backend = parts.backend ?? namedBackend(parts.config);
     this.listed = new Listed({
-      ...{ ...parts, log, clock, wallClock, backend: parts.lists, dryRun: this.dryRun },
+      ...{ ...parts, log, clock, wallClock, dryRun: this.dryRun },
       backendName: this.backend.name,
       table: () => this.table,
+      firewall: () => this.firewall,
       saveLogins: () => this.#loginsWait = true,
     });
     this.table = new PenaltyTable(this.#policy());
@@ -218,7 +219,7 @@ export class Daemon {
         for (const ms of waitedMs) this.counters.latency.observe(ms / 1000);
       },
     });
-    const { table, firewall, counters } = this;
+    const { table, firewall, counters, listed } = this;
     const shared = { table, firewall, counters, list, log, clock, wallClock };
     const notices = this.#notices = new Notices(parts.notify, wallClock);
     const config = () => this.#config;
@@ -256,7 +257,6 @@ export class Daemon {
     this.#predecessor = leftovers && new Predecessor({ firewall, clock, leftovers, againMs });
     const { believedTime, savePointsMs: everyMs } = { ...parts, believedTime: this.#believedTime };
     const keeping = this.#keeping = new Keeping({ ...shared, believedTime, everyMs });
-    const { listed } = this;
     this.inquiry = new Inquiry({ ...shared, neighbourhoods, keeping, config, listed });
     this.#pipeline = new Pipeline({
       ...shared,

@@ -9,6 +9,7 @@ import { expectNetwork, type Network, ownAddresses, readAddress } from "../addre
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config/config.ts";
 import { Feeds } from "../feeds/feeds.ts";
+import type { Firewall } from "../firewall/firewall.ts";
 import type { KernelList, ListBackend } from "../firewall/lists/backend.ts";
 import { KernelLists } from "../firewall/lists/lists.ts";
 import { gapOf } from "../firewall/nftables/gap.ts";
@@ -30,7 +31,7 @@ interface ListedParts {
   /** Time of day, in milliseconds since 1970. */
   readonly wallClock: () => number;
   /** How lists are put into the kernel; `undefined`: not at all. */
-  readonly backend: ListBackend | undefined;
+  readonly lists?: ListBackend | undefined;
   /** Which firewall there is. */
   readonly backendName: string;
   /** Where copies of lists are; `undefined`: nowhere. */
@@ -38,6 +39,8 @@ interface ListedParts {
   readonly dryRun: boolean;
   /** The penalty table; not there yet when this is made. */
   readonly table: () => PenaltyTable;
+  /** The firewall of the blocks; not there yet when this is made. */
+  readonly firewall: () => Pick<Firewall, "judgementOf">;
   /** Lets logins be written soon. */
   readonly saveLogins: () => void;
   readonly random?: () => number;
@@ -70,8 +73,8 @@ export class Listed implements StrictHosts {
       own: ownAddresses,
       changed: () => this.#changed(),
     });
-    this.#kernel = parts.backend === undefined ? undefined : new KernelLists({
-      backend: parts.backend,
+    this.#kernel = parts.lists === undefined ? undefined : new KernelLists({
+      backend: parts.lists,
       log,
       clock,
       verifyMs: parts.config.verify * 1_000,
@@ -91,7 +94,10 @@ export class Listed implements StrictHosts {
 
   /** What is told of the lists. */
   get states(): ListState[] {
-    const inForce = new Set(this.#kernel?.inForce ?? []);
+    const { backendName, firewall } = this.#parts;
+    // A chain that no packet comes through refuses nobody; the table of nftables needs none.
+    const isAsked = backendName !== "ipset" || firewall().judgementOf(4)?.inForce !== "no";
+    const inForce = new Set(isAsked ? this.#kernel?.inForce ?? [] : []);
     const counts = this.#kernel?.counts;
     return this.#feeds.states.map((state) => ({
       ...state,

@@ -86,7 +86,7 @@ export function listRows(lists: ShownLists | undefined, now: number, style: Styl
       ? `${style.good("in force")}${feed.for === "sip" ? " for SIP" : ""}, ${
         counted(packets, "packet")
       } refused`
-      : style.bad("not in the kernel");
+      : style.bad("not in force");
     const left = leftOut === 0 ? "" : `, ${formatCount(leftOut)} left out`;
     const line = `${name}: ${counted(entries, "entry", "entries")}${left}, ${age}; ${what}`;
     if (trouble === null) return [line];
