@@ -1,0 +1,239 @@
+/**
+ * Where hosts are: the country and the network of an address, and who is a stranger from away.
+ *
+ * Asked are a handful of hosts, never events: a stranger when they are charged for the first time,
+ * and whoever is told of. What was found is remembered for a while.
+ *
+ * @module
+ */
+
+import { HostNetworks, keyText } from "../penalties/host_key.ts";
+import type { HostKey } from "../penalties/host_key.ts";
+import { escapeText } from "../text/escape.ts";
+import { foldedIpv4 } from "./folding.ts";
+import type { Mmdb } from "./mmdb.ts";
+import { countryOf, namesIn, networkOwnerOf, NOWHERE, type Place } from "./place.ts";
+import { type MmdbTrouble, WatchedMmdb } from "./watched_mmdb.ts";
+
+/** Most addresses of which the place is remembered. */
+const REMEMBERED_MAX = 4_096;
+
+/** Addresses that are tried to find out what a new file has: one of each /8, and of IPv6. */
+const SAMPLES = [
+  ...Array.from({ length: 223 }, (_, i) => `${i + 1}.1.1.1`),
+  ...["2001:200::1", "2001:4860:4860::8888", "2400:cb00::1", "2600::1", "2800:3f0::1", "2a00::1"],
+  ...["2a02:2e0::1", "2a03:2880::1", "2c0f:f248::1"],
+] as const;
+
+/** Longest name of a field that is repeated, and how many of them. */
+const FIELD_CHARACTERS_MAX = 40;
+const FIELDS_MAX = 8;
+
+/** What of the configuration is about places. */
+export interface PlaceRules {
+  /** Absolute path of the file of countries. */
+  readonly geo: string | undefined;
+  /** Absolute path of the file of networks. */
+  readonly asn: string | undefined;
+  /** Codes of the countries that are home; none: nobody is away. */
+  readonly home: readonly string[];
+  /** What becomes of strangers from elsewhere. */
+  readonly away: Away;
+  /** Networks whose strangers have one attempt. */
+  readonly asnStrict: readonly number[];
+  /** Prefixes of NAT64 beside the well-known one: canonical networks of 96 bits. */
+  readonly nat64: readonly string[];
+}
+
+/**
+ * What becomes of a stranger who is not at home: they are told of (`watch`), have one attempt
+ * (`strict`), or are blocked when they first appear (`block`).
+ */
+export type Away = "watch" | "strict" | "block";
+
+/** A file as the status shows it. */
+export interface PlaceFile {
+  readonly path: string;
+  /** What the file calls itself; empty if none was read. */
+  readonly type: string;
+  /** When it was made, in milliseconds since 1970; `undefined` if none was read. */
+  readonly builtAt: number | undefined;
+  readonly trouble: MmdbTrouble | undefined;
+}
+
+/**
+ * Looks places up.
+ *
+ * @example
+ * ```ts
+ * import { Places } from "./places.ts";
+ *
+ * const none = { geo: undefined, asn: undefined, nat64: [], asnStrict: [] };
+ * const places = new Places({ ...none, home: ["DE"], away: "strict" });
+ * await places.open();
+ * console.log(places.of("192.0.2.7").country, places.isAway("192.0.2.7")); // undefined false
+ * ```
+ */
+export class Places {
+  readonly rules: PlaceRules;
+  readonly #geo: WatchedMmdb | undefined;
+  readonly #asn: WatchedMmdb | undefined;
+  readonly #home: ReadonlySet<string>;
+  readonly #strict: ReadonlySet<number>;
+  readonly #networks: HostNetworks;
+  readonly #remembered = new Map<string, Place>();
+
+  /**
+   * Nothing is known before {@linkcode Places.open}.
+   *
+   * @param rules What the configuration says.
+   */
+  constructor(rules: PlaceRules) {
+    this.rules = rules;
+    this.#geo = watched(rules.geo, countryOf, "countries");
+    this.#asn = watched(rules.asn, (record) => networkOwnerOf(record).asn, "networks (ASN)");
+    this.#home = new Set(rules.home);
+    this.#strict = new Set(rules.asnStrict);
+    this.#networks = new HostNetworks(128, rules.nat64);
+  }
+
+  /** Whether any file is configured. */
+  get isOn(): boolean {
+    return this.#geo !== undefined || this.#asn !== undefined;
+  }
+
+  /** Whether strangers may be judged by where they are. */
+  get judges(): boolean {
+    return this.rules.away !== "watch" && this.#geo !== undefined && this.#home.size > 0 ||
+      this.#asn !== undefined && this.#strict.size > 0;
+  }
+
+  /** The files, that of countries first. */
+  get files(): PlaceFile[] {
+    return this.#watched().map(({ path, file, trouble }) => ({
+      path,
+      type: file?.facts.type ?? "",
+      builtAt: file?.facts.builtAt,
+      trouble,
+    }));
+  }
+
+  /** Reads the files; what is wrong with them is in {@linkcode Places.files}. */
+  async open(): Promise<void> {
+    await Promise.all(this.#watched().map((file) => file.open()));
+    this.#remembered.clear();
+  }
+
+  /**
+   * Looks whether a file has changed, and reads it then: to be called now and then.
+   *
+   * @returns Whether places may be others now, or a file is in other trouble than before.
+   */
+  async look(): Promise<boolean> {
+    const changed = await Promise.all(this.#watched().map((file) => file.look()));
+    if (!changed.includes(true)) return false;
+    this.#remembered.clear();
+    return true;
+  }
+
+  /** What was read of each file; `undefined` where nothing was. */
+  read(): { readonly path: string; readonly file: Mmdb | undefined }[] {
+    return this.#watched().map(({ path, file }) => ({ path, file }));
+  }
+
+  /**
+   * Where an address is.
+   *
+   * @param target A canonical address, or a network: then where that begins.
+   */
+  of(target: string): Place {
+    if (!this.isOn) return NOWHERE;
+    let place = this.#remembered.get(target);
+    if (place !== undefined) return place;
+    const [bare = ""] = target.split("/");
+    const address = foldedIpv4(bare, this.#networks) ?? bare;
+    const country = countryOf(this.#geo?.file?.get(address));
+    place = { country, ...networkOwnerOf(this.#asn?.file?.get(address)) };
+    if (this.#remembered.size >= REMEMBERED_MAX) this.#remembered.clear();
+    this.#remembered.set(target, place);
+    return place;
+  }
+
+  /**
+   * Whether an address is known to be in a country that is not home.
+   *
+   * @param target A canonical address or network.
+   */
+  isAway(target: string): boolean {
+    if (this.#home.size === 0) return false;
+    const { country } = this.of(target);
+    return country !== undefined && !this.#home.has(country);
+  }
+
+  /** Why a stranger has one attempt; see `StrictHosts` of `penalties/strict.ts`. */
+  whyStrict(host: HostKey): string | undefined {
+    const target = keyText(host);
+    if (this.rules.away !== "watch" && this.isAway(target)) return this.#whyAway(target);
+    const { asn } = this.of(target);
+    if (asn === undefined || !this.#strict.has(asn)) return undefined;
+    return `its network AS${asn} is in asn_strict`;
+  }
+
+  /** Why a stranger is blocked when they first appear. */
+  whyBlocked(host: HostKey): string | undefined {
+    if (this.rules.away !== "block") return undefined;
+    const target = keyText(host);
+    return this.isAway(target) ? this.#whyAway(target) : undefined;
+  }
+
+  #whyAway(target: string): string {
+    return `it is in ${this.of(target).country}, which is not home`;
+  }
+
+  #watched(): WatchedMmdb[] {
+    return [this.#geo, this.#asn].filter((file) => file !== undefined);
+  }
+}
+
+/**
+ * A place in words, for people.
+ *
+ * @param place The place.
+ * @returns `DE, AS64500 "Example Networks"`; empty if nothing is known.
+ */
+export function describePlace({ country, asn, organisation }: Place): string {
+  const owner = asn === undefined
+    ? []
+    : [organisation === undefined ? `AS${asn}` : `AS${asn} "${escapeText(organisation)}"`];
+  return [...(country === undefined ? [] : [country]), ...owner].join(", ");
+}
+
+function watched(
+  path: string | undefined,
+  find: (record: unknown) => unknown,
+  what: string,
+): WatchedMmdb | undefined {
+  if (path === undefined) return undefined;
+  return new WatchedMmdb(path, (file) => whyUnfit(file, find, what));
+}
+
+/** Whether a file has what is looked for, as far as some addresses show it. */
+function whyUnfit(
+  file: Mmdb,
+  find: (record: unknown) => unknown,
+  what: string,
+): string | undefined {
+  let other: unknown;
+  for (const address of SAMPLES) {
+    const record = file.get(address);
+    if (record === undefined) continue;
+    if (find(record) !== undefined) return undefined;
+    other ??= record;
+  }
+  // A small file may have none of the samples.
+  if (other === undefined) return undefined;
+  const fields = namesIn(other).slice(0, FIELDS_MAX).map((name) =>
+    escapeText(name, FIELD_CHARACTERS_MAX)
+  );
+  return `names no ${what}: its records have ${fields.join(", ") || "no fields"}`;
+}
