@@ -30,6 +30,7 @@ import type { GuardedAccount } from "../penalties/account_guard.ts";
 import type { PenaltyPolicy } from "../penalties/policy.ts";
 import { PenaltyTable } from "../penalties/penalty_table.ts";
 import { policyOf } from "../penalties/policy.ts";
+import { anyStrict, type StrictHosts } from "../penalties/strict.ts";
 import { counted } from "../text/table.ts";
 import { VERSION } from "../version.ts";
 import { Exceptions } from "./exceptions.ts";
@@ -102,6 +103,8 @@ export interface DaemonParts {
   readonly believedTime?: Pick<BelievedTime, "now" | "latest">;
   /** Who is never charged, given the trust list and the addresses of the AMI server. */
   readonly exempt?: (trust: readonly string[], peers: readonly string[]) => AddressSet;
+  /** Who has one attempt, beside those that the configuration names. */
+  readonly strict?: StrictHosts | undefined;
   /** Looks trusted names up; by default as the system does. */
   readonly lookup?: (name: string) => Promise<readonly string[]>;
   /** Where the addresses of trusted names outlive a restart; by default nowhere. */
@@ -557,7 +560,8 @@ export class Daemon {
   }
 
   #policy(): PenaltyPolicy {
-    return policyOf(this.#config, this.#exempt(this.#trust.targets, this.#peers));
+    const exempt = this.#exempt(this.#trust.targets, this.#peers);
+    return policyOf(this.#config, exempt, anyStrict(this.#parts.strict));
   }
 
   #toWallClock(at: number): number {

@@ -39,6 +39,7 @@ import {
   POINTS,
   SEVERAL_SESSIONS,
   SOFT,
+  STRICT,
   UNANSWERED,
 } from "./hosts.ts";
 import { KeptHosts } from "./kept_hosts.ts";
@@ -50,11 +51,16 @@ import type { PenaltyPolicy } from "./policy.ts";
 import type { Records } from "./records.ts";
 import { ShortBlocks } from "./short_blocks.ts";
 import { ProxySigns } from "./proxy_signs.ts";
+import type { StrictHosts } from "./strict.ts";
 
 /** By the type of an event: whether a password was tried, not only a name or an address refused. */
 const GUESSES = EVENT_TYPES.map(({ kind }) =>
   kind === "ChallengeResponseFailed" || kind === "InvalidPassword"
 );
+
+/** What the record of a host says of its attempts. */
+const IS_STRICT = 1;
+const IS_LIKE_OTHERS = 2;
 
 /** Where an attempt came from. */
 type AttemptOrigin = Pick<SecurityEvent, "service" | "transport" | "account">;
@@ -88,6 +94,7 @@ export class Ledger {
   /** Until then unanswered challenges cost nothing: who belongs here is not known yet. */
   #learnsUntil = -Infinity;
   readonly #exempt: ExemptHosts;
+  #strict: StrictHosts | undefined;
   #evicted = 0;
 
   /**
@@ -109,6 +116,7 @@ export class Ledger {
     this.standing = new GoodStanding(this.#networks);
     this.#shortBlocks = new ShortBlocks(this.standing);
     this.#exempt = new ExemptHosts(policy.exempt, this.#networks);
+    this.#strict = policy.strict;
   }
 
   /** The rules in force. */
@@ -144,6 +152,10 @@ export class Ledger {
       this.#networkFailures.clear();
     }
     this.#exempt.set(policy.exempt, this.#networks);
+    if (policy.strict !== this.#strict) {
+      this.#strict = policy.strict;
+      this.recheckStrict();
+    }
     this.recheckStanding();
   }
 
@@ -372,7 +384,24 @@ export class Ledger {
   /** Points at which a host is blocked. */
   limitOf(host: number, now: number): number {
     const limit = ATTEMPT_POINTS * this.#policy.loyalty;
-    return this.isStanding(host, now) ? limit * STANDING_LIMIT_FACTOR : limit;
+    if (this.isStanding(host, now)) return limit * STANDING_LIMIT_FACTOR;
+    return this.#strict !== undefined && this.#isStrict(host) ? ATTEMPT_POINTS : limit;
+  }
+
+  /** Whether a stranger has one attempt. It is asked once, as most hosts fail many times. */
+  #isStrict(host: number): boolean {
+    let known = this.#records.get(host, STRICT);
+    const key = this.#hosts.keyOf(host);
+    if (known === 0) {
+      known = this.#strict!.whyStrict(key) === undefined ? IS_LIKE_OTHERS : IS_STRICT;
+      this.#records.set(host, STRICT, known);
+    }
+    return known === IS_STRICT && !this.isNetworkStanding(key);
+  }
+
+  /** Others may have one attempt now. */
+  recheckStrict(): void {
+    for (const host of this.#hosts.values()) this.#records.set(host, STRICT, 0);
   }
 
   /** Whether a host is in good standing. For almost all of them the record answers that. */
@@ -454,7 +483,14 @@ export class Ledger {
     const firstAt = this.#records.time(host, FIRST_AT);
     const offence = { ...by, ...past, points, limit, grounds, row, proven, firstAt, at: now };
     const isMore = grounds !== "guarded account" && this.#shortBlocks.takeGuarded(key);
-    return isMore ? { ...offence, renews: true } : offence;
+    const strict = limit < ATTEMPT_POINTS * this.#policy.loyalty
+      ? this.#strict?.whyStrict(key)
+      : undefined;
+    return {
+      ...offence,
+      ...(strict === undefined ? {} : { strict }),
+      ...(isMore ? { renews: true } : {}),
+    };
   }
 
   /** The hosts of an IPv6 network may be one guesser: whether they have gone too far together. */

@@ -155,6 +155,11 @@ export class PenaltyTable {
     this.#ledger.setPolicy(policy);
   }
 
+  /** Who is strict by {@linkcode PenaltyPolicy.strict} has changed: hosts are asked for anew. */
+  recheckStrict(): void {
+    this.#ledger.recheckStrict();
+  }
+
   /**
    * Takes one security event.
    *

@@ -32,6 +32,10 @@ export function reasonOf(offence: Offence, forgeable = false): string {
     `${deeds} within ${describeDuration(span)}${from}`,
     describeService(service, transport),
     `${lastOf(offence)} "${escapeText(account, ACCOUNT_CHARACTERS_MAX)}"`,
+    // A guarded account gives nobody more than that, and is known by the end of its reason.
+    ...(offence.strict === undefined || grounds === "guarded account"
+      ? []
+      : [`one attempt only: ${offence.strict}`]),
     `${points} of ${limit} points${forgeable ? FORGEABLE : GROUNDS[grounds]}`,
   ].join(", ");
 }

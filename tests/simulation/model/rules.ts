@@ -24,6 +24,8 @@ export interface Rules {
   readonly neighbours: number;
   /** Single addresses. */
   readonly trust: readonly string[];
+  /** The same: strangers who have one attempt. */
+  readonly strict: readonly string[];
 }
 
 /** The rules whose visits are counted. */
@@ -65,6 +67,9 @@ export const RULES = [
   "login: forgiven enough today",
   "login: unanswered challenges forgiven",
   "forgotten",
+  "strict: a stranger has one attempt",
+  "strict: but logged in",
+  "strict: but a neighbour logged in",
   "grounds: good standing",
   "grounds: shared network",
   "grounds: guarded account",

@@ -42,6 +42,8 @@ export const TRUSTED = ["192.0.2.10", "2001:db8:0:d::1"];
 /** A scanner takes one after the other, and in their midst somebody has a phone. */
 export const WALKED = Array.from({ length: 8 }, (_, i) => `203.0.113.${20 + i}`);
 export const AMONG_WALKED = "203.0.113.90";
+/** Who may be on somebody's list of attackers, rightly or not. */
+export const MAYBE_LISTED = [...ATTACKERS, ...PHONES, ...BESIEGED, ...OWNERS, ...TRUSTED];
 /** They guess when all faults are over. */
 export const LAST_ATTACKERS = ["203.0.113.200", "2001:db8:0:e::1"];
 /** What people block by hand; nothing of it takes part otherwise. */

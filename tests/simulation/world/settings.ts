@@ -52,8 +52,13 @@ export function chooseConfig(
   };
 }
 
-/** What of a configuration matters to the model. */
-export function rulesOf(config: Config): Rules {
+/**
+ * What of a configuration matters to the model.
+ *
+ * @param config The configuration.
+ * @param strict Who has one attempt.
+ */
+export function rulesOf(config: Config, strict: readonly string[]): Rules {
   return {
     loyalty: config.loyalty,
     patience: config.patience * 1000,
@@ -69,5 +74,6 @@ export function rulesOf(config: Config): Rules {
     guardWindow: config.guardWindow * 1000,
     neighbours: config.neighbours ?? 0,
     trust: config.trust,
+    strict,
   };
 }
