@@ -248,7 +248,9 @@ interface Graph {
     readonly error?: string;
     readonly npmPackage?: string;
   }[];
-  readonly npmPackages: Readonly<Record<string, { readonly name: string; readonly localPath: string }>>;
+  readonly npmPackages: Readonly<
+    Record<string, { readonly name: string; readonly localPath: string }>
+  >;
 }
 
 /**

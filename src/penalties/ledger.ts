@@ -61,6 +61,10 @@ const GUESSES = EVENT_TYPES.map(({ kind }) =>
 /** What the record of a host says of its attempts. */
 const IS_STRICT = 1;
 const IS_LIKE_OTHERS = 2;
+const IS_BARRED = 3;
+
+/** Points at which a host is blocked that is barred: those of anything. */
+const BARRED_LIMIT = 1;
 
 /** Where an attempt came from. */
 type AttemptOrigin = Pick<SecurityEvent, "service" | "transport" | "account">;
@@ -95,6 +99,8 @@ export class Ledger {
   #learnsUntil = -Infinity;
   readonly #exempt: ExemptHosts;
   #strict: StrictHosts | undefined;
+  /** Whether that bars anybody. */
+  #bars: boolean;
   #evicted = 0;
 
   /**
@@ -117,6 +123,7 @@ export class Ledger {
     this.#shortBlocks = new ShortBlocks(this.standing);
     this.#exempt = new ExemptHosts(policy.exempt, this.#networks);
     this.#strict = policy.strict;
+    this.#bars = policy.strict?.whyBarred !== undefined;
   }
 
   /** The rules in force. */
@@ -154,6 +161,7 @@ export class Ledger {
     this.#exempt.set(policy.exempt, this.#networks);
     if (policy.strict !== this.#strict) {
       this.#strict = policy.strict;
+      this.#bars = policy.strict?.whyBarred !== undefined;
       this.recheckStrict();
     }
     this.recheckStanding();
@@ -385,18 +393,31 @@ export class Ledger {
   limitOf(host: number, now: number): number {
     const limit = ATTEMPT_POINTS * this.#policy.loyalty;
     if (this.isStanding(host, now)) return limit * STANDING_LIMIT_FACTOR;
-    return this.#strict !== undefined && this.#isStrict(host) ? ATTEMPT_POINTS : limit;
+    if (this.#strict === undefined) return limit;
+    const strictness = this.#strictnessOf(host);
+    if (strictness === IS_LIKE_OTHERS) return limit;
+    return strictness === IS_BARRED ? BARRED_LIMIT : ATTEMPT_POINTS;
   }
 
-  /** Whether a stranger has one attempt. It is asked once, as most hosts fail many times. */
-  #isStrict(host: number): boolean {
+  /**
+   * Whether a stranger is blocked when they first appear: not while nobody is known yet.
+   *
+   * @param host Not in good standing.
+   */
+  isBarred(host: number, now: number): boolean {
+    return this.#bars && this.#strictnessOf(host) === IS_BARRED && !this.isLearning(now);
+  }
+
+  /** How many attempts a stranger has. It is asked once, as most hosts fail many times. */
+  #strictnessOf(host: number): number {
     let known = this.#records.get(host, STRICT);
     const key = this.#hosts.keyOf(host);
     if (known === 0) {
-      known = this.#strict!.whyStrict(key) === undefined ? IS_LIKE_OTHERS : IS_STRICT;
+      if (this.#strict!.whyBarred?.(key) !== undefined) known = IS_BARRED;
+      else known = this.#strict!.whyStrict(key) === undefined ? IS_LIKE_OTHERS : IS_STRICT;
       this.#records.set(host, STRICT, known);
     }
-    return known === IS_STRICT && !this.isNetworkStanding(key);
+    return this.isNetworkStanding(key) ? IS_LIKE_OTHERS : known;
   }
 
   /** Others may have one attempt now. */

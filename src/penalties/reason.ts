@@ -6,6 +6,7 @@
 
 import { escapeText } from "../text/escape.ts";
 import type { GuardChange } from "./account_guard.ts";
+import { ATTEMPT_POINTS } from "./attempts.ts";
 import type { Grounds, KnownProxy, Offence, Tally } from "./offence.ts";
 import { STRANGE_ACCOUNTS_MIN } from "./proxy_signs.ts";
 import { counted } from "../text/table.ts";
@@ -35,7 +36,7 @@ export function reasonOf(offence: Offence, forgeable = false): string {
     // A guarded account gives nobody more than that, and is known by the end of its reason.
     ...(offence.strict === undefined || grounds === "guarded account"
       ? []
-      : [`one attempt only: ${offence.strict}`]),
+      : [`${limit < ATTEMPT_POINTS ? "no attempt" : "one attempt only"}: ${offence.strict}`]),
     `${points} of ${limit} points${forgeable ? FORGEABLE : GROUNDS[grounds]}`,
   ].join(", ");
 }

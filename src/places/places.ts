@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { Config } from "../config/config.ts";
 import { HostNetworks, keyText } from "../penalties/host_key.ts";
 import type { HostKey } from "../penalties/host_key.ts";
 import { escapeText } from "../text/escape.ts";
@@ -30,26 +31,7 @@ const FIELD_CHARACTERS_MAX = 40;
 const FIELDS_MAX = 8;
 
 /** What of the configuration is about places. */
-export interface PlaceRules {
-  /** Absolute path of the file of countries. */
-  readonly geo: string | undefined;
-  /** Absolute path of the file of networks. */
-  readonly asn: string | undefined;
-  /** Codes of the countries that are home; none: nobody is away. */
-  readonly home: readonly string[];
-  /** What becomes of strangers from elsewhere. */
-  readonly away: Away;
-  /** Networks whose strangers have one attempt. */
-  readonly asnStrict: readonly number[];
-  /** Prefixes of NAT64 beside the well-known one: canonical networks of 96 bits. */
-  readonly nat64: readonly string[];
-}
-
-/**
- * What becomes of a stranger who is not at home: they are told of (`watch`), have one attempt
- * (`strict`), or are blocked when they first appear (`block`).
- */
-export type Away = "watch" | "strict" | "block";
+export type PlaceRules = Pick<Config, "geo" | "asn" | "home" | "away" | "asnStrict" | "nat64">;
 
 /** A file as the status shows it. */
 export interface PlaceFile {

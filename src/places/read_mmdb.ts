@@ -47,7 +47,10 @@ export async function readMmdb(path: string): Promise<MmdbReading> {
       return { file: new Mmdb(bytes) };
     } catch (error) {
       if (!(error instanceof MmdbError)) throw error;
-      return bad(error.message, "get it once more, and put it in place under its name when it is whole (mv)");
+      return bad(
+        error.message,
+        "get it once more, and put it in place under its name when it is whole (mv)",
+      );
     }
   } catch (error) {
     return bad(...whyNot(error));

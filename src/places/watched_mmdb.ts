@@ -110,4 +110,3 @@ function likenessOf(path: string): string {
     return error instanceof Error ? error.name : String(error);
   }
 }
-

@@ -26,6 +26,8 @@ export interface Rules {
   readonly trust: readonly string[];
   /** The same: strangers who have one attempt. */
   readonly strict: readonly string[];
+  /** Those of them who have none. */
+  readonly barred: readonly string[];
 }
 
 /** The rules whose visits are counted. */
@@ -68,6 +70,7 @@ export const RULES = [
   "login: unanswered challenges forgiven",
   "forgotten",
   "strict: a stranger has one attempt",
+  "strict: a stranger has no attempt",
   "strict: but logged in",
   "strict: but a neighbour logged in",
   "grounds: good standing",

@@ -57,8 +57,13 @@ export function chooseConfig(
  *
  * @param config The configuration.
  * @param strict Who has one attempt.
+ * @param barred Who of them has none.
  */
-export function rulesOf(config: Config, strict: readonly string[]): Rules {
+export function rulesOf(
+  config: Config,
+  strict: readonly string[],
+  barred: readonly string[],
+): Rules {
   return {
     loyalty: config.loyalty,
     patience: config.patience * 1000,
@@ -75,5 +80,6 @@ export function rulesOf(config: Config, strict: readonly string[]): Rules {
     neighbours: config.neighbours ?? 0,
     trust: config.trust,
     strict,
+    barred,
   };
 }
