@@ -108,7 +108,7 @@ export type Action = "reject" | "drop";
  * What becomes of a stranger who is known not to be at home: they are told of (`watch`), have one
  * attempt (`strict`), or are blocked when they first appear (`block`).
  */
-export type Away = "watch" | "strict" | "block";
+type Away = "watch" | "strict" | "block";
 
 /** Where a server listens. */
 export interface ListenAddress {

@@ -29,7 +29,7 @@ const NETWORK_NUMBER = /^(?:AS)?([1-9][0-9]{0,9})$/i;
 const NETWORK_NUMBER_MAX = 4_294_967_295;
 
 /** Most networks of `asn_strict`. */
-export const ASN_STRICT_MAX = 1_000;
+const ASN_STRICT_MAX = 1_000;
 
 /**
  * Reads countries with commas between them.

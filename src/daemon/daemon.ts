@@ -35,6 +35,7 @@ import { counted } from "../text/table.ts";
 import { VERSION } from "../version.ts";
 import { Exceptions } from "./exceptions.ts";
 import { Force } from "./force.ts";
+import { HostPlaces } from "./host_places.ts";
 import { Inquiry } from "./inquiry.ts";
 import { Keeping } from "./keeping.ts";
 import { Learning } from "./learning.ts";
@@ -145,6 +146,8 @@ export class Daemon {
   readonly #believedTime: Pick<BelievedTime, "now" | "latest">;
   readonly #exempt: (trust: readonly string[], peers: readonly string[]) => AddressSet;
   readonly #trust: Trust;
+  /** Where hosts are. */
+  readonly places: HostPlaces;
   readonly #notices: Notices;
   readonly #exceptions: Exceptions;
   readonly #force: Force;
@@ -187,6 +190,13 @@ export class Daemon {
       answersFile: parts.answersFile,
       changed: () => this.#refreshExempt(),
     });
+    this.places = new HostPlaces(parts.config, {
+      log,
+      changed: () => {
+        this.table.setPolicy(this.#policy());
+        this.table.recheckStrict();
+      },
+    });
     this.startedAt = this.#wallClock();
     this.backend = parts.backend ?? namedBackend(parts.config);
     this.table = new PenaltyTable(this.#policy());
@@ -204,8 +214,9 @@ export class Daemon {
       },
     });
     const { table, firewall, counters } = this;
-    const shared = { table, firewall, counters, list, log, clock, wallClock };
-    const notices = this.#notices = new Notices(parts.notify, wallClock);
+    const { places } = this;
+    const shared = { table, firewall, counters, list, log, clock, wallClock, places };
+    const notices = this.#notices = new Notices(parts.notify, wallClock, places);
     const config = () => this.#config;
     this.#force = new Force({
       ...shared,
@@ -320,6 +331,7 @@ export class Daemon {
     );
     if (this.backend.isAuto) this.#log.info(describeChoice(this.backend));
     this.#learning.begin(wall);
+    void this.places.open();
     this.#logs.configure(this.#config.logs, this.#usesAmi);
     const stop = new AbortController();
     const end = () => stop.abort();
@@ -379,6 +391,7 @@ export class Daemon {
     if (old.action !== config.action) this.firewall.refuseBy(config.action);
     if (old.host !== config.host) this.#peers = literalPeers(config.host);
     this.#trust.configure(config);
+    void this.places.configure(config);
     this.#force.update();
     this.table.setPolicy(this.#policy());
     this.#exceptions.releaseExempt();
@@ -501,6 +514,7 @@ export class Daemon {
       this.#exceptions.refresh();
       this.#reports.tellHidden();
       this.#log.sweep();
+      void this.places.look();
     }
     if (this.#loginsWait) this.#loginsWait = this.#saveLogins(wall, LOGINS_PER_TICK);
   }
@@ -561,7 +575,7 @@ export class Daemon {
 
   #policy(): PenaltyPolicy {
     const exempt = this.#exempt(this.#trust.targets, this.#peers);
-    return policyOf(this.#config, exempt, anyStrict(this.#parts.strict));
+    return policyOf(this.#config, exempt, anyStrict(this.#parts.strict, this.places.strict));
   }
 
   #toWallClock(at: number): number {

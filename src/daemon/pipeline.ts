@@ -19,7 +19,9 @@ import type { PenaltyTable } from "../penalties/penalty_table.ts";
 import { blockOf } from "../penalties/policy.ts";
 import type { Offence } from "../penalties/offence.ts";
 import { describeDuration } from "../penalties/reason.ts";
+import { describePlace } from "../places/place.ts";
 import type { Counters } from "../telemetry/counters.ts";
+import type { JudgedPlace, PlacesSource } from "../telemetry/places.ts";
 import { formatLocalTime } from "../text/time.ts";
 import type { Exceptions } from "./exceptions.ts";
 import type { Force } from "./force.ts";
@@ -44,6 +46,8 @@ interface PipelineParts {
   readonly force: Force;
   readonly neighbourhoods: Neighbourhoods;
   readonly notices: Notices;
+  /** Knows where hosts are. */
+  readonly places?: PlacesSource;
   readonly counters: Counters;
   readonly log: Log;
   /** Monotonic time, for intervals. */
@@ -138,6 +142,7 @@ export class Pipeline {
    */
   block(blocks: readonly NewBlock[], now: number): void {
     const { list, exceptions, force, firewall, counters, notices, log, dryRun } = this.#parts;
+    const { places } = this.#parts;
     const isStored = list.add(blocks, now);
     exceptions.add(blocks);
     firewall.block(blocks);
@@ -147,11 +152,13 @@ export class Pipeline {
       const until = block.until === undefined
         ? "for ever"
         : `until ${formatLocalTime(block.until)} (${describeDuration((block.until - now) / 1000)})`;
+      const place = places?.of(block.target);
+      if (place !== undefined) counters.places.add(place);
       return `${
         dryRun ? "dry run: would block" : "blocked"
-      } ${block.target} ${until}: ${block.reason}${isStored ? "" : " (not yet in the database)"}${
-        force.remarkOn(block.target)
-      }`;
+      } ${block.target} ${until}: ${block.reason}${place === undefined ? "" : remarkOn(place)}${
+        isStored ? "" : " (not yet in the database)"
+      }${force.remarkOn(block.target)}`;
     }));
   }
 
@@ -225,6 +232,12 @@ export class Pipeline {
     );
     void this.#parts.firewall.verify();
   }
+}
+
+/** Where a host is, behind why it is blocked. */
+function remarkOn(place: JudgedPlace): string {
+  const words = describePlace(place);
+  return words === "" ? "" : `; from ${words}${place.away ? " (away)" : ""}`;
 }
 
 function isLonger(block: NewBlock, known: Block): boolean {

@@ -25,7 +25,7 @@ export class MmdbError extends Error {
 }
 
 /** What a file says of itself. */
-export interface MmdbFacts {
+interface MmdbFacts {
   /** What it calls itself, such as `GeoLite2-Country`; as its maker wrote it. */
   readonly type: string;
   /** When it was made, in milliseconds since 1970. */

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { escapeText } from "../text/escape.ts";
+
 /** Where a host is, as far as the files know it. */
 export interface Place {
   /** Code of ISO 3166-1, two capitals. */
@@ -18,7 +20,7 @@ export interface Place {
 export const NOWHERE: Place = { country: undefined, asn: undefined, organisation: undefined };
 
 /** Largest number of an autonomous system (RFC 6793). */
-export const ASN_MAX = 4_294_967_295;
+const ASN_MAX = 4_294_967_295;
 
 /** Longest name of who has a network, in characters. */
 const ORGANISATION_CHARACTERS_MAX = 80;
@@ -69,6 +71,19 @@ export function networkOwnerOf(record: unknown): Pick<Place, "asn" | "organisati
  */
 export function namesIn(record: unknown): string[] {
   return Object.keys(fieldsOf(record) ?? {});
+}
+
+/**
+ * A place in words, for people.
+ *
+ * @param place The place.
+ * @returns `DE, AS64500 "Example Networks"`; empty if nothing is known.
+ */
+export function describePlace({ country, asn, organisation }: Place): string {
+  const owner = asn === undefined
+    ? []
+    : [organisation === undefined ? `AS${asn}` : `AS${asn} "${escapeText(organisation)}"`];
+  return [...(country === undefined ? [] : [country]), ...owner].join(", ");
 }
 
 function fieldsOf(value: unknown): Readonly<Record<string, unknown>> | undefined {

@@ -7,9 +7,11 @@
  * @module
  */
 
+import { AddressSet } from "../address/address_set.ts";
 import type { Config } from "../config/config.ts";
 import { HostNetworks, keyText } from "../penalties/host_key.ts";
 import type { HostKey } from "../penalties/host_key.ts";
+import type { StrictHosts } from "../penalties/strict.ts";
 import { escapeText } from "../text/escape.ts";
 import { foldedIpv4 } from "./folding.ts";
 import type { Mmdb } from "./mmdb.ts";
@@ -26,6 +28,22 @@ const SAMPLES = [
   ...["2a02:2e0::1", "2a03:2880::1", "2c0f:f248::1"],
 ] as const;
 
+/**
+ * Networks that are in no country, whatever a file says: private ones (RFC 1918, RFC 4193), those
+ * of providers behind NAT (RFC 6598), loopback and link-local ones.
+ */
+const NO_COUNTRY = new AddressSet([
+  "10.0.0.0/8",
+  "100.64.0.0/10",
+  "127.0.0.0/8",
+  "169.254.0.0/16",
+  "172.16.0.0/12",
+  "192.168.0.0/16",
+  "::1",
+  "fc00::/7",
+  "fe80::/10",
+]);
+
 /** Longest name of a field that is repeated, and how many of them. */
 const FIELD_CHARACTERS_MAX = 40;
 const FIELDS_MAX = 8;
@@ -35,6 +53,8 @@ export type PlaceRules = Pick<Config, "geo" | "asn" | "home" | "away" | "asnStri
 
 /** A file as the status shows it. */
 export interface PlaceFile {
+  /** The key that names it. */
+  readonly key: "geo" | "asn";
   readonly path: string;
   /** What the file calls itself; empty if none was read. */
   readonly type: string;
@@ -63,6 +83,7 @@ export class Places {
   readonly #home: ReadonlySet<string>;
   readonly #strict: ReadonlySet<number>;
   readonly #networks: HostNetworks;
+  readonly #judge: StrictHosts | undefined;
   readonly #remembered = new Map<string, Place>();
 
   /**
@@ -77,6 +98,7 @@ export class Places {
     this.#home = new Set(rules.home);
     this.#strict = new Set(rules.asnStrict);
     this.#networks = new HostNetworks(128, rules.nat64);
+    this.#judge = this.#strictHosts();
   }
 
   /** Whether any file is configured. */
@@ -84,15 +106,10 @@ export class Places {
     return this.#geo !== undefined || this.#asn !== undefined;
   }
 
-  /** Whether strangers may be judged by where they are. */
-  get judges(): boolean {
-    return this.rules.away !== "watch" && this.#geo !== undefined && this.#home.size > 0 ||
-      this.#asn !== undefined && this.#strict.size > 0;
-  }
-
   /** The files, that of countries first. */
   get files(): PlaceFile[] {
-    return this.#watched().map(({ path, file, trouble }) => ({
+    return this.#watched().map(({ path, file, trouble }, index) => ({
+      key: index === 0 && this.#geo !== undefined ? "geo" : "asn",
       path,
       type: file?.facts.type ?? "",
       builtAt: file?.facts.builtAt,
@@ -118,9 +135,9 @@ export class Places {
     return true;
   }
 
-  /** What was read of each file; `undefined` where nothing was. */
-  read(): { readonly path: string; readonly file: Mmdb | undefined }[] {
-    return this.#watched().map(({ path, file }) => ({ path, file }));
+  /** How many networks each file knows, in the order of {@linkcode Places.files}. */
+  countNetworks(): number[] {
+    return this.#watched().map(({ file }) => file?.countNetworks() ?? 0);
   }
 
   /**
@@ -134,8 +151,10 @@ export class Places {
     if (place !== undefined) return place;
     const [bare = ""] = target.split("/");
     const address = foldedIpv4(bare, this.#networks) ?? bare;
-    const country = countryOf(this.#geo?.file?.get(address));
-    place = { country, ...networkOwnerOf(this.#asn?.file?.get(address)) };
+    place = NO_COUNTRY.has(address) ? NOWHERE : {
+      country: countryOf(this.#geo?.file?.get(address)),
+      ...networkOwnerOf(this.#asn?.file?.get(address)),
+    };
     if (this.#remembered.size >= REMEMBERED_MAX) this.#remembered.clear();
     this.#remembered.set(target, place);
     return place;
@@ -152,42 +171,39 @@ export class Places {
     return country !== undefined && !this.#home.has(country);
   }
 
-  /** Why a stranger has one attempt; see `StrictHosts` of `penalties/strict.ts`. */
-  whyStrict(host: HostKey): string | undefined {
-    const target = keyText(host);
-    if (this.rules.away !== "watch" && this.isAway(target)) return this.#whyAway(target);
+  /**
+   * Who of the strangers has one attempt, or none: always the same object; `undefined`: nobody.
+   */
+  get strict(): StrictHosts | undefined {
+    return this.#judge;
+  }
+
+  #strictHosts(): StrictHosts | undefined {
+    const { away } = this.rules;
+    const judgesAway = away !== "watch" && this.#geo !== undefined && this.#home.size > 0;
+    const judgesNetworks = this.#asn !== undefined && this.#strict.size > 0;
+    if (!judgesAway && !judgesNetworks) return undefined;
+    const whyAway = (target: string) =>
+      judgesAway && this.isAway(target)
+        ? `it is in ${this.of(target).country}, which is not home`
+        : undefined;
+    const whyStrict = (host: HostKey) => {
+      const target = keyText(host);
+      return whyAway(target) ?? (judgesNetworks ? this.#whyNetwork(target) : undefined);
+    };
+    if (away !== "block" || !judgesAway) return { whyStrict };
+    return { whyStrict, whyBarred: (host) => whyAway(keyText(host)) };
+  }
+
+  #whyNetwork(target: string): string | undefined {
     const { asn } = this.of(target);
     if (asn === undefined || !this.#strict.has(asn)) return undefined;
     return `its network AS${asn} is in asn_strict`;
   }
 
-  /** Why a stranger is blocked when they first appear. */
-  whyBlocked(host: HostKey): string | undefined {
-    if (this.rules.away !== "block") return undefined;
-    const target = keyText(host);
-    return this.isAway(target) ? this.#whyAway(target) : undefined;
-  }
-
-  #whyAway(target: string): string {
-    return `it is in ${this.of(target).country}, which is not home`;
-  }
-
   #watched(): WatchedMmdb[] {
     return [this.#geo, this.#asn].filter((file) => file !== undefined);
   }
-}
-
-/**
- * A place in words, for people.
- *
- * @param place The place.
- * @returns `DE, AS64500 "Example Networks"`; empty if nothing is known.
- */
-export function describePlace({ country, asn, organisation }: Place): string {
-  const owner = asn === undefined
-    ? []
-    : [organisation === undefined ? `AS${asn}` : `AS${asn} "${escapeText(organisation)}"`];
-  return [...(country === undefined ? [] : [country]), ...owner].join(", ");
 }
 
 function watched(

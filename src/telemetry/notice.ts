@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { ShownPlace } from "./places.ts";
+
 /** One thing that happened. Times are ISO 8601 in UTC. */
 export type Notice =
   | {
@@ -18,6 +20,8 @@ export type Notice =
     readonly transport: string;
     /** The last account that was tried, as the stranger wrote it. */
     readonly account: string;
+    /** Where it is; left out without `geo` and `asn`. */
+    readonly place?: ShownPlace;
   }
   | {
     readonly event: "unblock";

@@ -37,6 +37,8 @@ const KNOWN: Known = {
   exempt: [],
   kernel: { isAsked: true, blocked: ["203.0.113.5"], passing: [] },
   force: undefined,
+  place: undefined,
+  strict: undefined,
 };
 
 Deno.test("why: whatever -d takes is read, and what it does not is named", () => {

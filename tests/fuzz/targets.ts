@@ -598,6 +598,8 @@ const NOBODY: Omit<Known, "target" | "attempts"> = {
   exempt: [],
   kernel: { isAsked: true, blocked: [], passing: [] },
   force: undefined,
+  place: undefined,
+  strict: undefined,
 };
 
 /** Lines of the answer about them, with one attempt. */

@@ -33,6 +33,11 @@ export const KEYS = [
   "learn",
   "ipv6_prefix",
   "nat64",
+  "geo",
+  "asn",
+  "home",
+  "away",
+  "asn_strict",
   "backend",
   "action",
   "verify",
@@ -45,6 +50,9 @@ export const KEYS = [
 export const NEEDS: Readonly<Record<string, string>> = {
   tls_ca: "tls = yes\n",
   tls_name: "tls = yes\n",
+  home: "geo = /a.mmdb\n",
+  away: "geo = /a.mmdb\nhome = DE\n",
+  asn_strict: "asn = /a.mmdb\n",
   webhook_ca: "webhook = https://hooks.example.org/\n",
 };
 

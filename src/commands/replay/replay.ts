@@ -18,6 +18,9 @@ import { exemptAddresses, type ExemptSet } from "../../address/exempt.ts";
 import { formatLocalTime } from "../../text/time.ts";
 import { escapeText } from "../../text/escape.ts";
 import { describeDuration } from "../../penalties/reason.ts";
+import type { StrictHosts } from "../../penalties/strict.ts";
+import { type JudgedPlace, type ShownPlace, shownPlace } from "../../telemetry/places.ts";
+import { judgedWords, openPlaces } from "../opened_places.ts";
 import { Duplicates } from "./duplicates.ts";
 import { hints, hostsThatLoggedIn, loginsOf, type Replayed, type ReplayedGuard } from "./hints.ts";
 import { readInputs, type Source, timeOf } from "./inputs.ts";
@@ -101,20 +104,21 @@ export class Replay {
   /**
    * @param config The rules.
    * @param explain Is told what became of each event.
+   * @param strict Who has one attempt.
    */
-  constructor(config: Config, explain?: (line: string) => void) {
+  constructor(config: Config, explain?: (line: string) => void, strict?: StrictHosts) {
     const exempt = exemptAddresses(config.trust, literalPeers(config.host));
     this.#exempt = exempt;
-    this.#main = new Simulation(config, exempt);
-    this.#unseen = new Simulation(config, exempt);
+    this.#main = new Simulation(config, exempt, strict);
+    this.#unseen = new Simulation(config, exempt, strict);
     this.#followsLog = config.logs.length > 0;
     this.#learnMs = config.learn * 1000;
-    if (config.learn > 0) this.#strict = new Simulation({ ...config, learn: 0 }, exempt);
+    if (config.learn > 0) this.#strict = new Simulation({ ...config, learn: 0 }, exempt, strict);
     this.#main.table.explain = this.#unseen.table.explain = explain !== undefined;
     this.#explain = explain;
     for (const loyalty of LOYALTIES) {
       if (loyalty !== config.loyalty) {
-        this.#others.set(loyalty, new Simulation({ ...config, loyalty }, exempt));
+        this.#others.set(loyalty, new Simulation({ ...config, loyalty }, exempt, strict));
       }
     }
     this.#others.set(config.loyalty, this.#main);
@@ -262,7 +266,10 @@ export async function replay(
   print: (text: string) => number,
   complain: (line: string) => void,
 ): Promise<number> {
-  const run = new Replay(config, request.verbose ? (line) => void print(`${line}\n`) : undefined);
+  const places = await openPlaces(config);
+  for (const note of places.notes) complain(`warning: ${note}`);
+  const explain = request.verbose ? (line: string) => void print(`${line}\n`) : undefined;
+  const run = new Replay(config, explain, places.places.strict);
   let code = 0;
   const take = (event: SecurityEvent, told: Told) => {
     if (told === "security" || told === "doubled") return run.take(event, told === "security");
@@ -297,8 +304,8 @@ export async function replay(
   if (code !== 0 && replayed.events === 0 && replayed.lines === 0) return code;
   print(
     request.json
-      ? formatReplayJson(replayed)
-      : formatReplay(replayed, config, styleFor(Deno.stdout)),
+      ? formatReplayJson(replayed, places.of)
+      : formatReplay(replayed, config, styleFor(Deno.stdout), places.of),
   );
   return code;
 }
@@ -408,14 +415,21 @@ function quoted(word: string): string {
  * @param replayed What was found.
  * @param config The rules.
  * @param style Colours, or none.
+ * @param placeOf Where a target is.
  */
-export function formatReplay(replayed: Replayed, config: Config, style: Style = PLAIN): string {
+export function formatReplay(
+  replayed: Replayed,
+  config: Config,
+  style: Style = PLAIN,
+  placeOf: PlaceOf = () => undefined,
+): string {
   return [
-    blocksTable("Would have been blocked", replayed.blocks, style),
+    blocksTable("Would have been blocked", replayed.blocks, style, placeOf),
     blocksTable(
       "Not blocked: AMI, which the daemon follows, does not tell of this",
       replayed.unseen,
       style,
+      placeOf,
     ),
     totals(replayed, style),
     whatIfTable(replayed, config, style),
@@ -424,16 +438,26 @@ export function formatReplay(replayed: Replayed, config: Config, style: Style = 
     .filter((part) => part !== "").join("\n");
 }
 
-function blocksTable(title: string, blocks: readonly WouldBlock[], style: Style): string {
+/** Tells where a canonical target is; `undefined` if no file is configured. */
+type PlaceOf = (target: string) => JudgedPlace | undefined;
+
+function blocksTable(
+  title: string,
+  blocks: readonly WouldBlock[],
+  style: Style,
+  placeOf: PlaceOf,
+): string {
   if (blocks.length === 0) return "";
+  const hasPlaces = placeOf(blocks[0]!.target) !== undefined;
   const rows = blocks.map((block) => [
     formatLocalTime(block.at),
     block.target,
     block.until === undefined ? "for ever" : describeDuration((block.until - block.at) / 1000),
+    ...(hasPlaces ? [judgedWords(placeOf(block.target))] : []),
     block.reason,
   ]);
   return style.strong(title) + "\n" +
-    formatTable([["when", "host", "for", "why"], ...rows]);
+    formatTable([["when", "host", "for", ...(hasPlaces ? ["from"] : []), "why"], ...rows]);
 }
 
 function totals(replayed: Replayed, style: Style): string {
@@ -508,13 +532,21 @@ function whatIfTable(replayed: Replayed, config: Config, style: Style): string {
     ]);
 }
 
+function placeField(place: JudgedPlace | undefined): { place?: ShownPlace | null } {
+  return place === undefined ? {} : { place: shownPlace(place) };
+}
+
 /**
  * The result for programs: an object for each block, one a line, then one with the totals. Times
  * are ISO 8601 in UTC.
  *
  * @param replayed What was found.
+ * @param placeOf Where a target is.
  */
-export function formatReplayJson(replayed: Replayed): string {
+export function formatReplayJson(
+  replayed: Replayed,
+  placeOf: PlaceOf = () => undefined,
+): string {
   const iso = (ms: number | undefined) => ms === undefined ? null : new Date(ms).toISOString();
   const objects = [
     ...[...replayed.blocks, ...replayed.unseen].map((block, index) => ({
@@ -532,6 +564,7 @@ export function formatReplayJson(replayed: Replayed): string {
       grounds: block.grounds,
       eventsAfter: block.eventsAfter,
       logins: loginsOf(block.target, replayed.logins),
+      ...placeField(placeOf(block.target)),
     })),
     {
       type: "totals",

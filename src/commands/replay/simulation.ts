@@ -14,6 +14,7 @@ import type { Grounds, Offence } from "../../penalties/offence.ts";
 import { PenaltyTable } from "../../penalties/penalty_table.ts";
 import { HostNetworks } from "../../penalties/host_key.ts";
 import { blockOf, policyOf } from "../../penalties/policy.ts";
+import type { StrictHosts } from "../../penalties/strict.ts";
 import {
   countsForNeighbours,
   neighbourhoodsOf,
@@ -60,11 +61,12 @@ export class Simulation {
   /**
    * @param config The rules.
    * @param exempt Who is never charged.
+   * @param strict Who has one attempt.
    */
-  constructor(config: Config, exempt: AddressSet) {
+  constructor(config: Config, exempt: AddressSet, strict?: StrictHosts) {
     this.#config = config;
     this.#networks = new HostNetworks(config.ipv6Prefix, config.nat64);
-    this.table = new PenaltyTable(policyOf(config, exempt));
+    this.table = new PenaltyTable(policyOf(config, exempt, strict));
   }
 
   /** Accounts that came under guard: those whose guard was over, then the others. */

@@ -17,6 +17,7 @@ import { STANDING_LIMIT_FACTOR } from "../../penalties/ledger.ts";
 import { isNeighboursBlock } from "../../penalties/neighbours.ts";
 import { isGuardReason } from "../../penalties/reason.ts";
 import { type Look, LOOK_MAX } from "../../telemetry/look.ts";
+import type { JudgedPlace } from "../../telemetry/places.ts";
 import type { ForceStatus } from "../../telemetry/status.ts";
 import type { KernelAnswer } from "./kernel.ts";
 
@@ -69,6 +70,10 @@ export interface Known extends Facts {
   /** Who of the target is never blocked, and why, in words. */
   readonly exempt: readonly (ExemptTarget & { readonly why: string })[];
   readonly kernel: KernelAnswer;
+  /** Where it is; `undefined` if no file is configured. */
+  readonly place: JudgedPlace | undefined;
+  /** Why a stranger from there has one attempt, or none; `undefined`: as many as anybody. */
+  readonly strict: string | undefined;
   /** Whether the daemon says that blocks are in force; `undefined` if nobody says it. */
   readonly force: ForceStatus | undefined;
 }
