@@ -7,7 +7,7 @@
 
 import type { Log } from "../log.ts";
 import type { StrictHosts } from "../penalties/strict.ts";
-import { type PlaceFile, type PlaceRules, Places } from "../places/places.ts";
+import { type PlaceFile, type PlaceRules, Places, UNREAD } from "../places/places.ts";
 import type { JudgedPlace, PlacesSource } from "../telemetry/places.ts";
 import { escapeText } from "../text/escape.ts";
 import { formatDay } from "../text/time.ts";
@@ -115,7 +115,7 @@ export class HostPlaces implements PlacesSource {
       const said = trouble === undefined
         ? what
         : `${trouble.message}; ${
-          isInUse ? "what was read before stays in use" : "until it can be read nobody is away"
+          isInUse ? "what was read before stays in use" : UNREAD[key]
         }. Fix: ${trouble.advice}`;
       told.set(key, said);
       // A file that is exchanged for one of the same day is told once.

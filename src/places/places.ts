@@ -51,6 +51,12 @@ const FIELDS_MAX = 8;
 /** What of the configuration is about places. */
 export type PlaceRules = Pick<Config, "geo" | "asn" | "home" | "away" | "asnStrict" | "nat64">;
 
+/** What follows as long as a file can't be read. */
+export const UNREAD: Readonly<Record<PlaceFile["key"], string>> = {
+  geo: "until it can be read nobody is away",
+  asn: "until it can be read no network is known",
+};
+
 /** A file as the status shows it. */
 export interface PlaceFile {
   /** The key that names it. */

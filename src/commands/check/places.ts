@@ -8,7 +8,7 @@ import { BlockDatabase, BlockDatabaseError } from "../../blocks/database.ts";
 import type { Config } from "../../config/config.ts";
 import { keyOf } from "../../penalties/host_key.ts";
 import { describePlace } from "../../places/place.ts";
-import { Places } from "../../places/places.ts";
+import { Places, UNREAD } from "../../places/places.ts";
 import { escapeText } from "../../text/escape.ts";
 import { counted, formatCount } from "../../text/table.ts";
 import { formatDay } from "../../text/time.ts";
@@ -38,7 +38,7 @@ export async function checkPlaces(config: Config, now: number = Date.now()): Pro
     if (trouble !== undefined || builtAt === undefined) {
       return warning(
         ABOUT,
-        `${key}: ${trouble?.message}; until it can be read nobody is away`,
+        `${key}: ${trouble?.message}; ${UNREAD[key]}`,
         trouble?.advice ?? "",
       );
     }
