@@ -74,7 +74,10 @@ interface Wire {
   close(): void;
 }
 
-/** A user agent at one address and port. Disposing closes its socket. */
+/**
+ * A user agent at one address and port. Disposing closes its socket and gives up what still waits
+ * for an answer, which may be a test that has seen enough.
+ */
 export class SipAgent implements Disposable {
   readonly #wire: Wire;
   readonly #server: SipServer;
@@ -85,6 +88,8 @@ export class SipAgent implements Disposable {
   #sequence = 0;
   #challenge: Challenge | undefined;
   readonly #awaited = new Map<string, (answer: SipAnswer) => void>();
+  /** How each request that waits for its answer is given up. */
+  readonly #giveUp = new Set<() => void>();
 
   private constructor(wire: Wire, server: SipServer, account: string) {
     this.#wire = wire;
@@ -155,6 +160,8 @@ export class SipAgent implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    // Before the socket: a timer that sends again must not find it closed.
+    for (const giveUp of [...this.#giveUp]) giveUp();
     this.#wire.close();
   }
 
@@ -233,7 +240,9 @@ export class SipAgent implements Disposable {
         clearTimeout(again);
         clearTimeout(late);
         this.#awaited.delete(key);
+        this.#giveUp.delete(over);
       };
+      this.#giveUp.add(over);
       this.#awaited.set(key, (answer) => {
         over();
         if (request.startsWith("INVITE ")) this.#wire.send(acknowledge(request, answer.text));
