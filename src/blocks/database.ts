@@ -26,6 +26,7 @@ import { Connection } from "./connection.ts";
 import { dropRows } from "./drop_rows.ts";
 import { EvidenceTable } from "./evidence.ts";
 import { toDatabaseError } from "./fault.ts";
+import { HabitsTable } from "./kept_habits.ts";
 import { PointsTable } from "./kept_points.ts";
 import {
   BlockReader,
@@ -131,6 +132,8 @@ export class BlockDatabase implements Disposable {
   readonly evidence: EvidenceTable;
   /** What hosts have cost that are not blocked. */
   readonly points: PointsTable;
+  /** From where accounts log in. */
+  readonly habits: HabitsTable;
   readonly #isDaemon: boolean;
   #skipped = 0;
   /** It is known that no ended block is remembered. */
@@ -141,6 +144,7 @@ export class BlockDatabase implements Disposable {
     this.#connection = connection;
     this.evidence = new EvidenceTable(connection);
     this.points = new PointsTable(connection);
+    this.habits = new HabitsTable(connection);
     this.#isDaemon = isDaemon;
   }
 

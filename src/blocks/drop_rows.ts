@@ -16,7 +16,7 @@ import type { Connection } from "./connection.ts";
  */
 export function dropRows(
   connection: Connection,
-  table: "history" | "standing" | "evidence" | "points",
+  table: "history" | "standing" | "evidence" | "points" | "habits",
   order: string,
   max: number,
 ): void {

@@ -8,13 +8,16 @@ import type { Config } from "../config/config.ts";
 import { type JudgedPlace, type ShownPlace, shownPlace } from "../telemetry/places.ts";
 import { describePlace } from "../places/place.ts";
 import { Places } from "../places/places.ts";
-import { formatDay } from "../text/time.ts";
+import { formatDay, formatLocalTime } from "../text/time.ts";
 import { escapeControls, escapeText } from "../text/escape.ts";
 import type { PlacesStatus } from "../telemetry/places.ts";
-import type { Style } from "../text/table.ts";
+import { counted, type Style } from "../text/table.ts";
 
 /** Longest cause why a file cannot be read with what mends it, in characters. */
 const CAUSE_CHARACTERS_MAX = 900;
+
+/** Most logins from new places that are shown. */
+const NEW_PLACES_MAX = 5;
 
 /** Most countries, or networks, that are named. */
 const NAMED_MAX = 8;
@@ -98,7 +101,27 @@ export function placeRows(places: PlacesStatus | null | undefined, style: Style)
     return named.length === 0 ? [] : [named.join(", ")];
   });
   if (counts.length > 0) rows.push(`blocks since the start: ${counts.join("; ")}`);
+  rows.push(...newPlaceRows(places.newPlaces, style));
   return rows.map((row, index) => [index === 0 ? "Places" : "", row]);
+}
+
+function newPlaceRows(news: PlacesStatus["newPlaces"], style: Style): string[] {
+  if (news === null) return [];
+  const rows = news.last.slice(0, NEW_PLACES_MAX).map((found) =>
+    `${style.doubtful("new place")}: "${
+      escapeText(found.account)
+    }" (${found.service}) logged in from ${found.address}, ${placeWords(found.place)}, at ${
+      formatLocalTime(Date.parse(found.time))
+    }; before always from ${found.before.join(", ")}`
+  );
+  const more = news.count - rows.length;
+  return [
+    ...rows,
+    ...(more > 0 ? [`and ${counted(more, "more login")} from new places since the start`] : []),
+    `it is known from where ${counted(news.accounts, "account")} log${
+      news.accounts === 1 ? "s" : ""
+    } in`,
+  ];
 }
 
 /** What becomes of strangers from elsewhere. */

@@ -79,6 +79,8 @@ export interface Config {
   readonly away: Away;
   /** Numbers of networks whose strangers have one attempt, each once. */
   readonly asnStrict: readonly number[];
+  /** A login of an account that always logged in from elsewhere is told. */
+  readonly newPlace: boolean;
   /** How blocks are put into the kernel; `auto`: by what is there. */
   readonly backend: BackendName | "auto";
   /** What becomes of the packets of blocked hosts. */
@@ -156,6 +158,7 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   home: Object.freeze([]),
   away: "strict",
   asnStrict: Object.freeze([]),
+  newPlace: true,
   backend: "auto",
   action: "reject",
   trustLookup: 60,
@@ -251,6 +254,7 @@ export function describeConfig(config: Config): [key: string, value: string][] {
     ["home", config.home.length === 0 ? "off" : config.home.join(", ")],
     ["away", config.away],
     ["asn_strict", config.asnStrict.length === 0 ? "off" : config.asnStrict.join(", ")],
+    ["new_place", config.newPlace ? "tell" : "off"],
     ["backend", config.backend],
     ["action", config.action],
     ["verify", formatDuration(config.verify)],

@@ -193,6 +193,7 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["home", readHome],
   ["away", readAway],
   ["asn_strict", readAsnStrict],
+  ["new_place", readNewPlace],
   ["backend", readBackend],
   ["action", readAction],
   [
@@ -423,6 +424,12 @@ function readAway(value: string, { draft }: Context): string | undefined {
 function readAsnStrict(value: string, { draft }: Context): string | undefined {
   if (isOff(value)) return undefined;
   return readNetworkNumbers(value, draft.asnStrict, (numbers) => draft.asnStrict = numbers);
+}
+
+function readNewPlace(value: string, { draft }: Context): string | undefined {
+  if (value !== "tell" && value !== "off") return `${shown(value)} is not tell or off`;
+  draft.newPlace = value === "tell";
+  return undefined;
 }
 
 function readBackend(value: string, { draft }: Context): string | undefined {

@@ -42,6 +42,7 @@ import { Learning } from "./learning.ts";
 import { ListChanges } from "./list_changes.ts";
 import { Logs } from "./logs.ts";
 import { Messages } from "./messages.ts";
+import { NewPlaces } from "./new_places.ts";
 import { Neighbourhoods } from "./neighbourhoods.ts";
 import { Notices } from "./notices.ts";
 import { Pipeline } from "./pipeline.ts";
@@ -148,6 +149,8 @@ export class Daemon {
   readonly #trust: Trust;
   /** Where hosts are. */
   readonly places: HostPlaces;
+  /** Who logged in from a new place. */
+  readonly newPlaces: NewPlaces;
   readonly #notices: Notices;
   readonly #exceptions: Exceptions;
   readonly #force: Force;
@@ -248,10 +251,12 @@ export class Daemon {
     });
     const { believedTime, savePointsMs: everyMs } = { ...parts, believedTime: this.#believedTime };
     const keeping = this.#keeping = new Keeping({ ...shared, believedTime, everyMs });
+    const newPlaces = this.newPlaces = new NewPlaces({ ...shared, believedTime, notices, config });
     this.inquiry = new Inquiry({ ...shared, neighbourhoods, keeping, config });
     this.#pipeline = new Pipeline({
       ...shared,
       onBlocked: (offences) => keeping.blocked(offences),
+      onLogin: (event) => newPlaces.login(event),
       notices,
       exceptions: this.#exceptions,
       neighbourhoods,
@@ -505,6 +510,7 @@ export class Daemon {
     this.#force.hear();
     this.#predecessor?.look();
     this.#keeping.look(wall);
+    this.newPlaces.look();
     if (now - this.#lastChores >= CHORES_MS) {
       this.#lastChores = now;
       this.#loginsWait = true;
@@ -552,6 +558,7 @@ export class Daemon {
     this.#reports.tellHidden();
     this.#saveLogins(this.#wallClock());
     this.#keeping.finish(this.#wallClock());
+    this.newPlaces.finish();
     const left = await this.firewall.stop();
     const lost = this.#list.close(this.#wallClock());
     if (lost > 0) {

@@ -10,7 +10,12 @@ import type { Judgement } from "../firewall/judgement.ts";
 import type { Damage } from "../firewall/status.ts";
 import type { GuardChange } from "../penalties/account_guard.ts";
 import type { Notice } from "../telemetry/notice.ts";
-import { type PlacesSource, shownPlace } from "../telemetry/places.ts";
+import {
+  type NewPlace,
+  type PlacesSource,
+  shownNewPlace,
+  shownPlace,
+} from "../telemetry/places.ts";
 
 /** Gives notices their time, and hands them to whoever subscribed. */
 export class Notices {
@@ -61,6 +66,11 @@ export class Notices {
       account,
       ...(place === null ? {} : { place }),
     });
+  }
+
+  /** Somebody logged in from a new place. */
+  newPlace(found: NewPlace): void {
+    this.#notify?.({ event: "new-place", ...shownNewPlace(found) });
   }
 
   /** Blocks have ended. */

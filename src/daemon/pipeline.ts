@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { SecurityEvent } from "../ami/event.ts";
+import { EVENT_TYPES, type SecurityEvent } from "../ami/event.ts";
 import { type Block, hasEnded, type NewBlock } from "../blocks/block.ts";
 import type { BlockList } from "../blocks/block_list.ts";
 import type { Clock } from "../clock.ts";
@@ -37,6 +37,9 @@ const LAPSES_PER_TURN = 2_000;
  */
 const STILL_ARRIVES_MS = 10_000;
 
+/** By the type of an event: whether somebody has logged in. */
+const LOGINS = EVENT_TYPES.map(({ kind }) => kind === "SuccessfulAuth");
+
 /** What a {@linkcode Pipeline} joins. */
 interface PipelineParts {
   readonly table: PenaltyTable;
@@ -48,6 +51,8 @@ interface PipelineParts {
   readonly notices: Notices;
   /** Knows where hosts are. */
   readonly places?: PlacesSource;
+  /** Hears of logins with a password that are believed. */
+  readonly onLogin?: (event: SecurityEvent) => void;
   readonly counters: Counters;
   readonly log: Log;
   /** Monotonic time, for intervals. */
@@ -87,6 +92,7 @@ export class Pipeline {
     // Of the rest a stranger may have written some.
     if (verdict === "security") force.take(event);
     table.record(event, this.#readAt ??= this.#parts.clock.now(), verdict === "security");
+    if (LOGINS[event.type]! && verdict === "security") this.#loggedIn(event);
     if (table.explain) this.#explain(event);
   };
 
@@ -94,8 +100,14 @@ export class Pipeline {
   readonly onLine = (event: SecurityEvent, verdict: "security" | "doubled"): void => {
     const { table, clock } = this.#parts;
     table.record(event, clock.now(), verdict === "security");
+    if (LOGINS[event.type]! && verdict === "security") this.#loggedIn(event);
     if (table.explain) this.#explain(event);
   };
+
+  #loggedIn(event: SecurityEvent): void {
+    // AMI lets nobody in without a secret, and does not say so.
+    if (event.usingPassword || event.service === "AMI") this.#parts.onLogin?.(event);
+  }
 
   #explain(event: SecurityEvent): void {
     const charge = this.#parts.table.lastCharge;

@@ -282,7 +282,7 @@ function aboutLogs({ logs }: StatusSource): Metric[] {
   ];
 }
 
-function aboutPlaces({ places, counters }: StatusSource): Metric[] {
+function aboutPlaces({ places, counters, newPlaces }: StatusSource): Metric[] {
   const files = places?.files;
   if (files === undefined) return [];
   const samples = (label: string, counts: ReadonlyMap<string, number>): Sample[] =>
@@ -312,6 +312,18 @@ function aboutPlaces({ places, counters }: StatusSource): Metric[] {
       help: "The same by the number of the network (AS).",
       samples: samples("asn", counters.places.networks),
     },
+    ...(newPlaces?.isOn !== true ? [] : [
+      counter(
+        "ampere_new_places_total",
+        "Logins of accounts that always logged in from elsewhere.",
+        newPlaces.count,
+      ),
+      gauge(
+        "ampere_accounts_known",
+        "Accounts of which it is known from where they log in.",
+        newPlaces.accounts,
+      ),
+    ]),
   ];
 }
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ShownPlace } from "./places.ts";
+import type { ShownNewPlace, ShownPlace } from "./places.ts";
 
 /** One thing that happened. Times are ISO 8601 in UTC. */
 export type Notice =
@@ -23,6 +23,10 @@ export type Notice =
     /** Where it is; left out without `geo` and `asn`. */
     readonly place?: ShownPlace;
   }
+  | ({
+    /** An account that always logged in from elsewhere has logged in; nobody is blocked. */
+    readonly event: "new-place";
+  } & ShownNewPlace)
   | {
     readonly event: "unblock";
     readonly time: string;

@@ -5,6 +5,7 @@
  */
 
 import type { Config } from "../config/config.ts";
+import type { Before } from "../places/habits.ts";
 import type { Place } from "../places/place.ts";
 import type { PlaceFile } from "../places/places.ts";
 
@@ -45,6 +46,37 @@ export interface ShownPlace {
   readonly away: boolean;
 }
 
+/** A login of an account that always logged in from elsewhere. */
+export interface NewPlace {
+  readonly service: string;
+  /** As Asterisk wrote it. */
+  readonly account: string;
+  /** Canonical address. */
+  readonly address: string;
+  readonly place: ShownPlace;
+  /** When, in milliseconds since 1970. */
+  readonly at: number;
+  readonly before: Before;
+}
+
+/** Logins from new places, since the start. */
+export interface NewPlacesState {
+  readonly isOn: boolean;
+  readonly count: number;
+  /** Accounts of which it is known from where they log in. */
+  readonly accounts: number;
+  /** The last ones, the newest first. */
+  readonly last: readonly NewPlace[];
+}
+
+/** A login from a new place as the status and the webhook show it. */
+export interface ShownNewPlace extends Omit<NewPlace, "at" | "before"> {
+  readonly time: string;
+  /** From where it always logged in: countries if the country is new, else the one network. */
+  readonly before: readonly string[];
+  readonly since: string;
+}
+
 /** What the status tells of places. Times are ISO 8601 in UTC, or null. */
 export interface PlacesStatus {
   readonly files: readonly ShownFile[];
@@ -57,6 +89,12 @@ export interface PlacesStatus {
   readonly blocksByCountry: Readonly<Record<string, number>>;
   /** Blocks since the start by the number of the network, the most first. */
   readonly blocksByNetwork: Readonly<Record<string, number>>;
+  /** Logins from new places since the start; null if nobody looks. */
+  readonly newPlaces: {
+    readonly count: number;
+    readonly accounts: number;
+    readonly last: readonly ShownNewPlace[];
+  } | null;
 }
 
 /** A file of places. */
@@ -115,16 +153,32 @@ export function shownPlace(place: JudgedPlace | undefined): ShownPlace | null {
 }
 
 /**
+ * A login from a new place for programs. Times are ISO 8601 in UTC.
+ *
+ * @param found The login.
+ */
+export function shownNewPlace({ at, before, ...rest }: NewPlace): ShownNewPlace {
+  return {
+    time: new Date(at).toISOString(),
+    ...rest,
+    before: before.places,
+    since: new Date(before.since).toISOString(),
+  };
+}
+
+/**
  * What the status tells.
  *
  * @param source Who knows; `undefined` or without files: nobody.
  * @param config The configuration.
  * @param counts Blocks by place.
+ * @param news Logins from new places.
  */
 export function placesStatus(
   source: PlacesSource | undefined,
   config: Config,
   counts: PlaceCounts,
+  news?: NewPlacesState,
 ): PlacesStatus | null {
   if (source?.files === undefined) return null;
   return {
@@ -141,6 +195,11 @@ export function placesStatus(
     asnStrict: config.asnStrict.length,
     blocksByCountry: mostFirst(counts.countries),
     blocksByNetwork: mostFirst(counts.networks),
+    newPlaces: news?.isOn !== true ? null : {
+      count: news.count,
+      accounts: news.accounts,
+      last: news.last.map(shownNewPlace),
+    },
   };
 }
 

@@ -19,6 +19,7 @@ import type { Tally } from "../penalties/offence.ts";
 import { VERSION } from "../version.ts";
 import type { Look } from "./look.ts";
 import {
+  type NewPlacesState,
   type PlacesSource,
   type PlacesStatus,
   placesStatus,
@@ -76,6 +77,8 @@ export interface StatusSource {
   readonly logs: LogsState | undefined;
   /** Where hosts are. */
   readonly places?: PlacesSource;
+  /** Who logged in from a new place. */
+  readonly newPlaces?: NewPlacesState;
   /** Where Asterisk is, as a stranger's packet sees it. */
   readonly whereabouts: Whereabouts;
   readonly neverBlocked: readonly ExemptTarget[];
@@ -316,7 +319,7 @@ export function statusOf(source: StatusSource, now: number): Status {
       logins: counters.logins,
       losses: counters.losses,
     },
-    places: placesStatus(source.places, config, counters.places),
+    places: placesStatus(source.places, config, counters.places, source.newPlaces),
     logs: shownLogs(source.logs),
     events: {
       total: counters.eventsTotal,

@@ -38,6 +38,7 @@ export const KEYS = [
   "home",
   "away",
   "asn_strict",
+  "new_place",
   "backend",
   "action",
   "verify",
