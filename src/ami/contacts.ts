@@ -73,8 +73,9 @@ interface Registered {
  * The addresses from which phones are registered.
  *
  * With `write = reporting` chan_sip (`SIPpeers`) shows the address that it has seen for peers with
- * `nat = force_rport`, and of chan_pjsip device states name the endpoints, and functions of the
- * dialplan (`Getvar`) what is registered for each. The address that was seen is in the contact where
+ * `nat = force_rport`, and of chan_pjsip device states name the endpoints, and functions of
+ * the dialplan (`Getvar`) what is registered for each. The address that was seen is in the contact
+ * where
  * the endpoint has `rewrite_contact`. All others show what a phone has written itself: they are left
  * out. Contacts that do not expire were written by the administrator, not registered.
  *
