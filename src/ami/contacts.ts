@@ -75,9 +75,8 @@ interface Registered {
  * With `write = reporting` chan_sip (`SIPpeers`) shows the address that it has seen for peers with
  * `nat = force_rport`, and of chan_pjsip device states name the endpoints, and functions of
  * the dialplan (`Getvar`) what is registered for each. The address that was seen is in the contact
- * where
- * the endpoint has `rewrite_contact`. All others show what a phone has written itself: they are left
- * out. Contacts that do not expire were written by the administrator, not registered.
+ * where the endpoint has `rewrite_contact`. All others show what a phone has written itself: they
+ * are left out. Contacts that do not expire were written by the administrator, not registered.
  *
  * Who has `write = system` alone asks chan_pjsip by `PJSIPShowContacts` and `PJSIPShowEndpoint`.
  *
@@ -122,7 +121,7 @@ export async function registeredAddresses(asker: Asker, isLocal = true): Promise
     noAnswer("DeviceStateList");
     return { addresses, unknown };
   }
-  if (!isDenied(devices)) {
+  if (devices.outcome === "success") {
     for await (const uri of registeredUris(entriesOf(devices), asker.query)) add(hostOf(uri));
     return { addresses, unknown };
   }

@@ -15,6 +15,7 @@ import {
   type Status,
   type WatchedHost,
 } from "../telemetry/status.ts";
+import { listRows } from "../telemetry/lists.ts";
 import {
   askStatus,
   RUN_FOLDER,
@@ -66,6 +67,7 @@ export function formatStatus(status: Status, now: number, style: Style): string 
     ...choiceRows(firewall),
     ...forceRows(firewall, style),
     ...troubleRows(firewall, style),
+    ...listRows(status.lists, now, style),
     ["Database", databaseLine(database, style)],
     ...trustRows(status.trust, now, style),
     ...placeRows(status.places, style),

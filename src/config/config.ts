@@ -5,6 +5,7 @@
  */
 
 import { formatDuration } from "./duration.ts";
+import { type FeedConfig, shownUrl } from "./feeds.ts";
 
 /** What the daemon is told to do; durations are in seconds. */
 export interface Config {
@@ -95,6 +96,10 @@ export interface Config {
   readonly webhook: string | undefined;
   /** File with the authorities of the webhook's certificate; `undefined`: those of this machine. */
   readonly webhookCa: string | undefined;
+  /** Lists of attackers. */
+  readonly feeds: readonly FeedConfig[];
+  /** Ports of SIP, of which a feed with `for = sip` speaks, each once. */
+  readonly sipPorts: readonly number[];
 }
 
 /** One of the ways to put blocks into the kernel. */
@@ -166,6 +171,8 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   metrics: undefined,
   webhook: undefined,
   webhookCa: undefined,
+  feeds: Object.freeze([]),
+  sipPorts: Object.freeze([5060, 5061]),
 });
 
 /** The value of `host` with which there is no AMI, but Asterisk's log alone. */
@@ -261,6 +268,13 @@ export function describeConfig(config: Config): [key: string, value: string][] {
     ["metrics", metrics === undefined ? "off" : formatListenAddress(metrics)],
     ["webhook", webhook === undefined ? "off" : `${new URL(webhook).origin}/(not shown)`],
     ["webhook_ca", config.webhookCa ?? "off"],
+    ["sip_ports", config.sipPorts.join(",")],
+    ...config.feeds.map(({ name, url, every, format, ...feed }): [string, string] => [
+      `[feed ${name}]`,
+      `${shownUrl(url)}, every ${
+        formatDuration(every)
+      }, ${format}, for ${feed.for}, ${feed.action}`,
+    ]),
   ];
 }
 

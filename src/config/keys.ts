@@ -59,6 +59,9 @@ const WEBHOOK_LENGTH_MAX = 2_000;
 /** Longest `patience`, in seconds. */
 const PATIENCE_MAX = 300;
 
+/** Ports of `sip_ports`: as many as iptables takes in one rule (iptables-extensions(8)). */
+const SIP_PORTS_MAX = 15;
+
 /** Largest `bantime_factor`. */
 const BANTIME_FACTOR_MAX = 1_000;
 
@@ -203,6 +206,7 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["metrics", readMetrics],
   ["webhook", readWebhook],
   ["webhook_ca", (value, { draft }) => readFile(value, (file) => draft.webhookCa = file)],
+  ["sip_ports", readPorts],
 ]);
 
 /** Keys for which no value, like `off`, means that the function is not wanted. */
@@ -471,6 +475,18 @@ function readWebhook(value: string, { draft }: Context): string | undefined {
     return "not a URL that begins with https:// or http://, nor off";
   }
   draft.webhook = url.href;
+  return undefined;
+}
+
+function readPorts(value: string, { draft }: Context): string | undefined {
+  const parts = value.split(",").map((part) => part.trim());
+  const isRight = (part: string) =>
+    WHOLE_NUMBER.test(part) && Number(part) >= 1 && Number(part) <= 65_535;
+  if (parts.length > SIP_PORTS_MAX || !parts.every(isRight)) {
+    return `${shown(value)} is not 1 to ${SIP_PORTS_MAX} ports with commas between them, such as ` +
+      "5060,5061";
+  }
+  draft.sipPorts = [...new Set(parts.map(Number))];
   return undefined;
 }
 

@@ -24,6 +24,7 @@ import type { Leftovers } from "../firewall/leftovers.ts";
 import type { Way } from "../firewall/way.ts";
 import type { Log } from "../log.ts";
 import { ownInterfaces } from "../address/interfaces.ts";
+import type { ListBackend } from "../firewall/lists/backend.ts";
 import { defaultGateways } from "../address/neighbours.ts";
 import type { Notice } from "../telemetry/notice.ts";
 import type { GuardedAccount } from "../penalties/account_guard.ts";
@@ -40,6 +41,7 @@ import { Inquiry } from "./inquiry.ts";
 import { Keeping } from "./keeping.ts";
 import { Learning } from "./learning.ts";
 import { ListChanges } from "./list_changes.ts";
+import { Listed } from "./listed.ts";
 import { Logs } from "./logs.ts";
 import { Messages } from "./messages.ts";
 import { NewPlaces } from "./new_places.ts";
@@ -80,6 +82,10 @@ export interface DaemonParts {
   readonly backends: readonly Backend[];
   /** What these are, and why; by default what the configuration names, or iptables. */
   readonly backend?: BackendChoice;
+  /** How lists are put into the kernel; by default they are not. */
+  readonly lists?: ListBackend | undefined;
+  /** Where copies of lists are; by default nowhere. */
+  readonly feedsFolder?: string | undefined;
   /** Takes away what another firewall still holds; by default nothing does. */
   readonly leftovers?: Pick<Leftovers, "clear"> | undefined;
   /**
@@ -139,6 +145,8 @@ export class Daemon {
   readonly firewall: Firewall;
   readonly neighbourhoods: Neighbourhoods;
   readonly inquiry: Inquiry;
+  /** Lists of attackers. */
+  readonly listed: Listed;
   readonly #parts: DaemonParts;
   readonly #list: BlockList;
   readonly #log: Log;
@@ -202,6 +210,12 @@ export class Daemon {
     });
     this.startedAt = this.#wallClock();
     this.backend = parts.backend ?? namedBackend(parts.config);
+    this.listed = new Listed({
+      ...{ ...parts, log, clock, wallClock, backend: parts.lists, dryRun: this.dryRun },
+      backendName: this.backend.name,
+      table: () => this.table,
+      saveLogins: () => this.#loginsWait = true,
+    });
     this.table = new PenaltyTable(this.#policy());
     this.table.explain = parts.verbose ?? false;
     this.firewall = new Firewall({
@@ -252,11 +266,15 @@ export class Daemon {
     const { believedTime, savePointsMs: everyMs } = { ...parts, believedTime: this.#believedTime };
     const keeping = this.#keeping = new Keeping({ ...shared, believedTime, everyMs });
     const newPlaces = this.newPlaces = new NewPlaces({ ...shared, believedTime, notices, config });
-    this.inquiry = new Inquiry({ ...shared, neighbourhoods, keeping, config });
+    const { listed } = this;
+    this.inquiry = new Inquiry({ ...shared, neighbourhoods, keeping, config, listed });
     this.#pipeline = new Pipeline({
       ...shared,
       onBlocked: (offences) => keeping.blocked(offences),
-      onLogin: (event) => newPlaces.login(event),
+      onLogin: (event) => {
+        this.listed.loggedIn(event.host);
+        newPlaces.login(event);
+      },
       notices,
       exceptions: this.#exceptions,
       neighbourhoods,
@@ -349,6 +367,7 @@ export class Daemon {
     };
     this.#force.update();
     const started = this.firewall.start(this.#list.entries()).then((failures) => {
+      void this.listed.begin();
       this.#list.readRest?.(this.#believedTime.now());
       this.#exceptions.findShared();
       // The other family may have taken its time: IPv4 may work by now.
@@ -398,8 +417,10 @@ export class Daemon {
     this.#trust.configure(config);
     void this.places.configure(config);
     this.#force.update();
+    this.listed.configure(this.#config);
     this.table.setPolicy(this.#policy());
     this.#exceptions.releaseExempt();
+    this.listed.exemptChanged();
     this.#log.info("the configuration was read again");
     if (fixed.length > 0) {
       this.#log.warn(
@@ -507,6 +528,7 @@ export class Daemon {
     this.#changes.look(wall);
     this.#changes.expire();
     this.#trust.look();
+    this.listed.look();
     this.#force.hear();
     this.#predecessor?.look();
     this.#keeping.look(wall);
@@ -541,6 +563,7 @@ export class Daemon {
     if (isSameSet(exempt, this.table.policy.exempt)) return;
     this.table.setPolicy({ ...this.table.policy, exempt });
     this.#exceptions.releaseExempt();
+    this.listed.exemptChanged();
   }
 
   /** At the start: removes stored blocks that are not to be in force. */
@@ -553,6 +576,7 @@ export class Daemon {
 
   async #finish(orderly: boolean): Promise<void> {
     this.#pipeline.close();
+    this.listed.close();
     this.#trust.close();
     this.#force.close();
     this.#reports.tellHidden();
@@ -565,24 +589,15 @@ export class Daemon {
       this.#log.error(`${lost} changes could not be written to ${this.#list.path} and are lost`);
     }
     if (orderly) {
-      this.#log.info(
-        this.dryRun
-          ? "ended; nothing was changed"
-          : `ended; ${counted(this.#list.size, "block")} ${
-            this.#list.size === 1 ? "stays" : "stay"
-          } ${this.#force.where}` +
-            (left > 0
-              ? `, ${counted(left, "change")} of the firewall ${
-                left === 1 ? "follows" : "follow"
-              } at the next start`
-              : ""),
-      );
+      const what = describeEnd(this.#list.size, this.#force.where, left);
+      this.#log.info(this.dryRun ? "ended; nothing was changed" : what);
     }
   }
 
   #policy(): PenaltyPolicy {
     const exempt = this.#exempt(this.#trust.targets, this.#peers);
-    return policyOf(this.#config, exempt, anyStrict(this.#parts.strict, this.places.strict));
+    const strict = anyStrict(this.#parts.strict, this.listed.strict, this.places.strict);
+    return policyOf(this.#config, exempt, strict);
   }
 
   #toWallClock(at: number): number {
@@ -627,6 +642,20 @@ function ended(...signals: readonly AbortSignal[]): Promise<void> {
 /** What the configuration says, which may leave it open. */
 function namedBackend({ backend }: Config): BackendChoice {
   return { name: backend === "auto" ? "iptables" : backend, isAuto: false, why: "" };
+}
+
+/**
+ * What stays when the daemon ends.
+ *
+ * @param blocks How many blocks there are.
+ * @param where Where they are in force.
+ * @param left How many changes of the firewall were not made.
+ */
+function describeEnd(blocks: number, where: string, left: number): string {
+  const stays = `ended; ${counted(blocks, "block")} ${blocks === 1 ? "stays" : "stay"} ${where}`;
+  if (left === 0) return stays;
+  const follows = left === 1 ? "follows" : "follow";
+  return `${stays}, ${counted(left, "change")} of the firewall ${follows} at the next start`;
 }
 
 /** A chain that is not there yet may come: at boot, others make it. */

@@ -23,7 +23,7 @@ import {
 } from "./attempts.ts";
 import type { GuardState } from "./account_guard.ts";
 import { ExemptFailures } from "./exempt_failures.ts";
-import { keyOf, keyText } from "./host_key.ts";
+import { type HostKey, keyOf, keyText } from "./host_key.ts";
 import {
   BAD_REQUESTS,
   Hosts,
@@ -327,6 +327,14 @@ export class PenaltyTable {
     const fresh = [...addresses].filter((one) => this.#ledger.standing.assume(keyOf(one), now));
     this.#ledger.recheckStanding();
     return fresh.length;
+  }
+
+  /** The hosts that are in good standing at a clock value. */
+  *standingHosts(now: number): Generator<HostKey> {
+    const { creditMs } = this.policy;
+    const { standing } = this.#ledger;
+    if (creditMs === 0) return;
+    for (const key of standing.keys()) if (standing.has(key, now - creditMs)) yield key;
   }
 
   /**

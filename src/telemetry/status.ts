@@ -17,6 +17,7 @@ import type { GuardedAccount } from "../penalties/account_guard.ts";
 import type { HostStatus } from "../penalties/hosts.ts";
 import type { Tally } from "../penalties/offence.ts";
 import { VERSION } from "../version.ts";
+import { type ListsState, type ShownLists, shownLists } from "./lists.ts";
 import type { Look } from "./look.ts";
 import {
   type NewPlacesState,
@@ -96,6 +97,8 @@ export interface StatusSource {
   readonly guardedAccounts: readonly GuardedAccount[];
   /** Networks that are blocked for their hosts. */
   readonly neighbourhoods: { readonly size: number };
+  /** Lists of attackers. */
+  readonly listed: ListsState;
   readonly list: {
     readonly path: string;
     readonly size: number;
@@ -205,6 +208,8 @@ export interface Status {
     /** An address of Asterisk's of which it is not known whether it is reached through here. */
     readonly doubt: string | null;
   };
+  /** Lists of attackers. */
+  readonly lists: ShownLists;
   readonly database: {
     readonly path: string;
     readonly owed: number;
@@ -379,6 +384,7 @@ export function statusOf(source: StatusSource, now: number): Status {
       asterisk: source.whereabouts.place,
       doubt: source.whereabouts.doubt ?? null,
     },
+    lists: shownLists(source.listed),
     database: { path: list.path, owed: list.pending, trouble: list.trouble ?? null },
     trust: shownTrust(source.trust),
     neverBlocked: source.neverBlocked,

@@ -39,6 +39,8 @@ const KNOWN: Known = {
   force: undefined,
   place: undefined,
   strict: undefined,
+  lists: [],
+  feeds: [],
 };
 
 Deno.test("why: whatever -d takes is read, and what it does not is named", () => {

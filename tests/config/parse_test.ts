@@ -65,6 +65,8 @@ Deno.test("parse: an empty file gives the defaults of the documentation", () => 
     metrics: undefined,
     webhook: undefined,
     webhookCa: undefined,
+    feeds: [],
+    sipPorts: [5060, 5061],
   };
   for (const text of ["", "\n", "\r\n", "\uFEFF", "# nothing\n  ; at all", " \t \n"]) {
     deepStrictEqual(right(text), defaults);
@@ -120,6 +122,7 @@ Deno.test("parse: a file with every key is read, whatever its line ends and byte
     "metrics = [::1]:9738",
     "webhook = https://hooks.example.org/a?b=c#d",
     "webhook_ca = /etc/ampere/hooks-ca.pem",
+    "sip_ports = 5060, 5080",
   ].map((line) => line.replace("90s", "90d"));
   const expected: Config = {
     logs: ["/var/log/asterisk/messages", "/var/log/asterisk/security"],
@@ -163,6 +166,8 @@ Deno.test("parse: a file with every key is read, whatever its line ends and byte
     metrics: { hostname: "::1", port: 9738 },
     webhook: "https://hooks.example.org/a?b=c#d",
     webhookCa: "/etc/ampere/hooks-ca.pem",
+    feeds: [],
+    sipPorts: [5060, 5080],
   };
   for (const end of ["\n", "\r\n", "\r", " \r\n\r\n"]) {
     deepStrictEqual(right(lines.join(end)), expected);

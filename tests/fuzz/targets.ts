@@ -600,6 +600,8 @@ const NOBODY: Omit<Known, "target" | "attempts"> = {
   force: undefined,
   place: undefined,
   strict: undefined,
+  lists: [],
+  feeds: [],
 };
 
 /** Lines of the answer about them, with one attempt. */

@@ -45,6 +45,7 @@ export const KEYS = [
   "metrics",
   "webhook",
   "webhook_ca",
+  "sip_ports",
 ];
 
 /** Lines without which a key has no effect, and a warning says so. */

@@ -16,6 +16,7 @@ import { type ConfigReading, formatProblem } from "../../config/parse.ts";
 import { askDaemon } from "../ask_daemon.ts";
 import { checkAsterisk } from "./asterisk.ts";
 import { checkDatabase } from "./database.ts";
+import { checkFeeds } from "./feeds.ts";
 import { type Finding, formatFinding, ok, problem, warning } from "./finding.ts";
 import { run } from "../../firewall/command.ts";
 import { checkChoice, checkFirewall } from "./firewall.ts";
@@ -80,6 +81,7 @@ async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGe
     const { backend } = choice;
     yield* await checkFirewall({ ...config, backend }, run, status?.firewall.asterisk);
   }
+  yield* checkFeeds(config, trust.targets, choice.backend);
   yield checkDatabase(config);
   yield* await checkAsterisk({ ...config, trust: trust.targets });
   yield* checkLogs(config, status);

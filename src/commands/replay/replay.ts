@@ -18,7 +18,7 @@ import { exemptAddresses, type ExemptSet } from "../../address/exempt.ts";
 import { formatLocalTime } from "../../text/time.ts";
 import { escapeText } from "../../text/escape.ts";
 import { describeDuration } from "../../penalties/reason.ts";
-import type { StrictHosts } from "../../penalties/strict.ts";
+import { anyStrict, type StrictHosts } from "../../penalties/strict.ts";
 import { type JudgedPlace, type ShownPlace, shownPlace } from "../../telemetry/places.ts";
 import { judgedWords, openPlaces } from "../opened_places.ts";
 import { Duplicates } from "./duplicates.ts";
@@ -32,7 +32,8 @@ import {
   type Told,
 } from "./recording.ts";
 import { StrangeAccounts } from "./strange_accounts.ts";
-import { Simulation, type WouldBlock } from "./simulation.ts";
+import { type ListEffect, openLists } from "../opened_lists.ts";
+import { type RefusingLists, Simulation, type WouldBlock } from "./simulation.ts";
 import {
   counted,
   formatCount,
@@ -105,20 +106,29 @@ export class Replay {
    * @param config The rules.
    * @param explain Is told what became of each event.
    * @param strict Who has one attempt.
+   * @param lists Whom the kernel refuses.
    */
-  constructor(config: Config, explain?: (line: string) => void, strict?: StrictHosts) {
+  constructor(
+    config: Config,
+    explain?: (line: string) => void,
+    strict?: StrictHosts,
+    lists?: RefusingLists & { readonly quietly: RefusingLists },
+  ) {
+    const quietly = lists?.quietly;
     const exempt = exemptAddresses(config.trust, literalPeers(config.host));
     this.#exempt = exempt;
-    this.#main = new Simulation(config, exempt, strict);
-    this.#unseen = new Simulation(config, exempt, strict);
+    this.#main = new Simulation(config, exempt, strict, lists);
+    this.#unseen = new Simulation(config, exempt, strict, quietly);
     this.#followsLog = config.logs.length > 0;
     this.#learnMs = config.learn * 1000;
-    if (config.learn > 0) this.#strict = new Simulation({ ...config, learn: 0 }, exempt, strict);
+    if (config.learn > 0) {
+      this.#strict = new Simulation({ ...config, learn: 0 }, exempt, strict, quietly);
+    }
     this.#main.table.explain = this.#unseen.table.explain = explain !== undefined;
     this.#explain = explain;
     for (const loyalty of LOYALTIES) {
       if (loyalty !== config.loyalty) {
-        this.#others.set(loyalty, new Simulation({ ...config, loyalty }, exempt, strict));
+        this.#others.set(loyalty, new Simulation({ ...config, loyalty }, exempt, strict, quietly));
       }
     }
     this.#others.set(config.loyalty, this.#main);
@@ -269,7 +279,8 @@ export async function replay(
   const places = await openPlaces(config);
   for (const note of places.notes) complain(`warning: ${note}`);
   const explain = request.verbose ? (line: string) => void print(`${line}\n`) : undefined;
-  const run = new Replay(config, explain, places.places.strict);
+  const lists = await openLists(config, complain);
+  const run = new Replay(config, explain, anyStrict(lists, places.places.strict), lists);
   let code = 0;
   const take = (event: SecurityEvent, told: Told) => {
     if (told === "security" || told === "doubled") return run.take(event, told === "security");
@@ -304,10 +315,35 @@ export async function replay(
   if (code !== 0 && replayed.events === 0 && replayed.lines === 0) return code;
   print(
     request.json
-      ? formatReplayJson(replayed, places.of)
-      : formatReplay(replayed, config, styleFor(Deno.stdout), places.of),
+      ? formatReplayJson(replayed, places.of) + listsJson(lists?.effects)
+      : formatReplay(replayed, config, styleFor(Deno.stdout), places.of) +
+        listsTable(lists?.effects, styleFor(Deno.stdout)),
   );
   return code;
+}
+
+/** What lists would have changed: told only if there are any. */
+function listsTable(effects: readonly ListEffect[] | undefined, style: Style): string {
+  if (effects === undefined) return "";
+  const rows = effects.map(({ name, action, entries, hosts, refused }) => [
+    name,
+    action,
+    formatCount(entries),
+    formatCount(hosts),
+    action === "block" ? formatCount(refused) : "-",
+  ]);
+  return "\n" + style.strong("Lists of attackers, applied to this") + "\n" +
+    formatTable([["list", "action", "entries", "strangers on it", "events refused"], ...rows], [
+      "left",
+      "left",
+      "right",
+      "right",
+      "right",
+    ]);
+}
+
+function listsJson(effects: readonly ListEffect[] | undefined): string {
+  return effects === undefined ? "" : `${JSON.stringify({ type: "lists", lists: effects })}\n`;
 }
 
 /** Says what is wrong with a file; false when nothing in it was understood. */

@@ -25,6 +25,12 @@ import {
 /** The daemon looks at its table so often, in milliseconds. */
 const TICK_MS = 250;
 
+/** Lists of those whose packets the kernel refuses. */
+export interface RefusingLists {
+  /** Whether a stranger's event would not have come about. */
+  refuses(event: SecurityEvent): boolean;
+}
+
 /** A block that would have been made. */
 export interface WouldBlock extends Omit<Block, "since"> {
   /** In milliseconds since 1970. */
@@ -50,6 +56,7 @@ export class Simulation {
   readonly blocks: WouldBlock[] = [];
   readonly table: PenaltyTable;
   readonly #config: Config;
+  readonly #lists: RefusingLists | undefined;
   readonly #networks: HostNetworks;
   readonly #standing = new Map<string, WouldBlock>();
   readonly #neighbours = new Neighbours();
@@ -62,9 +69,11 @@ export class Simulation {
    * @param config The rules.
    * @param exempt Who is never charged.
    * @param strict Who has one attempt.
+   * @param lists Whom the kernel refuses.
    */
-  constructor(config: Config, exempt: AddressSet, strict?: StrictHosts) {
+  constructor(config: Config, exempt: AddressSet, strict?: StrictHosts, lists?: RefusingLists) {
     this.#config = config;
+    this.#lists = lists;
     this.#networks = new HostNetworks(config.ipv6Prefix, config.nat64);
     this.table = new PenaltyTable(policyOf(config, exempt, strict));
   }
@@ -103,9 +112,16 @@ export class Simulation {
       block.eventsAfter++;
       return false;
     }
+    if (this.#lists !== undefined && this.#isRefused(event)) return false;
     this.table.record(event, this.#now, obey);
     this.#blockOffenders();
     return true;
+  }
+
+  /** Whether a list keeps the event from happening: who belongs here passes. */
+  #isRefused(event: SecurityEvent): boolean {
+    return !this.table.policy.exempt.has(event.address) &&
+      !this.table.isInGoodStanding(event.address, this.#now) && this.#lists!.refuses(event);
   }
 
   /** The input has ended: what was left unanswered is charged. */

@@ -208,6 +208,7 @@ async function knownOf(target: string, index: number, asked: Asked): Promise<Kno
     kernel: await asked.kernel.ask(target),
     place: asked.places.of(target),
     strict: whyStrict(target, asked.places),
+    feeds: status?.lists?.feeds ?? [],
     force: status?.firewall.inForce.find(({ family }) => family === familyOf(target)),
   };
 }

@@ -29,7 +29,7 @@ const NEAR_PREFIX: Readonly<Record<Family, number>> = { 4: 16, 6: 32 };
 const NEAR_BITS_MAX = 8;
 
 /** The name and the key of an address in the language of nft. */
-const WORDS: Readonly<Record<Family, { type: string; source: string; icmp: string }>> = {
+export const WORDS: Readonly<Record<Family, { type: string; source: string; icmp: string }>> = {
   4: { type: "ipv4_addr", source: "ip saddr", icmp: "icmp" },
   6: { type: "ipv6_addr", source: "ip6 saddr", icmp: "icmpv6" },
 };
@@ -404,7 +404,7 @@ function lengthOf(target: string): number | undefined {
 }
 
 /** A mask as an address. */
-function maskText(family: Family, length: number): string {
+export function maskText(family: Family, length: number): string {
   const words = Array.from({ length: family === 4 ? 1 : 4 }, (_, i) => maskOfWord(length, i));
   return writeNetwork({ family, words, prefix: WIDTH[family] });
 }

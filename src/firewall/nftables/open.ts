@@ -6,6 +6,8 @@
 
 import type { Action } from "../../config/config.ts";
 import type { Backend } from "../backend.ts";
+import type { ListBackend } from "../lists/backend.ts";
+import { NftLists } from "../lists/nftables.ts";
 import { NftablesBackend } from "./nftables.ts";
 import { NftTable, type NftTableOptions } from "./table.ts";
 
@@ -41,9 +43,27 @@ export function tableName(chain: string): string {
  * @param options The name, the programs.
  */
 export function openNftables(options: OpenOptions): Backend[] {
+  return openWithLists(options).backends;
+}
+
+/**
+ * The same, with the lists beside them.
+ *
+ * @param options The name, the programs.
+ */
+export function openWithLists(
+  options: OpenOptions,
+): { readonly backends: Backend[]; readonly lists: ListBackend } {
   const { chain, action, now, ...rest } = options;
   const table = new NftTable({ ...rest, name: tableName(chain) });
-  return ([4, 6] as const).map((family) =>
+  const backends = ([4, 6] as const).map((family) =>
     new NftablesBackend({ family, table, action, ...(now === undefined ? {} : { now }) })
   );
+  const lists = new NftLists({
+    table: table.name,
+    ...(action === undefined ? {} : { action }),
+    ...(rest.run === undefined ? {} : { run: rest.run }),
+    onElements: (count) => table.setBeside(count),
+  });
+  return { backends, lists };
 }

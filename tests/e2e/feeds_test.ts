@@ -1,0 +1,174 @@
+/** Lists of attackers with the compiled program: real servers, real sets, real packets. */
+
+import assert from "node:assert/strict";
+import { remoteOf, successfulAuth, wrongAnswer } from "../support/asterisk_events.ts";
+import { listServer } from "../support/list_server.ts";
+import { sh, until } from "../support/namespace.ts";
+import { AmiServer } from "./ami_server.ts";
+import { FarSide } from "./far_side.ts";
+import { emptyFolder, endsSoon } from "./installed.ts";
+import { emptyFirewall, makeChain, must, onOwnMachine } from "./machine.ts";
+import { Program, runToEnd } from "./program.ts";
+
+const OWN = "203.0.113.1";
+const LISTED = "203.0.113.66";
+const PHONE = "203.0.113.10";
+const TRUSTED = "203.0.113.11";
+const INNOCENT = "203.0.113.12";
+/** On the list for SIP alone. */
+const FOR_SIP = "203.0.113.70";
+/** On the list for strangers with one attempt. */
+const STRICT = "203.0.113.80";
+const ALL = [LISTED, PHONE, TRUSTED, INNOCENT, FOR_SIP, STRICT];
+
+onOwnMachine(import.meta.url, (executable) => {
+  const ampere = (...args: string[]) => runToEnd([executable, ...args], { deadlineMs: 30_000 });
+
+  for (const backend of ["nftables", "ipset"]) {
+    Deno.test(`feeds: listed, but for those who belong here, with ${backend}`, async () => {
+      await emptyFirewall();
+      await sh("nft", "flush", "ruleset");
+      for (const folder of ["/etc/ampere", "/var/lib/ampere"]) await emptyFolder(folder);
+      await using far = await FarSide.make("eth0", ALL.map((one) => `${one}/24`), OWN);
+      await must("ip", "address", "add", `${OWN}/24`, "dev", "eth0");
+      if (backend === "ipset") await makeChain();
+      using ports = new DisposableStack();
+      for (const port of [5060, 8080]) ports.use(listenAt(port));
+      let lines: string[] = [LISTED];
+      await using server = listServer((request, { pathname }) => {
+        if (pathname === "/sip") return new Response(`${FOR_SIP}\n`);
+        if (pathname === "/strict") return Response.json({ cidr: `${STRICT}/32` });
+        const etag = `"${lines.length}"`;
+        return request.headers.get("if-none-match") === etag
+          ? new Response(null, { status: 304 })
+          : new Response(lines.join("\n"), { headers: { etag } });
+      });
+      const config = [
+        "pass = s3cret",
+        `backend = ${backend}`,
+        `trust = ${TRUSTED}`,
+        "verify = 5s",
+        "[feed main]",
+        `url = ${server.url}`,
+        "action = block",
+        "[feed sip-only]",
+        `url = ${server.url}sip`,
+        "action = block",
+        "for = sip",
+        "[feed gentle]",
+        `url = ${server.url}strict`,
+        "",
+      ].join("\n");
+      await Deno.writeTextFile("/etc/ampere/ampere.cfg", config, { mode: 0o600 });
+      await using asterisk = new AmiServer({ port: 5038 });
+      await using running = new Program([executable]);
+      const client = await running.alive(asterisk.client());
+      const reaches = (from: string, port = 5060) => far.reaches(from, OWN, port);
+      const isRefused = (from: string, port = 5060) =>
+        until(`${from} is refused`, async () => !await reaches(from, port));
+
+      await isRefused(LISTED);
+      await isRefused(LISTED, 8080);
+      await isRefused(FOR_SIP);
+      assert(await reaches(FOR_SIP, 8080), "for = sip leaves other ports alone");
+      for (const other of [PHONE, TRUSTED, INNOCENT, STRICT]) assert(await reaches(other), other);
+
+      // A phone that belongs here is put on the list by mistake, and who is trusted too.
+      await client.send(successfulAuth(PHONE, { remote: remoteOf(PHONE, "TCP") }));
+      await until(
+        "the phone is known",
+        async () => /1 in good standing/.test((await ampere("--status")).out),
+      );
+      lines = [LISTED, PHONE, `${TRUSTED}/32`, "10.0.0.0/8", OWN];
+      const checked = await ampere("--check");
+      assert.match(checked.out, /^ok +feed +main: 3 entries in http:\/\/127/m);
+      assert.match(
+        checked.out,
+        /^warning +feed +main: 2 lines are left out: line 4: 10\.0\.0\.0\/8 /m,
+      );
+      assert.match(
+        checked.out,
+        new RegExp(`^warning +feed +main: 1 host .* trusted .*${TRUSTED}`, "m"),
+      );
+      // A section that is new is fetched at once.
+      await Deno.writeTextFile(
+        "/etc/ampere/ampere.cfg",
+        config.replace("feed main", "feed second"),
+      );
+      running.signal("SIGHUP");
+      await running.said(/feed second: 3 entries from /);
+      await running.said(new RegExp(`1 host in good standing is on a list .* passes: ${PHONE}`));
+      await until(
+        "the list is in force",
+        async () => /second: 3 entries.*in force/.test((await ampere("--status")).out),
+      );
+      await isRefused(LISTED);
+      for (const own of [PHONE, TRUSTED, INNOCENT]) assert(await reaches(own), own);
+      const why = await ampere("--why", LISTED);
+      assert.match(
+        why.out,
+        /is not blocked for what it did, but refused: it is on the list second/,
+      );
+      assert.match(
+        (await ampere("--why", PHONE)).out,
+        /Listed +by feed second: it passes, because it belongs/,
+      );
+      assert.equal((await ampere("-l")).out, "");
+
+      // One attempt: what others are not blocked for yet.
+      for (const stranger of [STRICT, INNOCENT]) {
+        await client.send(wrongAnswer(stranger, { remote: remoteOf(stranger, "TCP") }));
+      }
+      await running.said(
+        new RegExp(`blocked ${STRICT} .* one attempt only: listed by feed gentle`),
+      );
+      assert(!running.text.includes(`blocked ${INNOCENT}`));
+
+      // The copies are in force without the servers, and in the kernel without the daemon.
+      running.signal("SIGKILL");
+      await running.end();
+      await server[Symbol.asyncDispose]();
+      assert(!await reaches(LISTED) && await reaches(PHONE));
+      await using again = new Program([executable]);
+      await again.alive(asterisk.client());
+      await again.said(/feed second: 3 entries of the copy/);
+      await until(
+        "the list is in force",
+        async () => /second: 3 entries.*in force/.test((await ampere("--status")).out),
+      );
+      assert(!await reaches(LISTED));
+      for (const own of [PHONE, TRUSTED]) assert(await reaches(own), own);
+
+      // With the sections all of it leaves.
+      await Deno.writeTextFile("/etc/ampere/ampere.cfg", config.split("[feed")[0]!);
+      again.signal("SIGHUP");
+      for (const one of [LISTED, FOR_SIP]) {
+        await until(`${one} is let go`, () => reaches(one));
+      }
+      await endsSoon(again);
+      await sh("nft", "flush", "ruleset");
+    });
+  }
+
+  Deno.test("feeds: iptables refuses lists with the file and the line", async () => {
+    for (const folder of ["/etc/ampere", "/var/lib/ampere"]) await emptyFolder(folder);
+    const text =
+      "pass = s3cret\nbackend = iptables\n[feed own]\nurl = file:///etc/ampere/own\naction = block\n";
+    await Deno.writeTextFile("/etc/ampere/ampere.cfg", text, { mode: 0o600 });
+    const { code, err } = await ampere();
+    assert.notEqual(code, 0);
+    assert.match(
+      err,
+      /\/etc\/ampere\/ampere\.cfg:3: action: \[feed own\] has action = block, but with backend = iptables/,
+    );
+  });
+});
+
+/** Takes connections, which end at once. */
+function listenAt(port: number): Deno.Listener {
+  const listener = Deno.listen({ hostname: "0.0.0.0", port });
+  (async () => {
+    for await (const connection of listener) connection.close();
+  })().catch(() => {});
+  return listener;
+}
