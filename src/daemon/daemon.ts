@@ -375,6 +375,7 @@ export class Daemon {
       if (!works && failures.some(isHopeless)) fail();
     });
     this.#keeping.restore();
+    this.newPlaces.look();
     const following = this.#follow(stop.signal).catch((error) => {
       if (!(error instanceof LoginRefusedError)) throw error;
       this.#log.error(error.message);
