@@ -8,7 +8,7 @@ import { DatabaseSync } from "node:sqlite";
 import { hostAddress, wrongAnswer, wrongSipPassword } from "./feed.ts";
 import { blockByProcess, blockedCount, emptyFirewall, waitUntilBlocked } from "./firewall.ts";
 import type { Manager } from "./manager.ts";
-import type { PacketProbe } from "./native.ts";
+import { ALL_PROCESSORS, type PacketProbe, runOn } from "./native.ts";
 import { Ampere, type AmpereOptions, type BackendName, pause, until } from "./process.ts";
 import { areaBelow } from "./statistics.ts";
 
@@ -66,6 +66,7 @@ export async function measureSingle(
     const attempt = options.service === "SIP" ? wrongSipPassword : wrongAnswer;
     const last = await prepareAttack(ampere, hosts, attempt);
     await settled(backend, options.stored ?? 0);
+    ampere.runApart();
     const times: number[] = [];
     for (const [i, host] of hosts.entries()) {
       if (!probe.passes(host)) throw new Error(`${host} is blocked before its last attempt`);
@@ -76,6 +77,7 @@ export async function measureSingle(
     }
     return times;
   } finally {
+    runOn(0, ALL_PROCESSORS);
     await ampere.stop();
     probe.forget();
     emptyFirewall();

@@ -19,14 +19,19 @@ export class ManagerConnection {
     this.closed = closed;
   }
 
-  /** Answers the login, and every action after it. */
-  static async accept(connection: Deno.TcpConn): Promise<ManagerConnection> {
-    const loggedIn = Promise.withResolvers<void>();
-    await writeAll(connection, BANNER);
+  /**
+   * Answers the login, and every action after it.
+   *
+   * @returns `undefined` if the client has left before it logged in: a daemon that was ended while
+   *   nobody accepted it.
+   */
+  static async accept(connection: Deno.TcpConn): Promise<ManagerConnection | undefined> {
+    const loggedIn = Promise.withResolvers<boolean>();
     const answer = async () => {
       const decoder = new TextDecoder();
       const buffer = new Uint8Array(ACTION_BYTES_MAX);
       let text = "";
+      await writeAll(connection, BANNER).catch(() => {});
       for (;;) {
         const count = await connection.read(buffer).catch(() => null);
         if (count === null) return;
@@ -40,12 +45,12 @@ export class ManagerConnection {
           } catch {
             return; // The client has left, or the connection is closed.
           }
-          loggedIn.resolve();
+          loggedIn.resolve(true);
         }
       }
     };
-    const closed = answer().finally(() => loggedIn.reject(new Error("no login")));
-    await loggedIn.promise;
+    const closed = answer().finally(() => loggedIn.resolve(false));
+    if (!await loggedIn.promise) return undefined;
     connection.setNoDelay(true);
     return new ManagerConnection(connection, closed);
   }
@@ -72,9 +77,12 @@ export class Manager implements Disposable {
     return this.#listener.addr.port;
   }
 
-  /** Waits for the next client and its login. */
+  /** Waits for the next client that logs in; who has left before that is passed over. */
   async accept(): Promise<ManagerConnection> {
-    return await ManagerConnection.accept(await this.#listener.accept());
+    for (;;) {
+      const client = await ManagerConnection.accept(await this.#listener.accept());
+      if (client !== undefined) return client;
+    }
   }
 
   [Symbol.dispose](): void {

@@ -17,6 +17,7 @@ const libc = Deno.dlopen("libc.so.6", {
   close: { parameters: ["i32"], result: "i32" },
   usleep: { parameters: ["u32"], result: "i32" },
   prctl: { parameters: ["i32", "usize", "usize", "usize", "usize"], result: "i32" },
+  sched_setaffinity: { parameters: ["i32", "usize", "buffer"], result: "i32" },
   sysconf: { parameters: ["i32"], result: "i64" },
 }).symbols;
 
@@ -33,6 +34,9 @@ const SC_CLK_TCK = 2;
 const TIMER_SLACK_NS = 1_000;
 libc.prctl(PR_SET_TIMERSLACK, BigInt(TIMER_SLACK_NS), 0n, 0n, 0n);
 
+/** For {@linkcode runOn}. */
+export const ALL_PROCESSORS = 0xffff_ffff;
+
 /** Unit of the times in /proc/PID/stat, in seconds. */
 export const CLOCK_TICK_SECONDS = 1 / Number(libc.sysconf(SC_CLK_TCK));
 
@@ -43,6 +47,18 @@ export const CLOCK_TICK_SECONDS = 1 / Number(libc.sysconf(SC_CLK_TCK));
  */
 export function sleepBlocking(microseconds: number): void {
   libc.usleep(microseconds);
+}
+
+/**
+ * Lets a thread run on some processors only.
+ *
+ * @param thread its number; 0: this one
+ * @param processors a bit for each, the first is the lowest
+ */
+export function runOn(thread: number, processors: number): void {
+  if (libc.sched_setaffinity(thread, 4n, Uint32Array.of(processors)) !== 0) {
+    throw new Error("sched_setaffinity() failed");
+  }
 }
 
 function socketAddress(address: string, port: number): Uint8Array<ArrayBuffer> {

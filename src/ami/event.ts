@@ -5,6 +5,7 @@
  */
 
 import { ipv4Number, ipv4Text, parseAddress } from "../address/address.ts";
+import { hashBytes, hashText } from "../text/hash.ts";
 import { isText, NOTHING, viewOf } from "./bytes.ts";
 import { latin1 } from "./framer.ts";
 
@@ -143,6 +144,13 @@ export class SecurityEvent {
    */
   get account(): string {
     return this.#account ??= this.#text(this.#accountStart, this.#accountEnd);
+  }
+
+  /** {@linkcode hashText} of {@linkcode SecurityEvent.account}, without making a text of it. */
+  hashAccount(seed: number): number {
+    if (this.#account !== undefined) return hashText(this.#account, seed);
+    const end = Math.min(this.#accountEnd, this.#accountStart + TEXT_CHARACTERS_MAX);
+    return hashBytes(this.#bytes, this.#accountStart, end, seed);
   }
 
   /**

@@ -6,6 +6,7 @@
 
 import type { Entry } from "../firewall/backend.ts";
 import type { Block, NewBlock } from "./block.ts";
+import type { SlowChange, SlowRow } from "./slow_rows.ts";
 import type { Evidence } from "./evidence.ts";
 import type { Habit } from "./kept_habits.ts";
 import type { StoredPoints } from "./kept_points.ts";
@@ -85,6 +86,14 @@ export interface BlockList {
     forgetBefore: number,
     now: number,
   ): boolean;
+  /** What is remembered of slow guessers; `undefined`: it cannot be read now. */
+  slow(): readonly SlowRow[] | undefined;
+  /**
+   * Keeps what is remembered of slow guessers; a list that keeps nothing has no such function.
+   *
+   * @returns Whether it is written: not while the database is in trouble.
+   */
+  saveSlow?(changes: readonly SlowChange[], now: number): boolean;
   /**
    * Keeps what targets did before they were blocked, beside what is kept of them already; a list
    * that keeps nothing has no such function.

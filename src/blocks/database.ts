@@ -39,6 +39,8 @@ import {
   valuesOf,
 } from "./rows.ts";
 
+import { SlowTable } from "./slow_rows.ts";
+
 export { type Block, hasEnded, type NewBlock, type PastBlock } from "./block.ts";
 export { BlockDatabaseError, type DatabaseFault } from "./fault.ts";
 
@@ -134,6 +136,8 @@ export class BlockDatabase implements Disposable {
   readonly points: PointsTable;
   /** From where accounts log in. */
   readonly habits: HabitsTable;
+  /** What is remembered of slow guessers. */
+  readonly slow: SlowTable;
   readonly #isDaemon: boolean;
   #skipped = 0;
   /** It is known that no ended block is remembered. */
@@ -145,6 +149,7 @@ export class BlockDatabase implements Disposable {
     this.evidence = new EvidenceTable(connection);
     this.points = new PointsTable(connection);
     this.habits = new HabitsTable(connection);
+    this.slow = new SlowTable(connection);
     this.#isDaemon = isDaemon;
   }
 
@@ -435,8 +440,8 @@ export class BlockDatabase implements Disposable {
   saveBirth(at: number): void {
     if (this.birth() !== undefined) return;
     this.#connection.transaction(() => {
-      this.#connection.run("INSERT INTO birth SELECT ? WHERE NOT EXISTS (SELECT 1 FROM birth)")
-        .run(boundedTime(at));
+      const sql = "INSERT INTO birth SELECT ? WHERE NOT EXISTS (SELECT 1 FROM birth)";
+      this.#connection.run(sql).run(boundedTime(at));
     });
   }
 
@@ -512,7 +517,7 @@ export class BlockDatabase implements Disposable {
   }
 
   #forget(target: string): boolean {
-    this.points.forget([target]);
+    for (const table of [this.points, this.slow]) table.forget([target]);
     this.#connection.run("DELETE FROM history WHERE target = ?").run(target);
     return Number(this.#connection.run("DELETE FROM block WHERE target = ?").run(target).changes) >
       0;
@@ -540,15 +545,14 @@ export class BlockDatabase implements Disposable {
        ON CONFLICT (host) DO UPDATE SET last_login = max(last_login, excluded.last_login)`,
     );
     for (const [host, at] of entries) put.run(host, boundedTime(at));
-    this.#connection.run("DELETE FROM standing WHERE last_login < ?").run(
-      boundedTime(forgetBefore),
-    );
+    const forget = this.#connection.run("DELETE FROM standing WHERE last_login < ?");
+    forget.run(boundedTime(forgetBefore));
     dropRows(this.#connection, "standing", "last_login", STANDING_ROWS_MAX);
   }
 
   #pastTimes(target: string): number {
-    const row = this.#connection.run("SELECT times FROM history WHERE target = ?").get(target);
-    return Math.max(Number(row?.times ?? 0) || 0, 0);
+    const sql = "SELECT times FROM history WHERE target = ?";
+    return Math.max(Number(this.#connection.run(sql).get(target)?.times ?? 0) || 0, 0);
   }
 
   /**

@@ -6,12 +6,14 @@
  */
 
 import type { BlockList, ListChange } from "./block_list.ts";
+import type { SlowRow } from "./slow_rows.ts";
 import { type Block, boundedNew, hasEnded, mergeBlock, type NewBlock } from "./block.ts";
 
 /** Where the stored blocks are read from; `BlockDatabase` is one. */
 interface StoredBlocks {
   all(): Block[];
   standing(): ReadonlyMap<string, number>;
+  readonly slow: { all(): readonly SlowRow[] };
   timesOf(target: string): number;
   birth(): number | undefined;
   close(): void;
@@ -109,6 +111,10 @@ export class DryRunBlockList implements BlockList {
 
   saveStanding(): true {
     return true;
+  }
+
+  slow(): readonly SlowRow[] {
+    return this.#stored?.slow.all() ?? [];
   }
 
   retry(): true {

@@ -22,6 +22,7 @@ import { ListedBlocks } from "./listed_blocks.ts";
 import type { DatabaseLock } from "./lock.ts";
 import { findList, lockForDaemon, salvageReport, type StartReport } from "./opening.ts";
 import { PendingChanges } from "./pending_changes.ts";
+import type { SlowChange, SlowRow } from "./slow_rows.ts";
 
 /** How a {@linkcode WrittenBlockList} is opened. */
 export interface WrittenOptions extends WriterOptions {
@@ -315,6 +316,25 @@ export class WrittenBlockList implements BlockList, Disposable {
     } catch {
       return undefined;
     }
+  }
+
+  /** See {@linkcode BlockList.slow}. */
+  slow(): SlowRow[] | undefined {
+    try {
+      return this.#writer.database?.slow.all();
+    } catch {
+      return undefined;
+    }
+  }
+
+  /**
+   * Keeps what is remembered of slow guessers; see {@linkcode BlockList.saveSlow}.
+   *
+   * @param changes Each host once.
+   * @param now Clock value in milliseconds since 1970.
+   */
+  saveSlow(changes: readonly SlowChange[], now: number = Date.now()): boolean {
+    return this.#writer.keep((database) => database.slow.save(changes), now);
   }
 
   /** What a target did before it was blocked; `undefined` too if it cannot be read now. */

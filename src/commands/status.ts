@@ -56,7 +56,9 @@ export function formatStatus(status: Status, now: number, style: Style): string 
       `${counted(hosts.watched, "host")} watched, ${hosts.inGoodStanding} in good standing`,
     ],
     ...hiddenRows(events, hosts, style),
+    ...slowRows(status.slow, style),
     ...guardRows(status.guard, now, style),
+    ...insiderRows(status.insiders, now, style),
     [
       "Blocks",
       `${counted(blocks.count, "block")}${
@@ -151,6 +153,37 @@ function guardRows(guard: Status["guard"] | undefined, now: number, style: Style
   const more = guard.accounts - rows.length;
   if (more > 0) rows.push(`and ${counted(more, "more account")}`);
   return rows.map((row, index) => [index === 0 ? "Accounts" : "", row]);
+}
+
+/** Who guesses slowly: told only if there is anybody. */
+function slowRows(slow: Status["slow"] | undefined, style: Style): string[][] {
+  if (slow === undefined || slow.hosts + slow.blocked === 0) return [];
+  const blocked = slow.blocked === 0
+    ? ""
+    : `; since the start ${style.doubtful(counted(slow.blocked, "time"))} one was blocked for them`;
+  return [[
+    "",
+    `${counted(slow.hosts, "host")} with wrong passwords of earlier days and no login${blocked}`,
+  ]];
+}
+
+/** Who belongs here and guesses at accounts of others: told only if there is anybody. */
+function insiderRows(
+  insiders: Status["insiders"] | undefined,
+  now: number,
+  style: Style,
+): string[][] {
+  if (insiders === undefined || insiders.last.length === 0) return [];
+  return insiders.last.map(({ host, login, service, account, accounts, likePhones, at }, index) => [
+    index === 0 ? "Insiders" : "",
+    `${style.doubtful(host)}${
+      login === "" ? "" : `, logged in as "${escapeText(login)}",`
+    } fails on "${escapeText(account)}" (${service})${
+      accounts === 1 ? "" : ` and ${counted(accounts - 1, "other account")}`
+    }: told ${describeDuration((now - Date.parse(at)) / 1000)} ago; ${
+      likePhones ? "a phone with an old password? Correct it" : "ask its owner"
+    }`,
+  ]);
 }
 
 function tamperedWords(events: Status["events"], style: Style): string {

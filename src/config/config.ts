@@ -64,6 +64,8 @@ export interface Config {
    * Blocked hosts of a network before it is blocked; 0 means never, `undefined` as suits `backend`.
    */
   readonly neighbours: number | undefined;
+  /** A host in good standing that fails on accounts of others is told, or also blocked a while. */
+  readonly insider: "tell" | "block";
   /** How long after the first start unanswered challenges cost nothing. */
   readonly learn: number;
   /** Bits of an IPv6 address that are counted and blocked as one host. */
@@ -155,6 +157,7 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   guardHosts: 10,
   guardWindow: 3_600,
   neighbours: undefined,
+  insider: "tell",
   learn: 3_600,
   ipv6Prefix: 64,
   nat64: Object.freeze([]),
@@ -253,6 +256,7 @@ export function describeConfig(config: Config): [key: string, value: string][] {
     ["guard_hosts", String(config.guardHosts)],
     ["guard_window", formatDuration(config.guardWindow)],
     ["neighbours", config.neighbours === undefined ? "auto" : String(config.neighbours)],
+    ["insider", config.insider],
     ["learn", formatDuration(config.learn)],
     ["ipv6_prefix", String(config.ipv6Prefix)],
     ...nat64.map((prefix): [string, string] => ["nat64", prefix]),

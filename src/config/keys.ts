@@ -188,6 +188,7 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
       readSeconds(value, GUARD_WINDOW_MIN, GUARD_WINDOW_MAX, (s) => draft.guardWindow = s),
   ],
   ["neighbours", readNeighbours],
+  ["insider", readInsider],
   ["learn", (value, { draft }) => readSeconds(value, 0, DURATION_MAX, (s) => draft.learn = s)],
   ["ipv6_prefix", (value, { draft }) => readNumber(value, 32, 128, (n) => draft.ipv6Prefix = n)],
   ["nat64", readNat64],
@@ -449,6 +450,12 @@ function readBackend(value: string, { draft }: Context): string | undefined {
 function readAction(value: string, { draft }: Context): string | undefined {
   if (value !== "reject" && value !== "drop") return `${shown(value)} is not reject or drop`;
   draft.action = value;
+  return undefined;
+}
+
+function readInsider(value: string, { draft }: Context): string | undefined {
+  if (value !== "tell" && value !== "block") return `${shown(value)} is not tell or block`;
+  draft.insider = value;
   return undefined;
 }
 

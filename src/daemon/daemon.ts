@@ -34,6 +34,7 @@ import { policyOf } from "../penalties/policy.ts";
 import { anyStrict, type StrictHosts } from "../penalties/strict.ts";
 import { counted } from "../text/table.ts";
 import { VERSION } from "../version.ts";
+import { Announcements } from "./announcements.ts";
 import { Exceptions } from "./exceptions.ts";
 import { Force } from "./force.ts";
 import { HostPlaces } from "./host_places.ts";
@@ -242,7 +243,14 @@ export class Daemon {
       peers: () => this.#peers,
       network: parts.network ?? networkNow,
     });
-    const releases = new Releases({ ...shared, notices });
+    const announcements = new Announcements({
+      ...shared,
+      force: this.#force,
+      notices,
+      onBlocked: (offences) => this.#keeping.blocked(offences),
+      dryRun: this.dryRun,
+    });
+    const releases = new Releases({ ...shared, notices, announcements });
     const around = { ...shared, releases, config, backend: this.backend.name };
     const neighbourhoods = this.neighbourhoods = new Neighbourhoods(around);
     this.#exceptions = new Exceptions({ ...shared, releases, neighbourhoods });
@@ -257,12 +265,9 @@ export class Daemon {
     this.#learning = new Learning({ ...shared, bornAt: parts.bornAt, lengthMs });
     this.#messages = new Messages(log, counters);
     this.#reports = new Reports({ ...shared, exceptions: this.#exceptions, notices });
-    this.#predecessor = parts.leftovers === undefined ? undefined : new Predecessor({
-      firewall,
-      clock,
-      leftovers: parts.leftovers,
-      againMs: parts.config.verify * 1000,
-    });
+    const { leftovers, config: { verify } } = parts;
+    const againMs = verify * 1000;
+    this.#predecessor = leftovers && new Predecessor({ firewall, clock, leftovers, againMs });
     const { believedTime, savePointsMs: everyMs } = { ...parts, believedTime: this.#believedTime };
     const keeping = this.#keeping = new Keeping({ ...shared, believedTime, everyMs });
     const newPlaces = this.newPlaces = new NewPlaces({ ...shared, believedTime, notices, config });
@@ -270,17 +275,15 @@ export class Daemon {
     this.inquiry = new Inquiry({ ...shared, neighbourhoods, keeping, config, listed });
     this.#pipeline = new Pipeline({
       ...shared,
-      onBlocked: (offences) => keeping.blocked(offences),
       onLogin: (event) => {
-        this.listed.loggedIn(event.host);
+        listed.loggedIn(event.host);
         newPlaces.login(event);
       },
-      notices,
+      announcements,
       exceptions: this.#exceptions,
       neighbourhoods,
       force: this.#force,
       config,
-      dryRun: this.dryRun,
     });
     this.#logs = new Logs({ pipeline: this.#pipeline, log, clock, files: parts.files });
   }
@@ -406,13 +409,8 @@ export class Daemon {
       // To name what was chosen changes nothing.
       old[key] !== config[key] && (key !== "backend" || config.backend !== this.backend.name)
     );
-    this.#config = {
-      ...config,
-      chain: old.chain,
-      backend: old.backend,
-      database: old.database,
-      verify: old.verify,
-    };
+    const { chain, backend, database, verify } = old;
+    this.#config = { ...config, chain, backend, database, verify };
     if (old.action !== config.action) this.firewall.refuseBy(config.action);
     if (old.host !== config.host) this.#peers = literalPeers(config.host);
     this.#trust.configure(config);

@@ -1,6 +1,6 @@
 /**
- * What of the penalty table outlives the daemon: the points of hosts, and what those did that were
- * blocked.
+ * What of the penalty table outlives the daemon: the points of hosts, what is remembered beyond
+ * these, and what those did that were blocked.
  *
  * Nothing waits for it, and nothing depends on it: it is written in small parts, behind the blocks,
  * and not while the database is in trouble.
@@ -15,6 +15,7 @@ import { POINTS_ROWS_MAX, type StoredPoints } from "../blocks/kept_points.ts";
 import type { Clock } from "../clock.ts";
 import type { Offence } from "../penalties/offence.ts";
 import type { PenaltyTable } from "../penalties/penalty_table.ts";
+import { SlowMemory } from "./slow_memory.ts";
 import { fromWallTime, toWallTime } from "./wall_time.ts";
 
 /** How often points are written, in milliseconds. */
@@ -46,6 +47,7 @@ interface KeepingParts {
 /** Keeps, and restores. */
 export class Keeping {
   readonly #parts: KeepingParts;
+  readonly #slow: SlowMemory;
   /** Attempts of blocked targets that are not written yet. */
   readonly #evidence = new Map<string, Evidence>();
   /** What is written of each host. */
@@ -69,16 +71,18 @@ export class Keeping {
    */
   constructor(parts: KeepingParts) {
     this.#parts = parts;
+    this.#slow = new SlowMemory(parts);
     this.#lastRound = parts.clock.now();
   }
 
   /** Puts the hosts back that an earlier life has kept; as soon as that can be read. */
   restore(): void {
+    this.#slow.restore();
     const { table, list, clock } = this.#parts;
     const stored = list.points?.();
     if (stored === undefined) return;
     this.#isRestored = true;
-    const { forgetMs, exempt } = table.policy;
+    const { exempt } = table.policy;
     const now = clock.now();
     const logins = list.standing();
     const kept = stored.map((one) => {
@@ -87,9 +91,7 @@ export class Keeping {
         fromWallTime(one.lastAt, this.#parts),
       ];
       return { ...one, firstAt, lastAt, wall: one.lastAt };
-    }).filter(({ host, lastAt, wall }) =>
-      now - lastAt <= forgetMs && !exempt.overlaps(host) && !((logins.get(host) ?? 0) >= wall)
-    );
+    }).filter(({ host, wall }) => !exempt.overlaps(host) && !((logins.get(host) ?? 0) >= wall));
     table.inspection.kept.restore(kept, now);
     // What is not in the table now is taken out of the file by the next round.
     for (const { host } of stored) this.#saved.set(host, "");
@@ -127,6 +129,8 @@ export class Keeping {
    */
   look(wall: number): void {
     if (this.#evidence.size > 0) this.#saveEvidence(wall, EVIDENCE_PER_TURN);
+    this.#slow.restore();
+    this.#slow.save();
     if (this.#parts.list.savePoints === undefined) return;
     if (!this.#isRestored) this.restore();
     if (!this.#isRestored) return;
@@ -141,6 +145,7 @@ export class Keeping {
   /** Writes all of it. */
   finish(wall: number): void {
     this.#saveEvidence(wall, Infinity);
+    this.#slow.save(Infinity);
     if (this.#parts.list.savePoints === undefined || !this.#isRestored) return;
     this.#begin(this.#parts.clock.now());
     this.#savePoints(wall, Infinity);

@@ -213,7 +213,7 @@ export class Listed implements StrictHosts {
       if (this.#isBlocked(readAddress(target) ?? expectNetwork(target))) pass.add(target);
     }
     const names: string[] = [];
-    for (const host of table().standingHosts(clock.now())) {
+    for (const host of table().inspection.standingHosts(clock.now())) {
       if (!this.#isBlocked(networkOf(host))) continue;
       if (pass.size >= PASS_MAX) break;
       const target = this.#passOf(keyText(host));

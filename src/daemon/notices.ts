@@ -9,6 +9,7 @@ import type { NewBlock } from "../blocks/block.ts";
 import type { Judgement } from "../firewall/judgement.ts";
 import type { Damage } from "../firewall/status.ts";
 import type { GuardChange } from "../penalties/account_guard.ts";
+import type { Insider } from "../penalties/insiders.ts";
 import type { Notice } from "../telemetry/notice.ts";
 import {
   type NewPlace,
@@ -92,6 +93,12 @@ export class Notices {
         ? { event: "account-guarded", time, service, account, hosts }
         : { event: "account-guard-over", time, service, account, blocked },
     );
+  }
+
+  /** A host that belongs here fails on accounts of others. */
+  insider({ host, login, service, account, accounts, likePhones }: Insider): void {
+    const time = this.#time();
+    this.#notify?.({ event: "insider", time, host, login, service, account, accounts, likePhones });
   }
 
   /** Blocks of a family are not in force, or not for all packets. */

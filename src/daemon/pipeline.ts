@@ -14,28 +14,17 @@ import type { BlockList } from "../blocks/block_list.ts";
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config/config.ts";
 import type { Firewall } from "../firewall/firewall.ts";
-import type { Log } from "../log.ts";
 import type { PenaltyTable } from "../penalties/penalty_table.ts";
 import { blockOf } from "../penalties/policy.ts";
 import type { Offence } from "../penalties/offence.ts";
-import { describeDuration } from "../penalties/reason.ts";
-import { describePlace } from "../places/place.ts";
 import type { Counters } from "../telemetry/counters.ts";
-import type { JudgedPlace, PlacesSource } from "../telemetry/places.ts";
-import { formatLocalTime } from "../text/time.ts";
+import type { Announcements } from "./announcements.ts";
 import type { Exceptions } from "./exceptions.ts";
 import type { Force } from "./force.ts";
 import type { Neighbourhoods } from "./neighbourhoods.ts";
-import type { Notices } from "./notices.ts";
 
 /** Most attempts that are charged in one turn of the event loop; takes about 2 ms. */
 const LAPSES_PER_TURN = 2_000;
-
-/**
- * A host that is blocked this long and still reaches Asterisk tells that the firewall is not in its
- * way, in milliseconds.
- */
-const STILL_ARRIVES_MS = 10_000;
 
 /** By the type of an event: whether somebody has logged in. */
 const LOGINS = EVENT_TYPES.map(({ kind }) => kind === "SuccessfulAuth");
@@ -48,23 +37,16 @@ interface PipelineParts {
   readonly exceptions: Exceptions;
   readonly force: Force;
   readonly neighbourhoods: Neighbourhoods;
-  readonly notices: Notices;
-  /** Knows where hosts are. */
-  readonly places?: PlacesSource;
   /** Hears of logins with a password that are believed. */
   readonly onLogin?: (event: SecurityEvent) => void;
+  readonly announcements: Announcements;
   readonly counters: Counters;
-  readonly log: Log;
   /** Monotonic time, for intervals. */
   readonly clock: Clock;
   /** Time of day, in milliseconds since 1970, for what is stored. */
   readonly wallClock: () => number;
   /** The configuration in force. */
   readonly config: () => Config;
-  /** Takes what led to blocks, when they are on their way; must not wait and not throw. */
-  readonly onBlocked?: (offences: readonly Offence[]) => void;
-  /** The firewall and the list only pretend. */
-  readonly dryRun: boolean;
 }
 
 /** From events to blocks in force. */
@@ -74,7 +56,6 @@ export class Pipeline {
   #readAt: number | undefined;
   /** Attempts are being charged in several turns of the event loop. */
   #advancing = false;
-  #saidStillArrives = 0;
 
   /**
    * Nothing has come yet.
@@ -93,7 +74,7 @@ export class Pipeline {
     if (verdict === "security") force.take(event);
     table.record(event, this.#readAt ??= this.#parts.clock.now(), verdict === "security");
     if (LOGINS[event.type]! && verdict === "security") this.#loggedIn(event);
-    if (table.explain) this.#explain(event);
+    if (table.explain) this.#parts.announcements.charged(event, table.lastCharge);
   };
 
   /** The same for what a line of Asterisk's log tells; AMI's events are counted alone. */
@@ -101,23 +82,12 @@ export class Pipeline {
     const { table, clock } = this.#parts;
     table.record(event, clock.now(), verdict === "security");
     if (LOGINS[event.type]! && verdict === "security") this.#loggedIn(event);
-    if (table.explain) this.#explain(event);
+    if (table.explain) this.#parts.announcements.charged(event, table.lastCharge);
   };
 
   #loggedIn(event: SecurityEvent): void {
     // AMI lets nobody in without a secret, and does not say so.
     if (event.usingPassword || event.service === "AMI") this.#parts.onLogin?.(event);
-  }
-
-  #explain(event: SecurityEvent): void {
-    const charge = this.#parts.table.lastCharge;
-    if (charge === undefined) return;
-    const points = charge.after === charge.before
-      ? `${charge.after}`
-      : `${charge.before} -> ${charge.after}`;
-    this.#parts.log.debug(
-      `${event.kind} ${event.service}: ${charge.what}; points ${points} of ${charge.limit}`,
-    );
   }
 
   /**
@@ -144,6 +114,7 @@ export class Pipeline {
   close(): void {
     this.#advancing = false;
     this.#blockOffenders();
+    this.#parts.announcements.tellNow();
   }
 
   /**
@@ -153,25 +124,12 @@ export class Pipeline {
    * @param now Time of day, in milliseconds since 1970.
    */
   block(blocks: readonly NewBlock[], now: number): void {
-    const { list, exceptions, force, firewall, counters, notices, log, dryRun } = this.#parts;
-    const { places } = this.#parts;
+    const { list, exceptions, firewall, counters } = this.#parts;
     const isStored = list.add(blocks, now);
     exceptions.add(blocks);
     firewall.block(blocks);
     counters.added += blocks.length;
-    for (const block of blocks) notices.blocked(block, now);
-    log.infoAll(blocks.map((block) => {
-      const until = block.until === undefined
-        ? "for ever"
-        : `until ${formatLocalTime(block.until)} (${describeDuration((block.until - now) / 1000)})`;
-      const place = places?.of(block.target);
-      if (place !== undefined) counters.places.add(place);
-      return `${
-        dryRun ? "dry run: would block" : "blocked"
-      } ${block.target} ${until}: ${block.reason}${place === undefined ? "" : remarkOn(place)}${
-        isStored ? "" : " (not yet in the database)"
-      }${force.remarkOn(block.target)}`;
-    }));
+    this.#parts.announcements.blocked(blocks, isStored, now);
   }
 
   #advanceSome(now: number): void {
@@ -203,7 +161,7 @@ export class Pipeline {
         : blockOf(offence, this.#parts.config(), timesOf, now);
       if (block !== undefined && (!isBlocked || isLonger(block, known))) {
         fresh.set(offence.target, [offence, block]);
-      } else if (known !== undefined && !late) this.#stillArrives(known, now);
+      } else if (known !== undefined && !late) this.#parts.announcements.stillArrives(known, now);
     }
     this.#blockAll(fresh, now);
   }
@@ -213,8 +171,9 @@ export class Pipeline {
     if (fresh.size === 0) return;
     const networks = this.#parts.neighbourhoods.add(fresh, this.#timesOf(), now);
     this.block([...[...fresh.values()].map(([, block]) => block), ...networks], now);
-    this.#parts.onBlocked?.([...fresh.values()].map(([offence]) => offence));
+    const offences = [...fresh.values()].map(([offence]) => offence);
     fresh.clear();
+    this.#parts.announcements.offended(offences);
   }
 
   /** Says how often a target was blocked before; most lists know of nobody who is not blocked. */
@@ -226,30 +185,6 @@ export class Pipeline {
       return anyPast ? list.timesOf(target) : list.get(target)?.times ?? 0;
     };
   }
-
-  /** A blocked host went on: that was under way, or the firewall is not in its way. */
-  #stillArrives(block: Block, now: number): void {
-    if (now - block.since < STILL_ARRIVES_MS || now - this.#saidStillArrives < STILL_ARRIVES_MS) {
-      return;
-    }
-    this.#saidStillArrives = now;
-    const remark = this.#parts.force.remarkOn(block.target);
-    this.#parts.log.limited(
-      "still arrives",
-      "warn",
-      remark === ""
-        ? `${block.target} is blocked and still reaches Asterisk. Looking at the firewall; if this goes on, its ` +
-          "packets come by a way that this machine's rules do not show: ampere --check tells what is known"
-        : `${block.target} is blocked and still reaches Asterisk${remark}: ampere --check tells what mends it`,
-    );
-    void this.#parts.firewall.verify();
-  }
-}
-
-/** Where a host is, behind why it is blocked. */
-function remarkOn(place: JudgedPlace): string {
-  const words = describePlace(place);
-  return words === "" ? "" : `; from ${words}${place.away ? " (away)" : ""}`;
 }
 
 function isLonger(block: NewBlock, known: Block): boolean {

@@ -8,6 +8,7 @@
 import type { Firewall } from "../firewall/firewall.ts";
 import type { Log } from "../log.ts";
 import type { Counters } from "../telemetry/counters.ts";
+import type { Announcements } from "./announcements.ts";
 import type { Notices } from "./notices.ts";
 import { Targets } from "./targets.ts";
 
@@ -16,6 +17,7 @@ interface ReleaseParts {
   readonly firewall: Firewall;
   readonly counters: Counters;
   readonly notices: Notices;
+  readonly announcements: Announcements;
   readonly log: Log;
 }
 
@@ -41,7 +43,9 @@ export class Releases {
 
   /** Blocks have ended, of which the log is told elsewhere. */
   releaseSilently(targets: readonly string[], why: string): void {
-    const { firewall, counters, notices } = this.#parts;
+    const { firewall, counters, notices, announcements } = this.#parts;
+    // Whoever hears of the end of a block has heard of the block.
+    announcements.tellNow();
     firewall.release(targets);
     counters.removed += targets.length;
     notices.released(targets, why);

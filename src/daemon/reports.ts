@@ -7,7 +7,12 @@
 import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
 import type { PenaltyTable } from "../penalties/penalty_table.ts";
-import { describeExemptFailures, describeGuard, describeProxy } from "../penalties/reason.ts";
+import {
+  describeExemptFailures,
+  describeGuard,
+  describeInsider,
+  describeProxy,
+} from "../penalties/reason.ts";
 import type { Counters } from "../telemetry/counters.ts";
 import { counted } from "../text/table.ts";
 import type { Exceptions } from "./exceptions.ts";
@@ -23,6 +28,12 @@ const LOGGED_EXEMPT_MAX = 1_024;
  */
 const GUARDS_A_MINUTE = 20;
 
+/** Most insiders in a minute that are told: with chan_sip strangers make names up. */
+const INSIDERS_A_MINUTE = 20;
+
+/** Of so many the status tells. */
+const INSIDERS_KEPT_MAX = 10;
+
 const MINUTE_MS = 60_000;
 
 /** What {@linkcode Reports} looks at. */
@@ -32,6 +43,7 @@ interface ReportParts {
   readonly counters: Counters;
   readonly notices: Notices;
   readonly clock: Clock;
+  readonly wallClock: () => number;
   readonly log: Log;
 }
 
@@ -43,6 +55,8 @@ export class Reports {
   /** How many accounts were told of since a clock value. */
   #guardsTold = 0;
   #guardsSince = -Infinity;
+  #insidersTold = 0;
+  #insidersSince = -Infinity;
 
   /**
    * Nothing was told yet.
@@ -57,6 +71,7 @@ export class Reports {
   tell(): void {
     this.#tellLate();
     this.#tellGuards();
+    this.#tellInsiders();
   }
 
   /** Tells how many attempts were under way when their hosts were blocked. */
@@ -103,6 +118,35 @@ export class Reports {
         "warn",
         `${more} of accounts began or ended within a minute, as if somebody made names up: ` +
           "ampere --status tells how many accounts are guarded",
+      );
+    }
+  }
+
+  /** Tells of hosts that belong here and fail on accounts of others. */
+  #tellInsiders(): void {
+    const { table, counters, notices, log, clock, wallClock } = this.#parts;
+    const found = table.insiders.takeFound();
+    if (found.length === 0) return;
+    const now = clock.now();
+    if (now - this.#insidersSince >= MINUTE_MS) {
+      this.#insidersSince = now;
+      this.#insidersTold = 0;
+    }
+    const told = found.slice(0, INSIDERS_A_MINUTE - this.#insidersTold);
+    this.#insidersTold += told.length;
+    const blocks = table.policy.insider === "block";
+    for (const insider of told) {
+      log.warn(describeInsider(insider, blocks));
+      notices.insider(insider);
+      counters.insiders.push({ ...insider, at: wallClock() - (now - insider.at) });
+      if (counters.insiders.length > INSIDERS_KEPT_MAX) counters.insiders.shift();
+    }
+    if (found.length > told.length) {
+      log.limited(
+        "insiders",
+        "warn",
+        `${counted(found.length - told.length, "more host")} with logins failed on accounts of ` +
+          "others within a minute: ampere --status tells of the last ones",
       );
     }
   }

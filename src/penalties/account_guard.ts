@@ -6,6 +6,7 @@
  */
 
 import { type SecurityEvent, SERVICES } from "../ami/event.ts";
+import { hashText } from "../text/hash.ts";
 import { HostIndex } from "./host_index.ts";
 import type { HostKey } from "./host_key.ts";
 import { RecordList } from "./record_list.ts";
@@ -70,11 +71,10 @@ const HOSTS_AT = 9;
 /** No record. */
 const NONE = 0;
 
-/** Seeds and factors that nobody outside knows, so that nobody can choose names of equal hash. */
-const SECRETS = crypto.getRandomValues(new Int32Array(3));
+/** Seeds that nobody outside knows, so that nobody can choose names of equal hash. */
+const SECRETS = crypto.getRandomValues(new Int32Array(2));
 const SEED = SECRETS[0]!;
 const HOST_SEED = SECRETS[1]!;
-const FACTOR = SECRETS[2]! | 1;
 
 /** An account that is guarded. */
 export interface GuardedAccount {
@@ -480,15 +480,6 @@ export function guardKey(host: HostKey, network: string | undefined): number {
 /** What one service calls an account may be somebody else to another. */
 function hashOf({ service, account }: Failure): number {
   return hashText(account, SEED + SERVICES.indexOf(service));
-}
-
-function hashText(text: string, seed: number): number {
-  let hash = seed | 0;
-  for (let at = 0; at < text.length; at++) {
-    hash = Math.imul(hash ^ text.charCodeAt(at), FACTOR);
-    hash ^= hash >>> 15;
-  }
-  return hash;
 }
 
 function newShare(records: Records, hosts: number, most: number): Share {

@@ -62,6 +62,12 @@ export const UNPROVEN_BAN_MS = HOUR_MS;
 /** The longest such block, in milliseconds. */
 export const UNPROVEN_BAN_MS_MAX = 7 * DAY_MS;
 
+/**
+ * A slow guesser's block that ends by itself grows by so many steps at a time: an hour, four, 16,
+ * 64, a week. Who tries once in 25 hours does not even notice a block of a few hours.
+ */
+const SLOW_STEPS = 2;
+
 /** Longest ban that is computed, in milliseconds: ten years. More is written as for ever. */
 const BAN_MS_MAX = 10 * 365 * DAY_MS;
 
@@ -105,6 +111,7 @@ export function banTime(
 ): number | undefined {
   switch (grounds) {
     case "good standing":
+    case "insider":
     case "shared network": {
       const most = proven ? STANDING_BAN_MS_MAX : STANDING_UNPROVEN_BAN_MS_MAX;
       const short = Math.min(STANDING_BAN_MS * 2 ** row, most);
@@ -126,6 +133,13 @@ export function banTime(
       }
       // The short blocks of this row don't make the next one longer.
       return configured(times, Math.max(0, before - (times.doubt > 0 ? 1 : 0)), proven);
+    case "slow account":
+      // It may be a phone: the block ends by itself, as if it were forged.
+      return configured(times, times.bantime === 0 ? SLOW_STEPS * before : before, false);
+    case "slow guesses": {
+      const isDefault = times.bantime === 0 && !proven;
+      return configured(times, isDefault ? SLOW_STEPS * before : before, proven);
+    }
     case "attempts":
       return configured(times, before, proven);
   }
@@ -156,7 +170,7 @@ export function isShort(
   { grounds, row }: Pick<Offence, "grounds" | "row">,
 ): boolean {
   if (isDoubt(grounds)) return doubt > 0 && row < DOUBTS_MAX;
-  return grounds !== "attempts";
+  return grounds !== "attempts" && grounds !== "slow guesses" && grounds !== "slow account";
 }
 
 function configured(times: BanTimes, before: number, proven: boolean): number | undefined {

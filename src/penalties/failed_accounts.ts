@@ -101,6 +101,11 @@ export class FailedAccounts {
       Math.max(one!.points, other!.points) >= 2 * ATTEMPT_POINTS;
   }
 
+  /** The one account that a host failed on; `undefined` if it were several, or none. */
+  onlyOf(host: number): string | undefined {
+    return (this.#points[host] ?? 0) > 0 ? this.#accounts[host] : undefined;
+  }
+
   /** Takes the points of one account away; how many these were. */
   forgive(host: number, by: Failure): number {
     const account = accountOf(by);

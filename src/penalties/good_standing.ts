@@ -35,13 +35,20 @@ const WATCHED = 1;
 /** Neighbours in the order of the logins. */
 const EARLIER = 2;
 const LATER = 3;
+/** Which account logged in last, as a number; of none is known. */
+const ACCOUNT = 4;
+
+/** What {@linkcode GoodStanding.login} tells of a login: somebody wants to hear of it. */
+export const IS_WATCHED = 1;
+/** The same: the host or its account is another one than the last, or was not heard for an hour. */
+export const IS_FRESH = 2;
 
 /** No login. */
 const NONE = 0;
 
 /** The last login of each host, and which of them are still to be saved. */
 export class GoodStanding {
-  readonly #records = new Records({ times: 3, numbers: 4, room: STANDING_MAX + 1 });
+  readonly #records = new Records({ times: 3, numbers: 5, room: STANDING_MAX + 1 });
   /** The record of each host. */
   readonly #logins = new HostIndex();
   /** The records in the order of the logins. */
@@ -134,9 +141,10 @@ export class GoodStanding {
    * A host logs in.
    *
    * @param connects Not over UDP.
-   * @returns Whether it is watched.
+   * @param account Which one, as a number.
+   * @returns 0, or the sum of {@linkcode IS_WATCHED} and {@linkcode IS_FRESH}.
    */
-  login(address: HostKey, now: number, connects = true): boolean {
+  login(address: HostKey, now: number, connects = true, account = 0): number {
     let login = this.#logins.get(address);
     if (login === NONE || now - this.#records.time(login, AT) >= LOGIN_ORDER_MS) {
       const savedAt = login === NONE ? -Infinity : this.#records.time(login, SAVED_AT);
@@ -145,11 +153,14 @@ export class GoodStanding {
     }
     this.#records.setTime(login, AT, now);
     if (connects) this.#records.setTime(login, CONNECTED_AT, now);
-    if (now - this.#records.time(login, SAVED_AT) >= SAVE_LOGIN_MS) {
+    const told = this.#records.get(login, WATCHED);
+    const isDue = now - this.#records.time(login, SAVED_AT) >= SAVE_LOGIN_MS;
+    if (isDue) {
       this.#records.setTime(login, SAVED_AT, now);
       this.#unsaved.add(address);
-    }
-    return this.#records.get(login, WATCHED) === 1;
+    } else if (this.#records.get(login, ACCOUNT) === account) return told;
+    this.#records.set(login, ACCOUNT, account);
+    return told + IS_FRESH;
   }
 
   /** From now on {@linkcode GoodStanding.login} tells of a host that it is watched. */
@@ -194,11 +205,17 @@ export class GoodStanding {
     return logins;
   }
 
-  /** Forgets the hosts whose last login was before a clock value. */
-  forgetBefore(before: number): void {
+  /**
+   * Forgets the hosts whose last login was before a clock value.
+   *
+   * @param ended Is given each of them.
+   */
+  forgetBefore(before: number, ended: (address: HostKey) => void = () => {}): void {
     for (let login; (login = this.#order.oldest) !== NONE;) {
       if (this.#records.time(login, AT) >= before) break;
+      const address = this.#keys[login]!;
       this.#remove(login);
+      ended(address);
     }
   }
 

@@ -142,6 +142,12 @@ export class Hosts {
     return this.#index.get(key);
   }
 
+  /** Whether a host has points. */
+  hasPoints(key: HostKey): boolean {
+    const host = this.find(key);
+    return host !== NONE && this.records.get(host, POINTS) > 0;
+  }
+
   /** Who a host is. */
   keyOf(host: number): HostKey {
     return this.#keys[host]!;

@@ -7,14 +7,22 @@
 import { contains } from "../address/address.ts";
 import { type HostKey, HostNetworks, keyOf, keyText } from "./host_key.ts";
 import { type Hosts, type HostStatus, NONE } from "./hosts.ts";
+import { INSIDER_FAILURES_A_DAY } from "./insiders.ts";
 import type { HostKeeping } from "./kept_hosts.ts";
 import type { FailedAttempt } from "./offence.ts";
 import type { Ledger } from "./ledger.ts";
+import { SLOW_FACTOR } from "./slow_guesses.ts";
 
 /** A host, with what it was charged for last. */
 export interface KnownHost extends HostStatus {
   /** The oldest first. */
   readonly last: readonly FailedAttempt[];
+}
+
+/** How many there are of something, and how many are too many. */
+export interface Reckoning {
+  readonly count: number;
+  readonly limit: number;
 }
 
 /** What can be asked of single hosts. */
@@ -25,6 +33,12 @@ export interface HostInspection {
   hostsIn(target: string, most: number, now: number): KnownHost[];
   /** The hosts in a target that are in good standing, with the clock value of their last login. */
   standingIn(target: string, most: number, now: number): [host: string, at: number][];
+  /** Wrong passwords of a host without a login, beyond `forget` too; `undefined`: of none. */
+  slowOf(target: string, now: number): Reckoning | undefined;
+  /** Failures of a host that belongs here on accounts of others; `undefined`: of none. */
+  insiderOf(target: string, now: number): Reckoning | undefined;
+  /** All hosts that are in good standing at a clock value. */
+  standingHosts(now: number): Iterable<HostKey>;
   /** With what an address is counted. */
   countedWith(address: string): { readonly network?: string; readonly ipv4?: string };
 }
@@ -89,6 +103,46 @@ export class Inspection implements HostInspection {
       if (at >= since && isIn(key, target)) found.push([keyText(key), at]);
     }
     return found;
+  }
+
+  /**
+   * Wrong passwords of a host without a login, beyond `forget` too.
+   *
+   * @param target Canonical address, or IPv6 network with which it is counted.
+   * @param now Clock value, in milliseconds.
+   * @returns `undefined`: none of earlier days.
+   */
+  slowOf(target: string, now: number): Reckoning | undefined {
+    const { slow, slowJudge, policy } = this.#ledger;
+    const key = this.#countedKey(target);
+    if (!slow.has(key)) return undefined;
+    const host = this.#hosts.find(keyOf(target));
+    const count = host === NONE ? slow.countOf(key, now) : slowJudge.countOf(host, key);
+    return count === 0 ? undefined : { count, limit: SLOW_FACTOR * policy.loyalty };
+  }
+
+  /**
+   * Failures of a host that belongs here on accounts of others.
+   *
+   * @param target Canonical address, or IPv6 network with which it is counted.
+   * @param now Clock value, in milliseconds.
+   * @returns `undefined`: none within a day.
+   */
+  insiderOf(target: string, now: number): Reckoning | undefined {
+    const count = this.#ledger.insiders.failuresOf(this.#countedKey(target), now);
+    return count === 0 ? undefined : { count, limit: INSIDER_FAILURES_A_DAY + 1 };
+  }
+
+  #countedKey(target: string): HostKey {
+    const key = keyOf(target);
+    return target.includes("/") ? key : this.#ledger.networkOf(key) ?? key;
+  }
+
+  /** All hosts that are in good standing at a clock value. */
+  *standingHosts(now: number): Generator<HostKey> {
+    const { standing, policy } = this.#ledger;
+    if (policy.creditMs === 0) return;
+    for (const key of standing.keys()) if (standing.has(key, now - policy.creditMs)) yield key;
   }
 
   /**

@@ -5,6 +5,7 @@
  */
 
 import type { StoredPoints } from "../blocks/kept_points.ts";
+import { ATTEMPT_POINTS } from "./attempts.ts";
 import type { FailedAccounts } from "./failed_accounts.ts";
 import { type HostKey, keyOf, keyText } from "./host_key.ts";
 import {
@@ -22,6 +23,8 @@ import {
   TALLY_AT,
 } from "./hosts.ts";
 import type { NetworkFailures } from "./network_failures.ts";
+import type { PenaltyPolicy } from "./policy.ts";
+import type { SlowGuesses } from "./slow_guesses.ts";
 
 /** Most points of a host that outlive a restart. */
 const KEPT_POINTS_MAX = 1_000_000;
@@ -32,8 +35,20 @@ const KEPT_POINTS_MAX = 1_000_000;
  */
 export type KeptHost = StoredPoints;
 
+/** Where what hosts have cost is counted. */
+interface Parts {
+  readonly hosts: Hosts;
+  /** On which accounts they failed. */
+  readonly accountsFailed: FailedAccounts;
+  /** What IPv6 networks have failed. */
+  readonly networkFailures: NetworkFailures;
+  /** What is remembered of hosts whose points are forgotten. */
+  readonly slow: SlowGuesses;
+}
+
 /** What decides with whom a host is counted; the ledger. */
 interface Rules {
+  readonly policy: Pick<PenaltyPolicy, "forgetMs">;
   networkOf(address: HostKey): string | undefined;
   isInGoodStanding(address: HostKey, now: number): boolean;
 }
@@ -44,7 +59,7 @@ export interface HostKeeping {
   guiltiest(most: number): string[];
   /** One host, if it has points. */
   of(address: string): KeptHost | undefined;
-  /** Puts hosts back that are not known. */
+  /** Puts hosts back that are not known, and remembers those whose points are forgotten. */
   restore(kept: Iterable<KeptHost>, now: number): void;
 }
 
@@ -53,23 +68,18 @@ export class KeptHosts implements HostKeeping {
   readonly #hosts: Hosts;
   readonly #accounts: FailedAccounts;
   readonly #networks: NetworkFailures;
+  readonly #slow: SlowGuesses;
   readonly #rules: Rules;
 
   /**
-   * @param hosts The hosts.
-   * @param accounts On which accounts they failed.
-   * @param networks What IPv6 networks have failed.
+   * @param parts Where that is counted.
    * @param rules With whom a host is counted.
    */
-  constructor(
-    hosts: Hosts,
-    accounts: FailedAccounts,
-    networks: NetworkFailures,
-    rules: Rules,
-  ) {
+  constructor({ hosts, accountsFailed, networkFailures, slow }: Parts, rules: Rules) {
     this.#hosts = hosts;
-    this.#accounts = accounts;
-    this.#networks = networks;
+    this.#accounts = accountsFailed;
+    this.#networks = networkFailures;
+    this.#slow = slow;
     this.#rules = rules;
   }
 
@@ -115,6 +125,10 @@ export class KeptHosts implements HostKeeping {
     const { records } = this.#hosts;
     for (const one of kept) {
       const key = keyOf(one.host);
+      if (now - one.lastAt > this.#rules.policy.forgetMs) {
+        this.#remember(key, one);
+        continue;
+      }
       if (one.points <= 0 || this.#hosts.size >= HOSTS_MAX) continue;
       if (this.#hosts.find(key) !== NONE) continue;
       const host = this.#hosts.make(key, one.firstAt);
@@ -132,6 +146,17 @@ export class KeptHosts implements HostKeeping {
       this.#hosts.settle(host);
       this.#addToNetwork(key, failed, Math.min(one.proven, failed), one.lastAt, now);
     }
+  }
+
+  /** The points of a host would be forgotten by now, but not what it has failed. */
+  #remember(key: HostKey, { firstAt, lastAt, tally, proven, accounts }: KeptHost): void {
+    if (this.#rules.isInGoodStanding(key, lastAt)) return;
+    const count = tally[TALLY.indexOf("wrongAnswers")] ?? 0;
+    const [share] = accounts;
+    const account = accounts.length === 1 && share!.points > 0 ? share!.account : undefined;
+    const failures = { count, proven: proven >= ATTEMPT_POINTS * count, account };
+    const network = this.#rules.networkOf(key);
+    if (count > 0) this.#slow.addLate(network ?? key, failures, firstAt, lastAt);
   }
 
   /** The hosts of an IPv6 network may be one guesser. */

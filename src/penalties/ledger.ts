@@ -19,8 +19,7 @@ import {
 } from "./attempts.ts";
 import { ExemptHosts } from "./exempt_hosts.ts";
 import { FailedAccounts } from "./failed_accounts.ts";
-import { Forgiveness } from "./forgiveness.ts";
-import { GoodStanding } from "./good_standing.ts";
+import { GoodStanding, IS_FRESH, IS_WATCHED } from "./good_standing.ts";
 import { type HostKey, HostNetworks, keyText } from "./host_key.ts";
 import {
   ATTEMPTS,
@@ -39,7 +38,6 @@ import {
   POINTS,
   SEVERAL_SESSIONS,
   SOFT,
-  STRICT,
   UNANSWERED,
 } from "./hosts.ts";
 import { KeptHosts } from "./kept_hosts.ts";
@@ -47,24 +45,20 @@ import { LastFailures } from "./last_failures.ts";
 import { LateAttempts } from "./late_attempts.ts";
 import { NetworkFailures } from "./network_failures.ts";
 import type { Grounds, Offence } from "./offence.ts";
+import { accountHash, Insiders } from "./insiders.ts";
+import { Pardons } from "./pardons.ts";
 import type { PenaltyPolicy } from "./policy.ts";
 import type { Records } from "./records.ts";
 import { ShortBlocks } from "./short_blocks.ts";
+import { SlowGuesses } from "./slow_guesses.ts";
+import { SlowJudge } from "./slow_judge.ts";
 import { ProxySigns } from "./proxy_signs.ts";
-import type { StrictHosts } from "./strict.ts";
+import { Strictness } from "./strictness.ts";
 
 /** By the type of an event: whether a password was tried, not only a name or an address refused. */
 const GUESSES = EVENT_TYPES.map(({ kind }) =>
   kind === "ChallengeResponseFailed" || kind === "InvalidPassword"
 );
-
-/** What the record of a host says of its attempts. */
-const IS_STRICT = 1;
-const IS_LIKE_OTHERS = 2;
-const IS_BARRED = 3;
-
-/** Points at which a host is blocked that is barred: those of anything. */
-const BARRED_LIMIT = 1;
 
 /** Where an attempt came from. */
 type AttemptOrigin = Pick<SecurityEvent, "service" | "transport" | "account">;
@@ -85,23 +79,25 @@ export class Ledger {
   readonly kept: KeptHosts;
   readonly proxies = new ProxySigns();
   readonly guard: AccountGuard;
+  readonly slow = new SlowGuesses();
+  readonly slowJudge: SlowJudge;
+  readonly insiders = new Insiders();
   readonly #hosts: Hosts;
   readonly #records: Hosts["records"];
   readonly #attemptRecords: Attempts["records"];
-  #policy: PenaltyPolicy;
+  policy: PenaltyPolicy;
   #networks: HostNetworks;
   readonly #accountsFailed = new FailedAccounts();
-  readonly #forgiveness = new Forgiveness(ATTEMPT_POINTS);
-  readonly #shortBlocks: ShortBlocks;
+  readonly shortBlocks: ShortBlocks;
+  readonly #pardons: Pardons;
   readonly #networkFailures = new NetworkFailures();
   #offences: Offence[] = [];
   /** Until then unanswered challenges cost nothing: who belongs here is not known yet. */
-  #learnsUntil = -Infinity;
+  learnsUntil = -Infinity;
   readonly #exempt: ExemptHosts;
-  #strict: StrictHosts | undefined;
-  /** Whether that bars anybody. */
-  #bars: boolean;
-  #evicted = 0;
+  readonly strictness: Strictness;
+  /** Hosts that were forgotten because there were too many. */
+  evicted = 0;
 
   /**
    * Nobody is charged yet.
@@ -110,30 +106,24 @@ export class Ledger {
    * @param hosts The hosts.
    */
   constructor(policy: PenaltyPolicy, hosts: Hosts) {
-    this.#policy = policy;
+    this.policy = policy;
     this.#hosts = hosts;
     this.#records = hosts.records;
     this.attempts = new Attempts(hosts.records);
-    this.kept = new KeptHosts(hosts, this.#accountsFailed, this.#networkFailures, this);
     this.#attemptRecords = this.attempts.records;
     this.#networks = new HostNetworks(policy.ipv6Prefix, policy.nat64 ?? []);
     this.#networkFailures.setForget(policy.forgetMs);
     this.guard = new AccountGuard(guardRule(policy));
     this.standing = new GoodStanding(this.#networks);
-    this.#shortBlocks = new ShortBlocks(this.standing);
+    this.shortBlocks = new ShortBlocks(this.standing);
     this.#exempt = new ExemptHosts(policy.exempt, this.#networks);
-    this.#strict = policy.strict;
-    this.#bars = policy.strict?.whyBarred !== undefined;
-  }
-
-  /** The rules in force. */
-  get policy(): PenaltyPolicy {
-    return this.#policy;
-  }
-
-  /** Hosts that were forgotten because there were too many. */
-  get evicted(): number {
-    return this.#evicted;
+    this.strictness = new Strictness(hosts, this, policy.strict);
+    this.slow.setForget(policy.forgetMs);
+    this.slowJudge = new SlowJudge(hosts, this.#accountsFailed, this.slow);
+    const failed = { accountsFailed: this.#accountsFailed, networkFailures: this.#networkFailures };
+    const { attempts, guard, slow } = this;
+    this.kept = new KeptHosts({ ...failed, hosts, slow }, this);
+    this.#pardons = new Pardons({ ...failed, hosts, attempts, guard }, this);
   }
 
   /** The hosts that have gone too far since the last call. */
@@ -145,11 +135,12 @@ export class Ledger {
 
   /** Changes the rules. Hosts that are exempt now lose their points. */
   setPolicy(policy: PenaltyPolicy): void {
-    const prefixChanged = policy.ipv6Prefix !== this.#policy.ipv6Prefix ||
-      String(policy.nat64 ?? []) !== String(this.#policy.nat64 ?? []);
-    this.#policy = policy;
+    const prefixChanged = policy.ipv6Prefix !== this.policy.ipv6Prefix ||
+      String(policy.nat64 ?? []) !== String(this.policy.nat64 ?? []);
+    this.policy = policy;
     this.guard.setRule(guardRule(policy));
     this.#networkFailures.setForget(policy.forgetMs);
+    this.slow.setForget(policy.forgetMs);
     for (const [key, host] of [...this.#hosts.entries()]) {
       if (policy.exempt.overlaps(keyText(key))) this.remove(host);
     }
@@ -159,38 +150,8 @@ export class Ledger {
       this.#networkFailures.clear();
     }
     this.#exempt.set(policy.exempt, this.#networks);
-    if (policy.strict !== this.#strict) {
-      this.#strict = policy.strict;
-      this.#bars = policy.strict?.whyBarred !== undefined;
-      this.recheckStrict();
-    }
+    this.strictness.set(policy.strict);
     this.recheckStanding();
-  }
-
-  /** Nobody is known yet: until a clock value, challenges may stay unanswered at no cost. */
-  learnUntil(until: number): void {
-    this.#learnsUntil = until;
-  }
-
-  /** Whether challenges may stay unanswered at no cost yet. */
-  isLearning(now: number): boolean {
-    return now < this.#learnsUntil;
-  }
-
-  /** A login ends the rows of short blocks. */
-  endRows(event: SecurityEvent): void {
-    this.#shortBlocks.end(event.host, this.networkOf(event.host));
-  }
-
-  /** Who is in good standing in a network, and has not failed there. */
-  innocentIn(network: string): string[] {
-    // Hundreds of networks may be blocked in a moment, and almost none holds anybody.
-    if (!this.standing.hasIn(network)) return [];
-    return this.standing.addressesIn(network).filter((address) => {
-      const host = this.#hosts.find(address);
-      return (host === NONE || this.#records.get(host, POINTS) === 0) &&
-        !this.#shortBlocks.has(address);
-    });
   }
 
   /** The host of an event, made if need be; none when it is never charged. */
@@ -211,8 +172,8 @@ export class Ledger {
       if (this.isExempt(key)) return NONE;
       host = this.#hosts.make(key, now);
       if (mayStand && this.isInGoodStanding(key, now)) this.#records.set(host, MAYBE_STANDING, 1);
-    } else if (now - this.#records.time(host, LAST_AT) > this.#policy.forgetMs) {
-      this.remove(host);
+    } else if (now - this.#records.time(host, LAST_AT) > this.policy.forgetMs) {
+      this.forget(host);
       return this.hostAt(key, NONE, mayStand, now);
     }
     this.#records.setTime(host, LAST_AT, now);
@@ -260,7 +221,7 @@ export class Ledger {
   chargeChallenge(attempt: number, now: number): void {
     const attempts = this.#attemptRecords;
     const host = attempts.get(attempt, HOST);
-    if (this.isLearning(now)) return this.settle(host);
+    if (now < this.learnsUntil) return this.settle(host);
     const repeated = this.#records.get(host, POINTS) % ATTEMPT_POINTS === CHALLENGE_POINTS;
     const points = repeated ? REPEATED_CHALLENGE_POINTS : CHALLENGE_POINTS;
     attempts.set(attempt, CHARGED, points);
@@ -312,6 +273,9 @@ export class Ledger {
       this.guard.fails(event, guardKey(key, network), now);
     this.#add(host, points, event, now, session);
     if (isGuarded) this.#guardAgainst(host, event, now);
+    if (standing) {
+      if (GUESSES[event.type]!) this.#judgeInsider(host, event, session, now);
+    } else if (this.slow.size > 0) this.#judgeSlow(host, event, now);
     if (network !== undefined) this.#judgeNetwork(network, host, standing, event, now);
   }
 
@@ -322,7 +286,7 @@ export class Ledger {
   #guardAgainst(host: number, event: SecurityEvent, now: number): void {
     if (this.#records.get(host, GONE) === 1) return;
     const key = this.#hosts.keyOf(host);
-    if (this.#shortBlocks.restsGuarded(key, event.provesPath, this.#policy, now)) return;
+    if (this.shortBlocks.restsGuarded(key, event.provesPath, this.policy, now)) return;
     this.guard.takeBlock(event);
     const offence = this.#offenceOf(host, event, "guarded account", now);
     // It rests on this failure alone.
@@ -339,33 +303,7 @@ export class Ledger {
   forgive(event: SecurityEvent, now: number): number {
     const host = this.#hosts.find(event.host);
     if (host === NONE) return 0;
-    const hosts = this.#records;
-    const before = hosts.get(host, POINTS);
-    if (hosts.get(host, FAILED_SESSION) === NO_SESSION) {
-      this.remove(host);
-      return before;
-    }
-    const network = this.networkOf(event.host);
-    this.guard.succeeds(event, guardKey(event.host, network), now);
-    const failed = before - hosts.get(host, SOFT);
-    // chan_sip prints the dialled number for the account of a call: it proves nothing about the
-    // failures on that.
-    const own = event.service === "SIP" ? 0 : this.#accountsFailed.forgive(host, event);
-    const payer = network ?? event.host;
-    const left = this.#policy.creditMs > 0 ? this.#forgiveness.left(payer, now) : 0;
-    const others = this.#accountsFailed.forgiveAny(host, Math.max(0, Math.min(failed - own, left)));
-    this.#forgiveness.use(payer, others, now);
-    const rest = Math.max(0, failed - own - others);
-    if (network !== undefined) {
-      this.#networkFailures.forgive(network, event.address, own + others, rest);
-    }
-    if (rest === 0) {
-      this.remove(host);
-      return before;
-    }
-    hosts.set(host, MAYBE_STANDING, 1);
-    this.#leave(host, own + others, rest);
-    return before;
+    return this.#pardons.forgive(host, event, this.networkOf(event.host), now);
   }
 
   /** Puts a host behind all others that are as guilty, and makes room for it. */
@@ -373,8 +311,16 @@ export class Ledger {
     if (this.#records.get(host, GONE) === 1) return;
     this.#hosts.settle(host);
     if (this.#hosts.size <= HOSTS_MAX) return;
-    this.#evicted++;
+    this.evicted++;
     this.remove(this.#hosts.leastGuilty());
+  }
+
+  /** A host was quiet for long enough: its points are gone, but not what it has failed. */
+  forget(host: number): void {
+    const key = this.#hosts.keyOf(host);
+    const isStranger = !this.isStanding(host, this.#records.time(host, LAST_AT));
+    if (isStranger) this.slowJudge.keep(host, this.networkOf(key) ?? key);
+    this.remove(host);
   }
 
   /** Takes a host out of the table. What it says stays readable until the next host is made. */
@@ -391,12 +337,9 @@ export class Ledger {
 
   /** Points at which a host is blocked. */
   limitOf(host: number, now: number): number {
-    const limit = ATTEMPT_POINTS * this.#policy.loyalty;
+    const limit = ATTEMPT_POINTS * this.policy.loyalty;
     if (this.isStanding(host, now)) return limit * STANDING_LIMIT_FACTOR;
-    if (this.#strict === undefined) return limit;
-    const strictness = this.#strictnessOf(host);
-    if (strictness === IS_LIKE_OTHERS) return limit;
-    return strictness === IS_BARRED ? BARRED_LIMIT : ATTEMPT_POINTS;
+    return this.strictness.limitOf(host, limit);
   }
 
   /**
@@ -405,24 +348,7 @@ export class Ledger {
    * @param host Not in good standing.
    */
   isBarred(host: number, now: number): boolean {
-    return this.#bars && this.#strictnessOf(host) === IS_BARRED && !this.isLearning(now);
-  }
-
-  /** How many attempts a stranger has. It is asked once, as most hosts fail many times. */
-  #strictnessOf(host: number): number {
-    let known = this.#records.get(host, STRICT);
-    const key = this.#hosts.keyOf(host);
-    if (known === 0) {
-      if (this.#strict!.whyBarred?.(key) !== undefined) known = IS_BARRED;
-      else known = this.#strict!.whyStrict(key) === undefined ? IS_LIKE_OTHERS : IS_STRICT;
-      this.#records.set(host, STRICT, known);
-    }
-    return this.isNetworkStanding(key) ? IS_LIKE_OTHERS : known;
-  }
-
-  /** Others may have one attempt now. */
-  recheckStrict(): void {
-    for (const host of this.#hosts.values()) this.#records.set(host, STRICT, 0);
+    return this.strictness.isBarred(host) && now >= this.learnsUntil;
   }
 
   /** Whether a host is in good standing. For almost all of them the record answers that. */
@@ -437,6 +363,36 @@ export class Ledger {
     return network !== undefined && this.standing.hasIn(network);
   }
 
+  /** Forgets hosts that have been quiet, and the good standing of those that never log in. */
+  advance(now: number): void {
+    const { creditMs, forgetMs } = this.policy;
+    for (const quiet of this.#hosts.quietSince(now - forgetMs)) this.forget(quiet);
+    this.standing.forgetBefore(now - creditMs, (key) => {
+      if (creditMs > 0) this.slow.excuse(this.networkOf(key) ?? key, now);
+    });
+    this.late.expire(now);
+    this.guard.advance(now);
+    this.slow.advance(now);
+    this.insiders.advance(now);
+  }
+
+  /**
+   * A login ends the rows of short blocks, takes away what is remembered beyond points, and puts
+   * its host into good standing. What has not changed since the last one costs little.
+   */
+  logsIn(event: SecurityEvent, now: number): void {
+    const network = this.networkOf(event.host);
+    this.shortBlocks.end(event.host, network);
+    const account = accountHash(event);
+    const told = this.policy.creditMs === 0
+      ? IS_FRESH
+      : this.standing.login(event.host, now, event.transport !== "UDP", account);
+    if ((told & IS_WATCHED) !== 0) this.proxies.succeeded(event.host, event.account);
+    if ((told & IS_FRESH) === 0) return;
+    if (this.slow.size > 0) this.slow.forgive(network ?? event.host);
+    this.insiders.logsIn(network ?? event.host, event, now, account);
+  }
+
   /** Any host of the table may be in good standing now, without a login. */
   recheckStanding(): void {
     for (const host of this.#hosts.values()) this.#records.set(host, MAYBE_STANDING, 1);
@@ -444,7 +400,7 @@ export class Ledger {
 
   /** Whether an address is in good standing at a clock value. */
   isInGoodStanding(address: HostKey, now: number): boolean {
-    const credit = this.#policy.creditMs;
+    const credit = this.policy.creditMs;
     return credit > 0 && this.standing.has(address, now - credit);
   }
 
@@ -458,6 +414,11 @@ export class Ledger {
     if (typeof address === "number") return undefined;
     const network = this.#networks.of(address);
     return network === address ? undefined : network;
+  }
+
+  /** Whether an IPv6 network is not only the guesser's. */
+  #isShared(network: string): boolean {
+    return this.standing.hasIn(network) || this.policy.exempt.overlaps(network);
   }
 
   /**
@@ -479,13 +440,14 @@ export class Ledger {
     const by = typeof from === "number" ? this.attempts.originOf(from) : from;
     const isPair = this.#accountsFailed.isPair(host);
     const grounds = groundsOf(hosts, host, limit, this.isStanding(host, now), isPair);
-    if (this.#shortBlocks.isOpen(key, grounds, this.#policy, now)) {
+    if (this.shortBlocks.isOpen(key, grounds, this.policy, now)) {
       // More would only fill the table of ranks: with the next failure it is too much again.
       hosts.set(host, POINTS, limit);
       return this.settle(host);
     }
-    const forbears = this.#shortBlocks.forbears(key, grounds, session, this.#policy, now);
-    if (forbears) return this.#forbear(host);
+    if (this.shortBlocks.forbears(key, grounds, session, this.policy, now)) {
+      return this.#pardons.forbear(host, this.networkOf(key));
+    }
     const offence = this.#offenceOf(host, by, grounds, now);
     this.remove(host);
     this.late.blocked(key, now);
@@ -498,20 +460,42 @@ export class Ledger {
     const by = { ...originOf(from), target: keyText(key), address: keyText(key) };
     const limit = this.limitOf(host, now);
     const points = this.#records.get(host, POINTS);
-    const row = this.#shortBlocks.next(key, grounds, this.#policy, now);
+    const row = this.shortBlocks.next(key, grounds, this.policy, now);
     const proven = this.#accountsFailed.provenOf(host) >= limit;
     const past = { tally: this.#hosts.tallyOf(host), last: this.last.of(host) };
     const firstAt = this.#records.time(host, FIRST_AT);
     const offence = { ...by, ...past, points, limit, grounds, row, proven, firstAt, at: now };
-    const isMore = grounds !== "guarded account" && this.#shortBlocks.takeGuarded(key);
-    const strict = limit < ATTEMPT_POINTS * this.#policy.loyalty
-      ? this.#strict?.whyStrict(key)
-      : undefined;
-    return {
-      ...offence,
-      ...(strict === undefined ? {} : { strict }),
-      ...(isMore ? { renews: true } : {}),
-    };
+    const isMore = grounds !== "guarded account" && this.shortBlocks.takeGuarded(key);
+    const strict = limit > ATTEMPT_POINTS ? {} : this.strictness.why(key);
+    return { ...offence, ...strict, ...(isMore ? { renews: true } : {}) };
+  }
+
+  /** A stranger has failed: it may be a guesser whose points are forgotten each time. */
+  #judgeSlow(host: number, event: SecurityEvent, now: number): void {
+    const network = this.networkOf(event.host);
+    const target = network ?? event.host;
+    if (!this.slow.has(target) || this.#records.get(host, GONE) === 1) return;
+    if (network !== undefined && this.#isShared(network)) return;
+    const excess = this.slowJudge.judge(host, target, this.policy.loyalty, now);
+    if (excess === undefined) return;
+    const offence = this.#offenceOf(host, event, excess.grounds, now);
+    this.#offences.push({ ...offence, ...excess, target: keyText(target) });
+    this.remove(host);
+    this.late.blocked(target, now);
+  }
+
+  /** Who belongs here has failed: it may be on the accounts of others. */
+  #judgeInsider(host: number, event: SecurityEvent, session: number, now: number): void {
+    const key = this.#hosts.keyOf(host);
+    const blocks = this.policy.insider === "block";
+    const whose = this.networkOf(key) ?? key;
+    const found = this.insiders.fails(whose, event, session, now, blocks, accountHash(event));
+    if (!found || !blocks || this.#records.get(host, GONE) === 1) return;
+    if (this.shortBlocks.isOpen(key, "insider", this.policy, now)) return;
+    const offence = this.#offenceOf(host, event, "insider", now);
+    // It rests on this failure alone.
+    this.#offences.push({ ...offence, proven: event.provesPath });
+    this.late.blocked(key, now);
   }
 
   /** The hosts of an IPv6 network may be one guesser: whether they have gone too far together. */
@@ -522,8 +506,8 @@ export class Ledger {
     event: SecurityEvent,
     now: number,
   ): void {
-    const limit = ATTEMPT_POINTS * this.#policy.loyalty;
-    const shared = this.standing.hasIn(network) || this.#policy.exempt.overlaps(network);
+    const limit = ATTEMPT_POINTS * this.policy.loyalty;
+    const shared = this.#isShared(network);
     const limits = { strange: limit, own: limit * STANDING_LIMIT_FACTOR };
     const excess = this.#networkFailures.judge(network, limits, shared, standing);
     const { verdict, points, proven, firstAt } = excess;
@@ -534,44 +518,16 @@ export class Ledger {
     const grounds = shared ? "shared network" : "attempts";
     this.late.blocked(verdict === "host" ? event.host : network, now);
     const by = { ...originOf(event), target, address: event.address };
-    const row = this.#shortBlocks.next(network, grounds, this.#policy, now);
+    const row = this.shortBlocks.next(network, grounds, this.policy, now);
     const tally = { ...NO_TALLY, wrongAnswers: Math.ceil(points / ATTEMPT_POINTS) };
     const past = { points, limit, tally, last: this.last.of(host), firstAt, at: now };
     this.#offences.push({ ...by, ...past, grounds, row, proven });
     // A host that is blocked begins anew; in a network it keeps its points, by which it is not
     // innocent there.
     if (verdict === "host") {
-      this.#shortBlocks.blockedInNetwork(event.host, now, this.#policy.creditMs);
+      this.shortBlocks.blockedInNetwork(event.host, now, this.policy.creditMs);
       this.remove(host);
     }
-  }
-
-  /** Of all that a host has failed one attempt is left. */
-  #forbear(host: number): void {
-    const failed = this.#records.get(host, POINTS) - this.#records.get(host, SOFT);
-    const forborne = this.#accountsFailed.forgiveAny(host, failed - ATTEMPT_POINTS);
-    const key = this.#hosts.keyOf(host);
-    const network = this.networkOf(key);
-    if (network !== undefined) {
-      this.#networkFailures.forgive(network, keyText(key), forborne, ATTEMPT_POINTS);
-    }
-    this.#leave(host, forborne, ATTEMPT_POINTS);
-  }
-
-  /**
-   * Points of a host are gone, and with them its unanswered challenges.
-   *
-   * @param forgiven Points that it failed.
-   * @param rest Points that it has left.
-   */
-  #leave(host: number, forgiven: number, rest: number): void {
-    const hosts = this.#records;
-    this.attempts.settleAll(host);
-    hosts.set(host, POINTS, rest);
-    hosts.set(host, SOFT, 0);
-    this.#accountsFailed.forgiveProven(host, forgiven);
-    this.#hosts.forgiveTally(host, Math.floor(forgiven / ATTEMPT_POINTS));
-    this.settle(host);
   }
 }
 

@@ -26,7 +26,7 @@ export interface Offence {
   readonly grounds: Grounds;
   /**
    * How many short blocks of this kind came before in a row: in doubt ({@linkcode isDoubt}), of
-   * good standing and of a shared network, or for a guarded account.
+   * good standing (of insiders too) and of a shared network, or for a guarded account.
    */
   readonly row: number;
   /** Why it had one attempt instead of `loyalty`, if so. */
@@ -57,6 +57,10 @@ export interface Offence {
  * - `good standing`: the host logged in with a password within the credit; it belongs here.
  * - `shared network`: an IPv6 network that holds somebody in good standing, or trusted.
  * - `guarded account`: it failed on an account that many strangers fail on; once is enough.
+ * - `insider`: it belongs here, and failed on accounts that are not its own again and again.
+ * - `slow guesses`: over days or weeks, each time after its points were forgotten.
+ * - `slow account`: the same, always on the same account: so does a phone with a wrong password
+ *   that is switched on once a day.
  * - `unanswered`: without its unanswered challenges, which test no password, it would not have
  *   reached the limit.
  * - `single session`: all its wrong answers came in one session. A phone with a wrong password does
@@ -69,6 +73,9 @@ export type Grounds =
   | "good standing"
   | "shared network"
   | "guarded account"
+  | "insider"
+  | "slow guesses"
+  | "slow account"
   | "unanswered"
   | "single session"
   | "two phones"

@@ -23,7 +23,7 @@ import {
 } from "./attempts.ts";
 import type { GuardState } from "./account_guard.ts";
 import { ExemptFailures } from "./exempt_failures.ts";
-import { type HostKey, keyOf, keyText } from "./host_key.ts";
+import { keyOf, keyText } from "./host_key.ts";
 import {
   BAD_REQUESTS,
   Hosts,
@@ -39,10 +39,12 @@ import {
   STRANGE_CALLS,
   WRONG_ANSWERS,
 } from "./hosts.ts";
+import type { Insiders } from "./insiders.ts";
 import { type HostInspection, Inspection } from "./inspection.ts";
 import { Ledger } from "./ledger.ts";
 import type { KnownProxy, Offence } from "./offence.ts";
 import type { PenaltyPolicy } from "./policy.ts";
+import type { SlowMemory } from "./slow_judge.ts";
 
 /** FailedACL names that tell of the dialled number or of a full registration, not of the host. */
 export const BENIGN_ACL_NAMES: ReadonlySet<string> = new Set([
@@ -107,6 +109,10 @@ export class PenaltyTable {
   #unknownAt = 0;
   readonly #unknownEvent = new SecurityEvent();
   #charge: Charge | undefined;
+  /** What is remembered of hosts whose points are forgotten; not to be changed. */
+  readonly slow: SlowMemory;
+  /** Who belongs here and fails on accounts of others; not to be changed. */
+  readonly insiders: Pick<Insiders, "count" | "takeFound">;
   /** Looks at single hosts, and keeps them beyond a restart. */
   readonly inspection: HostInspection;
   /** Whether {@linkcode PenaltyTable.lastCharge} tells what became of each event; costs time. */
@@ -115,8 +121,8 @@ export class PenaltyTable {
   /** An empty table with its rules. */
   constructor(policy: PenaltyPolicy) {
     this.#ledger = new Ledger(policy, this.#hosts);
-    this.#attempts = this.#ledger.attempts;
     this.inspection = new Inspection(this.#hosts, this.#ledger);
+    ({ attempts: this.#attempts, slow: this.slow, insiders: this.insiders } = this.#ledger);
     this.#attemptRecords = this.#attempts.records;
   }
 
@@ -157,7 +163,7 @@ export class PenaltyTable {
 
   /** Who is strict by {@linkcode PenaltyPolicy.strict} has changed: hosts are asked for anew. */
   recheckStrict(): void {
-    this.#ledger.recheckStrict();
+    this.#ledger.strictness.recheck();
   }
 
   /**
@@ -227,25 +233,18 @@ export class PenaltyTable {
       if (charged++ >= most) return false;
       this.#ledger.lapse(this.#attempts.oldestWaiting, now);
     }
-    const quietSince = now - this.#ledger.policy.forgetMs;
-    for (const quiet of this.#hosts.quietSince(quietSince)) this.#ledger.remove(quiet);
-    this.#ledger.standing.forgetBefore(now - this.#ledger.policy.creditMs);
-    this.#ledger.late.expire(now);
-    this.#ledger.guard.advance(now);
+    this.#ledger.advance(now);
     return true;
   }
 
-  /**
-   * Nobody is known yet: until a clock value in milliseconds, challenges may stay unanswered at no
-   * cost, because phones that registered before may ping.
-   */
+  /** Until a clock value challenges may stay unanswered at no cost: nobody is known yet. */
   learnUntil(until: number): void {
-    this.#ledger.learnUntil(until);
+    this.#ledger.learnsUntil = until;
   }
 
   /** Whether challenges may stay unanswered at no cost yet. */
   isLearning(now: number): boolean {
-    return this.#ledger.isLearning(now);
+    return now < this.#ledger.learnsUntil;
   }
 
   /** Who had attempts under way when they were blocked, and how many; each is told once. */
@@ -283,7 +282,7 @@ export class PenaltyTable {
    * @returns Canonical addresses.
    */
   innocentIn(network: string): string[] {
-    return this.#ledger.innocentIn(network);
+    return this.#ledger.shortBlocks.innocentIn(network, this.#hosts);
   }
 
   /** Whether a network of 24 bits (IPv6: of 64, 48) must not be blocked for its hosts. */
@@ -304,6 +303,7 @@ export class PenaltyTable {
     for (const [key, host] of [...this.#hosts.entries()]) {
       if (overlaps(target, keyText(key))) this.#ledger.remove(host);
     }
+    this.#ledger.slow.forgiveIn(target, overlaps);
   }
 
   /**
@@ -327,14 +327,6 @@ export class PenaltyTable {
     const fresh = [...addresses].filter((one) => this.#ledger.standing.assume(keyOf(one), now));
     this.#ledger.recheckStanding();
     return fresh.length;
-  }
-
-  /** The hosts that are in good standing at a clock value. */
-  *standingHosts(now: number): Generator<HostKey> {
-    const { creditMs } = this.policy;
-    const { standing } = this.#ledger;
-    if (creditMs === 0) return;
-    for (const key of standing.keys()) if (standing.has(key, now - creditMs)) yield key;
   }
 
   /**
@@ -528,12 +520,8 @@ export class PenaltyTable {
     }
     if (this.#ledger.isExempt(event.host)) return this.#explain("exempt", event);
     const before = this.#ledger.forgive(event, now);
-    this.#ledger.endRows(event);
-    if (this.#ledger.policy.creditMs > 0) {
-      const connects = event.transport !== "UDP";
-      const watched = this.#ledger.standing.login(event.host, now, connects);
-      if (watched) this.#ledger.proxies.succeeded(event.host, event.account);
-    } else {
+    this.#ledger.logsIn(event, now);
+    if (this.#ledger.policy.creditMs === 0) {
       // Without credit, what follows the login in its own session still belongs to it.
       const fresh = this.#ledger.host(event, now);
       this.#attemptRecords.set(this.#ledger.open(fresh, event, now), SUCCEEDED, 1);

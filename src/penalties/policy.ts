@@ -51,6 +51,11 @@ export interface PenaltyPolicy {
   readonly guardWindowMs?: number;
   /** How long the first block for a guarded account lasts, in milliseconds. */
   readonly guardBanMs?: number;
+  /**
+   * What becomes of a host in good standing that fails on accounts of others again and again:
+   * `block` blocks it for a short time, all else only tells.
+   */
+  readonly insider?: Config["insider"];
   /** Hosts that are never charged. Loopback never is. */
   readonly exempt: AddressSet;
   /** Strangers who have one attempt instead of `loyalty`; `undefined`: nobody. */
@@ -85,6 +90,7 @@ export function policyOf(
     guardHosts: config.guardHosts,
     guardWindowMs: config.guardWindow * 1000,
     guardBanMs: banTime(config, 0, FIRST_GUARD)!,
+    insider: config.insider,
     exempt,
     strict,
   };
@@ -105,11 +111,12 @@ export function blockOf(
   timesOf: (target: string) => number,
   now: number,
 ): NewBlock {
-  const matters = config.bantimeFactor > 1 || (config.bantime === 0 && !offence.proven);
+  const matters = config.bantimeFactor > 1 ||
+    (config.bantime === 0 && (!offence.proven || offence.grounds === "slow account"));
   const times = matters ? timesOf(offence.target) : 0;
   const ban = banTime(config, times, offence);
   // It would be for ever, had a connection shown that the address is not forged.
-  const isForgeable = ban !== undefined &&
+  const isForgeable = ban !== undefined && offence.grounds !== "slow account" &&
     banTime(config, times, { ...offence, proven: true }) === undefined;
   return {
     target: offence.target,

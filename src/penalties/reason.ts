@@ -7,6 +7,7 @@
 import { escapeText } from "../text/escape.ts";
 import type { GuardChange } from "./account_guard.ts";
 import { ATTEMPT_POINTS } from "./attempts.ts";
+import { type Insider, INSIDER_FAILURES_A_DAY } from "./insiders.ts";
 import type { Grounds, KnownProxy, Offence, Tally } from "./offence.ts";
 import { STRANGE_ACCOUNTS_MIN } from "./proxy_signs.ts";
 import { counted } from "../text/table.ts";
@@ -37,7 +38,7 @@ export function reasonOf(offence: Offence, forgeable = false): string {
     ...(offence.strict === undefined || grounds === "guarded account"
       ? []
       : [`${limit < ATTEMPT_POINTS ? "no attempt" : "one attempt only"}: ${offence.strict}`]),
-    `${points} of ${limit} points${forgeable ? FORGEABLE : GROUNDS[grounds]}`,
+    `${points} of ${limit} points${doubtOf(grounds, forgeable)}`,
   ].join(", ");
 }
 
@@ -55,17 +56,46 @@ function describeService(service: string, transport: string): string {
 }
 
 const FORGEABLE = " (in doubt: its address can be forged)";
+const SLOW_FORGEABLE = " (slow guesses, in doubt: its address can be forged)";
 
 /** Why a block is shorter than others. */
 const GROUNDS: Record<Grounds, string> = {
   "good standing": " (it had logged in before)",
   "shared network": " (somebody else in this network belongs here)",
   "guarded account": " (in doubt: many strangers fail on this account)",
+  "insider": " (it belongs here, and fails on accounts of others: ask their owners)",
+  "slow guesses": " (slow guesses: each time that its points were forgotten, and no login)",
+  "slow account":
+    " (in doubt: slow guesses at one account; so does a phone with a wrong password that is seldom on)",
   "unanswered": " (in doubt: not without unanswered challenges)",
   "single session": " (in doubt: all in one session, as a phone with a wrong password does)",
   "two phones": " (in doubt: two accounts, a session each, as phones with wrong passwords do)",
   "attempts": "",
 };
+
+function doubtOf(grounds: Grounds, forgeable: boolean): string {
+  if (!forgeable || grounds === "slow account") return GROUNDS[grounds];
+  return grounds === "slow guesses" ? SLOW_FORGEABLE : FORGEABLE;
+}
+
+/**
+ * Whether a block was made for slow guesses.
+ *
+ * @param reason Its reason, as {@linkcode reasonOf} has made it.
+ */
+export function isSlowReason(reason: string): boolean {
+  const ends = [GROUNDS["slow guesses"], GROUNDS["slow account"], SLOW_FORGEABLE];
+  return ends.some((end) => reason.endsWith(end));
+}
+
+/**
+ * Whether a block was made for failures on the accounts of others.
+ *
+ * @param reason Its reason, as {@linkcode reasonOf} has made it.
+ */
+export function isInsiderReason(reason: string): boolean {
+  return reason.endsWith(GROUNDS.insider);
+}
 
 /**
  * Whether a block was made for a guarded account.
@@ -135,6 +165,27 @@ const LET_SEE =
 
 /** The same, where somebody may think of trusting it. */
 export const HIDDEN_REMEDY = `${LET_SEE}; to trust the address would only hide them`;
+
+/**
+ * Tells of a host that belongs here and fails on accounts of others, and what helps.
+ *
+ * @param insider What was seen.
+ * @param blocks Whether such hosts are blocked.
+ */
+export function describeInsider(insider: Insider, blocks: boolean): string {
+  const { host, login, service, account, accounts, likePhones } = insider;
+  const own = login === "" ? "" : ` as "${escapeText(login, ACCOUNT_CHARACTERS_MAX)}"`;
+  const others = accounts === 1 ? "" : ` and ${counted(accounts - 1, "other account")}`;
+  return `${host}, which logged in${own}, failed more than ${INSIDER_FAILURES_A_DAY} times within a day on ` +
+    `account "${
+      escapeText(account, ACCOUNT_CHARACTERS_MAX)
+    }" (${service})${others}, which never logged in from there. ` +
+    (likePhones
+      ? "Phones with old passwords do that, or many people behind one address: correct them, or take them out. If there are none, ask who uses that address"
+      : `Not as phones with old passwords do: somebody there guesses. Ask the owner of the account that logs in, and change the secret of the other${
+        blocks ? "; until it ends the address is blocked for 30 s at a time" : ""
+      }`);
+}
 
 /**
  * Tells of an address that hides who calls, and what helps.

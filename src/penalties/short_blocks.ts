@@ -7,6 +7,7 @@
 
 import type { GoodStanding } from "./good_standing.ts";
 import type { HostKey } from "./host_key.ts";
+import type { Hosts } from "./hosts.ts";
 import { GUARD_BANS_MS, STANDING_BAN_MS } from "./ban_time.ts";
 import { type Grounds, isDoubt } from "./offence.ts";
 import { LATE_MS } from "./late_attempts.ts";
@@ -68,8 +69,8 @@ export class ShortBlocks {
     now: number,
   ): number {
     if (isDoubt(grounds)) return this.#doubts.next(key, now, forgetMs);
-    if (grounds === "good standing" || grounds === "shared network") {
-      const recent = grounds === "good standing" && this.#standing.has(key, now - RECENT_LOGIN_MS);
+    if (belongs(grounds) || grounds === "shared network") {
+      const recent = belongs(grounds) && this.#standing.has(key, now - RECENT_LOGIN_MS);
       const most = recent ? 0 : Infinity;
       // While a block is not in the kernel yet, or does not hold, no other begins: the time behind
       // it counts from its own beginning.
@@ -124,7 +125,7 @@ export class ShortBlocks {
     { creditMs, standingMs = STANDING_BAN_MS }: PenaltyPolicy,
     now: number,
   ): boolean {
-    if (grounds !== "good standing") return false;
+    if (!belongs(grounds)) return false;
     const recently = now - Math.min(RECENT_LOGIN_MS, creditMs);
     if (!this.#standing.has(key, recently)) return false;
     const back = this.#others.since(key, now) - standingMs;
@@ -150,8 +151,26 @@ export class ShortBlocks {
     if (network !== undefined && !this.#standing.knows(key)) this.#others.end(network);
   }
 
+  /**
+   * Who is in good standing in a network, and was neither blocked since the last login nor fails.
+   *
+   * @param network An IPv6 network of `ipv6Prefix`.
+   * @param hosts Whose points are known.
+   */
+  innocentIn(network: string, hosts: Pick<Hosts, "hasPoints">): string[] {
+    // Hundreds of networks may be blocked in a moment, and almost none holds anybody.
+    if (!this.#standing.hasIn(network)) return [];
+    return this.#standing.addressesIn(network)
+      .filter((address) => !hosts.hasPoints(address) && !this.has(address));
+  }
+
   /** Whether an address was blocked though somebody belongs there, and has not logged in since. */
   has(address: HostKey): boolean {
     return this.#others.has(address);
   }
+}
+
+/** Whether somebody belongs at the host that is blocked. */
+function belongs(grounds: Grounds): boolean {
+  return grounds === "good standing" || grounds === "insider";
 }

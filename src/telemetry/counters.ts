@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Insider } from "../penalties/insiders.ts";
 import type { Tampered } from "../ami/event_reader.ts";
 import { EVENT_TYPES } from "../ami/event.ts";
 import { PlaceCounts } from "./places.ts";
@@ -55,6 +56,8 @@ export class Counters {
   lateAttempts = 0;
   /** Failed attempts of hosts that are never blocked, by why they are not. */
   readonly exemptFailures = new Map<string, number>();
+  /** The hosts that were last told of as insiders; times in milliseconds since 1970. */
+  readonly insiders: Insider[] = [];
   /** Blocks made by Ampere. */
   added = 0;
   /** Networks that were blocked for their hosts. */

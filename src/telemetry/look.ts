@@ -8,6 +8,7 @@ import { AddressSet } from "../address/address_set.ts";
 import { type Block, byAge } from "../blocks/block.ts";
 import type { BlockList } from "../blocks/block_list.ts";
 import type { Evidence } from "../blocks/evidence.ts";
+import type { Reckoning } from "../penalties/inspection.ts";
 import type { FailedAttempt, Tally } from "../penalties/offence.ts";
 import type { PenaltyTable } from "../penalties/penalty_table.ts";
 
@@ -39,6 +40,10 @@ export interface Look {
   readonly ipv4: string | null;
   /** Those with most points first. */
   readonly hosts: readonly SeenHost[];
+  /** Wrong passwords beyond `forget`; `null`: none. A daemon of version 1.1 does not tell it. */
+  readonly slow?: Reckoning | null;
+  /** Failures on accounts of others within a day; the same. */
+  readonly insider?: Reckoning | null;
   /** Hosts in good standing, each with its last login. */
   readonly standing: readonly (readonly [host: string, at: number])[];
   /** Blocks that have an address in common with it. */
@@ -84,6 +89,8 @@ export function lookAt(
       lastAt: toWall(lastAt),
       last: last.map((failure) => ({ ...failure, at: toWall(failure.at) })),
     })),
+    slow: inspection.slowOf(target, now) ?? null,
+    insider: inspection.insiderOf(target, now) ?? null,
     standing: inspection.standingIn(network ?? target, LOOK_MAX, now)
       .map(([host, at]) => [host, toWall(at)]),
     blocks: blocks.map(({ until = null, ...block }) => ({ ...block, until })),

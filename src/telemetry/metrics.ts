@@ -200,6 +200,21 @@ function aboutEvents({ counters, table }: StatusSource): Metric[] {
       "Strangers that went too far by failing on a guarded account.",
       table.guard.blocked,
     ),
+    gauge(
+      "ampere_slow_hosts",
+      "Hosts without a login whose wrong passwords are remembered beyond forget.",
+      table.slow.counted,
+    ),
+    counter(
+      "ampere_slow_offences_total",
+      "Hosts that went too far by guessing slowly.",
+      table.slow.blocked,
+    ),
+    counter(
+      "ampere_insiders_total",
+      "Times that a host with a login failed on accounts of others too often in a day.",
+      table.insiders.count,
+    ),
     gauge("ampere_hosts_watched", "Hosts with penalties or open attempts.", table.size),
     gauge(
       "ampere_hosts_in_good_standing",

@@ -70,6 +70,22 @@ export type Notice =
     readonly blocked: number;
   }
   | {
+    /** A host that logged in fails on accounts of others, more than 30 times a day. */
+    readonly event: "insider";
+    readonly time: string;
+    /** Its address, or IPv6 network. */
+    readonly host: string;
+    /** The account that logged in there last; empty: before the start. */
+    readonly login: string;
+    readonly service: string;
+    /** The account that it failed on last, as Asterisk or a stranger wrote it. */
+    readonly account: string;
+    /** How many accounts the last 31 failures are about. */
+    readonly accounts: number;
+    /** Each account failed in few sessions, as with phones that have old passwords. */
+    readonly likePhones: boolean;
+  }
+  | {
     /** Blocks of a family are not in force (any more). */
     readonly event: "firewall-lost";
     readonly time: string;

@@ -14,6 +14,7 @@ import type { FamilyStatus, FirewallStatus } from "../firewall/firewall.ts";
 import type { InForce } from "../firewall/judgement.ts";
 import type { LogState } from "../logs/followed_log.ts";
 import type { GuardedAccount } from "../penalties/account_guard.ts";
+import type { Insider } from "../penalties/insiders.ts";
 import type { HostStatus } from "../penalties/hosts.ts";
 import type { Tally } from "../penalties/offence.ts";
 import { VERSION } from "../version.ts";
@@ -92,6 +93,8 @@ export interface StatusSource {
     readonly evicted: number;
     readonly proxies: number;
     readonly guard: { readonly guarded: number; readonly begun: number; readonly blocked: number };
+    readonly slow: { readonly counted: number; readonly blocked: number };
+    readonly insiders: { readonly count: number };
   };
   /** Accounts that are guarded; times in milliseconds since 1970. */
   readonly guardedAccounts: readonly GuardedAccount[];
@@ -170,6 +173,19 @@ export interface Status {
     readonly begun: number;
     readonly blocked: number;
     readonly longest: readonly ShownGuard[];
+  };
+  /** Hosts without a login whose wrong passwords are remembered beyond `forget`. */
+  readonly slow: {
+    readonly hosts: number;
+    /** Since the start: hosts that went too far by them. */
+    readonly blocked: number;
+  };
+  /** Hosts with a login that failed on accounts of others. */
+  readonly insiders: {
+    /** Since the start. */
+    readonly found: number;
+    /** The last ones. */
+    readonly last: readonly ShownInsider[];
   };
   readonly blocks: {
     readonly count: number;
@@ -279,6 +295,12 @@ export interface WatchedHost extends Tally {
   readonly place: ShownPlace | null;
 }
 
+/** An insider as the status shows it. */
+interface ShownInsider extends Omit<Insider, "at"> {
+  /** ISO 8601, UTC. */
+  readonly at: string;
+}
+
 /** A guarded account as the status shows it. */
 interface ShownGuard {
   readonly service: string;
@@ -351,6 +373,11 @@ export function statusOf(source: StatusSource, now: number): Status {
         ...guarded,
         since: iso(guarded.since),
       })),
+    },
+    slow: { hosts: table.slow.counted, blocked: table.slow.blocked },
+    insiders: {
+      found: table.insiders.count,
+      last: counters.insiders.map((insider) => ({ ...insider, at: iso(insider.at) })),
     },
     blocks: {
       count: list.size,

@@ -32,6 +32,8 @@ const KNOWN: Known = {
   around: [BLOCK],
   within: [],
   points: [],
+  slow: undefined,
+  insider: undefined,
   standing: [],
   attempts: [],
   exempt: [],
@@ -66,6 +68,13 @@ Deno.test("why: what has brought a block about, which no account name can change
   assert.equal(own("attempts"), "attempts");
   assert.equal(own("good standing"), "attempts");
   assert.equal(own("guarded account"), "account guard");
+  assert.equal(own("insider"), "insider");
+  for (const grounds of ["slow guesses", "slow account"] as const) {
+    for (const isForgeable of [true, false]) {
+      const reason = reasonOf({ ...OFFENCE, grounds }, isForgeable);
+      assert.equal(by({ service: "PJSIP", reason }), "slow guesses", reason);
+    }
+  }
   assert.equal(own("attempts", "(in doubt: many strangers fail on this account)"), "attempts");
   assert.equal(by({}), "hand");
   assert.equal(by({ reason: "banned by fail2ban" }), "list");
@@ -90,6 +99,21 @@ Deno.test("why: commands name the configuration, as a shell takes it", () => {
   // List and kernel differ.
   assert.equal(types(undefined, { kernel }).at(-1), "ampere --check");
   assert.equal(types(undefined, { isLive: false }).at(-1), "systemctl start ampere");
+});
+
+Deno.test("why: what counts beside points is told with its limit", () => {
+  const known = { ...KNOWN, slow: { count: 7, limit: 9 }, insider: { count: 12, limit: 31 } };
+  const text = formatWhy(known, [], "ipset", NOW, PLAIN);
+  assert.match(
+    text,
+    /^Slow guesses +7 of 9 wrong passwords, of earlier days too, without a login$/m,
+  );
+  assert.match(text, /^Insider +12 of 31 failures within a day on accounts that never logged in/m);
+  const { slow, insider } = JSON.parse(formatWhyJson(known, [], "ipset"));
+  assert.deepEqual([slow, insider], [known.slow, known.insider]);
+  const without = formatWhy(KNOWN, [], "ipset", NOW, PLAIN);
+  assert.doesNotMatch(without, /Slow|Insider/);
+  assert.equal(JSON.parse(formatWhyJson(KNOWN, [], "ipset")).slow, null);
 });
 
 Deno.test("why: strangers' texts are escaped, and JSON says what they were", () => {

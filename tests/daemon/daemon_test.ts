@@ -32,9 +32,10 @@ function events(notices: readonly Notice[]): string[] {
 Deno.test("daemon: a block, its end, and the loss of Asterisk are reported, each once", async () => {
   await withDaemon({ bantime: 1 }, async (daemon, asterisk, notices) => {
     for (let i = 0; i < 3; i++) await asterisk.send(wrongAnswer(ADDRESS));
-    await until("the host is blocked", () => daemon.list.size === 1);
-    const block = notices.find((notice) => notice.event === "block");
-    assert.equal(block?.target, ADDRESS);
+    const told = () => notices.find((notice) => notice.event === "block");
+    await until("the host is blocked, and told of", () => told() !== undefined);
+    const block = told()!;
+    assert.equal(block.target, ADDRESS);
     assert.equal(Date.parse(block.until!) - Date.parse(block.time), 1_000);
     assert.match(block.reason, /^3 wrong passwords within 1 s, PJSIP over UDP/);
     await until("its time is over", () => daemon.list.size === 0);

@@ -38,9 +38,9 @@ Deno.test("logs: callers without an account are blocked by what the log tells, a
       await until("two are read", () => daemon.logs?.charged.get("FailedACL PJSIP") === 2);
       assert.equal(daemon.list.size, 0, "what stood there before does not count");
       write(call(5));
-      await until("the host is blocked", () => daemon.list.size === 1);
-      const block = notices.find((notice) => notice.event === "block");
-      assert.match(block!.reason, /^3 calls without an account within .* last number "009725"/);
+      const told = () => notices.find((notice) => notice.event === "block");
+      await until("the host is blocked, and told of", () => told() !== undefined);
+      assert.match(told()!.reason, /^3 calls without an account within .* last number "009725"/);
       // AMI's events are counted alone.
       const { events, logs } = statusOf(daemon, Date.now());
       assert.equal(events.byKind["ChallengeResponseFailed PJSIP"], 1);

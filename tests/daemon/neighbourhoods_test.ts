@@ -35,6 +35,7 @@ Deno.test("neighbourhoods: with the third host its network is blocked, in one or
   assert.deepEqual([until! - since, service], [HOUR, ""]);
   assert.equal(reason, "3 blocked hosts within a day: 203.0.113.4, 203.0.113.5, 203.0.113.6");
   assert.match(daemon.newCommands().join(), /203\.0\.113\.6,203\.0\.113\.0\/24/);
+  await daemon.clock.advance(1);
   const told = daemon.notices.filter((notice) =>
     notice.event === "block" && notice.target === NETWORK
   );

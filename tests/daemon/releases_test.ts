@@ -13,11 +13,11 @@ Deno.test("releases: the firewall, the figures, the subscribers and the log hear
   bench.list.add([block("192.0.2.1"), block("192.0.2.2")], bench.clock.now());
   await bench.start();
   bench.newCommands();
-  const { firewall, counters, clock } = bench;
+  const { firewall, counters, clock, announcements } = bench;
   const { log, lines } = logWithLines();
   const heard: Notice[] = [];
   const notices = new Notices((notice) => void heard.push(notice), () => clock.now());
-  const releases = new Releases({ firewall, counters, notices, log });
+  const releases = new Releases({ firewall, counters, notices, announcements, log });
   releases.release([], "nothing");
   assert.deepEqual(lines, []);
   releases.release(["192.0.2.1"], "the time is over");

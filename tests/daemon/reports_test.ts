@@ -5,7 +5,7 @@ import { formatMetrics } from "../../src/telemetry/metrics.ts";
 import { statusOf } from "../../src/telemetry/status.ts";
 import { formatStatus } from "../../src/commands/status.ts";
 import { PLAIN } from "../../src/text/table.ts";
-import { remoteOf, wrongAnswer } from "../support/asterisk_events.ts";
+import { remoteOf, successfulAuth, wrongAnswer } from "../support/asterisk_events.ts";
 import { ADDRESS, withDaemon } from "../support/daemons.ts";
 import { until } from "../support/namespace.ts";
 
@@ -143,5 +143,44 @@ Deno.test("reports: a network that is blocked for its hosts stands in the status
     const metrics = formatMetrics(daemon);
     assert.match(metrics, /^ampere_networks_blocked 1$/m);
     assert.match(metrics, /^ampere_networks_blocked_total 1$/m);
+  });
+});
+
+Deno.test("reports: a host that logs in and fails on accounts of others is told once, everywhere", async () => {
+  await withDaemon({}, async (daemon, asterisk, notices, lines) => {
+    const office = "198.51.100.10";
+    for (let n = 0; n < 16; n++) {
+      await asterisk.send(successfulAuth(office, { account: "666" }));
+      for (let guess = 0; guess < 2; guess++) {
+        await asterisk.send(wrongAnswer(office, { account: "1\x1b[2J00" }));
+      }
+    }
+    await until("it is told", () => lines.some((line) => line.includes("never logged in from")));
+    const told = lines.filter((line) => line.includes("never logged in from"));
+    assert.equal(told.length, 1, told.join("\n"));
+    assert.match(
+      told[0]!,
+      /^warn: 198\.51\.100\.10, which logged in as "666", failed more than 30 times within a day on account "1\\x1b\[2J00" \(PJSIP\), .* Ask the owner of the account that logs in/,
+    );
+    const [notice] = notices.filter(({ event }) => event === "insider");
+    assert.deepEqual({ ...notice, time: "" }, {
+      event: "insider",
+      time: "",
+      host: office,
+      login: "666",
+      service: "PJSIP",
+      account: "1\x1b[2J00",
+      accounts: 1,
+      likePhones: false,
+    });
+    const status = statusOf(daemon, Date.now());
+    assert.equal(status.insiders.found, 1);
+    assert.ok(Math.abs(Date.parse(status.insiders.last[0]!.at) - Date.now()) < 60_000);
+    assert.match(
+      formatStatus(status, Date.now(), PLAIN),
+      /^Insiders .*198\.51\.100\.10, logged in as "666", fails on "1\\x1b\[2J00" \(PJSIP\): told .* ago; ask its owner$/m,
+    );
+    assert.match(formatMetrics(daemon), /^ampere_insiders_total 1$/m);
+    assert.equal(daemon.list.get(office), undefined, "it is told, not blocked");
   });
 });

@@ -594,6 +594,8 @@ const NOBODY: Omit<Known, "target" | "attempts"> = {
   around: [],
   within: [],
   points: [],
+  slow: undefined,
+  insider: undefined,
   standing: [],
   exempt: [],
   kernel: { isAsked: true, blocked: [], passing: [] },

@@ -48,7 +48,7 @@ export function testThin(server: Server, executable: string, root: string): void
       await guess(host, PJSIP, 1);
       await until(`${host} is refused`, () => isRefused(host, PJSIP.host, PJSIP.port));
     }
-    // The first of these blocks may be over by now: the log has all, the last soon after the kernel.
+    // The first of these blocks may be over by now: the log has all of them, soon after the kernel.
     const told = () => [...ampere.text.matchAll(/blocked (\S+) until .* \(25 s\): (.*)/g)];
     await until("the log tells of all of them", () => told().length >= HOSTS);
     assert.deepEqual(told().map(([, host]) => host).sort(), hosts.toSorted());

@@ -116,3 +116,31 @@ Deno.test("ban time: for a guarded account 25 s, 250 s, an hour, doubling to a w
   assert.deepEqual([0, 1, 9].map((row) => seconds(row, { bantime: 120 })), [25, 120, 120]);
   assert.equal(isShort({ doubt: 0 }, { grounds: "guarded account", row: 9 }), true);
 });
+
+Deno.test("ban time: for slow guesses as for others, but what may be a phone or forged ends, and grows fast", () => {
+  const hours = (grounds: BanGrounds, times = FOR_EVER) =>
+    [0, 1, 2, 3, 4, 9].map((before) => banTime(times, before, grounds)! / (60 * MINUTE));
+  const growing = [1, 4, 16, 64, 168, 168];
+  assert.deepEqual(hours(on("slow account", 0, true)), growing);
+  assert.deepEqual(hours(on("slow account", 0)), growing);
+  assert.deepEqual(hours(on("slow guesses", 0)), growing);
+  assert.equal(banTime(FOR_EVER, 0, on("slow guesses", 0, true)), undefined);
+  // Nothing makes a block longer than the configuration says.
+  const fixed = { ...FOR_EVER, bantime: 3_600, bantimeFactor: 2 };
+  for (const grounds of ["slow account", "slow guesses"] as const) {
+    assert.deepEqual(hours(on(grounds, 0), fixed).slice(0, 3), [1, 2, 4]);
+    assert.equal(isShort(FOR_EVER, { grounds, row: 0 }), false, "it makes the next one longer");
+  }
+});
+
+Deno.test("ban time: an insider is out as others in good standing are", () => {
+  for (const row of [0, 1, 5, 20]) {
+    for (const proven of [true, false]) {
+      assert.equal(
+        banTime(FOR_EVER, 3, on("insider", row, proven)),
+        banTime(FOR_EVER, 3, on("good standing", row, proven)),
+      );
+    }
+  }
+  assert.equal(isShort(FOR_EVER, { grounds: "insider", row: 0 }), true);
+});

@@ -190,14 +190,17 @@ Deno.test("ledger: who is exempt has no record, and loses the one that they have
 });
 
 Deno.test("ledger: who has logged in has ten times the limit, and is innocent until they fail", () => {
-  const { ledger, fail } = ledgerWith({ ipv6Prefix: 64 });
+  const { hosts, ledger, fail } = ledgerWith({ ipv6Prefix: 64 });
   const [phone, other] = ["2001:db8:0:1::1", "2001:db8:0:1::2"];
   for (const address of [phone, other]) ledger.standing.login(address, 0);
   ledger.standing.login("2001:db8:0:2::1", 0);
-  assert.deepEqual(ledger.innocentIn("2001:db8:0:1::/64").toSorted(), [phone, other]);
+  assert.deepEqual(ledger.shortBlocks.innocentIn("2001:db8:0:1::/64", hosts).toSorted(), [
+    phone,
+    other,
+  ]);
   const host = fail(phone, 1_000);
-  assert.deepEqual(ledger.innocentIn("2001:db8:0:1::/64"), [other]);
+  assert.deepEqual(ledger.shortBlocks.innocentIn("2001:db8:0:1::/64", hosts), [other]);
   assert.equal(ledger.limitOf(host, 1_000), 10 * 5 * POLICY.loyalty);
   assert.equal(ledger.limitOf(host, POLICY.creditMs + 1), 5 * POLICY.loyalty, "the credit is over");
-  assert.deepEqual(ledger.innocentIn("2001:db8:0:3::/64"), []);
+  assert.deepEqual(ledger.shortBlocks.innocentIn("2001:db8:0:3::/64", hosts), []);
 });

@@ -38,6 +38,14 @@ Deno.test("reason: says what was done, how, to which account, and how many point
     reasonOf({ ...OFFENCE, grounds: "two phones" }),
     / \(in doubt: two accounts, a session each, as phones with wrong passwords do\)$/,
   );
+  assert.match(
+    reasonOf({ ...OFFENCE, grounds: "slow guesses", points: 45, limit: 45 }),
+    /, 45 of 45 points \(slow guesses: each time that its points were forgotten, and no login\)$/,
+  );
+  assert.match(
+    reasonOf({ ...OFFENCE, grounds: "insider" }),
+    / \(it belongs here, and fails on accounts of others: ask their owners\)$/,
+  );
   const account = 'a"b\r\n\x1b[31m' + "x".repeat(100);
   const text = reasonOf({ ...OFFENCE, account });
   assert.match(text, /last account "a\\"b\\x0d\\x0a\\x1b\[31mx+…"/);

@@ -22,6 +22,7 @@ import {
 } from "../../src/blocks/database.ts";
 import type { StoredPoints } from "../../src/blocks/kept_points.ts";
 import { boundedNew, boundedTime, mergeBlock } from "../../src/blocks/block.ts";
+import type { SlowChange, SlowRow } from "../../src/blocks/slow_rows.ts";
 
 /** What is the matter with the disk. */
 export type DiskFault = Extract<DatabaseFault, "busy" | "full" | "readonly" | "io">;
@@ -31,6 +32,7 @@ export class Disk {
   readonly rows = new Map<string, Block>();
   readonly history = new Map<string, PastBlock>();
   readonly standing = new Map<string, number>();
+  readonly slow = new Map<string, SlowRow>();
   readonly points = new Map<string, StoredPoints>();
   /** Present fault; every access that it concerns fails. */
   fault: DiskFault | undefined;
@@ -108,6 +110,7 @@ export class Disk {
     this.rows.delete(target);
     this.history.delete(target);
     this.points.delete(target);
+    this.slow.delete(target);
     this.committed();
   }
 
@@ -212,6 +215,25 @@ class DiskConnection {
     },
   };
 
+  readonly slow = {
+    save: (changes: readonly SlowChange[]) => {
+      this.#begin();
+      const { slow } = this.#disk;
+      this.#disk.fail("write");
+      for (const [host, row] of changes) {
+        if (row === undefined) slow.delete(host);
+        else slow.set(host, row);
+      }
+      this.#disk.committed();
+      this.#own++;
+    },
+    all: (): SlowRow[] => {
+      this.#begin();
+      this.#disk.fail("read");
+      return [...this.#disk.slow.values()];
+    },
+  };
+
   count(): number {
     this.#begin();
     this.#disk.fail("read");
@@ -254,6 +276,7 @@ class DiskConnection {
       disk.rows.delete(target);
       disk.history.delete(target);
       disk.points.delete(target);
+      disk.slow.delete(target);
     }
     for (const past of changes.ended) {
       disk.rows.delete(past.target);

@@ -77,17 +77,38 @@ export class Traffic {
    * A guesser behind a phone's address, or a forger of it: many guesses at once.
    *
    * @param times how many
+   * @param account which; by default any
    */
-  siege(address: string, transport: string, times: number): Step[] {
+  siege(address: string, transport: string, times: number, account?: string): Step[] {
     return Array.from(
       { length: times },
-      (): Step => [this.#dice.between(0.5, 5), this.#guess(address, transport)],
+      (): Step => [this.#dice.between(0.5, 5), this.#guess(address, transport, account)],
     );
   }
 
   /** The owner of one account guesses others, and logs in before it is too many. */
   owner(address: string): Step[] {
     return [...this.siege(address, "TLS", this.#dice.int(6, 9)), ...this.login(address)];
+  }
+
+  /** The same, at accounts that nobody there logs in with. */
+  insider(address: string): Step[] {
+    const dice = this.#dice;
+    const guesses = Array.from(
+      { length: dice.int(1, 9) },
+      (): Step => [dice.between(0.5, 5), this.#guess(address, "TLS", dice.pick(["31", "32"]))],
+    );
+    return [...guesses, ...this.login(address)];
+  }
+
+  /** A phone with an old password beside one that logs in. */
+  stale(address: string): Step[] {
+    const said = () => this.#wrong(address, `stale-of-${address}`, "TLS", "33");
+    const tries = Array.from(
+      { length: this.#dice.int(1, 9) },
+      (): Step => [this.#dice.between(0.5, 5), said()],
+    );
+    return [...tries, ...this.login(address)];
   }
 
   /** One guess, from any address of an IPv6 network. */
@@ -140,8 +161,8 @@ export class Traffic {
 
   // Deeds
 
-  #guess(address: string, transport: string): Said {
-    return this.#wrong(address, this.#session("PJSIP"), transport);
+  #guess(address: string, transport: string, account?: string): Said {
+    return this.#wrong(address, this.#session("PJSIP"), transport, account);
   }
 
   /** Many answers to one challenge within some milliseconds. */
@@ -274,7 +295,13 @@ export class Traffic {
         session,
         remote: remoteOf(address, "TCP"),
         tail: [["SessionTV", "1970-01-01T00:00:00.000+0000"]],
-      }, { what: "manager", address, session, isGuess: kind === "InvalidPassword" }),
+      }, {
+        what: "manager",
+        address,
+        session,
+        isGuess: kind === "InvalidPassword",
+        isRefusal: kind === "FailedACL",
+      }),
     ]];
   }
 

@@ -30,6 +30,7 @@ export const KEYS = [
   "guard_hosts",
   "guard_window",
   "neighbours",
+  "insider",
   "learn",
   "ipv6_prefix",
   "nat64",

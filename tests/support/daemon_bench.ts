@@ -9,6 +9,7 @@ import { DryRunBlockList } from "../../src/blocks/dry_run_block_list.ts";
 import { type Config, DEFAULT_CONFIG } from "../../src/config/config.ts";
 import type { OwnInterface } from "../../src/address/interfaces.ts";
 import { Neighbourhoods } from "../../src/daemon/neighbourhoods.ts";
+import { Announcements } from "../../src/daemon/announcements.ts";
 import { Exceptions } from "../../src/daemon/exceptions.ts";
 import { Force } from "../../src/daemon/force.ts";
 import { ListChanges } from "../../src/daemon/list_changes.ts";
@@ -50,6 +51,7 @@ export class DaemonBench {
   /** The commands of the firewall. */
   readonly commands: string[] = [];
   readonly firewall: Firewall;
+  readonly announcements: Announcements;
   readonly exceptions: Exceptions;
   readonly neighbourhoods: Neighbourhoods;
   readonly changes: ListChanges;
@@ -77,7 +79,25 @@ export class DaemonBench {
     });
     const { counters } = this;
     const notices = new Notices((notice) => void this.notices.push(notice), wallClock);
-    const shared = { table, firewall, counters, list, log, clock, wallClock, notices };
+    const announcements = this.announcements = new Announcements({
+      firewall,
+      force: { remarkOn: (target) => this.force.remarkOn(target) },
+      notices,
+      log,
+      clock,
+      dryRun: options.dryRun ?? false,
+    });
+    const shared = {
+      table,
+      firewall,
+      counters,
+      list,
+      log,
+      clock,
+      wallClock,
+      notices,
+      announcements,
+    };
     const releases = new Releases(shared);
     const believedTime = { now: wallClock, latest: wallClock };
     const config = () => ({ ...DEFAULT_CONFIG, ...options.config });
@@ -101,7 +121,6 @@ export class DaemonBench {
       neighbourhoods,
       force,
       config,
-      dryRun: options.dryRun ?? false,
     });
     const messages = new Messages(log, counters);
     this.#reader = new EventReader({

@@ -87,6 +87,8 @@ export function source(
       evicted: 0,
       proxies: 0,
       guard: { guarded: 0, begun: 0, blocked: 0 },
+      slow: { counted: 0, blocked: 0 },
+      insiders: { count: 0 },
     },
     guardedAccounts: [],
     neighbourhoods: { size: 0 },

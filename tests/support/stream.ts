@@ -29,9 +29,14 @@ export class Stream {
     this.simulation = new Simulation({ ...DEFAULT_CONFIG, ...config }, new AddressSet(trust));
   }
 
-  /** A wrong password, at milliseconds from the beginning. */
-  wrong(at: number, address: string, account: string, transport = "UDP"): this {
-    const text = wrongAnswer(address, { account, remote: remoteOf(address, transport) });
+  /**
+   * A wrong password, at milliseconds from the beginning.
+   *
+   * @param session By default of its own.
+   */
+  wrong(at: number, address: string, account: string, transport = "UDP", session?: string): this {
+    const fields = { account, remote: remoteOf(address, transport) };
+    const text = wrongAnswer(address, session === undefined ? fields : { ...fields, session });
     this.#events.push({ at, address, text, wrong: true });
     return this;
   }

@@ -79,6 +79,18 @@ Deno.test("bundle: what is imported when it is needed stays a file of its own", 
   assert.doesNotMatch(files.get("main.js")!, /number/);
 });
 
+Deno.test("bundle: comments are left out, and what is not ASCII is written so that it means the same", async () => {
+  const text = 'const dots = "… µ 𝄞"; // …\nconsole.log(dots, /[…µ]/.test("…"));\n';
+  const files = await joinedFiles({ "main.ts": text });
+  const joined = files.get("main.js")!;
+  // deno-lint-ignore no-control-regex
+  assert.match(joined, /^[\x00-\x7f]*$/);
+  assert.doesNotMatch(joined, /\/\//);
+  const said: unknown[][] = [];
+  new Function("console", joined)({ log: (...words: unknown[]) => said.push(words) });
+  assert.deepEqual(said, [["… µ 𝄞", true]]);
+});
+
 Deno.test("bundle: a module that is imported for what it does is kept", async () => {
   const files = await joinedFiles({ "main.ts": 'import "./a.ts";\n', "a.ts": "console.log(1);\n" });
   assert.match(files.get("main.js")!, /console\.log\(1\)/);

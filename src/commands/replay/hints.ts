@@ -7,10 +7,12 @@
 import { contains } from "../../address/address.ts";
 import type { Config } from "../../config/config.ts";
 import type { GuardedAccount } from "../../penalties/account_guard.ts";
+import type { Insider } from "../../penalties/insiders.ts";
 import type { KnownProxy } from "../../penalties/offence.ts";
 import {
   describeDuration,
   describeExemptFailures,
+  describeInsider,
   describeProxy,
   HIDDEN_REMEDY,
 } from "../../penalties/reason.ts";
@@ -54,6 +56,8 @@ export interface Replayed {
   readonly strangers: ReadonlyMap<string, number>;
   /** Who would have been blocked if unanswered challenges had counted from the beginning. */
   readonly learned: readonly string[];
+  /** Hosts with a login that failed on accounts of others. */
+  readonly insiders: readonly Insider[];
   /** Addresses that hide who calls. */
   readonly proxies: readonly KnownProxy[];
   /** Accounts that would have come under guard: those whose guard was over, then the others. */
@@ -82,15 +86,22 @@ export function hints(replayed: Replayed, config: Config): string {
   const lines: string[] = [];
   const blocked = new Set(replayed.blocks.map((block) => block.target));
   const hidden = new Set(replayed.proxies.map(({ address }) => address));
+  const guessers = new Set(
+    replayed.insiders.filter(({ likePhones }) => !likePhones).map(({ host }) => host),
+  );
   // Who logged in is let through a block of its network; to trust all of that would help the one
   // who failed there.
   const known = hostsThatLoggedIn(blocked, replayed.logins)
-    .filter((host) => !hidden.has(host) && !host.includes("/"));
+    .filter((host) => !hidden.has(host) && !guessers.has(host) && !host.includes("/"));
   // Too short, or too slow, for a proxy to be certain: but nobody mistypes so many names.
   const isShared = (host: string) => (replayed.strangers.get(host) ?? 0) >= STRANGE_ACCOUNTS_MIN;
   const shared = known.filter(isShared);
   const loggedIn = known.filter((host) => !isShared(host));
   lines.push(...replayed.proxies.slice(0, NAMED_HOSTS_MAX).map(describeProxy));
+  const blocks = config.insider === "block";
+  for (const insider of replayed.insiders.slice(0, NAMED_HOSTS_MAX)) {
+    lines.push(describeInsider(insider, blocks));
+  }
   for (const { address, failures, cause } of replayed.exemptFailures.slice(0, NAMED_HOSTS_MAX)) {
     lines.push(describeExemptFailures(address, failures, cause));
   }

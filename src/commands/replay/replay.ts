@@ -222,6 +222,7 @@ export class Replay {
       learned: [...new Set((this.#strict?.blocks ?? []).map(({ target }) => target))]
         .filter((target) => !blocked.has(target) && loginsOf(target, this.#logins) === 0),
       guards: this.#main.guards,
+      insiders: this.#main.table.insiders.takeFound(),
       proxies: this.#main.table.takeProxies(),
       exemptFailures: this.#main.table.takeExemptFailures().map(([address, failures]) => ({
         address,
@@ -621,6 +622,7 @@ export function formatReplayJson(
         over: iso(over),
         blocked,
       })),
+      insiders: replayed.insiders.map((insider) => ({ ...insider, at: iso(insider.at) })),
       proxies: replayed.proxies,
       exemptFailures: replayed.exemptFailures,
       blocked: new Set(replayed.blocks.map((block) => block.target)).size,

@@ -14,8 +14,10 @@ import type { Config } from "../../config/config.ts";
 import { ATTEMPT_POINTS } from "../../penalties/attempts.ts";
 import { HostNetworks } from "../../penalties/host_key.ts";
 import { STANDING_LIMIT_FACTOR } from "../../penalties/ledger.ts";
+import type { Reckoning } from "../../penalties/inspection.ts";
 import { isNeighboursBlock } from "../../penalties/neighbours.ts";
-import { isGuardReason } from "../../penalties/reason.ts";
+import { isGuardReason, isInsiderReason, isSlowReason } from "../../penalties/reason.ts";
+import { SLOW_FACTOR, slowCount } from "../../penalties/slow_guesses.ts";
 import type { ShownLists } from "../../telemetry/lists.ts";
 import { type Look, LOOK_MAX } from "../../telemetry/look.ts";
 import type { JudgedPlace } from "../../telemetry/places.ts";
@@ -29,7 +31,14 @@ const ATTEMPTS_MAX = 20;
 const SAME_MS = 2;
 
 /** What has brought a block about. */
-export type BlockedBy = "attempts" | "account guard" | "neighbours" | "list" | "hand";
+export type BlockedBy =
+  | "attempts"
+  | "slow guesses"
+  | "insider"
+  | "account guard"
+  | "neighbours"
+  | "list"
+  | "hand";
 
 /** An attempt, and who made it. */
 interface ToldAttempt extends KeptAttempt {
@@ -61,6 +70,10 @@ interface Facts {
   /** Blocks of a part of it. */
   readonly within: readonly Block[];
   readonly points: readonly ToldPoints[];
+  /** Wrong passwords without a login, beyond `forget` too. */
+  readonly slow: Reckoning | undefined;
+  /** Failures of a host that belongs here on accounts of others, within a day. */
+  readonly insider: Reckoning | undefined;
   readonly standing: readonly (readonly [host: string, at: number])[];
   /** The oldest first. */
   readonly attempts: readonly ToldAttempt[];
@@ -90,8 +103,13 @@ export interface Known extends Facts {
  */
 export function blockedBy(block: Block): BlockedBy {
   if (isNeighboursBlock(block)) return "neighbours";
-  if (block.service !== "") return isGuardReason(block.reason) ? "account guard" : "attempts";
-  return block.reason === "added by hand" || block.reason === "" ? "hand" : "list";
+  const { reason } = block;
+  if (block.service !== "") {
+    if (isGuardReason(reason)) return "account guard";
+    if (isInsiderReason(reason)) return "insider";
+    return isSlowReason(reason) ? "slow guesses" : "attempts";
+  }
+  return reason === "added by hand" || reason === "" ? "hand" : "list";
 }
 
 /**
@@ -135,6 +153,10 @@ export function factsOf(
       limit,
       waiting,
     })) ?? storedPoints(target, config, standing, database, now),
+    slow: look === undefined
+      ? storedSlow(network ?? target, config, database, now)
+      : look.slow ?? undefined,
+    insider: look?.insider ?? undefined,
     standing,
     attempts: attemptsOf(target, around, look, database),
     lists: look?.lists ?? [],
@@ -198,6 +220,17 @@ function storedPoints(
       const factor = credit > 0 && logins.has(host) ? STANDING_LIMIT_FACTOR : 1;
       return { host, points, limit: ATTEMPT_POINTS * loyalty * factor, waiting: 0 };
     });
+}
+
+function storedSlow(
+  target: string,
+  { loyalty, forget }: Config,
+  database: BlockDatabase | undefined,
+  now: number,
+): Reckoning | undefined {
+  const { failures = 0, last = 0 } = database?.slow.of(target) ?? {};
+  const count = slowCount(failures, now - last, 1000 * forget);
+  return count === 0 ? undefined : { count, limit: SLOW_FACTOR * loyalty };
 }
 
 /** What was kept of the target, of the blocks around it, and of hosts in it; and what is new. */

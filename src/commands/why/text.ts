@@ -28,6 +28,8 @@ const WITHIN_MAX = 10;
 
 const BY: Readonly<Record<BlockedBy, string>> = {
   attempts: "for its own attempts",
+  "slow guesses": "for wrong passwords of many days, each after its points were forgotten",
+  insider: "for guessing at accounts of others, though it belongs here (insider = block)",
   "account guard": "by the account guard: many strangers fail on that account",
   neighbours: "for its neighbours: several hosts of the network are blocked",
   list: "by hand, with a list that told the reason",
@@ -54,6 +56,7 @@ export function formatWhy(
     ...known.around.flatMap((block) => blockRows(block, known, now)),
     ...withinRows(known),
     ...pointRows(known),
+    ...slowRows(known),
     ...standingRows(known, now),
     ...placeRows(known),
     ...listedRows(known),
@@ -138,6 +141,21 @@ function pointRows({ points, target, isLive }: Known): string[][] {
     `${host === target ? "" : `${host}: `}${points} of ${limit}${source}` +
     (waiting > 0 ? `, ${counted(waiting, "attempt")} under way` : ""),
   ]);
+}
+
+/** What counts beside points: told only if there is anything. */
+function slowRows({ slow, insider, isLive }: Known): string[][] {
+  const source = isLive ? "" : " when the daemon wrote that last";
+  return [
+    ...(slow === undefined ? [] : [[
+      "Slow guesses",
+      `${slow.count} of ${slow.limit} wrong passwords, of earlier days too, without a login${source}`,
+    ]]),
+    ...(insider === undefined ? [] : [[
+      "Insider",
+      `${insider.count} of ${insider.limit} failures within a day on accounts that never logged in from there`,
+    ]]),
+  ];
 }
 
 function standingRows({ standing, target, network }: Known, now: number): string[][] {
@@ -254,6 +272,8 @@ export function formatWhyJson(known: Known, cures: readonly Cure[], backend: str
     blocks: around.map(blockJson),
     blocksWithin: within.map(blockJson),
     points: known.points,
+    slow: known.slow ?? null,
+    insider: known.insider ?? null,
     goodStanding: known.standing.map(([host, at]) => ({ host, lastLogin: iso(at) })),
     countedWith: known.network ?? null,
     ipv4: known.ipv4 ?? null,

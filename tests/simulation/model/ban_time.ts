@@ -12,6 +12,9 @@ export type Grounds =
   | "good standing"
   | "shared network"
   | "guarded account"
+  | "insider"
+  | "slow guesses"
+  | "slow account"
   | "unanswered"
   | "single session"
   | "two phones"
@@ -38,6 +41,7 @@ export function banTime(
   const shortest = (some: number, ban: number | undefined) => Math.min(some, ban ?? Infinity);
   switch (grounds) {
     case "good standing":
+    case "insider":
     case "shared network": {
       const short = 30 * SECOND * 2 ** row;
       const most = proven ? HOUR : 10 * MINUTE;
@@ -86,6 +90,14 @@ export function banTime(
       }
       rules.visit("ban: doubt, as configured from the third on");
       return configured(rules, Math.max(0, before - 1), proven);
+    case "slow account":
+    case "slow guesses": {
+      const ends = grounds === "slow account" || !proven;
+      rules.visit(`ban: ${grounds}`);
+      return rules.values.bantime === 0 && ends
+        ? Math.min(HOUR * 4 ** before, 7 * DAY)
+        : configured(rules, before, !ends);
+    }
     case "attempts":
       return configured(rules, before, proven);
   }

@@ -79,7 +79,7 @@ export class Blocks extends Map<string, ModelBlock> {
     }
     const short = grounds === "single session" || grounds === "two phones"
       ? this.#rules.values.doubt > 0 && row < 2
-      : grounds !== "attempts";
+      : !["attempts", "slow guesses", "slow account"].includes(grounds);
     if (short && before > 0) this.#rules.visit("block: a short one makes no later one longer");
     const times = short ? Math.max(before, 1) : before + 1;
     const vague = this.decidedVaguely.delete(target) || this.vague() ||

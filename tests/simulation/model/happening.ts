@@ -34,6 +34,8 @@ export interface Happening {
   readonly account?: string;
   /** The manager interface has compared a password. */
   readonly isGuess?: boolean;
+  /** The manager interface has refused by a list, and no password or name was wrong. */
+  readonly isRefusal?: boolean;
   /** The challenge that was sent, or answered. */
   readonly challenge?: string;
   /** The answer, together with what it answers. */

@@ -40,6 +40,10 @@ export interface Host {
   soft: number;
   /** The part of them that can't be forged. */
   proven: number;
+  /** Passwords that were wrong. */
+  wrong: number;
+  /** When it was charged first. */
+  firstAt: number;
   lastAt: number;
   burstAt: number | undefined;
   readonly attempts: Attempt[];
@@ -55,10 +59,15 @@ export interface Host {
 export class Hosts {
   readonly #byAddress = new Map<string, Host>();
   readonly #rules: RuleBook;
+  readonly #remember: (host: Host) => void;
 
-  /** @param rules The rules. */
-  constructor(rules: RuleBook) {
+  /**
+   * @param rules The rules.
+   * @param remember Takes what is not forgotten with its points.
+   */
+  constructor(rules: RuleBook, remember: (host: Host) => void) {
     this.#rules = rules;
+    this.#remember = remember;
   }
 
   /** The host of an address, if it is known. */
@@ -86,6 +95,7 @@ export class Hosts {
   /** The same, as it was quiet for long enough. */
   forget(host: Host): void {
     this.#rules.visit("forgotten");
+    this.#remember(host);
     this.drop(host);
   }
 
@@ -98,6 +108,8 @@ export class Hosts {
       points: 0,
       soft: 0,
       proven: 0,
+      wrong: 0,
+      firstAt: now,
       lastAt: now,
       burstAt: undefined,
       attempts: [],

@@ -10,8 +10,11 @@ import { Belonging } from "./belonging.ts";
 import { Blocks } from "./blocks.ts";
 import type { Happening } from "./happening.ts";
 import { type Attempt, type Host, Hosts, isFree } from "./hosts.ts";
+import type { SlowRow } from "../../../src/blocks/slow_rows.ts";
+import { Insiders } from "./insiders.ts";
 import { Points } from "./points.ts";
 import { RuleBook, type Rules, type Visits } from "./rules.ts";
+import { SlowCounts } from "./slow.ts";
 import { SECOND } from "./units.ts";
 
 /** A request is not repeated faster than T1 of RFC 3261. */
@@ -36,6 +39,8 @@ export class Model {
   readonly belonging: Belonging;
   readonly #rules: RuleBook;
   #hosts: Hosts;
+  readonly #slow: SlowCounts;
+  readonly #insiders: Insiders;
   #points: Points;
   #lastTick = 0;
   /** An unknown account of which the next event will tell whether it was challenged. */
@@ -54,8 +59,17 @@ export class Model {
     this.#rules = new RuleBook(rules, visits);
     this.blocks = new Blocks(this.#rules);
     this.belonging = new Belonging(this.#rules);
-    this.#hosts = new Hosts(this.#rules);
+    this.#slow = new SlowCounts(this.#rules);
+    this.#insiders = new Insiders(this.#rules);
+    this.#hosts = this.#newHosts();
     this.#points = this.#newPoints();
+  }
+
+  #newHosts(): Hosts {
+    return new Hosts(this.#rules, (host) => {
+      if (this.belonging.isStanding(host.address, host.lastAt)) return;
+      this.#slow.keep(this.belonging.network(host.address), host);
+    });
   }
 
   /**
@@ -65,13 +79,20 @@ export class Model {
    */
   begin(now: number, wall: number, bornAt: number): void {
     this.#unknown = undefined;
-    this.#hosts = new Hosts(this.#rules);
+    this.#hosts = this.#newHosts();
+    this.#slow.begin();
+    this.#insiders.begin();
     this.#points = this.#newPoints();
     this.#lastTick = now;
     const left = Math.min(this.#rules.values.learn, bornAt + this.#rules.values.learn - wall);
     this.#learnsUntil = left > 0 ? now + left : -Infinity;
     this.blocks.end(wall);
     this.setRules(this.#rules.values);
+  }
+
+  /** A process reads what the database remembers of slow guessers. */
+  restoreSlow(rows: readonly SlowRow[], now: number, wall: number): void {
+    this.#slow.restore(rows, now, wall);
   }
 
   /** The daemon has dealt with all that it read at once. */
@@ -99,16 +120,19 @@ export class Model {
     for (const address of gone) {
       const host = this.#hosts.get(address);
       const { points = 0, lastAt = 0 } = host ?? {};
+      // After a stall the daemon has not forgotten anybody yet, and keeps none of those.
+      const isOld = now - lastAt > this.#rules.values.forget - BATCH_MAX;
       // What of a blocked host was under way may have been too much again, or not. One without
       // points is none in the file, but may still be waited for.
-      if (host !== undefined && points > 0 && this.blocks.has(address)) this.#hosts.drop(host);
-      // After a stall the daemon has not forgotten anybody yet, and keeps none of those.
-      else if (points > 0 && now - lastAt <= this.#rules.values.forget - BATCH_MAX) {
+      if (host !== undefined && points > 0 && this.blocks.has(address)) {
+        if (isOld) this.#hosts.forget(host);
+        else this.#hosts.drop(host);
+      } else if (points > 0 && !isOld) {
         throw new Error(`the points of ${address} were taken for none`);
       }
       this.#kept.delete(address);
     }
-    for (const { host: address, points, soft, proven, lastAt } of put) {
+    for (const { host: address, points, soft, proven, firstAt, lastAt, tally } of put) {
       const host = this.#hosts.get(address);
       const at = host === undefined ? 0 : wall - (now - host.lastAt);
       const isRight = host?.points === points && host.soft === soft && host.proven === proven &&
@@ -116,7 +140,9 @@ export class Model {
       // Of a blocked host some may be under way; and of one that was deleted by hand and blocked
       // anew before the daemon looked, the model knows too little.
       if (!isRight && (host === undefined || this.blocks.has(address))) {
-        this.#kept.set(address, { ...UNKNOWN, address, points, soft, proven, lastAt });
+        const [wrong = 0] = tally;
+        const known = { address, points, soft, proven, wrong, firstAt, lastAt };
+        this.#kept.set(address, { ...UNKNOWN, ...known });
         continue;
       }
       if (!isRight) {
@@ -126,7 +152,7 @@ export class Model {
         );
       }
       this.#rules.visit("points: written");
-      this.#kept.set(address, keptOf(host, lastAt));
+      this.#kept.set(address, keptOf(host, firstAt, lastAt));
     }
   }
 
@@ -154,25 +180,31 @@ export class Model {
       const { address } = kept;
       // It was heard before the file could be read.
       if (this.#hosts.get(address) !== undefined) continue;
-      const lastAt = now - Math.max(0, wall - kept.lastAt);
-      if (now - lastAt > this.#rules.values.forget) {
-        this.#rules.visit("points: forgotten over a restart");
-        continue;
-      }
+      const clockOf = (at: number) => now - Math.max(0, wall - at);
+      const lastAt = clockOf(kept.lastAt);
       if (this.belonging.isTrusted(address)) continue;
       if ((logins.get(address) ?? 0) >= kept.lastAt) {
         this.#rules.visit("points: void by a login");
         continue;
       }
+      const again = keptOf(kept, clockOf(kept.firstAt), lastAt);
+      if (now - lastAt > this.#rules.values.forget) {
+        this.#rules.visit("points: forgotten over a restart");
+        if (!this.belonging.isStanding(address, lastAt)) {
+          this.#slow.keepLate(this.belonging.network(address), again);
+        }
+        continue;
+      }
       this.#rules.visit("points: outlive a restart");
-      const host = this.#hosts.put({ ...keptOf(kept, lastAt), burstAt: undefined, attempts: [] });
+      const host = this.#hosts.put({ ...again, burstAt: undefined, attempts: [] });
       this.#points.restore(host);
     }
   }
 
   #newPoints(): Points {
     const { belonging, blocks } = this;
-    return new Points({ rules: this.#rules, belonging, blocks, hosts: this.#hosts });
+    const [rules, hosts, slow] = [this.#rules, this.#hosts, this.#slow];
+    return new Points({ rules, belonging, blocks, hosts, slow, insiders: this.#insiders });
   }
 
   /** The configuration was read anew. */
@@ -211,23 +243,23 @@ export class Model {
       case "reported":
       case "manager":
         this.#rules.visit(`${what}: 5 points`);
-        return this.#points.fail(
-          this.#hosts.hear(address, now),
-          5,
-          happening,
-          undefined,
-          now,
-          wall,
-        );
+        return this.#atOnce(happening, now, wall);
       case "not believed": {
         this.#rules.visit("not believed: 5 points");
         const host = this.#hosts.hear(address, now);
+        host.wrong++;
         const believed = { ...happening, account: "", transport: "UDP" };
         return this.#points.fail(host, 5, believed, undefined, now, wall);
       }
       case "login":
         return this.#login(happening, now);
     }
+  }
+
+  #atOnce(happening: Happening, now: number, wall: number): void {
+    const host = this.#hosts.hear(happening.address, now);
+    if (happening.what === "manager" && !happening.isRefusal) host.wrong++;
+    this.#points.fail(host, 5, happening, undefined, now, wall);
   }
 
   /**
@@ -303,6 +335,10 @@ export class Model {
     this.#rules.visit("pardon: deleted by hand");
     this.blocks.pardon(target);
     this.#points.deleted(target);
+    this.#slow.forgiveIf((name) =>
+      name === target || target.endsWith(".0/24") && name.startsWith(target.slice(0, -4)) ||
+      isInIpv6(name.replace("::/64", "::"), target)
+    );
     const network = target.endsWith(".0/24") ? target.slice(0, -"0/24".length) : "no IPv4 network";
     for (const host of this.#hosts.all()) {
       if (
@@ -361,6 +397,7 @@ export class Model {
       return this.#rules.visit("wrong: burst in good standing, free");
     }
     let points = 5 * (1 + attempt.burst);
+    host.wrong += 1 + attempt.burst;
     if (attempt.burst > 0) this.#rules.visit("wrong: burst too long, all charged");
     attempt.burst = 0;
     if (first && attempt.refused === undefined) {
@@ -429,10 +466,12 @@ export class Model {
   #login(happening: Happening, now: number): void {
     const { address, account = "" } = happening;
     const host = this.#hosts.get(address);
+    this.#slow.forgive(this.belonging.network(address));
     if (host !== undefined) this.#points.forgive(host, `PJSIP ${account}`, now);
     this.#points.endRows(address);
     if (this.#rules.values.credit > 0) {
       this.belonging.standing.set(address, now);
+      this.#insiders.logsIn(this.belonging.network(address), `PJSIP ${account}`);
       if (happening.transport !== "UDP") this.belonging.connected.set(address, now);
     } else this.#hosts.open(this.#hosts.hear(address, now), happening, now).loggedIn = true;
   }
@@ -469,17 +508,22 @@ interface Written {
   readonly points: number;
   readonly soft: number;
   readonly proven: number;
-  /** Wall time. */
+  /** Wall times. */
+  readonly firstAt: number;
   readonly lastAt: number;
+  /** How many passwords were wrong, and others. */
+  readonly tally: readonly number[];
 }
 
-function keptOf(host: KeptHost, lastAt: number): KeptHost {
-  const { address, points, soft, proven, sessions, accounts, sessionsOf } = host;
+function keptOf(host: KeptHost, firstAt: number, lastAt: number): KeptHost {
+  const { address, points, soft, proven, wrong, sessions, accounts, sessionsOf } = host;
   return {
     address,
     points,
     soft,
     proven,
+    wrong,
+    firstAt,
     lastAt,
     sessions: new Set(sessions),
     accounts: new Map(accounts),

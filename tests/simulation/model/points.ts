@@ -11,10 +11,12 @@ import { Forgiveness } from "./forgiveness.ts";
 import type { Happening } from "./happening.ts";
 import { closeAttempts, type Host, type Hosts, takeFromAccounts } from "./hosts.ts";
 import { Guard } from "./guard.ts";
+import type { Insiders } from "./insiders.ts";
 import { Neighbours } from "./neighbours.ts";
 import { Networks } from "./networks.ts";
 import { isOpen, LATE, mostInRow, Rows } from "./rows.ts";
 import type { RuleBook } from "./rules.ts";
+import { type SlowCounts, together } from "./slow.ts";
 import { SECOND } from "./units.ts";
 
 /** A shared network is blocked after so many blocks of its hosts. */
@@ -38,6 +40,8 @@ interface PointsOptions {
   readonly belonging: Belonging;
   readonly blocks: Blocks;
   readonly hosts: Hosts;
+  readonly slow: SlowCounts;
+  readonly insiders: Insiders;
 }
 
 /** The points that one process of the daemon counts. */
@@ -46,6 +50,8 @@ export class Points {
   readonly #belonging: Belonging;
   readonly #blocks: Blocks;
   readonly #hosts: Hosts;
+  readonly #slow: SlowCounts;
+  readonly #insiders: Insiders;
   readonly #networks: Networks;
   readonly #rows: Rows;
   readonly #forgiven = new Forgiveness();
@@ -53,7 +59,9 @@ export class Points {
   readonly #neighbours: Neighbours;
 
   /** @param options See {@linkcode PointsOptions}. */
-  constructor({ rules, belonging, blocks, hosts }: PointsOptions) {
+  constructor({ rules, belonging, blocks, hosts, slow, insiders }: PointsOptions) {
+    this.#slow = slow;
+    this.#insiders = insiders;
     this.#rules = rules;
     this.#belonging = belonging;
     this.#blocks = blocks;
@@ -96,6 +104,8 @@ export class Points {
     const isGuarded = this.#isGuarded(happening, standing, now);
     this.add(host, points, now, wall, own);
     if (isGuarded) this.#guardAgainst(host, proven > 0, now, wall);
+    if (standing) this.#judgeInsider(host, happening, session, now, wall);
+    else this.#judgeSlow(host, now, wall);
     if (network !== undefined) this.#judge(network, host, standing, now, wall);
   }
 
@@ -141,9 +151,70 @@ export class Points {
     this.#decide(host.address, "guarded account", row, proven, wall);
   }
 
+  /** Blocks who belongs here and guesses at accounts of others. */
+  #judgeInsider(
+    host: Host,
+    happening: Happening,
+    session: string | undefined,
+    now: number,
+    wall: number,
+  ): void {
+    const { what, isGuess, answer, transport, service } = happening;
+    if (what !== "wrong" && !isGuess) return;
+    const name = this.#belonging.network(host.address);
+    const guesses = this.#insiders.fail(name, {
+      account: nameOf(happening),
+      session,
+      answer,
+      at: now,
+    });
+    if (!guesses || !this.#rules.values.blocksInsiders) return;
+    if (this.#hosts.get(host.address) !== host) return;
+    if (this.#isOpen(host.address, now)) return this.#rules.visit("insider: time to come back");
+    const proven = transport !== "UDP" && service !== "SIP";
+    this.#decide(host.address, "insider", this.#standingRow(host.address, now), proven, wall);
+  }
+
+  /** How many blocks of one that belongs here came before in a row. */
+  #standingRow(address: string, now: number): number {
+    const most = mostInRow(this.#belonging.standing.get(address), now);
+    return this.#rows.next(
+      this.#rows.shorts,
+      address,
+      Math.max(this.#rules.values.credit, this.#rules.values.forget),
+      now,
+      most,
+      most === 0 ? Math.max(LATE, this.#standingBlock()) : LATE,
+    );
+  }
+
+  /** Blocks a stranger who has guessed too often, all in all. */
+  #judgeSlow(host: Host, now: number, wall: number): void {
+    const past = this.#slow.of(this.#belonging.network(host.address), host.firstAt);
+    if (past === undefined || this.#hosts.get(host.address) !== host) return;
+    const sum = together(past, host);
+    if (sum.count < 3 * this.#rules.values.loyalty) return;
+    const network = this.#belonging.networkOf(host.address);
+    if (network !== undefined && this.#belonging.isShared(network)) {
+      return this.#rules.visit("slow: too many, in one network that somebody belongs to");
+    }
+    const target = network ?? host.address;
+    this.#hosts.drop(host);
+    this.#slow.blocked(target, sum, now);
+    const grounds = sum.accounts === "several" ? "slow guesses" : "slow account";
+    this.#decide(target, grounds, 0, sum.proven, wall, host.address);
+  }
+
   /** Blocks a target, and the networks of which it is one too many. */
-  #decide(target: string, grounds: Grounds, row: number, proven: boolean, wall: number): void {
-    const guarded = this.#rows.guards.get(target);
+  #decide(
+    target: string,
+    grounds: Grounds,
+    row: number,
+    proven: boolean,
+    wall: number,
+    who = target,
+  ): void {
+    const guarded = this.#rows.guards.get(who);
     const renews = guarded !== undefined && !guarded.renewed && guarded.count > 0 &&
       grounds !== "guarded account" &&
       grounds !== "shared network";
@@ -165,6 +236,7 @@ export class Points {
 
   /** Adds points, and blocks a host that has too many. */
   add(host: Host, points: number, now: number, wall: number, session = ""): void {
+    if (host.points === 0) host.firstAt = now;
     host.points += points;
     const standing = this.#belonging.isStanding(host.address, now);
     const limit = this.#limitOf(host.address, standing);
@@ -189,18 +261,10 @@ export class Points {
       return this.#forbear(host);
     }
     this.#hosts.drop(host);
-    const most = mostInRow(this.#belonging.standing.get(host.address), now);
     const row = doubt
       ? this.#rows.next(this.#rows.doubts, host.address, this.#rules.values.forget, now)
       : grounds === "good standing"
-      ? this.#rows.next(
-        this.#rows.shorts,
-        host.address,
-        Math.max(this.#rules.values.credit, this.#rules.values.forget),
-        now,
-        most,
-        most === 0 ? Math.max(LATE, this.#standingBlock()) : LATE,
-      )
+      ? this.#standingRow(host.address, now)
       : 0;
     this.#decide(host.address, grounds, row, host.proven >= limit, wall);
   }
@@ -265,6 +329,7 @@ export class Points {
 
   #forbear(host: Host): void {
     const forborne = host.points - host.soft - 5;
+    host.wrong -= Math.min(host.wrong, Math.floor(forborne / 5));
     takeFromAccounts(host, forborne);
     const network = this.#belonging.networkOf(host.address);
     if (network !== undefined) this.#networks.forgive(network, host, forborne, 5);
@@ -337,6 +402,7 @@ export class Points {
       this.#networks.forgive(network, host, own + others, rest);
     }
     if (rest === 0) return this.#hosts.drop(host);
+    host.wrong -= Math.min(host.wrong, Math.floor((own + others) / 5));
     if (own > 0) host.accounts.set(account, 0);
     takeFromAccounts(host, others);
     closeAttempts(host);

@@ -22,6 +22,7 @@ export interface Rules {
   readonly guardHosts: number;
   readonly guardWindow: number;
   readonly neighbours: number;
+  readonly blocksInsiders: boolean;
   /** Single addresses. */
   readonly trust: readonly string[];
   /** The same: strangers who have one attempt. */
@@ -76,6 +77,9 @@ export const RULES = [
   "grounds: good standing",
   "grounds: shared network",
   "grounds: guarded account",
+  "grounds: insider",
+  "grounds: slow guesses",
+  "grounds: slow account",
   "grounds: unanswered",
   "grounds: single session",
   "grounds: two phones",
@@ -92,6 +96,13 @@ export const RULES = [
   "guard: others behind the first block may come back",
   "guard: who belongs here is left alone",
   "guard: who logs in is no stranger",
+  "slow: remembered",
+  "slow: halved",
+  "slow: forgiven",
+  "slow: too many, in one network that somebody belongs to",
+  "insider: told",
+  "insider: like a phone with an old password",
+  "insider: time to come back",
   "neighbours: the network is blocked already",
   "neighbours: somebody belongs there",
   "neighbours: a network is blocked for its hosts",
@@ -113,6 +124,8 @@ export const RULES = [
   "ban: guard, 25 s",
   "ban: guard, 250 s",
   "ban: guard, an hour and more",
+  "ban: slow guesses",
+  "ban: slow account",
   "ban: unanswered, 10 min",
   "ban: unanswered, shorter by configuration",
   "ban: doubt, first",

@@ -44,6 +44,14 @@ export const WALKED = Array.from({ length: 8 }, (_, i) => `203.0.113.${20 + i}`)
 export const AMONG_WALKED = "203.0.113.90";
 /** Who may be on somebody's list of attackers, rightly or not. */
 export const MAYBE_LISTED = [...ATTACKERS, ...PHONES, ...BESIEGED, ...OWNERS, ...TRUSTED];
+/** They guess seldom, each from one address, or from several of its network. */
+export const SLOW = [
+  ["198.18.5.60"],
+  ["198.18.6.61"],
+  ["2001:db8:7:1a::1", "2001:db8:7:1a::2", "2001:db8:7:1a::3"],
+];
+/** They log in; the first guesses at accounts of others, the second has an old password beside. */
+export const INSIDERS = ["198.18.7.70", "2001:db8:8:1b::1"];
 /** They guess when all faults are over. */
 export const LAST_ATTACKERS = ["203.0.113.200", "2001:db8:0:e::1"];
 /** What people block by hand; nothing of it takes part otherwise. */

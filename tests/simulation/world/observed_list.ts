@@ -50,6 +50,12 @@ export function observe(scene: Scene, list: WrittenBlockList): BlockList {
     timesOf: (target) => list.timesOf(target),
     anyPast: () => list.anyPast(),
     standing: () => list.standing(),
+    slow: () => {
+      const rows = list.slow();
+      if (rows !== undefined) model.restoreSlow(rows, scene.time.now, scene.wall());
+      return rows;
+    },
+    saveSlow: (changes, now) => list.saveSlow(changes, now),
     add: (blocks, now) => {
       // It was asked before how often they were blocked, and may be in order behind this.
       const wasTroubled = list.trouble !== undefined;

@@ -9,14 +9,17 @@ import {
   AMONG_WALKED,
   ATTACKERS,
   BESIEGED,
+  INSIDERS,
   OWNERS,
   PHONES,
   ROTATING,
+  SLOW,
   TRUSTED,
   WALKED,
 } from "./cast.ts";
 import type { Hands } from "./hands.ts";
 import type { Scene } from "./scene.ts";
+import { SLOW_FORGET_SECONDS } from "./settings.ts";
 
 /** When somebody logged in before the beginning: longer ago than a weekend. */
 const LONG_AGO_MS = 73 * 3_600_000;
@@ -100,6 +103,8 @@ export class People {
       }
     }
     this.#walk(duration);
+    this.#guessInside(duration);
+    if (scene.config.forget === SLOW_FORGET_SECONDS) this.#guessSlowly(duration);
     if (!scene.faults.has("noise")) return;
     const victims = [...PHONES, ...ATTACKERS, "192.0.2.79"];
     this.#act(() => scene.traffic.noise(dice.pick(victims)), dice.between(200, 3_000), duration);
@@ -122,6 +127,36 @@ export class People {
     if (more.chance(0.3)) {
       const login = () => this.perform(traffic.login(AMONG_WALKED));
       scene.time.after(more.between(100, duration), login);
+    }
+  }
+
+  /** Who owns an account guesses at others; behind another address a phone has an old password. */
+  #guessInside(duration: number): void {
+    const { more, config } = this.#scene;
+    if (config.credit === 0 || !more.chance(config.insider === "block" ? 0.4 : 0.1)) return;
+    const traffic = new Traffic(more.fork());
+    const [insider, ...others] = INSIDERS;
+    this.#act(() => traffic.insider(insider!), more.between(200, 1_500), duration);
+    for (const address of others) {
+      this.#act(() => traffic.stale(address), more.between(200, 1_500), duration);
+    }
+  }
+
+  /** Some guess so slowly that their points are forgotten each time. */
+  #guessSlowly(duration: number): void {
+    const { more, time } = this.#scene;
+    const traffic = new Traffic(more.fork());
+    for (const addresses of SLOW) {
+      const every = more.between(2_050, 2_700);
+      const over = more.pick(["UDP", "TLS"]);
+      const account = more.pick(["21", undefined]);
+      for (let at = 200, n = 0; at < duration; at += every, n++) {
+        const address = addresses[n % addresses.length]!;
+        const guess = () => this.perform(traffic.siege(address, over, 2, account));
+        time.after(at, guess);
+      }
+      if (more.chance(0.7)) continue;
+      time.after(more.between(100, duration), () => this.perform(traffic.login(addresses[0]!)));
     }
   }
 

@@ -29,7 +29,7 @@ export function chooseConfig(
   const bantime = dice.pick([0, 0, 0, 2, 20, 60]);
   // When nobody else touches the firewall, the looks by interval must not be needed.
   const meddled = MEDDLING.some((name) => faults.has(name));
-  return {
+  const config: Config = {
     ...DEFAULT_CONFIG,
     loyalty: dice.int(1, 4),
     trust: TRUSTED,
@@ -50,7 +50,13 @@ export function chooseConfig(
     guardWindow: more.pick([3, 3_600]),
     neighbours: more.pick([0, 2, 2, 3]),
   };
+  const insider = more.pick(["tell", "tell", "block"] as const);
+  if (!more.chance(0.15)) return { ...config, insider };
+  return { ...config, insider, forget: SLOW_FORGET_SECONDS, loyalty: 3, guardHosts: 0 };
 }
+
+/** So short that somebody may guess more slowly. */
+export const SLOW_FORGET_SECONDS = 2;
 
 /**
  * What of a configuration matters to the model.
@@ -78,6 +84,7 @@ export function rulesOf(
     guardHosts: config.guardHosts,
     guardWindow: config.guardWindow * 1000,
     neighbours: config.neighbours ?? 0,
+    blocksInsiders: config.insider === "block",
     trust: config.trust,
     strict,
     barred,

@@ -7,6 +7,7 @@
 import { TICK_MS } from "../../../src/daemon/daemon.ts";
 import type { Dice } from "../dice.ts";
 import { NO_TROUBLE } from "../programs.ts";
+import type { Step } from "../traffic.ts";
 import { FAMILIES, LAST_ATTACKERS } from "./cast.ts";
 import { differences, differs } from "./differences.ts";
 import { Hands } from "./hands.ts";
@@ -15,7 +16,7 @@ import { People } from "./people.ts";
 import { Processes } from "./processes.ts";
 import { makeRepeatable } from "./repeatable.ts";
 import { Scene, type SceneOptions } from "./scene.ts";
-import { VERIFY_SECONDS } from "./settings.ts";
+import { SLOW_FORGET_SECONDS, VERIFY_SECONDS } from "./settings.ts";
 import { Strikes } from "./strikes.ts";
 import { WorldError } from "./world_error.ts";
 
@@ -102,7 +103,9 @@ class World {
     }
     this.#processes.start();
     // Rows of blocks need time.
-    const duration = dice.chance(0.1) ? 40_000 : dice.between(4_000, 25_000);
+    const isLong = dice.chance(0.1);
+    const short = isLong ? 0 : dice.between(4_000, 25_000);
+    const duration = isLong || scene.config.forget === SLOW_FORGET_SECONDS ? 40_000 : short;
     this.#people.begin(duration);
     this.#strikes.begin();
     await this.#passUntil(scene.time.now + duration);
@@ -173,6 +176,14 @@ class World {
     await this.#passUntil(scene.time.now + dice.between(0, 2_000));
   }
 
+  /** Where points are forgotten soon, nobody may take their time. */
+  #lastGuess(address: string): Step[] {
+    const { traffic, config } = this.#scene;
+    return config.forget === SLOW_FORGET_SECONDS
+      ? traffic.siege(address, "UDP", 1)
+      : traffic.wrongPassword(address);
+  }
+
   /** Whether the daemon has heard all of it. */
   async #lastAttack(): Promise<boolean> {
     const scene = this.#scene;
@@ -184,7 +195,7 @@ class World {
       for (let i = 0; i < 4; i++) {
         scene.time.after(
           10 + i * 400,
-          () => this.#people.perform(scene.traffic.wrongPassword(address)),
+          () => this.#people.perform(this.#lastGuess(address)),
         );
       }
     }
