@@ -30,6 +30,7 @@ Deno.test("places: a stranger from away is blocked for one wrong password, and t
     assert.deepEqual(daemon.list.all().map(({ target }) => target), [AWAY]);
     const [block] = daemon.list.all();
     assert.match(block!.reason, /one attempt only: it is in BR, which is not home/);
+    await until("it is told", () => notices.some((one) => one.event === "block"));
     const notice = notices.find((one) => one.event === "block");
     assert.deepEqual(notice?.place, {
       country: "BR",
