@@ -348,7 +348,7 @@ export class Ledger {
    * @param host Not in good standing.
    */
   isBarred(host: number, now: number): boolean {
-    return this.strictness.isBarred(host) && now >= this.learnsUntil;
+    return this.strictness.bars && now >= this.learnsUntil && this.strictness.isBarred(host);
   }
 
   /** Whether a host is in good standing. For almost all of them the record answers that. */

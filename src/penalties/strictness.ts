@@ -27,8 +27,8 @@ export class Strictness {
   readonly #hosts: Hosts;
   readonly #rules: Rules;
   #source: StrictHosts | undefined;
-  /** Whether that bars anybody. */
-  #bars: boolean;
+  /** Whether anybody is barred: asked for each challenge, and mostly not so. */
+  bars: boolean;
 
   /**
    * @param hosts The hosts.
@@ -39,14 +39,14 @@ export class Strictness {
     this.#hosts = hosts;
     this.#rules = rules;
     this.#source = source;
-    this.#bars = source?.whyBarred !== undefined;
+    this.bars = source?.whyBarred !== undefined;
   }
 
   /** Changes who says it. */
   set(source: StrictHosts | undefined): void {
     if (source === this.#source) return;
     this.#source = source;
-    this.#bars = source?.whyBarred !== undefined;
+    this.bars = source?.whyBarred !== undefined;
     this.recheck();
   }
 
@@ -74,7 +74,7 @@ export class Strictness {
    * @param host Its record.
    */
   isBarred(host: number): boolean {
-    return this.#bars && this.#of(host, this.#source!) === IS_BARRED;
+    return this.#source !== undefined && this.#of(host, this.#source) === IS_BARRED;
   }
 
   #of(host: number, source: StrictHosts): number {
