@@ -490,9 +490,8 @@ export class Daemon {
           }
           this.#following = false;
           this.#logs.disconnected();
-          this.#log.warn(
-            `${why}${/[.?!]$/.test(why) ? "" : "."} Blocks stay ${this.#force.where}; trying again`,
-          );
+          const goesOn = this.dryRun ? "Trying" : `Blocks stay ${this.#force.where}; trying`;
+          this.#log.warn(`${why}${/[.?!]$/.test(why) ? "" : "."} ${goesOn} again`);
         },
         ...(this.#parts.verbose ? { message: this.#messages.onMessage } : {}),
       }, { clock: this.#clock, ...this.#parts.ami, persistent });

@@ -4,14 +4,16 @@
  * @module
  */
 
-import { hasEnded, type NewBlock } from "../blocks/block.ts";
+import { type Block, byAge, hasEnded, type NewBlock } from "../blocks/block.ts";
 import type { BlockList } from "../blocks/block_list.ts";
 import { type Config, neighboursOf } from "../config/config.ts";
 import {
+  countedForNeighbours,
   countsForNeighbours,
   isNeighboursBlock,
   neighbourhoodsOf,
   Neighbours,
+  NEIGHBOURS_MS,
   neighboursBlock,
 } from "../penalties/neighbours.ts";
 import type { Offence } from "../penalties/offence.ts";
@@ -39,6 +41,8 @@ export class Neighbourhoods {
   readonly #neighbours = new Neighbours();
   /** Networks in the list that are blocked for their hosts, and some that were. */
   readonly #blocked = new Set<string>();
+  /** Hosts count that were blocked before the start. */
+  #isRestored = false;
 
   /**
    * No host is blocked yet.
@@ -87,6 +91,8 @@ export class Neighbourhoods {
     const { table, list, counters } = this.#parts;
     const config = this.#parts.config();
     const most = neighboursOf(config, this.#parts.backend);
+    // Now the list holds nothing yet that this life has blocked.
+    if (most > 0 && !this.#isRestored) this.#restore(most, now);
     const networks = new Map<string, NewBlock>();
     const isBlocked = (network: string) => {
       const known = list.get(network);
@@ -106,6 +112,21 @@ export class Neighbourhoods {
       }
     }
     return [...networks.values()];
+  }
+
+  /** Who walks through a network does not begin anew because the daemon does. */
+  #restore(most: number, now: number): void {
+    this.#isRestored = true;
+    const { list } = this.#parts;
+    const found: Block[] = [];
+    for (const { target } of list.entries()) {
+      const block = list.get(target);
+      if (block === undefined || now - block.since > NEIGHBOURS_MS) continue;
+      if (countedForNeighbours(block)) found.push(block);
+    }
+    for (const { target, since } of found.sort(byAge)) {
+      this.#neighbours.blocked(target, most, since);
+    }
   }
 
   /** Somebody may have logged in from a network that is blocked, or be trusted now: let it go. */

@@ -476,7 +476,7 @@ export class Reconciler {
   async #retryRejected(): Promise<void> {
     this.#rejected.isDue = false;
     const batch = this.#changes.rejectedBatch();
-    if (batch === undefined) return;
+    if (batch === undefined) return this.watch.demand();
     const outcome = await this.#send(batch);
     this.#rejected.tried(outcome.ok);
     if (outcome.ok) {

@@ -7,44 +7,53 @@
 import { EVENT_TYPES, type SecurityEvent } from "../ami/event.ts";
 import { type Attempts, transportNumber, TRANSPORTS, TRANSPORTS_ROOM } from "./attempts.ts";
 import type { FailedAttempt, FailedAttemptKind } from "./offence.ts";
-import { Records } from "./records.ts";
 
 /** Most failures of a host that are remembered; the oldest go first. */
 export const FAILURES_MAX = 20;
 
 /**
- * Most failures of all hosts that are remembered: four of each, if all hosts that there is room for
- * have failed. When there are more, a host's next one takes the place of its own oldest.
+ * Most failures of all hosts that are remembered, a power of two: four of each, if all hosts that
+ * there is room for have failed. Then each new one takes the place of the oldest of all.
  */
 export const ALL_FAILURES_MAX = 262_144;
 
 /** No failure. */
 const NONE = 0;
 
-// The time and the numbers of a record; the first number is the store's own.
-const AT = 0;
-/** The one after it; of the newest, the oldest: they are a circle. */
-const NEXT = 1;
-/** Kind and service times {@linkcode TRANSPORTS_ROOM}, and transport. */
-const TYPE = 2;
-const POINTS = 3;
-
 /** Hosts that there is room for at first. */
 const SMALL = 1_024;
 
-/** Failures by host (its record), in a bounded piece of memory. */
-export class LastFailures {
-  readonly #records = new Records({ times: 1, numbers: 4, room: ALL_FAILURES_MAX });
-  /** Account of each, by record. */
-  readonly #accounts: string[] = [""];
-  /** The newest failure of each host, and how many are known of it, by the record of the host. */
-  #newest = new Int32Array(SMALL);
-  #counts = new Uint8Array(SMALL);
-  #size = 0;
+/** Names of accounts that there is room for in one piece, a power of two. */
+const PAGE = 4_096;
 
-  /** Number of failures of all hosts. */
-  get size(): number {
-    return this.#size;
+/** Points and kind of a failure are one number: the kind times this. */
+const POINTS_END = 256;
+
+/**
+ * Failures by host (its record), in a bounded piece of memory. They are numbered in the order in
+ * which they came, modulo 2^32, and lie one behind the other in a circle: to note one is to write
+ * at one place, whoever it is of.
+ */
+export class LastFailures {
+  readonly #times = new Float64Array(ALL_FAILURES_MAX);
+  /** What it was: kind, service and transport times {@linkcode POINTS_END}, and points. */
+  readonly #whats = new Int32Array(ALL_FAILURES_MAX);
+  /** The number of the failure of the same host before. */
+  readonly #before = new Int32Array(ALL_FAILURES_MAX);
+  /** Account of each; a piece is made when it is needed. */
+  readonly #accounts: string[][] = [];
+  /** The number of the newest failure of each host, by its record. */
+  #newest = new Int32Array(SMALL);
+  /** The number of the newest of all. */
+  #last: number;
+
+  /**
+   * No failure yet.
+   *
+   * @param last The number that comes before the first one's.
+   */
+  constructor(last = NONE) {
+    this.#last = last | 0;
   }
 
   /**
@@ -63,85 +72,73 @@ export class LastFailures {
     points: number,
     now: number,
   ): void {
-    const records = this.#records;
-    const isAttempt = typeof from === "number";
     if (host >= this.#newest.length) this.#grow(host);
-    const newest = this.#newest[host]!;
-    const count = this.#counts[host]!;
-    let failure = newest;
-    if (count < FAILURES_MAX && this.#size < ALL_FAILURES_MAX) {
-      failure = records.make();
-      this.#size++;
-      this.#counts[host] = count + 1;
-      if (newest === NONE) records.set(failure, NEXT, failure);
-      else {
-        records.set(failure, NEXT, records.get(newest, NEXT));
-        records.set(newest, NEXT, failure);
-      }
-    } else if (newest === NONE) return;
-    else failure = records.get(newest, NEXT);
+    let failure = (this.#last + 1) | 0;
+    if (failure === NONE) failure = 1;
+    this.#last = failure;
+    const place = failure & ALL_FAILURES_MAX - 1;
+    this.#before[place] = this.#newest[host]!;
     this.#newest[host] = failure;
-    records.setTime(failure, AT, now);
-    records.set(
-      failure,
-      TYPE,
-      isAttempt
-        ? attempts.typeOf(from)
-        : from.type * TRANSPORTS_ROOM + transportNumber(from.transport),
-    );
-    records.set(failure, POINTS, points);
-    this.#accounts[failure] = isAttempt ? attempts.accountOf(from) : from.account;
+    this.#times[place] = now;
+    let what: number;
+    let account: string;
+    if (typeof from === "number") {
+      what = attempts.typeOf(from);
+      account = attempts.accountOf(from);
+    } else {
+      what = from.type * TRANSPORTS_ROOM + transportNumber(from.transport);
+      account = from.account;
+    }
+    this.#whats[place] = what * POINTS_END + points;
+    const page = place / PAGE | 0;
+    if (page >= this.#accounts.length) this.#addPages(page);
+    this.#accounts[page]![place & PAGE - 1] = account;
   }
 
   /** The failures of a host that are known, the oldest first. */
   of(host: number): FailedAttempt[] {
-    const count = this.#counts[host] ?? 0;
     const failures: FailedAttempt[] = [];
-    let at = this.#newest[host] ?? NONE;
-    for (let i = 0; i < count; i++) {
-      at = this.#records.get(at, NEXT);
-      failures.push(this.#read(at));
+    let failure = this.#newest[host] ?? NONE;
+    while (failure !== NONE && this.#isKnown(failure) && failures.length < FAILURES_MAX) {
+      const place = failure & ALL_FAILURES_MAX - 1;
+      failures.push(this.#read(place));
+      failure = this.#before[place]!;
     }
-    return failures;
+    return failures.reverse();
   }
 
   /** The record of a host may be another's soon. */
   forget(host: number): void {
-    const records = this.#records;
-    let left = this.#counts[host] ?? 0;
-    if (left === 0) return;
-    this.#size -= left;
-    for (let at = records.get(this.#newest[host]!, NEXT); left > 0; left--) {
-      const next = records.get(at, NEXT);
-      records.free(at);
-      at = next;
-    }
-    this.#newest[host] = NONE;
-    this.#counts[host] = 0;
+    if (host < this.#newest.length) this.#newest[host] = NONE;
   }
 
-  #read(failure: number): FailedAttempt {
-    const records = this.#records;
-    const type = records.get(failure, TYPE);
+  /** Whether no other failure has taken its place. */
+  #isKnown(failure: number): boolean {
+    return (this.#last - failure) >>> 0 < ALL_FAILURES_MAX;
+  }
+
+  #read(place: number): FailedAttempt {
+    const what = this.#whats[place]!;
+    const type = Math.floor(what / POINTS_END);
     const { kind, service } = EVENT_TYPES[Math.floor(type / TRANSPORTS_ROOM)]!;
     return {
-      at: records.time(failure, AT),
+      at: this.#times[place]!,
       what: whatOf(kind),
       service,
       transport: TRANSPORTS[type % TRANSPORTS_ROOM]!,
-      account: this.#accounts[failure]!,
-      points: records.get(failure, POINTS),
+      account: this.#accounts[place / PAGE | 0]![place & PAGE - 1]!,
+      points: what % POINTS_END,
     };
   }
 
   #grow(host: number): void {
-    const room = Math.max(2 * this.#newest.length, host + 1);
-    const newest = new Int32Array(room);
+    const newest = new Int32Array(Math.max(2 * this.#newest.length, host + 1));
     newest.set(this.#newest);
     this.#newest = newest;
-    const counts = new Uint8Array(room);
-    counts.set(this.#counts);
-    this.#counts = counts;
+  }
+
+  #addPages(page: number): void {
+    while (this.#accounts.length <= page) this.#accounts.push(new Array(PAGE).fill(""));
   }
 }
 

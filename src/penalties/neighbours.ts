@@ -14,9 +14,10 @@ import type { Config } from "../config/config.ts";
 import { neighboursBanTime } from "./ban_time.ts";
 import { forgetOldest } from "./bounded_map.ts";
 import type { Offence } from "./offence.ts";
+import { isCertainReason } from "./reason.ts";
 
 /** Hosts count that were blocked within so long, in milliseconds. */
-const NEIGHBOURS_MS = 86_400_000;
+export const NEIGHBOURS_MS = 86_400_000;
 
 /** Most networks that are watched; the one in which a host was blocked longest ago goes first. */
 const NEIGHBOURHOODS_MAX = 65_536;
@@ -139,6 +140,20 @@ export function countsForNeighbours(
   { counts }: Pick<NewBlock, "counts">,
 ): boolean {
   return proven && counts !== false;
+}
+
+/**
+ * The same of a block that an earlier life has made, as far as the list tells: its last attempt
+ * must have come by a connection, and nothing about it have been in doubt.
+ *
+ * @param block The block.
+ */
+export function countedForNeighbours(
+  { service, transport, reason }: Pick<Block, "service" | "transport" | "reason">,
+): boolean {
+  const isProven = (service === "PJSIP" || service === "AMI") && transport !== "" &&
+    transport !== "UDP";
+  return isProven && isCertainReason(reason);
 }
 
 /**

@@ -63,7 +63,8 @@ const GROUNDS: Record<Grounds, string> = {
   "good standing": " (it had logged in before)",
   "shared network": " (somebody else in this network belongs here)",
   "guarded account": " (in doubt: many strangers fail on this account)",
-  "insider": " (it belongs here, and fails on accounts of others: ask their owners)",
+  "insider":
+    ` (it belongs here, and failed more than ${INSIDER_FAILURES_A_DAY} times within a day on accounts of others: ask their owners)`,
   "slow guesses": " (slow guesses: each time that its points were forgotten, and no login)",
   "slow account":
     " (in doubt: slow guesses at one account; so does a phone with a wrong password that is seldom on)",
@@ -86,6 +87,15 @@ function doubtOf(grounds: Grounds, forgeable: boolean): string {
 export function isSlowReason(reason: string): boolean {
   const ends = [GROUNDS["slow guesses"], GROUNDS["slow account"], SLOW_FORGEABLE];
   return ends.some((end) => reason.endsWith(end));
+}
+
+/**
+ * Whether nothing was in doubt when a block was made: it is as long as the configuration says.
+ *
+ * @param reason Its reason, as {@linkcode reasonOf} has made it.
+ */
+export function isCertainReason(reason: string): boolean {
+  return / of \d+ points$/.test(reason) || reason.endsWith(GROUNDS["slow guesses"]);
 }
 
 /**

@@ -242,7 +242,8 @@ export class SlowGuesses {
       for (const [rank, { oldest }] of ranks.entries()) {
         // The last rank holds higher counts too, which take longer.
         const bits = rank === RANKS - 1 ? 31 : 32 - Math.clz32(rank);
-        const lastsMs = kind === EXCUSED ? EXCUSED_MS : (bits + 1) * this.#forgetMs;
+        // Who failed just before all was halved away is in the penalty table for a while.
+        const lastsMs = kind === EXCUSED ? EXCUSED_MS : (bits + 2) * this.#forgetMs;
         for (let record = oldest; record !== NONE; record = ranks[rank]!.oldest) {
           if (now - this.#records.time(record, LAST_AT) < lastsMs) break;
           this.#remove(record);

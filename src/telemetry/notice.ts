@@ -75,7 +75,7 @@ export type Notice =
     readonly time: string;
     /** Its address, or IPv6 network. */
     readonly host: string;
-    /** The account that logged in there last; empty: before the start. */
+    /** An account that logs in there; empty: none has since the start. */
     readonly login: string;
     readonly service: string;
     /** The account that it failed on last, as Asterisk or a stranger wrote it. */

@@ -147,6 +147,36 @@ Deno.test("neighbourhoods: those of an earlier life are known, others are left a
   ]);
 });
 
+Deno.test("neighbourhoods: who walks through a network while the daemon is started again is counted on", async () => {
+  const DAY = 24 * HOUR;
+  for (
+    const [transport, ago, isCounted] of [
+      ["TLS", 0, true],
+      ["TLS", DAY - 1, true],
+      ["TLS", DAY + 1, false],
+      ["UDP", 0, false],
+    ] as const
+  ) {
+    const first = await bench().start();
+    await guess(first, [4, 5], transport);
+    const now = first.clock.now();
+    const list = new DryRunBlockList("(memory)", undefined, now);
+    list.add(first.list.all().map((block) => ({ ...block, since: block.since - ago })), now);
+    const later = await bench({ list }).start();
+    await guess(later, [6]);
+    assert.equal(later.list.get(NETWORK) !== undefined, isCounted, `${transport}, ${ago}`);
+    // Each counts once, and what was blocked by hand or with a list never.
+    await guess(later, [7]);
+    assert.equal(later.list.get(NETWORK) !== undefined, isCounted);
+  }
+  const list = new DryRunBlockList("(memory)", undefined, 0);
+  const byHand = { ...BLANK, since: Date.now(), until: undefined, reason: "15 of 15 points" };
+  list.add([4, 5].map((n) => ({ ...byHand, target: `203.0.113.${n}` })), 0);
+  const daemon = await bench({ list }).start();
+  await guess(daemon, [6]);
+  assert.equal(daemon.list.get(NETWORK), undefined);
+});
+
 Deno.test("neighbourhoods: what was released by hand does not count any more", async () => {
   const daemon = await bench().start();
   await guess(daemon, [4, 5]);

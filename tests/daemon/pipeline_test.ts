@@ -17,6 +17,9 @@ Deno.test("pipeline: in a dry run the log says what would be done", async () => 
         line.startsWith(`info: dry run: would block ${ADDRESS} until `) &&
         line.endsWith("(in doubt: its address can be forged)")
       ));
+    asterisk.dropAll();
+    await until("the loss is told", () => lines.some((line) => line.endsWith(" Trying again")));
+    assert.ok(!lines.some((line) => line.includes("in force")), lines.join("\n"));
   }, true);
 });
 

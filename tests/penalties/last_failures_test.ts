@@ -2,8 +2,10 @@
 
 import assert from "node:assert/strict";
 import { overlaps } from "../../src/address/address.ts";
-import { ALL_FAILURES_MAX, FAILURES_MAX } from "../../src/penalties/last_failures.ts";
-import { HOSTS_MAX } from "../../src/penalties/hosts.ts";
+import { SecurityEvent } from "../../src/ami/event.ts";
+import { Attempts } from "../../src/penalties/attempts.ts";
+import { Hosts, HOSTS_MAX } from "../../src/penalties/hosts.ts";
+import { ALL_FAILURES_MAX, FAILURES_MAX, LastFailures } from "../../src/penalties/last_failures.ts";
 import {
   challengeSent,
   remoteOf,
@@ -80,7 +82,7 @@ Deno.test("last failures: bounded over all hosts, and each forgotten host gives 
   for (let round = 0; round < each; round++) {
     for (let i = 0; i < hosts; i++) bench.take(wrongAnswer(address(i), { account: `${round}` }));
   }
-  // The last round found no room: each host has its newest all the same.
+  // The first round had to make room.
   const known = [0, 1, hosts - 1].map((i) => lastOf(bench, address(i)));
   for (const last of known) {
     assert.equal(last.length, each - 1);
@@ -90,4 +92,37 @@ Deno.test("last failures: bounded over all hosts, and each forgotten host gives 
   bench.table.clearPoints("20.0.0.0/24", overlaps);
   bench.take(wrongAnswer("198.51.100.1", { account: "new" }));
   assert.deepEqual(lastOf(bench, "198.51.100.1").map(({ account }) => account), ["new"]);
+});
+
+const WRONG = {
+  kind: "ChallengeResponseFailed",
+  service: "PJSIP",
+  transport: "UDP",
+  address: HOST,
+  detail: "",
+  session: 1,
+  answer: 1,
+  time: "2026-11-22T08:09:09.918+0000",
+} as const;
+
+Deno.test("last failures: their numbers may begin anew", () => {
+  const failures = new LastFailures(-3);
+  const attempts = new Attempts(new Hosts().records);
+  const [one, other] = [5, 2_000];
+  for (let i = 0; i < 6; i++) {
+    const event = new SecurityEvent();
+    event.state({ ...WRONG, account: `${i}` });
+    failures.note(i % 3 === 2 ? other : one, event, attempts, 5, i);
+  }
+  assert.deepEqual(failures.of(one).map(({ account, at }) => [account, at]), [
+    ["0", 0],
+    ["1", 1],
+    ["3", 3],
+    ["4", 4],
+  ]);
+  assert.deepEqual(failures.of(other).map(({ account }) => account), ["2", "5"]);
+  failures.forget(one);
+  assert.deepEqual(failures.of(one), []);
+  assert.deepEqual(failures.of(other).map(({ account }) => account), ["2", "5"]);
+  assert.deepEqual(failures.of(9_999), []);
 });

@@ -44,7 +44,7 @@ Deno.test("reason: says what was done, how, to which account, and how many point
   );
   assert.match(
     reasonOf({ ...OFFENCE, grounds: "insider" }),
-    / \(it belongs here, and fails on accounts of others: ask their owners\)$/,
+    / \(it belongs here, and failed more than 30 times within a day on accounts of others: ask /,
   );
   const account = 'a"b\r\n\x1b[31m' + "x".repeat(100);
   const text = reasonOf({ ...OFFENCE, account });

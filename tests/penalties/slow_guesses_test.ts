@@ -52,14 +52,22 @@ Deno.test("slow guesses: nothing stays for ever", () => {
   slow.add(ATTACKER, { ...ONE, count: 8 }, 0, 0);
   slow.add(2, ONE, 0, 0);
   slow.excuse(3, 0);
-  slow.advance(2 * DAY - 1);
+  slow.advance(3 * DAY - MINUTE);
   assert.equal(slow.size, 3);
   slow.advance(3 * DAY);
   assert.deepEqual([slow.countOf(2, 0), slow.size], [0, 2]);
-  slow.advance(5 * DAY);
+  slow.advance(6 * DAY);
   assert.equal(slow.size, 1);
   slow.advance(EXCUSED_MS);
   assert.equal(slow.size, 0);
+});
+
+Deno.test("slow guesses: a second guess shortly before the first is halved away counts for two", () => {
+  const bench = new TableBench({ loyalty: 3 });
+  bench.take(wrongAnswer("203.0.113.5")).after(47 * HOUR).take(wrongAnswer("203.0.113.5"));
+  // It is still in the table, and all that is old is looked through meanwhile.
+  for (let hour = 0; hour < 25; hour++) bench.after(HOUR);
+  assert.equal(bench.table.inspection.slowOf("203.0.113.5", bench.now)?.count, 2);
 });
 
 Deno.test("slow guesses: what has changed is given once, and what is gone too", () => {

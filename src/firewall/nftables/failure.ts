@@ -84,7 +84,7 @@ function adviceFor(kind: FailureKind, name: string, { stderr }: CommandResult): 
           "form; Ampere makes its own)";
       }
       if (/invalid option|unrecognized option/i.test(stderr)) {
-        return 'this nft is too old (nft --version): update it to 1.0.2 or newer, or set "backend = iptables"';
+        return 'this nft is too old (nft --version): update it to 0.9.8 or newer, or set "backend = iptables"';
       }
       if (/syntax error/i.test(stderr)) {
         return `choose another name for "chain" in the configuration, if "${name}" is a word of nft`;

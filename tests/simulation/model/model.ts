@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { Block } from "../../../src/blocks/block.ts";
 import { Belonging } from "./belonging.ts";
 import { Blocks } from "./blocks.ts";
 import type { Happening } from "./happening.ts";
@@ -76,13 +77,15 @@ export class Model {
    * A process begins: it knows no points yet.
    *
    * @param bornAt wall time at which the list was made
+   * @param rows the blocks that the database holds
    */
-  begin(now: number, wall: number, bornAt: number): void {
+  begin(now: number, wall: number, bornAt: number, rows: readonly Block[]): void {
     this.#unknown = undefined;
     this.#hosts = this.#newHosts();
     this.#slow.begin();
     this.#insiders.begin();
     this.#points = this.#newPoints();
+    this.#points.begin(rows);
     this.#lastTick = now;
     const left = Math.min(this.#rules.values.learn, bornAt + this.#rules.values.learn - wall);
     this.#learnsUntil = left > 0 ? now + left : -Infinity;
@@ -337,7 +340,7 @@ export class Model {
     this.#points.deleted(target);
     this.#slow.forgiveIf((name) =>
       name === target || target.endsWith(".0/24") && name.startsWith(target.slice(0, -4)) ||
-      isInIpv6(name.replace("::/64", "::"), target)
+      isInIpv6(name.replace("::/64", "::"), target) || isInIpv6(target, name)
     );
     const network = target.endsWith(".0/24") ? target.slice(0, -"0/24".length) : "no IPv4 network";
     for (const host of this.#hosts.all()) {

@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { Block } from "../../../src/blocks/block.ts";
+import { countedForNeighbours } from "../../../src/penalties/neighbours.ts";
 import type { Belonging } from "./belonging.ts";
 import type { Blocks } from "./blocks.ts";
 import type { RuleBook } from "./rules.ts";
@@ -17,11 +19,35 @@ export class Neighbours {
   readonly #blocks: Blocks;
   /** What was blocked since the daemon wrote the list last. */
   #fresh: [target: string, wall: number][] = [];
+  /** What an earlier process has blocked. */
+  #kept: readonly [target: string, since: number][] = [];
 
   constructor(rules: RuleBook, belonging: Belonging, blocks: Blocks) {
     this.#rules = rules;
     this.#belonging = belonging;
     this.#blocks = blocks;
+  }
+
+  /** A process begins: it will count what an earlier one has blocked, if it still is. */
+  begin(rows: readonly Block[]): void {
+    this.#kept = rows.filter(countedForNeighbours).sort((a, b) => a.since - b.since)
+      .map(({ target, since }) => [target, since]);
+  }
+
+  /** The first target of a process is about to be blocked. */
+  restore(wall: number): void {
+    const { neighbours, credit } = this.#rules.values;
+    if (neighbours === 0 || credit === 0) return;
+    const kept = this.#kept;
+    this.#kept = [];
+    for (const [target, since] of kept) {
+      if (!this.#isBlocked(target, wall) || wall - since > DAY) continue;
+      this.#rules.visit("neighbours: blocked by an earlier process");
+      for (const [network, member] of around(target)) {
+        const members = this.#at.get(network) ?? new Map<string, number>();
+        this.#at.set(network, members.set(member, since));
+      }
+    }
   }
 
   /** A target is blocked for what nobody can have forged, and not for a short time. */

@@ -11,6 +11,7 @@ import { Forgiveness } from "./forgiveness.ts";
 import type { Happening } from "./happening.ts";
 import { closeAttempts, type Host, type Hosts, takeFromAccounts } from "./hosts.ts";
 import { Guard } from "./guard.ts";
+import type { Block } from "../../../src/blocks/block.ts";
 import type { Insiders } from "./insiders.ts";
 import { Neighbours } from "./neighbours.ts";
 import { Networks } from "./networks.ts";
@@ -219,14 +220,20 @@ export class Points {
       grounds !== "guarded account" &&
       grounds !== "shared network";
     if (renews) guarded.renewed = true;
-    if (this.#blocks.decide(target, grounds, row, proven, wall, renews)) {
-      this.#neighbours.blocked(target, wall);
-    }
+    const before = this.#blocks.get(target);
+    const counts = this.#blocks.decide(target, grounds, row, proven, wall, renews);
+    if (this.#blocks.get(target) !== before) this.#neighbours.restore(wall);
+    if (counts) this.#neighbours.blocked(target, wall);
   }
 
   /** The daemon has dealt with all that it read at once. */
   settle(): void {
     this.#neighbours.settle();
+  }
+
+  /** A process begins with what the database holds. */
+  begin(rows: readonly Block[]): void {
+    this.#neighbours.begin(rows);
   }
 
   /** Somebody deleted a block by hand. */

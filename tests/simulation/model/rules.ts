@@ -103,6 +103,7 @@ export const RULES = [
   "insider: told",
   "insider: like a phone with an old password",
   "insider: time to come back",
+  "neighbours: blocked by an earlier process",
   "neighbours: the network is blocked already",
   "neighbours: somebody belongs there",
   "neighbours: a network is blocked for its hosts",

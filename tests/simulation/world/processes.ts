@@ -123,7 +123,7 @@ export class Processes {
       [...standing].map(([host, at]) => [host, scene.time.now - Math.max(0, scene.wall() - at)]),
     );
     scene.model.belonging.connected = new Map(scene.model.belonging.standing);
-    scene.model.begin(scene.time.now, scene.wall(), scene.bornAt);
+    scene.model.begin(scene.time.now, scene.wall(), scene.bornAt, [...rows.values()]);
     daemon.run(stop.signal).then((code) => process.exitCode = code, (error) => {
       process.error = error;
     });
