@@ -34,6 +34,9 @@ export interface ListEffect {
   readonly refused: number;
 }
 
+/** What is asked of an event. */
+type Refusable = Pick<SecurityEvent, "host" | "service" | "kind" | "usingPassword">;
+
 /** A list, and whom of it was heard. */
 interface OpenedList {
   readonly feed: FeedConfig;
@@ -45,9 +48,17 @@ interface OpenedList {
 /** Lists that are known. */
 class OpenedLists implements StrictHosts {
   readonly #lists: readonly OpenedList[];
+  readonly #hasGap: boolean;
 
-  /** @param lists Each with who is on it. */
-  constructor(lists: readonly (readonly [feed: FeedConfig, set: TargetSet])[]) {
+  /**
+   * @param lists Each with who is on it.
+   * @param hasGap Whether a login comes through.
+   */
+  constructor(
+    lists: readonly (readonly [feed: FeedConfig, set: TargetSet])[],
+    hasGap: boolean,
+  ) {
+    this.#hasGap = hasGap;
     this.#lists = lists.map(([feed, set]) => ({ feed, set, hosts: new Set(), refused: 0 }));
   }
 
@@ -76,7 +87,7 @@ class OpenedLists implements StrictHosts {
    *
    * @param event The event of somebody who does not belong here.
    */
-  refuses(event: Pick<SecurityEvent, "host" | "service">): boolean {
+  refuses(event: Refusable): boolean {
     const list = this.#refusing(event);
     if (list === undefined) return false;
     if (list.hosts.size < HOSTS_MAX) list.hosts.add(event.host);
@@ -86,11 +97,11 @@ class OpenedLists implements StrictHosts {
 
   /** The same, and nothing is counted. */
   readonly quietly = {
-    refuses: (event: Pick<SecurityEvent, "host" | "service">): boolean =>
-      this.#refusing(event) !== undefined,
+    refuses: (event: Refusable): boolean => this.#refusing(event) !== undefined,
   };
 
-  #refusing({ host, service }: Pick<SecurityEvent, "host" | "service">): OpenedList | undefined {
+  #refusing({ host, service, kind, usingPassword }: Refusable): OpenedList | undefined {
+    if (this.#hasGap && kind === "SuccessfulAuth" && usingPassword) return undefined;
     const network = networkOf(host);
     return network &&
       this.#lists.find(({ feed, set }) =>
@@ -108,7 +119,7 @@ class OpenedLists implements StrictHosts {
  * @returns `undefined` if there is none.
  */
 export async function openLists(
-  { feeds, database }: Config,
+  { feeds, database, softRate, backend }: Config,
   complain: (line: string) => void,
 ): Promise<OpenedLists | undefined> {
   const folder = `${dirname(database)}/feeds`;
@@ -126,7 +137,9 @@ export async function openLists(
       );
     }
   }
-  return lists.length === 0 ? undefined : new OpenedLists(lists);
+  return lists.length === 0
+    ? undefined
+    : new OpenedLists(lists, softRate > 0 && backend !== "ipset");
 }
 
 function networkOf(host: HostKey): Network | undefined {

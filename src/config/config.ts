@@ -100,6 +100,11 @@ export interface Config {
   readonly webhookCa: string | undefined;
   /** Lists of attackers. */
   readonly feeds: readonly FeedConfig[];
+  /**
+   * Packets of signalling that pass in a minute from a host that is refused for a list or its
+   * neighbours; 0: none.
+   */
+  readonly softRate: number;
   /** Ports of SIP, of which a feed with `for = sip` speaks, each once. */
   readonly sipPorts: readonly number[];
 }
@@ -175,6 +180,7 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   webhook: undefined,
   webhookCa: undefined,
   feeds: Object.freeze([]),
+  softRate: 10,
   sipPorts: Object.freeze([5060, 5061]),
 });
 
@@ -273,6 +279,7 @@ export function describeConfig(config: Config): [key: string, value: string][] {
     ["webhook", webhook === undefined ? "off" : `${new URL(webhook).origin}/(not shown)`],
     ["webhook_ca", config.webhookCa ?? "off"],
     ["sip_ports", config.sipPorts.join(",")],
+    ["soft_rate", config.softRate === 0 ? "off" : `${config.softRate}/minute`],
     ...config.feeds.map(({ name, url, every, format, ...feed }): [string, string] => [
       `[feed ${name}]`,
       `${shownUrl(url)}, every ${

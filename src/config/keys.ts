@@ -59,6 +59,9 @@ const WEBHOOK_LENGTH_MAX = 2_000;
 /** Longest `patience`, in seconds. */
 const PATIENCE_MAX = 300;
 
+/** Largest `soft_rate`: a packet each second. */
+const SOFT_RATE_MAX = 60;
+
 /** Ports of `sip_ports`: as many as iptables takes in one rule (iptables-extensions(8)). */
 const SIP_PORTS_MAX = 15;
 
@@ -208,6 +211,7 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["webhook", readWebhook],
   ["webhook_ca", (value, { draft }) => readFile(value, (file) => draft.webhookCa = file)],
   ["sip_ports", readPorts],
+  ["soft_rate", readSoftRate],
 ]);
 
 /** Keys for which no value, like `off`, means that the function is not wanted. */
@@ -494,6 +498,21 @@ function readPorts(value: string, { draft }: Context): string | undefined {
       "5060,5061";
   }
   draft.sipPorts = [...new Set(parts.map(Number))];
+  return undefined;
+}
+
+function readSoftRate(value: string, { draft }: Context): string | undefined {
+  draft.softRate = 0;
+  if (isOff(value)) return undefined;
+  const [, number = ""] = /^([0-9]+)\/minute$/.exec(value) ?? [];
+  const rate = WHOLE_NUMBER.test(number) ? Number(number) : 0;
+  if (rate < 1 || rate > SOFT_RATE_MAX) {
+    return `${
+      shown(value)
+    } is not a number from 1 to ${SOFT_RATE_MAX} with /minute behind it, such ` +
+      "as 10/minute, nor off";
+  }
+  draft.softRate = rate;
   return undefined;
 }
 

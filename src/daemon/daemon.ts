@@ -277,6 +277,7 @@ export class Daemon {
       ...shared,
       onLogin: (event) => {
         listed.loggedIn(event.host);
+        neighbourhoods.loggedIn(event.address);
         newPlaces.login(event);
       },
       announcements,

@@ -57,7 +57,9 @@ export class Exceptions {
         this.#sharedNetworks.add(target);
       }
     }
-    this.refresh();
+    // Networks that are blocked for their hosts are soft.
+    if (blocks.some(({ target }) => this.#parts.neighbourhoods.has(target))) this.#set();
+    else this.refresh();
   }
 
   /** After the start: the list may know networks that Ampere has blocked in an earlier life. */
@@ -68,7 +70,8 @@ export class Exceptions {
       if (!isIpv6Network(target) || table.innocentIn(target).length === 0) continue;
       if (list.get(target)?.service !== "") this.#sharedNetworks.add(target);
     }
-    this.refresh();
+    if (neighbourhoods.size > 0) this.#set();
+    else this.refresh();
   }
 
   /** Somebody may have failed, or logged in, in a network that is blocked. */
@@ -105,13 +108,13 @@ export class Exceptions {
   }
 
   #set(): void {
-    const { table, list, firewall } = this.#parts;
+    const { table, list, firewall, neighbourhoods } = this.#parts;
     const targets = [...table.policy.exempt.targets];
     for (const network of this.#sharedNetworks) {
       if (list.get(network) === undefined) this.#sharedNetworks.delete(network);
       else targets.push(...table.innocentIn(network));
     }
-    firewall.setExceptions(targets);
+    firewall.setExceptions(targets, neighbourhoods.targets);
   }
 
   #tell(network: string): void {

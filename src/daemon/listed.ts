@@ -11,6 +11,7 @@ import type { Config } from "../config/config.ts";
 import { Feeds } from "../feeds/feeds.ts";
 import type { KernelList, ListBackend } from "../firewall/lists/backend.ts";
 import { KernelLists } from "../firewall/lists/lists.ts";
+import { gapOf } from "../firewall/nftables/gap.ts";
 import type { Log } from "../log.ts";
 import { type HostKey, keyText } from "../penalties/host_key.ts";
 import type { PenaltyTable } from "../penalties/penalty_table.ts";
@@ -142,7 +143,9 @@ export class Listed implements StrictHosts {
     this.#feeds.configure(config.feeds);
     this.#refuseIptables();
     if (before.action !== config.action) this.#kernel?.refuseBy(config.action);
-    if (this.#isRunning && String(before.sipPorts) !== String(config.sipPorts)) this.#put();
+    const isOther = String(before.sipPorts) !== String(config.sipPorts) ||
+      before.softRate !== config.softRate;
+    if (this.#isRunning && isOther) this.#put();
   }
 
   /** Looks what is due: to be called often. */
@@ -198,7 +201,7 @@ export class Listed implements StrictHosts {
       set,
     }));
     this.#pass = lists.length === 0 ? new Set() : this.#findPass();
-    this.#kernel.set(lists, [...this.#pass]);
+    this.#kernel.set(lists, [...this.#pass], gapOf(this.#config));
   }
 
   get #blocking() {

@@ -31,6 +31,7 @@ import { IptablesBackend } from "../firewall/iptables.ts";
 import { Leftovers } from "../firewall/leftovers.ts";
 import type { ListBackend } from "../firewall/lists/backend.ts";
 import { IpsetLists } from "../firewall/lists/ipset.ts";
+import { gapOf } from "../firewall/nftables/gap.ts";
 import { openWithLists, tableName } from "../firewall/nftables/open.ts";
 import { Way } from "../firewall/way.ts";
 import { DryRunBlockList } from "../blocks/dry_run_block_list.ts";
@@ -95,7 +96,8 @@ function openFirewall(
   if (config.backend === "nftables") {
     const start = dryRun ? undefined : startChild;
     // Its table has no way to it that somebody could take away.
-    const { backends, lists } = openWithLists({ chain, action, run: runner, start, log, now });
+    const gap = gapOf(config);
+    const { backends, lists } = openWithLists({ chain, action, gap, run: runner, start, log, now });
     return { backends, ways: [], lists: dryRun ? undefined : lists };
   }
   const families = ([4, 6] as const).map((family) => ({

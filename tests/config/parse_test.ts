@@ -67,6 +67,7 @@ Deno.test("parse: an empty file gives the defaults of the documentation", () => 
     webhook: undefined,
     webhookCa: undefined,
     feeds: [],
+    softRate: 10,
     sipPorts: [5060, 5061],
   };
   for (const text of ["", "\n", "\r\n", "\uFEFF", "# nothing\n  ; at all", " \t \n"]) {
@@ -125,6 +126,7 @@ Deno.test("parse: a file with every key is read, whatever its line ends and byte
     "webhook = https://hooks.example.org/a?b=c#d",
     "webhook_ca = /etc/ampere/hooks-ca.pem",
     "sip_ports = 5060, 5080",
+    "soft_rate = 5/minute",
   ].map((line) => line.replace("90s", "90d"));
   const expected: Config = {
     logs: ["/var/log/asterisk/messages", "/var/log/asterisk/security"],
@@ -170,6 +172,7 @@ Deno.test("parse: a file with every key is read, whatever its line ends and byte
     webhook: "https://hooks.example.org/a?b=c#d",
     webhookCa: "/etc/ampere/hooks-ca.pem",
     feeds: [],
+    softRate: 5,
     sipPorts: [5060, 5080],
   };
   for (const end of ["\n", "\r\n", "\r", " \r\n\r\n"]) {

@@ -47,6 +47,7 @@ export const KEYS = [
   "webhook",
   "webhook_ca",
   "sip_ports",
+  "soft_rate",
 ];
 
 /** Lines without which a key has no effect, and a warning says so. */

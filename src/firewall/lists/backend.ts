@@ -8,6 +8,7 @@
 import type { TargetSet } from "../../address/target_set.ts";
 import type { Action } from "../../config/config.ts";
 import type { Failure } from "../failure.ts";
+import type { Gap } from "../nftables/gap.ts";
 
 /** A list in the kernel. */
 export interface KernelList {
@@ -44,9 +45,15 @@ export interface ListBackend {
    *
    * @param lists All of them.
    * @param pass Canonical targets whose packets are never refused.
+   * @param gap What passes of all others; `undefined`: nothing. A firewall that cannot do it leaves
+   *   it out.
    * @returns Why it could not be done; it is safe to try again.
    */
-  replace(lists: readonly KernelList[], pass: readonly string[]): Promise<Failure | undefined>;
+  replace(
+    lists: readonly KernelList[],
+    pass: readonly string[],
+    gap?: Gap,
+  ): Promise<Failure | undefined>;
   /**
    * Changes who must pass.
    *

@@ -7,8 +7,10 @@
 import { retryDelay } from "../../backoff.ts";
 import type { Clock } from "../../clock.ts";
 import type { Action } from "../../config/config.ts";
+import { formatCount } from "../../text/table.ts";
 import type { Failure } from "../failure.ts";
 import type { FirewallLog } from "../trouble.ts";
+import type { Gap } from "../nftables/gap.ts";
 import type { KernelList, ListBackend, ListCount } from "./backend.ts";
 
 /** Delays before a change that has failed is tried again, in milliseconds. */
@@ -32,6 +34,7 @@ export class KernelLists {
   readonly #parts: KernelListParts;
   #lists: readonly KernelList[] = [];
   #pass: readonly string[] = [];
+  #gap: Gap | undefined;
   /** What is known to be in the kernel. */
   #inForce: readonly KernelList[] | undefined;
   #isPassRight = false;
@@ -68,8 +71,11 @@ export class KernelLists {
    *
    * @param lists All lists.
    * @param pass Who is never refused for them; canonical targets.
+   * @param gap What passes of all others.
    */
-  set(lists: readonly KernelList[], pass: readonly string[]): void {
+  set(lists: readonly KernelList[], pass: readonly string[], gap?: Gap): void {
+    if (JSON.stringify(gap) !== JSON.stringify(this.#gap)) this.#inForce = undefined;
+    this.#gap = gap;
     this.#lists = lists;
     this.setPass(pass);
   }
@@ -121,14 +127,27 @@ export class KernelLists {
     const [lists, pass] = [this.#lists, this.#pass];
     const isPassAlone = this.#inForce !== undefined && lists.length === this.#inForce.length &&
       lists.every((list, i) => isSame(list, this.#inForce![i]!));
-    const failure = isPassAlone ? await backend.setPass(pass) : await backend.replace(lists, pass);
+    const begin = clock.now();
+    const gap = this.#gap;
+    const failure = isPassAlone
+      ? await backend.setPass(pass)
+      : await backend.replace(lists, pass, gap);
     this.#isBusy = false;
     if (this.#isClosed) return;
     if (failure === undefined) {
       if (this.#failures > 0) log.info("the lists of feeds are in the kernel again");
+      if (!isPassAlone && lists.length > 0) {
+        const names = lists.map(({ name, set }) => `${name} (${formatCount(set.size)})`);
+        log.info(
+          `the kernel refuses who is on the lists ${names.join(", ")}; made in ${
+            ((clock.now() - begin) / 1_000).toFixed(1)
+          } s`,
+        );
+      }
       this.#failures = 0;
       this.#trouble = undefined;
-      this.#inForce = lists;
+      // What has changed meanwhile is to be made, too.
+      this.#inForce = gap === this.#gap ? lists : undefined;
       this.#isPassRight = pass.join() === this.#pass.join();
       return this.#pump();
     }

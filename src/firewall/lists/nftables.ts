@@ -11,7 +11,9 @@ import type { Action } from "../../config/config.ts";
 import { type CommandResult, run, type Runner } from "../command.ts";
 import type { Failure } from "../failure.ts";
 import { nftFailure } from "../nftables/failure.ts";
-import { maskText, tableOf, WORDS } from "../nftables/layout.ts";
+import { type Gap, gapRules, gapSets } from "../nftables/gap.ts";
+import { tableOf } from "../nftables/layout.ts";
+import { maskText, WIDTH, WORDS } from "../nftables/words.ts";
 import { readTable } from "../nftables/listing.ts";
 import type { KernelList, ListBackend, ListCount, ListLook } from "./backend.ts";
 import { lengthsFor, NEAR_PREFIX, nearOf, spread } from "./spread.ts";
@@ -32,7 +34,6 @@ const PIECE = 10_000;
 const TIMEOUT_MS = 20_000;
 
 const FAMILIES: readonly Family[] = [4, 6];
-const WIDTH: Readonly<Record<Family, number>> = { 4: 32, 6: 128 };
 
 /** A list that is in the kernel. */
 interface Placed {
@@ -77,6 +78,7 @@ export class NftLists implements ListBackend {
   readonly #ending = new AbortController();
   #placed = new Map<string, Placed>();
   #pass: readonly string[] = [];
+  #gap: Gap | undefined;
 
   /** @param options See {@linkcode NftListOptions}. */
   constructor(options: NftListOptions) {
@@ -90,8 +92,10 @@ export class NftLists implements ListBackend {
   async replace(
     lists: readonly KernelList[],
     pass: readonly string[],
+    gap?: Gap,
   ): Promise<Failure | undefined> {
     if (lists.length === 0) return await this.#takeAway();
+    this.#gap = gap;
     const seen = await this.#see();
     if ("failure" in seen) return seen.failure;
     const placed = new Map<string, Placed>();
@@ -168,8 +172,9 @@ export class NftLists implements ListBackend {
         whole = false;
       }
     }
-    const sets = [...this.#placed.values()].flatMap((one) => this.#setsOf(one));
-    if (sets.some(([set]) => !table.sets.has(set))) whole = false;
+    const sets = [...this.#placed.values()].flatMap((one) => this.#setsOf(one).map(([set]) => set));
+    sets.push(...this.#gapSets().map(([set]) => set));
+    if (sets.some((set) => !table.sets.has(set))) whole = false;
     return {
       whole,
       counts,
@@ -232,6 +237,7 @@ export class NftLists implements ListBackend {
     const needed = new Set([
       ...[...placed.values()].flatMap((one) => this.#setsOf(one).map(([set]) => set)),
       ...this.#passSets(pass).map(([set]) => set),
+      ...this.#gapSets().map(([set]) => set),
     ]);
     return [
       `add table ${table}`,
@@ -243,6 +249,7 @@ export class NftLists implements ListBackend {
         `add chain ${table} ${chain}`,
         `flush chain ${table} ${chain}`,
       ]),
+      ...this.#gapSets().map(([set, what]) => `add set ${table} ${set} { ${what} }`),
       ...this.#passSets(pass).flatMap(([set, family, elements]) => [
         `add set ${table} ${set} { type ${WORDS[family].type}; }`,
         `flush set ${table} ${set}`,
@@ -293,7 +300,11 @@ export class NftLists implements ListBackend {
           chains.set(`${chain}_near`, own);
         }
         const end = this.action === "drop" ? "drop" : `reject with ${icmp} type port-unreachable`;
-        chains.set(chain, [...passes, `counter name "${counterOf(name)}" ${end}`]);
+        chains.set(chain, [
+          ...passes,
+          ...(this.#gap === undefined ? [] : gapRules(this.#gap, family)),
+          `counter name "${counterOf(name)}" ${end}`,
+        ]);
       }
       chains.set(`from${family}`, looks);
     }
@@ -334,6 +345,10 @@ export class NftLists implements ListBackend {
         ? []
         : [[nearSet(one, family), family] as [string, Family]]),
     ]);
+  }
+
+  #gapSets(): [set: string, definition: string][] {
+    return this.#gap === undefined ? [] : FAMILIES.flatMap(gapSets);
   }
 
   #setOf({ list, generation }: Placed, family: Family, length: number): string {
@@ -417,7 +432,7 @@ function isAlike(listed: string, rule: string): boolean {
 
 function signOf(rule: string): string {
   const [, set] = /@(\S+)/.exec(rule) ?? [];
-  const [, mask] = /& (\S+)/.exec(rule) ?? [];
+  const [, mask] = /saddr & (\S+)/.exec(rule) ?? [];
   const [verb] = /\b(?:accept|reject|goto \S+|jump \S+|drop)\b/.exec(rule) ?? [];
   const [meta] = /^(?:iif\S* \S+|meta nfproto \S+(?= goto))/.exec(rule) ?? [];
   return [meta, mask, set, verb, /dport/.test(rule)].join(" ");

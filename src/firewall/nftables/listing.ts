@@ -11,7 +11,8 @@ import { eachLine, readTarget } from "../chain.ts";
 import { type Generation, Layout, MARKS, tableOf } from "./layout.ts";
 import { type Family, parseTarget } from "../../address/address.ts";
 import type { Action } from "../../config/config.ts";
-import type { Listing } from "../backend.ts";
+import { type Listing, SOFT } from "../backend.ts";
+import type { Gap } from "./gap.ts";
 
 /** A set as it is listed. */
 interface ListedSet {
@@ -94,16 +95,17 @@ function generationOf({ chains }: ListedTable, family: Family): Generation {
  * @param table The table.
  * @param name The table's name.
  * @param family Which addresses.
- * @param action What becomes of the packets of blocked hosts.
+ * @param wanted What becomes of the packets of blocked hosts, and what of them passes.
  * @returns What it holds, and the layout that is there.
  */
 export function readListing(
   table: ListedTable,
   name: string,
   family: Family,
-  action: Action,
+  wanted: { readonly action: Action; readonly gap?: Gap | undefined },
 ): { readonly listing: Omit<Listing, "mark">; readonly layout: Layout } {
-  const layout = new Layout(name, family, generationOf(table, family), action);
+  const { action, gap } = wanted;
+  const layout = new Layout(name, family, generationOf(table, family), action, gap);
   const targets = new Map<string, number>();
   const exceptions = new Set<string>();
   let whole = !table.isDormant && table.sets.get(MARKS)?.isTimed === true;
@@ -123,6 +125,7 @@ export function readListing(
       if (target === undefined || (suffix !== "" && parseTarget(target) === undefined)) {
         whole = false;
       } else if (purpose === "pass") exceptions.add(target);
+      else if (purpose === "soft") exceptions.add(SOFT + target);
       else {
         targets.set(target, 1);
         if (!layout.nearOf(target).every((near) => nearThere.has(near))) whole = false;

@@ -8,6 +8,7 @@ import type { Action } from "../../config/config.ts";
 import type { Backend } from "../backend.ts";
 import type { ListBackend } from "../lists/backend.ts";
 import { NftLists } from "../lists/nftables.ts";
+import type { Gap } from "./gap.ts";
 import { NftablesBackend } from "./nftables.ts";
 import { NftTable, type NftTableOptions } from "./table.ts";
 
@@ -17,6 +18,8 @@ interface OpenOptions extends Omit<NftTableOptions, "name"> {
   readonly chain: string;
   /** What becomes of the packets of blocked hosts. @default {"reject"} */
   readonly action?: Action;
+  /** What passes of hosts that are blocked for no guilt of their own. */
+  readonly gap?: Gap | undefined;
   /** The wall clock, milliseconds since 1970. @default {Date.now} */
   readonly now?: () => number;
 }
@@ -54,10 +57,10 @@ export function openNftables(options: OpenOptions): Backend[] {
 export function openWithLists(
   options: OpenOptions,
 ): { readonly backends: Backend[]; readonly lists: ListBackend } {
-  const { chain, action, now, ...rest } = options;
+  const { chain, action, gap, now, ...rest } = options;
   const table = new NftTable({ ...rest, name: tableName(chain) });
   const backends = ([4, 6] as const).map((family) =>
-    new NftablesBackend({ family, table, action, ...(now === undefined ? {} : { now }) })
+    new NftablesBackend({ family, table, action, gap, ...(now === undefined ? {} : { now }) })
   );
   const lists = new NftLists({
     table: table.name,
