@@ -22,7 +22,7 @@ import { lengthsFor, NEAR_PREFIX, nearOf, spread } from "./spread.ts";
 const HOOK = "type filter hook prerouting priority -309; policy accept;";
 
 /** What the first rule says to whoever lists all rules of the machine. */
-const NOTE = "made by Ampere for the feeds of ampere.cfg";
+export const LISTS_NOTE = "made by Ampere for the feeds of ampere.cfg";
 
 /**
  * So many elements are added at a time: while the kernel takes them over no block can be made, 1.5
@@ -309,7 +309,7 @@ export class NftLists implements ListBackend {
       chains.set(`from${family}`, looks);
     }
     chains.set("incoming", [
-      `iif "lo" accept comment "${NOTE}"`,
+      `iif "lo" accept comment "${LISTS_NOTE}"`,
       "meta nfproto ipv4 goto from4",
       "meta nfproto ipv6 goto from6",
     ]);
@@ -386,7 +386,7 @@ export class NftLists implements ListBackend {
  *
  * @param table The name of that with the blocks.
  */
-function listTableOf(table: string): string {
+export function listTableOf(table: string): string {
   return `${table}_lists`;
 }
 
