@@ -278,6 +278,7 @@ export class Daemon {
       onLogin: (event) => {
         listed.loggedIn(event.host);
         neighbourhoods.loggedIn(event.address);
+        this.#exceptions.loggedIn(event.address);
         newPlaces.login(event);
       },
       announcements,

@@ -13,6 +13,7 @@ import type { Log } from "../log.ts";
 import type { PenaltyTable } from "../penalties/penalty_table.ts";
 import type { Neighbourhoods } from "./neighbourhoods.ts";
 import type { Releases } from "./releases.ts";
+import { SightBlocks } from "./sight_blocks.ts";
 import { Targets } from "./targets.ts";
 
 /** Most networks of which it is told that they let somebody through, once each. */
@@ -40,6 +41,8 @@ export class Exceptions {
   readonly #sharedNetworks = new Set<string>();
   /** Blocked networks of which it was told that they let somebody through. */
   readonly #said = new Set<string>();
+  /** Hosts that are blocked for where they are. */
+  readonly #sightBlocks: SightBlocks;
 
   /**
    * Nobody is let through yet.
@@ -48,6 +51,7 @@ export class Exceptions {
    */
   constructor(parts: ExceptionParts) {
     this.#parts = parts;
+    this.#sightBlocks = new SightBlocks(parts);
   }
 
   /** Blocks are about to come into force. */
@@ -58,8 +62,30 @@ export class Exceptions {
       }
     }
     // Networks that are blocked for their hosts are soft.
-    if (blocks.some(({ target }) => this.#parts.neighbourhoods.has(target))) this.#set();
+    const isSoft = this.#sightBlocks.add(blocks);
+    if (isSoft || blocks.some(({ target }) => this.#parts.neighbourhoods.has(target))) this.#set();
     else this.refresh();
+  }
+
+  /**
+   * A host has gone too far that was blocked for where it is: it has no way back any more.
+   *
+   * @returns Whether it had one.
+   */
+  harden(target: string): boolean {
+    const wasSoft = this.#sightBlocks.harden(target);
+    if (wasSoft) this.#set();
+    return wasSoft;
+  }
+
+  /** Whether a host is blocked for where it is, and has a way back. */
+  hasWayBack(target: string): boolean {
+    return this.#sightBlocks.has(target);
+  }
+
+  /** A host has logged in, perhaps by its way back. */
+  loggedIn(address: string): void {
+    if (this.#sightBlocks.loggedIn(address)) this.#set();
   }
 
   /** After the start: the list may know networks that Ampere has blocked in an earlier life. */
@@ -114,7 +140,7 @@ export class Exceptions {
       if (list.get(network) === undefined) this.#sharedNetworks.delete(network);
       else targets.push(...table.innocentIn(network));
     }
-    firewall.setExceptions(targets, neighbourhoods.targets);
+    firewall.setExceptions(targets, [...neighbourhoods.targets, ...this.#sightBlocks.targets]);
   }
 
   #tell(network: string): void {

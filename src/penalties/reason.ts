@@ -116,6 +116,19 @@ export function isGuardReason(reason: string): boolean {
   return reason.endsWith(GROUNDS["guarded account"]);
 }
 
+/** Without a wrong password nobody is blocked at one point but whoever may not appear at all. */
+const AT_SIGHT =
+  /, no attempt: [^"]*, \d+ of 1 points \(in doubt: not without unanswered challenges\)$/;
+
+/**
+ * Whether a block was made because a host appeared that may not, and for nothing that it did.
+ *
+ * @param reason Its reason, as {@linkcode reasonOf} has made it.
+ */
+export function isSightReason(reason: string): boolean {
+  return AT_SIGHT.test(reason);
+}
+
 /**
  * What a host was charged for: `2 wrong passwords and 1 unanswered challenge`.
  *

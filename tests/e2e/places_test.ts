@@ -11,10 +11,11 @@ import {
   wrongAnswer,
 } from "../support/asterisk_events.ts";
 import { mmdbBytes, REAL, realFile } from "../support/mmdb.ts";
-import { until } from "../support/namespace.ts";
+import { sh, until } from "../support/namespace.ts";
 import { AmiServer } from "./ami_server.ts";
+import { FarSide } from "./far_side.ts";
 import { emptyFolder, endsSoon } from "./installed.ts";
-import { emptyFirewall, makeChain, onOwnMachine } from "./machine.ts";
+import { emptyFirewall, makeChain, must, onOwnMachine } from "./machine.ts";
 import { Program, runToEnd } from "./program.ts";
 
 const GEO = "/var/lib/GeoIP/country.mmdb";
@@ -122,6 +123,47 @@ onOwnMachine(import.meta.url, (executable) => {
     await endsSoon(running);
   });
 
+  Deno.test("places: who is blocked at sight comes back by a login, and not by a guess, with nftables", async () => {
+    const [own, phone, guesser] = ["203.0.113.1", "203.0.113.10", "203.0.113.66"] as const;
+    await prepare();
+    await emptyFirewall();
+    await sh("nft", "flush", "ruleset");
+    await using far = await FarSide.make("eth0", [`${phone}/24`, `${guesser}/24`], own);
+    await must("ip", "address", "add", `${own}/24`, "dev", "eth0");
+    using ports = new DisposableStack();
+    for (const port of [5060, 8080]) ports.use(listenAt(port));
+    await Deno.writeFile(
+      GEO,
+      mmdbBytes({ networks: [["203.0.113.0/24", { country_code: "BR" }]] }),
+    );
+    await configure("home = DE", "away = block", "backend = nftables");
+    await using asterisk = new AmiServer({ port: 5038 });
+    await using running = new Program([executable]);
+    const client = await running.alive(asterisk.client());
+    await running.said(/geo: .* was read/);
+    const reaches = (from: string, port: number) => far.reaches(from, own, port);
+    for (const host of [phone, guesser]) {
+      assert(await reaches(host, 5060));
+      await client.send(challengeSent(host, { remote: remoteOf(host, "TCP") }));
+      await running.said(new RegExp(`blocked ${host} .* no attempt: it is in BR`));
+      await until(`${host} is refused`, async () => !await reaches(host, 8080));
+      assert(await reaches(host, 5060), "a few packets pass");
+    }
+    await client.send(wrongAnswer(guesser, { remote: remoteOf(guesser, "TCP") }));
+    await until("the guesser has no way back", async () => {
+      const { out } = await sh("nft", "-s", "list", "table", "inet", "ampere");
+      return !/set soft4b? \{[^}]*203\.0\.113\.66/.test(out);
+    });
+    assert(!await reaches(guesser, 5060));
+    await client.send(successfulAuth(phone, { remote: remoteOf(phone, "TCP") }));
+    await running.said(new RegExp(`released ${phone}: it logged in with a password`));
+    await until("the phone is let in", () => reaches(phone, 8080));
+    assert.match((await ampere("-l")).out, /^ +203\.0\.113\.66 \|[^\n]*\n$/);
+    await client.send(challengeSent(phone, { remote: remoteOf(phone, "TCP") }));
+    await endsSoon(running);
+    await sh("nft", "flush", "ruleset");
+  });
+
   Deno.test("places: a login from a new place is told after a restart, and blocks nobody", async () => {
     await prepare("home = DE");
     const since = Date.now() - LEARN_MS - 60_000;
@@ -175,3 +217,12 @@ onOwnMachine(import.meta.url, (executable) => {
     assert.match(replayed.out, /^0 hosts would have been blocked/m);
   });
 });
+
+/** Takes connections, which end at once. */
+function listenAt(port: number): Deno.Listener {
+  const listener = Deno.listen({ hostname: "0.0.0.0", port });
+  (async () => {
+    for await (const connection of listener) connection.close();
+  })().catch(() => {});
+  return listener;
+}
