@@ -15,7 +15,7 @@ import type { Releases } from "./releases.ts";
 /** Most hosts of which packets pass; of further ones none does. */
 export const SIGHT_BLOCKS_MAX = 512;
 
-/** When there are so many it is looked at most so often which of them have ended, in milliseconds. */
+/** When there are so many it is looked at most so often which have ended, in milliseconds. */
 const SWEEP_MS = 10_000;
 
 /** What {@linkcode SightBlocks} look at. */

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { SIGHT_BLOCKS_MAX, SightBlocks } from "../../src/daemon/sight_blocks.ts";
-import { Releases } from "../../src/daemon/releases.ts";
+import type { Releases } from "../../src/daemon/releases.ts";
 import { isSightReason, reasonOf } from "../../src/penalties/reason.ts";
 import { DaemonBench } from "../support/daemon_bench.ts";
 import { block } from "../support/database_samples.ts";
