@@ -39,6 +39,10 @@ export class Exceptions {
    * and is let through.
    */
   readonly #sharedNetworks = new Set<string>();
+  /** How many blocked networks are soft. */
+  #soft = 0;
+  /** How many blocked hosts are. */
+  #softHosts = 0;
   /** Blocked networks of which it was told that they let somebody through. */
   readonly #said = new Set<string>();
   /** Hosts that are blocked for where they are. */
@@ -64,7 +68,7 @@ export class Exceptions {
     // Networks that are blocked for their hosts are soft.
     const isSoft = this.#sightBlocks.add(blocks);
     if (isSoft || blocks.some(({ target }) => this.#parts.neighbourhoods.has(target))) this.#set();
-    else this.refresh();
+    else this.#refresh();
   }
 
   /**
@@ -102,7 +106,14 @@ export class Exceptions {
 
   /** Somebody may have failed, or logged in, in a network that is blocked. */
   refresh(): void {
-    if (this.#sharedNetworks.size > 0) this.#set();
+    // What somebody has blocked by hand meanwhile is not soft any more.
+    if (this.#softHosts > 0 && this.#sightBlocks.targets.length !== this.#softHosts) this.#set();
+    else this.#refresh();
+  }
+
+  #refresh(): void {
+    const isOther = this.#parts.neighbourhoods.size !== this.#soft;
+    if (this.#sharedNetworks.size > 0 || isOther) this.#set();
   }
 
   /**
@@ -140,7 +151,10 @@ export class Exceptions {
       if (list.get(network) === undefined) this.#sharedNetworks.delete(network);
       else targets.push(...table.innocentIn(network));
     }
-    firewall.setExceptions(targets, [...neighbourhoods.targets, ...this.#sightBlocks.targets]);
+    const atSight = this.#sightBlocks.targets;
+    this.#soft = neighbourhoods.size;
+    this.#softHosts = atSight.length;
+    firewall.setExceptions(targets, [...neighbourhoods.targets, ...atSight]);
   }
 
   #tell(network: string): void {

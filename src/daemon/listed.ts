@@ -146,6 +146,7 @@ export class Listed implements StrictHosts {
     const isOther = String(before.sipPorts) !== String(config.sipPorts) ||
       before.softRate !== config.softRate;
     if (this.#isRunning && isOther) this.#put();
+    if (this.#isRunning) void this.#feeds.restore();
   }
 
   /** Looks what is due: to be called often. */

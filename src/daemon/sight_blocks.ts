@@ -9,6 +9,7 @@
 import type { NewBlock } from "../blocks/block.ts";
 import type { BlockList } from "../blocks/block_list.ts";
 import type { Firewall } from "../firewall/firewall.ts";
+import { UNANSWERED_BAN_MS_MAX } from "../penalties/ban_time.ts";
 import { isSightReason } from "../penalties/reason.ts";
 import type { Releases } from "./releases.ts";
 
@@ -103,6 +104,8 @@ export class SightBlocks {
 
   #isThere(target: string): boolean {
     const block = this.#parts.list.get(target);
-    return block !== undefined && isSightReason(block.reason);
+    // Who is blocked by hand meanwhile keeps the reason, and is for longer.
+    return block !== undefined && isSightReason(block.reason) &&
+      (block.until ?? Infinity) - block.since <= UNANSWERED_BAN_MS_MAX;
   }
 }

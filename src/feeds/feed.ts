@@ -124,6 +124,11 @@ export class Feed {
     };
   }
 
+  /** What could not be had is looked at again at once: somebody may have mended it. */
+  hurry(): void {
+    if (this.#trouble !== undefined && this.#dueAt !== Infinity) this.#dueAt = -Infinity;
+  }
+
   /** Takes the copy on disk over, if there is one. */
   async restore(): Promise<void> {
     const { folder, log, wallClock, now } = this.#parts;

@@ -50,20 +50,23 @@ export class Feeds implements StrictHosts {
    */
   configure(configs: readonly FeedConfig[]): void {
     const before = this.#feeds;
-    this.#feeds = configs.map((config) =>
-      before.find((feed) => isSame(feed.config, config)) ?? new Feed(config, this.#parts)
-    );
+    this.#feeds = configs.map((config) => {
+      const known = before.find((feed) => isSame(feed.config, config));
+      known?.hurry();
+      return known ?? new Feed(config, this.#parts);
+    });
     const { folder } = this.#parts;
     if (folder !== undefined) deleteOtherCopies(folder, new Set(configs.map(({ name }) => name)));
     if (before.length > 0) this.#parts.changed();
   }
 
-  /** Takes over the copies on disk. */
+  /** Takes over the copies on disk of those of which nothing is known. */
   async restore(): Promise<void> {
+    const fresh = this.#feeds.filter(({ isKnown }) => !isKnown);
     this.#isBusy = true;
-    for (const feed of this.#feeds) await feed.restore();
+    for (const feed of fresh) await feed.restore();
     this.#isBusy = false;
-    if (this.#feeds.some(({ isKnown }) => isKnown)) this.#parts.changed();
+    if (fresh.some(({ isKnown }) => isKnown)) this.#parts.changed();
   }
 
   /**

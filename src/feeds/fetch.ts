@@ -34,7 +34,8 @@ export interface Fetched extends Validators {
 }
 
 /** How a list is fetched. */
-export interface ListOptions extends Pick<FetchOptions, "signal" | "silenceMs" | "resolve"> {
+export interface ListOptions
+  extends Pick<FetchOptions, "signal" | "silenceMs" | "resolve" | "authorities"> {
   /** What is known of the copy that there is; nothing to have the list in any case. */
   readonly validators?: Validators;
   /** This machine's addresses: an entry that holds one of them is left out. */

@@ -9,10 +9,12 @@
  * @module
  */
 
+import { isIP } from "node:net";
 import { parseAddress, readAddress } from "../address/address.ts";
+import { AddressSet } from "../address/address_set.ts";
 import { dial, DialError, resolveHost } from "../ami/dial.ts";
 import { closeAtOnce } from "../ami/transport.ts";
-import { authorities } from "../authorities.ts";
+import { authorities as authoritiesIn } from "../authorities.ts";
 import { escapeText } from "../text/escape.ts";
 import { tlsFault } from "../tls_fault.ts";
 import { VERSION } from "../version.ts";
@@ -30,6 +32,15 @@ const SILENCE_MS = 15_000;
 
 /** Most bytes of a list, as it comes and as it is without compression. */
 export const BYTES_MAX = 32 * 1024 * 1024;
+
+/** Where a name must not lead to; whoever means that writes the address. */
+const ON_THIS_MACHINE = new AddressSet([
+  "0.0.0.0/8",
+  "127.0.0.0/8",
+  "169.254.0.0/16",
+  "::/127",
+  "fe80::/10",
+]);
 
 /** What is known of the copy that there is. */
 export interface Validators {
@@ -58,6 +69,8 @@ export interface FetchOptions {
   readonly silenceMs?: number;
   /** The addresses of a name; by default as the system says. */
   readonly resolve?: (host: string) => Promise<string[]>;
+  /** Authorities in PEM, beside the runtime's; by default those of this machine. */
+  readonly authorities?: () => string[];
 }
 
 /**
@@ -176,15 +189,25 @@ const WORDS: Readonly<Record<number, string>> = {
 async function connect(
   url: URL,
   isElsewhere: boolean,
-  { signal, resolve = resolveHost }: FetchOptions,
+  { signal, resolve = resolveHost, authorities = ownAuthorities }: FetchOptions,
 ): Promise<Deno.TcpConn | Deno.TlsConn> {
   const isTls = url.protocol === "https:";
   const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
   const port = url.port === "" ? (isTls ? 443 : 80) : Number(url.port);
   const looked = async (name: string) => {
     const addresses = await resolve(name);
-    if (!isElsewhere) return addresses;
+    // An address, or localhost, is what somebody has written and meant.
+    if (!isElsewhere && (isIP(host) !== 0 || host === "localhost")) return addresses;
     for (const address of addresses) {
+      if (!isElsewhere) {
+        if (!ON_THIS_MACHINE.has(parseAddress(address) ?? "")) continue;
+        throw new FeedError(
+          `${
+            escapeText(host, 60)
+          } is said to be ${address}, which is on this machine or its link: refused`,
+          "if that is right, write the address into url",
+        );
+      }
       const network = readAddress(parseAddress(address) ?? "");
       if (network !== undefined && !isInner(network)) continue;
       throw new FeedError(
@@ -206,16 +229,17 @@ async function connect(
     if (!(error instanceof DialError)) throw error;
     throw new FeedError(`${escapeText(host, 60)}:${port}: ${error.message}`);
   }
-  return isTls ? await secure(plain, host) : plain;
+  return isTls ? await secure(plain, host, authorities()) : plain;
 }
 
-async function secure(plain: Deno.TcpConn, host: string): Promise<Deno.TlsConn> {
+async function secure(
+  plain: Deno.TcpConn,
+  host: string,
+  caCerts: string[],
+): Promise<Deno.TlsConn> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
-    const secured = await Deno.startTls(plain, {
-      hostname: host,
-      caCerts: authorities(undefined, ""),
-    });
+    const secured = await Deno.startTls(plain, { hostname: host, caCerts });
     timer = setTimeout(() => secured.close(), SILENCE_MS);
     await secured.handshake();
     return secured;
@@ -231,6 +255,11 @@ async function secure(plain: Deno.TcpConn, host: string): Promise<Deno.TlsConn> 
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** What this machine believes. */
+function ownAuthorities(): string[] {
+  return authoritiesIn(undefined, "");
 }
 
 function requestOf(url: URL, { etag, lastModified }: Validators): Uint8Array {

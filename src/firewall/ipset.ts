@@ -187,8 +187,14 @@ export class IpsetBackend implements Backend {
    * @returns Why it could not be done.
    */
   async setTail(tail: readonly (readonly string[])[]): Promise<Failure | undefined> {
+    // While it changes, whoever looks finds it right.
+    this.#tail = undefined;
+    const rules = await this.#listRules();
+    const failure = rules.ok
+      ? await this.#putTail((await this.#readRules(rules.stdout)).tails, tail)
+      : this.#chain.failure(rules);
     this.#tail = tail;
-    return await this.#putRule(await this.#listRules());
+    return failure;
   }
 
   /** Whether to make all anew is better; see {@linkcode Backend.prefersReplace}. */
@@ -302,9 +308,10 @@ export class IpsetBackend implements Backend {
   async #putRule(rules: CommandResult): Promise<Failure | undefined> {
     if (!rules.ok) return this.#chain.failure(rules);
     const { strangers, whole, tails } = await this.#readRules(rules.stdout);
-    if (whole && strangers.length === 0) return await this.#putTail(tails);
-    const failure = await this.#putOwnRule(strangers, whole);
+    const isOwn = whole && strangers.length === 0;
+    const failure = isOwn ? undefined : await this.#putOwnRule(strangers, whole);
     if (failure !== undefined || this.#tail === undefined) return failure;
+    if (isOwn) return await this.#putTail(tails);
     // The chain may have been emptied.
     const now = await this.#listRules();
     if (!now.ok) return this.#chain.failure(now);
@@ -312,23 +319,20 @@ export class IpsetBackend implements Backend {
   }
 
   /** Makes the rules behind the own one what they are to be. */
-  async #putTail(there: readonly string[]): Promise<Failure | undefined> {
-    if (this.#isTail(there)) return undefined;
-    const wanted = this.#tail!.map((rule) => this.#lineOf(rule));
-    const left = [...wanted];
-    for (const line of there) {
-      const at = left.indexOf(line);
-      if (at >= 0) left.splice(at, 1);
-      else {
-        const [, , ...rule] = line.split(" ");
-        const deleted = await this.#chain.run(["-D", ...rule]);
-        if (!deleted.ok) return this.#chain.failure(deleted);
-      }
-    }
-    for (const rule of this.#tail!) {
-      if (!left.includes(this.#lineOf(rule))) continue;
+  async #putTail(there: readonly string[], tail = this.#tail ?? []): Promise<Failure | undefined> {
+    // New ones first: there is no moment in which a list is looked at by none.
+    for (const rule of tail) {
+      if (there.includes(this.#lineOf(rule))) continue;
       const added = await this.#chain.run(["-A", ...rule]);
       if (!added.ok) return this.#chain.failure(added);
+    }
+    const wanted = new Set(tail.map((rule) => this.#lineOf(rule)));
+    for (const line of there) {
+      // Of two that are the same one stays.
+      if (wanted.delete(line)) continue;
+      const [, , ...rule] = line.split(" ");
+      const deleted = await this.#chain.run(["-D", ...rule]);
+      if (!deleted.ok) return this.#chain.failure(deleted);
     }
     return undefined;
   }

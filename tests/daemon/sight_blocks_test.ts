@@ -64,6 +64,17 @@ Deno.test("sight blocks: a login ends one, a guess takes its way back, and other
   assert.deepEqual(blocks.targets, []);
 });
 
+Deno.test("sight blocks: whom somebody blocks by hand meanwhile has no way back", () => {
+  const { blocks, add, list, bench } = make();
+  assert.ok(add("203.0.113.1") && add("203.0.113.2"));
+  const now = bench.clock.now();
+  list.add([block("203.0.113.1", { reason: "added by hand", since: now, until: undefined })], now);
+  assert.deepEqual(blocks.targets, ["203.0.113.2"]);
+  assert.equal(blocks.loggedIn("203.0.113.1"), false);
+  assert.equal(list.get("203.0.113.1")?.until, undefined);
+  assert.ok(list.get("203.0.113.1") !== undefined);
+});
+
 Deno.test("sight blocks: without a firewall that can they are blocks like any other", () => {
   const { blocks, add } = make(false);
   assert.equal(add("203.0.113.1"), false);

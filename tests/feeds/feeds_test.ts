@@ -175,6 +175,28 @@ Deno.test("feeds: a file of one's own is read soon after it has changed, and may
   assert.equal(bench.state.trouble, undefined);
 });
 
+Deno.test("feeds: after a change of its section a list is that of its copy, and trouble is looked at again", async () => {
+  await using bench = new Bench();
+  let status = 200;
+  await using server = listServer(() => new Response(hosts(30), { status }));
+  const config = { ...CONFIG, url: server.url };
+  bench.feeds.configure([config]);
+  await bench.feeds.look();
+  bench.feeds.configure([{ ...config, action: "block" }]);
+  await bench.feeds.restore();
+  assert.deepEqual([bench.state.entries, bench.state.action], [30, "block"]);
+  status = 404;
+  bench.now += 3 * HOUR;
+  await bench.feeds.look();
+  assert.match(bench.state.trouble!, /404/);
+  await bench.feeds.look();
+  assert.equal(server.requests.length, 2);
+  status = 200;
+  bench.feeds.configure([{ ...config, action: "block" }]);
+  await bench.feeds.look();
+  assert.deepEqual([bench.state.trouble, server.requests.length], [undefined, 3]);
+});
+
 Deno.test("feeds: a copy that is damaged is not used, and says so", async () => {
   await using bench = new Bench();
   await using server = listServer(() => new Response(hosts(30)));

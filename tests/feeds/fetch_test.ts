@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import type { FeedConfig } from "../../src/config/feeds.ts";
 import { FeedError } from "../../src/feeds/entries.ts";
 import { fetchList, type ListOptions } from "../../src/feeds/fetch.ts";
+import { Authority } from "../support/certificates.ts";
 import { gzipped, listServer, rawServer } from "../support/list_server.ts";
 
 const FEED: FeedConfig = {
@@ -210,6 +211,13 @@ Deno.test("fetch: redirects lead into the Internet alone, as it was looked up", 
     assert.match(message, why, location);
   }
   assert.deepEqual(target.requests, []);
+  // A name that leads to this machine is not what somebody has meant.
+  for (const address of ["127.0.0.1", "::1", "169.254.169.254", "fe80::1%eth0"]) {
+    const to = () => Promise.resolve(["192.0.2.1", address]);
+    const message = await refusal(`http://lists.example:${target.port}/`, {}, { resolve: to });
+    assert.match(message, /lists.example is said to be .*, which is on this machine or its link/);
+  }
+  assert.deepEqual(target.requests, []);
   // What the URL names itself may be anywhere, and may move there.
   await using mover = listServer((_, { pathname }) =>
     pathname === "/"
@@ -217,6 +225,37 @@ Deno.test("fetch: redirects lead into the Internet alone, as it was looked up", 
       : new Response("203.0.113.1\n")
   );
   assert.deepEqual(await targets(mover.url), ["203.0.113.1"]);
+});
+
+Deno.test("fetch: over TLS nobody is believed whose certificate is not right", async () => {
+  const authority = await Authority.make();
+  const { certificate: cert, key } = await authority.issue();
+  const serve = (handler: (request: Request) => Response) =>
+    Deno.serve({ hostname: "127.0.0.1", port: 0, cert, key, onListen() {} }, handler);
+  await using plain = listServer(() => new Response("203.0.113.1\n"));
+  await using server = serve((request) =>
+    new URL(request.url).pathname === "/moved"
+      ? new Response(null, { status: 302, headers: { location: plain.url } })
+      : new Response("203.0.113.7\n")
+  );
+  const url = `https://127.0.0.1:${server.addr.port}/`;
+  await assert.rejects(fetched(url), (error) => {
+    assert(error instanceof FeedError);
+    assert.match(error.message, /from an authority that this machine does not know/);
+    assert.match(error.advice, /update-ca-certificates/);
+    return true;
+  });
+  const believed = { authorities: () => [authority.certificate] };
+  const list = await fetched(url, {}, believed);
+  assert.deepEqual([...list!.entries.set.targets()], ["203.0.113.7"]);
+  assert.match(await refusal(`${url}moved`, {}, believed), /redirects from https to .*refused/);
+  const elsewhere = url.replace("127.0.0.1", "localhost");
+  assert.match(await refusal(elsewhere, {}, believed), /its certificate is not for "localhost"/);
+  assert.match(
+    await refusal(`https://127.0.0.1:${plain.port}/`),
+    /answers in plain text|closed the connection/,
+  );
+  assert.deepEqual(plain.requests, []);
 });
 
 Deno.test("fetch: entries that would hit too much are left out, and told with their lines", async () => {

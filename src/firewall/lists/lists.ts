@@ -90,6 +90,7 @@ export class KernelLists {
   /** Refuses by another action. */
   refuseBy(action: Action): void {
     this.#parts.backend.action = action;
+    if (this.#lists.length === 0) return;
     this.#inForce = undefined;
     this.#pump();
   }
@@ -152,14 +153,15 @@ export class KernelLists {
       return this.#pump();
     }
     const { message, advice } = failure;
-    if (message !== this.#trouble?.message) {
+    // What has to be taken away may not be there at all, like the chain; who blocks tells of that.
+    if (lists.length > 0 && message !== this.#trouble?.message) {
       log.error(
         `the lists of feeds are not in the kernel as they should be: ${message}. ${
           advice === "" ? "It is tried again" : `Fix: ${advice}`
         }`,
       );
     }
-    this.#trouble = failure;
+    this.#trouble = lists.length > 0 ? failure : undefined;
     this.#inForce = undefined;
     this.#failures++;
     this.#cancel = clock.after(
