@@ -25,10 +25,11 @@ export const INVENTED_ACCOUNTS_MAX = ACCOUNTS_COUNTED_MAX / 2;
 /**
  * Most hosts that are blocked in a minute because an account is guarded. Many hosts with few
  * guesses each stay below that; a flood of forged addresses, of which one packet each would be
- * enough then, does not fill the kernel: after so many in a row there is a rest until a half of
- * them may be blocked again, and these then come together, in a few commands.
+ * enough then, does not fill the kernel, where with iptables every packet is compared with each of
+ * them: after so many in a row there is a rest until a half of them may be blocked again, and these
+ * then come together, in a few commands.
  */
-export const GUARD_BLOCKS_A_MINUTE = 1_000;
+export const GUARD_BLOCKS_A_MINUTE = 300;
 
 /** Most guarded accounts that are known by name, and most changes that wait to be told. */
 export const GUARDED_NAMED_MAX = 1_024;

@@ -29,6 +29,11 @@ interface WitnessOptions {
   readonly isNft: boolean;
   /** World time, in milliseconds. */
   readonly now: () => number;
+  /**
+   * Whether the wall clock was set. The program counts ends for the kernel by `BelievedTime`; this
+   * world by the wall clock, so that the kernel may end a block before the list does.
+   */
+  readonly isWallSet: () => boolean;
   /** The interval of looks, in milliseconds; none when it is not known how long a look may take. */
   readonly verifyMs: number | undefined;
 }
@@ -97,13 +102,14 @@ export class WayWitness {
 
   /** Blocks that are told as in force must be refused by the table. */
   #compareTable(daemon: Daemon, family: Family): string | undefined {
-    const { kernel: { nft }, now, verifyMs } = this.#options;
+    const { kernel: { nft }, now, isWallSet, verifyMs } = this.#options;
     if (verifyMs === undefined) return undefined;
     const { waiting = [] } = daemon.firewall.status().families
       .find((one) => one.family === family) ?? {};
     const passing = daemon.list.all().find(({ target, until }) =>
       target.includes(":") === (family === 6) && !target.includes("/") &&
-      (until === undefined || until > now()) && !waiting.includes(target) && !nft.refuses(target)
+      (until === undefined || (until > now() && !isWallSet())) && !waiting.includes(target) &&
+      !nft.refuses(target)
     );
     if (passing === undefined) this.#wrongSince.delete(family);
     else if (!this.#wrongSince.has(family)) this.#wrongSince.set(family, now());

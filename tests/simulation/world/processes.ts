@@ -59,6 +59,7 @@ export class Processes {
       kernel: scene.kernel,
       isNft: scene.config.backend === "nftables",
       now: () => scene.time.now,
+      isWallSet: () => scene.wallMoved,
       verifyMs: scene.looksInTime ? 1_000 * scene.config.verify : undefined,
     });
     const run = scene.programs.runnerFor(
