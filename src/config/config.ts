@@ -72,6 +72,18 @@ export interface Config {
   readonly ipv6Prefix: number;
   /** Prefixes of NAT64 beside the well-known one: canonical networks of 96 bits. */
   readonly nat64: readonly string[];
+  /** Absolute path of a file that knows the countries of addresses, `undefined` for none. */
+  readonly geo: string | undefined;
+  /** Absolute path of a file that knows whose networks they are in, `undefined` for none. */
+  readonly asn: string | undefined;
+  /** Codes of the countries that are home, each once; none: nobody is away. */
+  readonly home: readonly string[];
+  /** What becomes of strangers from elsewhere. */
+  readonly away: Away;
+  /** Numbers of networks whose strangers have one attempt, each once. */
+  readonly asnStrict: readonly number[];
+  /** A login of an account that always logged in from elsewhere is told. */
+  readonly newPlace: boolean;
   /** How blocks are put into the kernel; `auto`: by what is there. */
   readonly backend: BackendName | "auto";
   /** What becomes of the packets of blocked hosts. */
@@ -105,6 +117,12 @@ export type BackendName = "iptables" | "ipset" | "nftables";
  * or nothing does.
  */
 export type Action = "reject" | "drop";
+
+/**
+ * What becomes of a stranger who is known not to be at home: they are told of (`watch`), have one
+ * attempt (`strict`), or are blocked when they first appear (`block`).
+ */
+type Away = "watch" | "strict" | "block";
 
 /** Where a server listens. */
 export interface ListenAddress {
@@ -148,6 +166,12 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   learn: 3_600,
   ipv6Prefix: 64,
   nat64: Object.freeze([]),
+  geo: undefined,
+  asn: undefined,
+  home: Object.freeze([]),
+  away: "strict",
+  asnStrict: Object.freeze([]),
+  newPlace: true,
   backend: "auto",
   action: "reject",
   trustLookup: 60,
@@ -242,6 +266,12 @@ export function describeConfig(config: Config): [key: string, value: string][] {
     ["learn", formatDuration(config.learn)],
     ["ipv6_prefix", String(config.ipv6Prefix)],
     ...nat64.map((prefix): [string, string] => ["nat64", prefix]),
+    ["geo", config.geo ?? "off"],
+    ["asn", config.asn ?? "off"],
+    ["home", config.home.length === 0 ? "off" : config.home.join(", ")],
+    ["away", config.away],
+    ["asn_strict", config.asnStrict.length === 0 ? "off" : config.asnStrict.join(", ")],
+    ["new_place", config.newPlace ? "tell" : "off"],
     ["backend", config.backend],
     ["action", config.action],
     ["verify", formatDuration(config.verify)],

@@ -7,6 +7,7 @@
 import { parseAddress, parseTarget } from "../address/address.ts";
 import { type Config, NO_AMI } from "./config.ts";
 import { DURATION_MAX, formatDuration, parseDuration } from "./duration.ts";
+import { readCountries, readNetworkNumbers } from "./place_keys.ts";
 import { shown } from "./shown_value.ts";
 import { HOST_LENGTH_MAX, HOST_NAME, readTrustEntry } from "./trust_entry.ts";
 import { TRUST_MAX, TRUST_NAMES_MAX } from "./trust_file.ts";
@@ -16,6 +17,9 @@ const ORIGINAL_TRUST_MAX = 16;
 
 /** Lines `log`. */
 const LOGS_MAX = 4;
+
+/** Lines `asn_strict`. */
+const ASN_STRICT_LINES_MAX = 64;
 
 /** Lines `nat64`. */
 const NAT64_MAX = 8;
@@ -191,6 +195,12 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["learn", (value, { draft }) => readSeconds(value, 0, DURATION_MAX, (s) => draft.learn = s)],
   ["ipv6_prefix", (value, { draft }) => readNumber(value, 32, 128, (n) => draft.ipv6Prefix = n)],
   ["nat64", readNat64],
+  ["geo", (value, { draft }) => readFile(value, (file) => draft.geo = file)],
+  ["asn", (value, { draft }) => readFile(value, (file) => draft.asn = file)],
+  ["home", readHome],
+  ["away", readAway],
+  ["asn_strict", readAsnStrict],
+  ["new_place", readNewPlace],
   ["backend", readBackend],
   ["action", readAction],
   [
@@ -207,6 +217,10 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
 /** Keys for which no value, like `off`, means that the function is not wanted. */
 export const MAY_BE_EMPTY: ReadonlySet<string> = new Set([
   "trust_file",
+  "geo",
+  "asn",
+  "home",
+  "asn_strict",
   "metrics",
   "webhook",
   "tls_ca",
@@ -229,6 +243,7 @@ interface Repeatable {
 export const REPEATABLE: ReadonlyMap<string, Repeatable> = new Map([
   ["trust", { most: TRUST_MAX, original: ORIGINAL_TRUST_MAX }],
   ["nat64", { most: NAT64_MAX }],
+  ["asn_strict", { most: ASN_STRICT_LINES_MAX, advice: "write several numbers into a line" }],
   ["log", { most: LOGS_MAX, advice: "the files messages and security hold all that is read" }],
 ]);
 
@@ -398,6 +413,31 @@ function readNeighbours(value: string, { draft }: Context): string | undefined {
     } is not a whole number from ${NEIGHBOURS_MIN} to ${NEIGHBOURS_MAX}, nor 0 or auto`;
   }
   draft.neighbours = number;
+  return undefined;
+}
+
+function readHome(value: string, { draft }: Context): string | undefined {
+  draft.home = [];
+  if (isOff(value)) return undefined;
+  return readCountries(value, (codes) => draft.home = codes);
+}
+
+function readAway(value: string, { draft }: Context): string | undefined {
+  if (value !== "watch" && value !== "strict" && value !== "block") {
+    return `${shown(value)} is not watch, strict or block`;
+  }
+  draft.away = value;
+  return undefined;
+}
+
+function readAsnStrict(value: string, { draft }: Context): string | undefined {
+  if (isOff(value)) return undefined;
+  return readNetworkNumbers(value, draft.asnStrict, (numbers) => draft.asnStrict = numbers);
+}
+
+function readNewPlace(value: string, { draft }: Context): string | undefined {
+  if (value !== "tell" && value !== "off") return `${shown(value)} is not tell or off`;
+  draft.newPlace = value === "tell";
   return undefined;
 }
 

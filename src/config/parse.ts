@@ -166,6 +166,8 @@ class Reader {
           jump: Object.freeze([...this.#draft.jump]),
           nat64: Object.freeze([...new Set(this.#draft.nat64)]),
           logs: Object.freeze([...new Set(this.#draft.logs)]),
+          home: Object.freeze([...this.#draft.home]),
+          asnStrict: Object.freeze([...this.#draft.asnStrict]),
           feeds: Object.freeze(this.#feeds.map((feed) => Object.freeze(feed))),
           sipPorts: Object.freeze([...this.#draft.sipPorts]),
         })
@@ -339,8 +341,31 @@ class Reader {
     if (this.#draft.webhookCa !== undefined && !isSecure) {
       this.#warning(at("webhook_ca"), "webhook_ca", "has no effect without a webhook by https://");
     }
+    this.#checkPlaces(wrong);
     this.#problems.sort((a, b) => a.line - b.line);
     this.#warnings.sort((a, b) => a.line - b.line);
+  }
+
+  /** Rules about places need a file that knows them. */
+  #checkPlaces(wrong: ReadonlySet<string | undefined>): void {
+    const { geo, asn, home, away, asnStrict } = this.#draft;
+    const warn = (key: string, message: string) =>
+      this.#warning(this.#lineOf.get(key) ?? 0, key, message);
+    if (home.length > 0 && geo === undefined && !wrong.has("geo")) {
+      warn(
+        "home",
+        "has no effect without geo = FILE.mmdb: nobody knows which country a host is in",
+      );
+    }
+    if (asnStrict.length > 0 && asn === undefined && !wrong.has("asn")) {
+      warn(
+        "asn_strict",
+        "has no effect without asn = FILE.mmdb: nobody knows whose network a host is in",
+      );
+    }
+    if (away !== "strict" && home.length === 0 && !wrong.has("home")) {
+      warn("away", "has no effect without home = COUNTRY, …: nobody is away");
+    }
   }
 
   #problem(line: number, key: string | undefined, message: string): void {

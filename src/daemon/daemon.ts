@@ -37,6 +37,7 @@ import { VERSION } from "../version.ts";
 import { Announcements } from "./announcements.ts";
 import { Exceptions } from "./exceptions.ts";
 import { Force } from "./force.ts";
+import { HostPlaces } from "./host_places.ts";
 import { Inquiry } from "./inquiry.ts";
 import { Keeping } from "./keeping.ts";
 import { Learning } from "./learning.ts";
@@ -44,6 +45,7 @@ import { ListChanges } from "./list_changes.ts";
 import { Listed } from "./listed.ts";
 import { Logs } from "./logs.ts";
 import { Messages } from "./messages.ts";
+import { NewPlaces } from "./new_places.ts";
 import { Neighbourhoods } from "./neighbourhoods.ts";
 import { Notices } from "./notices.ts";
 import { Pipeline } from "./pipeline.ts";
@@ -154,6 +156,10 @@ export class Daemon {
   readonly #believedTime: Pick<BelievedTime, "now" | "latest">;
   readonly #exempt: (trust: readonly string[], peers: readonly string[]) => AddressSet;
   readonly #trust: Trust;
+  /** Where hosts are. */
+  readonly places: HostPlaces;
+  /** Who logged in from a new place. */
+  readonly newPlaces: NewPlaces;
   readonly #notices: Notices;
   readonly #exceptions: Exceptions;
   readonly #force: Force;
@@ -196,6 +202,13 @@ export class Daemon {
       answersFile: parts.answersFile,
       changed: () => this.#refreshExempt(),
     });
+    this.places = new HostPlaces(parts.config, {
+      log,
+      changed: () => {
+        this.table.setPolicy(this.#policy());
+        this.table.recheckStrict();
+      },
+    });
     this.startedAt = this.#wallClock();
     this.backend = parts.backend ?? namedBackend(parts.config);
     this.listed = new Listed({
@@ -219,9 +232,9 @@ export class Daemon {
         for (const ms of waitedMs) this.counters.latency.observe(ms / 1000);
       },
     });
-    const { table, firewall, counters, listed } = this;
-    const shared = { table, firewall, counters, list, log, clock, wallClock };
-    const notices = this.#notices = new Notices(parts.notify, wallClock);
+    const { table, firewall, counters, listed, places } = this;
+    const shared = { table, firewall, counters, list, log, clock, wallClock, places };
+    const notices = this.#notices = new Notices(parts.notify, wallClock, places);
     const config = () => this.#config;
     this.#force = new Force({
       ...shared,
@@ -257,12 +270,15 @@ export class Daemon {
     this.#predecessor = leftovers && new Predecessor({ firewall, clock, leftovers, againMs });
     const { believedTime, savePointsMs: everyMs } = { ...parts, believedTime: this.#believedTime };
     const keeping = this.#keeping = new Keeping({ ...shared, believedTime, everyMs });
+    const newPlaces = this.newPlaces = new NewPlaces({ ...shared, believedTime, notices, config });
     this.inquiry = new Inquiry({ ...shared, neighbourhoods, keeping, config, listed });
     this.#pipeline = new Pipeline({
       ...shared,
-      onLogin: ({ host, address }) => {
-        listed.loggedIn(host);
-        neighbourhoods.loggedIn(address);
+      onLogin: (event) => {
+        listed.loggedIn(event.host);
+        neighbourhoods.loggedIn(event.address);
+        this.#exceptions.loggedIn(event.address);
+        newPlaces.login(event);
       },
       announcements,
       exceptions: this.#exceptions,
@@ -342,6 +358,7 @@ export class Daemon {
     );
     if (this.backend.isAuto) this.#log.info(describeChoice(this.backend));
     this.#learning.begin(wall);
+    void this.places.open();
     this.#logs.configure(this.#config.logs, this.#usesAmi);
     const stop = new AbortController();
     const end = () => stop.abort();
@@ -362,6 +379,7 @@ export class Daemon {
       if (!works && failures.some(isHopeless)) fail();
     });
     this.#keeping.restore();
+    this.newPlaces.look();
     const following = this.#follow(stop.signal).catch((error) => {
       if (!(error instanceof LoginRefusedError)) throw error;
       this.#log.error(error.message);
@@ -397,6 +415,7 @@ export class Daemon {
     if (old.action !== config.action) this.firewall.refuseBy(config.action);
     if (old.host !== config.host) this.#peers = literalPeers(config.host);
     this.#trust.configure(config);
+    void this.places.configure(config);
     this.#force.update();
     this.listed.configure(this.#config);
     this.table.setPolicy(this.#policy());
@@ -512,6 +531,7 @@ export class Daemon {
     this.#force.hear();
     this.#predecessor?.look();
     this.#keeping.look(wall);
+    this.newPlaces.look();
     if (now - this.#lastChores >= CHORES_MS) {
       this.#lastChores = now;
       this.#loginsWait = true;
@@ -521,6 +541,7 @@ export class Daemon {
       this.#exceptions.refresh();
       this.#reports.tellHidden();
       this.#log.sweep();
+      void this.places.look();
     }
     if (this.#loginsWait) this.#loginsWait = this.#saveLogins(wall, LOGINS_PER_TICK);
   }
@@ -560,6 +581,7 @@ export class Daemon {
     this.#reports.tellHidden();
     this.#saveLogins(this.#wallClock());
     this.#keeping.finish(this.#wallClock());
+    this.newPlaces.finish();
     const left = await this.firewall.stop();
     const lost = this.#list.close(this.#wallClock());
     if (lost > 0) {
@@ -573,7 +595,8 @@ export class Daemon {
 
   #policy(): PenaltyPolicy {
     const exempt = this.#exempt(this.#trust.targets, this.#peers);
-    return policyOf(this.#config, exempt, anyStrict(this.#parts.strict, this.listed.strict));
+    const strict = anyStrict(this.#parts.strict, this.listed.strict, this.places.strict);
+    return policyOf(this.#config, exempt, strict);
   }
 
   #toWallClock(at: number): number {

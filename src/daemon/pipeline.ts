@@ -17,6 +17,7 @@ import type { Firewall } from "../firewall/firewall.ts";
 import type { PenaltyTable } from "../penalties/penalty_table.ts";
 import { blockOf } from "../penalties/policy.ts";
 import type { Offence } from "../penalties/offence.ts";
+import { isSightReason } from "../penalties/reason.ts";
 import type { Counters } from "../telemetry/counters.ts";
 import type { Announcements } from "./announcements.ts";
 import type { Exceptions } from "./exceptions.ts";
@@ -145,23 +146,32 @@ export class Pipeline {
   #blockOffenders(late = false): void {
     const offences = this.#parts.table.takeOffences();
     if (offences.length === 0) return;
-    const { list, counters } = this.#parts;
+    const { list, counters, exceptions } = this.#parts;
     const now = this.#parts.wallClock();
     const fresh = new Map<string, readonly [Offence, NewBlock]>();
     const timesOf = this.#timesOf();
     for (const offence of offences) {
       counters.offences++;
-      if (offence.renews && fresh.has(offence.target)) this.#blockAll(fresh, now);
+      const isGuess = offence.grounds !== "unanswered";
+      const before = fresh.get(offence.target);
+      if (before !== undefined && (offence.renews || isGuess && isSightReason(before[1].reason))) {
+        this.#blockAll(fresh, now);
+      }
       const known = list.get(offence.target);
       const isBlocked = known !== undefined && !hasEnded(known, now);
       // What came behind the first was under way.
       if (fresh.has(offence.target)) continue;
-      const block = isBlocked && !offence.renews
+      // Who was blocked for where they are, and had a way back, has used it to guess.
+      const hadWayBack = exceptions.hasWayBack(offence.target);
+      const renews = offence.renews || isGuess && exceptions.harden(offence.target);
+      const block = isBlocked && !renews
         ? undefined
-        : blockOf(offence, this.#parts.config(), timesOf, now);
+        : blockOf(renews ? { ...offence, renews } : offence, this.#parts.config(), timesOf, now);
       if (block !== undefined && (!isBlocked || isLonger(block, known))) {
         fresh.set(offence.target, [offence, block]);
-      } else if (known !== undefined && !late) this.#parts.announcements.stillArrives(known, now);
+      } else if (known !== undefined && !late && !hadWayBack) {
+        this.#parts.announcements.stillArrives(known, now);
+      }
     }
     this.#blockAll(fresh, now);
   }

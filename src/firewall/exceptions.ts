@@ -68,7 +68,9 @@ export class Exceptions {
   recheckFor(entries: Iterable<Pick<Entry, "target">>): void {
     if (this.#mustCompare || this.#desired.size === 0) return;
     for (const { target } of entries) {
-      if (target.includes("/") || this.#desired.has(target)) return this.recheck();
+      if (
+        target.includes("/") || this.#desired.has(target) || this.#desired.has(SOFT + target)
+      ) return this.recheck();
     }
   }
 

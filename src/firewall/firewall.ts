@@ -181,13 +181,23 @@ export class Firewall {
   }
 
   /**
+   * Whether a few packets may pass of what is blocked.
+   *
+   * @param target A canonical target.
+   */
+  softens(target: string): boolean {
+    return this.#softens.has(familyOf(target));
+  }
+
+  /**
    * Sets what must pass although a network that holds it is blocked. In the kernel there are only
    * those that such a network holds, and they are there before it is. What is to be blocked by
    * itself is no exception.
    *
    * @param targets All of them, instead of those of before; of those that blocked networks hold
    * `EXCEPTIONS_MAX` of each family pass.
-   * @param soft Blocked networks of which a few packets of each host pass, where the firewall can.
+   * @param soft Blocked hosts, and networks, of which a few packets of each host pass, where the
+   *   firewall can.
    */
   setExceptions(targets: readonly string[], soft: readonly string[] = []): void {
     const lists = new Map<Family, string[]>([...this.#reconcilers.keys()].map((f) => [f, []]));

@@ -339,7 +339,16 @@ export class Ledger {
   limitOf(host: number, now: number): number {
     const limit = ATTEMPT_POINTS * this.policy.loyalty;
     if (this.isStanding(host, now)) return limit * STANDING_LIMIT_FACTOR;
-    return this.strictness.has(host) ? ATTEMPT_POINTS : limit;
+    return this.strictness.limitOf(host, limit);
+  }
+
+  /**
+   * Whether a stranger is blocked when they first appear: not while nobody is known yet.
+   *
+   * @param host Not in good standing.
+   */
+  isBarred(host: number, now: number): boolean {
+    return this.strictness.bars && now >= this.learnsUntil && this.strictness.isBarred(host);
   }
 
   /** Whether a host is in good standing. For almost all of them the record answers that. */

@@ -21,6 +21,14 @@ export interface StrictHosts {
    *   it has as many as anybody.
    */
   whyStrict(host: HostKey): string | undefined;
+  /**
+   * Why a host is blocked when it first appears, and has no attempt at all; asked also before the
+   * first one is charged. Who is, must be strict too. Left out: nobody is.
+   *
+   * @param host Who; as for {@linkcode StrictHosts.whyStrict}.
+   * @returns In the same words; `undefined`: it is not.
+   */
+  whyBarred?(host: HostKey): string | undefined;
 }
 
 /**
@@ -40,13 +48,22 @@ export interface StrictHosts {
 export function anyStrict(...sources: (StrictHosts | undefined)[]): StrictHosts | undefined {
   const some = sources.filter((source) => source !== undefined);
   if (some.length <= 1) return some[0];
+  const bars = some.filter((source) => source.whyBarred !== undefined);
   return {
-    whyStrict(host) {
-      for (const source of some) {
-        const why = source.whyStrict(host);
-        if (why !== undefined) return why;
-      }
-      return undefined;
-    },
+    whyStrict: (host) => firstWhy(some, (source) => source.whyStrict(host)),
+    ...(bars.length === 0
+      ? {}
+      : { whyBarred: (host) => firstWhy(bars, (source) => source.whyBarred?.(host)) }),
   };
+}
+
+function firstWhy(
+  sources: readonly StrictHosts[],
+  ask: (source: StrictHosts) => string | undefined,
+): string | undefined {
+  for (const source of sources) {
+    const why = ask(source);
+    if (why !== undefined) return why;
+  }
+  return undefined;
 }

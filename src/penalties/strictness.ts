@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ATTEMPT_POINTS } from "./attempts.ts";
 import type { HostKey } from "./host_key.ts";
 import { type Hosts, STRICT } from "./hosts.ts";
 import type { StrictHosts } from "./strict.ts";
@@ -11,6 +12,10 @@ import type { StrictHosts } from "./strict.ts";
 /** What the record of a host says of its attempts; 0: it was not asked for yet. */
 const IS_STRICT = 1;
 const IS_LIKE_OTHERS = 2;
+const IS_BARRED = 3;
+
+/** Points at which a host is blocked that is barred: those of anything. */
+const BARRED_LIMIT = 1;
 
 /** What decides who is no stranger; the ledger. */
 interface Rules {
@@ -22,6 +27,8 @@ export class Strictness {
   readonly #hosts: Hosts;
   readonly #rules: Rules;
   #source: StrictHosts | undefined;
+  /** Whether anybody is barred: asked for each challenge, and mostly not so. */
+  bars: boolean;
 
   /**
    * @param hosts The hosts.
@@ -32,12 +39,14 @@ export class Strictness {
     this.#hosts = hosts;
     this.#rules = rules;
     this.#source = source;
+    this.bars = source?.whyBarred !== undefined;
   }
 
   /** Changes who says it. */
   set(source: StrictHosts | undefined): void {
     if (source === this.#source) return;
     this.#source = source;
+    this.bars = source?.whyBarred !== undefined;
     this.recheck();
   }
 
@@ -47,20 +56,36 @@ export class Strictness {
   }
 
   /**
-   * Whether a stranger has one attempt.
+   * Points at which a stranger is blocked.
+   *
+   * @param host Its record.
+   * @param usual Those of whoever is not strict.
+   */
+  limitOf(host: number, usual: number): number {
+    if (this.#source === undefined) return usual;
+    const known = this.#of(host, this.#source);
+    if (known === IS_LIKE_OTHERS) return usual;
+    return known === IS_BARRED ? BARRED_LIMIT : ATTEMPT_POINTS;
+  }
+
+  /**
+   * Whether a stranger is blocked when they first appear.
    *
    * @param host Its record.
    */
-  has(host: number): boolean {
-    if (this.#source === undefined) return false;
+  isBarred(host: number): boolean {
+    return this.#source !== undefined && this.#of(host, this.#source) === IS_BARRED;
+  }
+
+  #of(host: number, source: StrictHosts): number {
     let known = this.#hosts.records.get(host, STRICT);
     const key = this.#hosts.keyOf(host);
     if (known === 0) {
-      const why = this.#source.whyStrict(key);
-      known = why === undefined ? IS_LIKE_OTHERS : IS_STRICT;
+      if (source.whyBarred?.(key) !== undefined) known = IS_BARRED;
+      else known = source.whyStrict(key) === undefined ? IS_LIKE_OTHERS : IS_STRICT;
       this.#hosts.records.set(host, STRICT, known);
     }
-    return known === IS_STRICT && !this.#rules.isNetworkStanding(key);
+    return this.#rules.isNetworkStanding(key) ? IS_LIKE_OTHERS : known;
   }
 
   /** Why a host has one attempt, for its offence. */

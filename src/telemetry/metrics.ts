@@ -63,6 +63,7 @@ export function formatMetrics(source: StatusSource, deliveries?: DeliveryCounts)
     ...aboutEvents(source),
     ...aboutLogs(source),
     ...aboutBlocks(source),
+    ...aboutPlaces(source),
     ...aboutLists(source),
     ...aboutDeliveries(deliveries),
   ].map(formatMetric).join("") +
@@ -343,6 +344,51 @@ function aboutLogs({ logs }: StatusSource): Metric[] {
       "Lines of Asterisk's log that told what its manager interface, or another line, has told.",
       logs.dropped,
     ),
+  ];
+}
+
+function aboutPlaces({ places, counters, newPlaces }: StatusSource): Metric[] {
+  const files = places?.files;
+  if (files === undefined) return [];
+  const samples = (label: string, counts: ReadonlyMap<string, number>): Sample[] =>
+    [...counts].map(([name, count]) => [{ [label]: name }, count]);
+  return [
+    {
+      name: "ampere_place_file_in_order",
+      type: "gauge",
+      help: "1 while the file that knows where hosts are can be read.",
+      samples: files.map(({ key, trouble }) => [{ file: key }, trouble === undefined ? 1 : 0]),
+    },
+    {
+      name: "ampere_place_file_build_time_seconds",
+      type: "gauge",
+      help: "When the file in use was made, in seconds since 1970; 0 if none could be read.",
+      samples: files.map(({ key, builtAt = 0 }) => [{ file: key }, builtAt / 1000]),
+    },
+    {
+      name: "ampere_blocks_by_country_total",
+      type: "counter",
+      help: "Blocks that Ampere decided by country; beyond the first few dozen it is other.",
+      samples: samples("country", counters.places.countries),
+    },
+    {
+      name: "ampere_blocks_by_network_total",
+      type: "counter",
+      help: "The same by the number of the network (AS).",
+      samples: samples("asn", counters.places.networks),
+    },
+    ...(newPlaces?.isOn !== true ? [] : [
+      counter(
+        "ampere_new_places_total",
+        "Logins of accounts that always logged in from elsewhere.",
+        newPlaces.count,
+      ),
+      gauge(
+        "ampere_accounts_known",
+        "Accounts of which it is known from where they log in.",
+        newPlaces.accounts,
+      ),
+    ]),
   ];
 }
 

@@ -20,6 +20,14 @@ import type { Tally } from "../penalties/offence.ts";
 import { VERSION } from "../version.ts";
 import { type ListsState, type ShownLists, shownLists } from "./lists.ts";
 import type { Look } from "./look.ts";
+import {
+  type NewPlacesState,
+  type PlacesSource,
+  type PlacesStatus,
+  placesStatus,
+  type ShownPlace,
+  shownPlace,
+} from "./places.ts";
 import type { Counters } from "./counters.ts";
 
 /** How many hosts that are not blocked yet are shown. */
@@ -69,6 +77,10 @@ export interface StatusSource {
   readonly dryRun: boolean;
   /** `undefined` without any. */
   readonly logs: LogsState | undefined;
+  /** Where hosts are. */
+  readonly places?: PlacesSource;
+  /** Who logged in from a new place. */
+  readonly newPlaces?: NewPlacesState;
   /** Where Asterisk is, as a stranger's packet sees it. */
   readonly whereabouts: Whereabouts;
   readonly neverBlocked: readonly ExemptTarget[];
@@ -121,6 +133,8 @@ export interface Status {
     readonly logins: number;
     readonly losses: number;
   };
+  /** Where hosts are; null without `geo` and `asn`. */
+  readonly places: PlacesStatus | null;
   /** Asterisk's logs that are followed; null without any. */
   readonly logs: {
     readonly files: readonly FollowedFile[];
@@ -277,6 +291,8 @@ export interface WatchedHost extends Tally {
   /** Attempts that wait for an answer. */
   readonly waiting: number;
   readonly lastAt: string;
+  /** Where it is; null without `geo` and `asn`. */
+  readonly place: ShownPlace | null;
 }
 
 /** An insider as the status shows it. */
@@ -303,6 +319,8 @@ export interface ShownBlock {
   readonly until: string | null;
   readonly times: number;
   readonly reason: string;
+  /** Where it is; null without `geo` and `asn`. */
+  readonly place: ShownPlace | null;
 }
 
 /**
@@ -328,6 +346,7 @@ export function statusOf(source: StatusSource, now: number): Status {
       logins: counters.logins,
       losses: counters.losses,
     },
+    places: placesStatus(source.places, config, counters.places, source.newPlaces),
     logs: shownLogs(source.logs),
     events: {
       total: counters.eventsTotal,
@@ -344,7 +363,7 @@ export function statusOf(source: StatusSource, now: number): Status {
       attemptsWaiting: table.waiting,
       evicted: table.evicted,
       proxies: table.proxies,
-      worst: source.inquiry.worst(WORST_HOSTS_MAX).map(watchedHost),
+      worst: source.inquiry.worst(WORST_HOSTS_MAX).map((one) => watchedHost(one, source.places)),
     },
     guard: {
       accounts: table.guard.guarded,
@@ -365,7 +384,9 @@ export function statusOf(source: StatusSource, now: number): Status {
       added: counters.added,
       removed: counters.removed,
       networks: source.neighbourhoods.size,
-      last: list.all().slice(-LAST_BLOCKS_MAX).reverse().map(shownBlock),
+      last: list.all().slice(-LAST_BLOCKS_MAX).reverse().map((one) =>
+        shownBlock(one, source.places)
+      ),
     },
     firewall: {
       backend: source.backend.name,
@@ -439,17 +460,25 @@ function forceStatus({ family, judgement, waiting }: FamilyStatus, dryRun: boole
   };
 }
 
-function watchedHost({ host, points, limit, tally, waiting, lastAt }: HostStatus): WatchedHost {
-  return { host, points, limit, ...tally, waiting, lastAt: iso(lastAt) };
+function watchedHost(
+  { host, points, limit, tally, waiting, lastAt }: HostStatus,
+  places: PlacesSource | undefined,
+): WatchedHost {
+  const place = shownPlace(places?.of(host));
+  return { host, points, limit, ...tally, waiting, lastAt: iso(lastAt), place };
 }
 
-function shownBlock({ target, since, until, times, reason }: Block): ShownBlock {
+function shownBlock(
+  { target, since, until, times, reason }: Block,
+  places: PlacesSource | undefined,
+): ShownBlock {
   return {
     target,
     since: iso(since),
     until: until === undefined ? null : iso(until),
     times,
     reason,
+    place: shownPlace(places?.of(target)),
   };
 }
 

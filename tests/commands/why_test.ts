@@ -39,6 +39,8 @@ const KNOWN: Known = {
   exempt: [],
   kernel: { isAsked: true, blocked: ["203.0.113.5"], passing: [] },
   force: undefined,
+  place: undefined,
+  strict: undefined,
   lists: [],
   feeds: [],
 };

@@ -600,6 +600,8 @@ const NOBODY: Omit<Known, "target" | "attempts"> = {
   exempt: [],
   kernel: { isAsked: true, blocked: [], passing: [] },
   force: undefined,
+  place: undefined,
+  strict: undefined,
   lists: [],
   feeds: [],
 };

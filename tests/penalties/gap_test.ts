@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { DEFAULT_CONFIG } from "../../src/config/config.ts";
 import { blockOf, policyOf } from "../../src/penalties/policy.ts";
-import { remoteOf, wrongAnswer } from "../support/asterisk_events.ts";
+import { challengeSent, remoteOf, wrongAnswer } from "../support/asterisk_events.ts";
 import { DAY, HOST, TableBench } from "../support/table_bench.ts";
 import { AddressSet } from "../../src/address/address_set.ts";
 
@@ -62,4 +62,41 @@ Deno.test("gap: it is worth fewer guesses than a stranger has without a list", (
   bench.take(wrongAnswer(HOST));
   assert.deepEqual(bench.blocked, [HOST]);
   assert(1 < DEFAULT_CONFIG.loyalty);
+});
+
+/** Guesses of a host in two days that is blocked when it appears, and has a gap to log in by. */
+function guessesAtSight(transport: string): number {
+  const why = () => "it is in BR";
+  const strict = { whyStrict: why, whyBarred: why };
+  const bench = new TableBench(policyOf(DEFAULT_CONFIG, new AddressSet([]), strict));
+  const end = bench.now + 2 * DAY;
+  let times = 0;
+  let told = 0;
+  const blockedFor = () => {
+    const offence = bench.offences[told++];
+    assert(offence !== undefined);
+    const block = blockOf(offence, DEFAULT_CONFIG, () => times, bench.now);
+    if (block.counts !== false) times++;
+    return (block.until ?? Infinity) - bench.now;
+  };
+  let made = 0;
+  while (bench.now < end) {
+    const session = `s${made}`;
+    bench.take(challengeSent(HOST, { session, remote: remoteOf(HOST, transport) }));
+    const sight = blockedFor();
+    // It answers by the gap, which is closed then.
+    bench.take(wrongAnswer(HOST, { session, remote: remoteOf(HOST, transport) }));
+    made++;
+    const wait = Math.max(sight, blockedFor());
+    if (wait === Infinity) return made;
+    bench.after(wait);
+  }
+  return made;
+}
+
+Deno.test("gap: whoever is blocked at sight has fewer guesses by it than a stranger has who is not", () => {
+  for (const transport of ["UDP", "TLS"]) {
+    const [gap, free] = [guessesAtSight(transport), guesses(false, transport, false)];
+    assert(gap < free, `${transport}: ${gap} by the gap, ${free} without`);
+  }
 });

@@ -102,3 +102,49 @@ Deno.test("strict: of several sources the first that knows a reason counts", () 
   assert.equal(both.whyStrict(keyOf("192.0.2.1")), undefined);
   assert.deepEqual(other.asked, [OTHER, "192.0.2.1"]);
 });
+
+/** Bars some, who are strict as well. */
+class Barred extends Listed {
+  whyBarred(host: number | string): string | undefined {
+    return this.whyStrict(host);
+  }
+}
+
+Deno.test("strict: who is barred is blocked at the first challenge, others as ever", () => {
+  const bench = new TableBench({ strict: new Barred(HOST) });
+  bench.take(challengeSent(HOST, { session: "a" }), challengeSent(OTHER, { session: "b" }));
+  const [offence, ...more] = bench.offences;
+  assert.deepEqual([offence?.target, offence?.grounds, more], [HOST, "unanswered", []]);
+  assert.match(
+    reasonOf(offence!),
+    /^1 unanswered challenge .*, no attempt: listed by feed example, 4 of 1 points \(in doubt/,
+  );
+});
+
+Deno.test("strict: who is barred and was in good standing, or has such a neighbour, is left alone", () => {
+  const [phone, later] = ["2001:db8::1", "2001:db8::2"];
+  const bench = new TableBench({ strict: new Barred(HOST, phone, later), ipv6Prefix: 64 });
+  bench.take(successfulAuth(HOST, { session: "a" }), successfulAuth(phone, { session: "b" }));
+  bench.after(MINUTE).take(
+    challengeSent(HOST, { session: "c" }),
+    challengeSent(later, { session: "d" }),
+    wrongAnswer(HOST, { session: "c" }),
+  );
+  assert.deepEqual(bench.after(MINUTE).blocked, []);
+});
+
+Deno.test("strict: while nobody is known yet a challenge bars nobody, a wrong password does", () => {
+  const bench = new TableBench({ strict: new Barred(HOST, OTHER) });
+  bench.table.learnUntil(bench.now + MINUTE);
+  bench.take(challengeSent(HOST, { session: "a" }), challengeSent(OTHER, { session: "b" }));
+  bench.take(successfulAuth(HOST, { session: "a" }), wrongAnswer(OTHER, { session: "b" }));
+  assert.deepEqual(bench.after(2 * MINUTE).blocked, [OTHER]);
+});
+
+Deno.test("strict: of several sources one may bar, and only then anybody is asked for that", () => {
+  const [one, other] = [new Listed(HOST), new Barred(OTHER)];
+  assert.equal(anyStrict(one, new Listed(OTHER))?.whyBarred, undefined);
+  const both = anyStrict(one, other)!;
+  assert.equal(both.whyBarred?.(keyOf(OTHER)), "listed by feed example");
+  assert.equal(both.whyBarred?.(keyOf(HOST)), undefined);
+});

@@ -34,6 +34,12 @@ export const KEYS = [
   "learn",
   "ipv6_prefix",
   "nat64",
+  "geo",
+  "asn",
+  "home",
+  "away",
+  "asn_strict",
+  "new_place",
   "backend",
   "action",
   "verify",
@@ -48,6 +54,9 @@ export const KEYS = [
 export const NEEDS: Readonly<Record<string, string>> = {
   tls_ca: "tls = yes\n",
   tls_name: "tls = yes\n",
+  home: "geo = /a.mmdb\n",
+  away: "geo = /a.mmdb\nhome = DE\n",
+  asn_strict: "asn = /a.mmdb\n",
   webhook_ca: "webhook = https://hooks.example.org/\n",
 };
 

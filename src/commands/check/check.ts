@@ -21,6 +21,7 @@ import { type Finding, formatFinding, ok, problem, warning } from "./finding.ts"
 import { run } from "../../firewall/command.ts";
 import { checkChoice, checkFirewall } from "./firewall.ts";
 import { checkLogs } from "./logs.ts";
+import { checkPlaces } from "./places.ts";
 import { checkTrust } from "./trust.ts";
 import { checkWebhook } from "./webhook.ts";
 import { describeDuration } from "../../penalties/reason.ts";
@@ -63,7 +64,7 @@ export async function check(
 
 /**
  * All findings, in the order of a packet's way: configuration, firewall, database, Asterisk, its
- * logs, webhook, daemon.
+ * logs, places, webhook, daemon.
  */
 async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGenerator<Finding> {
   yield* checkConfig(request, reading);
@@ -84,6 +85,7 @@ async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGe
   yield checkDatabase(config);
   yield* await checkAsterisk({ ...config, trust: trust.targets });
   yield* checkLogs(config, status);
+  yield* await checkPlaces(config);
   yield* await checkWebhook(config);
   yield checkDaemon(daemon, config);
 }

@@ -20,6 +20,7 @@ import { isGuardReason, isInsiderReason, isSlowReason } from "../../penalties/re
 import { SLOW_FACTOR, slowCount } from "../../penalties/slow_guesses.ts";
 import type { ShownLists } from "../../telemetry/lists.ts";
 import { type Look, LOOK_MAX } from "../../telemetry/look.ts";
+import type { JudgedPlace } from "../../telemetry/places.ts";
 import type { ForceStatus } from "../../telemetry/status.ts";
 import type { KernelAnswer } from "./kernel.ts";
 
@@ -85,6 +86,10 @@ export interface Known extends Facts {
   /** Who of the target is never blocked, and why, in words. */
   readonly exempt: readonly (ExemptTarget & { readonly why: string })[];
   readonly kernel: KernelAnswer;
+  /** Where it is; `undefined` if no file is configured. */
+  readonly place: JudgedPlace | undefined;
+  /** Why a stranger from there has one attempt, or none; `undefined`: as many as anybody. */
+  readonly strict: string | undefined;
   /** What becomes of who is listed. */
   readonly feeds: readonly Pick<ShownLists["feeds"][number], "name" | "for" | "inForce">[];
   /** Whether the daemon says that blocks are in force; `undefined` if nobody says it. */

@@ -9,6 +9,8 @@ import { describeDuration } from "../../penalties/reason.ts";
 import { escapeControls, escapeText } from "../../text/escape.ts";
 import { counted, formatTable, type Style } from "../../text/table.ts";
 import { formatLocalTime } from "../../text/time.ts";
+import { shownPlace } from "../../telemetry/places.ts";
+import { judgedWords } from "../opened_places.ts";
 import type { Cure } from "./cures.ts";
 import { type BlockedBy, blockedBy, type Known, passesLists, refusingFeeds } from "./facts.ts";
 
@@ -56,6 +58,7 @@ export function formatWhy(
     ...pointRows(known),
     ...slowRows(known),
     ...standingRows(known, now),
+    ...placeRows(known),
     ...listedRows(known),
     ["Trusted", trustWords(known)],
     ...(known.ipv4 === undefined ? [] : [[
@@ -164,6 +167,17 @@ function standingRows({ standing, target, network }: Known, now: number): string
   ]);
 }
 
+function placeRows({ place, strict, target }: Known): string[][] {
+  if (place === undefined) return [];
+  const words = judgedWords(place);
+  const where = words === "" ? "not known" : words;
+  const of = target.includes("/") ? " (its first address)" : "";
+  return [
+    ["From", where + of],
+    ...(strict === undefined ? [] : [["", `a stranger from there ${strict}`]]),
+  ];
+}
+
 /** Feeds: what follows from them depends on the feed, and on who belongs here. */
 function listedRows({ lists, feeds, target, standing, exempt }: Known): string[][] {
   const isOwn = passesLists({ standing, exempt, target });
@@ -270,6 +284,10 @@ export function formatWhyJson(known: Known, cures: readonly Cure[], backend: str
       ? { backend, holds: kernel.blocked, letsThrough: kernel.passing, failure: null }
       : { backend, holds: null, letsThrough: null, failure: kernel.message },
     inForce: force?.inForce ?? null,
+    ...(known.place === undefined ? {} : {
+      place: shownPlace(known.place),
+      strict: known.strict ?? null,
+    }),
     attempts: known.attempts.map(({ at, ...attempt }) => ({ at: iso(at), ...attempt })),
     cures,
   });

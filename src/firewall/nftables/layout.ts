@@ -137,7 +137,9 @@ export class Layout {
     pass: new Set(),
     soft: new Set(),
   };
-  /** What passes of hosts in networks that are soft. */
+  /** Whether there is a set and a rule for single hosts that are soft. */
+  #hasSoftHosts = false;
+  /** What passes of hosts that are soft, or in networks that are. */
   readonly gap: Gap | undefined;
 
   /**
@@ -173,6 +175,7 @@ export class Layout {
     for (const purpose of PURPOSES) {
       for (const length of this.#lengths[purpose]) copy.#lengths[purpose].add(length);
     }
+    copy.#hasSoftHosts = this.#hasSoftHosts;
     return copy;
   }
 
@@ -185,8 +188,10 @@ export class Layout {
    */
   make(target: string, purpose: Purpose): boolean {
     const length = lengthOf(target);
-    if (length === undefined || this.#lengths[purpose].has(length)) return false;
-    this.#lengths[purpose].add(length);
+    if (this.has(target, purpose)) return false;
+    // The other sets of single hosts are always there.
+    if (length === undefined) this.#hasSoftHosts = true;
+    else this.#lengths[purpose].add(length);
     return true;
   }
 
@@ -198,7 +203,8 @@ export class Layout {
    */
   has(target: string, purpose: Purpose): boolean {
     const length = lengthOf(target);
-    return length === undefined || this.#lengths[purpose].has(length);
+    if (length === undefined) return purpose !== "soft" || this.#hasSoftHosts;
+    return this.#lengths[purpose].has(length);
   }
 
   /**
@@ -291,7 +297,8 @@ export class Layout {
 
   /** Those of the gap are of no generation: what they count goes on. */
   #gapSets(): [set: string, definition: string][] {
-    return this.gap === undefined || this.#lengths.soft.size === 0 ? [] : gapSets(this.family);
+    const isAnySoft = this.#lengths.soft.size > 0 || this.#hasSoftHosts;
+    return this.gap === undefined || !isAnySoft ? [] : gapSets(this.family);
   }
 
   /** The commands that make what is not there yet of the sets, and all rules anew. */
@@ -363,6 +370,7 @@ export class Layout {
         "meta nfproto ipv6 goto from6",
       ],
       [from]: [
+        ...(this.#hasSoftHosts ? gaps.map((gap) => `${source} @${this.hosts("soft")} ${gap}`) : []),
         `${source} @${this.hosts("refuse")} ${refuse}`,
         ...wide.map((length) =>
           `${inNetwork(length)} @${this.#networks("refuse", length)} goto ${networks}`
@@ -394,6 +402,7 @@ export class Layout {
       [this.hosts("refuse"), timed],
       [this.hosts("pass"), ""],
       [this.near, ""],
+      ...(this.#hasSoftHosts ? [[this.hosts("soft"), ""] satisfies [string, string]] : []),
       ...sorted(refuse).map((length): [string, string] => [
         this.#networks("refuse", length),
         timed,

@@ -110,9 +110,11 @@ export function readListing(
   const exceptions = new Set<string>();
   let whole = !table.isDormant && table.sets.get(MARKS)?.isTimed === true;
   // A set that no rule looks at blocks nobody.
-  for (const rule of table.chains.get(layout.chains.networks) ?? []) {
-    const { purpose, suffix = "" } = layout.readSet(/@(\S+)/.exec(rule)?.[1] ?? "") ?? {};
-    if (purpose !== undefined) layout.make(suffix, purpose);
+  for (const chain of [layout.chains.from, layout.chains.networks]) {
+    for (const rule of table.chains.get(chain) ?? []) {
+      const { purpose, suffix = "" } = layout.readSet(/@(\S+)/.exec(rule)?.[1] ?? "") ?? {};
+      if (purpose !== undefined) layout.make(suffix, purpose);
+    }
   }
   const nearThere = new Set(table.sets.get(layout.near)?.elements);
   for (const [set, { elements, isTimed }] of table.sets) {
@@ -160,7 +162,8 @@ function isAlike(listed: string, rule: string): boolean {
 /** What matters of a rule, whichever version of nft printed it. */
 function signOf(rule: string): string {
   const [, set] = /@(\S+)/.exec(rule) ?? [];
-  const [, mask] = /& (\S+)/.exec(rule) ?? [];
+  // That of the address; behind the set there may be others.
+  const [, mask] = /^[^@]*?& (\S+)/.exec(rule) ?? [];
   const [verb] = /\b(?:accept|reject|goto \S+|jump \S+|drop)\b/.exec(rule) ?? [];
   const [meta] = /^(?:iif\S* \S+|meta nfproto \S+)/.exec(rule) ?? [];
   return [meta, mask, set, verb].join(" ");

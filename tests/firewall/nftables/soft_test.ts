@@ -66,6 +66,61 @@ inNamespace(import.meta.url, () => {
     await sh("nft", "flush", "ruleset");
   });
 
+  Deno.test("nftables: a soft host is refused but for the gap, as long as it is soft", async () => {
+    const { firewall, lines } = make(GAP);
+    const [soft, hard, six] = ["198.51.100.7", "203.0.113.7", "2001:db8::7"];
+    const elements = async () => {
+      const { out } = await sh("nft", "-s", "list", "table", "inet", "ampere");
+      return [...out.matchAll(/set soft[46]b? \{[^}]*?elements = \{ ([^}]*) \}/g)]
+        .flatMap(([, some]) => some!.split(",").map((one) => one.trim())).sort();
+    };
+    const firstRules = async () =>
+      (await sh("nft", "list", "chain", "inet", "ampere", "from4")).out.split("\n")
+        .map((line) => line.trim()).filter((line) => line.includes("saddr"));
+    assert.deepEqual(await firewall.start(forEver(hard)), []);
+    assert.match(
+      (await firstRules())[0]!,
+      /@hosts4 .*reject/,
+      "nobody waits for what is not there",
+    );
+    firewall.setExceptions([], [soft, six]);
+    firewall.block(forEver(soft, six));
+    await firewall.idle();
+    assert.deepEqual(await elements(), [soft, six].sort());
+    const rules = await firstRules();
+    assert.match(rules[0]!, /^ip saddr @soft4b? udp dport .* update @gap4_udp .* accept$/);
+    assert.match(rules.at(-1)!, /@hosts4b? .*reject/);
+    lines.length = 0;
+    await firewall.verify();
+    assert.deepEqual(lines, []);
+
+    // Others take it away: it comes back whole.
+    await sh("nft", "flush", "ruleset");
+    await firewall.verify();
+    await until("all is there again", async () => (await elements()).length === 2);
+
+    // It has guessed: it stays blocked, without a gap.
+    firewall.setExceptions([], [six]);
+    await firewall.idle();
+    assert.deepEqual(await elements(), [six]);
+    assert.match(
+      (await sh("nft", "list", "table", "inet", "ampere")).out,
+      /hosts4b? \{[^}]*198\.51\.100\.7/,
+    );
+    firewall.release([six]);
+    await firewall.idle();
+    assert.deepEqual(await elements(), []);
+    await firewall.stop();
+
+    // The next life finds it in order, and takes out what it does not know of.
+    const next = make(GAP);
+    assert.deepEqual(await next.firewall.start(forEver(soft, hard)), []);
+    await next.firewall.verify();
+    assert.deepEqual(await elements(), []);
+    await next.firewall.stop();
+    await sh("nft", "flush", "ruleset");
+  });
+
   Deno.test("nftables: without a gap nothing is soft, and what an earlier life had is taken out", async () => {
     const before = make(GAP);
     await before.firewall.start(forEver(SHARED));

@@ -27,6 +27,8 @@ export interface Rules {
   readonly trust: readonly string[];
   /** The same: strangers who have one attempt. */
   readonly strict: readonly string[];
+  /** Those of them who have none. */
+  readonly barred: readonly string[];
 }
 
 /** The rules whose visits are counted. */
@@ -69,6 +71,7 @@ export const RULES = [
   "login: unanswered challenges forgiven",
   "forgotten",
   "strict: a stranger has one attempt",
+  "strict: a stranger has no attempt",
   "strict: but logged in",
   "strict: but a neighbour logged in",
   "grounds: good standing",

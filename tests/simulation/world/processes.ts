@@ -94,7 +94,10 @@ export class Processes {
       wallClock,
       exempt: (trust) => scene.exempt(trust),
       strict: scene.mayBeStrict
-        ? { whyStrict: (host) => scene.strict.includes(keyText(host)) ? "listed" : undefined }
+        ? {
+          whyStrict: (host) => scene.strict.includes(keyText(host)) ? "listed" : undefined,
+          whyBarred: (host) => scene.barred.includes(keyText(host)) ? "away" : undefined,
+        }
         : undefined,
       ami: {
         connect: scene.asterisk.connectFor(clock),

@@ -93,6 +93,8 @@ export class Scene {
   readonly mayBeStrict: boolean;
   /** Who has one attempt, if they are strangers. */
   strict: readonly string[] = [];
+  /** Who of them has none. */
+  barred: readonly string[] = [];
   readonly #strictDice: Dice;
   readonly #options: SceneOptions;
 
@@ -126,7 +128,10 @@ export class Scene {
     this.#strictDice = new Dice(Math.imul(seed, 17) + 3);
     this.mayBeStrict = this.#strictDice.chance(STRICT_SHARE);
     this.chooseStrict();
-    this.model = new Model(rulesOf(this.config, this.strict), options.visits ?? new Map());
+    this.model = new Model(
+      rulesOf(this.config, this.strict, this.barred),
+      options.visits ?? new Map(),
+    );
     this.model.blocks.vague = () => this.process?.list.trouble !== undefined;
     const meet = (fault: NftFault) => this.meet(fault);
     this.programs = new Programs({
@@ -166,7 +171,8 @@ export class Scene {
   chooseStrict(): void {
     if (!this.mayBeStrict) return;
     this.strict = MAYBE_LISTED.filter(() => this.#strictDice.chance(0.5));
-    this.trace(`strict: ${this.strict.join(", ")}`);
+    this.barred = this.strict.filter(() => this.#strictDice.chance(0.3));
+    this.trace(`strict: ${this.strict.join(", ")}; barred: ${this.barred.join(", ")}`);
   }
 
   /** Counts a fault of nftables. */

@@ -63,8 +63,13 @@ export const SLOW_FORGET_SECONDS = 2;
  *
  * @param config The configuration.
  * @param strict Who has one attempt.
+ * @param barred Who of them has none.
  */
-export function rulesOf(config: Config, strict: readonly string[]): Rules {
+export function rulesOf(
+  config: Config,
+  strict: readonly string[],
+  barred: readonly string[],
+): Rules {
   return {
     loyalty: config.loyalty,
     patience: config.patience * 1000,
@@ -82,5 +87,6 @@ export function rulesOf(config: Config, strict: readonly string[]): Rules {
     blocksInsiders: config.insider === "block",
     trust: config.trust,
     strict,
+    barred,
   };
 }

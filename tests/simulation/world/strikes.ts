@@ -218,7 +218,7 @@ export class Strikes {
     scene.config = config;
     scene.chooseStrict();
     const before = new Set(scene.model.blocks.keys());
-    scene.model.setRules(rulesOf(config, scene.strict));
+    scene.model.setRules(rulesOf(config, scene.strict, scene.barred));
     for (const target of before) if (!scene.model.blocks.has(target)) scene.deleted.delete(target);
     process.daemon.reconfigure(config);
     process.daemon.table.recheckStrict();
