@@ -23,6 +23,9 @@ import { counted } from "../text/table.ts";
 /** Most hosts and networks that pass in spite of a list; a list that holds more is not blocked. */
 const PASS_MAX = 10_000;
 
+/** Most entries of all lists that the kernel refuses. */
+const REFUSED_MAX = 1_000_000;
+
 /** What {@linkcode Listed} is made of. */
 interface ListedParts {
   readonly config: Config;
@@ -202,7 +205,17 @@ export class Listed implements StrictHosts {
     if (this.#parts.dryRun) return this.#pretend();
     if (this.#kernel === undefined) return;
     const { sipPorts } = this.#config;
-    const lists = this.#blocking.map(({ config, set }): KernelList => ({
+    let room = REFUSED_MAX;
+    const fitting = this.#blocking.filter(({ config, set }) => {
+      room -= set.size;
+      if (room >= 0) return true;
+      this.#parts.log.warn(
+        `feed ${config.name}: nobody is refused for it, because all lists with action = block have ` +
+          `more than ${REFUSED_MAX} entries; strangers on it have one attempt`,
+      );
+      return false;
+    });
+    const lists = fitting.map(({ config, set }): KernelList => ({
       name: config.name,
       ports: config.for === "sip" ? sipPorts : undefined,
       set,

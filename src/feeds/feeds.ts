@@ -22,7 +22,8 @@ export class Feeds implements StrictHosts {
   readonly #parts: FeedsParts;
   readonly #stop = new AbortController();
   #feeds: Feed[] = [];
-  #isBusy = false;
+  /** How many lists are being read. */
+  #busy = 0;
 
   /**
    * No list yet.
@@ -63,9 +64,9 @@ export class Feeds implements StrictHosts {
   /** Takes over the copies on disk of those of which nothing is known. */
   async restore(): Promise<void> {
     const fresh = this.#feeds.filter(({ isKnown }) => !isKnown);
-    this.#isBusy = true;
+    this.#busy++;
     for (const feed of fresh) await feed.restore();
-    this.#isBusy = false;
+    this.#busy--;
     if (fresh.some(({ isKnown }) => isKnown)) this.#parts.changed();
   }
 
@@ -75,7 +76,7 @@ export class Feeds implements StrictHosts {
    * @returns When that is over; nothing needs to wait for it.
    */
   async look(): Promise<void> {
-    if (this.#isBusy || this.#stop.signal.aborted) return;
+    if (this.#busy > 0 || this.#stop.signal.aborted) return;
     const due = this.#feeds.find(({ isDue }) => isDue);
     if (due !== undefined) await this.#refresh(due);
   }
@@ -109,13 +110,13 @@ export class Feeds implements StrictHosts {
   }
 
   async #refresh(feed: Feed): Promise<void> {
-    this.#isBusy = true;
+    this.#busy++;
     try {
       const isOther = await feed.refresh(this.#stop.signal);
       // It may have left meanwhile.
       if (isOther && this.#feeds.includes(feed)) this.#parts.changed();
     } finally {
-      this.#isBusy = false;
+      this.#busy--;
     }
   }
 }

@@ -40,16 +40,15 @@ export function lengthsFor(set: TargetSet, family: Family, growth = GROWTH_MAX):
   const lengths = [...counts.keys()].sort((a, b) => a - b);
   if (lengths.length === 0) return [];
   const size = set.sizeOf(family);
-  let best = lengths;
   const most = Math.min(LENGTHS_MAX, lengths.length);
   for (let count = 1; count <= most; count++) {
     const plan = cheapest(lengths, counts, count);
     if (plan === undefined) continue;
-    best = plan.lengths;
     const factor = count <= LENGTHS_WANTED ? Math.min(growth, GROWTH_SMALL) : growth;
-    if (plan.elements <= factor * size + GROWTH_FREE) break;
+    if (plan.elements <= factor * size + GROWTH_FREE) return plan.lengths.toReversed();
   }
-  return best.toReversed();
+  // None of these is split.
+  return lengths.toReversed();
 }
 
 /** The fewest elements that so many lengths make; the longest is always among them. */
