@@ -20,8 +20,8 @@ interface TlsFault {
 interface Wanted {
   /** The name or address that the certificate must hold. */
   readonly name: string;
-  /** The key that names a file of authorities. */
-  readonly caKey: "tls_ca" | "webhook_ca";
+  /** The key that names a file of authorities; `undefined`: there is none. */
+  readonly caKey: "tls_ca" | "webhook_ca" | undefined;
   /** The file that it names. */
   readonly caFile: string | undefined;
   /** What to do where the certificate is for another name. */
@@ -81,7 +81,10 @@ function certificateFault(text: string, wanted: Wanted): TlsFault {
     return caFile === undefined
       ? {
         why: "its certificate is from an authority that this machine does not know",
-        advice: `${caKey} = FILE with the certificate of the authority that signed it, in PEM`,
+        advice: caKey === undefined
+          ? "install the certificate of the authority that signed it on this machine " +
+            "(/usr/local/share/ca-certificates/NAME.crt, then update-ca-certificates)"
+          : `${caKey} = FILE with the certificate of the authority that signed it, in PEM`,
       }
       : {
         why: `its certificate is not signed by an authority in ${caFile}`,
@@ -93,7 +96,8 @@ function certificateFault(text: string, wanted: Wanted): TlsFault {
     return {
       why: "its certificate is that of an authority (CA:TRUE, which openssl req -x509 makes)",
       advice: "give the server a certificate that an authority signed; or make it anew with " +
-        `-addext basicConstraints=critical,CA:FALSE, and name a copy as ${caKey}`,
+        "-addext basicConstraints=critical,CA:FALSE" +
+        (caKey === undefined ? "" : `, and name a copy as ${caKey}`),
     };
   }
   if (/not valid for (?:any )?name|NotValidForName/.test(text)) {

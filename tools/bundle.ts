@@ -11,8 +11,9 @@
  */
 
 import { isAbsolute, join } from "node:path";
-import { type OutputChunk, rollup } from "@rollup/wasm-node";
+import { type OutputChunk, type Plugin, rollup } from "@rollup/wasm-node";
 import ts from "typescript";
+import { joinedPackage } from "./joined_package.ts";
 
 /** What an event passes through; those of them that the program has become one file. */
 const HOT = ["src/ami/event_reader.ts", "src/penalties/penalty_table.ts"];
@@ -36,6 +37,7 @@ export class BundleError extends Error {
  * @param root Absolute path of the folder that holds all of its modules.
  * @param modules The modules, relative to the root.
  * @param entry The first of them.
+ * @param packages The npm packages that they name, with the folder of each.
  * @returns The same for the same modules, whatever the root is called.
  * @throws {BundleError} When a module can't be read, or has a syntax error.
  */
@@ -43,13 +45,14 @@ export async function bundle(
   root: string,
   modules: readonly string[],
   entry: string,
+  packages: ReadonlyMap<string, string> = new Map(),
 ): Promise<Bundle> {
   const hot = HOT.filter((path) => modules.includes(path)).map((path) => join(root, path));
   try {
     const joined = await rollup({
       input: join(root, entry),
       external: (id) => id.startsWith("node:"),
-      plugins: [{ name: "typescript", transform: javaScriptOf }],
+      plugins: [packagesIn(packages), { name: "typescript", transform: javaScriptOf }],
       // A module may be imported for what it does.
       treeshake: { moduleSideEffects: true, annotations: false },
       onLog: (_level, { message }) => {
@@ -76,6 +79,15 @@ export async function bundle(
     if (error instanceof BundleError || !(error instanceof Error)) throw error;
     throw new BundleError(error.message.replaceAll(`${root}/`, ""));
   }
+}
+
+/** Finds packages, each as one module. */
+function packagesIn(packages: ReadonlyMap<string, string>): Plugin {
+  return {
+    name: "packages",
+    resolveId: (id) => packages.has(id) ? id : undefined,
+    load: (id) => packages.has(id) ? joinedPackage(packages.get(id)!) : undefined,
+  };
 }
 
 /** Takes the types out of a module. */

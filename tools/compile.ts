@@ -21,6 +21,7 @@ import { parseArgs } from "node:util";
 import { RESOLVER_FILES } from "../src/address/neighbours.ts";
 import { AUTHORITY_FILES } from "../src/authorities.ts";
 import { PROGRAMS } from "../src/firewall/command.ts";
+import { GEO_FOLDERS } from "../src/places/read_mmdb.ts";
 import { bundle, BundleError } from "./bundle.ts";
 import { DenortError, denortFromNpm, NPM_DENORT_VERSION } from "./denort.ts";
 
@@ -29,6 +30,9 @@ export const PROJECT = resolve(import.meta.dirname!, "..");
 
 /** Read only: nothing in the program changes the configuration. */
 const CONFIG_FOLDER = "/etc/ampere";
+
+/** The npm packages whose code goes into the executable; see joined_package.ts. */
+const JOINED_PACKAGES: readonly string[] = ["mmdb-lib"];
 
 /** Read and write: the block list, the log, the socket of `--status`. */
 const STATE_FOLDERS = ["/var/lib/ampere", "/var/log", "/run/ampere"] as const;
@@ -87,7 +91,8 @@ export class CompileError extends Error {
  *
  * - run: the firewall commands, by name; Deno looks them up in `PATH` when the program starts.
  * - net: the hosts are the administrator's choice (`host`, `metrics`, `webhook`).
- * - read: the authorities of certificates that this machine believes are one file each.
+ * - read: the authorities of certificates that this machine believes are one file each; of places
+ *   (`geo`, `asn`) the two folders where packages and updaters put such files.
  * - sys: the machine's own addresses, which are never blocked.
  *
  * @param allowPaths absolute folders to read and write beyond the program's own
@@ -102,7 +107,14 @@ export function permissionFlags(allowPaths: readonly string[] = []): string[] {
     "--allow-net",
     "--allow-sys=networkInterfaces",
     `--allow-read=${
-      [CONFIG_FOLDER, ...RESOLVER_FILES, ...AUTHORITY_FILES, ...STATE_FOLDERS, ...extra].join(",")
+      [
+        CONFIG_FOLDER,
+        ...RESOLVER_FILES,
+        ...AUTHORITY_FILES,
+        ...GEO_FOLDERS,
+        ...STATE_FOLDERS,
+        ...extra,
+      ].join(",")
     }`,
     `--allow-write=${[...STATE_FOLDERS, ...extra].join(",")}`,
   ];
@@ -126,8 +138,9 @@ export const V8_FLAGS =
 /**
  * The other flags of `deno compile`.
  *
- * - Nothing foreign is inside: no npm package, no remote module. With `--cached-only` even the
- *   default list of hosts that a program may import from is left out of the executable.
+ * - Nothing foreign is loaded: no npm package, no remote module; {@linkcode JOINED_PACKAGES} are
+ *   part of the program's own files. With `--cached-only` even the default list of hosts that a
+ *   program may import from is left out of the executable.
  * - `--quiet` goes into the executable: without it every command would begin with two words of Deno
  *   about an ipset that is not installed and not needed.
  * - `--no-code-cache` is for security, not for size: with the cache the program would, beside its
@@ -150,13 +163,13 @@ const BUILD_FLAGS = [
  */
 export async function compile(options: CompileOptions): Promise<Compiled> {
   await deno(["check", "--quiet", options.entry], options.root);
-  const modules = await localModules(options.entry, options.root);
+  const parts = await partsOf(options.entry, options.root);
   const permissions = permissionFlags(options.allowPaths);
 
   await Deno.mkdir(dirname(options.output), { recursive: true });
   const stage = await Deno.makeTempDir({ prefix: "ampere-compile-" });
   try {
-    const entry = await stageBundle(options, modules, stage, await releaseDate());
+    const entry = await stageBundle(options, parts, stage, await releaseDate());
     // The types were checked above, where the messages name the real files.
     const flags = ["--no-check", ...BUILD_FLAGS, ...permissions, "--output", options.output];
     const origin = await compileWithRuntime(["compile", ...flags, entry], stage, options.denort);
@@ -218,20 +231,54 @@ async function deno(args: string[], cwd: string, env: Record<string, string> = {
   throw new CompileError(`deno ${args[0]}: ${limit}${said}`);
 }
 
-/** The files that the program consists of, relative to the root. */
-async function localModules(entry: string, root: string): Promise<string[]> {
-  const graph = JSON.parse(await deno(["info", "--json", entry], root)) as {
-    modules: { kind?: string; specifier: string; local?: string; error?: string }[];
-  };
-  return graph.modules.filter((module) => module.kind !== "node").map((module) => {
+/** What a program consists of. */
+interface Parts {
+  /** Its files, relative to the root. */
+  readonly modules: readonly string[];
+  /** The npm packages among {@linkcode JOINED_PACKAGES} that it uses, with the folder of each. */
+  readonly packages: ReadonlyMap<string, string>;
+}
+
+/** What `deno info` says of a program. */
+interface Graph {
+  readonly modules: readonly {
+    readonly kind?: string;
+    readonly specifier: string;
+    readonly local?: string;
+    readonly error?: string;
+    readonly npmPackage?: string;
+  }[];
+  readonly npmPackages: Readonly<
+    Record<string, { readonly name: string; readonly localPath: string }>
+  >;
+}
+
+/**
+ * What a program consists of.
+ *
+ * @param entry Absolute path of the first module.
+ * @param root Absolute path of the folder that holds every module.
+ * @throws {CompileError} When it needs something else.
+ */
+export async function partsOf(entry: string, root: string): Promise<Parts> {
+  const graph = JSON.parse(await deno(["info", "--json", entry], root)) as Graph;
+  const packages = new Map<string, string>();
+  const modules = graph.modules.flatMap((module) => {
+    if (module.kind === "node") return [];
+    const used = graph.npmPackages[module.npmPackage ?? ""];
+    if (used !== undefined && JOINED_PACKAGES.includes(used.name)) {
+      packages.set(used.name, used.localPath);
+      return [];
+    }
     // A module that only `await import()` names can be missing without a word from `deno check`.
     if (module.error !== undefined) throw new CompileError(module.error.split("\n")[0]!);
     const path = module.local === undefined ? module.specifier : relative(root, module.local);
     if (module.local === undefined || path.startsWith("..") || isAbsolute(path)) {
       throw new CompileError(`${entry} needs ${module.specifier}, which is not part of ${root}`);
     }
-    return path;
+    return [path];
   });
+  return { modules, packages };
 }
 
 /**
@@ -241,12 +288,12 @@ async function localModules(entry: string, root: string): Promise<string[]> {
  */
 async function stageBundle(
   { root, entry }: CompileOptions,
-  modules: string[],
+  { modules, packages }: Parts,
   target: string,
   date: Date,
 ): Promise<string> {
   try {
-    const joined = await bundle(root, modules, relative(root, entry));
+    const joined = await bundle(root, modules, relative(root, entry), packages);
     for (const [name, text] of joined.files) {
       const file = join(target, name);
       await Deno.writeTextFile(file, text);

@@ -423,6 +423,20 @@ export class AmiClient {
   }
 
   /**
+   * Asks for a single answer; the same otherwise.
+   *
+   * @param action The action.
+   * @param headers Its further headers: no line ends.
+   * @returns The answer's lines as the only entry, or why there is none.
+   */
+  query(action: string, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
+    if (!this.#loggedIn || this.#connection === undefined) return Promise.resolve(NO_ANSWER);
+    const { promise, resolve } = Promise.withResolvers<Answer>();
+    this.#send(action, headers, undefined, resolve);
+    return promise;
+  }
+
+  /**
    * Sends an action; its id. If it can't be written the connection is `broken`, and there is no
    * answer.
    */
@@ -478,8 +492,10 @@ export class AmiClient {
         return this.#finish(id, { outcome: "refused", message: messageOf(lines) });
       }
       // Of a list this is the beginning.
-      if (entries === undefined) this.#finish(id, { outcome: "success", entries: [] });
-      return;
+      if (entries !== undefined) return;
+      const own: ListEntry[] = [];
+      takeEntry(own, lines);
+      return this.#finish(id, { outcome: "success", entries: own });
     }
   }
 

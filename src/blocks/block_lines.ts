@@ -27,15 +27,25 @@ const SET_BACK_MS = 26 * 3_600_000;
  *
  * @param block The block.
  * @param mark What follows at the end of the line of a block that is not in force.
+ * @param place Where it is, which follows before that.
  * @returns The line without its end, without control characters.
  */
-export function formatBlock(block: Block, mark?: ForceMark): string {
+export function formatBlock(block: Block, mark?: ForceMark, place?: LinePlace): string {
   const { target, since, until, reason } = block;
   const begin = ` ${target.padStart(TARGET_WIDTH)} | since ${formatTime(since)}`;
   const end = until === undefined ? " | for ever" : ` | until ${formatTime(until)}`;
   return begin + end +
     (reason === "" ? "" : ` | ${escapeControls(reason, REASON_CHARACTERS_MAX)}`) +
-    (mark === undefined || mark === "yes" ? "" : ` | ${MARKS[mark]}`);
+    placeColumn(place) + (mark === undefined || mark === "yes" ? "" : ` | ${MARKS[mark]}`);
+}
+
+function placeColumn(place: LinePlace | undefined): string {
+  if (place === undefined) return "";
+  const { country, asn } = place;
+  const parts = [country, asn === undefined ? undefined : `AS${asn}`].filter((part) =>
+    part !== undefined
+  );
+  return parts.length === 0 ? "" : ` | from ${parts.join(" ")}`;
 }
 
 function formatTime(ms: number): string {
@@ -55,8 +65,9 @@ function formatTime(ms: number): string {
  *
  * @param block The block.
  * @param mark Whether it is in force; `undefined` if that is not known.
+ * @param place Where it is; `undefined` if nobody is asked for that.
  */
-export function formatBlockJson(block: Block, mark?: ForceMark): string {
+export function formatBlockJson(block: Block, mark?: ForceMark, place?: LinePlace): string {
   return JSON.stringify({
     target: block.target,
     since: new Date(block.since).toISOString(),
@@ -67,11 +78,26 @@ export function formatBlockJson(block: Block, mark?: ForceMark): string {
     account: block.account,
     times: block.times,
     inForce: mark ?? null,
+    ...(place === undefined ? {} : {
+      country: place.country ?? null,
+      asn: place.asn ?? null,
+      organisation: place.organisation ?? null,
+    }),
   });
 }
 
 /** Whether a block is in force: for all of its packets, for some, for none. */
 export type ForceMark = "yes" | "partly" | "no";
+
+/** Where a block is. */
+interface LinePlace {
+  /** Two capitals. */
+  readonly country: string | undefined;
+  /** The number of its network. */
+  readonly asn: number | undefined;
+  /** Whose network that is. */
+  readonly organisation: string | undefined;
+}
 
 /** The marks of blocks that are not in force. */
 const MARKS: Readonly<Record<"partly" | "no", string>> = {
@@ -82,14 +108,17 @@ const MARKS: Readonly<Record<"partly" | "no", string>> = {
 /** The same at the end of a line, to be left out when the line is read. */
 const MARK_AT_END = new RegExp(String.raw`\s*\|\s*(?:${Object.values(MARKS).join("|")})$`);
 
+/** Where a block is, behind the reason. */
+const PLACE_AT_END = /\s*\|\s*from (?:[A-Z]{2}(?: AS[1-9][0-9]{0,9})?|AS[1-9][0-9]{0,9})$/;
+
 /**
- * A line of `ampere -l` without the mark of a block that is not in force: that is not said of it
- * for ever.
+ * A line of `ampere -l` without the mark of a block that is not in force, and without where it is:
+ * neither is said of it for ever.
  *
  * @param line The line, without white space at its end.
  */
 export function withoutMark(line: string): string {
-  return line.replace(MARK_AT_END, "");
+  return line.replace(MARK_AT_END, "").replace(PLACE_AT_END, "");
 }
 
 /**

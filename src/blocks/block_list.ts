@@ -8,6 +8,7 @@ import type { Entry } from "../firewall/backend.ts";
 import type { Block, NewBlock } from "./block.ts";
 import type { SlowChange, SlowRow } from "./slow_rows.ts";
 import type { Evidence } from "./evidence.ts";
+import type { Habit } from "./kept_habits.ts";
 import type { StoredPoints } from "./kept_points.ts";
 
 /** What another process changed in the list; see {@linkcode BlockList.reload}. */
@@ -109,6 +110,14 @@ export interface BlockList {
   savePoints?(put: readonly StoredPoints[], gone: readonly string[], now: number): boolean;
   /** What hosts had cost when that was written last; `undefined`: it cannot be read now. */
   points?(): readonly StoredPoints[] | undefined;
+  /**
+   * Keeps from where accounts log in.
+   *
+   * @returns Whether it is written: not while the database is in trouble.
+   */
+  saveHabits?(habits: readonly Habit[], now: number): boolean;
+  /** From where accounts logged in when that was written last; `undefined`: it cannot be read. */
+  habits?(): readonly Habit[] | undefined;
   /**
    * Writes what is pending, if the database can be written again.
    *

@@ -26,6 +26,7 @@ import { Connection } from "./connection.ts";
 import { dropRows } from "./drop_rows.ts";
 import { EvidenceTable } from "./evidence.ts";
 import { toDatabaseError } from "./fault.ts";
+import { HabitsTable } from "./kept_habits.ts";
 import { PointsTable } from "./kept_points.ts";
 import {
   BlockReader,
@@ -133,6 +134,8 @@ export class BlockDatabase implements Disposable {
   readonly evidence: EvidenceTable;
   /** What hosts have cost that are not blocked. */
   readonly points: PointsTable;
+  /** From where accounts log in. */
+  readonly habits: HabitsTable;
   /** What is remembered of slow guessers. */
   readonly slow: SlowTable;
   readonly #isDaemon: boolean;
@@ -145,6 +148,7 @@ export class BlockDatabase implements Disposable {
     this.#connection = connection;
     this.evidence = new EvidenceTable(connection);
     this.points = new PointsTable(connection);
+    this.habits = new HabitsTable(connection);
     this.slow = new SlowTable(connection);
     this.#isDaemon = isDaemon;
   }

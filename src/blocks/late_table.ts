@@ -21,7 +21,11 @@ export class LateTable {
    * @param name The table's name.
    * @param columns Its columns, in SQL.
    */
-  constructor(connection: Connection, name: "evidence" | "points" | "slow", columns: string) {
+  constructor(
+    connection: Connection,
+    name: "evidence" | "points" | "habits" | "slow",
+    columns: string,
+  ) {
     this.#connection = connection;
     this.#name = name;
     this.#columns = columns;

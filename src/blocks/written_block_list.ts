@@ -15,6 +15,7 @@ import { type Block, boundedNew, byAge, hasEnded, mergeBlock, type NewBlock } fr
 import type { BlockList, ListChange } from "./block_list.ts";
 import type { Evidence } from "./evidence.ts";
 import type { DatabaseFault } from "./fault.ts";
+import type { Habit } from "./kept_habits.ts";
 import type { StoredPoints } from "./kept_points.ts";
 import { ListWriter, type WriterOptions } from "./list_writer.ts";
 import { ListedBlocks } from "./listed_blocks.ts";
@@ -293,6 +294,25 @@ export class WrittenBlockList implements BlockList, Disposable {
   points(): StoredPoints[] | undefined {
     try {
       return this.#writer.database?.points.all();
+    } catch {
+      return undefined;
+    }
+  }
+
+  /**
+   * Keeps from where accounts log in; see {@linkcode BlockList.saveHabits}.
+   *
+   * @param habits Accounts as they are now.
+   * @param now Clock value in milliseconds since 1970.
+   */
+  saveHabits(habits: readonly Habit[], now: number = Date.now()): boolean {
+    return this.#writer.keep((database) => database.habits.save(habits), now);
+  }
+
+  /** From where accounts logged in when that was written last; `undefined`: it cannot be read. */
+  habits(): Habit[] | undefined {
+    try {
+      return this.#writer.database?.habits.all();
     } catch {
       return undefined;
     }

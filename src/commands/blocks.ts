@@ -27,6 +27,7 @@ import { escapeControls } from "../text/escape.ts";
 import { counted } from "../text/table.ts";
 import { askDaemon } from "./ask_daemon.ts";
 import { doubtsAbout } from "./doubts.ts";
+import { openPlaces } from "./opened_places.ts";
 import { complain, EXIT, print } from "./output.ts";
 import { trustedNow } from "./trusted.ts";
 
@@ -66,9 +67,13 @@ export async function listBlocks(config: Config, json: boolean): Promise<number>
     text = "";
   };
   const format = json ? formatBlockJson : formatBlock;
+  const places = await openPlaces(config);
+  for (const note of places.notes) complain(`warning: ${note}`);
   // A comment for -a and -d, which take these lines.
   if (!json) { for (const remark of remarks) add(`# ${remark}`); }
-  for (const block of all) add(format(block, markOf(block.target)));
+  for (const block of all) {
+    add(format(block, markOf(block.target), places.of(block.target)));
+  }
   // Not among the lines: who takes them may not know comments.
   if (!json && doubt !== undefined && all.length > 0) {
     complain(`whether these blocks are in force is not known: ${doubt}`);

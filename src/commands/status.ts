@@ -15,6 +15,7 @@ import {
   type Status,
   type WatchedHost,
 } from "../telemetry/status.ts";
+import { listRows } from "../telemetry/lists.ts";
 import {
   askStatus,
   RUN_FOLDER,
@@ -24,6 +25,7 @@ import {
 import { escapeControls, escapeText } from "../text/escape.ts";
 import { counted, formatCount, formatTable, type Style, styleFor } from "../text/table.ts";
 import { formatLocalTime } from "../text/time.ts";
+import { placeRows, placeWords } from "./opened_places.ts";
 
 /** Longest cause why blocks are not in force with what mends it, in characters. */
 const CAUSE_CHARACTERS_MAX = 900;
@@ -67,8 +69,10 @@ export function formatStatus(status: Status, now: number, style: Style): string 
     ...choiceRows(firewall),
     ...forceRows(firewall, style),
     ...troubleRows(firewall, style),
+    ...listRows(status.lists, now, style),
     ["Database", databaseLine(database, style)],
     ...trustRows(status.trust, now, style),
+    ...placeRows(status.places, style),
   ];
   return formatTable(rows) + worstTable(hosts.worst, now, style) +
     blocksTable(blocks.last, style);
@@ -298,14 +302,20 @@ function trustRows(trust: Status["trust"] | undefined, now: number, style: Style
 
 function worstTable(hosts: readonly WatchedHost[], now: number, style: Style): string {
   if (hosts.length === 0) return "";
+  // Only where places are known, and a daemon of before does not tell them.
+  const hasPlaces = hosts.some(({ place }) => place !== null && place !== undefined);
   const rows = hosts.map((host) => [
     host.host,
     `${host.points} of ${host.limit}`,
     `${describeDuration((now - Date.parse(host.lastAt)) / 1000)} ago`,
+    ...(hasPlaces ? [placeWords(host.place)] : []),
     describeTally(host) + (host.waiting > 0 ? `, ${host.waiting} under way` : ""),
   ]);
   return "\n" + style.strong("Most penalised, not blocked yet") + "\n" +
-    formatTable([["host", "points", "last seen", "attempts"], ...rows], [
+    formatTable([
+      ["host", "points", "last seen", ...(hasPlaces ? ["from"] : []), "attempts"],
+      ...rows,
+    ], [
       "left",
       "right",
       "right",
@@ -314,14 +324,16 @@ function worstTable(hosts: readonly WatchedHost[], now: number, style: Style): s
 
 function blocksTable(blocks: readonly ShownBlock[], style: Style): string {
   if (blocks.length === 0) return "";
+  const hasPlaces = blocks.some(({ place }) => place !== null && place !== undefined);
   const rows = blocks.map((block) => [
     block.target,
     formatLocalTime(Date.parse(block.since)),
     block.until === null ? "for ever" : formatLocalTime(Date.parse(block.until)),
+    ...(hasPlaces ? [placeWords(block.place)] : []),
     escapeControls(block.reason, REASON_CHARACTERS_MAX),
   ]);
   return "\n" + style.strong("Last blocks") + "\n" +
-    formatTable([["host", "since", "until", "reason"], ...rows]);
+    formatTable([["host", "since", "until", ...(hasPlaces ? ["from"] : []), "reason"], ...rows]);
 }
 
 /**

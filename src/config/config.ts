@@ -5,6 +5,7 @@
  */
 
 import { formatDuration } from "./duration.ts";
+import { type FeedConfig, shownUrl } from "./feeds.ts";
 
 /** What the daemon is told to do; durations are in seconds. */
 export interface Config {
@@ -71,6 +72,18 @@ export interface Config {
   readonly ipv6Prefix: number;
   /** Prefixes of NAT64 beside the well-known one: canonical networks of 96 bits. */
   readonly nat64: readonly string[];
+  /** Absolute path of a file that knows the countries of addresses, `undefined` for none. */
+  readonly geo: string | undefined;
+  /** Absolute path of a file that knows whose networks they are in, `undefined` for none. */
+  readonly asn: string | undefined;
+  /** Codes of the countries that are home, each once; none: nobody is away. */
+  readonly home: readonly string[];
+  /** What becomes of strangers from elsewhere. */
+  readonly away: Away;
+  /** Numbers of networks whose strangers have one attempt, each once. */
+  readonly asnStrict: readonly number[];
+  /** A login of an account that always logged in from elsewhere is told. */
+  readonly newPlace: boolean;
   /** How blocks are put into the kernel; `auto`: by what is there. */
   readonly backend: BackendName | "auto";
   /** What becomes of the packets of blocked hosts. */
@@ -85,6 +98,15 @@ export interface Config {
   readonly webhook: string | undefined;
   /** File with the authorities of the webhook's certificate; `undefined`: those of this machine. */
   readonly webhookCa: string | undefined;
+  /** Lists of attackers. */
+  readonly feeds: readonly FeedConfig[];
+  /**
+   * Packets of signalling that pass in a minute from a host that is refused for a list or its
+   * neighbours; 0: none.
+   */
+  readonly softRate: number;
+  /** Ports of SIP, of which a feed with `for = sip` speaks, each once. */
+  readonly sipPorts: readonly number[];
 }
 
 /** One of the ways to put blocks into the kernel. */
@@ -95,6 +117,12 @@ export type BackendName = "iptables" | "ipset" | "nftables";
  * or nothing does.
  */
 export type Action = "reject" | "drop";
+
+/**
+ * What becomes of a stranger who is known not to be at home: they are told of (`watch`), have one
+ * attempt (`strict`), or are blocked when they first appear (`block`).
+ */
+type Away = "watch" | "strict" | "block";
 
 /** Where a server listens. */
 export interface ListenAddress {
@@ -138,6 +166,12 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   learn: 3_600,
   ipv6Prefix: 64,
   nat64: Object.freeze([]),
+  geo: undefined,
+  asn: undefined,
+  home: Object.freeze([]),
+  away: "strict",
+  asnStrict: Object.freeze([]),
+  newPlace: true,
   backend: "auto",
   action: "reject",
   trustLookup: 60,
@@ -145,6 +179,9 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   metrics: undefined,
   webhook: undefined,
   webhookCa: undefined,
+  feeds: Object.freeze([]),
+  softRate: 10,
+  sipPorts: Object.freeze([5060, 5061]),
 });
 
 /** The value of `host` with which there is no AMI, but Asterisk's log alone. */
@@ -229,12 +266,26 @@ export function describeConfig(config: Config): [key: string, value: string][] {
     ["learn", formatDuration(config.learn)],
     ["ipv6_prefix", String(config.ipv6Prefix)],
     ...nat64.map((prefix): [string, string] => ["nat64", prefix]),
+    ["geo", config.geo ?? "off"],
+    ["asn", config.asn ?? "off"],
+    ["home", config.home.length === 0 ? "off" : config.home.join(", ")],
+    ["away", config.away],
+    ["asn_strict", config.asnStrict.length === 0 ? "off" : config.asnStrict.join(", ")],
+    ["new_place", config.newPlace ? "tell" : "off"],
     ["backend", config.backend],
     ["action", config.action],
     ["verify", formatDuration(config.verify)],
     ["metrics", metrics === undefined ? "off" : formatListenAddress(metrics)],
     ["webhook", webhook === undefined ? "off" : `${new URL(webhook).origin}/(not shown)`],
     ["webhook_ca", config.webhookCa ?? "off"],
+    ["sip_ports", config.sipPorts.join(",")],
+    ["soft_rate", config.softRate === 0 ? "off" : `${config.softRate}/minute`],
+    ...config.feeds.map(({ name, url, every, format, ...feed }): [string, string] => [
+      `[feed ${name}]`,
+      `${shownUrl(url)}, every ${
+        formatDuration(every)
+      }, ${format}, for ${feed.for}, ${feed.action}`,
+    ]),
   ];
 }
 

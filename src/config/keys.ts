@@ -7,6 +7,7 @@
 import { parseAddress, parseTarget } from "../address/address.ts";
 import { type Config, NO_AMI } from "./config.ts";
 import { DURATION_MAX, formatDuration, parseDuration } from "./duration.ts";
+import { readCountries, readNetworkNumbers } from "./place_keys.ts";
 import { shown } from "./shown_value.ts";
 import { HOST_LENGTH_MAX, HOST_NAME, readTrustEntry } from "./trust_entry.ts";
 import { TRUST_MAX, TRUST_NAMES_MAX } from "./trust_file.ts";
@@ -16,6 +17,9 @@ const ORIGINAL_TRUST_MAX = 16;
 
 /** Lines `log`. */
 const LOGS_MAX = 4;
+
+/** Lines `asn_strict`. */
+const ASN_STRICT_LINES_MAX = 64;
 
 /** Lines `nat64`. */
 const NAT64_MAX = 8;
@@ -54,6 +58,12 @@ const WEBHOOK_LENGTH_MAX = 2_000;
 
 /** Longest `patience`, in seconds. */
 const PATIENCE_MAX = 300;
+
+/** Largest `soft_rate`: a packet each second. */
+const SOFT_RATE_MAX = 60;
+
+/** Ports of `sip_ports`: as many as iptables takes in one rule (iptables-extensions(8)). */
+const SIP_PORTS_MAX = 15;
 
 /** Largest `bantime_factor`. */
 const BANTIME_FACTOR_MAX = 1_000;
@@ -185,6 +195,12 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["learn", (value, { draft }) => readSeconds(value, 0, DURATION_MAX, (s) => draft.learn = s)],
   ["ipv6_prefix", (value, { draft }) => readNumber(value, 32, 128, (n) => draft.ipv6Prefix = n)],
   ["nat64", readNat64],
+  ["geo", (value, { draft }) => readFile(value, (file) => draft.geo = file)],
+  ["asn", (value, { draft }) => readFile(value, (file) => draft.asn = file)],
+  ["home", readHome],
+  ["away", readAway],
+  ["asn_strict", readAsnStrict],
+  ["new_place", readNewPlace],
   ["backend", readBackend],
   ["action", readAction],
   [
@@ -194,11 +210,17 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["metrics", readMetrics],
   ["webhook", readWebhook],
   ["webhook_ca", (value, { draft }) => readFile(value, (file) => draft.webhookCa = file)],
+  ["sip_ports", readPorts],
+  ["soft_rate", readSoftRate],
 ]);
 
 /** Keys for which no value, like `off`, means that the function is not wanted. */
 export const MAY_BE_EMPTY: ReadonlySet<string> = new Set([
   "trust_file",
+  "geo",
+  "asn",
+  "home",
+  "asn_strict",
   "metrics",
   "webhook",
   "tls_ca",
@@ -221,6 +243,7 @@ interface Repeatable {
 export const REPEATABLE: ReadonlyMap<string, Repeatable> = new Map([
   ["trust", { most: TRUST_MAX, original: ORIGINAL_TRUST_MAX }],
   ["nat64", { most: NAT64_MAX }],
+  ["asn_strict", { most: ASN_STRICT_LINES_MAX, advice: "write several numbers into a line" }],
   ["log", { most: LOGS_MAX, advice: "the files messages and security hold all that is read" }],
 ]);
 
@@ -393,6 +416,31 @@ function readNeighbours(value: string, { draft }: Context): string | undefined {
   return undefined;
 }
 
+function readHome(value: string, { draft }: Context): string | undefined {
+  draft.home = [];
+  if (isOff(value)) return undefined;
+  return readCountries(value, (codes) => draft.home = codes);
+}
+
+function readAway(value: string, { draft }: Context): string | undefined {
+  if (value !== "watch" && value !== "strict" && value !== "block") {
+    return `${shown(value)} is not watch, strict or block`;
+  }
+  draft.away = value;
+  return undefined;
+}
+
+function readAsnStrict(value: string, { draft }: Context): string | undefined {
+  if (isOff(value)) return undefined;
+  return readNetworkNumbers(value, draft.asnStrict, (numbers) => draft.asnStrict = numbers);
+}
+
+function readNewPlace(value: string, { draft }: Context): string | undefined {
+  if (value !== "tell" && value !== "off") return `${shown(value)} is not tell or off`;
+  draft.newPlace = value === "tell";
+  return undefined;
+}
+
 function readBackend(value: string, { draft }: Context): string | undefined {
   if (
     value !== "auto" && value !== "iptables" && value !== "ipset" && value !== "nftables"
@@ -438,6 +486,33 @@ function readWebhook(value: string, { draft }: Context): string | undefined {
     return "not a URL that begins with https:// or http://, nor off";
   }
   draft.webhook = url.href;
+  return undefined;
+}
+
+function readPorts(value: string, { draft }: Context): string | undefined {
+  const parts = value.split(",").map((part) => part.trim());
+  const isRight = (part: string) =>
+    WHOLE_NUMBER.test(part) && Number(part) >= 1 && Number(part) <= 65_535;
+  if (parts.length > SIP_PORTS_MAX || !parts.every(isRight)) {
+    return `${shown(value)} is not 1 to ${SIP_PORTS_MAX} ports with commas between them, such as ` +
+      "5060,5061";
+  }
+  draft.sipPorts = [...new Set(parts.map(Number))];
+  return undefined;
+}
+
+function readSoftRate(value: string, { draft }: Context): string | undefined {
+  draft.softRate = 0;
+  if (isOff(value)) return undefined;
+  const [, number = ""] = /^([0-9]+)\/minute$/.exec(value) ?? [];
+  const rate = WHOLE_NUMBER.test(number) ? Number(number) : 0;
+  if (rate < 1 || rate > SOFT_RATE_MAX) {
+    return `${
+      shown(value)
+    } is not a number from 1 to ${SOFT_RATE_MAX} with /minute behind it, such ` +
+      "as 10/minute, nor off";
+  }
+  draft.softRate = rate;
   return undefined;
 }
 

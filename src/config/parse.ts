@@ -16,6 +16,7 @@ import {
   NO_AMI,
 } from "./config.ts";
 import { formatDuration } from "./duration.ts";
+import { beginFeed, FEED_RULES, type FeedDraft, unfitFeed } from "./feeds.ts";
 import { readBytes, whyNotRead } from "./file.ts";
 import { adviceForForeign } from "./foreign_keys.ts";
 import { type Draft, MAY_BE_EMPTY, REPEATABLE, RULES } from "./keys.ts";
@@ -70,7 +71,7 @@ const CONTROL_CHARACTER = /[\x00-\x1f\x7f-\x9f]/;
  * Each line is empty, a comment (its first character is `#` or `;`) or `key = value`. A `#` or `;`
  * after white space begins a comment as well; elsewhere it belongs to the value. A value in double
  * or single quotes is taken as it is. Keys are written without regard to case and stand in no
- * section.
+ * section, but for those of feeds, which follow `[feed NAME]`.
  *
  * @param text The whole text; a byte order mark and lines that end in CR LF are fine.
  * @param fileName The name that problems begin with.
@@ -137,6 +138,12 @@ class Reader {
   /** The line where a key stood first. */
   readonly #lineOf = new Map<string, number>();
   readonly #linesOf = new Map<string, number>();
+  readonly #feeds: FeedDraft[] = [];
+  readonly #feedNames = new Set<string>();
+  /** The section that is being read, with the line of each of its keys. */
+  #feed:
+    | { readonly draft: FeedDraft | undefined; readonly lineOf: Map<string, number> }
+    | undefined;
 
   constructor(file: string) {
     this.#file = file;
@@ -146,6 +153,8 @@ class Reader {
     // A lone CR ends a line too, as it does for the original.
     const lines = text.replace(/^\uFEFF/, "").split(/\r\n|\n|\r/);
     lines.forEach((line, i) => this.#readLine(line, i + 1));
+    this.#endFeed();
+    this.#draft.feeds = this.#feeds;
     this.#checkTogether();
     const isRight = this.#problems.length === 0;
     return {
@@ -157,6 +166,10 @@ class Reader {
           jump: Object.freeze([...this.#draft.jump]),
           nat64: Object.freeze([...new Set(this.#draft.nat64)]),
           logs: Object.freeze([...new Set(this.#draft.logs)]),
+          home: Object.freeze([...this.#draft.home]),
+          asnStrict: Object.freeze([...this.#draft.asnStrict]),
+          feeds: Object.freeze(this.#feeds.map((feed) => Object.freeze(feed))),
+          sipPorts: Object.freeze([...this.#draft.sipPorts]),
         })
         : undefined,
       problems: bounded(this.#problems, "problems", this.#file),
@@ -167,9 +180,13 @@ class Reader {
   #readLine(rawLine: string, line: number): void {
     const text = trimBlanks(rawLine);
     if (text === "" || text.startsWith("#") || text.startsWith(";")) return;
+    if (/^\[feed\b/i.test(text)) return this.#beginFeed(text, line);
     const equals = text.indexOf("=");
     const name = trimBlanks(equals === -1 ? text : text.slice(0, equals));
     const key = name.toLowerCase();
+    // Whoever adds a line `trust` at the end of the file means what it says.
+    const isOfFeed = this.#feed !== undefined && (FEED_RULES.has(key) || !RULES.has(key));
+    if (isOfFeed) return this.#readFeedLine(text, line);
     const rule = RULES.get(key);
     const foreign = equals === -1
       ? undefined
@@ -196,6 +213,57 @@ class Reader {
     const found = problem ?? unfit(key, value) ??
       rule(value, { draft: this.#draft, warn: (message) => this.#warning(line, key, message) });
     if (found !== undefined) this.#problem(line, key, found);
+  }
+
+  #beginFeed(text: string, line: number): void {
+    this.#endFeed();
+    const draft = beginFeed(text, { file: this.#file, line }, this.#feedNames);
+    const isRight = typeof draft !== "string";
+    if (!isRight) this.#problem(line, undefined, draft);
+    else this.#feedNames.add(draft.name);
+    // The lines of a section that is wrong are not to be told one by one.
+    this.#feed = { draft: isRight ? draft : undefined, lineOf: new Map() };
+  }
+
+  #readFeedLine(text: string, line: number): void {
+    const { draft, lineOf } = this.#feed!;
+    if (draft === undefined) return;
+    const equals = text.indexOf("=");
+    const name = trimBlanks(equals === -1 ? text : text.slice(0, equals));
+    const key = name.toLowerCase();
+    if (equals === -1 || !KEY_NAME.test(name)) {
+      return this.#problem(line, undefined, misshapen(text));
+    }
+    const rule = FEED_RULES.get(key);
+    if (rule === undefined) {
+      const known = [...FEED_RULES.keys()].join(", ");
+      const shownName = shownKey(name, text.slice(equals + 1));
+      return this.#problem(line, shownName, `unknown key; the keys of a feed are ${known}`);
+    }
+    const first = lineOf.get(key);
+    if (first !== undefined) {
+      return this.#problem(
+        line,
+        key,
+        `stands twice in [feed ${draft.name}], in line ${first} and line ${line}; remove one of them`,
+      );
+    }
+    lineOf.set(key, line);
+    const { value, problem } = readValue(text.slice(equals + 1));
+    const found = problem ?? unfit(key, value) ?? rule(value, draft);
+    if (found !== undefined) {
+      this.#problem(line, key, found);
+      this.#feed = { draft: undefined, lineOf };
+    }
+  }
+
+  #endFeed(): void {
+    const { draft, lineOf } = this.#feed ?? {};
+    this.#feed = undefined;
+    if (draft === undefined) return;
+    const wrong = unfitFeed(draft);
+    if (wrong === undefined) this.#feeds.push(draft);
+    else this.#problem(lineOf!.get(wrong[0]) ?? draft.line, wrong[0], wrong[1]);
   }
 
   /** Notes that a key stands in a line; `true` if it must not. */
@@ -241,6 +309,16 @@ class Reader {
         this.#problem(at("bantime_max"), "bantime_max", `${max} is less than bantime (${time})`);
       }
     }
+    const blocking = this.#feeds.find((feed) => feed.action === "block");
+    if (blocking !== undefined && this.#draft.backend === "iptables") {
+      this.#problem(
+        blocking.line,
+        "action",
+        `[feed ${blocking.name}] has action = block, but with backend = iptables each entry would ` +
+          "be a rule that every packet is compared with; set backend = nftables or backend = ipset, " +
+          "or action = strict",
+      );
+    }
     const { tls, webhook, host, logs } = this.#draft;
     if (host === NO_AMI && logs.length === 0 && !wrong.has("log")) {
       this.#problem(
@@ -263,8 +341,31 @@ class Reader {
     if (this.#draft.webhookCa !== undefined && !isSecure) {
       this.#warning(at("webhook_ca"), "webhook_ca", "has no effect without a webhook by https://");
     }
+    this.#checkPlaces(wrong);
     this.#problems.sort((a, b) => a.line - b.line);
     this.#warnings.sort((a, b) => a.line - b.line);
+  }
+
+  /** Rules about places need a file that knows them. */
+  #checkPlaces(wrong: ReadonlySet<string | undefined>): void {
+    const { geo, asn, home, away, asnStrict } = this.#draft;
+    const warn = (key: string, message: string) =>
+      this.#warning(this.#lineOf.get(key) ?? 0, key, message);
+    if (home.length > 0 && geo === undefined && !wrong.has("geo")) {
+      warn(
+        "home",
+        "has no effect without geo = FILE.mmdb: nobody knows which country a host is in",
+      );
+    }
+    if (asnStrict.length > 0 && asn === undefined && !wrong.has("asn")) {
+      warn(
+        "asn_strict",
+        "has no effect without asn = FILE.mmdb: nobody knows whose network a host is in",
+      );
+    }
+    if (away !== "strict" && home.length === 0 && !wrong.has("home")) {
+      warn("away", "has no effect without home = COUNTRY, …: nobody is away");
+    }
   }
 
   #problem(line: number, key: string | undefined, message: string): void {

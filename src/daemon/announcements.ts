@@ -13,6 +13,9 @@ import type { Log } from "../log.ts";
 import type { Offence } from "../penalties/offence.ts";
 import type { PenaltyTable } from "../penalties/penalty_table.ts";
 import { describeDuration } from "../penalties/reason.ts";
+import { describePlace } from "../places/place.ts";
+import type { Counters } from "../telemetry/counters.ts";
+import type { JudgedPlace, PlacesSource } from "../telemetry/places.ts";
 import { formatLocalTime } from "../text/time.ts";
 import type { Force } from "./force.ts";
 import type { Notices } from "./notices.ts";
@@ -35,6 +38,10 @@ interface AnnouncementsParts {
   readonly firewall: Pick<Firewall, "verify">;
   readonly force: Pick<Force, "remarkOn">;
   readonly notices: Notices;
+  /** Knows where hosts are. */
+  readonly places?: PlacesSource;
+  /** Counts from where they are. */
+  readonly counters?: Pick<Counters, "places">;
   readonly log: Log;
   readonly clock: Clock;
   /** Takes what led to blocks, when they are on their way; must not wait and not throw. */
@@ -130,17 +137,25 @@ export class Announcements {
   }
 
   #tell(blocks: readonly NewBlock[], isStored: boolean, now: number): void {
-    const { force, notices, log, dryRun } = this.#parts;
+    const { force, notices, log, dryRun, places, counters } = this.#parts;
     for (const block of blocks) notices.blocked(block, now);
     log.infoAll(blocks.map((block) => {
       const until = block.until === undefined
         ? "for ever"
         : `until ${formatLocalTime(block.until)} (${describeDuration((block.until - now) / 1000)})`;
+      const place = places?.of(block.target);
+      if (place !== undefined) counters?.places.add(place);
       return `${
         dryRun ? "dry run: would block" : "blocked"
-      } ${block.target} ${until}: ${block.reason}${isStored ? "" : " (not yet in the database)"}${
-        force.remarkOn(block.target)
-      }`;
+      } ${block.target} ${until}: ${block.reason}${place === undefined ? "" : remarkOn(place)}${
+        isStored ? "" : " (not yet in the database)"
+      }${force.remarkOn(block.target)}`;
     }));
   }
+}
+
+/** Where a host is, behind why it is blocked. */
+function remarkOn(place: JudgedPlace): string {
+  const words = describePlace(place);
+  return words === "" ? "" : `; from ${words}${place.away ? " (away)" : ""}`;
 }

@@ -24,23 +24,28 @@ import type { Leftovers } from "../firewall/leftovers.ts";
 import type { Way } from "../firewall/way.ts";
 import type { Log } from "../log.ts";
 import { ownInterfaces } from "../address/interfaces.ts";
+import type { ListBackend } from "../firewall/lists/backend.ts";
 import { defaultGateways } from "../address/neighbours.ts";
 import type { Notice } from "../telemetry/notice.ts";
 import type { GuardedAccount } from "../penalties/account_guard.ts";
 import type { PenaltyPolicy } from "../penalties/policy.ts";
 import { PenaltyTable } from "../penalties/penalty_table.ts";
 import { policyOf } from "../penalties/policy.ts";
+import { anyStrict, type StrictHosts } from "../penalties/strict.ts";
 import { counted } from "../text/table.ts";
 import { VERSION } from "../version.ts";
 import { Announcements } from "./announcements.ts";
 import { Exceptions } from "./exceptions.ts";
 import { Force } from "./force.ts";
+import { HostPlaces } from "./host_places.ts";
 import { Inquiry } from "./inquiry.ts";
 import { Keeping } from "./keeping.ts";
 import { Learning } from "./learning.ts";
 import { ListChanges } from "./list_changes.ts";
+import { Listed } from "./listed.ts";
 import { Logs } from "./logs.ts";
 import { Messages } from "./messages.ts";
+import { NewPlaces } from "./new_places.ts";
 import { Neighbourhoods } from "./neighbourhoods.ts";
 import { Notices } from "./notices.ts";
 import { Pipeline } from "./pipeline.ts";
@@ -78,6 +83,10 @@ export interface DaemonParts {
   readonly backends: readonly Backend[];
   /** What these are, and why; by default what the configuration names, or iptables. */
   readonly backend?: BackendChoice;
+  /** How lists are put into the kernel; by default they are not. */
+  readonly lists?: ListBackend | undefined;
+  /** Where copies of lists are; by default nowhere. */
+  readonly feedsFolder?: string | undefined;
   /** Takes away what another firewall still holds; by default nothing does. */
   readonly leftovers?: Pick<Leftovers, "clear"> | undefined;
   /**
@@ -103,6 +112,8 @@ export interface DaemonParts {
   readonly believedTime?: Pick<BelievedTime, "now" | "latest">;
   /** Who is never charged, given the trust list and the addresses of the AMI server. */
   readonly exempt?: (trust: readonly string[], peers: readonly string[]) => AddressSet;
+  /** Who has one attempt, beside those that the configuration names. */
+  readonly strict?: StrictHosts | undefined;
   /** Looks trusted names up; by default as the system does. */
   readonly lookup?: (name: string) => Promise<readonly string[]>;
   /** Where the addresses of trusted names outlive a restart; by default nowhere. */
@@ -135,6 +146,8 @@ export class Daemon {
   readonly firewall: Firewall;
   readonly neighbourhoods: Neighbourhoods;
   readonly inquiry: Inquiry;
+  /** Lists of attackers. */
+  readonly listed: Listed;
   readonly #parts: DaemonParts;
   readonly #list: BlockList;
   readonly #log: Log;
@@ -143,6 +156,10 @@ export class Daemon {
   readonly #believedTime: Pick<BelievedTime, "now" | "latest">;
   readonly #exempt: (trust: readonly string[], peers: readonly string[]) => AddressSet;
   readonly #trust: Trust;
+  /** Where hosts are. */
+  readonly places: HostPlaces;
+  /** Who logged in from a new place. */
+  readonly newPlaces: NewPlaces;
   readonly #notices: Notices;
   readonly #exceptions: Exceptions;
   readonly #force: Force;
@@ -185,8 +202,22 @@ export class Daemon {
       answersFile: parts.answersFile,
       changed: () => this.#refreshExempt(),
     });
+    this.places = new HostPlaces(parts.config, {
+      log,
+      changed: () => {
+        this.table.setPolicy(this.#policy());
+        this.table.recheckStrict();
+      },
+    });
     this.startedAt = this.#wallClock();
     this.backend = parts.backend ?? namedBackend(parts.config);
+    this.listed = new Listed({
+      ...{ ...parts, log, clock, wallClock, dryRun: this.dryRun },
+      backendName: this.backend.name,
+      table: () => this.table,
+      firewall: () => this.firewall,
+      saveLogins: () => this.#loginsWait = true,
+    });
     this.table = new PenaltyTable(this.#policy());
     this.table.explain = parts.verbose ?? false;
     this.firewall = new Firewall({
@@ -201,9 +232,9 @@ export class Daemon {
         for (const ms of waitedMs) this.counters.latency.observe(ms / 1000);
       },
     });
-    const { table, firewall, counters } = this;
-    const shared = { table, firewall, counters, list, log, clock, wallClock };
-    const notices = this.#notices = new Notices(parts.notify, wallClock);
+    const { table, firewall, counters, listed, places } = this;
+    const shared = { table, firewall, counters, list, log, clock, wallClock, places };
+    const notices = this.#notices = new Notices(parts.notify, wallClock, places);
     const config = () => this.#config;
     this.#force = new Force({
       ...shared,
@@ -234,17 +265,21 @@ export class Daemon {
     this.#learning = new Learning({ ...shared, bornAt: parts.bornAt, lengthMs });
     this.#messages = new Messages(log, counters);
     this.#reports = new Reports({ ...shared, exceptions: this.#exceptions, notices });
-    this.#predecessor = parts.leftovers === undefined ? undefined : new Predecessor({
-      firewall,
-      clock,
-      leftovers: parts.leftovers,
-      againMs: parts.config.verify * 1000,
-    });
+    const { leftovers, config: { verify } } = parts;
+    const againMs = verify * 1000;
+    this.#predecessor = leftovers && new Predecessor({ firewall, clock, leftovers, againMs });
     const { believedTime, savePointsMs: everyMs } = { ...parts, believedTime: this.#believedTime };
     const keeping = this.#keeping = new Keeping({ ...shared, believedTime, everyMs });
-    this.inquiry = new Inquiry({ ...shared, neighbourhoods, keeping, config });
+    const newPlaces = this.newPlaces = new NewPlaces({ ...shared, believedTime, notices, config });
+    this.inquiry = new Inquiry({ ...shared, neighbourhoods, keeping, config, listed });
     this.#pipeline = new Pipeline({
       ...shared,
+      onLogin: (event) => {
+        listed.loggedIn(event.host);
+        neighbourhoods.loggedIn(event.address);
+        this.#exceptions.loggedIn(event.address);
+        newPlaces.login(event);
+      },
       announcements,
       exceptions: this.#exceptions,
       neighbourhoods,
@@ -323,6 +358,7 @@ export class Daemon {
     );
     if (this.backend.isAuto) this.#log.info(describeChoice(this.backend));
     this.#learning.begin(wall);
+    void this.places.open();
     this.#logs.configure(this.#config.logs, this.#usesAmi);
     const stop = new AbortController();
     const end = () => stop.abort();
@@ -335,6 +371,7 @@ export class Daemon {
     };
     this.#force.update();
     const started = this.firewall.start(this.#list.entries()).then((failures) => {
+      void this.listed.begin();
       this.#list.readRest?.(this.#believedTime.now());
       this.#exceptions.findShared();
       // The other family may have taken its time: IPv4 may work by now.
@@ -342,6 +379,7 @@ export class Daemon {
       if (!works && failures.some(isHopeless)) fail();
     });
     this.#keeping.restore();
+    this.newPlaces.look();
     const following = this.#follow(stop.signal).catch((error) => {
       if (!(error instanceof LoginRefusedError)) throw error;
       this.#log.error(error.message);
@@ -372,19 +410,17 @@ export class Daemon {
       // To name what was chosen changes nothing.
       old[key] !== config[key] && (key !== "backend" || config.backend !== this.backend.name)
     );
-    this.#config = {
-      ...config,
-      chain: old.chain,
-      backend: old.backend,
-      database: old.database,
-      verify: old.verify,
-    };
+    const { chain, backend, database, verify } = old;
+    this.#config = { ...config, chain, backend, database, verify };
     if (old.action !== config.action) this.firewall.refuseBy(config.action);
     if (old.host !== config.host) this.#peers = literalPeers(config.host);
     this.#trust.configure(config);
+    void this.places.configure(config);
     this.#force.update();
+    this.listed.configure(this.#config);
     this.table.setPolicy(this.#policy());
     this.#exceptions.releaseExempt();
+    this.listed.exemptChanged();
     this.#log.info("the configuration was read again");
     if (fixed.length > 0) {
       this.#log.warn(
@@ -491,9 +527,11 @@ export class Daemon {
     this.#changes.look(wall);
     this.#changes.expire();
     this.#trust.look();
+    this.listed.look();
     this.#force.hear();
     this.#predecessor?.look();
     this.#keeping.look(wall);
+    this.newPlaces.look();
     if (now - this.#lastChores >= CHORES_MS) {
       this.#lastChores = now;
       this.#loginsWait = true;
@@ -503,6 +541,7 @@ export class Daemon {
       this.#exceptions.refresh();
       this.#reports.tellHidden();
       this.#log.sweep();
+      void this.places.look();
     }
     if (this.#loginsWait) this.#loginsWait = this.#saveLogins(wall, LOGINS_PER_TICK);
   }
@@ -523,6 +562,7 @@ export class Daemon {
     if (isSameSet(exempt, this.table.policy.exempt)) return;
     this.table.setPolicy({ ...this.table.policy, exempt });
     this.#exceptions.releaseExempt();
+    this.listed.exemptChanged();
   }
 
   /** At the start: removes stored blocks that are not to be in force. */
@@ -535,34 +575,28 @@ export class Daemon {
 
   async #finish(orderly: boolean): Promise<void> {
     this.#pipeline.close();
+    this.listed.close();
     this.#trust.close();
     this.#force.close();
     this.#reports.tellHidden();
     this.#saveLogins(this.#wallClock());
     this.#keeping.finish(this.#wallClock());
+    this.newPlaces.finish();
     const left = await this.firewall.stop();
     const lost = this.#list.close(this.#wallClock());
     if (lost > 0) {
       this.#log.error(`${lost} changes could not be written to ${this.#list.path} and are lost`);
     }
     if (orderly) {
-      this.#log.info(
-        this.dryRun
-          ? "ended; nothing was changed"
-          : `ended; ${counted(this.#list.size, "block")} ${
-            this.#list.size === 1 ? "stays" : "stay"
-          } ${this.#force.where}` +
-            (left > 0
-              ? `, ${counted(left, "change")} of the firewall ${
-                left === 1 ? "follows" : "follow"
-              } at the next start`
-              : ""),
-      );
+      const what = describeEnd(this.#list.size, this.#force.where, left);
+      this.#log.info(this.dryRun ? "ended; nothing was changed" : what);
     }
   }
 
   #policy(): PenaltyPolicy {
-    return policyOf(this.#config, this.#exempt(this.#trust.targets, this.#peers));
+    const exempt = this.#exempt(this.#trust.targets, this.#peers);
+    const strict = anyStrict(this.#parts.strict, this.listed.strict, this.places.strict);
+    return policyOf(this.#config, exempt, strict);
   }
 
   #toWallClock(at: number): number {
@@ -607,6 +641,20 @@ function ended(...signals: readonly AbortSignal[]): Promise<void> {
 /** What the configuration says, which may leave it open. */
 function namedBackend({ backend }: Config): BackendChoice {
   return { name: backend === "auto" ? "iptables" : backend, isAuto: false, why: "" };
+}
+
+/**
+ * What stays when the daemon ends.
+ *
+ * @param blocks How many blocks there are.
+ * @param where Where they are in force.
+ * @param left How many changes of the firewall were not made.
+ */
+function describeEnd(blocks: number, where: string, left: number): string {
+  const stays = `ended; ${counted(blocks, "block")} ${blocks === 1 ? "stays" : "stay"} ${where}`;
+  if (left === 0) return stays;
+  const follows = left === 1 ? "follows" : "follow";
+  return `${stays}, ${counted(left, "change")} of the firewall ${follows} at the next start`;
 }
 
 /** A chain that is not there yet may come: at boot, others make it. */

@@ -13,6 +13,7 @@ import type { Log } from "../log.ts";
 import type { PenaltyTable } from "../penalties/penalty_table.ts";
 import type { Neighbourhoods } from "./neighbourhoods.ts";
 import type { Releases } from "./releases.ts";
+import { SightBlocks } from "./sight_blocks.ts";
 import { Targets } from "./targets.ts";
 
 /** Most networks of which it is told that they let somebody through, once each. */
@@ -38,8 +39,14 @@ export class Exceptions {
    * and is let through.
    */
   readonly #sharedNetworks = new Set<string>();
+  /** How many blocked networks are soft. */
+  #soft = 0;
+  /** How many blocked hosts are. */
+  #softHosts = 0;
   /** Blocked networks of which it was told that they let somebody through. */
   readonly #said = new Set<string>();
+  /** Hosts that are blocked for where they are. */
+  readonly #sightBlocks: SightBlocks;
 
   /**
    * Nobody is let through yet.
@@ -48,6 +55,7 @@ export class Exceptions {
    */
   constructor(parts: ExceptionParts) {
     this.#parts = parts;
+    this.#sightBlocks = new SightBlocks(parts);
   }
 
   /** Blocks are about to come into force. */
@@ -57,7 +65,31 @@ export class Exceptions {
         this.#sharedNetworks.add(target);
       }
     }
-    this.refresh();
+    // Networks that are blocked for their hosts are soft.
+    const isSoft = this.#sightBlocks.add(blocks);
+    if (isSoft || blocks.some(({ target }) => this.#parts.neighbourhoods.has(target))) this.#set();
+    else this.#refresh();
+  }
+
+  /**
+   * A host has gone too far that was blocked for where it is: it has no way back any more.
+   *
+   * @returns Whether it had one.
+   */
+  harden(target: string): boolean {
+    const wasSoft = this.#sightBlocks.harden(target);
+    if (wasSoft) this.#set();
+    return wasSoft;
+  }
+
+  /** Whether a host is blocked for where it is, and has a way back. */
+  hasWayBack(target: string): boolean {
+    return this.#sightBlocks.has(target);
+  }
+
+  /** A host has logged in, perhaps by its way back. */
+  loggedIn(address: string): void {
+    if (this.#sightBlocks.loggedIn(address)) this.#set();
   }
 
   /** After the start: the list may know networks that Ampere has blocked in an earlier life. */
@@ -68,12 +100,20 @@ export class Exceptions {
       if (!isIpv6Network(target) || table.innocentIn(target).length === 0) continue;
       if (list.get(target)?.service !== "") this.#sharedNetworks.add(target);
     }
-    this.refresh();
+    if (neighbourhoods.size > 0) this.#set();
+    else this.refresh();
   }
 
   /** Somebody may have failed, or logged in, in a network that is blocked. */
   refresh(): void {
-    if (this.#sharedNetworks.size > 0) this.#set();
+    // What somebody has blocked by hand meanwhile is not soft any more.
+    if (this.#softHosts > 0 && this.#sightBlocks.targets.length !== this.#softHosts) this.#set();
+    else this.#refresh();
+  }
+
+  #refresh(): void {
+    const isOther = this.#parts.neighbourhoods.size !== this.#soft;
+    if (this.#sharedNetworks.size > 0 || isOther) this.#set();
   }
 
   /**
@@ -105,13 +145,16 @@ export class Exceptions {
   }
 
   #set(): void {
-    const { table, list, firewall } = this.#parts;
+    const { table, list, firewall, neighbourhoods } = this.#parts;
     const targets = [...table.policy.exempt.targets];
     for (const network of this.#sharedNetworks) {
       if (list.get(network) === undefined) this.#sharedNetworks.delete(network);
       else targets.push(...table.innocentIn(network));
     }
-    firewall.setExceptions(targets);
+    const atSight = this.#sightBlocks.targets;
+    this.#soft = neighbourhoods.size;
+    this.#softHosts = atSight.length;
+    firewall.setExceptions(targets, [...neighbourhoods.targets, ...atSight]);
   }
 
   #tell(network: string): void {

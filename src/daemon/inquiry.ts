@@ -26,6 +26,7 @@ interface InquiryParts {
   readonly list: BlockList;
   readonly neighbourhoods: Neighbourhoods;
   readonly keeping: Keeping;
+  readonly listed: { listing(target: string): NonNullable<Look["lists"]> };
   /** The configuration in force. */
   readonly config: () => Config;
   /** Monotonic time. */
@@ -68,7 +69,8 @@ export class Inquiry {
     const now = clock.now();
     // Once for all: the two clocks are not read in the same moment.
     const offset = this.#parts.wallClock() - now;
-    return lookAt(target, table, list, keeping, now, (at) => at + offset);
+    const look = lookAt(target, table, list, keeping, now, (at) => at + offset);
+    return { ...look, lists: this.#parts.listed.listing(target) };
   }
 
   /** Whether a host is blocked, by itself or with its network. */

@@ -25,7 +25,7 @@ interface LearningParts {
 }
 
 /** What is asked of the client. */
-type AskedClient = Pick<AmiClient, "list" | "connectedSince">;
+type AskedClient = Pick<AmiClient, "list" | "query" | "connectedSince">;
 
 /** Lets phones become known to a new list. */
 export class Learning {
@@ -73,7 +73,10 @@ export class Learning {
     const { table, log, clock } = this.#parts;
     if (this.#hasAsked || !table.isLearning(clock.now())) return;
     const { addresses, unknown } = await registeredAddresses(
-      (action, headers) => client.list(action, headers),
+      {
+        list: (action, headers) => client.list(action, headers),
+        query: (action, headers) => client.query(action, headers),
+      },
       peers.length > 0 && peers.every(isLoopback),
     );
     // Lost meanwhile: it is asked again after the next login.

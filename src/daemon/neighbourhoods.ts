@@ -58,10 +58,29 @@ export class Neighbourhoods {
     return this.#blocked.size;
   }
 
+  /** The networks. */
+  get targets(): string[] {
+    return [...this.#blocked];
+  }
+
+  /** Whether a network is blocked for its hosts. */
+  has(target: string): boolean {
+    return this.#blocked.has(target);
+  }
+
   /** Whether a host is in a network that is blocked for its hosts. */
   holds(host: string): boolean {
     return this.#blocked.size > 0 &&
       neighbourhoodsOf(host).some(([network]) => this.#parts.list.get(network) !== undefined);
+  }
+
+  /**
+   * Somebody has logged in by the gap in a block of their network: it is lifted at once.
+   *
+   * @param address Canonical address.
+   */
+  loggedIn(address: string): void {
+    if (this.holds(address)) this.release();
   }
 
   /** After the start: the list may hold networks that were blocked in an earlier life. */

@@ -11,21 +11,34 @@ import type { Damage } from "../firewall/status.ts";
 import type { GuardChange } from "../penalties/account_guard.ts";
 import type { Insider } from "../penalties/insiders.ts";
 import type { Notice } from "../telemetry/notice.ts";
+import {
+  type NewPlace,
+  type PlacesSource,
+  shownNewPlace,
+  shownPlace,
+} from "../telemetry/places.ts";
 
 /** Gives notices their time, and hands them to whoever subscribed. */
 export class Notices {
   readonly #notify: ((notice: Notice) => void) | undefined;
   readonly #wallClock: () => number;
+  readonly #places: PlacesSource | undefined;
 
   /**
    * Nobody has heard anything yet.
    *
    * @param notify Takes the notices; must not wait and not throw. `undefined`: nobody wants them.
    * @param wallClock The time of day, in milliseconds since 1970.
+   * @param places Knows where hosts are.
    */
-  constructor(notify: ((notice: Notice) => void) | undefined, wallClock: () => number) {
+  constructor(
+    notify: ((notice: Notice) => void) | undefined,
+    wallClock: () => number,
+    places?: PlacesSource,
+  ) {
     this.#notify = notify;
     this.#wallClock = wallClock;
+    this.#places = places;
   }
 
   /** Asterisk's events arrive. */
@@ -40,8 +53,10 @@ export class Notices {
 
   /** A host or network is blocked. */
   blocked(block: NewBlock, now: number): void {
+    if (this.#notify === undefined) return;
     const { target, until, reason, service, transport, account } = block;
-    this.#notify?.({
+    const place = shownPlace(this.#places?.of(target));
+    this.#notify({
       event: "block",
       time: this.#time(now),
       target,
@@ -50,7 +65,13 @@ export class Notices {
       service,
       transport,
       account,
+      ...(place === null ? {} : { place }),
     });
+  }
+
+  /** Somebody logged in from a new place. */
+  newPlace(found: NewPlace): void {
+    this.#notify?.({ event: "new-place", ...shownNewPlace(found) });
   }
 
   /** Blocks have ended. */

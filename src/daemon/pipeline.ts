@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { SecurityEvent } from "../ami/event.ts";
+import { EVENT_TYPES, type SecurityEvent } from "../ami/event.ts";
 import { type Block, hasEnded, type NewBlock } from "../blocks/block.ts";
 import type { BlockList } from "../blocks/block_list.ts";
 import type { Clock } from "../clock.ts";
@@ -17,6 +17,7 @@ import type { Firewall } from "../firewall/firewall.ts";
 import type { PenaltyTable } from "../penalties/penalty_table.ts";
 import { blockOf } from "../penalties/policy.ts";
 import type { Offence } from "../penalties/offence.ts";
+import { isSightReason } from "../penalties/reason.ts";
 import type { Counters } from "../telemetry/counters.ts";
 import type { Announcements } from "./announcements.ts";
 import type { Exceptions } from "./exceptions.ts";
@@ -26,6 +27,9 @@ import type { Neighbourhoods } from "./neighbourhoods.ts";
 /** Most attempts that are charged in one turn of the event loop; takes about 2 ms. */
 const LAPSES_PER_TURN = 2_000;
 
+/** By the type of an event: whether somebody has logged in. */
+const LOGINS = EVENT_TYPES.map(({ kind }) => kind === "SuccessfulAuth");
+
 /** What a {@linkcode Pipeline} joins. */
 interface PipelineParts {
   readonly table: PenaltyTable;
@@ -34,6 +38,8 @@ interface PipelineParts {
   readonly exceptions: Exceptions;
   readonly force: Force;
   readonly neighbourhoods: Neighbourhoods;
+  /** Hears of logins with a password that are believed. */
+  readonly onLogin?: (event: SecurityEvent) => void;
   readonly announcements: Announcements;
   readonly counters: Counters;
   /** Monotonic time, for intervals. */
@@ -68,6 +74,7 @@ export class Pipeline {
     // Of the rest a stranger may have written some.
     if (verdict === "security") force.take(event);
     table.record(event, this.#readAt ??= this.#parts.clock.now(), verdict === "security");
+    if (LOGINS[event.type]! && verdict === "security") this.#loggedIn(event);
     if (table.explain) this.#parts.announcements.charged(event, table.lastCharge);
   };
 
@@ -75,8 +82,14 @@ export class Pipeline {
   readonly onLine = (event: SecurityEvent, verdict: "security" | "doubled"): void => {
     const { table, clock } = this.#parts;
     table.record(event, clock.now(), verdict === "security");
+    if (LOGINS[event.type]! && verdict === "security") this.#loggedIn(event);
     if (table.explain) this.#parts.announcements.charged(event, table.lastCharge);
   };
+
+  #loggedIn(event: SecurityEvent): void {
+    // AMI lets nobody in without a secret, and does not say so.
+    if (event.usingPassword || event.service === "AMI") this.#parts.onLogin?.(event);
+  }
 
   /**
    * All that came together has been handed on: blocks those who have gone too far.
@@ -133,23 +146,32 @@ export class Pipeline {
   #blockOffenders(late = false): void {
     const offences = this.#parts.table.takeOffences();
     if (offences.length === 0) return;
-    const { list, counters } = this.#parts;
+    const { list, counters, exceptions } = this.#parts;
     const now = this.#parts.wallClock();
     const fresh = new Map<string, readonly [Offence, NewBlock]>();
     const timesOf = this.#timesOf();
     for (const offence of offences) {
       counters.offences++;
-      if (offence.renews && fresh.has(offence.target)) this.#blockAll(fresh, now);
+      const isGuess = offence.grounds !== "unanswered";
+      const before = fresh.get(offence.target);
+      if (before !== undefined && (offence.renews || isGuess && isSightReason(before[1].reason))) {
+        this.#blockAll(fresh, now);
+      }
       const known = list.get(offence.target);
       const isBlocked = known !== undefined && !hasEnded(known, now);
       // What came behind the first was under way.
       if (fresh.has(offence.target)) continue;
-      const block = isBlocked && !offence.renews
+      // Who was blocked for where they are, and had a way back, has used it to guess.
+      const hadWayBack = exceptions.hasWayBack(offence.target);
+      const renews = offence.renews || isGuess && exceptions.harden(offence.target);
+      const block = isBlocked && !renews
         ? undefined
-        : blockOf(offence, this.#parts.config(), timesOf, now);
+        : blockOf(renews ? { ...offence, renews } : offence, this.#parts.config(), timesOf, now);
       if (block !== undefined && (!isBlocked || isLonger(block, known))) {
         fresh.set(offence.target, [offence, block]);
-      } else if (known !== undefined && !late) this.#parts.announcements.stillArrives(known, now);
+      } else if (known !== undefined && !late && !hadWayBack) {
+        this.#parts.announcements.stillArrives(known, now);
+      }
     }
     this.#blockAll(fresh, now);
   }

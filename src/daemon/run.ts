@@ -4,6 +4,7 @@
  * @module
  */
 
+import { dirname } from "node:path";
 import { BelievedTime } from "../blocks/believed_time.ts";
 import { systemClock } from "../clock.ts";
 import { describeConfig } from "../config/config.ts";
@@ -28,7 +29,10 @@ import { dryRunner } from "../firewall/dry_run.ts";
 import { IpsetBackend } from "../firewall/ipset.ts";
 import { IptablesBackend } from "../firewall/iptables.ts";
 import { Leftovers } from "../firewall/leftovers.ts";
-import { openNftables, tableName } from "../firewall/nftables/open.ts";
+import type { ListBackend } from "../firewall/lists/backend.ts";
+import { IpsetLists } from "../firewall/lists/ipset.ts";
+import { gapOf } from "../firewall/nftables/gap.ts";
+import { openWithLists, tableName } from "../firewall/nftables/open.ts";
 import { Way } from "../firewall/way.ts";
 import { DryRunBlockList } from "../blocks/dry_run_block_list.ts";
 
@@ -86,23 +90,28 @@ function openFirewall(
   log: Log,
   dryRun: boolean,
   now: () => number,
-): { backends: Backend[]; ways: Way[] } {
+): { backends: Backend[]; ways: Way[]; lists: ListBackend | undefined } {
   const runner = dryRun ? dryRunner((command) => log.info(`dry run: would run ${command}`)) : run;
   const { chain, action } = config;
   if (config.backend === "nftables") {
     const start = dryRun ? undefined : startChild;
     // Its table has no way to it that somebody could take away.
-    return { backends: openNftables({ chain, action, run: runner, start, log, now }), ways: [] };
+    const gap = gapOf(config);
+    const { backends, lists } = openWithLists({ chain, action, gap, run: runner, start, log, now });
+    return { backends, ways: [], lists: dryRun ? undefined : lists };
   }
-  const Chosen = config.backend === "ipset" ? IpsetBackend : IptablesBackend;
   const families = ([4, 6] as const).map((family) => ({
     family,
     chain,
     action,
     run: runner,
   }));
+  const sets = config.backend === "ipset"
+    ? families.map((options) => new IpsetBackend({ ...options, now }))
+    : undefined;
   return {
-    backends: families.map((options) => new Chosen({ ...options, now })),
+    backends: sets ?? families.map((options) => new IptablesBackend(options)),
+    lists: sets === undefined || dryRun ? undefined : new IpsetLists({ chain, backends: sets }),
     // A dry run does not look at the rules that there are.
     ways: dryRun && config.jump.length === 0
       ? []
@@ -207,6 +216,7 @@ async function runLogged(config: Config, invocation: DaemonInvocation, log: Log)
     leftovers: invocation.dryRun ? undefined : findLeftovers(chosen, log),
     log,
     answersFile: invocation.dryRun ? undefined : `${config.database}-names`,
+    feedsFolder: invocation.dryRun ? undefined : `${dirname(config.database)}/feeds`,
     verbose: invocation.verbose,
     dryRun: invocation.dryRun,
     notify: (notice) => services.notify(notice),

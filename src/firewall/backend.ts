@@ -62,6 +62,12 @@ export type ListOutcome =
  */
 export const EXCEPTIONS_MAX = 1_024;
 
+/**
+ * What an exception begins with that is a blocked network of which a few packets of each host pass:
+ * those that a login takes. Only backends with {@linkcode Backend.softens} are given any.
+ */
+export const SOFT = "~";
+
 /** A firewall for one family of addresses. */
 export interface Backend {
   /** What it is called in the configuration. */
@@ -74,6 +80,8 @@ export interface Backend {
   readonly replacesAtStart: boolean;
   /** Most entries that are worth handing over at a time. */
   readonly batchMax: number;
+  /** Whether it takes exceptions that begin with {@linkcode SOFT}. */
+  readonly softens?: boolean;
 
   /**
    * Makes the firewall hold nothing but the given entries.

@@ -42,6 +42,16 @@ export const EVERYTHING: Readonly<Record<Family, string>> = { 4: "0.0.0.0/0", 6:
 /** The prefix that iptables writes after one address. */
 const FULL_PREFIX: Readonly<Record<Family, string>> = { 4: "/32", 6: "/128" };
 
+/**
+ * The end of a rule that refuses.
+ *
+ * @param family Which addresses.
+ * @param action How.
+ */
+export function refusalOf(family: Family, action: Action): readonly string[] {
+  return REFUSE[family][action];
+}
+
 /** What a chain is made of. */
 export interface ChainOptions {
   /** Which addresses. */

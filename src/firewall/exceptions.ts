@@ -6,7 +6,7 @@
  */
 
 import { networksAround } from "../address/address.ts";
-import { type Entry, EXCEPTIONS_MAX } from "./backend.ts";
+import { type Entry, EXCEPTIONS_MAX, SOFT } from "./backend.ts";
 
 /** A change of the exceptions in the kernel. */
 export interface ExceptionChange {
@@ -50,7 +50,7 @@ export class Exceptions {
    */
   set(targets: readonly string[]): void {
     this.#desired = new Map(
-      targets.map((target) => [target, this.#desired.get(target) ?? networksAround(target)]),
+      targets.map((target) => [target, this.#desired.get(target) ?? inTheWayOf(target)]),
     );
     this.#mustCompare = true;
   }
@@ -68,7 +68,9 @@ export class Exceptions {
   recheckFor(entries: Iterable<Pick<Entry, "target">>): void {
     if (this.#mustCompare || this.#desired.size === 0) return;
     for (const { target } of entries) {
-      if (target.includes("/") || this.#desired.has(target)) return this.recheck();
+      if (
+        target.includes("/") || this.#desired.has(target) || this.#desired.has(SOFT + target)
+      ) return this.recheck();
     }
   }
 
@@ -130,4 +132,9 @@ export class Exceptions {
     this.#mustCompare = true;
     return before.symmetricDifference(after).size;
   }
+}
+
+/** The blocks for which an exception is needed. */
+function inTheWayOf(target: string): readonly string[] {
+  return target.startsWith(SOFT) ? [target.slice(SOFT.length)] : networksAround(target);
 }

@@ -12,7 +12,7 @@ import { type Clock, systemClock } from "../clock.ts";
 import type { Action } from "../config/config.ts";
 import { formatCount } from "../text/table.ts";
 import { type Family, familyOf } from "../address/address.ts";
-import { type Backend, type Entry, isSafeTarget } from "./backend.ts";
+import { type Backend, type Entry, isSafeTarget, SOFT } from "./backend.ts";
 import type { Failure } from "./failure.ts";
 import type { Judgement } from "./judgement.ts";
 import { Reconciler, type ReconcilerOptions } from "./reconciler.ts";
@@ -77,6 +77,8 @@ export interface FirewallOptions {
 export class Firewall {
   readonly #reconcilers: ReadonlyMap<Family, Reconciler>;
   readonly #ways: readonly Way[];
+  /** Families of which a few packets pass although a network is blocked. */
+  readonly #softens: ReadonlySet<Family>;
   readonly #log: FirewallLog;
   readonly #clock: Clock;
   readonly #verifyMs: number;
@@ -105,6 +107,9 @@ export class Firewall {
       onDamage: options.onDamage ?? (() => {}),
     };
     this.#ways = options.ways ?? [];
+    this.#softens = new Set(
+      options.backends.filter(({ softens }) => softens).map(({ family }) => family),
+    );
     const wayOf = (family: Family) => this.#ways.find((way) => way.family === family);
     this.#reconcilers = new Map(
       options.backends.map((backend) => [
@@ -176,18 +181,34 @@ export class Firewall {
   }
 
   /**
+   * Whether a few packets may pass of what is blocked.
+   *
+   * @param target A canonical target.
+   */
+  softens(target: string): boolean {
+    return this.#softens.has(familyOf(target));
+  }
+
+  /**
    * Sets what must pass although a network that holds it is blocked. In the kernel there are only
    * those that such a network holds, and they are there before it is. What is to be blocked by
    * itself is no exception.
    *
    * @param targets All of them, instead of those of before; of those that blocked networks hold
    * `EXCEPTIONS_MAX` of each family pass.
+   * @param soft Blocked hosts, and networks, of which a few packets of each host pass, where the
+   *   firewall can.
    */
-  setExceptions(targets: readonly string[]): void {
+  setExceptions(targets: readonly string[], soft: readonly string[] = []): void {
     const lists = new Map<Family, string[]>([...this.#reconcilers.keys()].map((f) => [f, []]));
     for (const target of targets) {
       const family = familyOf(target);
       if (isSafeTarget(target, family)) lists.get(family)?.push(target);
+    }
+    for (const network of soft) {
+      const family = familyOf(network);
+      if (!this.#softens.has(family) || !isSafeTarget(network, family)) continue;
+      lists.get(family)!.push(SOFT + network);
     }
     for (const [family, some] of lists) this.#reconcilers.get(family)?.setExceptions(some);
   }

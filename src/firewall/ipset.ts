@@ -96,6 +96,8 @@ export class IpsetBackend implements Backend {
   readonly #wide = new Set<string>();
   /** About how many entries the set has: so much time a look may take. */
   #entries = 0;
+  /** Rules behind the own one; `undefined`: those that are there, of an earlier life. */
+  #tail: readonly (readonly string[])[] | undefined;
 
   /**
    * Makes it; nothing runs yet.
@@ -173,6 +175,28 @@ export class IpsetBackend implements Backend {
     return await this.#putRule(await this.#listRules());
   }
 
+  /** What becomes of the packets of blocked hosts. */
+  get action(): Action {
+    return this.#chain.action;
+  }
+
+  /**
+   * Sets the rules behind that of the blocks, which ask the sets of lists.
+   *
+   * @param tail All of them, each without the chain.
+   * @returns Why it could not be done.
+   */
+  async setTail(tail: readonly (readonly string[])[]): Promise<Failure | undefined> {
+    // While it changes, whoever looks finds it right.
+    this.#tail = undefined;
+    const rules = await this.#listRules();
+    const failure = rules.ok
+      ? await this.#putTail((await this.#readRules(rules.stdout)).tails, tail)
+      : this.#chain.failure(rules);
+    this.#tail = tail;
+    return failure;
+  }
+
   /** Whether to make all anew is better; see {@linkcode Backend.prefersReplace}. */
   prefersReplace(): boolean {
     return false;
@@ -183,8 +207,9 @@ export class IpsetBackend implements Backend {
     const rules = await this.#listRules();
     if (!rules.ok) return { state: "failed", failure: this.#chain.failure(rules) };
     if (rules.stdout.length === 0) return { state: "silent" };
-    const { strangers, whole } = await this.#readRules(rules.stdout);
-    if (mark !== undefined && whole && strangers.length === 0) {
+    const { strangers, whole, tails } = await this.#readRules(rules.stdout);
+    const isRight = whole && this.#isTail(tails);
+    if (mark !== undefined && isRight && strangers.length === 0) {
       const state = await this.#chain.runOther("ipset", ["list", "-t", this.#set], {
         output: true,
       });
@@ -201,7 +226,7 @@ export class IpsetBackend implements Backend {
       return { state: "listed", listing: gone };
     }
     if (saved.stdout.length === 0) return { state: "silent" };
-    const listing = await this.#readSet(saved.stdout, strangers, whole);
+    const listing = await this.#readSet(saved.stdout, strangers, isRight);
     this.#entries = listing.targets.size;
     return { state: "listed", listing };
   }
@@ -282,8 +307,48 @@ export class IpsetBackend implements Backend {
   /** Makes the rule that looks at the set the only one of the chain. */
   async #putRule(rules: CommandResult): Promise<Failure | undefined> {
     if (!rules.ok) return this.#chain.failure(rules);
-    const { strangers, whole } = await this.#readRules(rules.stdout);
-    if (whole && strangers.length === 0) return undefined;
+    const { strangers, whole, tails } = await this.#readRules(rules.stdout);
+    const isOwn = whole && strangers.length === 0;
+    const failure = isOwn ? undefined : await this.#putOwnRule(strangers, whole);
+    if (failure !== undefined || this.#tail === undefined) return failure;
+    if (isOwn) return await this.#putTail(tails);
+    // The chain may have been emptied.
+    const now = await this.#listRules();
+    if (!now.ok) return this.#chain.failure(now);
+    return await this.#putTail((await this.#readRules(now.stdout)).tails);
+  }
+
+  /** Makes the rules behind the own one what they are to be. */
+  async #putTail(there: readonly string[], tail = this.#tail ?? []): Promise<Failure | undefined> {
+    // New ones first: there is no moment in which a list is looked at by none.
+    for (const rule of tail) {
+      if (there.includes(this.#lineOf(rule))) continue;
+      const added = await this.#chain.run(["-A", ...rule]);
+      if (!added.ok) return this.#chain.failure(added);
+    }
+    const wanted = new Set(tail.map((rule) => this.#lineOf(rule)));
+    for (const line of there) {
+      // Of two that are the same one stays.
+      if (wanted.delete(line)) continue;
+      const [, , ...rule] = line.split(" ");
+      const deleted = await this.#chain.run(["-D", ...rule]);
+      if (!deleted.ok) return this.#chain.failure(deleted);
+    }
+    return undefined;
+  }
+
+  /** Whether the rules of lists are what they are to be, in whatever order. */
+  #isTail(there: readonly string[]): boolean {
+    if (this.#tail === undefined) return true;
+    const wanted = this.#tail.map((rule) => this.#lineOf(rule)).sort();
+    return there.length === wanted.length &&
+      [...there].sort().every((line, i) => line === wanted[i]);
+  }
+
+  async #putOwnRule(
+    strangers: readonly string[],
+    whole: boolean,
+  ): Promise<Failure | undefined> {
     const others = strangers.filter((rule) => rule === this.#line(this.#chain.otherRefusal)).length;
     if (strangers.length > others) {
       const emptied = await this.#chain.run(["-F"]);
@@ -317,10 +382,18 @@ export class IpsetBackend implements Backend {
 
   /** The rule as iptables lists it. */
   #line(end?: readonly string[]): string {
-    return `-A ${this.#chain.name} ${this.#rule(end).join(" ")}`;
+    return this.#lineOf(this.#rule(end));
   }
 
-  async #readRules(stdout: Uint8Array): Promise<{ strangers: string[]; whole: boolean }> {
+  #lineOf(rule: readonly string[]): string {
+    return `-A ${this.#chain.name} ${rule.join(" ")}`;
+  }
+
+  async #readRules(
+    stdout: Uint8Array,
+  ): Promise<{ strangers: string[]; whole: boolean; tails: string[] }> {
+    const tails: string[] = [];
+    const list = ` --match-set ${this.#set}l`;
     const chain = this.#chain.name;
     const own = this.#line();
     const strangers: string[] = [];
@@ -328,9 +401,11 @@ export class IpsetBackend implements Backend {
     await eachLine(stdout, (line) => {
       if (line === `-N ${chain}`) return;
       if (line === own && !whole) whole = true;
+      // One that stands before the own rule is looked at first, which changes nothing.
+      else if (line.includes(list)) tails.push(line);
       else strangers.push(line);
     });
-    return { strangers, whole };
+    return { strangers, whole, tails };
   }
 
   async #readSet(

@@ -12,6 +12,7 @@ import { COMMAND_TIMEOUT_MS, type CommandResult, run, type Runner } from "./comm
 import type { Failure, FailureKind } from "./failure.ts";
 import { IptablesBackend } from "./iptables.ts";
 import { nftFailure } from "./nftables/failure.ts";
+import { LISTS_NOTE, listTableOf } from "./lists/nftables.ts";
 import { MARKS, tableOf } from "./nftables/layout.ts";
 import { tableName } from "./nftables/open.ts";
 import type { FirewallLog } from "./trouble.ts";
@@ -75,7 +76,7 @@ export class Leftovers {
     }
     // Chains of different names can have the same table.
     const isInUse = backend === "nftables" && tableName(chain) === tableName(this.#chain);
-    if (!isInUse) failures.push(await this.#clearTable());
+    if (!isInUse) failures.push(await this.#clearTable(), await this.#clearLists());
     const failure = failures.find((one) => one !== undefined);
     if (failure === undefined) {
       this.#said = "";
@@ -145,6 +146,23 @@ export class Leftovers {
       `the table ${
         tableOf(name)
       } of before was taken out of nftables: ${this.#successor} holds the blocks now`,
+    );
+    return undefined;
+  }
+
+  /** Takes the table with the lists of feeds away. */
+  async #clearLists(): Promise<string | undefined> {
+    const name = listTableOf(tableName(this.#chain));
+    const listed = await this.#nft("list", "chain", "inet", name, "incoming");
+    if (!listed.ok || !new TextDecoder().decode(listed.stdout).includes(LISTS_NOTE)) {
+      return undefined;
+    }
+    const deleted = await this.#nft("delete", "table", "inet", name);
+    if (!deleted.ok) {
+      return this.#stays(`the table ${tableOf(name)} of nftables`, nftFailure(deleted, 4, name));
+    }
+    this.#options.log.info(
+      `the table ${tableOf(name)} with the lists of before was taken out of nftables`,
     );
     return undefined;
   }

@@ -44,8 +44,10 @@ export const MAYBE_STANDING = 9;
 export const SOFT = 10;
 /** The session in which it failed: of none, of one, or of several. */
 export const FAILED_SESSION = 11;
+/** Whether it has one attempt only: 0 until that is asked. */
+export const STRICT = 12;
 /** Its tally, in the order of {@linkcode TALLY}. */
-export const TALLY_AT = 12;
+export const TALLY_AT = 13;
 const HOST_RECORDS = { times: 2, numbers: TALLY_AT + 6, room: HOSTS_MAX + 1 };
 export const NO_TALLY: Readonly<Tally> = {
   wrongAnswers: 0,

@@ -37,6 +37,8 @@ export interface HostInspection {
   slowOf(target: string, now: number): Reckoning | undefined;
   /** Failures of a host that belongs here on accounts of others; `undefined`: of none. */
   insiderOf(target: string, now: number): Reckoning | undefined;
+  /** All hosts that are in good standing at a clock value. */
+  standingHosts(now: number): Iterable<HostKey>;
   /** With what an address is counted. */
   countedWith(address: string): { readonly network?: string; readonly ipv4?: string };
 }
@@ -134,6 +136,13 @@ export class Inspection implements HostInspection {
   #countedKey(target: string): HostKey {
     const key = keyOf(target);
     return target.includes("/") ? key : this.#ledger.networkOf(key) ?? key;
+  }
+
+  /** All hosts that are in good standing at a clock value. */
+  *standingHosts(now: number): Generator<HostKey> {
+    const { standing, policy } = this.#ledger;
+    if (policy.creditMs === 0) return;
+    for (const key of standing.keys()) if (standing.has(key, now - policy.creditMs)) yield key;
   }
 
   /**

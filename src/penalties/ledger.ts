@@ -53,6 +53,7 @@ import { ShortBlocks } from "./short_blocks.ts";
 import { SlowGuesses } from "./slow_guesses.ts";
 import { SlowJudge } from "./slow_judge.ts";
 import { ProxySigns } from "./proxy_signs.ts";
+import { Strictness } from "./strictness.ts";
 
 /** By the type of an event: whether a password was tried, not only a name or an address refused. */
 const GUESSES = EVENT_TYPES.map(({ kind }) =>
@@ -84,7 +85,7 @@ export class Ledger {
   readonly #hosts: Hosts;
   readonly #records: Hosts["records"];
   readonly #attemptRecords: Attempts["records"];
-  #policy: PenaltyPolicy;
+  policy: PenaltyPolicy;
   #networks: HostNetworks;
   readonly #accountsFailed = new FailedAccounts();
   readonly shortBlocks: ShortBlocks;
@@ -94,6 +95,7 @@ export class Ledger {
   /** Until then unanswered challenges cost nothing: who belongs here is not known yet. */
   learnsUntil = -Infinity;
   readonly #exempt: ExemptHosts;
+  readonly strictness: Strictness;
   /** Hosts that were forgotten because there were too many. */
   evicted = 0;
 
@@ -104,7 +106,7 @@ export class Ledger {
    * @param hosts The hosts.
    */
   constructor(policy: PenaltyPolicy, hosts: Hosts) {
-    this.#policy = policy;
+    this.policy = policy;
     this.#hosts = hosts;
     this.#records = hosts.records;
     this.attempts = new Attempts(hosts.records);
@@ -115,17 +117,13 @@ export class Ledger {
     this.standing = new GoodStanding(this.#networks);
     this.shortBlocks = new ShortBlocks(this.standing);
     this.#exempt = new ExemptHosts(policy.exempt, this.#networks);
+    this.strictness = new Strictness(hosts, this, policy.strict);
     this.slow.setForget(policy.forgetMs);
     this.slowJudge = new SlowJudge(hosts, this.#accountsFailed, this.slow);
     const failed = { accountsFailed: this.#accountsFailed, networkFailures: this.#networkFailures };
     const { attempts, guard, slow } = this;
     this.kept = new KeptHosts({ ...failed, hosts, slow }, this);
     this.#pardons = new Pardons({ ...failed, hosts, attempts, guard }, this);
-  }
-
-  /** The rules in force. */
-  get policy(): PenaltyPolicy {
-    return this.#policy;
   }
 
   /** The hosts that have gone too far since the last call. */
@@ -137,9 +135,9 @@ export class Ledger {
 
   /** Changes the rules. Hosts that are exempt now lose their points. */
   setPolicy(policy: PenaltyPolicy): void {
-    const prefixChanged = policy.ipv6Prefix !== this.#policy.ipv6Prefix ||
-      String(policy.nat64 ?? []) !== String(this.#policy.nat64 ?? []);
-    this.#policy = policy;
+    const prefixChanged = policy.ipv6Prefix !== this.policy.ipv6Prefix ||
+      String(policy.nat64 ?? []) !== String(this.policy.nat64 ?? []);
+    this.policy = policy;
     this.guard.setRule(guardRule(policy));
     this.#networkFailures.setForget(policy.forgetMs);
     this.slow.setForget(policy.forgetMs);
@@ -152,6 +150,7 @@ export class Ledger {
       this.#networkFailures.clear();
     }
     this.#exempt.set(policy.exempt, this.#networks);
+    this.strictness.set(policy.strict);
     this.recheckStanding();
   }
 
@@ -173,7 +172,7 @@ export class Ledger {
       if (this.isExempt(key)) return NONE;
       host = this.#hosts.make(key, now);
       if (mayStand && this.isInGoodStanding(key, now)) this.#records.set(host, MAYBE_STANDING, 1);
-    } else if (now - this.#records.time(host, LAST_AT) > this.#policy.forgetMs) {
+    } else if (now - this.#records.time(host, LAST_AT) > this.policy.forgetMs) {
       this.forget(host);
       return this.hostAt(key, NONE, mayStand, now);
     }
@@ -287,7 +286,7 @@ export class Ledger {
   #guardAgainst(host: number, event: SecurityEvent, now: number): void {
     if (this.#records.get(host, GONE) === 1) return;
     const key = this.#hosts.keyOf(host);
-    if (this.shortBlocks.restsGuarded(key, event.provesPath, this.#policy, now)) return;
+    if (this.shortBlocks.restsGuarded(key, event.provesPath, this.policy, now)) return;
     this.guard.takeBlock(event);
     const offence = this.#offenceOf(host, event, "guarded account", now);
     // It rests on this failure alone.
@@ -338,8 +337,18 @@ export class Ledger {
 
   /** Points at which a host is blocked. */
   limitOf(host: number, now: number): number {
-    const limit = ATTEMPT_POINTS * this.#policy.loyalty;
-    return this.isStanding(host, now) ? limit * STANDING_LIMIT_FACTOR : limit;
+    const limit = ATTEMPT_POINTS * this.policy.loyalty;
+    if (this.isStanding(host, now)) return limit * STANDING_LIMIT_FACTOR;
+    return this.strictness.limitOf(host, limit);
+  }
+
+  /**
+   * Whether a stranger is blocked when they first appear: not while nobody is known yet.
+   *
+   * @param host Not in good standing.
+   */
+  isBarred(host: number, now: number): boolean {
+    return this.strictness.bars && now >= this.learnsUntil && this.strictness.isBarred(host);
   }
 
   /** Whether a host is in good standing. For almost all of them the record answers that. */
@@ -356,7 +365,7 @@ export class Ledger {
 
   /** Forgets hosts that have been quiet, and the good standing of those that never log in. */
   advance(now: number): void {
-    const { creditMs, forgetMs } = this.#policy;
+    const { creditMs, forgetMs } = this.policy;
     for (const quiet of this.#hosts.quietSince(now - forgetMs)) this.forget(quiet);
     this.standing.forgetBefore(now - creditMs, (key) => {
       if (creditMs > 0) this.slow.excuse(this.networkOf(key) ?? key, now);
@@ -375,7 +384,7 @@ export class Ledger {
     const network = this.networkOf(event.host);
     this.shortBlocks.end(event.host, network);
     const account = accountHash(event);
-    const told = this.#policy.creditMs === 0
+    const told = this.policy.creditMs === 0
       ? IS_FRESH
       : this.standing.login(event.host, now, event.transport !== "UDP", account);
     if ((told & IS_WATCHED) !== 0) this.proxies.succeeded(event.host, event.account);
@@ -391,7 +400,7 @@ export class Ledger {
 
   /** Whether an address is in good standing at a clock value. */
   isInGoodStanding(address: HostKey, now: number): boolean {
-    const credit = this.#policy.creditMs;
+    const credit = this.policy.creditMs;
     return credit > 0 && this.standing.has(address, now - credit);
   }
 
@@ -409,7 +418,7 @@ export class Ledger {
 
   /** Whether an IPv6 network is not only the guesser's. */
   #isShared(network: string): boolean {
-    return this.standing.hasIn(network) || this.#policy.exempt.overlaps(network);
+    return this.standing.hasIn(network) || this.policy.exempt.overlaps(network);
   }
 
   /**
@@ -431,12 +440,12 @@ export class Ledger {
     const by = typeof from === "number" ? this.attempts.originOf(from) : from;
     const isPair = this.#accountsFailed.isPair(host);
     const grounds = groundsOf(hosts, host, limit, this.isStanding(host, now), isPair);
-    if (this.shortBlocks.isOpen(key, grounds, this.#policy, now)) {
+    if (this.shortBlocks.isOpen(key, grounds, this.policy, now)) {
       // More would only fill the table of ranks: with the next failure it is too much again.
       hosts.set(host, POINTS, limit);
       return this.settle(host);
     }
-    if (this.shortBlocks.forbears(key, grounds, session, this.#policy, now)) {
+    if (this.shortBlocks.forbears(key, grounds, session, this.policy, now)) {
       return this.#pardons.forbear(host, this.networkOf(key));
     }
     const offence = this.#offenceOf(host, by, grounds, now);
@@ -451,13 +460,14 @@ export class Ledger {
     const by = { ...originOf(from), target: keyText(key), address: keyText(key) };
     const limit = this.limitOf(host, now);
     const points = this.#records.get(host, POINTS);
-    const row = this.shortBlocks.next(key, grounds, this.#policy, now);
+    const row = this.shortBlocks.next(key, grounds, this.policy, now);
     const proven = this.#accountsFailed.provenOf(host) >= limit;
     const past = { tally: this.#hosts.tallyOf(host), last: this.last.of(host) };
     const firstAt = this.#records.time(host, FIRST_AT);
     const offence = { ...by, ...past, points, limit, grounds, row, proven, firstAt, at: now };
     const isMore = grounds !== "guarded account" && this.shortBlocks.takeGuarded(key);
-    return isMore ? { ...offence, renews: true } : offence;
+    const strict = limit > ATTEMPT_POINTS ? {} : this.strictness.why(key);
+    return { ...offence, ...strict, ...(isMore ? { renews: true } : {}) };
   }
 
   /** A stranger has failed: it may be a guesser whose points are forgotten each time. */
@@ -466,7 +476,7 @@ export class Ledger {
     const target = network ?? event.host;
     if (!this.slow.has(target) || this.#records.get(host, GONE) === 1) return;
     if (network !== undefined && this.#isShared(network)) return;
-    const excess = this.slowJudge.judge(host, target, this.#policy.loyalty, now);
+    const excess = this.slowJudge.judge(host, target, this.policy.loyalty, now);
     if (excess === undefined) return;
     const offence = this.#offenceOf(host, event, excess.grounds, now);
     this.#offences.push({ ...offence, ...excess, target: keyText(target) });
@@ -477,11 +487,11 @@ export class Ledger {
   /** Who belongs here has failed: it may be on the accounts of others. */
   #judgeInsider(host: number, event: SecurityEvent, session: number, now: number): void {
     const key = this.#hosts.keyOf(host);
-    const blocks = this.#policy.insider === "block";
+    const blocks = this.policy.insider === "block";
     const whose = this.networkOf(key) ?? key;
     const found = this.insiders.fails(whose, event, session, now, blocks, accountHash(event));
     if (!found || !blocks || this.#records.get(host, GONE) === 1) return;
-    if (this.shortBlocks.isOpen(key, "insider", this.#policy, now)) return;
+    if (this.shortBlocks.isOpen(key, "insider", this.policy, now)) return;
     const offence = this.#offenceOf(host, event, "insider", now);
     // It rests on this failure alone.
     this.#offences.push({ ...offence, proven: event.provesPath });
@@ -496,7 +506,7 @@ export class Ledger {
     event: SecurityEvent,
     now: number,
   ): void {
-    const limit = ATTEMPT_POINTS * this.#policy.loyalty;
+    const limit = ATTEMPT_POINTS * this.policy.loyalty;
     const shared = this.#isShared(network);
     const limits = { strange: limit, own: limit * STANDING_LIMIT_FACTOR };
     const excess = this.#networkFailures.judge(network, limits, shared, standing);
@@ -508,14 +518,14 @@ export class Ledger {
     const grounds = shared ? "shared network" : "attempts";
     this.late.blocked(verdict === "host" ? event.host : network, now);
     const by = { ...originOf(event), target, address: event.address };
-    const row = this.shortBlocks.next(network, grounds, this.#policy, now);
+    const row = this.shortBlocks.next(network, grounds, this.policy, now);
     const tally = { ...NO_TALLY, wrongAnswers: Math.ceil(points / ATTEMPT_POINTS) };
     const past = { points, limit, tally, last: this.last.of(host), firstAt, at: now };
     this.#offences.push({ ...by, ...past, grounds, row, proven });
     // A host that is blocked begins anew; in a network it keeps its points, by which it is not
     // innocent there.
     if (verdict === "host") {
-      this.shortBlocks.blockedInNetwork(event.host, now, this.#policy.creditMs);
+      this.shortBlocks.blockedInNetwork(event.host, now, this.policy.creditMs);
       this.remove(host);
     }
   }

@@ -29,6 +29,8 @@ export interface Offence {
    * good standing (of insiders too) and of a shared network, or for a guarded account.
    */
   readonly row: number;
+  /** Why it had one attempt instead of `loyalty`, if so. */
+  readonly strict?: string;
   /**
    * It may be blocked already, for a short time and a guarded account: now it has gone too far by
    * itself.

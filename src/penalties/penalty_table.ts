@@ -161,6 +161,11 @@ export class PenaltyTable {
     this.#ledger.setPolicy(policy);
   }
 
+  /** Who is strict by {@linkcode PenaltyPolicy.strict} has changed: hosts are asked for anew. */
+  recheckStrict(): void {
+    this.#ledger.strictness.recheck();
+  }
+
   /**
    * Takes one security event.
    *
@@ -232,10 +237,7 @@ export class PenaltyTable {
     return true;
   }
 
-  /**
-   * Nobody is known yet: until a clock value in milliseconds, challenges may stay unanswered at no
-   * cost, because phones that registered before may ping.
-   */
+  /** Until a clock value challenges may stay unanswered at no cost: nobody is known yet. */
   learnUntil(until: number): void {
     this.#ledger.learnsUntil = until;
   }
@@ -397,7 +399,7 @@ export class PenaltyTable {
     const attempts = this.#attemptRecords;
     const before = this.#records.get(host, POINTS);
     const known = this.#attempts.find(host, event.session, now);
-    const atOnce = this.#ledger.policy.patienceMs === 0;
+    const atOnce = this.#ledger.policy.patienceMs === 0 || this.#ledger.isBarred(host, now);
     if (known !== NONE && (!atOnce || attempts.get(known, REFUSED) === 1)) {
       // chan_sip sends a new challenge for each new request, and the same one again for a repeated
       // request.

@@ -11,6 +11,7 @@ import type { Config } from "../config/config.ts";
 import { banTime, isShort, STANDING_BAN_MS } from "./ban_time.ts";
 import type { Offence } from "./offence.ts";
 import { reasonOf } from "./reason.ts";
+import type { StrictHosts } from "./strict.ts";
 
 /** The policy of a {@linkcode PenaltyTable}. */
 export interface PenaltyPolicy {
@@ -57,6 +58,8 @@ export interface PenaltyPolicy {
   readonly insider?: Config["insider"];
   /** Hosts that are never charged. Loopback never is. */
   readonly exempt: AddressSet;
+  /** Strangers who have one attempt instead of `loyalty`; `undefined`: nobody. */
+  readonly strict?: StrictHosts | undefined;
 }
 
 /** The first block for a guarded account, as long as the configuration lets it be. */
@@ -67,8 +70,13 @@ const FIRST_GUARD = { grounds: "guarded account", row: 0, proven: true } as cons
  *
  * @param config The configuration.
  * @param exempt Who is never charged.
+ * @param strict Who has one attempt.
  */
-export function policyOf(config: Config, exempt: AddressSet): PenaltyPolicy {
+export function policyOf(
+  config: Config,
+  exempt: AddressSet,
+  strict?: StrictHosts,
+): PenaltyPolicy {
   return {
     loyalty: config.loyalty,
     patienceMs: config.patience * 1000,
@@ -84,6 +92,7 @@ export function policyOf(config: Config, exempt: AddressSet): PenaltyPolicy {
     guardBanMs: banTime(config, 0, FIRST_GUARD)!,
     insider: config.insider,
     exempt,
+    strict,
   };
 }
 

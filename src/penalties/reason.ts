@@ -6,6 +6,7 @@
 
 import { escapeText } from "../text/escape.ts";
 import type { GuardChange } from "./account_guard.ts";
+import { ATTEMPT_POINTS } from "./attempts.ts";
 import { type Insider, INSIDER_FAILURES_A_DAY } from "./insiders.ts";
 import type { Grounds, KnownProxy, Offence, Tally } from "./offence.ts";
 import { STRANGE_ACCOUNTS_MIN } from "./proxy_signs.ts";
@@ -33,6 +34,10 @@ export function reasonOf(offence: Offence, forgeable = false): string {
     `${deeds} within ${describeDuration(span)}${from}`,
     describeService(service, transport),
     `${lastOf(offence)} "${escapeText(account, ACCOUNT_CHARACTERS_MAX)}"`,
+    // A guarded account gives nobody more than that, and is known by the end of its reason.
+    ...(offence.strict === undefined || grounds === "guarded account"
+      ? []
+      : [`${limit < ATTEMPT_POINTS ? "no attempt" : "one attempt only"}: ${offence.strict}`]),
     `${points} of ${limit} points${doubtOf(grounds, forgeable)}`,
   ].join(", ");
 }
@@ -109,6 +114,19 @@ export function isInsiderReason(reason: string): boolean {
  */
 export function isGuardReason(reason: string): boolean {
   return reason.endsWith(GROUNDS["guarded account"]);
+}
+
+/** Without a wrong password nobody is blocked at one point but whoever may not appear at all. */
+const AT_SIGHT =
+  /, no attempt: [^"]*, \d+ of 1 points \(in doubt: not without unanswered challenges\)$/;
+
+/**
+ * Whether a block was made because a host appeared that may not, and for nothing that it did.
+ *
+ * @param reason Its reason, as {@linkcode reasonOf} has made it.
+ */
+export function isSightReason(reason: string): boolean {
+  return AT_SIGHT.test(reason);
 }
 
 /**

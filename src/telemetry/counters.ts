@@ -7,6 +7,7 @@
 import type { Insider } from "../penalties/insiders.ts";
 import type { Tampered } from "../ami/event_reader.ts";
 import { EVENT_TYPES } from "../ami/event.ts";
+import { PlaceCounts } from "./places.ts";
 
 /** Upper bounds of the histogram from an event's arrival to its rule in the kernel, in seconds. */
 export const LATENCY_BOUNDS = [
@@ -61,6 +62,8 @@ export class Counters {
   added = 0;
   /** Networks that were blocked for their hosts. */
   networksAdded = 0;
+  /** Where the blocks made by Ampere are from, if that is known. */
+  readonly places = new PlaceCounts();
   /** Blocks that ended or were removed. */
   removed = 0;
   /** Times the login to AMI succeeded. */

@@ -50,6 +50,8 @@ export interface Look {
   readonly blocks: readonly (Omit<Block, "until"> & { readonly until: number | null })[];
   /** Attempts that are not in the database yet. */
   readonly evidence: readonly Evidence[];
+  /** Feeds that list it, or a part of it, each with its entry; not told by an older daemon. */
+  readonly lists?: readonly { readonly name: string; readonly entry: string }[];
 }
 
 /** Where attempts wait for the database. */

@@ -14,6 +14,7 @@ import { BoundedServer } from "./bounded_server.ts";
 import type { ListenAddress } from "../config/config.ts";
 import { type Histogram, LATENCY_BOUNDS } from "./counters.ts";
 import type { LogState } from "../logs/followed_log.ts";
+import type { ListState } from "./lists.ts";
 import type { StatusSource } from "./status.ts";
 import { VERSION } from "../version.ts";
 
@@ -62,6 +63,8 @@ export function formatMetrics(source: StatusSource, deliveries?: DeliveryCounts)
     ...aboutEvents(source),
     ...aboutLogs(source),
     ...aboutBlocks(source),
+    ...aboutPlaces(source),
+    ...aboutLists(source),
     ...aboutDeliveries(deliveries),
   ].map(formatMetric).join("") +
     formatHistogram(
@@ -94,6 +97,54 @@ function aboutAmpere({ startedAt, connectedSince, counters, dryRun }: StatusSour
       "ampere_ami_losses_total",
       "Times the connection to Asterisk was lost, or could not be made at the start.",
       counters.losses,
+    ),
+  ];
+}
+
+/** A sample for each feed: there are sixteen at most. */
+function aboutLists({ listed }: StatusSource): Metric[] {
+  const of = (
+    name: string,
+    type: Metric["type"],
+    help: string,
+    value: (state: ListState) => number,
+  ): Metric => ({
+    name,
+    type,
+    help,
+    samples: listed.states.map((state) => [{ feed: state.name }, value(state)]),
+  });
+  return listed.states.length === 0 ? [] : [
+    of("ampere_feed_entries", "gauge", "Entries of a list of attackers.", (one) => one.entries),
+    of(
+      "ampere_feed_left_out",
+      "gauge",
+      "Lines of a list that were left out.",
+      ({ leftOut }) => leftOut,
+    ),
+    of(
+      "ampere_feed_in_force",
+      "gauge",
+      "1 while the kernel refuses who is on a list.",
+      ({ inForce }) => inForce ? 1 : 0,
+    ),
+    of(
+      "ampere_feed_failing",
+      "gauge",
+      "1 while a list cannot be had, or was refused.",
+      ({ trouble }) => trouble === undefined ? 0 : 1,
+    ),
+    of(
+      "ampere_feed_fetched_timestamp_seconds",
+      "gauge",
+      "When a list was fetched last, in seconds since 1970; 0: never.",
+      ({ fetchedAt = 0 }) => fetchedAt / 1000,
+    ),
+    of(
+      "ampere_feed_refused_packets_total",
+      "counter",
+      "Packets that the kernel has refused for a list.",
+      ({ packets }) => packets,
     ),
   ];
 }
@@ -293,6 +344,51 @@ function aboutLogs({ logs }: StatusSource): Metric[] {
       "Lines of Asterisk's log that told what its manager interface, or another line, has told.",
       logs.dropped,
     ),
+  ];
+}
+
+function aboutPlaces({ places, counters, newPlaces }: StatusSource): Metric[] {
+  const files = places?.files;
+  if (files === undefined) return [];
+  const samples = (label: string, counts: ReadonlyMap<string, number>): Sample[] =>
+    [...counts].map(([name, count]) => [{ [label]: name }, count]);
+  return [
+    {
+      name: "ampere_place_file_in_order",
+      type: "gauge",
+      help: "1 while the file that knows where hosts are can be read.",
+      samples: files.map(({ key, trouble }) => [{ file: key }, trouble === undefined ? 1 : 0]),
+    },
+    {
+      name: "ampere_place_file_build_time_seconds",
+      type: "gauge",
+      help: "When the file in use was made, in seconds since 1970; 0 if none could be read.",
+      samples: files.map(({ key, builtAt = 0 }) => [{ file: key }, builtAt / 1000]),
+    },
+    {
+      name: "ampere_blocks_by_country_total",
+      type: "counter",
+      help: "Blocks that Ampere decided by country; beyond the first few dozen it is other.",
+      samples: samples("country", counters.places.countries),
+    },
+    {
+      name: "ampere_blocks_by_network_total",
+      type: "counter",
+      help: "The same by the number of the network (AS).",
+      samples: samples("asn", counters.places.networks),
+    },
+    ...(newPlaces?.isOn !== true ? [] : [
+      counter(
+        "ampere_new_places_total",
+        "Logins of accounts that always logged in from elsewhere.",
+        newPlaces.count,
+      ),
+      gauge(
+        "ampere_accounts_known",
+        "Accounts of which it is known from where they log in.",
+        newPlaces.accounts,
+      ),
+    ]),
   ];
 }
 

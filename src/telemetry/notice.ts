@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { ShownNewPlace, ShownPlace } from "./places.ts";
+
 /** One thing that happened. Times are ISO 8601 in UTC. */
 export type Notice =
   | {
@@ -18,7 +20,13 @@ export type Notice =
     readonly transport: string;
     /** The last account that was tried, as the stranger wrote it. */
     readonly account: string;
+    /** Where it is; left out without `geo` and `asn`. */
+    readonly place?: ShownPlace;
   }
+  | ({
+    /** An account that always logged in from elsewhere has logged in; nobody is blocked. */
+    readonly event: "new-place";
+  } & ShownNewPlace)
   | {
     readonly event: "unblock";
     readonly time: string;

@@ -18,7 +18,16 @@ import type { Insider } from "../penalties/insiders.ts";
 import type { HostStatus } from "../penalties/hosts.ts";
 import type { Tally } from "../penalties/offence.ts";
 import { VERSION } from "../version.ts";
+import { type ListsState, type ShownLists, shownLists } from "./lists.ts";
 import type { Look } from "./look.ts";
+import {
+  type NewPlacesState,
+  type PlacesSource,
+  type PlacesStatus,
+  placesStatus,
+  type ShownPlace,
+  shownPlace,
+} from "./places.ts";
 import type { Counters } from "./counters.ts";
 
 /** How many hosts that are not blocked yet are shown. */
@@ -68,6 +77,10 @@ export interface StatusSource {
   readonly dryRun: boolean;
   /** `undefined` without any. */
   readonly logs: LogsState | undefined;
+  /** Where hosts are. */
+  readonly places?: PlacesSource;
+  /** Who logged in from a new place. */
+  readonly newPlaces?: NewPlacesState;
   /** Where Asterisk is, as a stranger's packet sees it. */
   readonly whereabouts: Whereabouts;
   readonly neverBlocked: readonly ExemptTarget[];
@@ -87,6 +100,8 @@ export interface StatusSource {
   readonly guardedAccounts: readonly GuardedAccount[];
   /** Networks that are blocked for their hosts. */
   readonly neighbourhoods: { readonly size: number };
+  /** Lists of attackers. */
+  readonly listed: ListsState;
   readonly list: {
     readonly path: string;
     readonly size: number;
@@ -118,6 +133,8 @@ export interface Status {
     readonly logins: number;
     readonly losses: number;
   };
+  /** Where hosts are; null without `geo` and `asn`. */
+  readonly places: PlacesStatus | null;
   /** Asterisk's logs that are followed; null without any. */
   readonly logs: {
     readonly files: readonly FollowedFile[];
@@ -207,6 +224,8 @@ export interface Status {
     /** An address of Asterisk's of which it is not known whether it is reached through here. */
     readonly doubt: string | null;
   };
+  /** Lists of attackers. */
+  readonly lists: ShownLists;
   readonly database: {
     readonly path: string;
     readonly owed: number;
@@ -272,6 +291,8 @@ export interface WatchedHost extends Tally {
   /** Attempts that wait for an answer. */
   readonly waiting: number;
   readonly lastAt: string;
+  /** Where it is; null without `geo` and `asn`. */
+  readonly place: ShownPlace | null;
 }
 
 /** An insider as the status shows it. */
@@ -298,6 +319,8 @@ export interface ShownBlock {
   readonly until: string | null;
   readonly times: number;
   readonly reason: string;
+  /** Where it is; null without `geo` and `asn`. */
+  readonly place: ShownPlace | null;
 }
 
 /**
@@ -323,6 +346,7 @@ export function statusOf(source: StatusSource, now: number): Status {
       logins: counters.logins,
       losses: counters.losses,
     },
+    places: placesStatus(source.places, config, counters.places, source.newPlaces),
     logs: shownLogs(source.logs),
     events: {
       total: counters.eventsTotal,
@@ -339,7 +363,7 @@ export function statusOf(source: StatusSource, now: number): Status {
       attemptsWaiting: table.waiting,
       evicted: table.evicted,
       proxies: table.proxies,
-      worst: source.inquiry.worst(WORST_HOSTS_MAX).map(watchedHost),
+      worst: source.inquiry.worst(WORST_HOSTS_MAX).map((one) => watchedHost(one, source.places)),
     },
     guard: {
       accounts: table.guard.guarded,
@@ -360,7 +384,9 @@ export function statusOf(source: StatusSource, now: number): Status {
       added: counters.added,
       removed: counters.removed,
       networks: source.neighbourhoods.size,
-      last: list.all().slice(-LAST_BLOCKS_MAX).reverse().map(shownBlock),
+      last: list.all().slice(-LAST_BLOCKS_MAX).reverse().map((one) =>
+        shownBlock(one, source.places)
+      ),
     },
     firewall: {
       backend: source.backend.name,
@@ -385,6 +411,7 @@ export function statusOf(source: StatusSource, now: number): Status {
       asterisk: source.whereabouts.place,
       doubt: source.whereabouts.doubt ?? null,
     },
+    lists: shownLists(source.listed),
     database: { path: list.path, owed: list.pending, trouble: list.trouble ?? null },
     trust: shownTrust(source.trust),
     neverBlocked: source.neverBlocked,
@@ -433,17 +460,25 @@ function forceStatus({ family, judgement, waiting }: FamilyStatus, dryRun: boole
   };
 }
 
-function watchedHost({ host, points, limit, tally, waiting, lastAt }: HostStatus): WatchedHost {
-  return { host, points, limit, ...tally, waiting, lastAt: iso(lastAt) };
+function watchedHost(
+  { host, points, limit, tally, waiting, lastAt }: HostStatus,
+  places: PlacesSource | undefined,
+): WatchedHost {
+  const place = shownPlace(places?.of(host));
+  return { host, points, limit, ...tally, waiting, lastAt: iso(lastAt), place };
 }
 
-function shownBlock({ target, since, until, times, reason }: Block): ShownBlock {
+function shownBlock(
+  { target, since, until, times, reason }: Block,
+  places: PlacesSource | undefined,
+): ShownBlock {
   return {
     target,
     since: iso(since),
     until: until === undefined ? null : iso(until),
     times,
     reason,
+    place: shownPlace(places?.of(target)),
   };
 }
 

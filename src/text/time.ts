@@ -19,6 +19,16 @@ export function formatLocalTime(epochMs: number): string {
   return formattedTime;
 }
 
+/**
+ * A day, where the hour does not matter.
+ *
+ * @param epochMs Milliseconds since 1970.
+ * @returns `YYYY-MM-DD` in UTC.
+ */
+export function formatDay(epochMs: number): string {
+  return new Date(epochMs).toISOString().slice(0, 10);
+}
+
 /** What was asked for last: a burst of lines, or an import of blocks, has the same second. */
 let formattedSecond = NaN;
 

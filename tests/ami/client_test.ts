@@ -487,6 +487,45 @@ Deno.test("client: a list is what comes with the id of its action, and nothing t
   await ended;
 });
 
+Deno.test("client: a single answer is what comes with the id of its action, with its lines", async () => {
+  const { client, line, clock, stop, ended } = setUp();
+  assert.deepEqual(await client.query("Getvar"), { outcome: "none" }, "not connected");
+  await settled();
+  line().acceptLogin();
+  await clock.advance(0);
+  const asked = client.query("Getvar", { Variable: "PJSIP_ENDPOINT(100,aors)" });
+  const doubled = client.query("Getvar", { Variable: "PJSIP_AOR(100,contact)" });
+  const refused = client.query("Getvar", { Variable: "X" });
+  await settled();
+  const [first, second, third] = line().ids.slice(-3);
+  assert.match(
+    line().sent,
+    /Action: Getvar\r\nActionID: \S+\r\nVariable: PJSIP_AOR\(100,contact\)\r\n/,
+  );
+  line().say(
+    `Response: Success\r\nActionID: another\r\nValue: 99\r\n\r\n` +
+      `Response: Success\r\nActionID: ${first}\r\nVariable: v\r\nValue: 100,a: b\r\n\r\n` +
+      `Response: Success\r\nActionID: ${second}\r\nValue: a\r\nValue: b\r\n\r\n` +
+      `Response: Error\r\nActionID: ${third}\r\nMessage: Permission denied\r\n\r\n`,
+  );
+  await clock.advance(0);
+  const answer = await asked;
+  assert.ok(answer.outcome === "success");
+  assert.deepEqual(answer.entries.map((entry) => [...entry]), [[
+    ["Response", "Success"],
+    ["ActionID", first],
+    ["Variable", "v"],
+    ["Value", "100,a: b"],
+  ]]);
+  assert.deepEqual(await doubled, { outcome: "success", entries: [] });
+  assert.deepEqual(await refused, { outcome: "refused", message: "Permission denied" });
+  const silent = client.query("Getvar");
+  await clock.advance(ANSWER_MS);
+  assert.deepEqual(await silent, { outcome: "none" });
+  stop.abort();
+  await ended;
+});
+
 Deno.test("client: a list that is refused, never completed or cut off is none, and the connection stays", async () => {
   const { client, line, lines, said, clock, stop, ended } = setUp();
   await settled();

@@ -129,3 +129,23 @@ Deno.test("block lines: in the hour that comes twice nothing moves, and only the
   assert.match(complaint("203.0.113.5 | since 2026-02-30 02:30:00 +0100"), /is not a date/);
   assert.match(complaint("203.0.113.5 | since 2026-10-25 02:30:00 +9999"), /is not a date/);
 });
+
+Deno.test("block lines: where a block is stands behind the reason, and is not read as part of it", () => {
+  const places = [
+    [{ country: "BR", asn: 64_500, organisation: "| from" }, " | from BR AS64500"],
+    [{ country: "BR", asn: undefined, organisation: undefined }, " | from BR"],
+    [{ country: undefined, asn: 64_500, organisation: undefined }, " | from AS64500"],
+    [{ country: undefined, asn: undefined, organisation: undefined }, ""],
+  ] as const;
+  for (const [place, column] of places) {
+    for (const [mark, words] of [[undefined, ""], ["no", " | NOT IN FORCE"]] as const) {
+      const line = formatBlock(BLOCK, mark, place);
+      assert.equal(line, `${formatBlock(BLOCK)}${column}${words}`);
+      assert.equal(blockOf(line).reason, BLOCK.reason);
+    }
+  }
+  const [[place]] = places;
+  assert.equal(JSON.parse(formatBlockJson(BLOCK, "no", place)).asn, 64_500);
+  assert.deepEqual(blockOf(formatBlockJson(BLOCK, "no", place)).reason, BLOCK.reason);
+  assert.equal("country" in JSON.parse(formatBlockJson(BLOCK)), false);
+});

@@ -39,6 +39,10 @@ const KNOWN: Known = {
   exempt: [],
   kernel: { isAsked: true, blocked: ["203.0.113.5"], passing: [] },
   force: undefined,
+  place: undefined,
+  strict: undefined,
+  lists: [],
+  feeds: [],
 };
 
 Deno.test("why: whatever -d takes is read, and what it does not is named", () => {

@@ -32,6 +32,35 @@ Deno.test("keys: wrong values are told with the value and what would be right", 
       "doubt = 1.5m",
       'doubt: "1.5m" is not a duration from 0s to 3650d: a number of seconds, or a number with s, m, h or d, such as 90s, 15m, 6h or 7d',
     ],
+    ["home = UK", 'home: "UK" is no code of ISO 3166-1; write GB'],
+    [
+      "home = DE, Austria",
+      'home: "Austria" is not a country: two letters of ISO 3166-1, such as DE, with commas between them, or off',
+    ],
+    [
+      "home = DE,,AT",
+      'home: "" is not a country: two letters of ISO 3166-1, such as DE, with commas between them, or off',
+    ],
+    [
+      "home = ZZ",
+      'home: "ZZ" is not a country: two letters of ISO 3166-1, such as DE, with commas between them, or off',
+    ],
+    ["away = drop", 'away: "drop" is not watch, strict or block'],
+    [
+      "asn_strict = 014061",
+      'asn_strict: "014061" is not the number of a network: 1 to 4294967295, such as 14061 or AS14061, with commas between them, or off',
+    ],
+    [
+      "asn_strict = 14061, 4294967296",
+      'asn_strict: "4294967296" is not the number of a network: 1 to 4294967295, such as 14061 or AS14061, with commas between them, or off',
+    ],
+    [
+      "asn_strict = AS 14061",
+      'asn_strict: "AS 14061" is not the number of a network: 1 to 4294967295, such as 14061 or AS14061, with commas between them, or off',
+    ],
+    ["new_place = block", 'new_place: "block" is not tell or off'],
+    ["geo = country.mmdb", 'geo: "country.mmdb" is not a path that begins with /'],
+    ["asn = /var/lib/GeoIP/", 'asn: "/var/lib/GeoIP/" is a directory; name a file in it'],
     ["guard_hosts = 65", 'guard_hosts: "65" is not a whole number from 0 to 64'],
     ["guard_hosts = ten", 'guard_hosts: "ten" is not a whole number from 0 to 64'],
     ["guard_window = 59", 'guard_window: "59" is not from 1m to 7d'],
@@ -320,5 +349,24 @@ Deno.test("keys: log takes up to four files, each once; host = none needs one", 
   deepStrictEqual(wrong("loyalty = 3\nhost = none"), [
     "2: host: none means that Asterisk's manager interface is not used, and without a log nothing " +
     "is left to follow; add: log = /var/log/asterisk/messages",
+  ]);
+});
+
+Deno.test("keys: rules about places are told as without effect where no file knows places", () => {
+  deepStrictEqual(warned("home = DE\naway = watch\nasn_strict = 14061"), [
+    "ampere.cfg:1: home: has no effect without geo = FILE.mmdb: nobody knows which country a host is in",
+    "ampere.cfg:3: asn_strict: has no effect without asn = FILE.mmdb: nobody knows whose network a host is in",
+  ]);
+  deepStrictEqual(warned("geo = /a.mmdb\naway = block"), [
+    "ampere.cfg:2: away: has no effect without home = COUNTRY, …: nobody is away",
+  ]);
+});
+
+Deno.test("keys: a thousand networks may be named, and no more", () => {
+  const numbers = Array.from({ length: 1_000 }, (_, i) => i + 1);
+  const text = `asn = /a.mmdb\nasn_strict = ${numbers.join(", ")}`;
+  strictEqual(right(text).asnStrict.length, 1_000);
+  deepStrictEqual(wrong(`${text}\nasn_strict = 5, 5000`), [
+    "3: asn_strict: more than 1000 networks",
   ]);
 });

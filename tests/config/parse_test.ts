@@ -53,6 +53,12 @@ Deno.test("parse: an empty file gives the defaults of the documentation", () => 
     learn: 3_600,
     ipv6Prefix: 64,
     nat64: [],
+    geo: undefined,
+    asn: undefined,
+    home: [],
+    away: "strict",
+    asnStrict: [],
+    newPlace: true,
     backend: "auto",
     action: "reject",
     trustLookup: 60,
@@ -60,6 +66,9 @@ Deno.test("parse: an empty file gives the defaults of the documentation", () => 
     metrics: undefined,
     webhook: undefined,
     webhookCa: undefined,
+    feeds: [],
+    softRate: 10,
+    sipPorts: [5060, 5061],
   };
   for (const text of ["", "\n", "\r\n", "\uFEFF", "# nothing\n  ; at all", " \t \n"]) {
     deepStrictEqual(right(text), defaults);
@@ -103,12 +112,21 @@ Deno.test("parse: a file with every key is read, whatever its line ends and byte
     "ipv6_prefix = 56",
     "nat64 = 2001:DB8:64::/96",
     "nat64 = 2001:db8:65::/96",
+    "geo = /var/lib/GeoIP/GeoLite2-Country.mmdb",
+    "asn = /var/lib/GeoIP/GeoLite2-ASN.mmdb",
+    "home = DE, at,CH, DE",
+    "away = block",
+    "asn_strict = 14061, AS16276",
+    "asn_strict = as64500,14061",
+    "new_place = off",
     "backend = ipset",
     "action = drop",
     "verify = 30s",
     "metrics = [::1]:9738",
     "webhook = https://hooks.example.org/a?b=c#d",
     "webhook_ca = /etc/ampere/hooks-ca.pem",
+    "sip_ports = 5060, 5080",
+    "soft_rate = 5/minute",
   ].map((line) => line.replace("90s", "90d"));
   const expected: Config = {
     logs: ["/var/log/asterisk/messages", "/var/log/asterisk/security"],
@@ -140,6 +158,12 @@ Deno.test("parse: a file with every key is read, whatever its line ends and byte
     learn: 0,
     ipv6Prefix: 56,
     nat64: ["2001:db8:64::/96", "2001:db8:65::/96"],
+    geo: "/var/lib/GeoIP/GeoLite2-Country.mmdb",
+    asn: "/var/lib/GeoIP/GeoLite2-ASN.mmdb",
+    home: ["DE", "AT", "CH"],
+    away: "block",
+    asnStrict: [14_061, 16_276, 64_500],
+    newPlace: false,
     backend: "ipset",
     action: "drop",
     trustLookup: 300,
@@ -147,6 +171,9 @@ Deno.test("parse: a file with every key is read, whatever its line ends and byte
     metrics: { hostname: "::1", port: 9738 },
     webhook: "https://hooks.example.org/a?b=c#d",
     webhookCa: "/etc/ampere/hooks-ca.pem",
+    feeds: [],
+    softRate: 5,
+    sipPorts: [5060, 5080],
   };
   for (const end of ["\n", "\r\n", "\r", " \r\n\r\n"]) {
     deepStrictEqual(right(lines.join(end)), expected);

@@ -20,6 +20,7 @@ function bench(bornAt: number | undefined) {
   let asked = 0;
   const client = {
     connectedSince: 0 as number | undefined,
+    query: (): Promise<Answer> => Promise.resolve({ outcome: "none" }),
     list(action: string): Promise<Answer> {
       asked++;
       return Promise.resolve(

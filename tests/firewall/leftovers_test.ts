@@ -5,6 +5,8 @@ import { run, type Runner } from "../../src/firewall/command.ts";
 import { IpsetBackend } from "../../src/firewall/ipset.ts";
 import { IptablesBackend } from "../../src/firewall/iptables.ts";
 import { Leftovers } from "../../src/firewall/leftovers.ts";
+import { TargetSetBuilder } from "../../src/address/target_set.ts";
+import { NftLists } from "../../src/firewall/lists/nftables.ts";
 import { openNftables } from "../../src/firewall/nftables/open.ts";
 import { inNamespace, sh, withChains, withPrograms } from "../support/namespace.ts";
 
@@ -54,6 +56,28 @@ inNamespace(import.meta.url, () => {
     } finally {
       Deno.env.set("PATH", path);
     }
+  });
+
+  Deno.test("leftovers: the table with the lists of nftables goes, and one of others stays", async () => {
+    const builder = new TargetSetBuilder();
+    builder.addIpv4(0xcb007101, 32);
+    const lists = new NftLists({ table: "ampere" });
+    const list = { name: "own", ports: undefined, set: builder.build() };
+    assert.equal(await lists.replace([list], []), undefined);
+    const inUse = leftoversFor("nftables");
+    assert.ok(await inUse.leftovers.clear());
+    const has = async () => (await sh("nft", "list", "table", "inet", "ampere_lists")).code === 0;
+    assert.ok(await has());
+    const { leftovers, lines } = leftoversFor("ipset");
+    assert.ok(await leftovers.clear());
+    assert.ok(!await has());
+    assert.deepEqual(lines, [
+      "info the table inet ampere_lists with the lists of before was taken out of nftables",
+    ]);
+    await sh("nft", "add table inet ampere_lists; add chain inet ampere_lists incoming");
+    assert.ok(await leftovers.clear());
+    assert.ok(await has());
+    await sh("nft", "flush", "ruleset");
   });
 
   Deno.test("leftovers: blocks, exceptions and rules of the other action go out of the chain", async () => {

@@ -214,9 +214,11 @@ export async function tryListing(dice: Dice): Promise<void> {
       listing,
       "ampere",
       family,
-      "reject",
+      { action: "reject", gap: { rate: 10, ports: [5060] } },
     );
-    for (const target of [...targets.keys(), ...exceptions]) assert(isSafeTarget(target, family));
+    for (const one of [...targets.keys(), ...exceptions]) {
+      assert(isSafeTarget(one.replace(/^~/, ""), family));
+    }
   }
   const stdout = encoder.encode(mutate(SETS, dice));
   const asked: string[] = [];

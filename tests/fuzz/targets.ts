@@ -600,6 +600,10 @@ const NOBODY: Omit<Known, "target" | "attempts"> = {
   exempt: [],
   kernel: { isAsked: true, blocked: [], passing: [] },
   force: undefined,
+  place: undefined,
+  strict: undefined,
+  lists: [],
+  feeds: [],
 };
 
 /** Lines of the answer about them, with one attempt. */

@@ -3,6 +3,7 @@ import { openNetworks, withAsterisk } from "./asterisk.ts";
 import { testBlocking } from "./blocking.ts";
 import { testChecking } from "./checking.ts";
 import { testImitation } from "./imitation.ts";
+import { testListed } from "./listed.ts";
 import { testLogging } from "./logging.ts";
 import { testLogSource } from "./log_source.ts";
 import { testPhones } from "./phones.ts";
@@ -22,6 +23,7 @@ withAsterisk(import.meta.url, SERVERS.old, (executable, root) => {
   testImitation(SERVERS.old, root);
   testChecking(SERVERS.old, executable, root);
   testThin(SERVERS.old, executable, root);
+  testListed(SERVERS.old, executable, root);
   testTls(SERVERS.old, executable, root);
   testLogging(SERVERS.old, executable, root);
   testLogSource(SERVERS.old, executable, root);

@@ -3,6 +3,7 @@ import { openNetworks, withAsterisk } from "./asterisk.ts";
 import { testBlocking } from "./blocking.ts";
 import { testChecking } from "./checking.ts";
 import { testImitation } from "./imitation.ts";
+import { testListed } from "./listed.ts";
 import { testLogging } from "./logging.ts";
 import { testLogSource } from "./log_source.ts";
 import { testPhones } from "./phones.ts";
@@ -22,6 +23,7 @@ withAsterisk(import.meta.url, SERVERS.current, (executable, root) => {
   testImitation(SERVERS.current, root);
   testChecking(SERVERS.current, executable, root);
   testThin(SERVERS.current, executable, root);
+  testListed(SERVERS.current, executable, root);
   testTls(SERVERS.current, executable, root);
   testLogging(SERVERS.current, executable, root);
   testLogSource(SERVERS.current, executable, root);

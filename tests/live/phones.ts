@@ -161,7 +161,7 @@ export function testPhones(server: Server, executable: string, root: string): vo
 }
 
 /** Whether a program is found by PATH. */
-function isInstalled(program: string): boolean {
+export function isInstalled(program: string): boolean {
   return (Deno.env.get("PATH") ?? "").split(":").some((folder) => {
     try {
       return Deno.statSync(`${folder}/${program}`).isFile;
@@ -180,7 +180,7 @@ function isInstalled(program: string): boolean {
  * @param transport how
  * @param port where it listens
  */
-async function baresip(
+export async function baresip(
   site: Site,
   driver: Driver,
   accounts: readonly (readonly [account: string, password: string])[],
@@ -206,7 +206,7 @@ async function baresip(
 }
 
 /** Waits until an account of a baresip is registered. */
-function registered(baresip: Program, account: string): Promise<string> {
+export function registered(baresip: Program, account: string): Promise<string> {
   return baresip.said(new RegExp(`${account}@.* 200 OK`), 0, PROGRAM_MS);
 }
 

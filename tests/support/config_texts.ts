@@ -34,18 +34,29 @@ export const KEYS = [
   "learn",
   "ipv6_prefix",
   "nat64",
+  "geo",
+  "asn",
+  "home",
+  "away",
+  "asn_strict",
+  "new_place",
   "backend",
   "action",
   "verify",
   "metrics",
   "webhook",
   "webhook_ca",
+  "sip_ports",
+  "soft_rate",
 ];
 
 /** Lines without which a key has no effect, and a warning says so. */
 export const NEEDS: Readonly<Record<string, string>> = {
   tls_ca: "tls = yes\n",
   tls_name: "tls = yes\n",
+  home: "geo = /a.mmdb\n",
+  away: "geo = /a.mmdb\nhome = DE\n",
+  asn_strict: "asn = /a.mmdb\n",
   webhook_ca: "webhook = https://hooks.example.org/\n",
 };
 

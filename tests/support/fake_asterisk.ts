@@ -154,7 +154,7 @@ export class FakeAsterisk implements AsyncDisposable {
         }
         return true;
       }
-      if (action === "SIPpeers" || action === "PJSIPShowContacts") {
+      if (["SIPpeers", "DeviceStateList", "PJSIPShowContacts"].includes(action)) {
         await error("Permission denied");
         return true;
       }

@@ -92,6 +92,7 @@ export function source(
     },
     guardedAccounts: [],
     neighbourhoods: { size: 0 },
+    listed: { states: [], trouble: undefined },
     list: {
       path: DEFAULT_CONFIG.database,
       size: 2,

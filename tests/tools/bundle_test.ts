@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { bundle, BundleError } from "../../tools/bundle.ts";
-import { PROJECT } from "../../tools/compile.ts";
-import { sourceFiles } from "../../tools/sources.ts";
+import { joinedPackage } from "../../tools/joined_package.ts";
+import { partsOf, PROJECT } from "../../tools/compile.ts";
 
 async function joinedFiles(files: Record<string, string>): Promise<ReadonlyMap<string, string>> {
   const root = await Deno.makeTempDir();
@@ -19,8 +19,8 @@ async function joinedFiles(files: Record<string, string>): Promise<ReadonlyMap<s
 }
 
 Deno.test("bundle: what an event passes through is one file, and its constants are its own", async () => {
-  const modules = ["src", "main.ts"].map((path) => join(PROJECT, path));
-  const { entry, files } = await bundle(PROJECT, sourceFiles(PROJECT, modules), "main.ts");
+  const { modules, packages } = await partsOf(join(PROJECT, "main.ts"), PROJECT);
+  const { entry, files } = await bundle(PROJECT, modules, "main.ts", packages);
   assert.equal(entry, "main.js");
   const events = files.get("events.js") ?? "";
   for (const part of ["class EventReader", "class PenaltyTable", "class Ledger", "class Framer"]) {
@@ -29,6 +29,42 @@ Deno.test("bundle: what an event passes through is one file, and its constants a
   }
   assert.match(events, /^const POINTS = \d+;$/m);
   assert.doesNotMatch(events, /^import [^;]* from "\.\//m);
+});
+
+Deno.test("bundle: a package is one module of the program, loaded when it is needed, with its licence", async () => {
+  const { modules, packages } = await partsOf(join(PROJECT, "main.ts"), PROJECT);
+  assert.deepEqual([...packages.keys()], ["mmdb-lib"]);
+  const { files } = await bundle(PROJECT, modules, "main.ts", packages);
+  const holders = [...files].filter(([, text]) => text.includes("MaxMind DB")).map(([name]) =>
+    name
+  );
+  assert.ok(!holders.includes("main.js") && !holders.includes("events.js"), String(holders));
+  const text = files.get("mmdb.js") ?? "";
+  assert.match(
+    text,
+    /mmdb-lib 3\.0\.3\s+The MIT License \(MIT\)\s+Copyright \(c\) \d+ Dmitry Shirokov/,
+  );
+  assert.deepEqual(
+    [...text.matchAll(/^import .* from '([^']+)'/gm)].map(([, from]) => from),
+    ["node:buffer"],
+  );
+  for (const [name, one] of files) {
+    assert.doesNotMatch(one, /\bfrom ['"](?:npm:|mmdb-lib)|import\(['"]npm:/, name);
+  }
+});
+
+Deno.test("bundle: a package that needs what is not part of it is refused", async () => {
+  const root = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(join(root, "package.json"), '{"name":"p","version":"1.0.0"}');
+    await Deno.writeTextFile(join(root, "index.js"), 'require("fs");\n');
+    await Deno.writeTextFile(join(root, "LICENSE"), "none\n");
+    assert.throws(() => joinedPackage(root), /p: index\.js needs fs, which is not part of it/);
+    await Deno.writeTextFile(join(root, "index.js"), 'require("./no");\n');
+    assert.throws(() => joinedPackage(root), /no is not in/);
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
 });
 
 Deno.test("bundle: what is imported when it is needed stays a file of its own", async () => {

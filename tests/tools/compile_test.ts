@@ -70,6 +70,8 @@ Deno.test("the executable has exactly these permissions", async () => {
       "/etc/pki/tls/certs/ca-bundle.crt",
       "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
       "/etc/ssl/ca-bundle.pem",
+      "/var/lib/GeoIP",
+      "/usr/share/GeoIP",
       "/var/lib/ampere",
       "/var/log",
       "/run/ampere",
@@ -135,7 +137,7 @@ echo 192.0.2.1 | ${program} 1
   },
 );
 
-Deno.test("the executable holds no npm package and no code cache", async () => {
+Deno.test("the executable holds no data, and no npm package but what is joined with it", async () => {
   const { metadata, modules } = await metadataOf(await compiledAmpere());
   assert.equal(metadata.node_modules, null);
   assert.equal(metadata.code_cache_key, null);
@@ -143,9 +145,13 @@ Deno.test("the executable holds no npm package and no code cache", async () => {
   const embedded = [...modules.matchAll(/"n":"([^"]*)"/g)].map(([, name]) => name!);
   assert.ok(embedded.includes("main.js") && embedded.includes("events.js"), embedded.join(" "));
   assert.deepEqual(
-    embedded.filter((name) => /node_modules|fast-check|rollup|typescript|registry/.test(name)),
+    embedded.filter((name) => /node_modules|fast-check|rollup|typescript|registry|json/.test(name)),
     [],
   );
+  assert.ok(embedded.includes("mmdb.js"), embedded.join(" "));
+  // A file of places has this before its facts, and millions of bytes before that.
+  assert.ok(!modules.includes("\xab\xcd\xefMaxMind.com"));
+  assert.ok(modules.length < 4_000_000, String(modules.length));
 });
 
 Deno.test("the same sources give the same bytes, wherever and whenever they are compiled", async () => {

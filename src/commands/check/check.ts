@@ -16,10 +16,12 @@ import { type ConfigReading, formatProblem } from "../../config/parse.ts";
 import { askDaemon } from "../ask_daemon.ts";
 import { checkAsterisk } from "./asterisk.ts";
 import { checkDatabase } from "./database.ts";
+import { checkFeeds } from "./feeds.ts";
 import { type Finding, formatFinding, ok, problem, warning } from "./finding.ts";
 import { run } from "../../firewall/command.ts";
 import { checkChoice, checkFirewall } from "./firewall.ts";
 import { checkLogs } from "./logs.ts";
+import { checkPlaces } from "./places.ts";
 import { checkTrust } from "./trust.ts";
 import { checkWebhook } from "./webhook.ts";
 import { describeDuration } from "../../penalties/reason.ts";
@@ -62,7 +64,7 @@ export async function check(
 
 /**
  * All findings, in the order of a packet's way: configuration, firewall, database, Asterisk, its
- * logs, webhook, daemon.
+ * logs, places, webhook, daemon.
  */
 async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGenerator<Finding> {
   yield* checkConfig(request, reading);
@@ -79,9 +81,11 @@ async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGe
     const { backend } = choice;
     yield* await checkFirewall({ ...config, backend }, run, status?.firewall.asterisk);
   }
+  yield* checkFeeds(config, trust.targets, choice.backend);
   yield checkDatabase(config);
   yield* await checkAsterisk({ ...config, trust: trust.targets });
   yield* checkLogs(config, status);
+  yield* await checkPlaces(config);
   yield* await checkWebhook(config);
   yield checkDaemon(daemon, config);
 }

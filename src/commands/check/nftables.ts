@@ -4,10 +4,11 @@
  * @module
  */
 
-import type { Action, Config } from "../../config/config.ts";
+import type { Config } from "../../config/config.ts";
 import { type CommandResult, run, type Runner } from "../../firewall/command.ts";
 import { nftFailure } from "../../firewall/nftables/failure.ts";
 import { findForeignSets, FOREIGN_SETS_ADVICE } from "../../firewall/nftables/foreign_sets.ts";
+import { gapOf } from "../../firewall/nftables/gap.ts";
 import { Layout, tableOf } from "../../firewall/nftables/layout.ts";
 import { readListing, readTable } from "../../firewall/nftables/listing.ts";
 import { tableName } from "../../firewall/nftables/open.ts";
@@ -15,6 +16,9 @@ import { counted } from "../../text/table.ts";
 import { type Finding, ok, problem, warning } from "./finding.ts";
 
 const ABOUT = "firewall";
+
+/** What of the configuration the table depends on. */
+type Checked = Pick<Config, "chain" | "jump" | "action" | "softRate" | "sipPorts">;
 
 /** Longest rule that is shown, in characters. */
 const RULE_CHARACTERS_MAX = 120;
@@ -26,7 +30,7 @@ const RULE_CHARACTERS_MAX = 120;
  * @param runner Runs the commands; they change nothing.
  */
 export async function checkNftables(
-  config: Pick<Config, "chain" | "jump" | "action">,
+  config: Checked,
   runner: Runner = run,
 ): Promise<Finding[]> {
   const name = tableName(config.chain);
@@ -61,7 +65,7 @@ export async function checkNftables(
       ),
     );
   }
-  return [...await checkTable(name, config.action, runner), ...findings];
+  return [...await checkTable(name, config, runner), ...findings];
 }
 
 function failed(result: CommandResult, name: string): Finding {
@@ -70,7 +74,7 @@ function failed(result: CommandResult, name: string): Finding {
 }
 
 /** Looks at the table. */
-async function checkTable(name: string, action: Action, runner: Runner): Promise<Finding[]> {
+async function checkTable(name: string, config: Checked, runner: Runner): Promise<Finding[]> {
   const table = tableOf(name);
   const listed = await runner("nft", ["-s", "list", "table", "inet", name], { output: true });
   if (!listed.ok) {
@@ -78,8 +82,9 @@ async function checkTable(name: string, action: Action, runner: Runner): Promise
     return [ok(ABOUT, `nftables works; Ampere makes the table ${table} at its start`)];
   }
   const there = await readTable(listed.stdout, name);
+  const wanted = { action: config.action, gap: gapOf(config) };
   const listings = ([4, 6] as const).map((family) =>
-    readListing(there, name, family, action).listing
+    readListing(there, name, family, wanted).listing
   );
   const blocks = listings.reduce((sum, { targets }) => sum + targets.size, 0);
   const strangers = [...new Set(listings.flatMap((listing) => listing.strangers))];

@@ -18,6 +18,9 @@ import { exemptAddresses, type ExemptSet } from "../../address/exempt.ts";
 import { formatLocalTime } from "../../text/time.ts";
 import { escapeText } from "../../text/escape.ts";
 import { describeDuration } from "../../penalties/reason.ts";
+import { anyStrict, type StrictHosts } from "../../penalties/strict.ts";
+import { type JudgedPlace, type ShownPlace, shownPlace } from "../../telemetry/places.ts";
+import { judgedWords, openPlaces } from "../opened_places.ts";
 import { Duplicates } from "./duplicates.ts";
 import { hints, hostsThatLoggedIn, loginsOf, type Replayed, type ReplayedGuard } from "./hints.ts";
 import { readInputs, type Source, timeOf } from "./inputs.ts";
@@ -29,7 +32,8 @@ import {
   type Told,
 } from "./recording.ts";
 import { StrangeAccounts } from "./strange_accounts.ts";
-import { Simulation, type WouldBlock } from "./simulation.ts";
+import { type ListEffect, openLists } from "../opened_lists.ts";
+import { type RefusingLists, Simulation, type WouldBlock } from "./simulation.ts";
 import {
   counted,
   formatCount,
@@ -101,20 +105,30 @@ export class Replay {
   /**
    * @param config The rules.
    * @param explain Is told what became of each event.
+   * @param strict Who has one attempt.
+   * @param lists Whom the kernel refuses.
    */
-  constructor(config: Config, explain?: (line: string) => void) {
+  constructor(
+    config: Config,
+    explain?: (line: string) => void,
+    strict?: StrictHosts,
+    lists?: RefusingLists & { readonly quietly: RefusingLists },
+  ) {
+    const quietly = lists?.quietly;
     const exempt = exemptAddresses(config.trust, literalPeers(config.host));
     this.#exempt = exempt;
-    this.#main = new Simulation(config, exempt);
-    this.#unseen = new Simulation(config, exempt);
+    this.#main = new Simulation(config, exempt, strict, lists);
+    this.#unseen = new Simulation(config, exempt, strict, quietly);
     this.#followsLog = config.logs.length > 0;
     this.#learnMs = config.learn * 1000;
-    if (config.learn > 0) this.#strict = new Simulation({ ...config, learn: 0 }, exempt);
+    if (config.learn > 0) {
+      this.#strict = new Simulation({ ...config, learn: 0 }, exempt, strict, quietly);
+    }
     this.#main.table.explain = this.#unseen.table.explain = explain !== undefined;
     this.#explain = explain;
     for (const loyalty of LOYALTIES) {
       if (loyalty !== config.loyalty) {
-        this.#others.set(loyalty, new Simulation({ ...config, loyalty }, exempt));
+        this.#others.set(loyalty, new Simulation({ ...config, loyalty }, exempt, strict, quietly));
       }
     }
     this.#others.set(config.loyalty, this.#main);
@@ -263,7 +277,11 @@ export async function replay(
   print: (text: string) => number,
   complain: (line: string) => void,
 ): Promise<number> {
-  const run = new Replay(config, request.verbose ? (line) => void print(`${line}\n`) : undefined);
+  const places = await openPlaces(config);
+  for (const note of places.notes) complain(`warning: ${note}`);
+  const explain = request.verbose ? (line: string) => void print(`${line}\n`) : undefined;
+  const lists = await openLists(config, complain);
+  const run = new Replay(config, explain, anyStrict(lists, places.places.strict), lists);
   let code = 0;
   const take = (event: SecurityEvent, told: Told) => {
     if (told === "security" || told === "doubled") return run.take(event, told === "security");
@@ -298,10 +316,35 @@ export async function replay(
   if (code !== 0 && replayed.events === 0 && replayed.lines === 0) return code;
   print(
     request.json
-      ? formatReplayJson(replayed)
-      : formatReplay(replayed, config, styleFor(Deno.stdout)),
+      ? formatReplayJson(replayed, places.of) + listsJson(lists?.effects)
+      : formatReplay(replayed, config, styleFor(Deno.stdout), places.of) +
+        listsTable(lists?.effects, styleFor(Deno.stdout)),
   );
   return code;
+}
+
+/** What lists would have changed: told only if there are any. */
+function listsTable(effects: readonly ListEffect[] | undefined, style: Style): string {
+  if (effects === undefined) return "";
+  const rows = effects.map(({ name, action, entries, hosts, refused }) => [
+    name,
+    action,
+    formatCount(entries),
+    formatCount(hosts),
+    action === "block" ? formatCount(refused) : "-",
+  ]);
+  return "\n" + style.strong("Lists of attackers, applied to this") + "\n" +
+    formatTable([["list", "action", "entries", "strangers on it", "events refused"], ...rows], [
+      "left",
+      "left",
+      "right",
+      "right",
+      "right",
+    ]);
+}
+
+function listsJson(effects: readonly ListEffect[] | undefined): string {
+  return effects === undefined ? "" : `${JSON.stringify({ type: "lists", lists: effects })}\n`;
 }
 
 /** Says what is wrong with a file; false when nothing in it was understood. */
@@ -409,14 +452,21 @@ function quoted(word: string): string {
  * @param replayed What was found.
  * @param config The rules.
  * @param style Colours, or none.
+ * @param placeOf Where a target is.
  */
-export function formatReplay(replayed: Replayed, config: Config, style: Style = PLAIN): string {
+export function formatReplay(
+  replayed: Replayed,
+  config: Config,
+  style: Style = PLAIN,
+  placeOf: PlaceOf = () => undefined,
+): string {
   return [
-    blocksTable("Would have been blocked", replayed.blocks, style),
+    blocksTable("Would have been blocked", replayed.blocks, style, placeOf),
     blocksTable(
       "Not blocked: AMI, which the daemon follows, does not tell of this",
       replayed.unseen,
       style,
+      placeOf,
     ),
     totals(replayed, style),
     whatIfTable(replayed, config, style),
@@ -425,16 +475,26 @@ export function formatReplay(replayed: Replayed, config: Config, style: Style = 
     .filter((part) => part !== "").join("\n");
 }
 
-function blocksTable(title: string, blocks: readonly WouldBlock[], style: Style): string {
+/** Tells where a canonical target is; `undefined` if no file is configured. */
+type PlaceOf = (target: string) => JudgedPlace | undefined;
+
+function blocksTable(
+  title: string,
+  blocks: readonly WouldBlock[],
+  style: Style,
+  placeOf: PlaceOf,
+): string {
   if (blocks.length === 0) return "";
+  const hasPlaces = placeOf(blocks[0]!.target) !== undefined;
   const rows = blocks.map((block) => [
     formatLocalTime(block.at),
     block.target,
     block.until === undefined ? "for ever" : describeDuration((block.until - block.at) / 1000),
+    ...(hasPlaces ? [judgedWords(placeOf(block.target))] : []),
     block.reason,
   ]);
   return style.strong(title) + "\n" +
-    formatTable([["when", "host", "for", "why"], ...rows]);
+    formatTable([["when", "host", "for", ...(hasPlaces ? ["from"] : []), "why"], ...rows]);
 }
 
 function totals(replayed: Replayed, style: Style): string {
@@ -509,13 +569,21 @@ function whatIfTable(replayed: Replayed, config: Config, style: Style): string {
     ]);
 }
 
+function placeField(place: JudgedPlace | undefined): { place?: ShownPlace | null } {
+  return place === undefined ? {} : { place: shownPlace(place) };
+}
+
 /**
  * The result for programs: an object for each block, one a line, then one with the totals. Times
  * are ISO 8601 in UTC.
  *
  * @param replayed What was found.
+ * @param placeOf Where a target is.
  */
-export function formatReplayJson(replayed: Replayed): string {
+export function formatReplayJson(
+  replayed: Replayed,
+  placeOf: PlaceOf = () => undefined,
+): string {
   const iso = (ms: number | undefined) => ms === undefined ? null : new Date(ms).toISOString();
   const objects = [
     ...[...replayed.blocks, ...replayed.unseen].map((block, index) => ({
@@ -533,6 +601,7 @@ export function formatReplayJson(replayed: Replayed): string {
       grounds: block.grounds,
       eventsAfter: block.eventsAfter,
       logins: loginsOf(block.target, replayed.logins),
+      ...placeField(placeOf(block.target)),
     })),
     {
       type: "totals",

@@ -14,6 +14,7 @@ import type { Grounds, Offence } from "../../penalties/offence.ts";
 import { PenaltyTable } from "../../penalties/penalty_table.ts";
 import { HostNetworks } from "../../penalties/host_key.ts";
 import { blockOf, policyOf } from "../../penalties/policy.ts";
+import type { StrictHosts } from "../../penalties/strict.ts";
 import {
   countsForNeighbours,
   neighbourhoodsOf,
@@ -23,6 +24,12 @@ import {
 
 /** The daemon looks at its table so often, in milliseconds. */
 const TICK_MS = 250;
+
+/** Lists of those whose packets the kernel refuses. */
+export interface RefusingLists {
+  /** Whether a stranger's event would not have come about. */
+  refuses(event: SecurityEvent): boolean;
+}
 
 /** A block that would have been made. */
 export interface WouldBlock extends Omit<Block, "since"> {
@@ -49,6 +56,7 @@ export class Simulation {
   readonly blocks: WouldBlock[] = [];
   readonly table: PenaltyTable;
   readonly #config: Config;
+  readonly #lists: RefusingLists | undefined;
   readonly #networks: HostNetworks;
   readonly #standing = new Map<string, WouldBlock>();
   readonly #neighbours = new Neighbours();
@@ -60,11 +68,14 @@ export class Simulation {
   /**
    * @param config The rules.
    * @param exempt Who is never charged.
+   * @param strict Who has one attempt.
+   * @param lists Whom the kernel refuses.
    */
-  constructor(config: Config, exempt: AddressSet) {
+  constructor(config: Config, exempt: AddressSet, strict?: StrictHosts, lists?: RefusingLists) {
     this.#config = config;
+    this.#lists = lists;
     this.#networks = new HostNetworks(config.ipv6Prefix, config.nat64);
-    this.table = new PenaltyTable(policyOf(config, exempt));
+    this.table = new PenaltyTable(policyOf(config, exempt, strict));
   }
 
   /** Accounts that came under guard: those whose guard was over, then the others. */
@@ -101,9 +112,16 @@ export class Simulation {
       block.eventsAfter++;
       return false;
     }
+    if (this.#lists !== undefined && this.#isRefused(event)) return false;
     this.table.record(event, this.#now, obey);
     this.#blockOffenders();
     return true;
+  }
+
+  /** Whether a list keeps the event from happening: who belongs here passes. */
+  #isRefused(event: SecurityEvent): boolean {
+    return !this.table.policy.exempt.has(event.address) &&
+      !this.table.isInGoodStanding(event.address, this.#now) && this.#lists!.refuses(event);
   }
 
   /** The input has ended: what was left unanswered is charged. */

@@ -5,7 +5,7 @@
  */
 
 import { DEFAULT_CONFIG_FILE } from "../../config/config.ts";
-import type { Known } from "./facts.ts";
+import { type Known, refusingFeeds } from "./facts.ts";
 
 /** Most commands of a kind. */
 const CURES_MAX = 10;
@@ -34,6 +34,7 @@ export function curesFor(known: Known, configFile: string | undefined): Cure[] {
       : `releases ${block.target}, the whole network`;
     cures.push({ does: what, type: releaseOf(ampere, block.target) });
   }
+  const feeds = refusingFeeds(known);
   if (around.length === 0 && within.length > 0) {
     const some = within.slice(0, CURES_MAX).map((block) => block.target);
     const more = within.length - some.length;
@@ -54,6 +55,8 @@ export function curesFor(known: Known, configFile: string | undefined): Cure[] {
     cures.push({
       does: around.length > 0
         ? "if it is yours: releases it, trusts it, and never blocks it again"
+        : feeds.length > 0
+        ? "if it is yours: trusts it, so that no list refuses it"
         : "if it is yours: trusts it, and never blocks it",
       // The last line of the file may have no end.
       type: `printf '\\ntrust = ${target}\\n' >> ${file} && systemctl reload ampere`,

@@ -18,7 +18,9 @@ import type { Reckoning } from "../../penalties/inspection.ts";
 import { isNeighboursBlock } from "../../penalties/neighbours.ts";
 import { isGuardReason, isInsiderReason, isSlowReason } from "../../penalties/reason.ts";
 import { SLOW_FACTOR, slowCount } from "../../penalties/slow_guesses.ts";
+import type { ShownLists } from "../../telemetry/lists.ts";
 import { type Look, LOOK_MAX } from "../../telemetry/look.ts";
+import type { JudgedPlace } from "../../telemetry/places.ts";
 import type { ForceStatus } from "../../telemetry/status.ts";
 import type { KernelAnswer } from "./kernel.ts";
 
@@ -75,6 +77,8 @@ interface Facts {
   readonly standing: readonly (readonly [host: string, at: number])[];
   /** The oldest first. */
   readonly attempts: readonly ToldAttempt[];
+  /** Feeds that list it, or a part of it, each with its entry; none if nobody could be asked. */
+  readonly lists: readonly { readonly name: string; readonly entry: string }[];
 }
 
 /** Facts, and what is seen of the firewall and of who is never blocked. */
@@ -82,6 +86,12 @@ export interface Known extends Facts {
   /** Who of the target is never blocked, and why, in words. */
   readonly exempt: readonly (ExemptTarget & { readonly why: string })[];
   readonly kernel: KernelAnswer;
+  /** Where it is; `undefined` if no file is configured. */
+  readonly place: JudgedPlace | undefined;
+  /** Why a stranger from there has one attempt, or none; `undefined`: as many as anybody. */
+  readonly strict: string | undefined;
+  /** What becomes of who is listed. */
+  readonly feeds: readonly Pick<ShownLists["feeds"][number], "name" | "for" | "inForce">[];
   /** Whether the daemon says that blocks are in force; `undefined` if nobody says it. */
   readonly force: ForceStatus | undefined;
 }
@@ -149,7 +159,31 @@ export function factsOf(
     insider: look?.insider ?? undefined,
     standing,
     attempts: attemptsOf(target, around, look, database),
+    lists: look?.lists ?? [],
   };
+}
+
+/**
+ * The feeds for which the kernel refuses a target.
+ *
+ * @param known What is known of it.
+ */
+export function refusingFeeds(known: Known): string[] {
+  if (passesLists(known)) return [];
+  const listing = new Set(known.lists.map(({ name }) => name));
+  return known.feeds.filter(({ name, inForce }) => inForce && listing.has(name))
+    .map(({ name }) => name);
+}
+
+/**
+ * Whether lists do not matter, because it belongs here.
+ *
+ * @param known What is known of the target.
+ */
+export function passesLists(
+  { standing, exempt, target }: Pick<Known, "standing" | "exempt" | "target">,
+): boolean {
+  return standing.length > 0 || exempt.some((one) => isWithin(target, one.target));
 }
 
 /** Whether all of a target is in another one. */

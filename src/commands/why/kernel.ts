@@ -6,7 +6,7 @@
 
 import { type Family, familyOf, overlaps } from "../../address/address.ts";
 import type { BackendName, Config } from "../../config/config.ts";
-import type { Backend } from "../../firewall/backend.ts";
+import { type Backend, SOFT } from "../../firewall/backend.ts";
 import { run, type Runner } from "../../firewall/command.ts";
 import { IpsetBackend } from "../../firewall/ipset.ts";
 import { IptablesBackend } from "../../firewall/iptables.ts";
@@ -74,7 +74,11 @@ export class Kernel {
     if ("message" in found) return { isAsked: false, ...found };
     const related = (entries: Iterable<string>) =>
       [...entries].filter((entry) => overlaps(entry, target)).sort().slice(0, TOLD_MAX);
-    return { isAsked: true, blocked: related(found.targets), passing: related(found.exceptions) };
+    return {
+      isAsked: true,
+      blocked: related(found.targets),
+      passing: related([...found.exceptions].filter((one) => !one.startsWith(SOFT))),
+    };
   }
 
   /** Ends it. */

@@ -9,8 +9,10 @@ import { describeDuration } from "../../penalties/reason.ts";
 import { escapeControls, escapeText } from "../../text/escape.ts";
 import { counted, formatTable, type Style } from "../../text/table.ts";
 import { formatLocalTime } from "../../text/time.ts";
+import { shownPlace } from "../../telemetry/places.ts";
+import { judgedWords } from "../opened_places.ts";
 import type { Cure } from "./cures.ts";
-import { type BlockedBy, blockedBy, type Known } from "./facts.ts";
+import { type BlockedBy, blockedBy, type Known, passesLists, refusingFeeds } from "./facts.ts";
 
 /** Longest reason in the table, in characters. */
 const REASON_CHARACTERS_MAX = 200;
@@ -56,6 +58,8 @@ export function formatWhy(
     ...pointRows(known),
     ...slowRows(known),
     ...standingRows(known, now),
+    ...placeRows(known),
+    ...listedRows(known),
     ["Trusted", trustWords(known)],
     ...(known.ipv4 === undefined ? [] : [[
       "NAT64",
@@ -69,7 +73,8 @@ export function formatWhy(
   }`;
 }
 
-function headline({ target, around, within, exempt }: Known, style: Style): string {
+function headline(known: Known, style: Style): string {
+  const { target, around, within, exempt } = known;
   if (around.length > 0) {
     const own = around.some((block) => block.target === target);
     const with_ = own ? "" : ` with ${around.map((block) => block.target).join(", ")}`;
@@ -78,6 +83,14 @@ function headline({ target, around, within, exempt }: Known, style: Style): stri
   if (within.length > 0) {
     return style.doubtful(
       `${target} is not blocked as a whole; ${counted(within.length, "block")} in it`,
+    );
+  }
+  const refusedBy = refusingFeeds(known);
+  if (refusedBy.length > 0) {
+    return style.bad(
+      `${target} is not blocked for what it did, but refused: it is on ${
+        refusedBy.length === 1 ? "the list" : "the lists"
+      } ${refusedBy.join(", ")}`,
     );
   }
   return style.good(`${target} is not blocked`) +
@@ -152,6 +165,36 @@ function standingRows({ standing, target, network }: Known, now: number): string
     (host === target ? "yes" : network === undefined ? host : `its neighbour ${host}`) +
     `: last login ${formatLocalTime(at)}, ${describeDuration(Math.max(0, now - at) / 1000)} ago`,
   ]);
+}
+
+function placeRows({ place, strict, target }: Known): string[][] {
+  if (place === undefined) return [];
+  const words = judgedWords(place);
+  const where = words === "" ? "not known" : words;
+  const of = target.includes("/") ? " (its first address)" : "";
+  return [
+    ["From", where + of],
+    ...(strict === undefined ? [] : [["", `a stranger from there ${strict}`]]),
+  ];
+}
+
+/** Feeds: what follows from them depends on the feed, and on who belongs here. */
+function listedRows({ lists, feeds, target, standing, exempt }: Known): string[][] {
+  const isOwn = passesLists({ standing, exempt, target });
+  return lists.map(({ name, entry }, index) => {
+    const feed = feeds.find((one) => one.name === name);
+    const what = feed === undefined
+      ? ""
+      : isOwn
+      ? ": it passes, because it belongs here"
+      : feed.inForce
+      ? `: refused by the kernel${feed.for === "sip" ? " at the ports of SIP" : ""}`
+      : ": one attempt instead of loyalty, as long as it is a stranger";
+    return [
+      index === 0 ? "Listed" : "",
+      `by feed ${name}${entry === target ? "" : ` (${entry})`}${what}`,
+    ];
+  });
 }
 
 function trustWords({ exempt }: Known): string {
@@ -235,10 +278,16 @@ export function formatWhyJson(known: Known, cures: readonly Cure[], backend: str
     countedWith: known.network ?? null,
     ipv4: known.ipv4 ?? null,
     neverBlocked: known.exempt,
+    lists: known.lists,
+    refusedByFeeds: refusingFeeds(known),
     kernel: kernel.isAsked
       ? { backend, holds: kernel.blocked, letsThrough: kernel.passing, failure: null }
       : { backend, holds: null, letsThrough: null, failure: kernel.message },
     inForce: force?.inForce ?? null,
+    ...(known.place === undefined ? {} : {
+      place: shownPlace(known.place),
+      strict: known.strict ?? null,
+    }),
     attempts: known.attempts.map(({ at, ...attempt }) => ({ at: iso(at), ...attempt })),
     cures,
   });

@@ -11,12 +11,14 @@ import { readBlockInput } from "../../blocks/block_input.ts";
 import { BlockDatabase, BlockDatabaseError } from "../../blocks/database.ts";
 import type { BackendName, Config } from "../../config/config.ts";
 import { chooseBackend } from "../../firewall/choice.ts";
+import { keyOf } from "../../penalties/host_key.ts";
 import type { Look } from "../../telemetry/look.ts";
 import type { Status } from "../../telemetry/status.ts";
 import { StatusError } from "../../telemetry/status_socket.ts";
 import { escapeText } from "../../text/escape.ts";
 import { PLAIN, styleFor } from "../../text/table.ts";
 import { askDaemon, askLooks } from "../ask_daemon.ts";
+import { type OpenedPlaces, openPlaces } from "../opened_places.ts";
 import { complain, EXIT, print } from "../output.ts";
 import { trustedNow } from "../trusted.ts";
 import { curesFor } from "./cures.ts";
@@ -74,6 +76,7 @@ interface Asked {
   readonly exempt: ExemptSet;
   /** Where trusted targets come from. */
   readonly origins: ReadonlyMap<string, string>;
+  readonly places: OpenedPlaces;
   readonly now: number;
 }
 
@@ -108,6 +111,8 @@ export async function why(
   for (const note of trusted.notes) complain(`warning: ${note}`);
   const seen = exemptAddresses(trusted.targets, literalPeers(config.host));
   const told = (status?.neverBlocked ?? []).filter(({ cause }) => cause !== "trusted");
+  const places = await openPlaces(config);
+  for (const note of places.notes) complain(`warning: ${note}`);
   const kernel = new Kernel(config, backend);
   const asked: Asked = {
     config,
@@ -117,6 +122,7 @@ export async function why(
     kernel,
     exempt: new ExemptSet([...seen.entries, ...told]),
     origins: trusted.origins,
+    places,
     now: Date.now(),
   };
   try {
@@ -200,8 +206,20 @@ async function knownOf(target: string, index: number, asked: Asked): Promise<Kno
     ...facts,
     exempt: exempt.filter((one, at) => exempt.findIndex((other) => isSame(one, other)) === at),
     kernel: await asked.kernel.ask(target),
+    place: asked.places.of(target),
+    strict: whyStrict(target, asked.places),
+    feeds: status?.lists?.feeds ?? [],
     force: status?.firewall.inForce.find(({ family }) => family === familyOf(target)),
   };
+}
+
+/** Why a stranger who is there has one attempt, or none. */
+function whyStrict(target: string, { places }: OpenedPlaces): string | undefined {
+  const key = keyOf(target.split("/")[0]!);
+  const barred = places.strict?.whyBarred?.(key);
+  if (barred !== undefined) return `is blocked when they first appear: ${barred}`;
+  const strict = places.strict?.whyStrict(key);
+  return strict === undefined ? undefined : `has one attempt: ${strict}`;
 }
 
 function isSame(a: { target: string; cause: Cause }, b: { target: string; cause: Cause }): boolean {

@@ -12,9 +12,8 @@
 
 import { expectNetwork, type Family, maskOfWord, writeNetwork } from "../../address/address.ts";
 import type { Action } from "../../config/config.ts";
-
-/** How many bits an address has. */
-const WIDTH: Readonly<Record<Family, number>> = { 4: 32, 6: 128 };
+import { type Gap, gapRules, gapSets } from "./gap.ts";
+import { maskText, WIDTH, WORDS } from "./words.ts";
 
 /**
  * The length at which one look tells whether a blocked network may be near: an innocent host then
@@ -27,12 +26,6 @@ const NEAR_PREFIX: Readonly<Record<Family, number>> = { 4: 16, 6: 32 };
  * that it holds of that length (256 at most); a still wider one is looked for with its own mask.
  */
 const NEAR_BITS_MAX = 8;
-
-/** The name and the key of an address in the language of nft. */
-const WORDS: Readonly<Record<Family, { type: string; source: string; icmp: string }>> = {
-  4: { type: "ipv4_addr", source: "ip saddr", icmp: "icmp" },
-  6: { type: "ipv6_addr", source: "ip6 saddr", icmp: "icmpv6" },
-};
 
 /**
  * Where the chain stands: before connection tracking, so that a refused packet takes no entry
@@ -62,9 +55,19 @@ const FAREWELL_ELEMENTS = 1_024;
 const MARK_SECONDS = 2;
 
 /**
- * What is done with the hosts of a set: they are refused, or they pass whatever else is blocked.
+ * What is done with the hosts of a set: they are refused, they pass whatever else is blocked, or
+ * they are refused but for what passes by the gap.
  */
-export type Purpose = "refuse" | "pass";
+export type Purpose = "refuse" | "pass" | "soft";
+
+/** How the sets of networks of each purpose are called. */
+const NETWORKS: Readonly<Record<Purpose, string>> = {
+  refuse: "networks",
+  pass: "pass",
+  soft: "soft",
+};
+
+const PURPOSES: readonly Purpose[] = ["refuse", "pass", "soft"];
 
 /** Two generations of sets: one is filled while the other is in force. */
 export type Generation = "" | "b";
@@ -132,7 +135,12 @@ export class Layout {
   readonly #lengths: Readonly<Record<Purpose, Set<number>>> = {
     refuse: new Set(),
     pass: new Set(),
+    soft: new Set(),
   };
+  /** Whether there is a set and a rule for single hosts that are soft. */
+  #hasSoftHosts = false;
+  /** What passes of hosts that are soft, or in networks that are. */
+  readonly gap: Gap | undefined;
 
   /**
    * Makes a layout without networks.
@@ -141,17 +149,20 @@ export class Layout {
    * @param family Which addresses.
    * @param generation Which of the two generations of sets.
    * @param action What becomes of the packets of blocked hosts.
+   * @param gap What passes of those that are soft; `undefined`: nothing.
    */
   constructor(
     name: string,
     family: Family,
     generation: Generation = "",
     action: Action = "reject",
+    gap?: Gap,
   ) {
     this.#name = name;
     this.family = family;
     this.generation = generation;
     this.action = action;
+    this.gap = gap;
   }
 
   /**
@@ -160,10 +171,11 @@ export class Layout {
    * @param action What becomes of the packets of blocked hosts.
    */
   copy(action: Action = this.action): Layout {
-    const copy = new Layout(this.#name, this.family, this.generation, action);
-    for (const purpose of ["refuse", "pass"] as const) {
+    const copy = new Layout(this.#name, this.family, this.generation, action, this.gap);
+    for (const purpose of PURPOSES) {
       for (const length of this.#lengths[purpose]) copy.#lengths[purpose].add(length);
     }
+    copy.#hasSoftHosts = this.#hasSoftHosts;
     return copy;
   }
 
@@ -176,8 +188,10 @@ export class Layout {
    */
   make(target: string, purpose: Purpose): boolean {
     const length = lengthOf(target);
-    if (length === undefined || this.#lengths[purpose].has(length)) return false;
-    this.#lengths[purpose].add(length);
+    if (this.has(target, purpose)) return false;
+    // The other sets of single hosts are always there.
+    if (length === undefined) this.#hasSoftHosts = true;
+    else this.#lengths[purpose].add(length);
     return true;
   }
 
@@ -189,7 +203,8 @@ export class Layout {
    */
   has(target: string, purpose: Purpose): boolean {
     const length = lengthOf(target);
-    return length === undefined || this.#lengths[purpose].has(length);
+    if (length === undefined) return purpose !== "soft" || this.#hasSoftHosts;
+    return this.#lengths[purpose].has(length);
   }
 
   /**
@@ -213,7 +228,7 @@ export class Layout {
    *   none of this layout.
    */
   readSet(set: string): { readonly purpose: Purpose; readonly suffix: string } | undefined {
-    for (const purpose of ["refuse", "pass"] as const) {
+    for (const purpose of PURPOSES) {
       if (set === this.hosts(purpose)) return { purpose, suffix: "" };
       const [, length] = /^[a-z]+[46]b?_(\d+)$/.exec(set) ?? [];
       if (length !== undefined && set === this.#networks(purpose, Number(length))) {
@@ -229,7 +244,7 @@ export class Layout {
    * @param purpose What the set is for.
    */
   hosts(purpose: Purpose): string {
-    return `${purpose === "refuse" ? "hosts" : "pass"}${this.family}${this.generation}`;
+    return `${purpose === "refuse" ? "hosts" : NETWORKS[purpose]}${this.family}${this.generation}`;
   }
 
   /**
@@ -238,7 +253,7 @@ export class Layout {
    * @param set The name of a set.
    */
   isOfFamily(set: string): boolean {
-    return /^(?:hosts|networks|pass|near)([46])/.exec(set)?.[1] === String(this.family);
+    return /^(?:hosts|networks|pass|soft|gap|near)([46])/.exec(set)?.[1] === String(this.family);
   }
 
   /** The set of what is near a blocked network. */
@@ -276,7 +291,14 @@ export class Layout {
       `add set ${table} ${FAREWELL}${NO_FAREWELL} { type mark; }`,
       `add element ${table} ${FAREWELL} { ${[...Array(FAREWELL_ELEMENTS).keys()].join(",")} }`,
       ...this.#sets().map(([set, flags]) => this.#setCommand(set, flags)),
+      ...this.#gapSets().map(([set, flags]) => `add set ${table} ${set} { ${flags} }`),
     ];
+  }
+
+  /** Those of the gap are of no generation: what they count goes on. */
+  #gapSets(): [set: string, definition: string][] {
+    const isAnySoft = this.#lengths.soft.size > 0 || this.#hasSoftHosts;
+    return this.gap === undefined || !isAnySoft ? [] : gapSets(this.family);
   }
 
   /** The commands that make what is not there yet of the sets, and all rules anew. */
@@ -302,7 +324,7 @@ export class Layout {
 
   /** The names of all sets. */
   get setNames(): string[] {
-    return this.#sets().map(([set]) => set);
+    return [...this.#sets(), ...this.#gapSets()].map(([set]) => set);
   }
 
   /** The commands that empty all sets. */
@@ -336,7 +358,8 @@ export class Layout {
     const refuse = this.action === "drop"
       ? "counter drop"
       : `counter reject with ${icmp} type port-unreachable`;
-    const { refuse: refused, pass } = this.#lengths;
+    const { refuse: refused, pass, soft } = this.#lengths;
+    const gaps = this.gap === undefined ? [] : gapRules(this.gap, this.family);
     const wide = sorted(refused).filter((length) => this.#isWide(length));
     const mayBeNear = [...refused].some((length) => !this.#isWide(length));
     const inNetwork = (length: number) => `${source} & ${maskText(this.family, length)}`;
@@ -347,6 +370,7 @@ export class Layout {
         "meta nfproto ipv6 goto from6",
       ],
       [from]: [
+        ...(this.#hasSoftHosts ? gaps.map((gap) => `${source} @${this.hosts("soft")} ${gap}`) : []),
         `${source} @${this.hosts("refuse")} ${refuse}`,
         ...wide.map((length) =>
           `${inNetwork(length)} @${this.#networks("refuse", length)} goto ${networks}`
@@ -360,6 +384,9 @@ export class Layout {
         ...sorted(pass).map((length) =>
           `${inNetwork(length)} @${this.#networks("pass", length)} accept`
         ),
+        ...sorted(soft).flatMap((length) =>
+          gaps.map((gap) => `${inNetwork(length)} @${this.#networks("soft", length)} ${gap}`)
+        ),
         ...sorted(refused).map((length) =>
           `${inNetwork(length)} @${this.#networks("refuse", length)} ${refuse}`
         ),
@@ -370,16 +397,18 @@ export class Layout {
   /** All sets, and what they are besides their type. */
   #sets(): [name: string, flags: string][] {
     const timed = "flags timeout; ";
-    const { refuse, pass } = this.#lengths;
+    const { refuse, pass, soft } = this.#lengths;
     return [
       [this.hosts("refuse"), timed],
       [this.hosts("pass"), ""],
       [this.near, ""],
+      ...(this.#hasSoftHosts ? [[this.hosts("soft"), ""] satisfies [string, string]] : []),
       ...sorted(refuse).map((length): [string, string] => [
         this.#networks("refuse", length),
         timed,
       ]),
       ...sorted(pass).map((length): [string, string] => [this.#networks("pass", length), ""]),
+      ...sorted(soft).map((length): [string, string] => [this.#networks("soft", length), ""]),
     ];
   }
 
@@ -392,8 +421,7 @@ export class Layout {
   }
 
   #networks(purpose: Purpose, length: number): string {
-    const name = purpose === "refuse" ? "networks" : "pass";
-    return `${name}${this.family}${this.generation}_${length}`;
+    return `${NETWORKS[purpose]}${this.family}${this.generation}_${length}`;
   }
 }
 
@@ -401,12 +429,6 @@ export class Layout {
 function lengthOf(target: string): number | undefined {
   const slash = target.indexOf("/");
   return slash < 0 ? undefined : Number(target.slice(slash + 1));
-}
-
-/** A mask as an address. */
-function maskText(family: Family, length: number): string {
-  const words = Array.from({ length: family === 4 ? 1 : 4 }, (_, i) => maskOfWord(length, i));
-  return writeNetwork({ family, words, prefix: WIDTH[family] });
 }
 
 /** Narrow networks first: they are the most. */

@@ -11,7 +11,8 @@ import { eachLine, readTarget } from "../chain.ts";
 import { type Generation, Layout, MARKS, tableOf } from "./layout.ts";
 import { type Family, parseTarget } from "../../address/address.ts";
 import type { Action } from "../../config/config.ts";
-import type { Listing } from "../backend.ts";
+import { type Listing, SOFT } from "../backend.ts";
+import type { Gap } from "./gap.ts";
 
 /** A set as it is listed. */
 interface ListedSet {
@@ -94,23 +95,26 @@ function generationOf({ chains }: ListedTable, family: Family): Generation {
  * @param table The table.
  * @param name The table's name.
  * @param family Which addresses.
- * @param action What becomes of the packets of blocked hosts.
+ * @param wanted What becomes of the packets of blocked hosts, and what of them passes.
  * @returns What it holds, and the layout that is there.
  */
 export function readListing(
   table: ListedTable,
   name: string,
   family: Family,
-  action: Action,
+  wanted: { readonly action: Action; readonly gap?: Gap | undefined },
 ): { readonly listing: Omit<Listing, "mark">; readonly layout: Layout } {
-  const layout = new Layout(name, family, generationOf(table, family), action);
+  const { action, gap } = wanted;
+  const layout = new Layout(name, family, generationOf(table, family), action, gap);
   const targets = new Map<string, number>();
   const exceptions = new Set<string>();
   let whole = !table.isDormant && table.sets.get(MARKS)?.isTimed === true;
   // A set that no rule looks at blocks nobody.
-  for (const rule of table.chains.get(layout.chains.networks) ?? []) {
-    const { purpose, suffix = "" } = layout.readSet(/@(\S+)/.exec(rule)?.[1] ?? "") ?? {};
-    if (purpose !== undefined) layout.make(suffix, purpose);
+  for (const chain of [layout.chains.from, layout.chains.networks]) {
+    for (const rule of table.chains.get(chain) ?? []) {
+      const { purpose, suffix = "" } = layout.readSet(/@(\S+)/.exec(rule)?.[1] ?? "") ?? {};
+      if (purpose !== undefined) layout.make(suffix, purpose);
+    }
   }
   const nearThere = new Set(table.sets.get(layout.near)?.elements);
   for (const [set, { elements, isTimed }] of table.sets) {
@@ -123,6 +127,7 @@ export function readListing(
       if (target === undefined || (suffix !== "" && parseTarget(target) === undefined)) {
         whole = false;
       } else if (purpose === "pass") exceptions.add(target);
+      else if (purpose === "soft") exceptions.add(SOFT + target);
       else {
         targets.set(target, 1);
         if (!layout.nearOf(target).every((near) => nearThere.has(near))) whole = false;
@@ -157,7 +162,8 @@ function isAlike(listed: string, rule: string): boolean {
 /** What matters of a rule, whichever version of nft printed it. */
 function signOf(rule: string): string {
   const [, set] = /@(\S+)/.exec(rule) ?? [];
-  const [, mask] = /& (\S+)/.exec(rule) ?? [];
+  // That of the address; behind the set there may be others.
+  const [, mask] = /^[^@]*?& (\S+)/.exec(rule) ?? [];
   const [verb] = /\b(?:accept|reject|goto \S+|jump \S+|drop)\b/.exec(rule) ?? [];
   const [meta] = /^(?:iif\S* \S+|meta nfproto \S+)/.exec(rule) ?? [];
   return [meta, mask, set, verb].join(" ");

@@ -13,12 +13,14 @@ import {
   isSafeTarget,
   type ListOutcome,
   type Outcome,
+  SOFT,
   unsafeOutcome,
 } from "../backend.ts";
 import type { CommandResult } from "../command.ts";
 import type { Failure } from "../failure.ts";
 import { KERNEL_GRACE_SECONDS } from "../ipset.ts";
 import { nftFailure } from "./failure.ts";
+import type { Gap } from "./gap.ts";
 import { type Generation, Layout, type Purpose, tableOf } from "./layout.ts";
 import { readListing, readTable } from "./listing.ts";
 import type { NftTable } from "./table.ts";
@@ -46,6 +48,8 @@ interface NftablesOptions {
   readonly table: NftTable;
   /** What becomes of the packets of blocked hosts. @default {"reject"} */
   readonly action?: Action | undefined;
+  /** What passes of hosts in networks that are soft. */
+  readonly gap?: Gap | undefined;
   /** The wall clock, milliseconds since 1970. @default {Date.now} */
   readonly now?: () => number;
   /** Most elements of one transaction. @default {200_000} */
@@ -77,6 +81,8 @@ export class NftablesBackend implements Backend {
   readonly replacesAtStart: boolean = true;
   /** Most entries that are worth handing over at a time. */
   readonly batchMax: number = BATCH_MAX;
+  /** Whether a few packets pass of a host in a soft network. */
+  readonly softens: boolean;
   readonly #table: NftTable;
   readonly #now: () => number;
   readonly #transactionMax: number;
@@ -95,7 +101,8 @@ export class NftablesBackend implements Backend {
     this.#table = options.table;
     this.#now = options.now ?? Date.now;
     this.#transactionMax = options.transactionMax ?? TRANSACTION_MAX;
-    this.#layout = new Layout(options.table.name, options.family, "", options.action);
+    this.#layout = new Layout(options.table.name, options.family, "", options.action, options.gap);
+    this.softens = options.gap !== undefined;
     this.#table.open(() => this.#changed());
   }
 
@@ -110,7 +117,7 @@ export class NftablesBackend implements Backend {
     _goOn?: () => boolean,
     exceptions: readonly string[] = [],
   ): Promise<Outcome> {
-    const unsafe = this.#findUnsafe(exceptions) ??
+    const unsafe = this.#findUnsafe(exceptions.values().map(bare)) ??
       this.#findUnsafe(entries.values().map((entry) => entry.target));
     if (unsafe !== undefined) return unsafeOutcome(unsafe, this.family);
     const result = entries.length > this.#transactionMax
@@ -203,14 +210,14 @@ export class NftablesBackend implements Backend {
     const some = targets.slice(0, BATCH_MAX);
     const unsafe = this.#findUnsafe(some);
     if (unsafe !== undefined) return unsafeOutcome(unsafe, this.family);
-    return await this.#change([], some, "refuse");
+    return await this.#change([], some, () => "refuse");
   }
 
   /** Changes the exceptions; see {@linkcode Backend.except}. */
   async except(add: readonly string[], remove: readonly string[]): Promise<Outcome> {
-    const unsafe = this.#findUnsafe(add) ?? this.#findUnsafe(remove);
+    const unsafe = this.#findUnsafe([...add, ...remove].values().map(bare));
     if (unsafe !== undefined) return unsafeOutcome(unsafe, this.family);
-    return await this.#change(add, remove, "pass");
+    return await this.#change(add, remove, purposeOf);
   }
 
   /** Refuses by another action: one transaction; see {@linkcode Backend.refuseBy}. */
@@ -252,7 +259,7 @@ export class NftablesBackend implements Backend {
       table,
       this.#table.name,
       this.family,
-      this.#layout.action,
+      this.#layout,
     );
     this.#layout = layout;
     this.#elements = listing.targets.size;
@@ -309,9 +316,8 @@ export class NftablesBackend implements Backend {
     const { name } = this.#table;
     const listed = await this.#table.list(true);
     if (!listed.ok) return listed;
-    const { action } = this.#layout;
     const there = await readTable(listed.stdout, name);
-    const before = readListing(there, name, this.family, action).layout;
+    const before = readListing(there, name, this.family, this.#layout).layout;
     const layout = this.#newLayout(entries, exceptions, before.generation === "" ? "b" : "");
     for (let at = 0;; at += this.#transactionMax) {
       const some = entries.slice(at, at + this.#transactionMax);
@@ -338,9 +344,10 @@ export class NftablesBackend implements Backend {
     exceptions: readonly string[],
     generation: Generation,
   ): Layout {
-    const layout = new Layout(this.#table.name, this.family, generation, this.#layout.action);
+    const { action, gap } = this.#layout;
+    const layout = new Layout(this.#table.name, this.family, generation, action, gap);
     for (const { target } of entries) layout.make(target, "refuse");
-    for (const target of exceptions) layout.make(target, "pass");
+    for (const target of exceptions) layout.make(bare(target), purposeOf(target));
     return layout;
   }
 
@@ -372,31 +379,39 @@ export class NftablesBackend implements Backend {
     // A comma before the brace is allowed.
     if (hasHosts) yield `${hosts.join(",")} }\n`;
     for (const command of networks.commands("add", name)) yield `${command}\n`;
-    const passing = new Elements(layout, "pass");
-    for (const target of exceptions) passing.add(target, "");
-    for (const command of passing.commands("add", name)) yield `${command}\n`;
+    for (const purpose of ["pass", "soft"] as const) {
+      const some = new Elements(layout, purpose);
+      for (const target of exceptions) {
+        if (purposeOf(target) === purpose) some.add(bare(target), "");
+      }
+      for (const command of some.commands("add", name)) yield `${command}\n`;
+    }
   }
 
   /** Adds to sets and removes from them. */
   async #change(
     add: readonly string[],
     remove: readonly string[],
-    purpose: Purpose,
+    purposeOf: (target: string) => Purpose,
   ): Promise<Outcome> {
     const { name } = this.#table;
     const layout = this.#layout.copy();
     const made: string[] = [];
     const emptied = new Set<string>();
-    const added = new Elements(layout, purpose);
-    const removed = new Elements(layout, purpose);
-    for (const target of add) {
+    const added = new Elements(layout);
+    const removed = new Elements(layout);
+    for (const one of add) {
+      const [target, purpose] = [bare(one), purposeOf(one)];
       if (layout.make(target, purpose)) {
         made.push(...layout.emptyCommands(target, purpose));
         emptied.add(layout.spotOf(target, purpose).set);
       }
-      added.add(target, "");
+      added.add(target, "", purpose);
     }
-    for (const target of remove) if (layout.has(target, purpose)) removed.add(target, "");
+    for (const one of remove) {
+      const [target, purpose] = [bare(one), purposeOf(one)];
+      if (layout.has(target, purpose)) removed.add(target, "", purpose);
+    }
     const isStructure = made.length > 0;
     const commands = [
       ...(isStructure ? [...layout.commands(), ...made] : []),
@@ -428,6 +443,15 @@ export class NftablesBackend implements Backend {
   }
 }
 
+/** The target of an exception. */
+function bare(exception: string): string {
+  return exception.startsWith(SOFT) ? exception.slice(SOFT.length) : exception;
+}
+
+function purposeOf(exception: string): Purpose {
+  return exception.startsWith(SOFT) ? "soft" : "pass";
+}
+
 /**
  * What stands behind an element that the kernel is to end by itself.
  *
@@ -456,11 +480,11 @@ class Elements {
   }
 
   /** Adds one, with what stands behind it. */
-  add(target: string, end: string): void {
-    const { set, key } = this.#layout.spotOf(target, this.#purpose);
+  add(target: string, end: string, purpose = this.#purpose): void {
+    const { set, key } = this.#layout.spotOf(target, purpose);
     push(this.#sets, set, key + end);
     push(this.#keys, set, key);
-    if (this.#purpose === "refuse") {
+    if (purpose === "refuse") {
       for (const near of this.#layout.nearOf(target)) this.#near.add(near);
     }
   }

@@ -6,6 +6,9 @@
 
 import type { Action } from "../../config/config.ts";
 import type { Backend } from "../backend.ts";
+import type { ListBackend } from "../lists/backend.ts";
+import { NftLists } from "../lists/nftables.ts";
+import type { Gap } from "./gap.ts";
 import { NftablesBackend } from "./nftables.ts";
 import { NftTable, type NftTableOptions } from "./table.ts";
 
@@ -15,6 +18,8 @@ interface OpenOptions extends Omit<NftTableOptions, "name"> {
   readonly chain: string;
   /** What becomes of the packets of blocked hosts. @default {"reject"} */
   readonly action?: Action;
+  /** What passes of hosts that are blocked for no guilt of their own. */
+  readonly gap?: Gap | undefined;
   /** The wall clock, milliseconds since 1970. @default {Date.now} */
   readonly now?: () => number;
 }
@@ -41,9 +46,27 @@ export function tableName(chain: string): string {
  * @param options The name, the programs.
  */
 export function openNftables(options: OpenOptions): Backend[] {
-  const { chain, action, now, ...rest } = options;
+  return openWithLists(options).backends;
+}
+
+/**
+ * The same, with the lists beside them.
+ *
+ * @param options The name, the programs.
+ */
+export function openWithLists(
+  options: OpenOptions,
+): { readonly backends: Backend[]; readonly lists: ListBackend } {
+  const { chain, action, gap, now, ...rest } = options;
   const table = new NftTable({ ...rest, name: tableName(chain) });
-  return ([4, 6] as const).map((family) =>
-    new NftablesBackend({ family, table, action, ...(now === undefined ? {} : { now }) })
+  const backends = ([4, 6] as const).map((family) =>
+    new NftablesBackend({ family, table, action, gap, ...(now === undefined ? {} : { now }) })
   );
+  const lists = new NftLists({
+    table: table.name,
+    ...(action === undefined ? {} : { action }),
+    ...(rest.run === undefined ? {} : { run: rest.run }),
+    onElements: (count) => table.setBeside(count),
+  });
+  return { backends, lists };
 }

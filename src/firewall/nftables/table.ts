@@ -27,6 +27,12 @@ const RESIDENT_ELEMENTS_MAX = 200;
 const MONITORED_MAX = 200_000;
 
 /**
+ * The same of what another table of Ampere's holds, the lists: a monitor that reads them all, or is
+ * told of each, would keep them, 35 MB for so many.
+ */
+const BESIDE_MAX = 50_000;
+
+/**
  * How long nft may take, in milliseconds. It waits for no lock; but the intervals of others can
  * cost seconds on a busy machine.
  */
@@ -156,6 +162,8 @@ export class NftTable {
   #epoch = 0;
   /** How many elements each family has, about. */
   readonly #elements = new Map<unknown, number>();
+  /** How many there are in another table of Ampere's, or will be. */
+  #beside = 0;
 
   /**
    * Makes it; nothing runs yet.
@@ -271,6 +279,29 @@ export class NftTable {
     else if (this.#endsInARow === 0) this.#begin();
   }
 
+  /**
+   * Notes how many elements another table of Ampere's will have: with many of them there is no
+   * monitor, and each change has a process.
+   *
+   * @param elements How many.
+   */
+  setBeside(elements: number): void {
+    this.#beside = elements;
+    if (!this.#isTooMuch || this.#resident === undefined) return;
+    this.#leave();
+    this.#cancelAsk?.();
+    this.#epoch += 1;
+    this.#log?.info(
+      `${elements} entries of lists are too many for nft to stay: each change of the blocks has a ` +
+        "process of nft, which takes 3 ms",
+    );
+    this.#lookAfter(LOOK_EVERY_MS);
+  }
+
+  get #isTooMuch(): boolean {
+    return this.#beside > BESIDE_MAX || this.#elementCount > this.#monitoredMax;
+  }
+
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {
     if (this.#isBusy) await new Promise<void>((resolve) => this.#turns.push(resolve));
     this.#isBusy = true;
@@ -357,7 +388,7 @@ export class NftTable {
     if (this.#ending.signal.aborted) return;
     // A long list is being filled in: the monitor would tell of all its elements.
     if (this.#isBusy) return this.#beginAfter(AGAIN_FIRST_MS);
-    if (this.#elementCount > this.#monitoredMax) return this.#lookAfter(LOOK_EVERY_MS);
+    if (this.#isTooMuch) return this.#lookAfter(LOOK_EVERY_MS);
     this.#residentSince = this.#clock.now();
     const resident: Resident = new Resident({
       name: this.name,

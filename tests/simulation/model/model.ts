@@ -366,14 +366,16 @@ export class Model {
     }
     const host = this.#hosts.hear(address, now);
     const known = this.#hosts.find(host, session, now);
-    if (known !== undefined && (patience > 0 || known.refused !== undefined)) {
+    const isBarred = this.#rules.values.barred.includes(address) && now >= this.#learnsUntil;
+    const waits = patience > 0 && !isBarred;
+    if (known !== undefined && (waits || known.refused !== undefined)) {
       const same = happening.service === "PJSIP" || known.challenge === happening.challenge ||
         known.refused !== undefined || known.loggedIn;
       if (same && isFree(known)) return this.#rules.visit("challenge: repeated, free");
       if (same) this.#rules.visit("challenge: repeated too often");
     }
     const attempt = this.#hosts.open(host, happening, now);
-    if (patience > 0) attempt.waiting = true;
+    if (waits) attempt.waiting = true;
     else {
       this.#rules.visit("challenge: charged at once");
       this.#chargeChallenge(attempt, now, wall);

@@ -246,7 +246,7 @@ export class Points {
     if (host.points === 0) host.firstAt = now;
     host.points += points;
     const standing = this.#belonging.isStanding(host.address, now);
-    const limit = 5 * this.#rules.values.loyalty * (standing ? 10 : 1);
+    const limit = this.#limitOf(host.address, standing);
     if (host.points < limit) return;
     const grounds = standing
       ? "good standing"
@@ -274,6 +274,27 @@ export class Points {
       ? this.#standingRow(host.address, now)
       : 0;
     this.#decide(host.address, grounds, row, host.proven >= limit, wall);
+  }
+
+  /** How many points block a host: 5 for each attempt that it has. */
+  #limitOf(address: string, standing: boolean): number {
+    const { loyalty, strict, barred } = this.#rules.values;
+    const isListed = strict.includes(address);
+    if (standing) {
+      if (isListed) this.#rules.visit("strict: but logged in");
+      return 5 * 10 * loyalty;
+    }
+    if (!isListed) return 5 * loyalty;
+    if (this.#belonging.hasStandingNeighbour(address)) {
+      this.#rules.visit("strict: but a neighbour logged in");
+      return 5 * loyalty;
+    }
+    if (barred.includes(address)) {
+      this.#rules.visit("strict: a stranger has no attempt");
+      return 1;
+    }
+    this.#rules.visit("strict: a stranger has one attempt");
+    return 5;
   }
 
   /** Whether it is heard first at the end of its first block, and answers many times at once. */

@@ -25,6 +25,10 @@ export interface Rules {
   readonly blocksInsiders: boolean;
   /** Single addresses. */
   readonly trust: readonly string[];
+  /** The same: strangers who have one attempt. */
+  readonly strict: readonly string[];
+  /** Those of them who have none. */
+  readonly barred: readonly string[];
 }
 
 /** The rules whose visits are counted. */
@@ -66,6 +70,10 @@ export const RULES = [
   "login: forgiven enough today",
   "login: unanswered challenges forgiven",
   "forgotten",
+  "strict: a stranger has one attempt",
+  "strict: a stranger has no attempt",
+  "strict: but logged in",
+  "strict: but a neighbour logged in",
   "grounds: good standing",
   "grounds: shared network",
   "grounds: guarded account",

@@ -42,6 +42,8 @@ export const TRUSTED = ["192.0.2.10", "2001:db8:0:d::1"];
 /** A scanner takes one after the other, and in their midst somebody has a phone. */
 export const WALKED = Array.from({ length: 8 }, (_, i) => `203.0.113.${20 + i}`);
 export const AMONG_WALKED = "203.0.113.90";
+/** Who may be on somebody's list of attackers, rightly or not. */
+export const MAYBE_LISTED = [...ATTACKERS, ...PHONES, ...BESIEGED, ...OWNERS, ...TRUSTED];
 /** They guess seldom, each from one address, or from several of its network. */
 export const SLOW = [
   ["198.18.5.60"],

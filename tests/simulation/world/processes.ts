@@ -11,6 +11,7 @@ import type { Backend } from "../../../src/firewall/backend.ts";
 import { Way } from "../../../src/firewall/way.ts";
 import { Daemon } from "../../../src/daemon/daemon.ts";
 import { Log } from "../../../src/log.ts";
+import { keyText } from "../../../src/penalties/host_key.ts";
 import type { Store } from "../store.ts";
 import { ProcessClock } from "../time.ts";
 import { WayWitness } from "../way.ts";
@@ -92,6 +93,12 @@ export class Processes {
       clock,
       wallClock,
       exempt: (trust) => scene.exempt(trust),
+      strict: scene.mayBeStrict
+        ? {
+          whyStrict: (host) => scene.strict.includes(keyText(host)) ? "listed" : undefined,
+          whyBarred: (host) => scene.barred.includes(keyText(host)) ? "away" : undefined,
+        }
+        : undefined,
       ami: {
         connect: scene.asterisk.connectFor(clock),
         random: () => dice.next(),

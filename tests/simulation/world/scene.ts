@@ -17,7 +17,7 @@ import { Programs } from "../programs.ts";
 import { MemoryStore, SqliteStore, type Store } from "../store.ts";
 import { SimulatedTime } from "../time.ts";
 import { Traffic } from "../traffic.ts";
-import { OWN, TRUSTED } from "./cast.ts";
+import { MAYBE_LISTED, OWN, TRUSTED } from "./cast.ts";
 import { chooseFaults, type FaultName } from "./faults.ts";
 import type { Process } from "./process.ts";
 import { chooseConfig, rulesOf } from "./settings.ts";
@@ -28,6 +28,9 @@ const SQLITE_SHARE = 0.02;
 /** How many seeds have nftables, and in how many of those its programs meet faults. */
 const NFT_SHARE = 1 / 3;
 const RESIDENTS_SHARE = 0.6;
+
+/** In how many worlds some strangers have one attempt. */
+const STRICT_SHARE = 0.4;
 
 /** How a world is run. */
 export interface SceneOptions {
@@ -86,6 +89,13 @@ export class Scene {
   harmedAt = -Infinity;
   /** Done at the next challenge that arrives, once. */
   atChallenge: (() => void) | undefined;
+  /** Some strangers have one attempt. */
+  readonly mayBeStrict: boolean;
+  /** Who has one attempt, if they are strangers. */
+  strict: readonly string[] = [];
+  /** Who of them has none. */
+  barred: readonly string[] = [];
+  readonly #strictDice: Dice;
   readonly #options: SceneOptions;
 
   /**
@@ -115,7 +125,13 @@ export class Scene {
     this.store = this.sqlite
       ? new SqliteStore(Deno.makeTempDirSync({ dir: options.folder, prefix: "sqlite-" }))
       : new MemoryStore(`${options.folder}/${seed}`);
-    this.model = new Model(rulesOf(this.config), options.visits ?? new Map());
+    this.#strictDice = new Dice(Math.imul(seed, 17) + 3);
+    this.mayBeStrict = this.#strictDice.chance(STRICT_SHARE);
+    this.chooseStrict();
+    this.model = new Model(
+      rulesOf(this.config, this.strict, this.barred),
+      options.visits ?? new Map(),
+    );
     this.model.blocks.vague = () => this.process?.list.trouble !== undefined;
     const meet = (fault: NftFault) => this.meet(fault);
     this.programs = new Programs({
@@ -149,6 +165,14 @@ export class Scene {
     this.bornAt = this.wall();
     trace(`faults: ${[...this.faults].join(", ")}${this.sqlite ? "; SQLite" : ""}`);
     trace(`configuration: ${JSON.stringify(this.config)}`);
+  }
+
+  /** Lists change. */
+  chooseStrict(): void {
+    if (!this.mayBeStrict) return;
+    this.strict = MAYBE_LISTED.filter(() => this.#strictDice.chance(0.5));
+    this.barred = this.strict.filter(() => this.#strictDice.chance(0.3));
+    this.trace(`strict: ${this.strict.join(", ")}; barred: ${this.barred.join(", ")}`);
   }
 
   /** Counts a fault of nftables. */

@@ -58,8 +58,18 @@ export function chooseConfig(
 /** So short that somebody may guess more slowly. */
 export const SLOW_FORGET_SECONDS = 2;
 
-/** What of a configuration matters to the model. */
-export function rulesOf(config: Config): Rules {
+/**
+ * What of a configuration matters to the model.
+ *
+ * @param config The configuration.
+ * @param strict Who has one attempt.
+ * @param barred Who of them has none.
+ */
+export function rulesOf(
+  config: Config,
+  strict: readonly string[],
+  barred: readonly string[],
+): Rules {
   return {
     loyalty: config.loyalty,
     patience: config.patience * 1000,
@@ -76,5 +86,7 @@ export function rulesOf(config: Config): Rules {
     neighbours: config.neighbours ?? 0,
     blocksInsiders: config.insider === "block",
     trust: config.trust,
+    strict,
+    barred,
   };
 }

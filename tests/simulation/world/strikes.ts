@@ -216,10 +216,12 @@ export class Strikes {
     };
     scene.trace(`reconfigured: ${JSON.stringify(config)}`);
     scene.config = config;
+    scene.chooseStrict();
     const before = new Set(scene.model.blocks.keys());
-    scene.model.setRules(rulesOf(config));
+    scene.model.setRules(rulesOf(config, scene.strict, scene.barred));
     for (const target of before) if (!scene.model.blocks.has(target)) scene.deleted.delete(target);
     process.daemon.reconfigure(config);
+    process.daemon.table.recheckStrict();
     if (process.list.pending > 0) {
       for (const target of before) {
         if (!scene.model.blocks.has(target)) scene.unsaved.add(target);
