@@ -82,14 +82,20 @@ export class Feed {
   #trouble: FeedError | undefined;
 
   /**
-   * Nobody is on it yet.
+   * Nobody is on it yet, unless the same list was there before.
    *
    * @param config The list.
    * @param parts See {@linkcode FeedParts}.
+   * @param former The same list, with another section.
    */
-  constructor(config: FeedConfig, parts: FeedParts) {
+  constructor(config: FeedConfig, parts: FeedParts, former?: Feed) {
     this.config = config;
     this.#parts = parts;
+    if (former === undefined) return;
+    this.#set = former.#set;
+    this.#entries = former.#entries;
+    this.#validators = former.#validators;
+    this.#fetchedAt = former.#fetchedAt;
   }
 
   /** Who is on it. */
@@ -139,7 +145,10 @@ export class Feed {
       if (copy === undefined) return;
       this.#adopt(copy);
       const age = Math.max(0, wallClock() - copy.fetchedAt);
-      this.#dueAt = now() + Math.max(0, every * 1_000 - age) * this.#parts.random();
+      // A file may have changed meanwhile, and to look costs nothing.
+      if (!url.startsWith("file:")) {
+        this.#dueAt = now() + Math.max(0, every * 1_000 - age) * this.#parts.random();
+      }
       log.info(
         `feed ${name}: ${counted(this.#set.size, "entry", "entries")} of the copy in ${folder}`,
       );
