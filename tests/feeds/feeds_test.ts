@@ -137,6 +137,10 @@ Deno.test("feeds: suddenly empty, ten times as long, or gone: the one before sta
   await refusedFor(/it is empty/);
   text = hosts(201);
   await refusedFor(/it has 201 entries, more than ten times as many as before \(20\)/);
+  text = "96.0.0.0/8\n97.0.0.0/8\n";
+  await refusedFor(
+    /it holds 1 % of all addresses of IPv4, more than ten times as much as before \(less/,
+  );
   status = 500;
   await refusedFor(/answers 500/);
   // Told once, however often it goes on.
