@@ -182,7 +182,7 @@ export class Listed implements StrictHosts {
     this.#kernel?.look();
   }
 
-  /** Others are exempt now. */
+  /** Others are exempt now, or in good standing without a login. */
   exemptChanged(): void {
     if (this.#isRunning && this.isOn) this.#put();
   }

@@ -97,6 +97,17 @@ Deno.test("listed: where more belong here than can pass nobody is refused, and i
   assert.equal(made.whyStrict(keyOf("203.0.200.1")), "listed by feed own");
 });
 
+Deno.test("listed: who is known to be registered passes without a login of theirs", async () => {
+  const bench = new TableBench();
+  const kernel = new Kernel();
+  using running = await listed(kernel, bench, "ipset");
+  assert.deepEqual([kernel.lists.length, kernel.pass.length], [1, 0]);
+  bench.table.assumeStanding([host(7)], bench.now);
+  running.made.exemptChanged();
+  await running.clock.advance(0);
+  assert.deepEqual(kernel.pass, [host(7)]);
+});
+
 Deno.test("listed: where iptables was chosen the status says why a list is not in force", async () => {
   using running = await listed(undefined, new TableBench(), "iptables");
   assert.equal(running.made.states[0]!.inForce, false);
