@@ -15,6 +15,7 @@ import {
 import { AddressSet } from "../address/address_set.ts";
 import { parseTargets } from "../address/ranges.ts";
 import { escapeText } from "../text/escape.ts";
+import { counted } from "../text/table.ts";
 import { type TargetSet, TargetSetBuilder } from "../address/target_set.ts";
 
 /** Most entries of a list. */
@@ -132,7 +133,9 @@ export class EntryReader {
     const taken = this.#builder.size;
     if (this.#unreadable > taken) {
       throw new FeedError(
-        `this is no list of addresses: ${this.#unreadable} lines are none (${this.#told[0]})`,
+        `this is no list of addresses: ${counted(this.#unreadable, "line is", "lines are")} none (${
+          this.#told[0]
+        })`,
       );
     }
     return { set: this.#builder.build(), taken, leftOut: this.#leftOut, told: this.#told };
