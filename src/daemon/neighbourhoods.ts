@@ -140,8 +140,10 @@ export class Neighbourhoods {
     const found: Block[] = [];
     for (const { target } of list.entries()) {
       const block = list.get(target);
-      if (block === undefined || now - block.since > NEIGHBOURS_MS) continue;
-      if (countedForNeighbours(block)) found.push(block);
+      // One that has ended does not count, whether it was removed already or not: after standing
+      // still the list may hold it for a moment longer.
+      if (block === undefined || hasEnded(block, now)) continue;
+      if (now - block.since <= NEIGHBOURS_MS && countedForNeighbours(block)) found.push(block);
     }
     for (const { target, since } of found.sort(byAge)) {
       this.#neighbours.blocked(target, most, since);

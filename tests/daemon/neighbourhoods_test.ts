@@ -169,12 +169,31 @@ Deno.test("neighbourhoods: who walks through a network while the daemon is start
     await guess(later, [7]);
     assert.equal(later.list.get(NETWORK) !== undefined, isCounted);
   }
+});
+
+Deno.test("neighbourhoods: what was blocked by hand before the start does not count", async () => {
   const list = new DryRunBlockList("(memory)", undefined, 0);
   const byHand = { ...BLANK, since: Date.now(), until: undefined, reason: "15 of 15 points" };
   list.add([4, 5].map((n) => ({ ...byHand, target: `203.0.113.${n}` })), 0);
   const daemon = await bench({ list }).start();
   await guess(daemon, [6]);
   assert.equal(daemon.list.get(NETWORK), undefined);
+});
+
+Deno.test("neighbourhoods: a block of an earlier life that has ended does not count, removed or not", async () => {
+  for (const left of [1, 0]) {
+    const first = await bench().start();
+    await guess(first, [4, 5]);
+    const now = first.clock.now();
+    const list = new DryRunBlockList("(memory)", undefined, now);
+    list.add(first.list.all().map((block) => ({ ...block, until: now + HOUR + left })), now);
+    const later = await bench({ list }).start();
+    // Nobody has looked what has ended meanwhile, as after the daemon stood still.
+    await later.clock.advance(HOUR);
+    assert.equal(later.list.size, 2);
+    await guess(later, [6]);
+    assert.equal(later.list.get(NETWORK) !== undefined, left > 0, `${left} ms left`);
+  }
 });
 
 Deno.test("neighbourhoods: what was released by hand does not count any more", async () => {

@@ -135,32 +135,36 @@ export class Model {
       }
       this.#kept.delete(address);
     }
-    for (const { host: address, points, soft, proven, firstAt, lastAt, tally } of put) {
+    for (const { host: address, points, soft, proven, firstAt, lastAt: at, tally } of put) {
       const host = this.#hosts.get(address);
-      const at = host === undefined ? 0 : wall - (now - host.lastAt);
+      const heardAt = host === undefined ? 0 : wall - (now - host.lastAt);
       const isRight = host?.points === points && host.soft === soft && host.proven === proven &&
-        Math.abs(at - lastAt) < BATCH_MAX;
+        Math.abs(heardAt - at) < BATCH_MAX;
+      // The file holds whole milliseconds, of failures as of logins.
+      const stored = { firstAt: Math.floor(firstAt), lastAt: Math.floor(at) };
       // Of a blocked host some may be under way; and of one that was deleted by hand and blocked
       // anew before the daemon looked, the model knows too little.
       if (!isRight && (host === undefined || this.blocks.has(address))) {
         const [wrong = 0] = tally;
-        const known = { address, points, soft, proven, wrong, firstAt, lastAt };
-        this.#kept.set(address, { ...UNKNOWN, ...known });
+        const known = { address, points, soft, proven, wrong };
+        this.#kept.set(address, { ...UNKNOWN, ...known, ...stored });
         continue;
       }
       if (!isRight) {
         throw new Error(
-          `${address} was written with ${points} points (${soft} soft, ${proven} proven, ${lastAt}), has ` +
-            `${host?.points} (${host?.soft}, ${host?.proven}, ${at})`,
+          `${address} was written with ${points} points (${soft} soft, ${proven} proven, ${at}), has ` +
+            `${host?.points} (${host?.soft}, ${host?.proven}, ${heardAt})`,
         );
       }
       this.#rules.visit("points: written");
-      this.#kept.set(address, keptOf(host, firstAt, lastAt));
+      this.#kept.set(address, keptOf(host, stored.firstAt, stored.lastAt));
     }
   }
 
   /**
-   * A new process reads what is written: a login since then, and time, have made some void.
+   * A new process reads what is written: a login since then, and time, have made some void. Which
+   * came first within one millisecond the file does not tell: then the login did away with all, so
+   * that nobody who belongs there pays for what was forgiven.
    *
    * @param addresses Whose points stand in the file.
    * @param logins When hosts logged in last, wall times.
