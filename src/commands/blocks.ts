@@ -271,7 +271,7 @@ function removeBlocks(
   const shown = absent.slice(0, COMPLAINTS_MAX);
   const related = relatedTargets(
     shown.map(({ target }) => target),
-    shown.length > 0 ? list.targets() : [],
+    shown.length > 0 ? targetsOf(list) : [],
   );
   list.close();
   for (const { line, target } of shown) {
@@ -323,7 +323,7 @@ function removeEmptied(list: BlockDatabase, removed: ReadonlySet<string>): strin
   });
   if (blocked.length === 0) return [];
   const within = new AddressSet(blocked);
-  const others = list.targets().filter((target) => within.overlaps(target));
+  const others = targetsOf(list).filter((target) => within.overlaps(target));
   return list.remove(
     blocked.filter((network) =>
       !others.some((other) => other !== network && contains(network, other.split("/")[0]!))
@@ -337,7 +337,7 @@ function networksAround(
   deleted: readonly AskedBlock[],
 ): [AskedBlock, network: string][] {
   if (deleted.length === 0) return [];
-  const networks = list.targets().filter((target) => target.includes("/"));
+  const networks = targetsOf(list).filter((target) => target.includes("/"));
   if (networks.length === 0) return [];
   const any = new AddressSet(networks);
   return deleted.filter(({ target }) => any.covers(target)).map((block) => [
@@ -376,4 +376,9 @@ async function readInput(): Promise<string> {
     text += decoder.decode(chunk, { stream: true });
   }
   return text + decoder.decode();
+}
+
+/** The targets of all blocks, in no order. */
+function targetsOf(list: BlockDatabase): string[] {
+  return list.entries().map(({ target }) => target);
 }

@@ -345,8 +345,11 @@ export class Daemon {
    * @returns The exit code: 1 when it cannot work at all (it is logged why).
    */
   async run(signal: AbortSignal): Promise<number> {
-    const wall = this.#wallClock();
-    this.#removeUnwanted(this.#believedTime.now());
+    const believed = this.#believedTime.now();
+    // Whoever was blocked anew meanwhile must not be taken for one whose block has ended.
+    this.#list.reload(believed);
+    this.#list.removeEnded(believed);
+    this.#exceptions.releaseExempt();
     this.table.restoreStanding(
       [...this.#list.standing()].map(([host, at]) => [host, this.#fromWallClock(at)]),
     );
@@ -357,7 +360,7 @@ export class Daemon {
         } from ${this.#list.path}`,
     );
     if (this.backend.isAuto) this.#log.info(describeChoice(this.backend));
-    this.#learning.begin(wall);
+    this.#learning.begin(this.#wallClock());
     void this.places.open();
     this.#logs.configure(this.#config.logs, this.#usesAmi);
     const stop = new AbortController();
@@ -386,11 +389,13 @@ export class Daemon {
       fail();
     });
     this.#logs.start();
-    const cancelTick = this.#startTicking();
+    this.#lastTick = this.#clock.now();
+    const cancelTick = repeat(this.#clock, TICK_MS, () => this.#tick());
     try {
       await following;
       await started;
     } finally {
+      this.#changes.close();
       cancelTick();
       this.#logs.close();
       signal.removeEventListener("abort", end);
@@ -423,11 +428,8 @@ export class Daemon {
     this.listed.exemptChanged();
     this.#log.info("the configuration was read again");
     if (fixed.length > 0) {
-      this.#log.warn(
-        `${
-          fixed.join(", ")
-        } changed: that takes effect at the next start (systemctl restart ampere)`,
-      );
+      const when = "that takes effect at the next start (systemctl restart ampere)";
+      this.#log.warn(`${fixed.join(", ")} changed: ${when}`);
     }
     const hadLogs = this.#logs.isOn;
     this.#logs.configure(config.logs, this.#usesAmi);
@@ -502,20 +504,6 @@ export class Daemon {
     }
   }
 
-  #startTicking(): () => void {
-    this.#lastTick = this.#clock.now();
-    let cancel = () => {};
-    const tick = () => {
-      this.#tick();
-      cancel = this.#clock.after(TICK_MS, tick);
-    };
-    cancel = this.#clock.after(TICK_MS, tick);
-    return () => {
-      this.#changes.close();
-      cancel();
-    };
-  }
-
   #tick(): void {
     const now = this.#clock.now();
     const stalled = now - this.#lastTick > STALL_MS;
@@ -563,14 +551,6 @@ export class Daemon {
     this.table.setPolicy({ ...this.table.policy, exempt });
     this.#exceptions.releaseExempt();
     this.listed.exemptChanged();
-  }
-
-  /** At the start: removes stored blocks that are not to be in force. */
-  #removeUnwanted(wall: number): void {
-    // Whoever was blocked anew meanwhile must not be taken for one whose block has ended.
-    this.#list.reload(wall);
-    this.#list.removeEnded(wall);
-    this.#exceptions.releaseExempt();
   }
 
   async #finish(orderly: boolean): Promise<void> {
@@ -655,6 +635,24 @@ function describeEnd(blocks: number, where: string, left: number): string {
   if (left === 0) return stays;
   const follows = left === 1 ? "follows" : "follow";
   return `${stays}, ${counted(left, "change")} of the firewall ${follows} at the next start`;
+}
+
+/**
+ * Does something again and again.
+ *
+ * @param clock The time.
+ * @param ms How often, in milliseconds.
+ * @param run What.
+ * @returns Ends it.
+ */
+function repeat(clock: Clock, ms: number, run: () => void): () => void {
+  let cancel = () => {};
+  const again = () => {
+    run();
+    cancel = clock.after(ms, again);
+  };
+  cancel = clock.after(ms, again);
+  return () => cancel();
 }
 
 /** A chain that is not there yet may come: at boot, others make it. */

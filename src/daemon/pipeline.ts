@@ -69,26 +69,26 @@ export class Pipeline {
 
   /** A security event: charges its host. What is doubled is charged, but not believed. */
   readonly onEvent = (event: SecurityEvent, verdict: "security" | "doubled"): void => {
-    const { counters, table, force } = this.#parts;
+    const { counters, force, clock } = this.#parts;
     counters.event(event.type);
     // Of the rest a stranger may have written some.
     if (verdict === "security") force.take(event);
-    table.record(event, this.#readAt ??= this.#parts.clock.now(), verdict === "security");
-    if (LOGINS[event.type]! && verdict === "security") this.#loggedIn(event);
-    if (table.explain) this.#parts.announcements.charged(event, table.lastCharge);
+    this.#charge(event, this.#readAt ??= clock.now(), verdict === "security");
   };
 
   /** The same for what a line of Asterisk's log tells; AMI's events are counted alone. */
   readonly onLine = (event: SecurityEvent, verdict: "security" | "doubled"): void => {
-    const { table, clock } = this.#parts;
-    table.record(event, clock.now(), verdict === "security");
-    if (LOGINS[event.type]! && verdict === "security") this.#loggedIn(event);
-    if (table.explain) this.#parts.announcements.charged(event, table.lastCharge);
+    this.#charge(event, this.#parts.clock.now(), verdict === "security");
   };
 
-  #loggedIn(event: SecurityEvent): void {
+  #charge(event: SecurityEvent, now: number, isBelieved: boolean): void {
+    const { table, announcements, onLogin } = this.#parts;
+    table.record(event, now, isBelieved);
     // AMI lets nobody in without a secret, and does not say so.
-    if (event.usingPassword || event.service === "AMI") this.#parts.onLogin?.(event);
+    if (LOGINS[event.type]! && isBelieved && (event.usingPassword || event.service === "AMI")) {
+      onLogin?.(event);
+    }
+    if (table.explain) announcements.charged(event, table.lastCharge);
   }
 
   /**
@@ -167,7 +167,9 @@ export class Pipeline {
       const block = isBlocked && !renews
         ? undefined
         : blockOf(renews ? { ...offence, renews } : offence, this.#parts.config(), timesOf, now);
-      if (block !== undefined && (!isBlocked || isLonger(block, known))) {
+      if (
+        block !== undefined && (!isBlocked || (block.until ?? Infinity) > (known.until ?? Infinity))
+      ) {
         fresh.set(offence.target, [offence, block]);
       } else if (known !== undefined && !late && !hadWayBack) {
         this.#parts.announcements.stillArrives(known, now);
@@ -195,8 +197,4 @@ export class Pipeline {
       return anyPast ? list.timesOf(target) : list.get(target)?.times ?? 0;
     };
   }
-}
-
-function isLonger(block: NewBlock, known: Block): boolean {
-  return (block.until ?? Infinity) > (known.until ?? Infinity);
 }

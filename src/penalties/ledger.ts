@@ -342,15 +342,6 @@ export class Ledger {
     return this.strictness.limitOf(host, limit);
   }
 
-  /**
-   * Whether a stranger is blocked when they first appear: not while nobody is known yet.
-   *
-   * @param host Not in good standing.
-   */
-  isBarred(host: number, now: number): boolean {
-    return this.strictness.bars && now >= this.learnsUntil && this.strictness.isBarred(host);
-  }
-
   /** Whether a host is in good standing. For almost all of them the record answers that. */
   isStanding(host: number, now: number): boolean {
     return this.#records.get(host, MAYBE_STANDING) === 1 &&

@@ -399,7 +399,8 @@ export class PenaltyTable {
     const attempts = this.#attemptRecords;
     const before = this.#records.get(host, POINTS);
     const known = this.#attempts.find(host, event.session, now);
-    const atOnce = this.#ledger.policy.patienceMs === 0 || this.#ledger.isBarred(host, now);
+    const atOnce = this.#ledger.policy.patienceMs === 0 ||
+      this.#ledger.strictness.isBarred(host, now < this.#ledger.learnsUntil);
     if (known !== NONE && (!atOnce || attempts.get(known, REFUSED) === 1)) {
       // chan_sip sends a new challenge for each new request, and the same one again for a repeated
       // request.

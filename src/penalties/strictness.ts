@@ -28,7 +28,7 @@ export class Strictness {
   readonly #rules: Rules;
   #source: StrictHosts | undefined;
   /** Whether anybody is barred: asked for each challenge, and mostly not so. */
-  bars: boolean;
+  #bars: boolean;
 
   /**
    * @param hosts The hosts.
@@ -39,14 +39,14 @@ export class Strictness {
     this.#hosts = hosts;
     this.#rules = rules;
     this.#source = source;
-    this.bars = source?.whyBarred !== undefined;
+    this.#bars = source?.whyBarred !== undefined;
   }
 
   /** Changes who says it. */
   set(source: StrictHosts | undefined): void {
     if (source === this.#source) return;
     this.#source = source;
-    this.bars = source?.whyBarred !== undefined;
+    this.#bars = source?.whyBarred !== undefined;
     this.recheck();
   }
 
@@ -69,12 +69,13 @@ export class Strictness {
   }
 
   /**
-   * Whether a stranger is blocked when they first appear.
+   * Whether a stranger is blocked when they first appear: not while nobody is known yet.
    *
-   * @param host Its record.
+   * @param host Its record; not in good standing.
+   * @param isLearning Whether nobody is.
    */
-  isBarred(host: number): boolean {
-    return this.#source !== undefined && this.#of(host, this.#source) === IS_BARRED;
+  isBarred(host: number, isLearning: boolean): boolean {
+    return this.#bars && !isLearning && this.#of(host, this.#source!) === IS_BARRED;
   }
 
   #of(host: number, source: StrictHosts): number {

@@ -33,7 +33,10 @@ Deno.test("connection: a reader who must not write sees the list, also while a d
     using reader = BlockDatabase.open(path, { readOnly: true });
     assert.equal(reader.isSnapshot, false);
     daemon.add([block("192.0.2.2")]);
-    assert.deepEqual(reader.targets().sort(), ["192.0.2.1", "192.0.2.2"]);
+    assert.deepEqual(reader.entries().map(({ target }) => target).sort(), [
+      "192.0.2.1",
+      "192.0.2.2",
+    ]);
     assert.equal(failure(() => reader.add([block("192.0.2.3")])).fault, "readonly");
   });
 });

@@ -8,6 +8,7 @@ import { parseConfig } from "../../src/config/parse.ts";
 import { bytesOf, printEvent } from "../support/asterisk_events.ts";
 import { describeFinding, tryMany } from "./fuzz.ts";
 import { Dice } from "../simulation/dice.ts";
+import { tryList } from "./lists.ts";
 import { tryListing } from "./nftables.ts";
 import { TARGETS } from "./targets.ts";
 
@@ -24,6 +25,16 @@ Deno.test("fuzz: whatever nft lists, nothing but targets and words come of it", 
   for (let seed = 1; seed <= 5_000; seed++) {
     try {
       await tryListing(new Dice(seed));
+    } catch (error) {
+      throw new Error(`seed ${seed}`, { cause: error });
+    }
+  }
+});
+
+Deno.test("fuzz: whatever a list is, nothing but addresses of the Internet and words come of it", async () => {
+  for (let seed = 1; seed <= 5_000; seed++) {
+    try {
+      await tryList(new Dice(seed));
     } catch (error) {
       throw new Error(`seed ${seed}`, { cause: error });
     }

@@ -404,7 +404,7 @@ function rounded(value: number): number {
 async function kernelDiffers({ backend }: Options): Promise<string | undefined> {
   // What `-l` shows would leave out what has ended since.
   using list = BlockDatabase.open(DATABASE, { readOnly: true });
-  const listed = list.targets().sort();
+  const listed = list.entries().map(({ target }) => target).sort();
   const found: string[] = [];
   if (backend === "nftables") found.push(...await inTable());
   else {for (const [program, set] of [["iptables", "ampere4"], ["ip6tables", "ampere6"]] as const) {

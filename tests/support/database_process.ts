@@ -89,11 +89,11 @@ const verbs: Record<string, (rest: string, words: string[]) => unknown> = {
   close: () => opened().close(clock),
   stored(path) {
     using stored = BlockDatabase.open(path);
-    return stored.targets();
+    return stored.entries().map(({ target }) => target);
   },
   list(path) {
     using stored = BlockDatabase.open(path, { readOnly: true });
-    return { targets: stored.targets(), isSnapshot: stored.isSnapshot };
+    return { targets: stored.entries().map(({ target }) => target), isSnapshot: stored.isSnapshot };
   },
   hold(path) {
     holder = new DatabaseSync(path, { timeout: 5_000 });

@@ -43,7 +43,7 @@ export function checkDatabase(config: Config): Finding {
 function count(path: string): number | undefined {
   try {
     const list = BlockDatabase.open(path, { readOnly: true });
-    const blocks = list.targets().length;
+    const blocks = list.count();
     list.close();
     return blocks;
   } catch (error) {
