@@ -45,7 +45,7 @@ export class Model {
   #points: Points;
   #lastTick = 0;
   /** An unknown account of which the next event will tell whether it was challenged. */
-  #unknown: { happening: Happening; now: number; wall: number } | undefined;
+  #unknown: { happening: Happening; now: number } | undefined;
   #learnsUntil = -Infinity;
   /** Hosts as they stood when the daemon wrote their points. */
   readonly #kept = new Map<string, KeptHost>();
@@ -234,11 +234,11 @@ export class Model {
     const { what, address } = happening;
     if (what === "nothing") return;
     this.#heardAt.set(address, now);
-    this.#meetUnknown(happening);
+    this.#meetUnknown(wall, happening);
     if (this.belonging.isTrusted(address)) return this.#rules.visit("trusted: free");
     switch (what) {
       case "unknown":
-        this.#unknown = { happening, now, wall };
+        this.#unknown = { happening, now };
         return;
       case "challenge":
         return this.#challenged(happening, now, wall);
@@ -271,13 +271,14 @@ export class Model {
 
   /**
    * PJSIP names an unknown account, and then does what it does for any: only if it does not, that
-   * is a challenge.
+   * is a challenge. It counts from when it came; whom it blocks at once, as one that is barred, is
+   * blocked from when that is known.
    */
-  #meetUnknown(next?: Happening): void {
+  #meetUnknown(wall: number, next?: Happening): void {
     const unknown = this.#unknown;
     this.#unknown = undefined;
     if (unknown === undefined) return;
-    const { happening: { address, session }, now, wall } = unknown;
+    const { happening: { address, session }, now } = unknown;
     if (next?.address === address && next.session === session) {
       return this.#rules.visit("unknown account: what follows is charged");
     }
@@ -295,7 +296,7 @@ export class Model {
     this.settle();
     if (stalled) this.#rules.visit("stall: nothing is charged before all is read");
     else {
-      this.#meetUnknown();
+      this.#meetUnknown(wall);
       const waiting = this.#hosts.all().flatMap((host) => host.attempts)
         .filter((attempt) => attempt.waiting && attempt.at <= now - this.#rules.values.patience)
         .sort((a, b) => a.at - b.at);
