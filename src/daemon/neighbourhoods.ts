@@ -41,6 +41,8 @@ export class Neighbourhoods {
   readonly #neighbours = new Neighbours();
   /** Networks in the list that are blocked for their hosts, and some that were. */
   readonly #blocked = new Set<string>();
+  /** Somebody has logged in from one of them. */
+  #isDue = false;
   /** Hosts count that were blocked before the start. */
   #isRestored = false;
 
@@ -75,12 +77,23 @@ export class Neighbourhoods {
   }
 
   /**
-   * Somebody has logged in by the gap in a block of their network: it is lifted at once.
+   * Somebody has logged in by the gap in a block of their network: it is lifted as soon as all that
+   * came together is judged.
    *
    * @param address Canonical address.
    */
   loggedIn(address: string): void {
-    if (this.holds(address)) this.release();
+    if (this.holds(address)) this.#isDue = true;
+  }
+
+  /**
+   * All that came together is judged. What was charged before a login met the network blocked: were
+   * it let go earlier, that would block it anew, for ever, with the one who has just logged in.
+   */
+  settle(): void {
+    if (!this.#isDue) return;
+    this.#isDue = false;
+    this.release();
   }
 
   /** After the start: the list may hold networks that were blocked in an earlier life. */

@@ -125,6 +125,26 @@ Deno.test("neighbourhoods: it is let go when somebody logs in from it, or is tru
   }
 });
 
+Deno.test("neighbourhoods: who logs in from one is not blocked for what others did just before", async () => {
+  for (const isIn of [true, false]) {
+    const two = { config: { neighbours: 2 }, policy: { ipv6Prefix: 64 } };
+    const daemon = await bench(two).start();
+    const network = "2001:db8:0:1::/64";
+    const wrong = (n: number) => {
+      const address = `2001:db8:0:1::${n}`;
+      return wrongAnswer(address, { remote: remoteOf(address, "TLS") });
+    };
+    for (const n of [4, 5]) await daemon.take(wrong(n), wrong(n), wrong(n));
+    const first = daemon.list.get(network);
+    assert.match(first!.reason, /^2 blocked hosts/);
+    // A third neighbour is one too many for the network, and both are read at once.
+    const login = isIn ? [successfulAuth("2001:db8:0:1::77")] : [];
+    await daemon.take(wrong(6), ...login);
+    assert.equal(daemon.counters.offences, 3);
+    assert.deepEqual(daemon.list.get(network), isIn ? undefined : first);
+  }
+});
+
 Deno.test("neighbourhoods: those of an earlier life are known, others are left alone", async () => {
   const first = await bench().start();
   await guess(first, [4, 5, 6]);
