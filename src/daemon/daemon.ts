@@ -276,8 +276,8 @@ export class Daemon {
       ...shared,
       onLogin: (event) => {
         listed.loggedIn(event.host);
-        neighbourhoods.loggedIn(event.address);
-        this.#exceptions.loggedIn(event.address);
+        neighbourhoods.loggedIn(event);
+        this.#exceptions.loggedIn(event);
         newPlaces.login(event);
       },
       announcements,

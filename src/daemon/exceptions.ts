@@ -6,6 +6,7 @@
 
 import { overlaps } from "../address/address.ts";
 import { type Cause, ExemptSet, RELEASED_BECAUSE } from "../address/exempt.ts";
+import type { SecurityEvent } from "../ami/event.ts";
 import type { NewBlock } from "../blocks/block.ts";
 import type { BlockList } from "../blocks/block_list.ts";
 import type { Firewall } from "../firewall/firewall.ts";
@@ -88,8 +89,8 @@ export class Exceptions {
   }
 
   /** A host has logged in, perhaps by its way back. */
-  loggedIn(address: string): void {
-    if (this.#sightBlocks.loggedIn(address)) this.#set();
+  loggedIn(event: Pick<SecurityEvent, "address">): void {
+    if (this.#sightBlocks.hasSoft && this.#sightBlocks.loggedIn(event.address)) this.#set();
   }
 
   /** After the start: the list may know networks that Ampere has blocked in an earlier life. */

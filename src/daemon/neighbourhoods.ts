@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { SecurityEvent } from "../ami/event.ts";
 import { type Block, byAge, hasEnded, type NewBlock } from "../blocks/block.ts";
 import type { BlockList } from "../blocks/block_list.ts";
 import { type Config, neighboursOf } from "../config/config.ts";
@@ -80,10 +81,10 @@ export class Neighbourhoods {
    * Somebody has logged in by the gap in a block of their network: it is lifted as soon as all that
    * came together is judged.
    *
-   * @param address Canonical address.
+   * @param event The login: of most nobody wants to know more, and the address is no text yet.
    */
-  loggedIn(address: string): void {
-    if (this.holds(address)) this.#isDue = true;
+  loggedIn(event: Pick<SecurityEvent, "address">): void {
+    if (this.#blocked.size > 0 && this.holds(event.address)) this.#isDue = true;
   }
 
   /**

@@ -80,6 +80,11 @@ export class SightBlocks {
     return this.#soft.delete(target);
   }
 
+  /** Whether any host has a way back. */
+  get hasSoft(): boolean {
+    return this.#soft.size > 0;
+  }
+
   /**
    * A host has logged in by its way back.
    *

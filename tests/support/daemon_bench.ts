@@ -119,7 +119,7 @@ export class DaemonBench {
       ...shared,
       exceptions,
       neighbourhoods,
-      onLogin: (event) => neighbourhoods.loggedIn(event.address),
+      onLogin: (event) => neighbourhoods.loggedIn(event),
       force,
       config,
     });
