@@ -262,7 +262,12 @@ export class Daemon {
       believedTime: this.#believedTime,
     });
     const lengthMs = this.#config.learn * 1000;
-    this.#learning = new Learning({ ...shared, bornAt: parts.bornAt, lengthMs });
+    this.#learning = new Learning({
+      ...shared,
+      bornAt: parts.bornAt,
+      lengthMs,
+      onKnown: () => listed.exemptChanged(),
+    });
     this.#messages = new Messages(log, counters);
     this.#reports = new Reports({ ...shared, exceptions: this.#exceptions, notices });
     const { leftovers, config: { verify } } = parts;
