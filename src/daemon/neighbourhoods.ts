@@ -42,6 +42,8 @@ export class Neighbourhoods {
   readonly #neighbours = new Neighbours();
   /** Networks in the list that are blocked for their hosts, and some that were. */
   readonly #blocked = new Set<string>();
+  /** Somebody has logged in from one of them. */
+  #isDue = false;
   /** Hosts count that were blocked before the start. */
   #isRestored = false;
 
@@ -76,12 +78,23 @@ export class Neighbourhoods {
   }
 
   /**
-   * Somebody has logged in by the gap in a block of their network: it is lifted at once.
+   * Somebody has logged in by the gap in a block of their network: it is lifted as soon as all that
+   * came together is judged.
    *
    * @param event The login: of most nobody wants to know more, and the address is no text yet.
    */
   loggedIn(event: Pick<SecurityEvent, "address">): void {
-    if (this.#blocked.size > 0 && this.holds(event.address)) this.release();
+    if (this.#blocked.size > 0 && this.holds(event.address)) this.#isDue = true;
+  }
+
+  /**
+   * All that came together is judged. What was charged before a login met the network blocked: were
+   * it let go earlier, that would block it anew, for ever, with the one who has just logged in.
+   */
+  settle(): void {
+    if (!this.#isDue) return;
+    this.#isDue = false;
+    this.release();
   }
 
   /** After the start: the list may hold networks that were blocked in an earlier life. */
@@ -141,8 +154,10 @@ export class Neighbourhoods {
     const found: Block[] = [];
     for (const { target } of list.entries()) {
       const block = list.get(target);
-      if (block === undefined || now - block.since > NEIGHBOURS_MS) continue;
-      if (countedForNeighbours(block)) found.push(block);
+      // One that has ended does not count, whether it was removed already or not: after standing
+      // still the list may hold it for a moment longer.
+      if (block === undefined || hasEnded(block, now)) continue;
+      if (now - block.since <= NEIGHBOURS_MS && countedForNeighbours(block)) found.push(block);
     }
     for (const { target, since } of found.sort(byAge)) {
       this.#neighbours.blocked(target, most, since);

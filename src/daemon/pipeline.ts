@@ -99,11 +99,11 @@ export class Pipeline {
   readonly onBatch = (late = false): void => {
     this.#readAt = undefined;
     this.#blockOffenders(late);
+    this.#parts.neighbourhoods.settle();
   };
 
   /**
-   * Charges the attempts whose patience has run out; those who read the socket get their turn in
-   * between.
+   * Charges the attempts whose patience has run out; who reads the socket gets turns in between.
    *
    * @param now Clock value, in milliseconds.
    */

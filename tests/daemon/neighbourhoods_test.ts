@@ -125,6 +125,26 @@ Deno.test("neighbourhoods: it is let go when somebody logs in from it, or is tru
   }
 });
 
+Deno.test("neighbourhoods: who logs in from one is not blocked for what others did just before", async () => {
+  for (const isIn of [true, false]) {
+    const two = { config: { neighbours: 2 }, policy: { ipv6Prefix: 64 } };
+    const daemon = await bench(two).start();
+    const network = "2001:db8:0:1::/64";
+    const wrong = (n: number) => {
+      const address = `2001:db8:0:1::${n}`;
+      return wrongAnswer(address, { remote: remoteOf(address, "TLS") });
+    };
+    for (const n of [4, 5]) await daemon.take(wrong(n), wrong(n), wrong(n));
+    const first = daemon.list.get(network);
+    assert.match(first!.reason, /^2 blocked hosts/);
+    // A third neighbour is one too many for the network, and both are read at once.
+    const login = isIn ? [successfulAuth("2001:db8:0:1::77")] : [];
+    await daemon.take(wrong(6), ...login);
+    assert.equal(daemon.counters.offences, 3);
+    assert.deepEqual(daemon.list.get(network), isIn ? undefined : first);
+  }
+});
+
 Deno.test("neighbourhoods: those of an earlier life are known, others are left alone", async () => {
   const first = await bench().start();
   await guess(first, [4, 5, 6]);
@@ -169,12 +189,31 @@ Deno.test("neighbourhoods: who walks through a network while the daemon is start
     await guess(later, [7]);
     assert.equal(later.list.get(NETWORK) !== undefined, isCounted);
   }
+});
+
+Deno.test("neighbourhoods: what was blocked by hand before the start does not count", async () => {
   const list = new DryRunBlockList("(memory)", undefined, 0);
   const byHand = { ...BLANK, since: Date.now(), until: undefined, reason: "15 of 15 points" };
   list.add([4, 5].map((n) => ({ ...byHand, target: `203.0.113.${n}` })), 0);
   const daemon = await bench({ list }).start();
   await guess(daemon, [6]);
   assert.equal(daemon.list.get(NETWORK), undefined);
+});
+
+Deno.test("neighbourhoods: a block of an earlier life that has ended does not count, removed or not", async () => {
+  for (const left of [1, 0]) {
+    const first = await bench().start();
+    await guess(first, [4, 5]);
+    const now = first.clock.now();
+    const list = new DryRunBlockList("(memory)", undefined, now);
+    list.add(first.list.all().map((block) => ({ ...block, until: now + HOUR + left })), now);
+    const later = await bench({ list }).start();
+    // Nobody has looked what has ended meanwhile, as after the daemon stood still.
+    await later.clock.advance(HOUR);
+    assert.equal(later.list.size, 2);
+    await guess(later, [6]);
+    assert.equal(later.list.get(NETWORK) !== undefined, left > 0, `${left} ms left`);
+  }
 });
 
 Deno.test("neighbourhoods: what was released by hand does not count any more", async () => {

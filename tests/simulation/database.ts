@@ -204,7 +204,10 @@ class DiskConnection {
       const { points } = this.#disk;
       this.#disk.fail("write");
       for (const host of gone) points.delete(host);
-      for (const one of put) points.set(one.host, structuredClone(one));
+      for (const one of put) {
+        const times = { firstAt: boundedTime(one.firstAt), lastAt: boundedTime(one.lastAt) };
+        points.set(one.host, { ...structuredClone(one), ...times });
+      }
       this.#disk.committed();
       this.#own++;
     },

@@ -119,6 +119,7 @@ export class DaemonBench {
       ...shared,
       exceptions,
       neighbourhoods,
+      onLogin: (event) => neighbourhoods.loggedIn(event),
       force,
       config,
     });

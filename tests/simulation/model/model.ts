@@ -45,7 +45,7 @@ export class Model {
   #points: Points;
   #lastTick = 0;
   /** An unknown account of which the next event will tell whether it was challenged. */
-  #unknown: { happening: Happening; now: number; wall: number } | undefined;
+  #unknown: { happening: Happening; now: number } | undefined;
   #learnsUntil = -Infinity;
   /** Hosts as they stood when the daemon wrote their points. */
   readonly #kept = new Map<string, KeptHost>();
@@ -135,32 +135,36 @@ export class Model {
       }
       this.#kept.delete(address);
     }
-    for (const { host: address, points, soft, proven, firstAt, lastAt, tally } of put) {
+    for (const { host: address, points, soft, proven, firstAt, lastAt: at, tally } of put) {
       const host = this.#hosts.get(address);
-      const at = host === undefined ? 0 : wall - (now - host.lastAt);
+      const heardAt = host === undefined ? 0 : wall - (now - host.lastAt);
       const isRight = host?.points === points && host.soft === soft && host.proven === proven &&
-        Math.abs(at - lastAt) < BATCH_MAX;
+        Math.abs(heardAt - at) < BATCH_MAX;
+      // The file holds whole milliseconds, of failures as of logins.
+      const stored = { firstAt: Math.floor(firstAt), lastAt: Math.floor(at) };
       // Of a blocked host some may be under way; and of one that was deleted by hand and blocked
       // anew before the daemon looked, the model knows too little.
       if (!isRight && (host === undefined || this.blocks.has(address))) {
         const [wrong = 0] = tally;
-        const known = { address, points, soft, proven, wrong, firstAt, lastAt };
-        this.#kept.set(address, { ...UNKNOWN, ...known });
+        const known = { address, points, soft, proven, wrong };
+        this.#kept.set(address, { ...UNKNOWN, ...known, ...stored });
         continue;
       }
       if (!isRight) {
         throw new Error(
-          `${address} was written with ${points} points (${soft} soft, ${proven} proven, ${lastAt}), has ` +
-            `${host?.points} (${host?.soft}, ${host?.proven}, ${at})`,
+          `${address} was written with ${points} points (${soft} soft, ${proven} proven, ${at}), has ` +
+            `${host?.points} (${host?.soft}, ${host?.proven}, ${heardAt})`,
         );
       }
       this.#rules.visit("points: written");
-      this.#kept.set(address, keptOf(host, firstAt, lastAt));
+      this.#kept.set(address, keptOf(host, stored.firstAt, stored.lastAt));
     }
   }
 
   /**
-   * A new process reads what is written: a login since then, and time, have made some void.
+   * A new process reads what is written: a login since then, and time, have made some void. Which
+   * came first within one millisecond the file does not tell: then the login did away with all, so
+   * that nobody who belongs there pays for what was forgiven.
    *
    * @param addresses Whose points stand in the file.
    * @param logins When hosts logged in last, wall times.
@@ -230,11 +234,11 @@ export class Model {
     const { what, address } = happening;
     if (what === "nothing") return;
     this.#heardAt.set(address, now);
-    this.#meetUnknown(happening);
+    this.#meetUnknown(wall, happening);
     if (this.belonging.isTrusted(address)) return this.#rules.visit("trusted: free");
     switch (what) {
       case "unknown":
-        this.#unknown = { happening, now, wall };
+        this.#unknown = { happening, now };
         return;
       case "challenge":
         return this.#challenged(happening, now, wall);
@@ -267,13 +271,14 @@ export class Model {
 
   /**
    * PJSIP names an unknown account, and then does what it does for any: only if it does not, that
-   * is a challenge.
+   * is a challenge. It counts from when it came; whom it blocks at once, as one that is barred, is
+   * blocked from when that is known.
    */
-  #meetUnknown(next?: Happening): void {
+  #meetUnknown(wall: number, next?: Happening): void {
     const unknown = this.#unknown;
     this.#unknown = undefined;
     if (unknown === undefined) return;
-    const { happening: { address, session }, now, wall } = unknown;
+    const { happening: { address, session }, now } = unknown;
     if (next?.address === address && next.session === session) {
       return this.#rules.visit("unknown account: what follows is charged");
     }
@@ -291,7 +296,7 @@ export class Model {
     this.settle();
     if (stalled) this.#rules.visit("stall: nothing is charged before all is read");
     else {
-      this.#meetUnknown();
+      this.#meetUnknown(wall);
       const waiting = this.#hosts.all().flatMap((host) => host.attempts)
         .filter((attempt) => attempt.waiting && attempt.at <= now - this.#rules.values.patience)
         .sort((a, b) => a.at - b.at);
