@@ -93,7 +93,7 @@ export class EntryReader {
 
   /**
    * @param own This machine's addresses.
-   * @param servers Those from which the list comes: refused, they could not mend a mistake any more.
+   * @param servers Those from which the list comes: refused, they could not mend a mistake.
    */
   constructor(own: readonly string[] = [], servers: readonly string[] = []) {
     this.#own = new AddressSet(own);
