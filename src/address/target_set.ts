@@ -113,6 +113,14 @@ export class TargetSet {
     return (family === 4 ? this.#ipv4 : this.#ipv6).prefixes.length;
   }
 
+  /** Which part of the addresses that a family has in the Internet, from 0 to 1. */
+  shareOf(family: Family): number {
+    let share = 0;
+    for (const [prefix, count] of this.lengthsOf(family)) share += count * 2 ** -prefix;
+    // Of IPv6 those of 2000::/3.
+    return family === 4 ? share : 8 * share;
+  }
+
   /** How many networks of a family have each length of a prefix. */
   lengthsOf(family: Family): Map<number, number> {
     const counts = new Map<number, number>();

@@ -127,7 +127,10 @@ export async function openLists(
   for (const feed of feeds) {
     try {
       const own = ownAddresses();
-      const copy = await readCopy(folder, feed.name, feed.url, own).catch(() => undefined);
+      // A file is there itself, and may have changed.
+      const copy = feed.url.startsWith("file:")
+        ? undefined
+        : await readCopy(folder, feed.name, feed.url, own).catch(() => undefined);
       const entries = copy?.entries ?? (await fetchList(feed, { own }))!.entries;
       lists.push([feed, entries.set]);
     } catch (error) {

@@ -139,6 +139,7 @@ export function unfitFeed(draft: FeedDraft): readonly [key: string, message: str
 
 function readUrl(value: string, draft: FeedDraft): string | undefined {
   if (value.length > URL_LENGTH_MAX) return `longer than ${URL_LENGTH_MAX} characters`;
+  if (/\s/.test(value)) return "holds a blank; write %20 for it";
   const url = /^(?:https?:\/\/|file:\/\/\/)\S+$/i.test(value) ? URL.parse(value) : null;
   if (url === null || (url.protocol !== "file:" && url.hostname === "")) {
     return "not a URL that begins with https://, http:// or file:///";
@@ -149,9 +150,22 @@ function readUrl(value: string, draft: FeedDraft): string | undefined {
   if (url.protocol === "file:" && (url.pathname.endsWith("/") || url.search + url.hash !== "")) {
     return "is not a file: write file:///etc/ampere/NAME";
   }
+  if (url.protocol === "file:" && pathIn(url) === undefined) {
+    return "holds a % that stands for no character: write %25 for it";
+  }
   url.hash = "";
   draft.url = url.href;
   return undefined;
+}
+
+/** The path of a file; `undefined` if it is none. */
+function pathIn(url: URL): string | undefined {
+  try {
+    const path = decodeURIComponent(url.pathname);
+    return path.includes("\0") ? undefined : path;
+  } catch {
+    return undefined;
+  }
 }
 
 function readEvery(value: string, draft: FeedDraft): string | undefined {

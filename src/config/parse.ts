@@ -252,7 +252,8 @@ class Reader {
     const { value, problem } = readValue(text.slice(equals + 1));
     const found = problem ?? unfit(key, value) ?? rule(value, draft);
     if (found !== undefined) {
-      this.#problem(line, key, found);
+      const hint = RULES.has(key) ? `; that of Ampere itself stands above the first [feed …]` : "";
+      this.#problem(line, key, `${found}${hint}`);
       this.#feed = { draft: undefined, lineOf };
     }
   }

@@ -254,21 +254,16 @@ export class Daemon {
     const around = { ...shared, releases, config, backend: this.backend.name };
     const neighbourhoods = this.neighbourhoods = new Neighbourhoods(around);
     this.#exceptions = new Exceptions({ ...shared, releases, neighbourhoods });
-    this.#changes = new ListChanges({
-      ...shared,
-      notices,
-      releases,
-      neighbourhoods,
-      believedTime: this.#believedTime,
-    });
+    const { believedTime, savePointsMs: everyMs } = { ...parts, believedTime: this.#believedTime };
+    this.#changes = new ListChanges({ ...around, notices, neighbourhoods, believedTime });
     const lengthMs = this.#config.learn * 1000;
-    this.#learning = new Learning({ ...shared, bornAt: parts.bornAt, lengthMs });
+    const onKnown = () => listed.exemptChanged();
+    this.#learning = new Learning({ ...shared, bornAt: parts.bornAt, lengthMs, onKnown });
     this.#messages = new Messages(log, counters);
     this.#reports = new Reports({ ...shared, exceptions: this.#exceptions, notices });
     const { leftovers, config: { verify } } = parts;
     const againMs = verify * 1000;
     this.#predecessor = leftovers && new Predecessor({ firewall, clock, leftovers, againMs });
-    const { believedTime, savePointsMs: everyMs } = { ...parts, believedTime: this.#believedTime };
     const keeping = this.#keeping = new Keeping({ ...shared, believedTime, everyMs });
     const newPlaces = this.newPlaces = new NewPlaces({ ...shared, believedTime, notices, config });
     this.inquiry = new Inquiry({ ...shared, neighbourhoods, keeping, config, listed });

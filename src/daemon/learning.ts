@@ -22,6 +22,8 @@ interface LearningParts {
   readonly bornAt: number | undefined;
   /** How long is learned, in milliseconds. */
   readonly lengthMs: number;
+  /** Called when others are in good standing who have not logged in. */
+  readonly onKnown: () => void;
 }
 
 /** What is asked of the client. */
@@ -70,7 +72,7 @@ export class Learning {
    * @param peers Canonical addresses of the AMI server.
    */
   async ask(client: AskedClient, peers: readonly string[]): Promise<void> {
-    const { table, log, clock } = this.#parts;
+    const { table, log, clock, onKnown } = this.#parts;
     if (this.#hasAsked || !table.isLearning(clock.now())) return;
     const { addresses, unknown } = await registeredAddresses(
       {
@@ -84,6 +86,7 @@ export class Learning {
     this.#hasAsked = true;
     if (addresses.size > 0 || unknown.length === 0) {
       const known = table.assumeStanding(addresses, clock.now());
+      if (known > 0) onKnown();
       log.info(
         `Asterisk names ${
           counted(addresses.size, "address", "addresses")

@@ -26,6 +26,18 @@ const PASS_MAX = 10_000;
 /** Most entries of all lists that the kernel refuses. */
 const REFUSED_MAX = 1_000_000;
 
+/** Why nobody is refused. */
+const TOO_MANY = {
+  message:
+    `more than ${PASS_MAX} hosts that belong here are on lists with action = block: nobody ` +
+    "is refused for any list, and strangers on them have one attempt",
+  advice: "ampere --check names the list that holds them: remove it, or set action = strict",
+};
+const NOT_BY_IPTABLES = {
+  message: "iptables refuses nobody for a list: strangers on it have one attempt",
+  advice: "backend = nftables or backend = ipset, or action = strict",
+};
+
 /** What {@linkcode Listed} is made of. */
 interface ListedParts {
   readonly config: Config;
@@ -57,6 +69,8 @@ export class Listed implements StrictHosts {
   #config: Config;
   /** Who passes in spite of a list, as text. */
   #pass = new Set<string>();
+  /** More belong here than can pass: then nobody is refused. */
+  #isTooMany = false;
   #isRunning = false;
 
   /**
@@ -111,7 +125,10 @@ export class Listed implements StrictHosts {
 
   /** Why the kernel does not refuse who is listed; `undefined` if it does. */
   get trouble(): { readonly message: string; readonly advice: string } | undefined {
-    return this.#kernel?.trouble;
+    if (this.#isTooMany) return TOO_MANY;
+    const { backendName, dryRun } = this.#parts;
+    const isInVain = backendName === "iptables" && !dryRun && this.#blocking.length > 0;
+    return isInVain ? NOT_BY_IPTABLES : this.#kernel?.trouble;
   }
 
   /** Why a host has one attempt; see {@linkcode StrictHosts}. */
@@ -165,7 +182,7 @@ export class Listed implements StrictHosts {
     this.#kernel?.look();
   }
 
-  /** Others are exempt now. */
+  /** Others are exempt now, or in good standing without a login. */
   exemptChanged(): void {
     if (this.#isRunning && this.isOn) this.#put();
   }
@@ -181,7 +198,8 @@ export class Listed implements StrictHosts {
     // Without credit a login gives nobody good standing.
     if (!table().isInGoodStanding(keyText(host), clock.now())) return;
     const target = this.#passOf(keyText(host));
-    if (this.#pass.has(target) || this.#pass.size >= PASS_MAX) return;
+    if (this.#pass.has(target) || this.#isTooMany) return;
+    if (this.#pass.size >= PASS_MAX) return this.#put();
     this.#pass.add(target);
     this.#kernel.setPass([...this.#pass]);
     log.info(`${target} logged in, and passes in spite of the lists that it is on`);
@@ -220,16 +238,21 @@ export class Listed implements StrictHosts {
       ports: config.for === "sip" ? sipPorts : undefined,
       set,
     }));
-    this.#pass = lists.length === 0 ? new Set() : this.#findPass();
-    this.#kernel.set(lists, [...this.#pass], gapOf(this.#config));
+    const pass = lists.length === 0 ? new Set<string>() : this.#findPass();
+    if (pass === undefined && !this.#isTooMany) {
+      this.#parts.log.error(`${TOO_MANY.message}. Fix: ${TOO_MANY.advice}`);
+    }
+    this.#isTooMany = pass === undefined;
+    this.#pass = pass ?? new Set();
+    this.#kernel.set(this.#isTooMany ? [] : lists, [...this.#pass], gapOf(this.#config));
   }
 
   get #blocking() {
     return this.#feeds.all.filter(({ config, set }) => config.action === "block" && set.size > 0);
   }
 
-  /** Who is listed, and belongs here. */
-  #findPass(): Set<string> {
+  /** Who is listed, and belongs here; `undefined` if they are too many. */
+  #findPass(): Set<string> | undefined {
     const { table, clock, log, saveLogins } = this.#parts;
     const pass = new Set<string>();
     for (const target of table().policy.exempt.targets) {
@@ -238,7 +261,7 @@ export class Listed implements StrictHosts {
     const names: string[] = [];
     for (const host of table().inspection.standingHosts(clock.now())) {
       if (!this.#isBlocked(networkOf(host))) continue;
-      if (pass.size >= PASS_MAX) break;
+      if (pass.size >= PASS_MAX) return undefined;
       const target = this.#passOf(keyText(host));
       if (!this.#pass.has(target)) names.push(target);
       pass.add(target);

@@ -9,7 +9,7 @@
  */
 
 import { EVENT_TYPES, type SecurityEvent } from "../ami/event.ts";
-import { type Block, hasEnded, type NewBlock } from "../blocks/block.ts";
+import { hasEnded, type NewBlock } from "../blocks/block.ts";
 import type { BlockList } from "../blocks/block_list.ts";
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config/config.ts";

@@ -5,7 +5,9 @@
  * @module
  */
 
+import { createHash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
+import { readBytes } from "../config/file.ts";
 import { shownUrl } from "../config/feeds.ts";
 import { type Entries, EntryReader, FeedError } from "./entries.ts";
 import type { Validators } from "./http.ts";
@@ -37,7 +39,7 @@ export interface Copy extends Validators {
  * @param name The feed's name.
  * @param url Its URL.
  * @param copy What is to be kept.
- * @throws {Error} Deno's, when it cannot be written.
+ * @throws {Error} When it cannot be written, or another's file is in its place.
  */
 export async function writeCopy(
   folder: string,
@@ -45,8 +47,18 @@ export async function writeCopy(
   url: string,
   { entries, fetchedAt, etag, lastModified }: Copy,
 ): Promise<void> {
-  const head = { url: shownUrl(url), fetchedAt, etag, lastModified, entries: entries.set.size };
+  const head = {
+    url: shownUrl(url),
+    of: signOf(url),
+    fetchedAt,
+    etag,
+    lastModified,
+    entries: entries.set.size,
+  };
   await Deno.mkdir(folder, { recursive: true, mode: FOLDER_MODE });
+  if (isAnothers(`${folder}/${name}`)) {
+    throw new Error("this file is none of Ampere's: move it to another folder");
+  }
   const fresh = `${folder}/${name}.new`;
   const encoder = new TextEncoder();
   using file = await Deno.open(fresh, { write: true, create: true, truncate: true, mode: MODE });
@@ -94,7 +106,7 @@ export async function readCopy(
   const [first = "", ...lines] = text.split("\n");
   const head = first.startsWith(MAGIC) ? headIn(first.slice(MAGIC.length)) : undefined;
   if (head === undefined) throw new FeedError("it does not begin as a copy does");
-  if (head.url !== shownUrl(url)) return undefined;
+  if (head.of !== signOf(url)) return undefined;
   const reader = new EntryReader(own);
   for (const [i, line] of lines.entries()) {
     if (line !== "") reader.take(line, i + 2);
@@ -117,25 +129,41 @@ export async function readCopy(
 export function deleteOtherCopies(folder: string, names: ReadonlySet<string>): void {
   try {
     for (const { name, isFile } of Deno.readDirSync(folder)) {
-      if (isFile && !names.has(name)) Deno.removeSync(`${folder}/${name}`);
+      if (!isFile || names.has(name.replace(/\.new$/, ""))) continue;
+      if (!isAnothers(`${folder}/${name}`)) Deno.removeSync(`${folder}/${name}`);
     }
   } catch {
     // There is no folder, or it is another's.
   }
 }
 
+/** Whether a file is there that is no copy; one without any content is nobody's. */
+function isAnothers(path: string): boolean {
+  try {
+    const start = new TextDecoder().decode(readBytes(path, MAGIC.length));
+    return start !== "" && start !== MAGIC;
+  } catch (error) {
+    return !(error instanceof Deno.errors.NotFound);
+  }
+}
+
+/** Tells URLs apart that differ in what is not shown of them. */
+function signOf(url: string): string {
+  return createHash("sha256").update(url).digest("hex");
+}
+
 function headIn(text: string): {
-  readonly url: string;
+  readonly of: string;
   readonly fetchedAt: number;
   readonly entries: number;
   readonly etag: string | undefined;
   readonly lastModified: string | undefined;
 } | undefined {
   try {
-    const { url, fetchedAt, entries, etag, lastModified } = JSON.parse(text);
-    if (typeof url !== "string" || !Number.isFinite(fetchedAt)) return undefined;
+    const { of, fetchedAt, entries, etag, lastModified } = JSON.parse(text);
+    if (typeof of !== "string" || !Number.isFinite(fetchedAt)) return undefined;
     if (!Number.isSafeInteger(entries)) return undefined;
-    return { url, fetchedAt, entries, etag: header(etag), lastModified: header(lastModified) };
+    return { of, fetchedAt, entries, etag: header(etag), lastModified: header(lastModified) };
   } catch {
     return undefined;
   }

@@ -15,6 +15,7 @@ import {
 import { AddressSet } from "../address/address_set.ts";
 import { parseTargets } from "../address/ranges.ts";
 import { escapeText } from "../text/escape.ts";
+import { counted } from "../text/table.ts";
 import { type TargetSet, TargetSetBuilder } from "../address/target_set.ts";
 
 /** Most entries of a list. */
@@ -22,6 +23,9 @@ const ENTRIES_MAX = 500_000;
 
 /** A network that is wider is not blocked for a list: a mistake in it would cost too much. */
 const WIDEST = { 4: 8, 6: 19 } as const;
+
+/** A list that holds so much of a family's addresses is told: hardly any is one of attackers. */
+const WIDE_SHARE = 1 / 16;
 
 /** So many entries that were left out are told one by one. */
 const TOLD_MAX = 5;
@@ -105,9 +109,13 @@ export class EntryReader {
     }
     const targets = parseTarget(text) === undefined ? parseTargets(text) : [text];
     if (targets === undefined) return this.refuse(text, line);
-    for (const target of targets) {
-      this.#takeNetwork(readAddress(target) ?? expectNetwork(target), line);
-    }
+    const networks = targets.map((target) => readAddress(target) ?? expectNetwork(target));
+    // Of a range that is not right as a whole no part is taken either.
+    const wrong = networks.length === 1
+      ? undefined
+      : networks.find((network) => this.#whyNot(network) !== undefined);
+    if (wrong !== undefined) return this.#takeNetwork(wrong, line);
+    for (const network of networks) this.#takeNetwork(network, line);
   }
 
   /** Notes a line that is no entry. */
@@ -125,7 +133,9 @@ export class EntryReader {
     const taken = this.#builder.size;
     if (this.#unreadable > taken) {
       throw new FeedError(
-        `this is no list of addresses: ${this.#unreadable} lines are none (${this.#told[0]})`,
+        `this is no list of addresses: ${counted(this.#unreadable, "line is", "lines are")} none (${
+          this.#told[0]
+        })`,
       );
     }
     return { set: this.#builder.build(), taken, leftOut: this.#leftOut, told: this.#told };
@@ -133,19 +143,22 @@ export class EntryReader {
 
   #takeNetwork(network: Network, line: number): void {
     const { family, words, prefix } = network;
-    const why = prefix < WIDEST[family]
-      ? `is wider than /${WIDEST[family]}`
-      : isInner(network)
-      ? "is no address of the Internet"
-      : this.#own.targets.length > 0 && this.#own.overlaps(writeNetwork(network))
-      ? "holds an address of this machine"
-      : undefined;
+    const why = this.#whyNot(network);
     if (why !== undefined) return this.#leaveOut(line, `${writeNetwork(network)} ${why}`);
     if (this.#builder.size >= ENTRIES_MAX) {
       throw new FeedError(`it has more than ${ENTRIES_MAX} entries`);
     }
     if (family === 4) this.#builder.addIpv4(words[0]!, prefix);
     else this.#builder.add(network);
+  }
+
+  #whyNot(network: Network): string | undefined {
+    const { family, prefix } = network;
+    if (prefix < WIDEST[family]) return `is wider than /${WIDEST[family]}`;
+    if (isInner(network)) return "is no address of the Internet";
+    return this.#own.targets.length > 0 && this.#own.overlaps(writeNetwork(network))
+      ? "holds an address of this machine"
+      : undefined;
   }
 
   #leaveOut(line: number, what: string): void {
@@ -163,4 +176,30 @@ export function isInner(network: Network): boolean {
   const { family, words, prefix } = network;
   if (family === 4 && prefix === 32) return NOT_IN_THE_INTERNET.hasIpv4(words[0]!);
   return NOT_IN_THE_INTERNET.overlaps(writeNetwork(network));
+}
+
+/**
+ * What is to be told of a list that holds a large part of the Internet.
+ *
+ * @param set Who is on it.
+ * @returns `undefined` if it does not.
+ */
+export function howWide(set: TargetSet): string | undefined {
+  for (const family of [4, 6] as const) {
+    const share = set.shareOf(family);
+    if (share < WIDE_SHARE) continue;
+    return `it holds ${
+      percent(share)
+    } of all addresses of IPv${family}, which is no list of attackers`;
+  }
+  return undefined;
+}
+
+/**
+ * A part in words.
+ *
+ * @param share From 0 to 1.
+ */
+export function percent(share: number): string {
+  return share === 0 ? "none" : `${share < 0.005 ? "less than 1" : Math.round(100 * share)} %`;
 }

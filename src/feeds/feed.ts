@@ -10,7 +10,7 @@ import { type FeedConfig, shownUrl } from "../config/feeds.ts";
 import { TargetSetBuilder } from "../address/target_set.ts";
 import { counted, formatCount } from "../text/table.ts";
 import { type Copy, readCopy, writeCopy } from "./copy.ts";
-import { type Entries, FeedError } from "./entries.ts";
+import { type Entries, FeedError, howWide, percent } from "./entries.ts";
 import { type Fetched, fetchList, type ListOptions } from "./fetch.ts";
 import type { Validators } from "./http.ts";
 
@@ -24,6 +24,9 @@ const FILE_EVERY_MS = 10_000;
 /** A list that is so many times as long as before, and this long at least, is refused. */
 const GROWTH_MAX = 10;
 const GROWN_MIN = 100;
+
+/** The same of the addresses that it holds: this part of all at least, which is two /8 of IPv4. */
+const GROWN_SHARE = 1 / 128;
 
 /** A server's validators are kept up to this length, in characters. */
 const VALIDATOR = /^[\x20-\x7e]{1,1024}$/;
@@ -82,14 +85,20 @@ export class Feed {
   #trouble: FeedError | undefined;
 
   /**
-   * Nobody is on it yet.
+   * Nobody is on it yet, unless the same list was there before.
    *
    * @param config The list.
    * @param parts See {@linkcode FeedParts}.
+   * @param former The same list, with another section.
    */
-  constructor(config: FeedConfig, parts: FeedParts) {
+  constructor(config: FeedConfig, parts: FeedParts, former?: Feed) {
     this.config = config;
     this.#parts = parts;
+    if (former === undefined) return;
+    this.#set = former.#set;
+    this.#entries = former.#entries;
+    this.#validators = former.#validators;
+    this.#fetchedAt = former.#fetchedAt;
   }
 
   /** Who is on it. */
@@ -139,7 +148,10 @@ export class Feed {
       if (copy === undefined) return;
       this.#adopt(copy);
       const age = Math.max(0, wallClock() - copy.fetchedAt);
-      this.#dueAt = now() + Math.max(0, every * 1_000 - age) * this.#parts.random();
+      // A file may have changed meanwhile, and to look costs nothing.
+      if (!url.startsWith("file:")) {
+        this.#dueAt = now() + Math.max(0, every * 1_000 - age) * this.#parts.random();
+      }
       log.info(
         `feed ${name}: ${counted(this.#set.size, "entry", "entries")} of the copy in ${folder}`,
       );
@@ -229,6 +241,13 @@ export class Feed {
       `feed ${name}: ${counted(entries.set.size, "entry", "entries")} from ${shownUrl(url)}` +
         (this.#entries === undefined ? "" : `, ${formatCount(this.#set.size)} before`),
     );
+    const width = howWide(entries.set);
+    if (width !== undefined) {
+      log.warn(
+        `feed ${name}: ${width}. Fix: see whether url is right; trust whoever belongs there and ` +
+          "never logged in",
+      );
+    }
     if (entries.leftOut === 0) return;
     log.warn(
       `feed ${name}: ${counted(entries.leftOut, "line was", "lines were")} left out: ${
@@ -272,12 +291,23 @@ function judge(
         : `if it is meant so, remove the section [feed ${name}]`,
     );
   }
-  if (had > 0 && size > GROWTH_MAX * had && size >= GROWN_MIN) {
+  if (had === 0) return;
+  const advice = `if that is right, give the section another name than [feed ${name}] and reload`;
+  if (size > GROWTH_MAX * had && size >= GROWN_MIN) {
     throw new FeedError(
       `it has ${formatCount(size)} entries, more than ten times as many as before (${
         formatCount(had)
       })`,
-      `if that is right, give the section another name than [feed ${name}] and reload`,
+      advice,
+    );
+  }
+  for (const family of [4, 6] as const) {
+    const [was, is] = [before!.set.shareOf(family), entries.set.shareOf(family)];
+    if (is < GROWN_SHARE || is <= GROWTH_MAX * was) continue;
+    throw new FeedError(
+      `it holds ${percent(is)} of all addresses of IPv${family}, more than ten times as much as ` +
+        `before (${percent(was)})`,
+      advice,
     );
   }
 }

@@ -54,7 +54,9 @@ export class Feeds implements StrictHosts {
     this.#feeds = configs.map((config) => {
       const known = before.find((feed) => isSame(feed.config, config));
       known?.hurry();
-      return known ?? new Feed(config, this.#parts);
+      // Who is on it stays refused while it is looked at anew.
+      const former = before.find((feed) => isSameList(feed.config, config));
+      return known ?? new Feed(config, this.#parts, former);
     });
     const { folder } = this.#parts;
     if (folder !== undefined) deleteOtherCopies(folder, new Set(configs.map(({ name }) => name)));
@@ -121,7 +123,12 @@ export class Feeds implements StrictHosts {
   }
 }
 
+/** Whether two sections mean the same entries. */
+function isSameList(a: FeedConfig, b: FeedConfig): boolean {
+  return (["name", "url", "format"] as const).every((key) => a[key] === b[key]);
+}
+
 function isSame(a: FeedConfig, b: FeedConfig): boolean {
-  return (["name", "url", "every", "format", "for", "action", "keyFile"] as const)
-    .every((key) => a[key] === b[key]);
+  return isSameList(a, b) &&
+    (["every", "for", "action", "keyFile"] as const).every((key) => a[key] === b[key]);
 }

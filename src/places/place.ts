@@ -25,8 +25,11 @@ const ASN_MAX = 4_294_967_295;
 /** Longest name of who has a network, in characters. */
 const ORGANISATION_CHARACTERS_MAX = 80;
 
-/** What is in records for "nobody knows": ZZ and XX are for users of the standard. */
-const NO_COUNTRY: ReadonlySet<string> = new Set(["ZZ", "XX"]);
+/**
+ * What is in records for "nobody knows": ZZ and XX are for users of the standard, EU and AP are
+ * parts of the world, and nobody can call them home.
+ */
+const NO_COUNTRY: ReadonlySet<string> = new Set(["ZZ", "XX", "EU", "AP"]);
 
 /**
  * The country of a record: `country.iso_code` as MaxMind and DB-IP write it, or `country_code`, or

@@ -89,7 +89,20 @@ Deno.test("config feeds: each mistake is told with its line, and one for each se
       '3: format: "csv" is not auto, text, json-lines or apiban',
     ],
     [`[feed a]\n${URL_LINE}for = web`, '3: for: "web" is not everything or sip'],
-    [`[feed a]\n${URL_LINE}action = drop`, '3: action: "drop" is not block or strict'],
+    [
+      `[feed a]\n${URL_LINE}action = drop`,
+      '3: action: "drop" is not block or strict; that of Ampere itself stands above the first ' +
+      "[feed …]",
+    ],
+    ["[feed a]\nurl = file:///etc/a list", "2: url: holds a blank; write %20 for it"],
+    [
+      "[feed a]\nurl = file:///etc/ampere/100%",
+      "2: url: holds a % that stands for no character: write %25 for it",
+    ],
+    [
+      "[feed a]\nurl = file:///etc/ampere/a%00",
+      "2: url: holds a % that stands for no character: write %25 for it",
+    ],
     [
       `[feed a]\n${URL_LINE}key_file = key`,
       '3: key_file: "key" is not a path of a file that begins with /',

@@ -16,7 +16,9 @@ function bench(bornAt: number | undefined) {
   const { log, stderr } = memoryLog();
   const clock = new FakeClock();
   const table = new PenaltyTable(POLICY);
-  const learning = new Learning({ table, log, clock, bornAt, lengthMs: HOUR_MS });
+  let known = 0;
+  const onKnown = () => void known++;
+  const learning = new Learning({ table, log, clock, bornAt, lengthMs: HOUR_MS, onKnown });
   let asked = 0;
   const client = {
     connectedSince: 0 as number | undefined,
@@ -40,7 +42,7 @@ function bench(bornAt: number | undefined) {
       );
     },
   };
-  return { learning, table, clock, client, stderr, asked: () => asked };
+  return { learning, table, clock, client, stderr, asked: () => asked, known: () => known };
 }
 
 Deno.test("learning: it lasts for what is left of the first hour of the list", () => {
@@ -66,13 +68,15 @@ Deno.test("learning: it lasts for what is left of the first hour of the list", (
 });
 
 Deno.test("learning: who is registered is asked once, and only while it is learned", async () => {
-  const { learning, table, clock, client, stderr, asked } = bench(0);
+  const { learning, table, clock, client, stderr, asked, known } = bench(0);
   await learning.ask(client, ["127.0.0.1"]);
-  assert.equal(asked(), 0);
+  assert.deepEqual([asked(), known()], [0, 0]);
   learning.begin(0);
   await learning.ask(client, ["127.0.0.1"]);
   assert.ok(table.isInGoodStanding(PHONE, clock.now()));
   assert.match(stderr.lines.join("\n"), /names 1 address of registered phones/);
+  // Who is on a list of attackers must pass from now on.
+  assert.equal(known(), 1);
   const before = asked();
   assert.ok(before > 0);
   await learning.ask(client, ["127.0.0.1"]);

@@ -137,6 +137,10 @@ Deno.test("feeds: suddenly empty, ten times as long, or gone: the one before sta
   await refusedFor(/it is empty/);
   text = hosts(201);
   await refusedFor(/it has 201 entries, more than ten times as many as before \(20\)/);
+  text = "96.0.0.0/8\n97.0.0.0/8\n";
+  await refusedFor(
+    /it holds 1 % of all addresses of IPv4, more than ten times as much as before \(less/,
+  );
   status = 500;
   await refusedFor(/answers 500/);
   // Told once, however often it goes on.
@@ -173,18 +177,63 @@ Deno.test("feeds: a file of one's own is read soon after it has changed, and may
   Deno.writeTextFileSync(path, "# nobody\n");
   await entriesAre(0);
   assert.equal(bench.state.trouble, undefined);
+  // What has changed while Ampere was not there, too.
+  Deno.writeTextFileSync(path, "203.0.113.1\n203.0.113.2\n");
+  await entriesAre(2);
+  bench.restart().configure([{ ...CONFIG, url: `file://${path}` }]);
+  Deno.writeTextFileSync(path, "203.0.113.2\n");
+  await bench.feeds.restore();
+  assert.equal(bench.state.entries, 2);
+  await bench.feeds.look();
+  assert.equal(bench.state.entries, 1);
 });
 
-Deno.test("feeds: after a change of its section a list is that of its copy, and trouble is looked at again", async () => {
+Deno.test("feeds: files of somebody else beside the copies are left alone", async () => {
+  await using bench = new Bench();
+  await using server = listServer(() => new Response(hosts(30)));
+  const folder = `${bench.folder}/feeds`;
+  Deno.mkdirSync(folder);
+  Deno.writeTextFileSync(`${folder}/mine.txt`, "203.0.113.1\n");
+  Deno.writeTextFileSync(`${folder}/test`, "203.0.113.2\n");
+  bench.feeds.configure([{ ...CONFIG, url: server.url }]);
+  await bench.feeds.restore();
+  await bench.feeds.look();
+  assert.equal(bench.state.entries, 30);
+  assert.match(
+    bench.lines.at(-1)!,
+    /no copy is kept .*feeds\/test: this file is none of Ampere's: move it to another folder/,
+  );
+  bench.feeds.configure([]);
+  assert.equal(Deno.readTextFileSync(`${folder}/mine.txt`), "203.0.113.1\n");
+  assert.equal(Deno.readTextFileSync(`${folder}/test`), "203.0.113.2\n");
+});
+
+Deno.test("feeds: two URLs that differ in their query alone have no copy in common", async () => {
+  await using bench = new Bench();
+  await using server = listServer((_, { search }) => new Response(hosts(search.length)));
+  bench.feeds.configure([{ ...CONFIG, url: `${server.url}?a` }]);
+  await bench.feeds.look();
+  assert.equal(bench.state.entries, 2);
+  bench.feeds.configure([{ ...CONFIG, url: `${server.url}?bcd` }]);
+  await bench.feeds.restore();
+  assert.equal(bench.state.entries, 0);
+  await bench.feeds.look();
+  assert.equal(bench.state.entries, 4);
+});
+
+Deno.test("feeds: after a change of its section a list is the one of before, and trouble is looked at again", async () => {
   await using bench = new Bench();
   let status = 200;
   await using server = listServer(() => new Response(hosts(30), { status }));
   const config = { ...CONFIG, url: server.url };
   bench.feeds.configure([config]);
   await bench.feeds.look();
+  // Also where no copy could be kept.
+  Deno.removeSync(`${bench.folder}/feeds`, { recursive: true });
   bench.feeds.configure([{ ...config, action: "block" }]);
-  await bench.feeds.restore();
   assert.deepEqual([bench.state.entries, bench.state.action], [30, "block"]);
+  await bench.feeds.restore();
+  assert.equal(bench.state.entries, 30);
   status = 404;
   bench.now += 3 * HOUR;
   await bench.feeds.look();

@@ -274,11 +274,22 @@ Deno.test("fetch: entries that would hit too much are left out, and told with th
     "203.0.113.0/24",
     "not an address",
     "198.51.100.7",
+    "60.0.0.0-90.255.255.255",
+    "203.0.113.70-203.0.113.80",
+    "198.51.100.8-198.51.100.9",
+    "198.51.100.15-198.51.100.16",
   ].join("\n");
   await using server = listServer(() => new Response(text));
   const { entries } = (await fetched(server.url, {}, { own: ["203.0.113.77"] }))!;
-  assert.deepEqual([...entries.set.targets()], ["96.0.0.0/8", "198.51.100.7", "2001::/19"]);
-  assert.equal(entries.leftOut, 11);
+  assert.deepEqual([...entries.set.targets()], [
+    "96.0.0.0/8",
+    "198.51.100.7",
+    "198.51.100.8/31",
+    "198.51.100.15",
+    "198.51.100.16",
+    "2001::/19",
+  ]);
+  assert.equal(entries.leftOut, 13);
   assert.deepEqual(entries.told, [
     "line 1: 10.0.0.0/8 is no address of the Internet",
     "line 2: 192.168.1.1 is no address of the Internet",

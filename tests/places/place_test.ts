@@ -15,6 +15,8 @@ Deno.test("place: the country stands flat or nested, and may be missing", () => 
     [{ registered_country: { iso_code: "FR" } }, "FR"],
     [{ country: { iso_code: "AT" }, registered_country: { iso_code: "FR" } }, "AT"],
     [{ country_code: "ZZ" }, undefined],
+    [{ country_code: "EU" }, undefined],
+    [{ country: { iso_code: "AP" } }, undefined],
     [{ country_code: "" }, undefined],
     [{ country_code: "DEU" }, undefined],
     [{ country_code: 49 }, undefined],

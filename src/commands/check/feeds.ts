@@ -9,7 +9,7 @@ import { expectNetwork, ownAddresses, readAddress } from "../../address/address.
 import { BlockDatabase, BlockDatabaseError } from "../../blocks/database.ts";
 import type { Config } from "../../config/config.ts";
 import { type FeedConfig, shownUrl } from "../../config/feeds.ts";
-import { FeedError } from "../../feeds/entries.ts";
+import { FeedError, howWide } from "../../feeds/entries.ts";
 import { fetchList } from "../../feeds/fetch.ts";
 import { counted } from "../../text/table.ts";
 import { type Finding, ok, problem, warning } from "./finding.ts";
@@ -66,6 +66,14 @@ async function checkFeed(
     if (set.size === 0) {
       findings.push(warning(ABOUT, `${what}: nobody is listed`, "see whether url is right"));
     } else findings.push(ok(ABOUT, what));
+    const width = howWide(set);
+    if (width !== undefined) {
+      findings.push(warning(
+        ABOUT,
+        `${name}: ${width}`,
+        "see whether url is right; trust whoever belongs there and never logged in",
+      ));
+    }
     if (leftOut > 0) {
       findings.push(warning(
         ABOUT,
