@@ -161,8 +161,8 @@ export class Strikes {
   }
 
   /**
-   * The database is in trouble. With a file that is deleted goes what somebody wrote into it by hand
-   * since the daemon looked last: nobody else knows of that.
+   * The database is in trouble. With a file that is deleted goes what somebody wrote into it by
+   * hand since the daemon looked last: nobody else knows of that.
    */
   #harm(): string {
     const scene = this.#scene;
