@@ -148,9 +148,11 @@ export class PendingChanges {
    * Takes a target out of the database later, and its past with it.
    *
    * @param target Canonical target.
+   * @param rowEnd The end of the row, unless a change of the target is pending: one that ends later
+   *   when it is blocked again is of others. By default it may have any.
    */
-  remove(target: string): void {
-    this.#changes.set(target, { kind: "gone", upTo: this.#lastEnd(target, Infinity) });
+  remove(target: string, rowEnd = Infinity): void {
+    this.#changes.set(target, { kind: "gone", upTo: this.#lastEnd(target, rowEnd) });
   }
 
   /**

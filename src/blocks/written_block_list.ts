@@ -206,9 +206,10 @@ export class WrittenBlockList implements BlockList, Disposable {
    * @returns Whether all is in the database; if not it is pending.
    */
   remove(targets: readonly string[], now: number = Date.now()): boolean {
-    this.#readBlocks();
+    const blocks = this.#readBlocks();
     for (const target of targets) {
-      if (this.#blocks.delete(target)) this.#pending.remove(target);
+      const end = blocks.get(target)?.until;
+      if (this.#blocks.delete(target)) this.#pending.remove(target, end);
     }
     return this.#writer.write(now);
   }

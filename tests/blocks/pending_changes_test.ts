@@ -139,11 +139,21 @@ Deno.test("pending changes: a row counts more only if others made it to end late
   // Removed, and blocked again by this process: the row before may have had any end.
   pending.remove("192.0.2.4");
   pending.put(known("192.0.2.4", { until: NOW }));
+  // Its end is known: a later one somebody made by hand meanwhile.
+  pending.remove("192.0.2.6", NOW);
+  assert(pending.overrules("192.0.2.6", undefined), "a removal is newer than any row");
+  pending.put(known("192.0.2.6", { until: NOW - 1 }));
   for (const until of [NOW, NOW + 1, undefined]) {
+    assert.equal(pending.overrules("192.0.2.6", until), until === NOW);
     const overruled = [1, 2, 3, 4, 5].map((n) => pending.overrules(`192.0.2.${n}`, until));
     assert.deepEqual(overruled, [until === NOW, until === NOW, true, true, false]);
   }
-  assert.deepEqual([...pending.blockTargets()], ["192.0.2.1", "192.0.2.2", "192.0.2.4"]);
+  assert.deepEqual([...pending.blockTargets()], [
+    "192.0.2.1",
+    "192.0.2.2",
+    "192.0.2.4",
+    "192.0.2.6",
+  ]);
   pending.drop("192.0.2.2");
   assert.equal(pending.has("192.0.2.2"), false);
 });

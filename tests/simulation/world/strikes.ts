@@ -98,7 +98,7 @@ export class Strikes {
       case "disk":
         if (scene.sqlite && !this.#isWriting) return;
         scene.harmedAt = scene.time.now;
-        scene.trace(`database: ${scene.store.harm(dice)}`);
+        scene.trace(`database: ${this.#harm()}`);
         later(dice.between(50, 15_000), () => {
           scene.trace("database: healed");
           scene.store.heal();
@@ -158,6 +158,25 @@ export class Strikes {
     const { dice } = this.#scene;
     const some = () => dice.chance(0.4) ? dice.pick([0.1, 0.4, 0.9]) : 0;
     return { busy: some(), refuses: some(), hangs: some(), slow: some(), half: some() };
+  }
+
+  /**
+   * The database is in trouble. With a file that is deleted goes what somebody wrote into it by
+   * hand since the daemon looked last: nobody else knows of that.
+   */
+  #harm(): string {
+    const scene = this.#scene;
+    const harm = scene.store.harm(scene.dice);
+    if (harm !== "deleted") return harm;
+    const known = new Map(
+      [...scene.process?.list.entries() ?? []].map(({ target, until }) => [target, until]),
+    );
+    for (const change of scene.byHand.values()) {
+      const { target, until, present } = change;
+      const isKnown = known.has(target) === present && known.get(target) === until;
+      change.vague ||= !isKnown;
+    }
+    return harm;
   }
 
   /** A daemon runs, and would write a deleted file anew. */
