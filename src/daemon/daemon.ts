@@ -224,7 +224,10 @@ export class Daemon {
       backends: parts.backends,
       ways: parts.ways ?? [],
       onForce: (change) => this.#force.changed(change),
-      onDamage: (damage) => this.#notices.firewallFlushed(damage),
+      onDamage: (damage) => {
+        this.#notices.firewallFlushed(damage);
+        this.listed.firewallDamaged();
+      },
       log: parts.log,
       verifyMs: parts.config.verify * 1000,
       clock: this.#clock,

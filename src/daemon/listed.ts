@@ -182,6 +182,11 @@ export class Listed implements StrictHosts {
     this.#kernel?.look();
   }
 
+  /** Others have taken something out of the firewall: of the lists, too, perhaps. */
+  firewallDamaged(): void {
+    if (this.#isRunning && this.isOn) this.#kernel?.lookAtOnce();
+  }
+
   /** Others are exempt now, or in good standing without a login. */
   exemptChanged(): void {
     if (this.#isRunning && this.isOn) this.#put();

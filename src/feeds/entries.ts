@@ -86,13 +86,18 @@ export interface Entries {
 export class EntryReader {
   readonly #builder = new TargetSetBuilder();
   readonly #own: AddressSet;
+  readonly #servers: AddressSet;
   readonly #told: string[] = [];
   #leftOut = 0;
   #unreadable = 0;
 
-  /** @param own This machine's addresses. */
-  constructor(own: readonly string[] = []) {
+  /**
+   * @param own This machine's addresses.
+   * @param servers Those from which the list comes: refused, they could not mend a mistake.
+   */
+  constructor(own: readonly string[] = [], servers: readonly string[] = []) {
     this.#own = new AddressSet(own);
+    this.#servers = new AddressSet(servers);
   }
 
   /**
@@ -155,6 +160,9 @@ export class EntryReader {
   #whyNot(network: Network): string | undefined {
     const { family, prefix } = network;
     if (prefix < WIDEST[family]) return `is wider than /${WIDEST[family]}`;
+    if (this.#servers.targets.length > 0 && this.#servers.overlaps(writeNetwork(network))) {
+      return "holds the server that the list comes from";
+    }
     if (isInner(network)) return "is no address of the Internet";
     return this.#own.targets.length > 0 && this.#own.overlaps(writeNetwork(network))
       ? "holds an address of this machine"

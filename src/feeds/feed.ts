@@ -174,6 +174,7 @@ export class Feed {
     try {
       const options = { ...fetch, own: own(), signal, validators: this.#validators };
       const fetched = await fetchList(this.config, options);
+      if (signal.aborted) return false;
       if (fetched !== undefined) judge(fetched, this.#entries, this.config);
       const isFile = url.startsWith("file:");
       this.#again(isFile ? FILE_EVERY_MS : jittered(every * 1_000, this.#parts.random));

@@ -22,6 +22,8 @@ export class Feeds implements StrictHosts {
   readonly #parts: FeedsParts;
   readonly #stop = new AbortController();
   #feeds: Feed[] = [];
+  /** The list that is being looked at, and what gives that up. */
+  #current: { readonly feed: Feed; readonly stop: AbortController } | undefined;
   /** How many lists are being read. */
   #busy = 0;
 
@@ -58,6 +60,10 @@ export class Feeds implements StrictHosts {
       const former = before.find((feed) => isSameList(feed.config, config));
       return known ?? new Feed(config, this.#parts, former);
     });
+    // The others need not wait for what nobody wants any more, and nothing of it is kept.
+    if (this.#current !== undefined && !this.#feeds.includes(this.#current.feed)) {
+      this.#current.stop.abort();
+    }
     const { folder } = this.#parts;
     if (folder !== undefined) deleteOtherCopies(folder, new Set(configs.map(({ name }) => name)));
     if (before.length > 0) this.#parts.changed();
@@ -113,11 +119,14 @@ export class Feeds implements StrictHosts {
 
   async #refresh(feed: Feed): Promise<void> {
     this.#busy++;
+    const stop = new AbortController();
+    this.#current = { feed, stop };
     try {
-      const isOther = await feed.refresh(this.#stop.signal);
+      const isOther = await feed.refresh(AbortSignal.any([this.#stop.signal, stop.signal]));
       // It may have left meanwhile.
       if (isOther && this.#feeds.includes(feed)) this.#parts.changed();
     } finally {
+      this.#current = undefined;
       this.#busy--;
     }
   }

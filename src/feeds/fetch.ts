@@ -72,8 +72,9 @@ export async function fetchList(
     const answer = await fetchUrl(feed.url, bounded);
     try {
       if (answer.isSame) return undefined;
-      const { etag, lastModified } = answer;
-      return { ...await readLines(answer.body, feed, options.own), etag, lastModified };
+      const { etag, lastModified, servers } = answer;
+      const entries = new EntryReader(options.own, servers);
+      return { ...await readLines(answer.body, feed, entries), etag, lastModified };
     } finally {
       answer.close();
     }
@@ -105,16 +106,15 @@ async function readFile(
   const pieces = async function* () {
     yield bytes;
   };
-  return { ...await readLines(pieces(), feed, own), etag };
+  return { ...await readLines(pieces(), feed, new EntryReader(own)), etag };
 }
 
 /** Reads lines as they come; other work gets its turn in between. */
 async function readLines(
   pieces: AsyncIterable<Uint8Array>,
   { format }: FeedConfig,
-  own: readonly string[],
+  entries: EntryReader,
 ): Promise<Fetched> {
-  const entries = new EntryReader(own);
   const decoder = new TextDecoder();
   let reader: LineReader | undefined;
   let number = 0;

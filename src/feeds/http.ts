@@ -52,6 +52,8 @@ export interface Validators {
 interface Answer extends Validators {
   /** It is as it was. */
   readonly isSame: boolean;
+  /** Canonical addresses of those who were asked, redirects and all. */
+  readonly servers: readonly string[];
   /** Its bytes, without compression; to be read once. */
   readonly body: AsyncIterable<Uint8Array>;
   /** Ends the connection. */
@@ -86,8 +88,10 @@ export async function fetchUrl(url: string, options: FetchOptions = {}): Promise
   const hide = options.hide ?? ((text: string) => text);
   const first = new URL(url);
   let at = first;
+  const servers: string[] = [];
   for (let redirects = 0;; redirects++) {
-    const answer = await ask(at, at.hostname !== first.hostname || at.port !== first.port, options);
+    const isElsewhere = at.hostname !== first.hostname || at.port !== first.port;
+    const answer = await ask(at, isElsewhere, options, servers);
     if (!(answer instanceof URL)) return answer;
     if (redirects >= REDIRECTS_MAX) throw new FeedError(`more than ${REDIRECTS_MAX} redirects`);
     if (at.protocol === "https:" && answer.protocol !== "https:") {
@@ -97,14 +101,17 @@ export async function fetchUrl(url: string, options: FetchOptions = {}): Promise
   }
 }
 
-/** One request; gives where to go instead, if the server says so. */
+/** One request; gives where to go instead, if the server says so, and notes whom it asks. */
 async function ask(
   url: URL,
   isElsewhere: boolean,
   options: FetchOptions,
+  servers: string[],
 ): Promise<Answer | URL> {
   const { validators = {}, signal, silenceMs = SILENCE_MS } = options;
   const connection = await connect(url, isElsewhere, options);
+  const server = parseAddress((connection.remoteAddr as Deno.NetAddr).hostname);
+  if (server !== undefined) servers.push(server);
   let closed = false;
   // A read that is under way does not end with the connection: it is left behind.
   const end = Promise.withResolvers<never>();
@@ -164,6 +171,7 @@ async function ask(
       isSame: status === 304,
       etag: headers.get("etag"),
       lastModified: headers.get("last-modified"),
+      servers,
       body,
       close,
     };

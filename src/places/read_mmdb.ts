@@ -77,7 +77,7 @@ function whyNot(error: unknown): [message: string, advice: string] {
   if (error instanceof Deno.errors.NotCapable) {
     return [
       "may not be read by this build of Ampere",
-      `put it into ${GEO_FOLDERS[0]} (also not as a link to elsewhere), ${GEO_FOLDERS[1]}, ` +
+      `put it, or a link to it, into ${GEO_FOLDERS[0]}, ${GEO_FOLDERS[1]}, ` +
       "/etc/ampere or /var/lib/ampere, or compile Ampere with " +
       "`deno task compile -- --allow-path=DIRECTORY`",
     ];

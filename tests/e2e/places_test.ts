@@ -210,7 +210,7 @@ onOwnMachine(import.meta.url, (executable) => {
     const check = (await ampere("--check")).out;
     assert.match(
       check,
-      /^warning +places +geo: \/etc\/elsewhere\/country\.mmdb may not be read by this build of Ampere; .*\n.*fix: put it into \/var\/lib\/GeoIP/m,
+      /^warning +places +geo: \/etc\/elsewhere\/country\.mmdb may not be read by this build of Ampere; .*\n.*fix: put it, or a link to it, into \/var\/lib\/GeoIP/m,
     );
     const replayed = await ampere("--replay", recording);
     assert.match(replayed.err, /^warning: geo: .* may not be read by this build of Ampere/m);

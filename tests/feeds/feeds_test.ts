@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { keyOf } from "../../src/penalties/host_key.ts";
 import type { FeedConfig } from "../../src/config/feeds.ts";
 import { Feeds } from "../../src/feeds/feeds.ts";
-import { listServer } from "../support/list_server.ts";
+import { listServer, rawServer } from "../support/list_server.ts";
 
 const CONFIG: FeedConfig = {
   name: "test",
@@ -244,6 +244,27 @@ Deno.test("feeds: after a change of its section a list is the one of before, and
   bench.feeds.configure([{ ...config, action: "block" }]);
   await bench.feeds.look();
   assert.deepEqual([bench.state.trouble, server.requests.length], [undefined, 3]);
+});
+
+Deno.test("feeds: a list that has left while it was being fetched leaves nothing, and nobody waits for it", async () => {
+  await using bench = new Bench();
+  const asked = Promise.withResolvers<void>();
+  // It goes on for longer than the test.
+  await using slow = rawServer(() => (asked.resolve(), undefined));
+  await using server = listServer(() => new Response(hosts(30)));
+  const url = `http://127.0.0.1:${slow.port}/`;
+  const gone = { ...CONFIG, name: "gone", url };
+  bench.feeds.configure([gone, { ...CONFIG, url: server.url }]);
+  const looking = bench.feeds.look();
+  await asked.promise;
+  bench.feeds.configure([{ ...CONFIG, url: server.url }]);
+  await looking;
+  await bench.feeds.look();
+  assert.deepEqual([bench.state.name, bench.state.entries], ["test", 30]);
+  assert.deepEqual([...Deno.readDirSync(`${bench.folder}/feeds`)].map(({ name }) => name), [
+    "test",
+  ]);
+  assert.equal(bench.lines.filter((line) => line.includes("gone")).length, 0);
 });
 
 Deno.test("feeds: a copy that is damaged is not used, and says so", async () => {

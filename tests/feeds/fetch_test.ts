@@ -293,7 +293,7 @@ Deno.test("fetch: entries that would hit too much are left out, and told with th
   assert.deepEqual(entries.told, [
     "line 1: 10.0.0.0/8 is no address of the Internet",
     "line 2: 192.168.1.1 is no address of the Internet",
-    "line 3: 127.0.0.1 is no address of the Internet",
+    "line 3: 127.0.0.1 holds the server that the list comes from",
     "line 4: 0.0.0.0/0 is wider than /8",
     "line 5: 96.0.0.0/7 is wider than /8",
   ]);

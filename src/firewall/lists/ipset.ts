@@ -53,6 +53,8 @@ export class IpsetLists implements ListBackend {
   /** Which set each list has. */
   readonly #slots = new Map<string, string>();
   #placed = new Map<string, KernelList>();
+  /** How many entries each set has. */
+  readonly #sizes = new Map<string, number>();
 
   /** @param options See {@linkcode IpsetListOptions}. */
   constructor(options: IpsetListOptions) {
@@ -111,6 +113,15 @@ export class IpsetLists implements ListBackend {
     let whole = lists.every(({ name }) =>
       FAMILIES.every((family) => there.has(this.#setOf(family, name)))
     );
+    const others = await this.#setsOfOtherSize();
+    if (!(others instanceof Set)) return { ok: false, failure: others };
+    if (others.size > 0) whole = false;
+    for (const { name } of lists) {
+      // It is filled anew.
+      if (FAMILIES.some((family) => others.has(this.#setOf(family, name)))) {
+        this.#placed.delete(name);
+      }
+    }
     const counts = new Map<string, { packets: number; bytes: number }>();
     for (const backend of this.#backends) {
       const { family } = backend;
@@ -193,10 +204,10 @@ export class IpsetLists implements ListBackend {
       `create ${name} hash:net family ${WORD[family]} hashsize ${hashSize} maxelem ${
         Math.max(bound, 65_536)
       }\n`;
+    let count = 0;
     const lines = function* (): Generator<string, void> {
       yield `destroy ${fresh}\n${create(fresh)}`;
       let some = "";
-      let count = 0;
       for (const target of targets) {
         some += `add ${fresh} ${typeof target === "string" ? target : writeNetwork(target)}\n`;
         if (++count % LINES_PER_PIECE !== 0) continue;
@@ -210,7 +221,21 @@ export class IpsetLists implements ListBackend {
       // A set that has other options can't be created, but it can be swapped.
       filled = await this.#restore([`swap ${fresh} ${set}\ndestroy ${fresh}\n`], 0);
     }
-    return filled.ok ? undefined : this.#failure(filled, family, "ipset");
+    if (!filled.ok) return this.#failure(filled, family, "ipset");
+    this.#sizes.set(set, count);
+    return undefined;
+  }
+
+  /** Sets out of which others have taken something, or into which they have put something. */
+  async #setsOfOtherSize(): Promise<Set<string> | Failure> {
+    const listed = await this.#command("ipset", ["list", "-t"], { output: true });
+    if (!listed.ok) return this.#failure(listed, 4, "ipset");
+    const text = new TextDecoder().decode(listed.stdout);
+    const sizes = text.matchAll(/^Name: (\S+)\n(?:(?!Name: ).*\n)*?Number of entries: (\d+)$/gm);
+    return new Set(
+      [...sizes].filter(([, set, size]) => (this.#sizes.get(set!) ?? Number(size)) !== Number(size))
+        .map(([, set]) => set!),
+    );
   }
 
   async #setsThere(): Promise<Set<string> | Failure> {

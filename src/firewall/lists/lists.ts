@@ -99,9 +99,15 @@ export class KernelLists {
   look(): void {
     const { clock, verifyMs } = this.#parts;
     const now = clock.now();
-    if (now - this.#lookedAt < Math.min(verifyMs, COUNT_EVERY_MS)) return;
+    if (now - this.#lookedAt < Math.min(verifyMs, COUNT_EVERY_MS) || this.#isBusy) return;
     this.#lookedAt = now;
-    if (this.#lists.length > 0 && !this.#isBusy && this.#failures === 0) void this.#verify();
+    if (this.#lists.length > 0 && this.#failures === 0) void this.#verify();
+  }
+
+  /** Others have changed the firewall: looks at once, or as soon as the work that is done ends. */
+  lookAtOnce(): void {
+    this.#lookedAt = -Infinity;
+    this.look();
   }
 
   /** Ends the work; the lists stay in the kernel. */

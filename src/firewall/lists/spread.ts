@@ -118,6 +118,9 @@ export function* spread(
 /** The length at which one look tells whether anything listed may be near. */
 export const NEAR_PREFIX: Readonly<Record<Family, number>> = { 4: 16, 6: 32 };
 
+/** So many of these at most: a list of wide networks must not cost more than it spares. */
+const NEAR_MAX = 65_536;
+
 /** About so many networks of that length have hosts; of IPv6 far more than there are in a list. */
 const NEAR_SPACE: Readonly<Record<Family, number>> = { 4: 57_000, 6: 1e9 };
 
@@ -137,6 +140,11 @@ export function nearOf(
 ): readonly Network[] | undefined {
   if (lengths < 2) return undefined;
   const prefix = NEAR_PREFIX[family];
+  let parts = 0;
+  for (const [length, count] of set.lengthsOf(family)) {
+    if (length < prefix) parts += count * 2 ** (prefix - length);
+  }
+  if (parts > NEAR_MAX) return undefined;
   const firsts = new Set<number>();
   for (const network of set.networks(family)) {
     const first = (network.words[0]! & maskOfWord(prefix, 0)) >>> 0;

@@ -146,9 +146,31 @@ inNamespace(import.meta.url, () => {
       assert.match(lines[1]!, /somebody else has changed what refuses the hosts of feeds/);
       await until("both are in force again", () => Promise.resolve(kernel.inForce.length === 2));
       assert((await kind.sets()).includes("198.51.100.7"));
+      // Where it is known that others have changed something nobody waits for the next look.
+      assert.equal((await sh(program!, ...args)).code, 0);
+      const said = lines.length;
+      kernel.lookAtOnce();
+      await until("it is noticed at once", () => Promise.resolve(lines.length > said));
+      await until("both are in force again", () => Promise.resolve(kernel.inForce.length === 2));
       kernel.close();
     });
   }
+
+  test(KINDS[1]!, "a set that others have emptied is noticed, and filled again", async () => {
+    const lists = await KINDS[1]!.open();
+    assert.equal(await lists.replace([ONE, SIP], ["203.0.113.5"]), undefined);
+    assert.equal((await sh("ipset", "flush")).code, 0);
+    const seen = await lists.look();
+    assert(seen.ok && !seen.whole);
+    assert.equal(await lists.replace([ONE, SIP], ["203.0.113.5"]), undefined);
+    const there = await KINDS[1]!.sets();
+    for (const part of ["198.51.100.7", "192.0.2.9", "203.0.113.5", "2001:db8:1::"]) {
+      assert(there.includes(part), `${part} in ${there}`);
+    }
+    const again = await lists.look();
+    assert(again.ok && again.whole);
+    lists.close();
+  });
 
   Deno.test("nftables: a program that fails is tried again, and nothing is told as in force", async () => {
     const clock = new FakeClock();

@@ -56,4 +56,10 @@ Deno.test("spread: few lengths for what lists have, and a look that spares most 
   const near = nearOf(clustered, 4, lengths.length)!;
   assert(near.length < 70 && near.every(({ prefix }) => prefix === 16));
   assert.deepEqual(lengthsFor(setOf([]), 4), []);
+  // A liar's list: each of these would be 8,192 networks to ask for first.
+  const wide = Array.from({ length: 3_000 }, (_, i) => `${(0x20000 + 2 * i).toString(16)}000`);
+  const lied = setOf(wide.map((hex) => `${hex.slice(0, 4)}:${hex.slice(4)}::/19`));
+  assert.equal(lied.sizeOf(6), 3_000);
+  assert.equal(nearOf(lied, 6, 20), undefined);
+  assert.equal(nearOf(setOf(["2001::/19", "2001:4000:1::/48"]), 6, 2)?.length, 8_193);
 });
