@@ -128,12 +128,12 @@ export function permissionFlags(allowPaths: readonly string[] = []): string[] {
  * best one all the same, and 4 MB of code stay out of memory.
  *
  * That compiler may copy more into a function than by default (920 bytes of bytecode): an event
- * passes through some twenty small functions, and what does not fit is called. With 3,500 an event
- * takes a tenth less; with 5,000 to compile takes longer than is gained in the first second.
+ * passes through some twenty small functions, and what does not fit is called. With 2,600 an event
+ * takes a tenth less; with 4,000 to compile takes longer than is gained in the first second.
  */
 export const V8_FLAGS =
   "--heap-growing-percent=60,--max-semi-space-size=8,--initial-heap-size=32,--no-maglev," +
-  "--max-inlined-bytecode-size-cumulative=3500";
+  "--max-inlined-bytecode-size-cumulative=2600";
 
 /**
  * The other flags of `deno compile`.
