@@ -57,16 +57,23 @@ export type {
   Offence,
   Tally,
 } from "./src/penalties/offence.ts";
-export type { HostInspection, KnownHost } from "./src/penalties/inspection.ts";
+export type { HostInspection, KnownHost, Reckoning } from "./src/penalties/inspection.ts";
 export type { HostKeeping, KeptHost } from "./src/penalties/kept_hosts.ts";
 export type { Share } from "./src/penalties/failed_accounts.ts";
 export type { HostStatus } from "./src/penalties/hosts.ts";
+export type { HostKey } from "./src/penalties/host_key.ts";
+export type { Insider, InsiderState } from "./src/penalties/insiders.ts";
+export type { SlowMemory } from "./src/penalties/slow_judge.ts";
+export type { SlowHost } from "./src/penalties/slow_guesses.ts";
+export type { StrictHosts } from "./src/penalties/strict.ts";
 
 // The list of blocks
 export type { BlockList, ListChange } from "./src/blocks/block_list.ts";
 export type { Block, NewBlock } from "./src/blocks/block.ts";
 export type { Evidence, KeptAttempt } from "./src/blocks/evidence.ts";
 export type { KeptAccount, StoredPoints } from "./src/blocks/kept_points.ts";
+export type { SlowChange, SlowRow } from "./src/blocks/slow_rows.ts";
+export type { Habit, SeenPlaces } from "./src/blocks/kept_habits.ts";
 export type { ComparisonTurns } from "./src/blocks/comparison.ts";
 export type { OpeningOptions, SalvageReport, StartReport } from "./src/blocks/opening.ts";
 export type { WriterOptions } from "./src/blocks/list_writer.ts";

@@ -33,6 +33,7 @@ export interface SeenPlaces<Name> {
 export interface Habit {
   /** Service and name, `PJSIP 100`. */
   readonly account: string;
+  /** By the code of the country. */
   readonly countries: SeenPlaces<string>;
   /** By the number of the network. */
   readonly networks: SeenPlaces<number>;

@@ -107,6 +107,7 @@ export interface Insider {
   readonly host: string;
   /** An account that logs in there; empty: none has since the start. */
   readonly login: string;
+  /** The part of Asterisk that knows both accounts. */
   readonly service: SecurityEvent["service"];
   /** The account that it failed on last. */
   readonly account: string;
@@ -119,6 +120,14 @@ export interface Insider {
   readonly likePhones: boolean;
   /** Clock value, in milliseconds. */
   readonly at: number;
+}
+
+/** Who belongs here and fails on accounts of others, for those who tell of it. */
+export interface InsiderState {
+  /** How many were found since the start. */
+  readonly count: number;
+  /** Who was found since the last call. */
+  takeFound(): Insider[];
 }
 
 /**

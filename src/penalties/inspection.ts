@@ -21,7 +21,9 @@ export interface KnownHost extends HostStatus {
 
 /** How many there are of something, and how many are too many. */
 export interface Reckoning {
+  /** How many there are. */
   readonly count: number;
+  /** From so many on it is too much. */
   readonly limit: number;
 }
 

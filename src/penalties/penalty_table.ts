@@ -39,7 +39,7 @@ import {
   STRANGE_CALLS,
   WRONG_ANSWERS,
 } from "./hosts.ts";
-import type { Insiders } from "./insiders.ts";
+import type { InsiderState } from "./insiders.ts";
 import { type HostInspection, Inspection } from "./inspection.ts";
 import { Ledger } from "./ledger.ts";
 import type { KnownProxy, Offence } from "./offence.ts";
@@ -112,7 +112,7 @@ export class PenaltyTable {
   /** What is remembered of hosts whose points are forgotten; not to be changed. */
   readonly slow: SlowMemory;
   /** Who belongs here and fails on accounts of others; not to be changed. */
-  readonly insiders: Pick<Insiders, "count" | "takeFound">;
+  readonly insiders: InsiderState;
   /** Looks at single hosts, and keeps them beyond a restart. */
   readonly inspection: HostInspection;
   /** Whether {@linkcode PenaltyTable.lastCharge} tells what became of each event; costs time. */

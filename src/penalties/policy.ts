@@ -55,7 +55,7 @@ export interface PenaltyPolicy {
    * What becomes of a host in good standing that fails on accounts of others again and again:
    * `block` blocks it for a short time, all else only tells.
    */
-  readonly insider?: Config["insider"];
+  readonly insider?: "tell" | "block";
   /** Hosts that are never charged. Loopback never is. */
   readonly exempt: AddressSet;
   /** Strangers who have one attempt instead of `loyalty`; `undefined`: nobody. */
