@@ -185,8 +185,6 @@ export class Model {
     }
     for (const kept of hosts) {
       const { address } = kept;
-      // It was heard before the file could be read.
-      if (this.#hosts.get(address) !== undefined) continue;
       const clockOf = (at: number) => now - Math.max(0, wall - at);
       const lastAt = clockOf(kept.lastAt);
       if (this.belonging.isTrusted(address)) continue;
@@ -202,6 +200,8 @@ export class Model {
         }
         continue;
       }
+      // It was heard before the file could be read.
+      if (this.#hosts.get(address) !== undefined) continue;
       this.#rules.visit("points: outlive a restart");
       const host = this.#hosts.put({ ...again, burstAt: undefined, attempts: [] });
       this.#points.restore(host);
