@@ -48,6 +48,9 @@ const CHARACTERS_MAX = 2_000_000;
  */
 const READ_AHEAD_AFTER_MS = 2_000;
 
+/** How long the rest of a line may take that nft has begun to say, in milliseconds. */
+const COMPLAINT_MS = 100;
+
 /** What nft says of a table, or something in it, that is not there. */
 const NOTHING_THERE = "No such file or directory";
 
@@ -138,6 +141,8 @@ export class Resident {
   #lines = 0;
   /** What of the lines that came together was the work of others. */
   #foreign: "nothing" | "change" | "table" = "nothing";
+  /** What the feeder says, as far as its line is not whole. */
+  #complaint = "";
   #hasEnded = false;
   #cancelBegin = () => {};
   #cancelReadAhead: (() => void) | undefined;
@@ -271,7 +276,18 @@ export class Resident {
     });
   }
 
+  /** Nft 0.9 writes a message in pieces: what it is about is known when its line is whole. */
   #complains(text: string): void {
+    const isFirst = this.#complaint === "";
+    this.#complaint += text;
+    if (this.#complaint.includes("\n")) return this.#takeComplaint();
+    if (isFirst) this.#options.clock.after(COMPLAINT_MS, () => this.#takeComplaint());
+  }
+
+  #takeComplaint(): void {
+    const text = this.#complaint;
+    this.#complaint = "";
+    if (text === "" || this.#hasEnded) return;
     const isIdle = this.isReady && this.#fed === 0;
     if (!isIdle || !text.includes(NOTHING_THERE)) return this.#end(`it says: ${shown(text)}`);
     // Somebody took the table away just when nft read ahead, which the monitor tells, or has told.
@@ -299,6 +315,7 @@ export class Resident {
     });
     this.#worn.push(gone);
     this.#written = 0;
+    this.#complaint = "";
     this.#hasBegunLine = false;
     this.#feeder = this.#startFeeder();
     this.#write(...lines);

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { readMonitorLine } from "../../../src/firewall/nftables/resident.ts";
+import type { ChildStarter } from "../../../src/firewall/child.ts";
+import { readMonitorLine, Resident } from "../../../src/firewall/nftables/resident.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
+
+type ChildHandlers = Parameters<ChildStarter>[2];
 
 const line = (verb: string, kind: string, object: Record<string, unknown>) =>
   JSON.stringify({ [verb]: { [kind]: { family: "inet", ...object } } });
@@ -66,4 +70,60 @@ Deno.test("monitor: no line makes it stumble, and no foreign one is taken for a 
       },
     ),
   );
+});
+
+/** A pair whose monitor tells of each mark at once; what its feeder says is said by the test. */
+async function pair() {
+  const clock = new FakeClock();
+  const feeders: ChildHandlers[] = [];
+  const told: string[] = [];
+  let tell = (_text: string) => {};
+  const start: ChildStarter = (_program, args, handlers) => {
+    if (args[0] === "-j") tell = (text) => handlers.onOutput!(text);
+    else feeders.push(handlers);
+    return {
+      write(text) {
+        for (const [, mark] of text.matchAll(/add element inet ampere marks \{ (\d+) /g)) {
+          const elem = { set: [{ elem: { val: Number(mark), timeout: 2, expires: 2 } }] };
+          const added = line("add", "element", { table: "ampere", name: "marks", elem });
+          queueMicrotask(() => tell(`${added}\n`));
+        }
+      },
+      kill() {},
+      gone: Promise.resolve(),
+    };
+  };
+  const ready = Promise.withResolvers<void>();
+  const resident = new Resident({
+    name: "ampere",
+    start,
+    clock,
+    answerMs: () => 0,
+    onReady: () => ready.resolve(),
+    onForeign: () => void told.push("others have changed the table"),
+    onEnd: (why) => void told.push(why),
+  });
+  await ready.promise;
+  return { clock, feeders, told, resident };
+}
+
+Deno.test("resident: a message that comes in pieces is read as a whole", async () => {
+  const { feeders, told, resident } = await pair();
+  feeders[0]!.onMessage("Error:");
+  assert.deepEqual(told, []);
+  feeders[0]!.onMessage(" No such file or directory\nflush set inet ampere farewell_none\n");
+  assert.deepEqual([feeders.length, told], [2, ["others have changed the table"]]);
+  assert.ok(resident.isReady);
+  feeders[1]!.onMessage("Error: syntax error, unexpected end of file\n");
+  assert.deepEqual(told.slice(1), ['it says: "Error: syntax error, unexpected end of file"']);
+});
+
+Deno.test("resident: a message that is never whole ends the pair all the same", async () => {
+  const { clock, feeders, told, resident } = await pair();
+  feeders[0]!.onMessage("Segmentation ");
+  feeders[0]!.onMessage("fault");
+  await clock.advance(99);
+  assert.deepEqual(told, []);
+  await clock.advance(1);
+  assert.deepEqual([told, resident.isReady], [['it says: "Segmentation fault"'], false]);
 });
