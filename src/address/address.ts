@@ -16,7 +16,7 @@
 export type Family = 4 | 6;
 
 /** Bits of an address. */
-const WIDTH: Readonly<Record<Family, number>> = { 4: 32, 6: 128 };
+export const WIDTH: Readonly<Record<Family, number>> = { 4: 32, 6: 128 };
 
 /**
  * Longest text of an IPv6 address: `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`, in characters.

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Family, maskOfWord, type Network, writeNetwork } from "./address.ts";
+import { type Family, maskOfWord, type Network, WIDTH, writeNetwork } from "./address.ts";
 
 /** An IPv4 network is kept as a number: its first address times this, and the prefix. */
 const PREFIX_ROOM = 64;
@@ -14,9 +14,6 @@ const ROOM = 1_024;
 
 /** Words of an IPv6 address. */
 const WORDS = 4;
-
-/** Bits of an address. */
-const WIDTH: Readonly<Record<Family, number>> = { 4: 32, 6: 128 };
 
 /** Collects networks for a {@linkcode TargetSet}, in any order, some of them more than once. */
 export class TargetSetBuilder {

@@ -9,6 +9,7 @@ import { CONNECT_MS, DialError } from "./dial.ts";
 import { EventReader, type EventReaderHandlers } from "./event_reader.ts";
 import { latin1 } from "./framer.ts";
 import { closeAtOnce, type Destination, openConnection, SILENT, TlsError } from "./transport.ts";
+import { writeAll } from "../text/write_all.ts";
 
 /** How long Asterisk may take to answer an action, in milliseconds. */
 export const ANSWER_MS = 10_000;
@@ -592,10 +593,6 @@ function messageOf(lines: readonly string[]): string {
   const line = lines.find((line) => line.startsWith("Message: "));
   return line?.slice("Message: ".length, "Message: ".length + MESSAGE_CHARACTERS_MAX) ??
     "no reason given";
-}
-
-async function writeAll(connection: Connection, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
 }
 
 function reasonOf(error: unknown): string {

@@ -6,7 +6,7 @@
  */
 
 import { dirname } from "node:path";
-import { type Network, ownAddresses, readAddress } from "../address/address.ts";
+import { ownAddresses } from "../address/address.ts";
 import type { TargetSet } from "../address/target_set.ts";
 import type { SecurityEvent } from "../ami/event.ts";
 import type { Config } from "../config/config.ts";
@@ -14,7 +14,7 @@ import { type FeedConfig, shownUrl } from "../config/feeds.ts";
 import { readCopy } from "../feeds/copy.ts";
 import { FeedError } from "../feeds/entries.ts";
 import { fetchList } from "../feeds/fetch.ts";
-import { type HostKey, keyText } from "../penalties/host_key.ts";
+import { type HostKey, keyAddress } from "../penalties/host_key.ts";
 import type { StrictHosts } from "../penalties/strict.ts";
 
 /** Services that are not reached at the ports of SIP. */
@@ -75,7 +75,7 @@ class OpenedLists implements StrictHosts {
 
   /** Why a host has one attempt; see {@linkcode StrictHosts}. */
   whyStrict(host: HostKey): string | undefined {
-    const network = networkOf(host);
+    const network = keyAddress(host);
     const list = network && this.#lists.find(({ set }) => set.find(network) !== undefined);
     if (list === undefined) return undefined;
     if (list.hosts.size < HOSTS_MAX) list.hosts.add(host);
@@ -102,7 +102,7 @@ class OpenedLists implements StrictHosts {
 
   #refusing({ host, service, kind, usingPassword }: Refusable): OpenedList | undefined {
     if (this.#hasGap && kind === "SuccessfulAuth" && usingPassword) return undefined;
-    const network = networkOf(host);
+    const network = keyAddress(host);
     return network &&
       this.#lists.find(({ feed, set }) =>
         feed.action === "block" && !(feed.for === "sip" && NOT_SIP.has(service)) &&
@@ -124,9 +124,9 @@ export async function openLists(
 ): Promise<OpenedLists | undefined> {
   const folder = `${dirname(database)}/feeds`;
   const lists: [FeedConfig, TargetSet][] = [];
+  const own = feeds.length === 0 ? [] : ownAddresses();
   for (const feed of feeds) {
     try {
-      const own = ownAddresses();
       // A file is there itself, and may have changed.
       const copy = feed.url.startsWith("file:")
         ? undefined
@@ -143,10 +143,4 @@ export async function openLists(
   return lists.length === 0
     ? undefined
     : new OpenedLists(lists, softRate > 0 && backend !== "ipset");
-}
-
-function networkOf(host: HostKey): Network | undefined {
-  return typeof host === "number"
-    ? { family: 4, words: [host >>> 0], prefix: 32 }
-    : readAddress(keyText(host));
 }

@@ -41,7 +41,7 @@ export async function openPlaces(config: Config): Promise<OpenedPlaces> {
   await places.open();
   return {
     places,
-    of: (target) => places.isOn ? { ...places.of(target), away: places.isAway(target) } : undefined,
+    of: (target) => places.judged(target),
     notes: places.files.flatMap(({ key, trouble }) =>
       trouble === undefined ? [] : [`${key}: ${trouble.message}. Fix: ${trouble.advice}`]
     ),

@@ -10,15 +10,13 @@ import { parseConfig } from "../config/parse.ts";
 import type { Leftovers } from "../firewall/leftovers.ts";
 import type { Log } from "../log.ts";
 import { ChainTakenError } from "./chain_lock.ts";
+import { readKeptList, writeKeptList } from "./kept_list.ts";
 
 /** Most chains that are kept; each of them costs a few commands, once. */
 const CHAINS_MAX = 8;
 
 /** Longest file that is read, in bytes. */
 const FILE_BYTES_MAX = 4_096;
-
-/** Only for who runs Ampere, as the database. */
-const MODE = 0o600;
 
 /** What {@linkcode FormerChains} works with. */
 interface FormerChainsParts {
@@ -52,7 +50,9 @@ export class FormerChains {
    */
   constructor(parts: FormerChainsParts) {
     this.#parts = parts;
-    const names = parts.file === undefined ? [] : readNames(parts.file);
+    const names = parts.file === undefined
+      ? []
+      : readKeptList(parts.file, FILE_BYTES_MAX, isChainName);
     const former = names.filter((name) => name !== parts.chain).slice(-(CHAINS_MAX - 1));
     this.#former = new Map(former.map((name) => [name, parts.leftoversOf(name)]));
     if (names.at(-1) !== parts.chain) this.#write();
@@ -89,10 +89,7 @@ export class FormerChains {
     const { file, chain, log } = this.#parts;
     if (file === undefined) return;
     try {
-      const fresh = `${file}.new`;
-      const names = [...this.#former.keys(), chain];
-      Deno.writeTextFileSync(fresh, JSON.stringify(names), { mode: MODE });
-      Deno.renameSync(fresh, file);
+      writeKeptList(file, [...this.#former.keys(), chain]);
     } catch (error) {
       log.warn(
         `the name of the chain is not kept for the next start: ${file}: ${
@@ -103,18 +100,7 @@ export class FormerChains {
   }
 }
 
-/** One that is missing or wrong has no names; none gets through that may not be in ampere.cfg. */
-function readNames(file: string): string[] {
-  try {
-    const { isFile, size } = Deno.statSync(file);
-    if (!isFile || size > FILE_BYTES_MAX) return [];
-    const saved: unknown = JSON.parse(Deno.readTextFileSync(file));
-    return Array.isArray(saved) ? saved.filter(isChainName) : [];
-  } catch {
-    return [];
-  }
-}
-
+/** None gets through that may not be in ampere.cfg. */
 function isChainName(value: unknown): value is string {
   if (typeof value !== "string") return false;
   const { config, problems } = parseConfig(`chain = ${value}`, "");

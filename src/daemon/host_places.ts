@@ -61,8 +61,7 @@ export class HostPlaces implements PlacesSource {
    * @returns `undefined` if no file is configured.
    */
   of(target: string): JudgedPlace | undefined {
-    if (!this.#places.isOn) return undefined;
-    return { ...this.#places.of(target), away: this.#places.isAway(target) };
+    return this.#places.judged(target);
   }
 
   /** Reads the files; nothing waits for it. Never throws: what is wrong is told. */

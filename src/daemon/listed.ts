@@ -5,7 +5,7 @@
  * @module
  */
 
-import { expectNetwork, type Network, ownAddresses, readAddress } from "../address/address.ts";
+import { expectNetwork, type Network, ownAddresses } from "../address/address.ts";
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config/config.ts";
 import { Feeds } from "../feeds/feeds.ts";
@@ -14,7 +14,7 @@ import type { KernelList, ListBackend } from "../firewall/lists/backend.ts";
 import { KernelLists } from "../firewall/lists/lists.ts";
 import { gapOf } from "../firewall/nftables/gap.ts";
 import type { Log } from "../log.ts";
-import { type HostKey, keyText } from "../penalties/host_key.ts";
+import { type HostKey, keyAddress, keyText } from "../penalties/host_key.ts";
 import type { PenaltyTable } from "../penalties/penalty_table.ts";
 import type { StrictHosts } from "../penalties/strict.ts";
 import type { ListState } from "../telemetry/lists.ts";
@@ -142,7 +142,7 @@ export class Listed implements StrictHosts {
    * @param target Canonical address or network.
    */
   listing(target: string): { readonly name: string; readonly entry: string }[] {
-    const network = readAddress(target) ?? expectNetwork(target);
+    const network = expectNetwork(target);
     return this.#feeds.listing(network).map(({ feed, entry }) => ({
       name: feed.config.name,
       entry,
@@ -198,7 +198,7 @@ export class Listed implements StrictHosts {
    * @param host Who.
    */
   loggedIn(host: HostKey): void {
-    if (!this.isOn || this.#kernel === undefined || !this.#isBlocked(networkOf(host))) return;
+    if (!this.isOn || this.#kernel === undefined || !this.#isBlocked(keyAddress(host))) return;
     const { table, clock, log, saveLogins } = this.#parts;
     // Without credit a login gives nobody good standing.
     if (!table().isInGoodStanding(keyText(host), clock.now())) return;
@@ -261,11 +261,11 @@ export class Listed implements StrictHosts {
     const { table, clock, log, saveLogins } = this.#parts;
     const pass = new Set<string>();
     for (const target of table().policy.exempt.targets) {
-      if (this.#isBlocked(readAddress(target) ?? expectNetwork(target))) pass.add(target);
+      if (this.#isBlocked(expectNetwork(target))) pass.add(target);
     }
     const names: string[] = [];
     for (const host of table().inspection.standingHosts(clock.now())) {
-      if (!this.#isBlocked(networkOf(host))) continue;
+      if (!this.#isBlocked(keyAddress(host))) continue;
       if (pass.size >= PASS_MAX) return undefined;
       const target = this.#passOf(keyText(host));
       if (!this.#pass.has(target)) names.push(target);
@@ -315,10 +315,4 @@ export class Listed implements StrictHosts {
       );
     }
   }
-}
-
-function networkOf(host: HostKey): Network | undefined {
-  return typeof host === "number"
-    ? { family: 4, words: [host >>> 0], prefix: 32 }
-    : readAddress(host);
 }

@@ -6,12 +6,10 @@
  */
 
 import type { SavedAnswer } from "../address/trusted_names.ts";
+import { readKeptList, writeKeptList } from "./kept_list.ts";
 
 /** Longest file that is read, in bytes: 128 names with 16 addresses each fit several times. */
 const ANSWERS_BYTES_MAX = 262_144;
-
-/** Only for who runs Ampere, as the database. */
-const MODE = 0o600;
 
 /**
  * Reads the answers of an earlier life. A file that is missing or wrong holds none.
@@ -20,14 +18,7 @@ const MODE = 0o600;
  * @returns What was saved; the times are those of the day, in milliseconds since 1970.
  */
 export function readAnswers(path: string): SavedAnswer[] {
-  try {
-    const { isFile, size } = Deno.statSync(path);
-    if (!isFile || size > ANSWERS_BYTES_MAX) return [];
-    const saved: unknown = JSON.parse(Deno.readTextFileSync(path));
-    return Array.isArray(saved) ? saved.filter(isAnswer) : [];
-  } catch {
-    return [];
-  }
+  return readKeptList(path, ANSWERS_BYTES_MAX, isAnswer);
 }
 
 /**
@@ -38,9 +29,7 @@ export function readAnswers(path: string): SavedAnswer[] {
  * @throws {Error} Deno's, when it cannot be written.
  */
 export function writeAnswers(path: string, answers: readonly SavedAnswer[]): void {
-  const fresh = `${path}.new`;
-  Deno.writeTextFileSync(fresh, JSON.stringify(answers), { mode: MODE });
-  Deno.renameSync(fresh, path);
+  writeKeptList(path, answers);
 }
 
 function isAnswer(value: unknown): value is SavedAnswer {

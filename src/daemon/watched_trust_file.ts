@@ -4,23 +4,18 @@
  * @module
  */
 
+import { ChangedFile } from "../config/changed_file.ts";
 import { readTrustFile, TRUST_MAX, type TrustFileContent } from "../config/trust_file.ts";
 import type { Log } from "../log.ts";
 import { counted } from "../text/table.ts";
 
-/**
- * Reads the file when it is other than before and has rested since the last look: an editor that
- * writes it anew, or puts another one in its place, is let finish. Looking costs one call of the
- * system, and works on every file system.
- */
+/** Reads the file, and again when it has changed; see {@linkcode ChangedFile}. */
 export class WatchedTrustFile {
   readonly #log: Pick<Log, "info" | "warn">;
   #path: string | undefined;
   #targets: readonly string[] = [];
   #names: readonly string[] = [];
-  /** What the file was like when it was read, and at the last look. */
-  #read = "";
-  #seen = "";
+  #changed: ChangedFile | undefined;
   #trouble: string | undefined;
 
   /**
@@ -65,7 +60,7 @@ export class WatchedTrustFile {
     }
     this.#path = path;
     if (path === undefined) return;
-    this.#read = this.#seen = likenessOf(path);
+    this.#changed = new ChangedFile(path);
     this.#take(path);
   }
 
@@ -76,12 +71,7 @@ export class WatchedTrustFile {
    */
   look(): boolean {
     const path = this.#path;
-    if (path === undefined) return false;
-    const now = likenessOf(path);
-    const rests = now === this.#seen;
-    this.#seen = now;
-    if (now === this.#read || !rests) return false;
-    this.#read = now;
+    if (path === undefined || !this.#changed?.hasChanged()) return false;
     this.#take(path);
     return true;
   }
@@ -130,15 +120,5 @@ export class WatchedTrustFile {
   #tellTrouble(why: string, message: string): void {
     if (why !== this.#trouble) this.#log.warn(message);
     this.#trouble = why;
-  }
-}
-
-/** A text that is another one when the file is another one. */
-function likenessOf(path: string): string {
-  try {
-    const { ino, size, mtime, ctime } = Deno.statSync(path);
-    return `${ino} ${size} ${mtime?.getTime()} ${ctime?.getTime()}`;
-  } catch (error) {
-    return error instanceof Error ? error.name : String(error);
   }
 }

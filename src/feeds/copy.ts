@@ -9,6 +9,7 @@ import { createHash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { readBytes } from "../config/file.ts";
 import { shownUrl } from "../config/feeds.ts";
+import { writeAll } from "../text/write_all.ts";
 import { type Entries, EntryReader, FeedError } from "./entries.ts";
 import type { Validators } from "./http.ts";
 
@@ -62,10 +63,7 @@ export async function writeCopy(
   const fresh = `${folder}/${name}.new`;
   const encoder = new TextEncoder();
   using file = await Deno.open(fresh, { write: true, create: true, truncate: true, mode: MODE });
-  const write = async (text: string) => {
-    const bytes = encoder.encode(text);
-    for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
-  };
+  const write = (text: string) => writeAll(file, encoder.encode(text));
   await write(`${MAGIC}${JSON.stringify(head)}\n`);
   let lines: string[] = [];
   for (const target of entries.set.targets()) {

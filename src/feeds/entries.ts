@@ -8,7 +8,6 @@ import {
   expectNetwork,
   type Network,
   parseTarget,
-  readAddress,
   readIpv4,
   writeNetwork,
 } from "../address/address.ts";
@@ -114,7 +113,7 @@ export class EntryReader {
     }
     const targets = parseTarget(text) === undefined ? parseTargets(text) : [text];
     if (targets === undefined) return this.refuse(text, line);
-    const networks = targets.map((target) => readAddress(target) ?? expectNetwork(target));
+    const networks = targets.map((target) => expectNetwork(target));
     // Of a range that is not right as a whole no part is taken either.
     const wrong = networks.length === 1
       ? undefined

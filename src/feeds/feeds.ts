@@ -4,9 +4,9 @@
  * @module
  */
 
-import { type Network, readAddress } from "../address/address.ts";
+import type { Network } from "../address/address.ts";
 import type { FeedConfig } from "../config/feeds.ts";
-import { type HostKey, keyText } from "../penalties/host_key.ts";
+import { type HostKey, keyAddress } from "../penalties/host_key.ts";
 import type { StrictHosts } from "../penalties/strict.ts";
 import { deleteOtherCopies } from "./copy.ts";
 import { Feed, type FeedParts, type FeedState } from "./feed.ts";
@@ -96,9 +96,7 @@ export class Feeds implements StrictHosts {
 
   /** Why a host has one attempt; see {@linkcode StrictHosts}. */
   whyStrict(host: HostKey): string | undefined {
-    const network = typeof host === "number"
-      ? { family: 4, words: [host >>> 0], prefix: 32 } as const
-      : readAddress(keyText(host));
+    const network = keyAddress(host);
     if (network === undefined) return undefined;
     const feed = this.#feeds.find(({ set }) => set.find(network) !== undefined);
     return feed === undefined ? undefined : `listed by feed ${feed.config.name}`;

@@ -16,6 +16,7 @@ import { dial, DialError, resolveHost } from "../ami/dial.ts";
 import { closeAtOnce } from "../ami/transport.ts";
 import { authorities as authoritiesIn } from "../authorities.ts";
 import { escapeText } from "../text/escape.ts";
+import { writeAll } from "../text/write_all.ts";
 import { tlsFault } from "../tls_fault.ts";
 import { VERSION } from "../version.ts";
 import { FeedError, isInner } from "./entries.ts";
@@ -282,12 +283,6 @@ function requestOf(url: URL, { etag, lastModified }: Validators): Uint8Array {
     ...(lastModified === undefined ? [] : [`If-Modified-Since: ${lastModified}`]),
   ];
   return new TextEncoder().encode(`${lines.join("\r\n")}\r\n\r\n`);
-}
-
-async function writeAll(connection: Deno.TcpConn | Deno.TlsConn, bytes: Uint8Array): Promise<void> {
-  for (let written = 0; written < bytes.length;) {
-    written += await connection.write(bytes.subarray(written));
-  }
 }
 
 /** Reads up to the end of the headers; those of interim answers (1xx) are passed over. */

@@ -5,12 +5,12 @@
  * @module
  */
 
-import { type SecurityEvent, SERVICES } from "../ami/event.ts";
-import { hashText } from "../text/hash.ts";
+import type { SecurityEvent } from "../ami/event.ts";
 import { HostIndex } from "./host_index.ts";
 import type { HostKey } from "./host_key.ts";
 import { RecordList } from "./record_list.ts";
 import { Records } from "./records.ts";
+import { hashAccount, hashHost } from "./secret_hash.ts";
 
 /** Most accounts that are counted at a time. */
 export const ACCOUNTS_COUNTED_MAX = 65_536;
@@ -71,11 +71,6 @@ const HOSTS_AT = 9;
 
 /** No record. */
 const NONE = 0;
-
-/** Seeds that nobody outside knows, so that nobody can choose names of equal hash. */
-const SECRETS = crypto.getRandomValues(new Int32Array(2));
-const SEED = SECRETS[0]!;
-const HOST_SEED = SECRETS[1]!;
 
 /** An account that is guarded. */
 export interface GuardedAccount {
@@ -316,12 +311,12 @@ export class AccountGuard implements GuardState {
   // Accounts
 
   #find(by: Failure): number {
-    return this.#index.get(hashOf(by));
+    return this.#index.get(hashAccount(by));
   }
 
   #make(by: Failure): number {
     const record = this.#records.make();
-    const hash = hashOf(by);
+    const hash = hashAccount(by);
     this.#records.set(record, HASH, hash);
     const isInvented = by.service !== "PJSIP" && by.service !== "AMI";
     this.#records.set(record, INVENTED, isInvented ? 1 : 0);
@@ -475,12 +470,7 @@ export class AccountGuard implements GuardState {
  * @param network The IPv6 network with which it is counted, if there is one.
  */
 export function guardKey(host: HostKey, network: string | undefined): number {
-  return typeof host === "number" ? host : hashText(network ?? host, HOST_SEED);
-}
-
-/** What one service calls an account may be somebody else to another. */
-function hashOf({ service, account }: Failure): number {
-  return hashText(account, SEED + SERVICES.indexOf(service));
+  return hashHost(network ?? host);
 }
 
 function newShare(records: Records, hosts: number, most: number): Share {

@@ -5,8 +5,15 @@
  */
 
 import { AddressSet } from "../address/address_set.ts";
-import { ipv4In, networkOf } from "../address/address.ts";
-import { ipv4Number, ipv4Text } from "../address/address.ts";
+import {
+  ipv4In,
+  ipv4Number,
+  ipv4Text,
+  type Network,
+  networkOf,
+  readAddress,
+  WIDTH,
+} from "../address/address.ts";
 
 /**
  * An IPv4 address as a signed 32-bit number, which costs neither time nor memory; all else as
@@ -35,6 +42,13 @@ export function keyText(key: HostKey): string {
 /** The key of a canonical address. */
 export function keyOf(address: string): HostKey {
   return address.includes(":") ? address : ipv4Number(address);
+}
+
+/** A key as an address, which need not be written as text for that. */
+export function keyAddress(key: HostKey): Network | undefined {
+  return typeof key === "number"
+    ? { family: 4, words: [key >>> 0], prefix: WIDTH[4] }
+    : readAddress(key);
 }
 
 /**

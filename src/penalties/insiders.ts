@@ -5,14 +5,14 @@
  * @module
  */
 
-import { EVENT_TYPES, type SecurityEvent, SERVICES } from "../ami/event.ts";
-import { hashText } from "../text/hash.ts";
+import type { SecurityEvent } from "../ami/event.ts";
 import { forgetOldest } from "./bounded_map.ts";
 import { HostIndex } from "./host_index.ts";
 import { type HostKey, keyText } from "./host_key.ts";
 import { OWN_SESSION } from "./hosts.ts";
 import { RecordList } from "./record_list.ts";
 import { Records } from "./records.ts";
+import { hashAccount, hashHost } from "./secret_hash.ts";
 
 /** Failures within a day on accounts that never logged in from a host, before it is told. */
 export const INSIDER_FAILURES_A_DAY = 30;
@@ -61,12 +61,8 @@ const HOST = 4;
 
 const NONE = 0;
 
-/** Nobody outside can choose names of equal hash. */
-const SECRETS = crypto.getRandomValues(new Int32Array(3));
-const [ACCOUNT_SEED = 0, HOST_SEED = 0, MIX = 0] = SECRETS;
-
-/** The seed of each service's names, by the type of an event. */
-const SEEDS = EVENT_TYPES.map(({ service }) => ACCOUNT_SEED + SERVICES.indexOf(service));
+/** Nobody outside can choose pairs of equal hash. */
+const [MIX = 0] = crypto.getRandomValues(new Int32Array(1));
 
 /** What is needed of an event. */
 type Attempt =
@@ -168,7 +164,7 @@ export class Insiders {
    *
    * @param hash What {@linkcode accountHash} gives.
    */
-  logsIn(host: HostKey, by: Attempt, now: number, hash: number = hashOf(by)): void {
+  logsIn(host: HostKey, by: Attempt, now: number, hash: number = hashAccount(by)): void {
     const pair = pairOf(host, hash);
     const known = this.#own.get(pair);
     if (known !== NONE && now - this.#records.time(known, AT) < ORDER_MS) return;
@@ -194,7 +190,7 @@ export class Insiders {
     session: number,
     now: number,
     judges = true,
-    hash: number = hashOf(by),
+    hash: number = hashAccount(by),
   ): boolean {
     if (this.#own.get(pairOf(host, hash)) !== NONE) return false;
     const { service, account } = by;
@@ -253,7 +249,7 @@ export class Insiders {
   /** The accounts of a host: looks at those of all hosts. */
   #ownOf(host: HostKey): Own {
     const records = this.#records;
-    const wanted = numberOf(host);
+    const wanted = hashHost(host);
     let newest = NONE;
     let count = 0;
     for (const record of this.#own.values()) {
@@ -274,7 +270,7 @@ export class Insiders {
     const records = this.#records;
     const record = records.make();
     records.set(record, PAIR, pair);
-    records.set(record, HOST, numberOf(host));
+    records.set(record, HOST, hashHost(host));
     records.setTime(record, AT, now);
     this.#accounts[record] = account;
     this.#own.set(pair, record);
@@ -305,20 +301,6 @@ function isOfPeople(failures: readonly Failure[], own: number): boolean {
   return times.size <= own && Math.max(...times.values()) <= INSIDER_MISTYPED_MAX;
 }
 
-/** Tells the accounts of all services apart, as a number. */
-export function accountHash(event: SecurityEvent): number {
-  return event.hashAccount(SEEDS[event.type]!);
-}
-
-/** What one service calls an account may be somebody else to another. */
-function hashOf({ service, account }: Attempt): number {
-  return hashText(account, ACCOUNT_SEED + SERVICES.indexOf(service));
-}
-
-function numberOf(host: HostKey): number {
-  return typeof host === "number" ? host : hashText(host, HOST_SEED);
-}
-
 function pairOf(host: HostKey, account: number): number {
-  return Math.imul(numberOf(host) ^ MIX, 0x9e3779b1) ^ Math.imul(account, 0x85ebca6b);
+  return Math.imul(hashHost(host) ^ MIX, 0x9e3779b1) ^ Math.imul(account, 0x85ebca6b);
 }

@@ -178,6 +178,16 @@ export class Places {
   }
 
   /**
+   * Where an address is, and whether that is away.
+   *
+   * @param target A canonical address or network.
+   * @returns `undefined` if no file is configured.
+   */
+  judged(target: string): Place & { readonly away: boolean } | undefined {
+    return this.isOn ? { ...this.of(target), away: this.isAway(target) } : undefined;
+  }
+
+  /**
    * Who of the strangers has one attempt, or none: always the same object; `undefined`: nobody.
    */
   get strict(): StrictHosts | undefined {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ChangedFile } from "../config/changed_file.ts";
 import type { Mmdb } from "./mmdb.ts";
 import { readMmdb } from "./read_mmdb.ts";
 
@@ -19,17 +20,15 @@ export interface MmdbTrouble {
  * Holds a file as it was read last. A new one that can't be used changes nothing: who was known
  * before stays known.
  *
- * Looking costs one call of the system. A file is read when it is other than before and has rested
- * since the last look; not in the way of anything, though what is made of it then takes some
- * milliseconds.
+ * It is looked at as {@linkcode ChangedFile} does, and read in the way of nothing, though what is
+ * made of it then takes some milliseconds.
  */
 export class WatchedMmdb {
   /** Its absolute path. */
   readonly path: string;
   readonly #fits: (file: Mmdb) => string | undefined;
   #file: Mmdb | undefined;
-  #read = "";
-  #seen = "";
+  #changed: ChangedFile | undefined;
   #trouble: MmdbTrouble | undefined;
   #isReading = false;
 
@@ -60,7 +59,7 @@ export class WatchedMmdb {
    * @returns Whether it can be used.
    */
   async open(): Promise<boolean> {
-    this.#read = this.#seen = likenessOf(this.path);
+    this.#changed = new ChangedFile(this.path);
     return await this.#take();
   }
 
@@ -70,12 +69,7 @@ export class WatchedMmdb {
    * @returns Whether another file is in use now, or there is other trouble than before.
    */
   async look(): Promise<boolean> {
-    if (this.#isReading) return false;
-    const now = likenessOf(this.path);
-    const rests = now === this.#seen;
-    this.#seen = now;
-    if (now === this.#read || !rests) return false;
-    this.#read = now;
+    if (this.#isReading || !this.#changed?.hasChanged()) return false;
     const before = this.#trouble?.message;
     return await this.#take() || this.#trouble?.message !== before;
   }
@@ -98,15 +92,5 @@ export class WatchedMmdb {
     } finally {
       this.#isReading = false;
     }
-  }
-}
-
-/** A text that is another one when the file is another one. */
-function likenessOf(path: string): string {
-  try {
-    const { ino, size, mtime, ctime } = Deno.statSync(path);
-    return `${ino} ${size} ${mtime?.getTime()} ${ctime?.getTime()}`;
-  } catch (error) {
-    return error instanceof Error ? error.name : String(error);
   }
 }

@@ -2,21 +2,8 @@
 
 import assert from "node:assert/strict";
 import { keyOf } from "../../src/penalties/host_key.ts";
-import type { FeedConfig } from "../../src/config/feeds.ts";
 import { Feeds } from "../../src/feeds/feeds.ts";
-import { listServer, rawServer } from "../support/list_server.ts";
-
-const CONFIG: FeedConfig = {
-  name: "test",
-  file: "ampere.cfg",
-  line: 1,
-  url: "",
-  every: 3_600,
-  format: "auto",
-  for: "everything",
-  action: "strict",
-  keyFile: undefined,
-};
+import { FEED, listServer, rawServer } from "../support/list_server.ts";
 
 const HOUR = 3_600_000;
 
@@ -63,7 +50,7 @@ const hosts = (count: number, third = 113) =>
 Deno.test("feeds: fetched when due, kept on disk, and there again without the server", async () => {
   await using bench = new Bench();
   const server = listServer(() => new Response(hosts(300), { headers: { etag: '"v1"' } }));
-  const config = { ...CONFIG, url: server.url };
+  const config = { ...FEED, url: server.url };
   bench.feeds.configure([config]);
   await bench.feeds.restore();
   assert.equal(bench.state.fetchedAt, undefined);
@@ -105,10 +92,10 @@ Deno.test("feeds: a list that has not changed is asked for with what the server 
         headers: { etag: '"v1"', "last-modified": "Mon, 30 Nov 2026 08:00:00 GMT" },
       })
   );
-  bench.feeds.configure([{ ...CONFIG, url: server.url }]);
+  bench.feeds.configure([{ ...FEED, url: server.url }]);
   await bench.feeds.look();
   // Also after a restart.
-  bench.restart().configure([{ ...CONFIG, url: server.url }]);
+  bench.restart().configure([{ ...FEED, url: server.url }]);
   await bench.feeds.restore();
   bench.now += 3 * HOUR;
   await bench.feeds.look();
@@ -122,7 +109,7 @@ Deno.test("feeds: suddenly empty, ten times as long, or gone: the one before sta
   let text = hosts(20);
   let status = 200;
   await using server = listServer(() => new Response(text, { status }));
-  bench.feeds.configure([{ ...CONFIG, url: server.url }]);
+  bench.feeds.configure([{ ...FEED, url: server.url }]);
   await bench.feeds.look();
   const refusedFor = async (why: RegExp) => {
     bench.now += 3 * HOUR;
@@ -160,7 +147,7 @@ Deno.test("feeds: a file of one's own is read soon after it has changed, and may
   await using bench = new Bench();
   const path = `${bench.folder}/own`;
   Deno.writeTextFileSync(path, "203.0.113.1\n");
-  bench.feeds.configure([{ ...CONFIG, url: `file://${path}` }]);
+  bench.feeds.configure([{ ...FEED, url: `file://${path}` }]);
   const entriesAre = async (count: number) => {
     bench.now += 10_000;
     await bench.feeds.look();
@@ -180,7 +167,7 @@ Deno.test("feeds: a file of one's own is read soon after it has changed, and may
   // What has changed while Ampere was not there, too.
   Deno.writeTextFileSync(path, "203.0.113.1\n203.0.113.2\n");
   await entriesAre(2);
-  bench.restart().configure([{ ...CONFIG, url: `file://${path}` }]);
+  bench.restart().configure([{ ...FEED, url: `file://${path}` }]);
   Deno.writeTextFileSync(path, "203.0.113.2\n");
   await bench.feeds.restore();
   assert.equal(bench.state.entries, 2);
@@ -195,7 +182,7 @@ Deno.test("feeds: files of somebody else beside the copies are left alone", asyn
   Deno.mkdirSync(folder);
   Deno.writeTextFileSync(`${folder}/mine.txt`, "203.0.113.1\n");
   Deno.writeTextFileSync(`${folder}/test`, "203.0.113.2\n");
-  bench.feeds.configure([{ ...CONFIG, url: server.url }]);
+  bench.feeds.configure([{ ...FEED, url: server.url }]);
   await bench.feeds.restore();
   await bench.feeds.look();
   assert.equal(bench.state.entries, 30);
@@ -211,10 +198,10 @@ Deno.test("feeds: files of somebody else beside the copies are left alone", asyn
 Deno.test("feeds: two URLs that differ in their query alone have no copy in common", async () => {
   await using bench = new Bench();
   await using server = listServer((_, { search }) => new Response(hosts(search.length)));
-  bench.feeds.configure([{ ...CONFIG, url: `${server.url}?a` }]);
+  bench.feeds.configure([{ ...FEED, url: `${server.url}?a` }]);
   await bench.feeds.look();
   assert.equal(bench.state.entries, 2);
-  bench.feeds.configure([{ ...CONFIG, url: `${server.url}?bcd` }]);
+  bench.feeds.configure([{ ...FEED, url: `${server.url}?bcd` }]);
   await bench.feeds.restore();
   assert.equal(bench.state.entries, 0);
   await bench.feeds.look();
@@ -225,7 +212,7 @@ Deno.test("feeds: after a change of its section a list is the one of before, and
   await using bench = new Bench();
   let status = 200;
   await using server = listServer(() => new Response(hosts(30), { status }));
-  const config = { ...CONFIG, url: server.url };
+  const config = { ...FEED, url: server.url };
   bench.feeds.configure([config]);
   await bench.feeds.look();
   // Also where no copy could be kept.
@@ -253,11 +240,11 @@ Deno.test("feeds: a list that has left while it was being fetched leaves nothing
   await using slow = rawServer(() => (asked.resolve(), undefined));
   await using server = listServer(() => new Response(hosts(30)));
   const url = `http://127.0.0.1:${slow.port}/`;
-  const gone = { ...CONFIG, name: "gone", url };
-  bench.feeds.configure([gone, { ...CONFIG, url: server.url }]);
+  const gone = { ...FEED, name: "gone", url };
+  bench.feeds.configure([gone, { ...FEED, url: server.url }]);
   const looking = bench.feeds.look();
   await asked.promise;
-  bench.feeds.configure([{ ...CONFIG, url: server.url }]);
+  bench.feeds.configure([{ ...FEED, url: server.url }]);
   await looking;
   await bench.feeds.look();
   assert.deepEqual([bench.state.name, bench.state.entries], ["test", 30]);
@@ -270,13 +257,13 @@ Deno.test("feeds: a list that has left while it was being fetched leaves nothing
 Deno.test("feeds: a copy that is damaged is not used, and says so", async () => {
   await using bench = new Bench();
   await using server = listServer(() => new Response(hosts(30)));
-  bench.feeds.configure([{ ...CONFIG, url: server.url }]);
+  bench.feeds.configure([{ ...FEED, url: server.url }]);
   await bench.feeds.look();
   const path = `${bench.folder}/feeds/test`;
   const whole = Deno.readTextFileSync(path);
   for (const damaged of ["", "203.0.113.1\n", whole.slice(0, whole.length / 2), `${whole}x y\n`]) {
     Deno.writeTextFileSync(path, damaged);
-    bench.restart().configure([{ ...CONFIG, url: server.url }]);
+    bench.restart().configure([{ ...FEED, url: server.url }]);
     await bench.feeds.restore();
     assert.equal(bench.state.entries, 0, damaged);
     assert.match(bench.lines.at(-1)!, /feeds\/test is not used: /);

@@ -5,19 +5,7 @@ import type { FeedConfig } from "../../src/config/feeds.ts";
 import { FeedError } from "../../src/feeds/entries.ts";
 import { fetchList, type ListOptions } from "../../src/feeds/fetch.ts";
 import { Authority } from "../support/certificates.ts";
-import { gzipped, listServer, rawServer } from "../support/list_server.ts";
-
-const FEED: FeedConfig = {
-  name: "test",
-  file: "ampere.cfg",
-  line: 1,
-  url: "",
-  every: 3_600,
-  format: "auto",
-  for: "everything",
-  action: "strict",
-  keyFile: undefined,
-};
+import { FEED, gzipped, listServer, rawServer } from "../support/list_server.ts";
 
 const OPTIONS: ListOptions = { own: [], silenceMs: 500, totalMs: 5_000 };
 

@@ -1,5 +1,20 @@
 /** Servers of lists: real ones over HTTP, and such that break its rules. */
 
+import type { FeedConfig } from "../../src/config/feeds.ts";
+
+/** A feed whose URL is to be filled in. */
+export const FEED: FeedConfig = {
+  name: "test",
+  file: "ampere.cfg",
+  line: 1,
+  url: "",
+  every: 3_600,
+  format: "auto",
+  for: "everything",
+  action: "strict",
+  keyFile: undefined,
+};
+
 /** A server of one connection after the other that says whatever it is told. */
 interface RawServer extends AsyncDisposable {
   readonly port: number;

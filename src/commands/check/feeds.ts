@@ -5,7 +5,7 @@
  * @module
  */
 
-import { expectNetwork, ownAddresses, readAddress } from "../../address/address.ts";
+import { expectNetwork, ownAddresses } from "../../address/address.ts";
 import { BlockDatabase, BlockDatabaseError } from "../../blocks/database.ts";
 import type { Config } from "../../config/config.ts";
 import { type FeedConfig, shownUrl } from "../../config/feeds.ts";
@@ -82,9 +82,7 @@ async function checkFeed(
       ));
     }
     for (const [who, targets] of [["trusted", trusted], ["in good standing", standing]] as const) {
-      const hit = targets.filter((target) =>
-        set.find(readAddress(target) ?? expectNetwork(target)) !== undefined
-      );
+      const hit = targets.filter((target) => set.find(expectNetwork(target)) !== undefined);
       if (hit.length === 0) continue;
       findings.push(warning(
         ABOUT,

@@ -6,14 +6,14 @@
  * @module
  */
 
-import { type Family, familyOf, type Network, writeNetwork } from "../../address/address.ts";
+import { type Family, familyOf, type Network, WIDTH, writeNetwork } from "../../address/address.ts";
 import type { Action } from "../../config/config.ts";
 import { type CommandResult, run, type Runner } from "../command.ts";
 import type { Failure } from "../failure.ts";
 import { nftFailure } from "../nftables/failure.ts";
 import { type Gap, gapRules, gapSets } from "../nftables/gap.ts";
 import { tableOf } from "../nftables/layout.ts";
-import { maskText, WIDTH, WORDS } from "../nftables/words.ts";
+import { maskText, WORDS } from "../nftables/words.ts";
 import { readTable } from "../nftables/listing.ts";
 import type { KernelList, ListBackend, ListCount, ListLook } from "./backend.ts";
 import { lengthsFor, NEAR_PREFIX, nearOf, spread } from "./spread.ts";

@@ -5,11 +5,8 @@
  * @module
  */
 
-import { type Family, maskOfWord, type Network } from "../../address/address.ts";
+import { type Family, maskOfWord, type Network, WIDTH } from "../../address/address.ts";
 import type { TargetSet } from "../../address/target_set.ts";
-
-/** How many bits an address has. */
-const WIDTH: Readonly<Record<Family, number>> = { 4: 32, 6: 128 };
 
 /** So few lengths are wanted: each costs a packet 0.08 µs. */
 const LENGTHS_WANTED = 3;

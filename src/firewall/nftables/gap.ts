@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { Family } from "../../address/address.ts";
+import { type Family, WIDTH } from "../../address/address.ts";
 import type { Config } from "../../config/config.ts";
-import { maskText, WIDTH, WORDS } from "./words.ts";
+import { maskText, WORDS } from "./words.ts";
 
 /** What passes of each host. */
 export interface Gap {

@@ -10,10 +10,16 @@
  * @module
  */
 
-import { expectNetwork, type Family, maskOfWord, writeNetwork } from "../../address/address.ts";
+import {
+  expectNetwork,
+  type Family,
+  maskOfWord,
+  WIDTH,
+  writeNetwork,
+} from "../../address/address.ts";
 import type { Action } from "../../config/config.ts";
 import { type Gap, gapRules, gapSets } from "./gap.ts";
-import { maskText, WIDTH, WORDS } from "./words.ts";
+import { maskText, WORDS } from "./words.ts";
 
 /**
  * The length at which one look tells whether a blocked network may be near: an innocent host then

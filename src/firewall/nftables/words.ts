@@ -4,10 +4,7 @@
  * @module
  */
 
-import { type Family, maskOfWord, writeNetwork } from "../../address/address.ts";
-
-/** How many bits an address has. */
-export const WIDTH: Readonly<Record<Family, number>> = { 4: 32, 6: 128 };
+import { type Family, maskOfWord, WIDTH, writeNetwork } from "../../address/address.ts";
 
 /** The name and the key of an address in the language of nft. */
 export const WORDS: Readonly<Record<Family, { type: string; source: string; icmp: string }>> = {
