@@ -177,7 +177,7 @@ export const monitorTarget = {
     }
     assert(counts.ends <= 1);
     if (!text.includes('"ampere"') && !text.includes("\\u")) assert.equal(counts.foreign, 0);
-    if (counts.ends === 0) say("", true);
+    if (counts.ends === 0) say("Error\n", true);
     // A word on stderr ends it, whatever it is.
     assert.equal(counts.ends, 1);
     const { foreign } = counts;

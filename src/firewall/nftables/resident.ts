@@ -143,6 +143,7 @@ export class Resident {
   #foreign: "nothing" | "change" | "table" = "nothing";
   /** What the feeder says, as far as its line is not whole. */
   #complaint = "";
+  #cancelComplaint = () => {};
   #hasEnded = false;
   #cancelBegin = () => {};
   #cancelReadAhead: (() => void) | undefined;
@@ -258,6 +259,7 @@ export class Resident {
     this.isReady = false;
     this.#cancelBegin();
     this.#cancelReadAhead?.();
+    this.#forgetComplaint();
     for (const mark of [...this.#waiters.keys()]) this.#settle(mark, false);
     this.#feeder.kill();
     this.#monitor.kill();
@@ -278,22 +280,28 @@ export class Resident {
 
   /** Nft 0.9 writes a message in pieces: what it is about is known when its line is whole. */
   #complains(text: string): void {
-    const isFirst = this.#complaint === "";
+    if (this.#hasEnded) return;
+    if (this.#complaint === "") {
+      this.#cancelComplaint = this.#options.clock.after(COMPLAINT_MS, () => this.#takeComplaint());
+    }
     this.#complaint += text;
-    if (this.#complaint.includes("\n")) return this.#takeComplaint();
-    if (isFirst) this.#options.clock.after(COMPLAINT_MS, () => this.#takeComplaint());
+    if (this.#complaint.includes("\n")) this.#takeComplaint();
   }
 
   #takeComplaint(): void {
     const text = this.#complaint;
-    this.#complaint = "";
-    if (text === "" || this.#hasEnded) return;
+    this.#forgetComplaint();
     const isIdle = this.isReady && this.#fed === 0;
     if (!isIdle || !text.includes(NOTHING_THERE)) return this.#end(`it says: ${shown(text)}`);
     // Somebody took the table away just when nft read ahead, which the monitor tells, or has told.
     // There is more to come of the feeder's words.
     this.#replaceFeeder();
     this.#options.onForeign(false);
+  }
+
+  #forgetComplaint(): void {
+    this.#cancelComplaint();
+    this.#complaint = "";
   }
 
   /**
@@ -315,7 +323,7 @@ export class Resident {
     });
     this.#worn.push(gone);
     this.#written = 0;
-    this.#complaint = "";
+    this.#forgetComplaint();
     this.#hasBegunLine = false;
     this.#feeder = this.#startFeeder();
     this.#write(...lines);

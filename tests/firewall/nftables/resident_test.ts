@@ -127,3 +127,15 @@ Deno.test("resident: a message that is never whole ends the pair all the same", 
   await clock.advance(1);
   assert.deepEqual([told, resident.isReady], [['it says: "Segmentation fault"'], false]);
 });
+
+Deno.test("resident: each message has its own time to become whole", async () => {
+  const { clock, feeders, told, resident } = await pair();
+  feeders[0]!.onMessage("Error: No such");
+  await clock.advance(60);
+  feeders[0]!.onMessage(" file or directory\n");
+  feeders[1]!.onMessage("Error:");
+  await clock.advance(60);
+  feeders[1]!.onMessage(" No such file or directory\n");
+  assert.deepEqual([feeders.length, resident.isReady], [3, true]);
+  assert.deepEqual(new Set(told), new Set(["others have changed the table"]));
+});
