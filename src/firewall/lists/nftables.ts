@@ -6,7 +6,7 @@
  * @module
  */
 
-import { type Family, familyOf, type Network, WIDTH, writeNetwork } from "../../address/address.ts";
+import { type Family, familyOf, WIDTH, writeNetwork } from "../../address/address.ts";
 import type { Action } from "../../config/config.ts";
 import { type CommandResult, run, type Runner } from "../command.ts";
 import type { Failure } from "../failure.ts";
@@ -16,7 +16,7 @@ import { tableOf } from "../nftables/layout.ts";
 import { maskText, WORDS } from "../nftables/words.ts";
 import { readTable } from "../nftables/listing.ts";
 import type { KernelList, ListBackend, ListCount, ListLook } from "./backend.ts";
-import { lengthsFor, NEAR_PREFIX, nearOf, spread } from "./spread.ts";
+import { nearOf, type Plan, planOf, spread } from "./spread.ts";
 
 /** Where the chain stands: behind that of the blocks. */
 const HOOK = "type filter hook prerouting priority -309; policy accept;";
@@ -40,9 +40,7 @@ interface Placed {
   readonly list: KernelList;
   /** Behind the names of its sets. */
   readonly generation: "a" | "b";
-  readonly lengths: Readonly<Record<Family, readonly number[]>>;
-  /** What is asked first, if it is of use. */
-  readonly near: Readonly<Record<Family, readonly Network[] | undefined>>;
+  readonly plans: Readonly<Record<Family, Plan>>;
 }
 
 /** What is there. */
@@ -204,11 +202,12 @@ export class NftLists implements ListBackend {
     const table = tableOf(this.#name);
     for (const family of FAMILIES) {
       const sets = new Map<number, string[]>();
+      const plan = one.plans[family];
       const command = (length: number, elements: readonly string[]) => {
         const set = this.#setOf(one, family, length);
         return () => `add element ${table} ${set} { ${elements.join(",")} }`;
       };
-      for (const network of spread(one.list.set, family, one.lengths[family])) {
+      for (const network of spread(one.list.set, family, plan.lengths)) {
         const elements = sets.get(network.prefix) ?? [];
         sets.set(network.prefix, elements);
         elements.push(writeNetwork({ ...network, prefix: WIDTH[family] }));
@@ -217,10 +216,17 @@ export class NftLists implements ListBackend {
         sets.delete(network.prefix);
       }
       for (const [length, elements] of sets) yield command(length, elements);
-      const near = one.near[family];
-      if (near === undefined) continue;
-      const elements = near.map((network) => writeNetwork({ ...network, prefix: WIDTH[family] }));
-      yield () => `add element ${table} ${nearSet(one, family)} { ${elements.join(",")} }`;
+      if (plan.near === undefined) continue;
+      let some: string[] = [];
+      const add = (elements: readonly string[]) => () =>
+        `add element ${table} ${nearSet(one, family)} { ${elements.join(",")} }`;
+      for (const network of nearOf(one.list.set, family, plan.near)) {
+        some.push(writeNetwork({ ...network, prefix: WIDTH[family] }));
+        if (some.length < PIECE) continue;
+        yield add(some);
+        some = [];
+      }
+      if (some.length > 0) yield add(some);
     }
   }
 
@@ -290,14 +296,17 @@ export class NftLists implements ListBackend {
         const scope = ports === undefined
           ? ""
           : `meta l4proto { tcp, udp } th dport { ${ports.join(", ")} } `;
-        const own = one.lengths[family].map((length) =>
-          `${at(length)} @${this.#setOf(one, family, length)} goto ${chain}`
+        const { lengths, near } = one.plans[family];
+        const look = (length: number) =>
+          `${at(length)} @${this.#setOf(one, family, length)} goto ${chain}`;
+        const isBehind = (length: number) => near !== undefined && length >= near.least;
+        looks.push(
+          ...lengths.filter((length) => !isBehind(length)).map((length) => scope + look(length)),
         );
-        if (one.near[family] === undefined) looks.push(...own.map((look) => scope + look));
-        else {
-          const first = `${at(NEAR_PREFIX[family])} @${nearSet(one, family)}`;
+        if (near !== undefined) {
+          const first = `${at(near.prefix)} @${nearSet(one, family)}`;
           looks.push(`${scope}${first} jump ${chain}_near`);
-          chains.set(`${chain}_near`, own);
+          chains.set(`${chain}_near`, lengths.filter(isBehind).map(look));
         }
         const end = this.action === "drop" ? "drop" : `reject with ${icmp} type port-unreachable`;
         chains.set(chain, [
@@ -337,11 +346,11 @@ export class NftLists implements ListBackend {
 
   #setsOf(one: Placed): [set: string, family: Family][] {
     return FAMILIES.flatMap((family) => [
-      ...one.lengths[family].map((length): [string, Family] => [
+      ...one.plans[family].lengths.map((length): [string, Family] => [
         this.#setOf(one, family, length),
         family,
       ]),
-      ...(one.near[family] === undefined
+      ...(one.plans[family].near === undefined
         ? []
         : [[nearSet(one, family), family] as [string, Family]]),
     ]);
@@ -397,15 +406,10 @@ function idOf(name: string): string {
 
 /** Chooses where a list is put: beside what there is of it. */
 function place(list: KernelList, sets: readonly string[]): Placed {
-  const lengths = { 4: lengthsFor(list.set, 4), 6: lengthsFor(list.set, 6) };
   return {
     list,
     generation: hasGeneration(sets, list.name, "a") ? "b" : "a",
-    lengths,
-    near: {
-      4: nearOf(list.set, 4, lengths[4].length),
-      6: nearOf(list.set, 6, lengths[6].length),
-    },
+    plans: { 4: planOf(list.set, 4), 6: planOf(list.set, 6) },
   };
 }
 
