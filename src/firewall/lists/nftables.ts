@@ -12,7 +12,7 @@ import { type CommandResult, run, type Runner } from "../command.ts";
 import type { Failure } from "../failure.ts";
 import { nftFailure } from "../nftables/failure.ts";
 import { type Gap, gapRules, gapSets } from "../nftables/gap.ts";
-import { tableOf } from "../nftables/layout.ts";
+import { listTableOf, tableOf } from "../nftables/layout.ts";
 import { maskText, WORDS } from "../nftables/words.ts";
 import { readTable } from "../nftables/listing.ts";
 import type { KernelList, ListBackend, ListCount, ListLook } from "./backend.ts";
@@ -33,6 +33,15 @@ const PIECE = 10_000;
 /** How long nft may take for a piece, in milliseconds. */
 const TIMEOUT_MS = 20_000;
 
+/**
+ * Elements are counted once in so many milliseconds for each, because nft takes 0.005 for that, and
+ * memory; and when others have changed something, or may have.
+ */
+const COUNT_PER_ELEMENT_MS = 3;
+
+/** What a set with elements is, as nft lists it. */
+const ELEMENTS = /\tset (\S+) \{\n(?:\t\t(?!elements)[^\n]*\n)*\t\telements = \{([^}]*)\}/g;
+
 const FAMILIES: readonly Family[] = [4, 6];
 
 /** A list that is in the kernel. */
@@ -41,6 +50,8 @@ interface Placed {
   /** Behind the names of its sets. */
   readonly generation: "a" | "b";
   readonly plans: Readonly<Record<Family, Plan>>;
+  /** How many elements each of its sets has. */
+  readonly sizes: Map<string, number>;
 }
 
 /** What is there. */
@@ -65,18 +76,26 @@ interface NftListOptions {
    * each of them.
    */
   readonly onElements?: (count: number) => void;
+  /** Fulfilled when what was done until now has been heard, if there is a monitor. */
+  readonly hasHeardAll?: () => Promise<unknown>;
 }
 
 /** Lists in the table `inet NAME_lists`. */
 export class NftLists implements ListBackend {
   action: Action;
+  onDamage: () => void = () => {};
   readonly #name: string;
   readonly #run: Runner;
   readonly #onElements: (count: number) => void;
+  readonly #hasHeardAll: () => Promise<unknown>;
   readonly #ending = new AbortController();
   #placed = new Map<string, Placed>();
   #pass: readonly string[] = [];
   #gap: Gap | undefined;
+  /** Own changes that are under way. */
+  #ownChanges = 0;
+  /** When elements were counted last, as a clock value. */
+  #countedAt = -Infinity;
 
   /** @param options See {@linkcode NftListOptions}. */
   constructor(options: NftListOptions) {
@@ -84,10 +103,40 @@ export class NftLists implements ListBackend {
     this.action = options.action ?? "reject";
     this.#run = options.run ?? run;
     this.#onElements = options.onElements ?? (() => {});
+    this.#hasHeardAll = options.hasHeardAll ?? (() => Promise.resolve());
+  }
+
+  /**
+   * Something in the table was changed, or may have been: by others, unless a change of its own is
+   * under way. The next look counts elements.
+   */
+  changed(): void {
+    if (this.#ownChanges > 0 || this.#placed.size === 0) return;
+    this.#countedAt = -Infinity;
+    this.onDamage();
+  }
+
+  /** What is heard meanwhile is the work of this. */
+  async #own(change: () => Promise<Failure | undefined>): Promise<Failure | undefined> {
+    this.#ownChanges++;
+    try {
+      return await change();
+    } finally {
+      await this.#hasHeardAll();
+      this.#ownChanges--;
+    }
   }
 
   /** Puts lists in force, and no others; see {@linkcode ListBackend.replace}. */
-  async replace(
+  replace(
+    lists: readonly KernelList[],
+    pass: readonly string[],
+    gap?: Gap,
+  ): Promise<Failure | undefined> {
+    return this.#own(() => this.#replace(lists, pass, gap));
+  }
+
+  async #replace(
     lists: readonly KernelList[],
     pass: readonly string[],
     gap?: Gap,
@@ -133,7 +182,11 @@ export class NftLists implements ListBackend {
   }
 
   /** Changes who must pass; see {@linkcode ListBackend.setPass}. */
-  async setPass(pass: readonly string[]): Promise<Failure | undefined> {
+  setPass(pass: readonly string[]): Promise<Failure | undefined> {
+    return this.#own(() => this.#setPass(pass));
+  }
+
+  async #setPass(pass: readonly string[]): Promise<Failure | undefined> {
     if (this.#placed.size === 0) return undefined;
     const seen = await this.#see();
     if ("failure" in seen) return seen.failure;
@@ -146,7 +199,31 @@ export class NftLists implements ListBackend {
   /** Looks what is there; see {@linkcode ListBackend.look}. */
   async look(): Promise<ListLook> {
     const seen = await this.#see();
-    return "failure" in seen ? { ok: false, failure: seen.failure } : { ok: true, ...seen };
+    if ("failure" in seen) return { ok: false, failure: seen.failure };
+    const whole = seen.whole && !await this.#hasOtherSizes();
+    // All is filled anew.
+    if (!whole) this.#placed = new Map();
+    return { ok: true, ...seen, whole };
+  }
+
+  /** Whether a set has more or fewer elements than it was given; they are counted seldom. */
+  async #hasOtherSizes(): Promise<boolean> {
+    const sizes = new Map(this.#passSets(this.#pass).map(([set, , all]) => [set, all.length]));
+    for (const one of this.#placed.values()) {
+      for (const [set, size] of one.sizes) sizes.set(set, size);
+    }
+    const total = [...sizes.values()].reduce((sum, size) => sum + size, 0);
+    const now = performance.now();
+    if (now < this.#countedAt + COUNT_PER_ELEMENT_MS * total) return false;
+    const args = ["list", "table", "inet", this.#name];
+    const { signal } = this.#ending;
+    const result = await this.#run("nft", args, { output: true, timeoutMs: TIMEOUT_MS, signal });
+    this.#countedAt = performance.now();
+    if (!result.ok) return false;
+    const text = new TextDecoder().decode(result.stdout);
+    const found = new Map<string, number>();
+    for (const [, set, all] of text.matchAll(ELEMENTS)) found.set(set!, countOf(all!));
+    return [...sizes].some(([set, size]) => size !== (found.get(set) ?? 0));
   }
 
   async #see(): Promise<Seen | { readonly failure: Failure }> {
@@ -205,6 +282,7 @@ export class NftLists implements ListBackend {
       const plan = one.plans[family];
       const command = (length: number, elements: readonly string[]) => {
         const set = this.#setOf(one, family, length);
+        one.sizes.set(set, (one.sizes.get(set) ?? 0) + elements.length);
         return () => `add element ${table} ${set} { ${elements.join(",")} }`;
       };
       for (const network of spread(one.list.set, family, plan.lengths)) {
@@ -218,8 +296,11 @@ export class NftLists implements ListBackend {
       for (const [length, elements] of sets) yield command(length, elements);
       if (plan.near === undefined) continue;
       let some: string[] = [];
-      const add = (elements: readonly string[]) => () =>
-        `add element ${table} ${nearSet(one, family)} { ${elements.join(",")} }`;
+      const first = nearSet(one, family);
+      const add = (elements: readonly string[]) => {
+        one.sizes.set(first, (one.sizes.get(first) ?? 0) + elements.length);
+        return () => `add element ${table} ${first} { ${elements.join(",")} }`;
+      };
       for (const network of nearOf(one.list.set, family, plan.near)) {
         some.push(writeNetwork({ ...network, prefix: WIDTH[family] }));
         if (some.length < PIECE) continue;
@@ -390,15 +471,6 @@ export class NftLists implements ListBackend {
   }
 }
 
-/**
- * The name of the table with the lists.
- *
- * @param table The name of that with the blocks.
- */
-export function listTableOf(table: string): string {
-  return `${table}_lists`;
-}
-
 /** A list's name as nft takes it: `-` cannot be in a name, and no name has `_`. */
 function idOf(name: string): string {
   return `f_${name.replaceAll("-", "_")}`;
@@ -410,6 +482,7 @@ function place(list: KernelList, sets: readonly string[]): Placed {
     list,
     generation: hasGeneration(sets, list.name, "a") ? "b" : "a",
     plans: { 4: planOf(list.set, 4), 6: planOf(list.set, 6) },
+    sizes: new Map(),
   };
 }
 
@@ -423,6 +496,13 @@ function hasGeneration(sets: readonly string[], name: string, generation: string
   return FAMILIES.some((family) =>
     sets.some((set) => set.startsWith(`${id}_${family}${generation}_`))
   );
+}
+
+/** How many elements are listed, one comma less. */
+function countOf(elements: string): number {
+  let count = 1;
+  for (let at = elements.indexOf(","); at >= 0; at = elements.indexOf(",", at + 1)) count++;
+  return count;
 }
 
 function counterOf(name: string): string {

@@ -96,6 +96,15 @@ export function tableOf(name: string): string {
 }
 
 /**
+ * The name of the table with the lists, which stands beside that with the blocks.
+ *
+ * @param table The name of that with the blocks.
+ */
+export function listTableOf(table: string): string {
+  return `${table}_lists`;
+}
+
+/**
  * Writes the command that adds a mark.
  *
  * @param name The table's name.
