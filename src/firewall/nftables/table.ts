@@ -470,8 +470,8 @@ export class NftTable {
     // What others did meanwhile is not known.
     this.#isGone = false;
     this.#epoch += 1;
-    // A monitor that hung may have told too little. That of nft 1.0.6 also ends by itself where sets
-    // of the lists are changed: it forgets some that it knew.
+    // A monitor that hung may have told too little. That of nft 1.0.6 also ends by itself where
+    // sets of the lists are changed: it forgets some that it knew.
     this.#foreign();
     this.onLists();
     const hasLived = this.#clock.now() - this.#residentSince > LONG_LIFE_MS;
