@@ -4,7 +4,6 @@
  * @module
  */
 
-import { dirname } from "node:path";
 import { BelievedTime } from "../blocks/believed_time.ts";
 import { systemClock } from "../clock.ts";
 import { describeConfig } from "../config/config.ts";
@@ -29,6 +28,7 @@ import { dryRunner } from "../firewall/dry_run.ts";
 import { IpsetBackend } from "../firewall/ipset.ts";
 import { IptablesBackend } from "../firewall/iptables.ts";
 import { Leftovers } from "../firewall/leftovers.ts";
+import { adoptCopies, copiesFolder } from "../feeds/folder.ts";
 import type { ListBackend } from "../firewall/lists/backend.ts";
 import { IpsetLists } from "../firewall/lists/ipset.ts";
 import { gapOf } from "../firewall/nftables/gap.ts";
@@ -205,6 +205,7 @@ async function runLogged(config: Config, invocation: DaemonInvocation, log: Log)
     return 1;
   }
   const chosen = { ...config, backend: backend.name };
+  if (!invocation.dryRun) adoptCopies(config.database, config.feeds.map(({ name }) => name));
   const firewall = openFirewall(chosen, log, invocation.dryRun, () => time.earliest());
   const daemon: Daemon = new Daemon({
     config,
@@ -216,7 +217,7 @@ async function runLogged(config: Config, invocation: DaemonInvocation, log: Log)
     leftovers: invocation.dryRun ? undefined : findLeftovers(chosen, log),
     log,
     answersFile: invocation.dryRun ? undefined : `${config.database}-names`,
-    feedsFolder: invocation.dryRun ? undefined : `${dirname(config.database)}/feeds`,
+    feedsFolder: invocation.dryRun ? undefined : copiesFolder(config.database),
     verbose: invocation.verbose,
     dryRun: invocation.dryRun,
     notify: (notice) => services.notify(notice),
