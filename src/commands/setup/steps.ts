@@ -103,9 +103,10 @@ esac
 listens=$(ask 'manager show settings' | sed -n 's/^ *TCP Bindaddress: *\([^ ]*\) *$/\1/p')
 port=$(printf '%s\n' "$listens" | sed -n 's/.*:\([0-9]*\)$/\1/p')
 [ -n "$port" ] || stop "AMI does not listen. Look at the section [general] of $manager"
+from=127.0.0.1
 case $listens in
-  0.0.0.0:* | 127.* | '[::]:'* | *::1*) host=127.0.0.1 ;;
-  *) host=$(printf '%s\n' "$listens" | sed 's/:[0-9]*$//; s/[][]//g') ;;
+  0.0.0.0:* | 127.0.0.1:* | '[::]:'*) ;;
+  *) host=$(printf '%s\n' "$listens" | sed 's/:[0-9]*$//; s/[][]//g') from=$host ;;
 esac
 
 # The secret: what ampere.cfg has, or Asterisk, or a random one, made here and shown nowhere.
@@ -115,7 +116,9 @@ secret=
 [ "$secret" != ampere ] || secret=
 if is_known; then
   say 'it is there already, and stays as it is'
-  if [ -z "$secret" ]; then
+  if [ -n "$secret" ]; then
+    secret=
+  else
     set --
     for file in "$manager" "$etc"/manager_*.conf "$etc"/manager.d/*.conf \
       "$etc"/vitalpbx/manager__*.conf; do
@@ -145,12 +148,13 @@ if ! is_known; then
   say "a section [$user] in $file"
   [ ! -e "$file" ] || file=$(readlink -f "$file")
   new=$(mktemp "$file.XXXXXX")
-  [ ! -e "$file" ] || cat "$file" >"$new"
+  # A last line without an end gets one.
+  [ ! -e "$file" ] || awk '{ print }' "$file" >"$new"
   {
     printf '; ampere --setup: begin\n[%s]\nsecret = %s\n' "$user" "$secret"
-    case $host in
+    case $from in
       *:*) ;;
-      *) printf 'deny = 0.0.0.0/0.0.0.0\npermit = %s/255.255.255.255\n' "$host" ;;
+      *) printf 'deny = 0.0.0.0/0.0.0.0\npermit = %s/255.255.255.255\n' "$from" ;;
     esac
     printf '; security events, reports of your dialplan; which phones are registered at first\n'
     printf 'read = security,system,user\nwrite = reporting\n; ampere --setup: end\n'
@@ -280,11 +284,10 @@ secret=$secret host=$host port=$port jump=$jump added=$added awk '
     over = 1
   }
   BEGIN {
-    usual["host"] = "127.0.0.1"; usual["port"] = "5038"
-    if (ENVIRON["secret"] != "") {
-      want["pass"] = ENVIRON["secret"]
-      want["host"] = ENVIRON["host"]; want["port"] = ENVIRON["port"]
-    }
+    usual["port"] = "5038"
+    if (ENVIRON["secret"] != "") want["pass"] = ENVIRON["secret"]
+    if (ENVIRON["host"] != "") want["host"] = ENVIRON["host"]
+    if (ENVIRON["port"] != "") want["port"] = ENVIRON["port"]
     if (ENVIRON["jump"] != "") want["jump"] = ENVIRON["jump"]
   }
   /^[ \t]*\[/ && !over { rest() }
@@ -303,7 +306,7 @@ secret=$secret host=$host port=$port jump=$jump added=$added awk '
     }
   }
   END { if (!over) rest() }' "$config" >"$new"
-if cmp -s "$config" "$new"; then
+if [ "$(cat "$config")" = "$(cat "$new")" ]; then
   rm -f "$new"
   say 'it says all that already'
 else
@@ -335,6 +338,8 @@ fi
 /** Starts Ampere as a service of systemd, which has the default configuration. */
 export const SERVICE = String.raw`step 'the service'
 if [ -d /run/systemd/system ]; then
+  systemctl cat ampere >/dev/null 2>&1 ||
+    stop 'systemd knows no unit "ampere": README.md, "Unpack", says where it goes'
   systemctl enable ampere
   if [ "$changed" = yes ]; then systemctl restart ampere; else systemctl start ampere; fi
   tries=0
