@@ -11,7 +11,7 @@
 import { isLoopback, parseAddress } from "../../address/address.ts";
 import { type Config, DEFAULT_CONFIG_FILE, NO_AMI } from "../../config/config.ts";
 import { chooseBackend, describeChoice, holderOf } from "../../firewall/choice.ts";
-import { run, type Runner } from "../../firewall/command.ts";
+import { type CommandResult, run, type Runner } from "../../firewall/command.ts";
 import { escapeText } from "../../text/escape.ts";
 import { EXIT } from "../output.ts";
 import { setupScript, undoScript } from "./script.ts";
@@ -66,6 +66,18 @@ export async function setup(
     const table = choice.name === "nftables" ? holder.replace(/^table /, "") : undefined;
     return print(undoScript({ config: file, table, chain: config.chain, jump: config.jump }));
   }
+  if (choice.name === "iptables" && choice.failure === undefined) {
+    const look = await listed("INPUT", runner);
+    if (!look.ok) {
+      complain(
+        `ampere: ${describeChoice(choice)}; and that cannot be used either: ` +
+          escapeText(look.stderr || "it gives no reason"),
+      );
+      complain("Fix: run it as root; a container needs the capability NET_ADMIN");
+      print(NO_SCRIPT);
+      return EXIT.problem;
+    }
+  }
   const needsNft = choice.failure !== undefined;
   const hasFreePbx = await isThere(FREEPBX_CHAIN, runner);
   const hasWay = choice.name !== "iptables" || needsNft || config.jump.length > 0 ||
@@ -112,5 +124,10 @@ function unfit({ host, user, tls }: Config, file: string, isBack: boolean): stri
 
 /** Whether a chain of iptables is there. */
 async function isThere(chain: string, runner: Runner): Promise<boolean> {
-  return (await runner("iptables", ["-w", LOCK_WAIT, "-S", chain, "1"])).ok;
+  return (await listed(chain, runner)).ok;
+}
+
+/** A look at the beginning of a chain of iptables. */
+function listed(chain: string, runner: Runner): Promise<CommandResult> {
+  return runner("iptables", ["-w", LOCK_WAIT, "-S", chain, "1"]);
 }

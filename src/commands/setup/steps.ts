@@ -17,8 +17,8 @@ export LC_ALL PATH
 
 at='the beginning'
 step() { at=$1; printf '\n== %s\n' "$1"; }
-say() { printf '   %s\n' "$1" | tr -cd '[:print:]\n'; }
-stop() { printf 'setup: %s\n' "$1" | tr -cd '[:print:]\n' >&2; exit 1; }
+say() { printf '   %s\n' "$1" | tr -cd '\040-\176\n'; }
+stop() { printf 'setup: %s\n' "$1" | tr -cd '\040-\176\n' >&2; exit 1; }
 told() {
   code=$?
   [ "$code" -eq 0 ] || printf 'setup: stopped at "%s". Mend that and run this again.\n' "$at" >&2

@@ -30,7 +30,8 @@ function machine(programs: readonly string[], chains: readonly string[] = []): R
   return (program, args) => {
     if (!programs.includes(program)) return Promise.resolve(MISSING);
     if (program === "nft") return Promise.resolve(DONE);
-    return Promise.resolve(chains.some((chain) => args.includes(chain)) ? DONE : NO_CHAIN);
+    const there = ["INPUT", ...chains].some((chain) => args.includes(chain));
+    return Promise.resolve(there ? DONE : NO_CHAIN);
   };
 }
 
@@ -103,6 +104,15 @@ Deno.test("setup: what cannot be set up is refused, and a shell behind the pipe 
   for (const host of ["127.0.0.1", "::1", "localhost"]) {
     assert.equal((await printed({ host }, nft)).code, 0);
   }
+});
+
+Deno.test("setup: who may not look at the firewall is told so, and gets no script", async () => {
+  const stderr = "iptables: Permission denied (you must be root).";
+  const denied: Runner = () => Promise.resolve({ ...NO_CHAIN, code: 4, stderr });
+  const { code, out, err } = await printed({}, denied);
+  assert.equal(code, 1);
+  assert.match(err, /cannot be used either: iptables: Permission denied .*\nFix: run it as root; /);
+  assert.match(out, /^# .*\nexit 1\n$/);
 });
 
 Deno.test("setup: a path of the configuration is one word, whatever is in it", async () => {
