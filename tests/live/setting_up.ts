@@ -297,7 +297,7 @@ export function testSetup(server: Server, executable: string, root: string): voi
     await pbx.well(FREEPBX_CHAINS);
     const easy = await pbx.well("ampere --setup");
     assert.match(easy, /^jump=''$/m, "with nft nothing has to be made");
-    assert.match(easy, /^# - the chain fpbxfirewall: FreePBX has a firewall, which stays$/m);
+    assert.match(easy, /^# - rules of FreePBX, which stay as they are$/m);
     await pbx.well("rm -f /usr/sbin/nft");
     const before = await pbx.files();
     const script = await pbx.well("ampere --setup");

@@ -22,6 +22,17 @@ const USER = /^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$/;
 /** The chain of FreePBX's firewall: docs/freepbx.md tells why the jump belongs there. */
 const FREEPBX_CHAIN = "fpbxfirewall";
 
+/** By which chain of iptables somebody who manages the firewall is known. */
+const MANAGERS: readonly (readonly [chain: string, name: string])[] = [
+  [FREEPBX_CHAIN, "FreePBX"],
+  ["ISSABEL_INPUT", "Issabel"],
+  ["ufw-before-input", "ufw"],
+  ["DOCKER-USER", "Docker"],
+];
+
+/** The same of nftables. */
+const FIREWALLD_TABLE = ["inet", "firewalld"] as const;
+
 /** How long iptables may wait for its lock, in seconds. */
 const LOCK_WAIT = "4";
 
@@ -79,10 +90,10 @@ export async function setup(
     }
   }
   const needsNft = choice.failure !== undefined;
-  const hasFreePbx = await isThere(FREEPBX_CHAIN, runner);
+  const managers = await managersOf(runner);
   const hasWay = choice.name !== "iptables" || needsNft || config.jump.length > 0 ||
     await isThere(config.chain, runner);
-  const jump = hasWay ? "" : hasFreePbx ? FREEPBX_CHAIN : "INPUT";
+  const jump = hasWay ? "" : managers.includes("FreePBX") ? FREEPBX_CHAIN : "INPUT";
   const firewall = choice.failure?.message ??
     (choice.isAuto ? describeChoice(choice) : `backend = ${choice.name}`);
   const follows = jump !== ""
@@ -99,7 +110,7 @@ export async function setup(
     seen: [
       "Seen on this machine:",
       `- ${firewall}: ${follows}`,
-      ...hasFreePbx ? [`- the chain ${FREEPBX_CHAIN}: FreePBX has a firewall, which stays`] : [],
+      ...managers.map((name) => `- rules of ${name}, which stay as they are`),
       ...config.host === NO_AMI ? ["- host = none: Asterisk's log is followed, without AMI"] : [],
     ],
   }));
@@ -120,6 +131,15 @@ function unfit({ host, user, tls }: Config, file: string, isBack: boolean): stri
   if (isHere && !tls) return undefined;
   return `${file} says that Asterisk is at ${escapeText(host, 60)}${tls ? " (by TLS)" : ""}: ` +
     "--setup is for an Asterisk on this machine; for others README.md has the steps by hand";
+}
+
+/** Who has rules in the firewall. */
+async function managersOf(runner: Runner): Promise<string[]> {
+  const found = await Promise.all([
+    ...MANAGERS.map(async ([chain, name]) => await isThere(chain, runner) ? [name] : []),
+    runner("nft", ["list", "table", ...FIREWALLD_TABLE]).then(({ ok }) => ok ? ["firewalld"] : []),
+  ]);
+  return found.flat();
 }
 
 /** Whether a chain of iptables is there. */

@@ -51,6 +51,9 @@ find_asterisk() {
 export const LOOK = String.raw`step 'Asterisk'
 find_asterisk
 say "$(asterisk -V), configured in $etc"
+if [ -e /.dockerenv ] || [ -e /run/.containerenv ]; then
+  say 'this is a container: Ampere needs the capability NET_ADMIN here, and the network of the host'
+fi
 if command -v ss >/dev/null; then
   others=$(ss -Hlnptu '( sport = :5060 or sport = :5061 )' 2>/dev/null |
     sed -n 's/.*users:(("\([^"]*\)".*/\1/p' | sort -u | grep -vx asterisk | tr '\n' ' ' || true)

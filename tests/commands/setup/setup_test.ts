@@ -29,7 +29,10 @@ const NO_CHAIN: CommandResult = {
 function machine(programs: readonly string[], chains: readonly string[] = []): Runner {
   return (program, args) => {
     if (!programs.includes(program)) return Promise.resolve(MISSING);
-    if (program === "nft") return Promise.resolve(DONE);
+    if (program === "nft") {
+      const isTable = args.includes("firewalld");
+      return Promise.resolve(!isTable || chains.includes("firewalld") ? DONE : NO_CHAIN);
+    }
     const there = ["INPUT", ...chains].some((chain) => args.includes(chain));
     return Promise.resolve(there ? DONE : NO_CHAIN);
   };
@@ -76,6 +79,10 @@ Deno.test("setup: a script has only the steps that its machine needs", async () 
   assert.equal(await jump(machine(BOTH, ["ampere"])), "", "the chain of 0.2.3");
   assert.equal(await jump(machine(BOTH, ["fpbxfirewall"])), "fpbxfirewall");
   assert.equal(await jump(machine(BOTH), { jump: ["INPUT"] }), "", "it is said already");
+  const managed = ["ufw-before-input", "DOCKER-USER", "firewalld"];
+  const { out } = await printed({}, machine(["nft", ...BOTH], managed));
+  const remarks = [...out.matchAll(/^# - rules of (.*), which stay as they are$/gm)];
+  assert.deepEqual(remarks.map(([, name]) => name), ["ufw", "Docker", "firewalld"]);
   const bare = await printed({}, machine([]));
   assert.match(bare.out, /^# - there is no firewall to block in: .*: nftables is installed$/m);
   assert.match(bare.out, /apt-get install -y -qq --no-install-recommends nftables/);
