@@ -6,6 +6,7 @@
  */
 
 import assert from "node:assert/strict";
+import { LISTS_NOTE } from "../../src/firewall/lists/nftables.ts";
 import type { Server } from "../../tools/asterisk.ts";
 import { MACHINES, rootOf } from "../../tools/firewalls.ts";
 import { Debian } from "../e2e/debian.ts";
@@ -277,6 +278,16 @@ export function testSetup(server: Server, executable: string, root: string): voi
     assert.match(early.err, /Ampere runs, and systemd has not started it/);
     daemon.signal("SIGTERM");
     assert.equal((await daemon.end()).code, 0, daemon.text);
+    // As that of feeds is; and one that has its name only.
+    const lists = (note: string) =>
+      pbx.well(
+        "nft add table inet ampere_lists && nft add chain inet ampere_lists c && " +
+          `nft add rule inet ampere_lists c accept comment '"${note}"'`,
+      );
+    await lists("mine");
+    await pbx.well("ampere --setup --undo | sh");
+    assert.equal(await pbx.well("nft list tables | grep ampere"), "table inet ampere_lists\n");
+    await lists(LISTS_NOTE);
     await pbx.well("ampere --setup --undo | sh");
     assert.deepEqual(await pbx.files(), before, "the files are as they were");
     assert.doesNotMatch(await pbx.well("nft list tables"), /ampere/);
@@ -343,6 +354,13 @@ export function testSetup(server: Server, executable: string, root: string): voi
     assert.equal(await pbx.well("cat /etc/ampere/ampere.cfg"), config);
     await pbx.well("ampere --setup --undo | sh");
     assert.deepEqual(await pbx.files(), before);
+
+    // What was changed since stays, and stays the only line with its key.
+    await pbx.well("ampere --setup | sh");
+    await pbx.well("sed -i 's/^port = 5039 ; .*/port = 5040/' /etc/ampere/ampere.cfg");
+    await pbx.well("ampere --setup --undo | sh");
+    const ports = await pbx.well("grep '^port' /etc/ampere/ampere.cfg && ampere -l");
+    assert.equal(ports, "port = 5040\n");
   });
 
   test("ampere --setup takes what is there, and stops where it cannot go on", async (base) => {
@@ -370,7 +388,8 @@ export function testSetup(server: Server, executable: string, root: string): voi
     await pbx.well("printf 'pass = mine\\ntrust = 192.0.2.7\\n' > /etc/ampere/ampere.cfg");
     await pbx.asterisk.configure({ "manager.conf": manager.split("\n[ampere]")[0]! });
     await pbx.asterisk.command("manager reload");
-    await pbx.well("ampere --setup | sh");
+    // As sudo does: where it comes from stands only in the process before.
+    await pbx.well('ampere --setup | env -i "PATH=$PATH" sh; exit $?');
     assert.match(await asterisk(), /\n\[ampere\]\nsecret = mine\n/);
     assert.equal(
       await pbx.well("cat /etc/ampere/ampere.cfg"),

@@ -245,6 +245,7 @@ found=$(
     trunks | sort -u | sed 's/$/ a trunk/'
   } | sort_out
 )
+[ -n "$found" ] || say 'nobody further'
 while read -r sign one what; do
   case $sign in
     +) say "$one: $what" ;;
@@ -382,6 +383,11 @@ if command -v nft >/dev/null && nft list table $table >/dev/null 2>&1; then
   nft delete table $table
   say "the table $table and the blocks in it are gone"
 fi
+lists="$table"_lists
+if command -v nft >/dev/null && nft list table $lists 2>/dev/null | grep -q 'made by Ampere'; then
+  nft delete table $lists
+  say "the table $lists is gone"
+fi
 `;
 
 /** The same of iptables; the chain goes only where Ampere itself has made the jump to it. */
@@ -399,16 +405,23 @@ done
 
 /** The files of Asterisk and ampere.cfg, without what the other script has put there. */
 export const UNDO_FILES = String.raw`step 'the files'
-# Takes out the lines that ampere --setup has written, and gives back those that it has taken away.
+# Takes out the lines that ampere --setup has written, and gives back those that they have replaced,
+# unless the line in their place has been changed since.
 clean() {
   [ -f "$1" ] && grep -q 'ampere --setup' "$1" || return 0
   file=$(readlink -f "$1")
   new=$(mktemp "$file.XXXXXX")
   awk '
+    function key(line) { sub(/=.*/, "", line); gsub(/[ \t]/, "", line); return tolower(line) }
+    NR == FNR { if (/ ; ampere --setup$/) ours[key($0)] = 1; next }
     /^; ampere --setup: begin/ { inside = 1 }
-    /^; ampere --setup: was / { sub(/^; ampere --setup: was /, ""); print; next }
+    /^; ampere --setup: was / {
+      sub(/^; ampere --setup: was /, "")
+      if (key($0) in ours) print
+      next
+    }
     !inside && !/ ; ampere --setup$/ { print }
-    /^; ampere --setup: end/ { inside = 0 }' "$file" >"$new"
+    /^; ampere --setup: end/ { inside = 0 }' "$file" "$file" >"$new"
   # A file that others include stays, even if it is empty.
   case $1 in
     "$config" | */manager.d/ampere.conf | */manager__60-ampere.conf) own=yes ;;
