@@ -72,11 +72,6 @@ export async function setup(
     return EXIT.problem;
   }
   const choice = await chooseBackend(config, runner);
-  if (request.undo) {
-    const holder = holderOf(choice.name, config.chain);
-    const table = choice.name === "nftables" ? holder.replace(/^table /, "") : undefined;
-    return print(undoScript({ config: file, table, chain: config.chain, jump: config.jump }));
-  }
   if (choice.name === "iptables" && choice.failure === undefined) {
     const look = await listed("INPUT", runner);
     if (!look.ok) {
@@ -88,6 +83,11 @@ export async function setup(
       print(NO_SCRIPT);
       return EXIT.problem;
     }
+  }
+  if (request.undo) {
+    const holder = holderOf(choice.name, config.chain);
+    const table = choice.name === "nftables" ? holder.replace(/^table /, "") : undefined;
+    return print(undoScript({ config: file, table, chain: config.chain, jump: config.jump }));
   }
   const needsNft = choice.failure !== undefined;
   const managers = await managersOf(runner);
