@@ -26,6 +26,10 @@ Commands:
       --status        tell what the running daemon knows
       --why ADDRESS   tell whether an address or network is blocked, why, and what
                       to type to change it
+      --setup         print a script that sets Ampere up on this machine; --setup
+                      --undo prints the one that takes it back
+      --import-fail2ban [JAIL]...  print what fail2ban's jails of Asterisk say and
+                      whom they have banned, as input for -a
   -h, --help          this text
   -V, --version       the version
 
@@ -33,7 +37,8 @@ Options:
   -c, --config FILE   configuration (/etc/ampere/ampere.cfg)
   -o, --output FILE   append the log to FILE instead of writing it to stderr
   -v, --verbose       log each message of Asterisk and what became of it
-      --dry-run       daemon: change nothing in the firewall, say what would be done
+      --dry-run       daemon: change nothing in the firewall, say what would be done;
+                      --add: change nothing, say what would be added
       --for LENGTH    --add: how long a block lasts whose line does not say it, such
                       as 90s, 15m, 2h or 7d; for ever without it
       --json          --list, --status, --why, --replay: JSON, one object a line
@@ -49,6 +54,9 @@ const OPTIONS = {
   replay: { type: "boolean" },
   status: { type: "boolean" },
   why: { type: "boolean" },
+  setup: { type: "boolean" },
+  undo: { type: "boolean" },
+  "import-fail2ban": { type: "boolean" },
   help: { type: "boolean", short: "h" },
   version: { type: "boolean", short: "V" },
   config: { type: "string", short: "c" },
@@ -70,21 +78,27 @@ const COMMANDS = [
   "replay",
   "status",
   "why",
+  "setup",
+  "import-fail2ban",
 ] as const;
 
 type Command = typeof COMMANDS[number] | "daemon";
 
 /** Which commands take an option besides --config. */
-const TAKES: Record<"json" | "dry-run" | "verbose" | "output" | "for", readonly Command[]> = {
+const TAKES: Record<
+  "json" | "dry-run" | "verbose" | "output" | "for" | "undo",
+  readonly Command[]
+> = {
   json: ["list", "status", "why", "replay"],
-  "dry-run": ["daemon"],
+  "dry-run": ["daemon", "add"],
   verbose: ["daemon", "replay", "check"],
   output: ["daemon", "add", "del", "list"],
   for: ["add"],
+  undo: ["setup"],
 };
 
 /** Which commands take words that belong to no option. */
-const TAKES_WORDS: readonly Command[] = ["replay", "why", "help", "version"];
+const TAKES_WORDS: readonly Command[] = ["replay", "why", "import-fail2ban", "help", "version"];
 
 /** What the command line asks for. */
 interface Invocation {
@@ -94,6 +108,7 @@ interface Invocation {
   readonly verbose: boolean;
   readonly dryRun: boolean;
   readonly json: boolean;
+  readonly undo: boolean;
   /** How long blocks last that are added, in seconds; `undefined` if it was not said. */
   readonly length: number | undefined;
   readonly files: readonly string[];
@@ -155,6 +170,7 @@ function parseArguments(args: readonly string[]): Invocation {
     verbose: values.verbose ?? false,
     dryRun: values["dry-run"] ?? false,
     json: values.json ?? false,
+    undo: values.undo ?? false,
     length: values.for === undefined ? undefined : readLength(values.for),
     files: positionals,
   };
@@ -195,9 +211,8 @@ export async function main(args: readonly string[]): Promise<number> {
     if (error instanceof UsageError) {
       complain(`ampere: ${error.message}`);
       complain("Usage: ampere [-h] [-V] [-a | -d | -l | --check | --status | --why ADDRESS]");
-      complain(
-        "              [--replay FILE...] [-c FILE] [-o FILE] [-v] [--dry-run] [--json] [--for LENGTH]",
-      );
+      complain("              [--replay FILE... | --setup [--undo] | --import-fail2ban [JAIL]...]");
+      complain("              [-c FILE] [-o FILE] [-v] [--dry-run] [--json] [--for LENGTH]");
       complain("Try 'ampere --help' for more.");
       return EXIT.usage;
     }
@@ -208,6 +223,10 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 async function runWithConfig(invocation: Invocation): Promise<number> {
+  if (invocation.command === "import-fail2ban") {
+    const { importFail2ban } = await import("./commands/fail2ban/import.ts");
+    return importFail2ban(invocation.files, print, complain);
+  }
   const asked = invocation.command === "why" ? await readTargets(invocation.files) : [];
   const { formatProblem, readConfig } = await import("./config/parse.ts");
   const { config, problems, warnings } = readConfig(invocation.config);
@@ -223,7 +242,11 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
   ) {
     complain(problem);
   }
-  if (config === undefined || problems.length > 0) return EXIT.problem;
+  if (config === undefined || problems.length > 0) {
+    // At the other end of a pipe there is a shell, which shall not end well.
+    if (invocation.command === "setup") print("exit 1\n");
+    return EXIT.problem;
+  }
   switch (invocation.command) {
     case "list": {
       const { listBlocks } = await import("./commands/blocks.ts");
@@ -232,7 +255,11 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
     case "add":
     case "del": {
       const { changeBlocks } = await import("./commands/blocks.ts");
-      return await changeBlocks(config, invocation.command, invocation.length);
+      return await changeBlocks(config, invocation.command, invocation.length, invocation.dryRun);
+    }
+    case "setup": {
+      const { setup } = await import("./commands/setup/setup.ts");
+      return await setup(config, invocation, print, complain);
     }
     case "status": {
       const { printStatus } = await import("./commands/status.ts");

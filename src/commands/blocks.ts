@@ -17,6 +17,7 @@ import {
   hasEnded,
   type NewBlock,
 } from "../blocks/database.ts";
+import { boundedNew, mergeBlock } from "../blocks/block.ts";
 import type { Config } from "../config/config.ts";
 import { isNeighboursBlock, neighbourhoodsOf } from "../penalties/neighbours.ts";
 import { IN_FORCE_WORDS } from "../firewall/judgement.ts";
@@ -131,12 +132,14 @@ type AskedBlock = NewBlock & { readonly line: number };
  * @param command Whether to add or to delete.
  * @param length How long blocks last whose line does not say it, in seconds; 0 and `undefined`: for
  *   ever.
+ * @param isDry Whether to say only what would be added.
  * @returns The exit code: 1 when a line was wrong or refused.
  */
 export async function changeBlocks(
   config: Config,
   command: "add" | "del",
   length?: number,
+  isDry = false,
 ): Promise<number> {
   if (Deno.stdin.isTerminal()) {
     complain(
@@ -158,7 +161,7 @@ export async function changeBlocks(
     for (const message of input.bad) refuse(line, message);
   }
   let idle = 0;
-  if (command === "add") bad += await addBlocks(config, blocks, now, length);
+  if (command === "add") bad += await addBlocks(config, blocks, now, length, isDry);
   else idle = removeBlocks(config, blocks);
   if (bad > COMPLAINTS_MAX) complain(`${bad - COMPLAINTS_MAX} more lines are wrong`);
   return bad + idle > 0 ? EXIT.problem : EXIT.ok;
@@ -170,6 +173,7 @@ async function addBlocks(
   blocks: readonly AskedBlock[],
   now: number,
   length: number | undefined,
+  isDry: boolean,
 ): Promise<number> {
   const status = await statusOf(config);
   const whyNot = await protectedNow(config, status);
@@ -186,11 +190,12 @@ async function addBlocks(
     }
     return why === undefined;
   });
-  const list = BlockDatabase.open(config.database);
-  const added = list.add(accepted, now);
-  const standing = list.standing();
-  list.close();
-  warnAbout(config, accepted, standing, now);
+  const list = isDry ? openStored(config) : BlockDatabase.open(config.database);
+  const added = isDry ? wouldAdd(list, accepted, now) : list!.add(accepted, now);
+  const standing = list?.standing() ?? new Map();
+  list?.close();
+  warnAbout(config, accepted, standing, now, isDry);
+  if (isDry) print(added.map((block) => `${formatBlock(block)}\n`).join(""));
   const there = accepted.length - added.length;
   const pending = status?.database.owed ?? 0;
   if (there > 0 && pending > 0) {
@@ -203,7 +208,8 @@ async function addBlocks(
   const isForEver = length === undefined && config.bantime > 0 &&
     added.some(({ until }) => until === undefined);
   print(
-    `${added.length} added` + (there > 0 ? `, ${there} blocked already` : "") +
+    `${added.length} ${isDry ? "would be added" : "added"}` +
+      (there > 0 ? `, ${there} blocked already` : "") +
       (ended > 0 ? `, ${ended} left out because their time is over` : "") +
       (isForEver
         ? `; what names no end is blocked for ever (--for ${
@@ -215,12 +221,38 @@ async function addBlocks(
   return refused;
 }
 
+/** The list as it is stored, to look at; `undefined` if there is none yet. */
+function openStored(config: Config): BlockDatabase | undefined {
+  try {
+    return BlockDatabase.open(config.database, { readOnly: true });
+  } catch (error) {
+    if (error instanceof BlockDatabaseError && error.fault === "missing") return undefined;
+    throw error;
+  }
+}
+
+/** What adding these would change, without changing it. */
+function wouldAdd(
+  list: BlockDatabase | undefined,
+  blocks: readonly NewBlock[],
+  now: number,
+): Block[] {
+  const changed = new Map<string, Block>();
+  for (const fresh of blocks) {
+    const known = changed.get(fresh.target) ?? list?.get(fresh.target);
+    const { block, change } = mergeBlock(known, 0, boundedNew(fresh), now);
+    if (change === "new") changed.set(block.target, block);
+  }
+  return [...changed.values()];
+}
+
 /** Says of what was added that people may not have meant it so. */
 function warnAbout(
   config: Config,
   blocks: readonly AskedBlock[],
   standing: ReadonlyMap<string, number>,
   now: number,
+  isDry: boolean,
 ): void {
   const since = now - 1000 * config.credit;
   const known = [...standing].filter(([, at]) => at >= since).map(([host]) => host);
@@ -230,8 +262,8 @@ function warnAbout(
     const doubt = doubtOf(target);
     if (doubt === undefined || ++warnings > COMPLAINTS_MAX) continue;
     complain(
-      `warning: line ${line}: ${target} ${doubt}. It is blocked; to take it back: ` +
-        `echo ${target} | ampere -d`,
+      `warning: line ${line}: ${target} ${doubt}. It ` +
+        (isDry ? "would be blocked" : `is blocked; to take it back: echo ${target} | ampere -d`),
     );
   }
   if (warnings > COMPLAINTS_MAX) {
