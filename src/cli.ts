@@ -23,7 +23,10 @@ Commands:
       --check         check the configuration, the firewall, the database, Asterisk
       --replay FILE...  tell who would have been blocked, from recorded AMI
                       streams or Asterisk's log, in any form
+      --page-token [lists]  make the token of the status page, or the one for its
+                      lists of blocks, and show it once
       --status        tell what the running daemon knows
+      --trusted       list who is trusted, and where that stands
       --why ADDRESS   tell whether an address or network is blocked, why, and what
                       to type to change it
   -h, --help          this text
@@ -36,7 +39,8 @@ Options:
       --dry-run       daemon: change nothing in the firewall, say what would be done
       --for LENGTH    --add: how long a block lasts whose line does not say it, such
                       as 90s, 15m, 2h or 7d; for ever without it
-      --json          --list, --status, --why, --replay: JSON, one object a line
+      --json          --list, --status, --trusted, --why, --replay: JSON, one
+                      object a line
 
 Signals: HUP re-reads the configuration and reopens the log, USR1 logs the state.
 `;
@@ -48,7 +52,9 @@ const OPTIONS = {
   check: { type: "boolean" },
   replay: { type: "boolean" },
   status: { type: "boolean" },
+  trusted: { type: "boolean" },
   why: { type: "boolean" },
+  "page-token": { type: "boolean" },
   help: { type: "boolean", short: "h" },
   version: { type: "boolean", short: "V" },
   config: { type: "string", short: "c" },
@@ -69,14 +75,16 @@ const COMMANDS = [
   "check",
   "replay",
   "status",
+  "trusted",
   "why",
+  "page-token",
 ] as const;
 
 type Command = typeof COMMANDS[number] | "daemon";
 
 /** Which commands take an option besides --config. */
 const TAKES: Record<"json" | "dry-run" | "verbose" | "output" | "for", readonly Command[]> = {
-  json: ["list", "status", "why", "replay"],
+  json: ["list", "status", "trusted", "why", "replay"],
   "dry-run": ["daemon"],
   verbose: ["daemon", "replay", "check"],
   output: ["daemon", "add", "del", "list"],
@@ -84,7 +92,7 @@ const TAKES: Record<"json" | "dry-run" | "verbose" | "output" | "for", readonly 
 };
 
 /** Which commands take words that belong to no option. */
-const TAKES_WORDS: readonly Command[] = ["replay", "why", "help", "version"];
+const TAKES_WORDS: readonly Command[] = ["replay", "why", "page-token", "help", "version"];
 
 /** What the command line asks for. */
 interface Invocation {
@@ -215,6 +223,11 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
     const { check } = await import("./commands/check/check.ts");
     return await check(invocation, { config, problems, warnings }, print);
   }
+  if (invocation.command === "page-token") {
+    // What is wrong may be that there is no token yet.
+    const { makePageToken } = await import("./page/token_command.ts");
+    return await makePageToken(config?.pageTokenFile, invocation.files);
+  }
   for (
     const problem of [
       ...warnings.map((w) => `warning: ${formatProblem(w)}`),
@@ -238,6 +251,10 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
       const { printStatus } = await import("./commands/status.ts");
       return await printStatus(config, invocation.json, print, complain);
     }
+    case "trusted": {
+      const { listTrusted } = await import("./commands/trusted_list.ts");
+      return await listTrusted(config, invocation.json);
+    }
     case "why": {
       const { why } = await import("./commands/why/why.ts");
       return await why(config, invocation.config, asked, invocation.json);
@@ -251,7 +268,11 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
     }
     default: {
       const { runDaemon } = await import("./daemon/run.ts");
-      return await runDaemon(config, invocation);
+      return await runDaemon(config, invocation, async (daemon, log) => {
+        // Most do without: modules that are not there need no memory.
+        const { openPage } = await import("./page/page.ts");
+        return await openPage(daemon, log);
+      });
     }
   }
 }
