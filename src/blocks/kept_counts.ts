@@ -13,7 +13,7 @@ import { LateTable, readList } from "./late_table.ts";
 export const COUNT_ROWS_MAX = 4_096;
 
 /** Most numbers of a row. */
-export const NUMBERS_MAX = 64;
+const NUMBERS_MAX = 64;
 
 /** Longest text of a row, in characters: with all rows less than 5 MB. */
 const ROW_CHARACTERS_MAX = 1_000;

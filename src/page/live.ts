@@ -37,6 +37,8 @@ interface Shown {
   readonly tiles: () => Html;
   readonly block: (target: string) => Block | undefined;
   readonly row: (block: Block) => Html;
+  /** Takes what went wrong. */
+  readonly failed: (error: unknown) => void;
 }
 
 /** Sends what is new to those who look. */
@@ -102,7 +104,12 @@ export class Live {
 
   readonly #turn = (): void => {
     this.#cancel = this.#shown.clock.after(EVERY_MS, this.#turn);
-    const text = this.#shown.budget.spend(() => this.#news());
+    let text = "";
+    try {
+      text = this.#shown.budget.spend(() => this.#news());
+    } catch (error) {
+      this.#shown.failed(error);
+    }
     this.#turns++;
     if (text === "" && this.#turns % PULSE_EVERY !== 0) return;
     for (const socket of this.#streams) {

@@ -30,7 +30,7 @@ import { type RangeName, RANGES } from "./plots.ts";
 import { findBlocks } from "./scan.ts";
 import { PageError } from "./page_error.ts";
 import type { PageSource } from "./source.ts";
-import { openTls, type TlsWrap } from "./tls.ts";
+import type { TlsGate } from "./tls.ts";
 import { randomText } from "./token_file.ts";
 
 /** Most connections at a time. */
@@ -101,7 +101,7 @@ export class StatusPage {
   readonly #life = randomText(9);
   #changes = 0;
   #server: BoundedServer | undefined;
-  #tls: TlsWrap | undefined;
+  #tls: TlsGate | undefined;
   #cancel = () => {};
 
   constructor(source: PageSource, config: PageConfig, log: PageLog, clock: Clock) {
@@ -118,6 +118,7 @@ export class StatusPage {
       tiles: () => tiles(this.#status(0), this.#history, Date.now()),
       block: (target) => source.list.get(target),
       row: (block) => blockRow(block, source.places),
+      failed: (error) => this.#log.limited("page", "warn", `status page: ${messageOf(error)}`),
     });
   }
 
@@ -139,12 +140,24 @@ export class StatusPage {
         `others can reach it, and ${obstacle}. Fix: ampere --page-token, then: systemctl reload ampere`,
       );
     }
-    if (cert !== undefined && key !== undefined) this.#tls = await openTls(cert, key);
-    this.#server = await BoundedServer.listen({ host: hostname, port }, {
-      connectionsMax: CONNECTIONS_MAX,
-      connectionMs: CONNECTION_MS,
-      serve: (socket) => this.#serve(socket),
-    });
+    const serve = (socket: Socket, from: string) => this.#serve(socket, from);
+    if (cert !== undefined && key !== undefined) {
+      const { TlsGate } = await import("./tls.ts");
+      this.#tls = TlsGate.open(cert, key, serve);
+    }
+    try {
+      this.#server = await BoundedServer.listen({ host: hostname, port }, {
+        connectionsMax: CONNECTIONS_MAX,
+        connectionMs: CONNECTION_MS,
+        serve: (socket) =>
+          this.#tls === undefined
+            ? serve(socket, socket.remoteAddress ?? "")
+            : this.#tls.lead(socket),
+      });
+    } catch (error) {
+      this.#tls?.close();
+      throw error;
+    }
     this.#look();
     if (!isOpenToOthers && obstacle !== undefined && this.#config.tokenFile !== undefined) {
       this.#log.warn(
@@ -166,7 +179,7 @@ export class StatusPage {
 
   /** Writes what was counted: to be called while the list is still open. */
   save(): void {
-    this.#history.save(Date.now());
+    this.#safely(() => this.#history.save(Date.now()));
   }
 
   /** Ends it. */
@@ -175,18 +188,28 @@ export class StatusPage {
     this.save();
     this.#live.stop();
     this.#shared.clear();
+    this.#tls?.close();
     await this.#server?.stop();
   }
 
   #look(): void {
     this.#cancel = this.#clock.after(LOOK_EVERY_MS, () => this.#look());
-    this.#access.look();
-    this.#history.look(Date.now());
+    this.#safely(() => {
+      this.#access.look();
+      this.#history.look(Date.now());
+    });
   }
 
-  #serve(raw: Socket): void {
-    const socket = this.#tls === undefined ? raw : this.#tls(raw);
-    const from = raw.remoteAddress ?? "";
+  /** Nothing of the page may end the daemon. */
+  #safely(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.#log.limited("page", "warn", `status page: ${messageOf(error)}`);
+    }
+  }
+
+  #serve(socket: Socket, from: string): void {
     void serveConnection(socket, from, (request) => this.#answer(request)).catch((error) => {
       socket.destroy();
       this.#log.limited("page", "warn", `status page: ${messageOf(error)}`);

@@ -1,4 +1,4 @@
-/** Who is trusted for a time: until the end, over a restart, and until somebody takes the line out. */
+/** Who is trusted for a time: until the end, over a restart, until somebody takes the line out. */
 
 import assert from "node:assert/strict";
 import { formatTimedTrust, parseTimedTrust, timedTrustFile } from "../../src/config/timed_trust.ts";
