@@ -126,6 +126,24 @@ for (const way of ["replaced", "rewritten", "truncated first"] as const) {
   });
 }
 
+Deno.test("tail: who does the same again in the second of a rotation is read again", () => {
+  const line = (second: number, what: string) => `[2026-12-01 08:00:0${second}] ${what}`;
+  for (const how of ["rename", "truncate"] as const) {
+    const { files, read } = follow();
+    const old = files.writer(PATH);
+    read();
+    const before = [line(1, "other"), line(2, "guess"), line(2, "guess")];
+    old(before.map((one) => `${one}\n`).join(""));
+    assert.deepEqual(read(), before);
+    if (how === "rename") files.rename(PATH, `${PATH}.1`);
+    else files.truncate(PATH);
+    const fresh = files.writer(PATH);
+    const after = [line(2, "another's"), line(2, "guess"), line(3, "guess")];
+    fresh(after.map((one) => `${one}\n`).join(""));
+    assert.deepEqual(read(), after, how);
+  }
+});
+
 Deno.test("tail: a file that is older than the one before it is followed from its end on", () => {
   const { files, read, tail } = follow();
   const old = files.writer(PATH);
