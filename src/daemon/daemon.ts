@@ -335,6 +335,11 @@ export class Daemon {
     return guard.accounts().map((one) => ({ ...one, since: this.#toWallClock(one.since) }));
   }
 
+  /** Trusts somebody for a time; see `Trust`. */
+  trustFor(target: string, until: number | undefined, remark: string): string | undefined {
+    return this.#trust.trustFor(target, until, remark);
+  }
+
   /** Whom the administrator trusts. */
   get trust(): TrustState {
     return this.#trust.state;
