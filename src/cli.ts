@@ -37,6 +37,7 @@ Options:
       --for LENGTH    --add: how long a block lasts whose line does not say it, such
                       as 90s, 15m, 2h or 7d; for ever without it
       --json          --list, --status, --why, --replay: JSON, one object a line
+      --notify        --check: send a test message to all who are told ([notify NAME])
 
 Signals: HUP re-reads the configuration and reopens the log, USR1 logs the state.
 `;
@@ -57,6 +58,7 @@ const OPTIONS = {
   "dry-run": { type: "boolean" },
   json: { type: "boolean" },
   for: { type: "string" },
+  notify: { type: "boolean" },
 } as const;
 
 /** As in the original, help and version win over everything else. */
@@ -75,12 +77,16 @@ const COMMANDS = [
 type Command = typeof COMMANDS[number] | "daemon";
 
 /** Which commands take an option besides --config. */
-const TAKES: Record<"json" | "dry-run" | "verbose" | "output" | "for", readonly Command[]> = {
+const TAKES: Record<
+  "json" | "dry-run" | "verbose" | "output" | "for" | "notify",
+  readonly Command[]
+> = {
   json: ["list", "status", "why", "replay"],
   "dry-run": ["daemon"],
   verbose: ["daemon", "replay", "check"],
   output: ["daemon", "add", "del", "list"],
   for: ["add"],
+  notify: ["check"],
 };
 
 /** Which commands take words that belong to no option. */
@@ -94,6 +100,7 @@ interface Invocation {
   readonly verbose: boolean;
   readonly dryRun: boolean;
   readonly json: boolean;
+  readonly notify: boolean;
   /** How long blocks last that are added, in seconds; `undefined` if it was not said. */
   readonly length: number | undefined;
   readonly files: readonly string[];
@@ -155,6 +162,7 @@ function parseArguments(args: readonly string[]): Invocation {
     verbose: values.verbose ?? false,
     dryRun: values["dry-run"] ?? false,
     json: values.json ?? false,
+    notify: values.notify ?? false,
     length: values.for === undefined ? undefined : readLength(values.for),
     files: positionals,
   };
@@ -215,14 +223,11 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
     const { check } = await import("./commands/check/check.ts");
     return await check(invocation, { config, problems, warnings }, print);
   }
-  for (
-    const problem of [
-      ...warnings.map((w) => `warning: ${formatProblem(w)}`),
-      ...problems.map(formatProblem),
-    ]
-  ) {
-    complain(problem);
-  }
+  const doubts = warnings.map(formatProblem);
+  // Who reads objects of JSON is to find nothing else in between.
+  const isForMachines = invocation.command === "daemon" && config?.logFormat === "json";
+  if (!isForMachines) { for (const doubt of doubts) complain(`warning: ${doubt}`); }
+  for (const problem of problems) complain(formatProblem(problem));
   if (config === undefined || problems.length > 0) return EXIT.problem;
   switch (invocation.command) {
     case "list": {
@@ -251,7 +256,7 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
     }
     default: {
       const { runDaemon } = await import("./daemon/run.ts");
-      return await runDaemon(config, invocation);
+      return await runDaemon(config, invocation, isForMachines ? doubts : []);
     }
   }
 }

@@ -469,11 +469,12 @@ export class Daemon {
           this.counters.logins++;
           this.#following = true;
           this.#logs.connected();
-          this.#notices.connected();
+          const notice = this.#notices.connected();
           this.#log.info(
             `logged in at ${host}:${port}${
               tls ? " by TLS" : ""
             } as "${user}" (${banner}): following the security events`,
+            notice,
           );
           void this.#learning.ask(this.#client!, this.#peers);
         },
@@ -485,14 +486,13 @@ export class Daemon {
         },
         disconnected: (why) => {
           // Told again for each further cause; lost it is only once.
-          if (this.#following !== false) {
-            this.counters.losses++;
-            this.#notices.lost(why);
-          }
+          const isLost = this.#following !== false;
+          if (isLost) this.counters.losses++;
+          const notice = isLost ? this.#notices.lost(why) : undefined;
           this.#following = false;
           this.#logs.disconnected();
           const goesOn = this.dryRun ? "Trying" : `Blocks stay ${this.#force.where}; trying`;
-          this.#log.warn(`${why}${/[.?!]$/.test(why) ? "" : "."} ${goesOn} again`);
+          this.#log.warn(`${why}${/[.?!]$/.test(why) ? "" : "."} ${goesOn} again`, notice);
         },
         ...(this.#parts.verbose ? { message: this.#messages.onMessage } : {}),
       }, { clock: this.#clock, ...this.#parts.ami, persistent });

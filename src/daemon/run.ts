@@ -151,12 +151,22 @@ interface DaemonInvocation {
  *
  * @param config The configuration.
  * @param invocation The command line.
+ * @param doubts What is to be said of the configuration.
  * @returns The exit code.
  * @throws {BlockDatabaseError} When a person must mend the database first.
  * @throws {LogError} When the log file cannot be opened.
  */
-export async function runDaemon(config: Config, invocation: DaemonInvocation): Promise<number> {
-  const log = new Log({ file: invocation.output, level: invocation.verbose ? "debug" : "info" });
+export async function runDaemon(
+  config: Config,
+  invocation: DaemonInvocation,
+  doubts: readonly string[] = [],
+): Promise<number> {
+  const log = new Log({
+    file: invocation.output,
+    level: invocation.verbose ? "debug" : "info",
+    isJson: config.logFormat === "json",
+  });
+  for (const doubt of doubts) log.warn(doubt);
   try {
     return await runLogged(config, invocation, log);
   } finally {
@@ -235,8 +245,8 @@ async function runLogged(config: Config, invocation: DaemonInvocation, log: Log)
   ];
   for (const [signal, handler] of signals) Deno.addSignalListener(signal, handler);
   try {
-    // The firewall comes first, but a webhook must be there before the first report.
-    const isEarly = config.webhook !== undefined;
+    // The firewall comes first, but who is told must be there before the first report.
+    const isEarly = config.webhook !== undefined || config.messengers.length > 0;
     if (isEarly) await services.apply();
     const running = daemon.run(stop.signal);
     const [code] = await Promise.all([running, isEarly ? undefined : services.apply()]);
@@ -253,5 +263,8 @@ function rereadConfig(daemon: Daemon, path: string | undefined, log: Log): void 
   for (const problem of problems) log.error(formatProblem(problem));
   if (config === undefined || problems.length > 0) {
     log.error("the configuration was not read again; the old one stays in force");
-  } else daemon.reconfigure(config);
+    return;
+  }
+  log.isJson = config.logFormat === "json";
+  daemon.reconfigure(config);
 }

@@ -1,5 +1,6 @@
 /**
- * What hangs on the daemon and may fail without it: the status socket, the metrics, the webhook.
+ * What hangs on the daemon and may fail without it: the status socket, the metrics, the webhook,
+ * messages to people.
  *
  * @module
  */
@@ -9,6 +10,7 @@ import type { Config } from "../config/config.ts";
 import type { Log } from "../log.ts";
 import type { BoundedServer } from "./bounded_server.ts";
 import type { Look } from "./look.ts";
+import type { Messages } from "./messages/messages.ts";
 import type { Notice } from "./notice.ts";
 import { type Status, statusOf, type StatusSource } from "./status.ts";
 import { RUN_FOLDER, StatusError, StatusServer, statusSocketPath } from "./status_socket.ts";
@@ -36,6 +38,7 @@ export class Services {
   #webhook:
     | { readonly sender: Webhook; readonly url: string; readonly caFile: string | undefined }
     | undefined;
+  #messages: Messages | undefined;
   /** One change at a time. */
   #changing: Promise<void> = Promise.resolve();
 
@@ -59,12 +62,13 @@ export class Services {
   }
 
   /**
-   * Reports something to the webhook, if there is one.
+   * Reports something to the webhook and to those who are told, if there are any.
    *
    * @param notice What happened.
    */
   notify(notice: Notice): void {
     this.#webhook?.sender.send(notice);
+    this.#messages?.tell(notice);
   }
 
   /** Ends all. */
@@ -74,12 +78,18 @@ export class Services {
       this.#status?.stop(),
       this.#metrics?.server.stop(),
       this.#webhook?.sender.stop(),
+      this.#messages?.stop(),
     ]);
-    this.#status = this.#metrics = this.#webhook = undefined;
+    this.#status =
+      this.#metrics =
+      this.#webhook =
+      this.#messages =
+        undefined;
   }
 
   async #apply(): Promise<void> {
     await this.#applyWebhook();
+    await this.#applyMessages();
     await this.#applyMetrics();
     this.#status ??= await this.#openStatus();
   }
@@ -89,7 +99,7 @@ export class Services {
     try {
       return await StatusServer.open(
         path,
-        (question) => JSON.stringify(answerTo(this.#source, question)) + "\n",
+        (question) => JSON.stringify(this.#answerTo(question)) + "\n",
       );
     } catch (error) {
       const hint = error instanceof StatusError
@@ -126,6 +136,26 @@ export class Services {
     }
   }
 
+  /** What is answered to a question: whatever is not understood is taken for one for the status. */
+  #answerTo(question: string): Status | { readonly look: Look } {
+    const [, asked = ""] = /^look (\S+)$/.exec(question) ?? [];
+    const target = parseTarget(asked);
+    return target === undefined
+      ? statusOf(this.#source, Date.now(), this.#messages?.states)
+      : { look: this.#source.inquiry.look(target) };
+  }
+
+  async #applyMessages(): Promise<void> {
+    // Nobody is to be told of a block that was not made.
+    const wanted = this.#source.dryRun ? [] : this.#source.config.messengers;
+    if (wanted.length === 0 && this.#messages === undefined) return;
+    if (this.#messages === undefined) {
+      const { Messages } = await import("./messages/messages.ts");
+      this.#messages = new Messages(this.#log);
+    }
+    await this.#messages.apply(wanted);
+  }
+
   async #applyWebhook(): Promise<void> {
     // Nobody is to be told of a block that was not made.
     const url = this.#source.dryRun ? undefined : this.#source.config.webhook;
@@ -139,15 +169,6 @@ export class Services {
     }
     await old?.stop();
   }
-}
-
-/** What is answered to a question: whatever is not understood is taken for one for the status. */
-function answerTo(source: StatusSource, question: string): Status | { readonly look: Look } {
-  const [, asked = ""] = /^look (\S+)$/.exec(question) ?? [];
-  const target = parseTarget(asked);
-  return target === undefined
-    ? statusOf(source, Date.now())
-    : { look: source.inquiry.look(target) };
 }
 
 function sameAddress(a: Config["metrics"], b: Config["metrics"]): boolean {
