@@ -46,6 +46,7 @@ Options:
                       as 90s, 15m, 2h or 7d; for ever without it
       --json          --list, --status, --trusted, --why, --replay: JSON, one
                       object a line
+      --notify        --check: send a test message to all who are told ([notify NAME])
 
 Signals: HUP re-reads the configuration and reopens the log, USR1 logs the state.
 `;
@@ -71,6 +72,7 @@ const OPTIONS = {
   "dry-run": { type: "boolean" },
   json: { type: "boolean" },
   for: { type: "string" },
+  notify: { type: "boolean" },
 } as const;
 
 /** As in the original, help and version win over everything else. */
@@ -94,7 +96,7 @@ type Command = typeof COMMANDS[number] | "daemon";
 
 /** Which commands take an option besides --config. */
 const TAKES: Record<
-  "json" | "dry-run" | "verbose" | "output" | "for" | "undo",
+  "json" | "dry-run" | "verbose" | "output" | "for" | "undo" | "notify",
   readonly Command[]
 > = {
   json: ["list", "status", "trusted", "why", "replay"],
@@ -103,6 +105,7 @@ const TAKES: Record<
   output: ["daemon", "add", "del", "list"],
   for: ["add"],
   undo: ["setup"],
+  notify: ["check"],
 };
 
 /** Which commands take words that belong to no option. */
@@ -124,6 +127,7 @@ interface Invocation {
   readonly dryRun: boolean;
   readonly json: boolean;
   readonly undo: boolean;
+  readonly notify: boolean;
   /** How long blocks last that are added, in seconds; `undefined` if it was not said. */
   readonly length: number | undefined;
   readonly files: readonly string[];
@@ -186,6 +190,7 @@ function parseArguments(args: readonly string[]): Invocation {
     dryRun: values["dry-run"] ?? false,
     json: values.json ?? false,
     undo: values.undo ?? false,
+    notify: values.notify ?? false,
     length: values.for === undefined ? undefined : readLength(values.for),
     files: positionals,
   };
@@ -254,14 +259,11 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
     const { makePageToken } = await import("./page/token_command.ts");
     return await makePageToken(config?.pageTokenFile, invocation.files);
   }
-  for (
-    const problem of [
-      ...warnings.map((w) => `warning: ${formatProblem(w)}`),
-      ...problems.map(formatProblem),
-    ]
-  ) {
-    complain(problem);
-  }
+  const doubts = warnings.map(formatProblem);
+  // Who reads objects of JSON is to find nothing else in between.
+  const isForMachines = invocation.command === "daemon" && config?.logFormat === "json";
+  if (!isForMachines) { for (const doubt of doubts) complain(`warning: ${doubt}`); }
+  for (const problem of problems) complain(formatProblem(problem));
   if (config === undefined || problems.length > 0) {
     // At the other end of a pipe there is a shell, which shall not end well.
     if (invocation.command === "setup") print("exit 1\n");
@@ -302,11 +304,16 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
     }
     default: {
       const { runDaemon } = await import("./daemon/run.ts");
-      return await runDaemon(config, invocation, async (daemon, log) => {
-        // Most do without: modules that are not there need no memory.
-        const { openPage } = await import("./page/page.ts");
-        return await openPage(daemon, log);
-      });
+      return await runDaemon(
+        config,
+        invocation,
+        isForMachines ? doubts : [],
+        async (daemon, log) => {
+          // Most do without: modules that are not there need no memory.
+          const { openPage } = await import("./page/page.ts");
+          return await openPage(daemon, log);
+        },
+      );
     }
   }
 }
