@@ -6,7 +6,7 @@
  * @module
  */
 
-import { complain, EXIT, print } from "./commands/output.ts";
+import { complain, complainToJournal, EXIT, print } from "./commands/output.ts";
 import { DURATION_MAX, formatDuration, parseDuration } from "./config/duration.ts";
 import { escapeText } from "./text/escape.ts";
 import { VERSION } from "./version.ts";
@@ -24,6 +24,8 @@ Commands:
       --replay FILE...  tell who would have been blocked, from recorded AMI
                       streams or Asterisk's log, in any form
       --status        tell what the running daemon knows
+      --ready         wait until the daemon has put its blocks into the firewall,
+                      20 seconds at most; exit code 0 when it has
       --why ADDRESS   tell whether an address or network is blocked, why, and what
                       to type to change it
   -h, --help          this text
@@ -32,6 +34,8 @@ Commands:
 Options:
   -c, --config FILE   configuration (/etc/ampere/ampere.cfg)
   -o, --output FILE   append the log to FILE instead of writing it to stderr
+      --journal       daemon: begin each line on stderr with its level as systemd's
+                      journal reads it (<3> error, <4> warn), without the time
   -v, --verbose       log each message of Asterisk and what became of it
       --dry-run       daemon: change nothing in the firewall, say what would be done
       --for LENGTH    --add: how long a block lasts whose line does not say it, such
@@ -48,6 +52,7 @@ const OPTIONS = {
   check: { type: "boolean" },
   replay: { type: "boolean" },
   status: { type: "boolean" },
+  ready: { type: "boolean" },
   why: { type: "boolean" },
   help: { type: "boolean", short: "h" },
   version: { type: "boolean", short: "V" },
@@ -55,6 +60,7 @@ const OPTIONS = {
   output: { type: "string", short: "o" },
   verbose: { type: "boolean", short: "v" },
   "dry-run": { type: "boolean" },
+  journal: { type: "boolean" },
   json: { type: "boolean" },
   for: { type: "string" },
 } as const;
@@ -69,15 +75,20 @@ const COMMANDS = [
   "check",
   "replay",
   "status",
+  "ready",
   "why",
 ] as const;
 
 type Command = typeof COMMANDS[number] | "daemon";
 
 /** Which commands take an option besides --config. */
-const TAKES: Record<"json" | "dry-run" | "verbose" | "output" | "for", readonly Command[]> = {
+const TAKES: Record<
+  "json" | "dry-run" | "journal" | "verbose" | "output" | "for",
+  readonly Command[]
+> = {
   json: ["list", "status", "why", "replay"],
   "dry-run": ["daemon"],
+  journal: ["daemon"],
   verbose: ["daemon", "replay", "check"],
   output: ["daemon", "add", "del", "list"],
   for: ["add"],
@@ -93,6 +104,7 @@ interface Invocation {
   readonly output: string | undefined;
   readonly verbose: boolean;
   readonly dryRun: boolean;
+  readonly journal: boolean;
   readonly json: boolean;
   /** How long blocks last that are added, in seconds; `undefined` if it was not said. */
   readonly length: number | undefined;
@@ -154,6 +166,7 @@ function parseArguments(args: readonly string[]): Invocation {
     output: values.output,
     verbose: values.verbose ?? false,
     dryRun: values["dry-run"] ?? false,
+    journal: values.journal ?? false,
     json: values.json ?? false,
     length: values.for === undefined ? undefined : readLength(values.for),
     files: positionals,
@@ -183,6 +196,7 @@ function readLength(text: string): number {
 export async function main(args: readonly string[]): Promise<number> {
   try {
     const invocation = parseArguments(args);
+    if (invocation.journal) complainToJournal();
     switch (invocation.command) {
       case "help":
         return print(HELP);
@@ -194,9 +208,11 @@ export async function main(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof UsageError) {
       complain(`ampere: ${error.message}`);
-      complain("Usage: ampere [-h] [-V] [-a | -d | -l | --check | --status | --why ADDRESS]");
       complain(
-        "              [--replay FILE...] [-c FILE] [-o FILE] [-v] [--dry-run] [--json] [--for LENGTH]",
+        "Usage: ampere [-h] [-V] [-a | -d | -l | --check | --status | --ready | --why ADDRESS]",
+      );
+      complain(
+        "              [--replay FILE...] [-c FILE] [-o FILE] [-v] [--dry-run] [--journal] [--json] [--for LENGTH]",
       );
       complain("Try 'ampere --help' for more.");
       return EXIT.usage;
@@ -237,6 +253,10 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
     case "status": {
       const { printStatus } = await import("./commands/status.ts");
       return await printStatus(config, invocation.json, print, complain);
+    }
+    case "ready": {
+      const { waitUntilReady } = await import("./commands/ready.ts");
+      return await waitUntilReady(config, complain);
     }
     case "why": {
       const { why } = await import("./commands/why/why.ts");

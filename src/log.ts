@@ -34,6 +34,8 @@ export interface LogOptions {
    * it.
    */
   readonly stamps?: boolean | undefined;
+  /** Whether systemd's journal reads standard error; then `stamps` means nothing. */
+  readonly journal?: boolean | undefined;
   /** The clock, in milliseconds since 1970; default `Date.now`. */
   readonly now?: (() => number) | undefined;
   /** Where standard error goes; default `Deno.stderr`. */
@@ -100,7 +102,8 @@ export class Log {
     this.#path = options.file;
     this.#least = LEVELS.indexOf(options.level ?? "info");
     this.#now = options.now ?? Date.now;
-    this.#stderr = openStderr(options.stderr, options.stamps ?? true);
+    const style = options.stamps ?? true ? "stamped" : "plain";
+    this.#stderr = openStderr(options.stderr, options.journal ? "journal" : style);
     if (this.#path !== undefined) this.#file = this.#open(this.#path);
   }
 
@@ -259,7 +262,7 @@ export class Log {
       open: () => Deno.open(path, { read: true, append: true }),
       onTrouble: (why) => this.#tellTrouble(why),
     });
-    return { sink: new QueuedSink(queue, true), close: () => queue.close(), fifo };
+    return { sink: new QueuedSink(queue, "stamped"), close: () => queue.close(), fifo };
   }
 
   #tellTrouble(reason: string): void {

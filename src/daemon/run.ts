@@ -144,6 +144,7 @@ interface DaemonInvocation {
   readonly output: string | undefined;
   readonly verbose: boolean;
   readonly dryRun: boolean;
+  readonly journal: boolean;
 }
 
 /**
@@ -156,7 +157,11 @@ interface DaemonInvocation {
  * @throws {LogError} When the log file cannot be opened.
  */
 export async function runDaemon(config: Config, invocation: DaemonInvocation): Promise<number> {
-  const log = new Log({ file: invocation.output, level: invocation.verbose ? "debug" : "info" });
+  const log = new Log({
+    file: invocation.output,
+    level: invocation.verbose ? "debug" : "info",
+    journal: invocation.journal,
+  });
   try {
     return await runLogged(config, invocation, log);
   } finally {

@@ -34,6 +34,33 @@ export class LogError extends Error {
 /** How long the end of the program waits for what is on its way to a reader, in milliseconds. */
 export const DRAIN_MS = 1_000;
 
+/**
+ * How a line begins: with the local time and the level in words, with the level alone, or with the
+ * level's number as systemd's journal reads it from standard error (sd-daemon(3)), which notes the
+ * time itself.
+ */
+type LineStyle = "stamped" | "plain" | "journal";
+
+/** The numbers of the levels: syslog(3). */
+const JOURNAL_LEVELS: Readonly<Record<LogLevel, string>> = {
+  debug: "<7>",
+  info: "<6>",
+  warn: "<4>",
+  error: "<3>",
+};
+
+/**
+ * What stands before a message.
+ *
+ * @param style Who reads it.
+ * @param level How important it is.
+ * @param now The time, in milliseconds since 1970.
+ */
+function lineStart(style: LineStyle, level: LogLevel, now: number): string {
+  if (style === "journal") return JOURNAL_LEVELS[level];
+  return style === "plain" ? `${level}: ` : `${formatLocalTime(now)} ${level}: `;
+}
+
 /** Rights of a new log file: it names accounts and addresses, so it is not for everybody. */
 const FILE_MODE = 0o640;
 
@@ -64,11 +91,11 @@ export interface OpenFile {
 /** A place behind a queue. */
 export class QueuedSink implements LineSink {
   readonly #queue: LogQueue;
-  readonly #stamps: boolean;
+  readonly #style: LineStyle;
 
-  constructor(queue: LogQueue, stamps: boolean) {
+  constructor(queue: LogQueue, style: LineStyle) {
     this.#queue = queue;
-    this.#stamps = stamps;
+    this.#style = style;
   }
 
   get lost(): number {
@@ -81,10 +108,10 @@ export class QueuedSink implements LineSink {
 
   /** The queue itself tells why lines are lost. */
   write(level: LogLevel, messages: readonly string[], now: number): undefined {
-    const stamp = this.#stamps ? `${formatLocalTime(now)} ` : "";
+    const start = lineStart(this.#style, level, now);
     this.#queue.push(
-      messages.map((message) => `${stamp}${level}: ${escapeControls(message, MESSAGE_MAX)}\n`),
-      (lost) => aboutLost(lost, stamp),
+      messages.map((message) => `${start}${escapeControls(message, MESSAGE_MAX)}\n`),
+      (lost) => aboutLost(lost, lineStart(this.#style, "warn", now)),
     );
   }
 
@@ -93,23 +120,23 @@ export class QueuedSink implements LineSink {
   }
 }
 
-function aboutLost(lost: number, stamp: string): string {
+function aboutLost(lost: number, start: string): string {
   const lines = lost === 1 ? "1 line was lost" : `${lost} lines were lost`;
-  return `${stamp}warn: ${lines} here, because the log could not be written\n`;
+  return `${start}${lines} here, because the log could not be written\n`;
 }
 
 /** A place that takes lines at once, with the count of those that did not get there. */
 class Sink implements LineSink {
   readonly #writer: LogWriter;
-  readonly #stamps: boolean;
+  readonly #style: LineStyle;
   readonly #encoder = new TextEncoder();
   #lost = 0;
   /** The last line was written in part, so that the next one has to begin a new line. */
   #torn = false;
 
-  constructor(writer: LogWriter, stamps: boolean) {
+  constructor(writer: LogWriter, style: LineStyle) {
     this.#writer = writer;
-    this.#stamps = stamps;
+    this.#style = style;
   }
 
   get lost(): number {
@@ -125,17 +152,17 @@ class Sink implements LineSink {
   }
 
   write(level: LogLevel, messages: readonly string[], now: number): string | undefined {
-    const stamp = this.#stamps ? `${formatLocalTime(now)} ` : "";
+    const start = lineStart(this.#style, level, now);
     const lost = this.#lost;
     let missing = messages.length;
     try {
       if (lost > 0) {
-        this.#put(aboutLost(lost, stamp));
+        this.#put(aboutLost(lost, lineStart(this.#style, "warn", now)));
         this.#lost = 0;
       }
       let lines = "";
       for (const message of messages) {
-        lines += `${stamp}${level}: ${escapeControls(message, MESSAGE_MAX)}\n`;
+        lines += `${start}${escapeControls(message, MESSAGE_MAX)}\n`;
       }
       this.#put(lines, (left) => missing = Math.min(missing, left));
       return undefined;
@@ -168,12 +195,12 @@ class Sink implements LineSink {
 }
 
 /** Standard error may be something that somebody reads, or does not. */
-export function openStderr(given: LogWriter | undefined, stamps: boolean): LineSink {
-  if (given !== undefined || !isRead(STDERR)) return new Sink(given ?? Deno.stderr, stamps);
+export function openStderr(given: LogWriter | undefined, style: LineStyle): LineSink {
+  if (given !== undefined || !isRead(STDERR)) return new Sink(given ?? Deno.stderr, style);
   return new QueuedSink(
     // Nobody is left who could be told.
     new LogQueue({ open: () => Promise.resolve({ write: writeStderr }), onTrouble: () => {} }),
-    stamps,
+    style,
   );
 }
 
@@ -206,7 +233,7 @@ export function fifoAt(path: string): string | undefined {
 export function openFile(path: string): OpenFile {
   try {
     const handle = Deno.openSync(path, { append: true, create: true, mode: FILE_MODE });
-    return { sink: new Sink(handle, true), close: () => closeQuietly(handle) };
+    return { sink: new Sink(handle, "stamped"), close: () => closeQuietly(handle) };
   } catch (error) {
     throw new LogError(`the log file ${path} cannot be opened: ${whyNotOpened(error)}`, {
       cause: error,
