@@ -6,7 +6,7 @@
  * @module
  */
 
-import { complain, EXIT, print } from "./commands/output.ts";
+import { complain, complainToJournal, EXIT, print } from "./commands/output.ts";
 import { DURATION_MAX, formatDuration, parseDuration } from "./config/duration.ts";
 import { escapeText } from "./text/escape.ts";
 import { VERSION } from "./version.ts";
@@ -26,6 +26,8 @@ Commands:
       --page-token [lists]  make the token of the status page, or the one for its
                       lists of blocks, and show it once
       --status        tell what the running daemon knows
+      --ready         wait until the daemon has put its blocks into the firewall,
+                      20 seconds at most; exit code 0 when it has
       --trusted       list who is trusted, and where that stands
       --why ADDRESS   tell whether an address or network is blocked, why, and what
                       to type to change it
@@ -39,6 +41,8 @@ Commands:
 Options:
   -c, --config FILE   configuration (/etc/ampere/ampere.cfg)
   -o, --output FILE   append the log to FILE instead of writing it to stderr
+      --journal       daemon: begin each line on stderr with its level as systemd's
+                      journal reads it (<3> error, <4> warn), without the time
   -v, --verbose       log each message of Asterisk and what became of it
       --dry-run       daemon: change nothing in the firewall, say what would be done;
                       --add: change nothing, say what would be added
@@ -58,6 +62,7 @@ const OPTIONS = {
   check: { type: "boolean" },
   replay: { type: "boolean" },
   status: { type: "boolean" },
+  ready: { type: "boolean" },
   trusted: { type: "boolean" },
   why: { type: "boolean" },
   setup: { type: "boolean" },
@@ -70,6 +75,7 @@ const OPTIONS = {
   output: { type: "string", short: "o" },
   verbose: { type: "boolean", short: "v" },
   "dry-run": { type: "boolean" },
+  journal: { type: "boolean" },
   json: { type: "boolean" },
   for: { type: "string" },
   notify: { type: "boolean" },
@@ -85,6 +91,7 @@ const COMMANDS = [
   "check",
   "replay",
   "status",
+  "ready",
   "trusted",
   "why",
   "setup",
@@ -96,11 +103,12 @@ type Command = typeof COMMANDS[number] | "daemon";
 
 /** Which commands take an option besides --config. */
 const TAKES: Record<
-  "json" | "dry-run" | "verbose" | "output" | "for" | "undo" | "notify",
+  "json" | "dry-run" | "journal" | "verbose" | "output" | "for" | "undo" | "notify",
   readonly Command[]
 > = {
   json: ["list", "status", "trusted", "why", "replay"],
   "dry-run": ["daemon", "add"],
+  journal: ["daemon"],
   verbose: ["daemon", "replay", "check"],
   output: ["daemon", "add", "del", "list"],
   for: ["add"],
@@ -125,6 +133,7 @@ interface Invocation {
   readonly output: string | undefined;
   readonly verbose: boolean;
   readonly dryRun: boolean;
+  readonly journal: boolean;
   readonly json: boolean;
   readonly undo: boolean;
   readonly notify: boolean;
@@ -188,6 +197,7 @@ function parseArguments(args: readonly string[]): Invocation {
     output: values.output,
     verbose: values.verbose ?? false,
     dryRun: values["dry-run"] ?? false,
+    journal: values.journal ?? false,
     json: values.json ?? false,
     undo: values.undo ?? false,
     notify: values.notify ?? false,
@@ -219,6 +229,7 @@ function readLength(text: string): number {
 export async function main(args: readonly string[]): Promise<number> {
   try {
     const invocation = parseArguments(args);
+    if (invocation.journal) complainToJournal();
     switch (invocation.command) {
       case "help":
         return print(HELP);
@@ -230,9 +241,13 @@ export async function main(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof UsageError) {
       complain(`ampere: ${error.message}`);
-      complain("Usage: ampere [-h] [-V] [-a | -d | -l | --check | --status | --why ADDRESS]");
-      complain("              [--replay FILE... | --setup [--undo] | --import-fail2ban [JAIL]...]");
-      complain("              [-c FILE] [-o FILE] [-v] [--dry-run] [--json] [--for LENGTH]");
+      complain("Usage: ampere [-h] [-V] [-a | -d | -l | --check | --status | --ready]");
+      complain(
+        "              [--why ADDRESS | --replay FILE... | --setup [--undo] | --import-fail2ban [JAIL]...]",
+      );
+      complain(
+        "              [-c FILE] [-o FILE] [-v] [--dry-run] [--journal] [--json] [--for LENGTH]",
+      );
       complain("Try 'ampere --help' for more.");
       return EXIT.usage;
     }
@@ -286,6 +301,10 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
     case "status": {
       const { printStatus } = await import("./commands/status.ts");
       return await printStatus(config, invocation.json, print, complain);
+    }
+    case "ready": {
+      const { waitUntilReady } = await import("./commands/ready.ts");
+      return await waitUntilReady(config, complain);
     }
     case "trusted": {
       const { listTrusted } = await import("./commands/trusted_list.ts");

@@ -147,6 +147,7 @@ interface DaemonInvocation {
   readonly output: string | undefined;
   readonly verbose: boolean;
   readonly dryRun: boolean;
+  readonly journal: boolean;
 }
 
 /**
@@ -169,6 +170,7 @@ export async function runDaemon(
   const log = new Log({
     file: invocation.output,
     level: invocation.verbose ? "debug" : "info",
+    journal: invocation.journal,
     isJson: config.logFormat === "json",
   });
   for (const doubt of doubts) log.warn(doubt);
