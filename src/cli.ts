@@ -36,6 +36,8 @@ Options:
       --dry-run       daemon: change nothing in the firewall, say what would be done
       --for LENGTH    --add: how long a block lasts whose line does not say it, such
                       as 90s, 15m, 2h or 7d; for ever without it
+      --origin NAME   --del: all that another PBX has brought (fleet), and not
+                      what standard input says
       --json          --list, --status, --why, --replay: JSON, one object a line
 
 Signals: HUP re-reads the configuration and reopens the log, USR1 logs the state.
@@ -57,6 +59,7 @@ const OPTIONS = {
   "dry-run": { type: "boolean" },
   json: { type: "boolean" },
   for: { type: "string" },
+  origin: { type: "string" },
 } as const;
 
 /** As in the original, help and version win over everything else. */
@@ -75,12 +78,16 @@ const COMMANDS = [
 type Command = typeof COMMANDS[number] | "daemon";
 
 /** Which commands take an option besides --config. */
-const TAKES: Record<"json" | "dry-run" | "verbose" | "output" | "for", readonly Command[]> = {
+const TAKES: Record<
+  "json" | "dry-run" | "verbose" | "output" | "for" | "origin",
+  readonly Command[]
+> = {
   json: ["list", "status", "why", "replay"],
   "dry-run": ["daemon"],
   verbose: ["daemon", "replay", "check"],
   output: ["daemon", "add", "del", "list"],
   for: ["add"],
+  origin: ["del"],
 };
 
 /** Which commands take words that belong to no option. */
@@ -96,6 +103,8 @@ interface Invocation {
   readonly json: boolean;
   /** How long blocks last that are added, in seconds; `undefined` if it was not said. */
   readonly length: number | undefined;
+  /** The PBX whose blocks are to be deleted. */
+  readonly origin: string | undefined;
   readonly files: readonly string[];
 }
 
@@ -156,6 +165,7 @@ function parseArguments(args: readonly string[]): Invocation {
     dryRun: values["dry-run"] ?? false,
     json: values.json ?? false,
     length: values.for === undefined ? undefined : readLength(values.for),
+    origin: values.origin,
     files: positionals,
   };
 }
@@ -196,7 +206,8 @@ export async function main(args: readonly string[]): Promise<number> {
       complain(`ampere: ${error.message}`);
       complain("Usage: ampere [-h] [-V] [-a | -d | -l | --check | --status | --why ADDRESS]");
       complain(
-        "              [--replay FILE...] [-c FILE] [-o FILE] [-v] [--dry-run] [--json] [--for LENGTH]",
+        "              [--replay FILE...] [-c FILE] [-o FILE] [-v] [--dry-run] [--json] [--for LENGTH]\n" +
+          "              [--origin NAME]",
       );
       complain("Try 'ampere --help' for more.");
       return EXIT.usage;
@@ -231,7 +242,8 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
     }
     case "add":
     case "del": {
-      const { changeBlocks } = await import("./commands/blocks.ts");
+      const { changeBlocks, deleteOrigin } = await import("./commands/blocks.ts");
+      if (invocation.origin !== undefined) return deleteOrigin(config, invocation.origin);
       return await changeBlocks(config, invocation.command, invocation.length);
     }
     case "status": {

@@ -14,7 +14,7 @@ _ampere() {
     return
   fi
   local options='-a --add -d --del -l --list --check --replay --status --why -h --help -V --version
-    -c --config -o --output -v --verbose --dry-run --for --json'
+    -c --config -o --output -v --verbose --dry-run --for --origin --json'
   mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
 }
 complete -o filenames -F _ampere ampere

@@ -15,6 +15,7 @@ import {
   type Status,
   type WatchedHost,
 } from "../telemetry/status.ts";
+import { fleetRows } from "../telemetry/fleet.ts";
 import { listRows } from "../telemetry/lists.ts";
 import {
   askStatus,
@@ -70,6 +71,7 @@ export function formatStatus(status: Status, now: number, style: Style): string 
     ...forceRows(firewall, style),
     ...troubleRows(firewall, style),
     ...listRows(status.lists, now, style),
+    ...fleetRows(status.fleet, now, style),
     ["Database", databaseLine(database, style)],
     ...trustRows(status.trust, now, style),
     ...placeRows(status.places, style),

@@ -17,6 +17,7 @@ import { formatLocalTime } from "../text/time.ts";
 import { lockChain } from "./chain_lock.ts";
 import { FormerChains } from "./former_chains.ts";
 import { Daemon, TICK_MS } from "./daemon.ts";
+import { FleetService } from "./fleet_service.ts";
 import { BlockDatabase, BlockDatabaseError, newestTimeOf } from "../blocks/database.ts";
 import type { BackendName, Config } from "../config/config.ts";
 import type { BlockList } from "../blocks/block_list.ts";
@@ -219,9 +220,13 @@ async function runLogged(config: Config, invocation: DaemonInvocation, log: Log)
     feedsFolder: invocation.dryRun ? undefined : `${dirname(config.database)}/feeds`,
     verbose: invocation.verbose,
     dryRun: invocation.dryRun,
-    notify: (notice) => services.notify(notice),
+    notify: (notice) => {
+      fleet.hear(notice);
+      services.notify(notice);
+    },
   });
   const services = new Services(daemon, log);
+  const fleet = new FleetService(daemon, log);
   const stop = new AbortController();
   const signals: [Deno.Signal, () => void][] = [
     ["SIGTERM", () => stop.abort()],
@@ -231,6 +236,7 @@ async function runLogged(config: Config, invocation: DaemonInvocation, log: Log)
       log.reopen();
       rereadConfig(daemon, invocation.config, log);
       void services.apply();
+      void fleet.apply();
     }],
   ];
   for (const [signal, handler] of signals) Deno.addSignalListener(signal, handler);
@@ -239,10 +245,11 @@ async function runLogged(config: Config, invocation: DaemonInvocation, log: Log)
     const isEarly = config.webhook !== undefined;
     if (isEarly) await services.apply();
     const running = daemon.run(stop.signal);
+    void fleet.apply();
     const [code] = await Promise.all([running, isEarly ? undefined : services.apply()]);
     return code;
   } finally {
-    await services.stop();
+    await Promise.all([services.stop(), fleet.stop()]);
     for (const [signal, handler] of signals) Deno.removeSignalListener(signal, handler);
   }
 }

@@ -77,6 +77,24 @@ export type RefusalReason =
   | "full"
   | "clock";
 
+/**
+ * Why a block is not applied, for people.
+ *
+ * @param why The reason.
+ */
+export function refusalWords(why: RefusalReason): string {
+  return REFUSAL_WORDS[why];
+}
+
+const REFUSAL_WORDS: Readonly<Record<RefusalReason, string>> = {
+  "trusted": "trusted there",
+  "own address": "an address of that machine, or one that it needs",
+  "good standing": "somebody logged in from there lately",
+  "fleet_max": "more than fleet_max blocks of others within an hour",
+  "full": "500,000 blocks of others are there already",
+  "clock": "it comes from the future: the clock of its node is wrong",
+};
+
 /** A node as it tells of itself. */
 export interface NodeInfo {
   /** Its name. */
@@ -149,8 +167,13 @@ export interface Engine {
    * @param info This node; `at` is filled in by the engine.
    */
   beat(info: Omit<NodeInfo, "at">): Promise<Beat>;
-  /** Takes away what is of no use any more: records that ended a day ago, old deletions. */
-  tidy(now: number): Promise<void>;
+  /**
+   * Takes away what is of no use any more: records that ended a day ago, old deletions.
+   *
+   * @param now The engine's time.
+   * @param dead Records that were deleted, as `Replica.takeState` tells.
+   */
+  tidy(now: number, dead: readonly Pick<SharedBlock, "node" | "target">[]): Promise<void>;
   /** Ends all connections; whatever is under way fails. */
   close(): void;
 }

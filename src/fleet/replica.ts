@@ -12,22 +12,25 @@ import { WRITE_MAX } from "./engine.ts";
 export const OUTBOX_MAX = 65_536;
 
 /** Most blocks of others that a node applies. */
-export const FOREIGN_MAX = 500_000;
+const FOREIGN_MAX = 500_000;
 
 /** How long a deletion is remembered, in milliseconds: 30 days. */
-export const DELETION_AGE_MAX_MS = 30 * 86_400_000;
+const DELETION_AGE_MAX_MS = 30 * 86_400_000;
 
 /** Most deletions that are remembered; the oldest go first. */
-export const DELETIONS_MAX = 100_000;
+const DELETIONS_MAX = 100_000;
 
 /** What is said to have happened later than this from now is not believed, in milliseconds. */
-export const AHEAD_MAX_MS = 300_000;
+const AHEAD_MAX_MS = 300_000;
 
 /** Most records that are remembered, of all nodes together. */
 const RECORDS_MAX = 1_000_000;
 
 /** Most refusals that are remembered, so that each is told once. */
 const REFUSALS_MAX = 10_000;
+
+/** How long a deleted record of another node is left to that node, in milliseconds: a day. */
+const DEAD_MS = 86_400_000;
 
 const HOUR_MS = 3_600_000;
 
@@ -38,6 +41,8 @@ export interface OwnList {
    * not.
    */
   endOf(target: string): number;
+  /** Since when a target is blocked here; only asked where it is. */
+  sinceOf(target: string): number;
   /** Why a block of another node is not applied; `undefined`: it may be. */
   refusalOf(target: string): RefusalReason | undefined;
   /** Blocks targets that others have blocked. */
@@ -52,7 +57,7 @@ export interface OwnList {
 }
 
 /** How a {@linkcode Replica} is made. */
-export interface ReplicaOptions {
+interface ReplicaOptions {
   /** The name of this node. */
   readonly node: string;
   /** Most blocks of others that are applied within an hour. */
@@ -74,6 +79,7 @@ export interface ReplicaOptions {
  *
  * const list = {
  *   endOf: () => 0,
+ *   sinceOf: () => 0,
  *   refusalOf: () => undefined,
  *   block: (blocks: readonly { target: string }[]) => console.log(blocks[0]?.target),
  *   release: () => {},
@@ -202,6 +208,21 @@ export class Replica {
   }
 
   /**
+   * Blocks that this node takes back by itself: others follow, unless one of them has blocked the
+   * same.
+   *
+   * @param targets Canonical targets.
+   * @param now The time.
+   */
+  withdrawn(targets: readonly string[], now: number): void {
+    const { node } = this.#options;
+    const own = targets.filter((target) =>
+      this.#records.get(target)?.every((record) => record.node === node)
+    );
+    this.released(own, now);
+  }
+
+  /**
    * Takes over what others have written; what is known already changes nothing.
    *
    * @param changes Facts, in any order.
@@ -209,7 +230,7 @@ export class Replica {
    */
   hear(changes: readonly SharedChange[], now: number): void {
     const touched = new Set<string>();
-    const released = new Map<string, string>();
+    const released = new Map<string, Deletion>();
     for (const change of changes) {
       if (change.kind === "refusal") {
         if (change.origin === this.#options.node && change.node !== this.#options.node) {
@@ -217,8 +238,9 @@ export class Replica {
         }
       } else if (change.kind === "release") {
         if (change.at > now + AHEAD_MAX_MS) continue;
+        const hadRecord = this.#records.has(change.target);
         if (!this.#delete(change.target, change.at)) continue;
-        released.set(change.target, change.node);
+        released.set(change.target, { node: change.node, at: change.at, hadRecord });
         touched.add(change.target);
       } else {
         if (change.block.at > now + AHEAD_MAX_MS) this.#refuse(change.block, "clock");
@@ -236,12 +258,14 @@ export class Replica {
    * @param state All facts.
    * @param own This node's blocks that are shared.
    * @param now The time.
+   * @returns Records of the state that were deleted, and may be taken away: this node's, and after
+   *   a day those of others.
    */
   takeState(
     state: readonly SharedChange[],
     own: Iterable<Omit<SharedBlock, "at" | "node">>,
     now: number,
-  ): void {
+  ): SharedBlock[] {
     this.needsState = false;
     const there = new Map<string, number>();
     for (const change of state) {
@@ -267,6 +291,9 @@ export class Replica {
     }
     // What was refused before may be applied by now.
     this.#apply(new Set(this.#records.keys()), now);
+    return state.flatMap((change) =>
+      change.kind === "block" && this.#isDead(change.block, now) ? [change.block] : []
+    );
   }
 
   /**
@@ -346,18 +373,25 @@ export class Replica {
     return true;
   }
 
+  #isDead({ node, target, at }: SharedBlock, now: number): boolean {
+    const deleted = this.#deleted.get(target) ?? -1;
+    return deleted >= at && (node === this.#options.node || deleted < now - DEAD_MS);
+  }
+
   #count(node: string, change: 1 | -1): void {
     this.#size += change;
     if (node === this.#options.node) this.#own += change;
     else this.#foreign += change;
   }
 
-  #releaseAll(released: ReadonlyMap<string, string>): void {
+  #releaseAll(released: ReadonlyMap<string, Deletion>): void {
     const { list } = this.#options;
-    const gone = [...released].filter(([target]) =>
-      !this.#records.has(target) && list.endOf(target) > 0
+    const gone = [...released].filter(([target, { at, hadRecord }]) =>
+      !this.#records.has(target) && list.endOf(target) > 0 &&
+      // After a start an old deletion is heard anew: what was blocked since is none of its.
+      (hadRecord || list.sinceOf(target) <= at)
     );
-    for (const [node, all] of Map.groupBy(gone, ([, by]) => by)) {
+    for (const [node, all] of Map.groupBy(gone, ([, deletion]) => deletion.node)) {
       list.release(all.map(([target]) => target), node);
     }
   }
@@ -448,6 +482,14 @@ export class Replica {
       over--;
     }
   }
+}
+
+/** What was heard of a deletion. */
+interface Deletion {
+  readonly node: string;
+  readonly at: number;
+  /** It has ended a record that was known. */
+  readonly hadRecord: boolean;
 }
 
 function keyOf(node: string, target: string): string {

@@ -7,6 +7,7 @@
 import type { ExemptTarget } from "../address/exempt.ts";
 import type { NameState } from "../address/trusted_names.ts";
 import type { Block } from "../blocks/database.ts";
+import { originOf } from "../blocks/origin.ts";
 import type { Action, Config } from "../config/config.ts";
 import type { AsteriskPlace, Whereabouts } from "../firewall/asterisk_place.ts";
 import type { BackendChoice } from "../firewall/choice.ts";
@@ -18,6 +19,8 @@ import type { Insider } from "../penalties/insiders.ts";
 import type { HostStatus } from "../penalties/hosts.ts";
 import type { Tally } from "../penalties/offence.ts";
 import { VERSION } from "../version.ts";
+import type { FleetState } from "../fleet/fleet.ts";
+import { type ShownFleet, shownFleet } from "./fleet.ts";
 import { type ListsState, type ShownLists, shownLists } from "./lists.ts";
 import type { Look } from "./look.ts";
 import {
@@ -102,6 +105,8 @@ export interface StatusSource {
   readonly neighbourhoods: { readonly size: number };
   /** Lists of attackers. */
   readonly listed: ListsState;
+  /** What other PBXs bring. */
+  readonly elsewhere?: { readonly state: () => FleetState | undefined };
   readonly list: {
     readonly path: string;
     readonly size: number;
@@ -226,6 +231,8 @@ export interface Status {
   };
   /** Lists of attackers. */
   readonly lists: ShownLists;
+  /** Other PBXs; null without any. */
+  readonly fleet: ShownFleet | null;
   readonly database: {
     readonly path: string;
     readonly owed: number;
@@ -319,6 +326,8 @@ export interface ShownBlock {
   readonly until: string | null;
   readonly times: number;
   readonly reason: string;
+  /** The PBX that has brought it; null: it is this one's own. */
+  readonly origin: string | null;
   /** Where it is; null without `geo` and `asn`. */
   readonly place: ShownPlace | null;
 }
@@ -412,6 +421,7 @@ export function statusOf(source: StatusSource, now: number): Status {
       doubt: source.whereabouts.doubt ?? null,
     },
     lists: shownLists(source.listed),
+    fleet: shownFleet(source.elsewhere?.state()),
     database: { path: list.path, owed: list.pending, trouble: list.trouble ?? null },
     trust: shownTrust(source.trust),
     neverBlocked: source.neverBlocked,
@@ -478,6 +488,7 @@ function shownBlock(
     until: until === undefined ? null : iso(until),
     times,
     reason,
+    origin: originOf(reason) ?? null,
     place: shownPlace(places?.of(target)),
   };
 }

@@ -48,6 +48,12 @@ export const KEYS = [
   "webhook_ca",
   "sip_ports",
   "soft_rate",
+  "fleet",
+  "fleet_name",
+  "fleet_pass_file",
+  "fleet_ca",
+  "fleet_prefix",
+  "fleet_max",
 ];
 
 /** Lines without which a key has no effect, and a warning says so. */
@@ -57,6 +63,7 @@ export const NEEDS: Readonly<Record<string, string>> = {
   home: "geo = /a.mmdb\n",
   away: "geo = /a.mmdb\nhome = DE\n",
   asn_strict: "asn = /a.mmdb\n",
+  fleet: "fleet_name = pbx1\n",
   webhook_ca: "webhook = https://hooks.example.org/\n",
 };
 

@@ -20,6 +20,7 @@ import { checkFeeds } from "./feeds.ts";
 import { type Finding, formatFinding, ok, problem, warning } from "./finding.ts";
 import { run } from "../../firewall/command.ts";
 import { checkChoice, checkFirewall } from "./firewall.ts";
+import { checkFleet } from "./fleet.ts";
 import { checkLogs } from "./logs.ts";
 import { checkPlaces } from "./places.ts";
 import { checkTrust } from "./trust.ts";
@@ -64,7 +65,7 @@ export async function check(
 
 /**
  * All findings, in the order of a packet's way: configuration, firewall, database, Asterisk, its
- * logs, places, webhook, daemon.
+ * logs, places, webhook, other PBXs, daemon.
  */
 async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGenerator<Finding> {
   yield* checkConfig(request, reading);
@@ -87,6 +88,7 @@ async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGe
   yield* checkLogs(config, status);
   yield* await checkPlaces(config);
   yield* await checkWebhook(config);
+  yield* await checkFleet(config);
   yield checkDaemon(daemon, config);
 }
 
