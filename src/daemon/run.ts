@@ -178,7 +178,9 @@ export async function runDaemon(
 async function runLogged(config: Config, invocation: DaemonInvocation, log: Log): Promise<number> {
   for (const [key, value] of describeConfig(config)) log.debug(`${key} = ${value}`);
   if (invocation.dryRun) {
-    log.info("dry run: neither the firewall nor the database is changed, and no webhook is called");
+    log.info(
+      "dry run: neither the firewall nor the database is changed, and nobody is told of blocks (webhook, [notify …])",
+    );
   }
   // In a dry run nothing is filled.
   using _lock = invocation.dryRun
