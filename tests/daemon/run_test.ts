@@ -221,9 +221,9 @@ test("log_format = json: each line is an object, and HUP changes the form", asyn
     ),
     [],
   );
-  // deno-lint-ignore no-control-regex -- these are not to be there
   assert.doesNotMatch(
     program.text.replaceAll("\n", ""),
+    // deno-lint-ignore no-control-regex -- these are not to be there
     /[\u0000-\u001f\u0080-\u009f\u2028-\u202e]/,
   );
   assert.ok(!program.text.includes(USER.secret));

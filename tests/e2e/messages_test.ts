@@ -1,4 +1,4 @@
-/** The compiled program tells people what happens, and machines by its log, under its permissions. */
+/** The compiled program tells people what happens, and machines by its log. */
 
 import assert from "node:assert/strict";
 import { Authority } from "../support/certificates.ts";
