@@ -35,6 +35,8 @@ export interface LogOptions {
   readonly stamps?: boolean | undefined;
   /** Whether each line is an object of JSON; default `false`. */
   readonly isJson?: boolean | undefined;
+  /** Whether systemd's journal reads standard error; then `stamps` means nothing. */
+  readonly journal?: boolean | undefined;
   /** The clock, in milliseconds since 1970; default `Date.now`. */
   readonly now?: (() => number) | undefined;
   /** Where standard error goes; default `Deno.stderr`. */
@@ -104,8 +106,9 @@ export class Log {
     this.#path = options.file;
     this.#least = LEVELS.indexOf(options.level ?? "info");
     this.#now = options.now ?? Date.now;
-    this.#stderrForm = new LineForm(options.stamps ?? true, options.isJson);
-    this.#fileForm = new LineForm(true, options.isJson);
+    const style = options.stamps ?? true ? "stamped" : "plain";
+    this.#stderrForm = new LineForm(options.journal ? "journal" : style, options.isJson);
+    this.#fileForm = new LineForm("stamped", options.isJson);
     this.#stderr = openStderr(options.stderr, this.#stderrForm);
     if (this.#path !== undefined) this.#file = this.#open(this.#path);
   }

@@ -22,6 +22,15 @@ Deno.test("log: a line has its level, a message is one line whatever is in it", 
   ]);
 });
 
+Deno.test("log: for the journal of systemd a line begins with the number of its level, without the time", () => {
+  const { log, stderr } = memoryLog({ level: "debug", journal: true, stamps: true });
+  log.debug("one");
+  log.info("two\n<0>forged");
+  log.warn("three");
+  log.error("four");
+  deepStrictEqual(stderr.lines, ["<7>one", "<6>two\\x0a<0>forged", "<4>three", "<3>four"]);
+});
+
 Deno.test("log: any message makes exactly one line of bounded length", () => {
   fc.assert(fc.property(fc.string({ unit: "binary" }), fc.nat(3), (message, repeat) => {
     const { log, stderr } = memoryLog();

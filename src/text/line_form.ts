@@ -19,21 +19,35 @@ export const MESSAGE_MAX = 8_192;
  */
 export type LogFields = object;
 
+/**
+ * How a line for people begins: with the local time and the level in words, with the level alone,
+ * or with the level's number as systemd's journal reads it from standard error (sd-daemon(3)),
+ * which notes the time itself. The journal takes the number from an object of JSON too.
+ */
+type LineStyle = "stamped" | "plain" | "journal";
+
+/** The numbers of the levels: syslog(3). */
+const JOURNAL_LEVELS: Readonly<Record<LogLevel, string>> = {
+  debug: "<7>",
+  info: "<6>",
+  warn: "<4>",
+  error: "<3>",
+};
+
 /** How lines look. */
 export class LineForm {
   /** Each line is an object of JSON. */
   isJson: boolean;
-  readonly #stamps: boolean;
+  readonly #style: LineStyle;
 
   /**
    * A form.
    *
-   * @param stamps Whether lines for people begin with the local time; those for machines always
-   *   hold a time.
+   * @param style How lines begin; those for machines always hold a time.
    * @param isJson Whether they are for machines.
    */
-  constructor(stamps: boolean, isJson = false) {
-    this.#stamps = stamps;
+  constructor(style: LineStyle, isJson = false) {
+    this.#style = style;
     this.isJson = isJson;
   }
 
@@ -47,11 +61,15 @@ export class LineForm {
    */
   line(level: LogLevel, message: string, now: number, fields?: LogFields): string {
     const text = escapeControls(message, MESSAGE_MAX);
-    if (!this.isJson) return `${this.#stamps ? `${formatLocalTime(now)} ` : ""}${level}: ${text}\n`;
+    const number = this.#style === "journal" ? JOURNAL_LEVELS[level] : "";
+    if (!this.isJson) {
+      const stamp = this.#style === "stamped" ? `${formatLocalTime(now)} ` : "";
+      return `${number}${stamp}${number === "" ? `${level}: ` : ""}${text}\n`;
+    }
     const time = new Date(now).toISOString();
     // What the line has itself stands first, and is not to be hidden.
     const own = { time, level, message: text };
-    return `${escapeInJson(JSON.stringify({ ...own, ...fields, ...own }))}\n`;
+    return `${number}${escapeInJson(JSON.stringify({ ...own, ...fields, ...own }))}\n`;
   }
 
   /**
