@@ -191,7 +191,9 @@ async function runLogged(
 ): Promise<number> {
   for (const [key, value] of describeConfig(config)) log.debug(`${key} = ${value}`);
   if (invocation.dryRun) {
-    log.info("dry run: neither the firewall nor the database is changed, and no webhook is called");
+    log.info(
+      "dry run: neither the firewall nor the database is changed, and nobody is told of blocks (webhook, [notify …])",
+    );
   }
   // In a dry run nothing is filled.
   using _lock = invocation.dryRun
