@@ -23,7 +23,10 @@ Commands:
       --check         check the configuration, the firewall, the database, Asterisk
       --replay FILE...  tell who would have been blocked, from recorded AMI
                       streams or Asterisk's log, in any form
+      --page-token [lists]  make the token of the status page, or the one for its
+                      lists of blocks, and show it once
       --status        tell what the running daemon knows
+      --trusted       list who is trusted, and where that stands
       --why ADDRESS   tell whether an address or network is blocked, why, and what
                       to type to change it
       --setup         print a script that sets Ampere up on this machine; --setup
@@ -41,7 +44,8 @@ Options:
                       --add: change nothing, say what would be added
       --for LENGTH    --add: how long a block lasts whose line does not say it, such
                       as 90s, 15m, 2h or 7d; for ever without it
-      --json          --list, --status, --why, --replay: JSON, one object a line
+      --json          --list, --status, --trusted, --why, --replay: JSON, one
+                      object a line
 
 Signals: HUP re-reads the configuration and reopens the log, USR1 logs the state.
 `;
@@ -53,10 +57,12 @@ const OPTIONS = {
   check: { type: "boolean" },
   replay: { type: "boolean" },
   status: { type: "boolean" },
+  trusted: { type: "boolean" },
   why: { type: "boolean" },
   setup: { type: "boolean" },
   undo: { type: "boolean" },
   "import-fail2ban": { type: "boolean" },
+  "page-token": { type: "boolean" },
   help: { type: "boolean", short: "h" },
   version: { type: "boolean", short: "V" },
   config: { type: "string", short: "c" },
@@ -77,9 +83,11 @@ const COMMANDS = [
   "check",
   "replay",
   "status",
+  "trusted",
   "why",
   "setup",
   "import-fail2ban",
+  "page-token",
 ] as const;
 
 type Command = typeof COMMANDS[number] | "daemon";
@@ -89,7 +97,7 @@ const TAKES: Record<
   "json" | "dry-run" | "verbose" | "output" | "for" | "undo",
   readonly Command[]
 > = {
-  json: ["list", "status", "why", "replay"],
+  json: ["list", "status", "trusted", "why", "replay"],
   "dry-run": ["daemon", "add"],
   verbose: ["daemon", "replay", "check"],
   output: ["daemon", "add", "del", "list"],
@@ -98,7 +106,14 @@ const TAKES: Record<
 };
 
 /** Which commands take words that belong to no option. */
-const TAKES_WORDS: readonly Command[] = ["replay", "why", "import-fail2ban", "help", "version"];
+const TAKES_WORDS: readonly Command[] = [
+  "replay",
+  "why",
+  "page-token",
+  "import-fail2ban",
+  "help",
+  "version",
+];
 
 /** What the command line asks for. */
 interface Invocation {
@@ -234,6 +249,11 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
     const { check } = await import("./commands/check/check.ts");
     return await check(invocation, { config, problems, warnings }, print);
   }
+  if (invocation.command === "page-token") {
+    // What is wrong may be that there is no token yet.
+    const { makePageToken } = await import("./page/token_command.ts");
+    return await makePageToken(config?.pageTokenFile, invocation.files);
+  }
   for (
     const problem of [
       ...warnings.map((w) => `warning: ${formatProblem(w)}`),
@@ -265,6 +285,10 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
       const { printStatus } = await import("./commands/status.ts");
       return await printStatus(config, invocation.json, print, complain);
     }
+    case "trusted": {
+      const { listTrusted } = await import("./commands/trusted_list.ts");
+      return await listTrusted(config, invocation.json);
+    }
     case "why": {
       const { why } = await import("./commands/why/why.ts");
       return await why(config, invocation.config, asked, invocation.json);
@@ -278,7 +302,11 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
     }
     default: {
       const { runDaemon } = await import("./daemon/run.ts");
-      return await runDaemon(config, invocation);
+      return await runDaemon(config, invocation, async (daemon, log) => {
+        // Most do without: modules that are not there need no memory.
+        const { openPage } = await import("./page/page.ts");
+        return await openPage(daemon, log);
+      });
     }
   }
 }

@@ -13,7 +13,7 @@ _ampere() {
     mapfile -t COMPREPLY < <(compgen -f -- "$current")
     return
   fi
-  local options='-a --add -d --del -l --list --check --replay --status --why
+  local options='-a --add -d --del -l --list --check --replay --page-token --status --trusted --why
     --setup --undo --import-fail2ban -h --help -V --version
     -c --config -o --output -v --verbose --dry-run --for --json'
   mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { contains, familyOf, overlaps } from "../address/address.ts";
+import { contains, familyOf, networksAround, overlaps } from "../address/address.ts";
 import { AddressSet } from "../address/address_set.ts";
 import { exemptAddresses, ExemptSet, protectedBy } from "../address/exempt.ts";
 import { literalPeers } from "../ami/dial.ts";
@@ -43,6 +43,9 @@ const COMPLAINTS_MAX = 100;
 
 /** Longest remark on blocks that are not in force, in characters. */
 const REMARK_CHARACTERS_MAX = 900;
+
+/** Most deleted targets of which the networks around them are looked up one by one. */
+const LOOKED_UP_MAX = 100;
 
 /** Most hosts that are named for a line of -d which is a network around them. */
 const RELATED_MAX = 10;
@@ -287,6 +290,37 @@ async function protectedNow(
   return protectedBy(new ExemptSet([...seen.entries, ...known]), trusted.origins);
 }
 
+/** What became of targets that were to be removed. */
+interface Removal {
+  /** Those that were blocked, and are not any more. */
+  readonly removed: ReadonlySet<string>;
+  /** Networks that were blocked for hosts of which none is left, and are not any more. */
+  readonly emptied: readonly string[];
+  /** Those of the removed that a network around them blocks still, with that. */
+  readonly around: readonly (readonly [target: string, network: string])[];
+}
+
+/**
+ * Removes blocks, in one transaction, and what is blocked for nothing else.
+ *
+ * @param list The list.
+ * @param targets Canonical targets.
+ * @param all Gives the targets of all blocks, should they be needed; by default from the file.
+ * @throws {BlockDatabaseError} If it could not be written.
+ */
+export function removeTargets(
+  list: BlockDatabase,
+  targets: readonly string[],
+  all: () => readonly string[] = () => targetsOf(list),
+): Removal {
+  const removed = new Set(list.remove(targets));
+  return {
+    removed,
+    emptied: removeEmptied(list, removed, all),
+    around: heldStill(list, targets.filter((target) => removed.has(target))),
+  };
+}
+
 /**
  * Removes what is there, in one transaction, and says what is not; the number of lines that let
  * nobody in.
@@ -296,9 +330,15 @@ function removeBlocks(
   blocks: readonly AskedBlock[],
 ): number {
   const list = BlockDatabase.open(config.database);
-  const removed = new Set(list.remove(blocks.map((block) => block.target)));
-  const emptied = removeEmptied(list, removed);
-  const around = networksAround(list, blocks.filter(({ target }) => removed.has(target)));
+  const { removed, emptied, around: heldBy } = removeTargets(
+    list,
+    blocks.map((block) => block.target),
+  );
+  const networkOf = new Map(heldBy);
+  const around = blocks.flatMap((block): [AskedBlock, string][] => {
+    const network = networkOf.get(block.target);
+    return network === undefined ? [] : [[block, network]];
+  });
   const absent = blocks.filter((block) => !removed.has(block.target));
   const shown = absent.slice(0, COMPLAINTS_MAX);
   const related = relatedTargets(
@@ -344,7 +384,11 @@ function removeBlocks(
 }
 
 /** Removes the networks that were blocked for their hosts when none of these is blocked now. */
-function removeEmptied(list: BlockDatabase, removed: ReadonlySet<string>): string[] {
+function removeEmptied(
+  list: BlockDatabase,
+  removed: ReadonlySet<string>,
+  all: () => readonly string[],
+): string[] {
   const networks = new Set<string>();
   for (const target of removed) {
     for (const [network] of neighbourhoodsOf(target)) networks.add(network);
@@ -355,7 +399,7 @@ function removeEmptied(list: BlockDatabase, removed: ReadonlySet<string>): strin
   });
   if (blocked.length === 0) return [];
   const within = new AddressSet(blocked);
-  const others = targetsOf(list).filter((target) => within.overlaps(target));
+  const others = all().filter((target) => !removed.has(target) && within.overlaps(target));
   return list.remove(
     blocked.filter((network) =>
       !others.some((other) => other !== network && contains(network, other.split("/")[0]!))
@@ -364,17 +408,22 @@ function removeEmptied(list: BlockDatabase, removed: ReadonlySet<string>): strin
 }
 
 /** Which deleted hosts are blocked all the same, as a network around them is. */
-function networksAround(
+function heldStill(
   list: BlockDatabase,
-  deleted: readonly AskedBlock[],
-): [AskedBlock, network: string][] {
-  if (deleted.length === 0) return [];
+  deleted: readonly string[],
+): [target: string, network: string][] {
+  if (deleted.length <= LOOKED_UP_MAX) {
+    return deleted.flatMap((target): [string, string][] => {
+      const network = networksAround(target).find((one) => list.get(one) !== undefined);
+      return network === undefined ? [] : [[target, network]];
+    });
+  }
   const networks = targetsOf(list).filter((target) => target.includes("/"));
   if (networks.length === 0) return [];
   const any = new AddressSet(networks);
-  return deleted.filter(({ target }) => any.covers(target)).map((block) => [
-    block,
-    networks.find((network) => overlaps(network, block.target))!,
+  return deleted.filter((target) => any.covers(target)).map((target) => [
+    target,
+    networks.find((network) => overlaps(network, target))!,
   ]);
 }
 

@@ -183,6 +183,7 @@ export class PbxLog {
     this.#owed = this.#owed.filter(({ line, inode, emptied }) =>
       !line.read && inode.emptied === emptied
     );
+    if (this.#folder.unreadable) return undefined;
     const late = this.#owed.find(({ since }) => time.now > since + READ_WITHIN_MS);
     return late && `never read: a line of ${late.inode.identity} at ${late.line.start}`;
   }
@@ -290,7 +291,9 @@ export class PbxLog {
         });
         return;
       case "old":
-        if (inode !== undefined) inode.text += this.#verbose(dice.int(1, 500));
+        if (inode === undefined) return;
+        this.#finish(inode);
+        inode.text += this.#verbose(dice.int(1, 500));
     }
   }
 

@@ -51,6 +51,7 @@ export class Requests {
   /** Which have reached the daemon, until it has counted them. */
   readonly #reached = new Set<Request>();
   readonly #reader = new KeyReader();
+  #wrong: WorldError | undefined;
   /** Since when the daemon runs without having stood still, in milliseconds. */
   #runsSince = 0;
 
@@ -126,7 +127,8 @@ export class Requests {
     if (same === undefined) return undefined;
     const request = same.find((one) => !one.charged && (one.arrived || one.readAt !== undefined));
     if (request === undefined) {
-      throw new WorldError(
+      // Whoever follows a log takes all that is thrown for a fault of its file.
+      throw this.#wrong ??= new WorldError(
         `counted, and was counted before, or not told: ${key} (${
           same.map(({ arrived, readAt, charged }) =>
             `arrived ${arrived}, read ${readAt}, counted ${charged}`
@@ -141,6 +143,7 @@ export class Requests {
 
   /** What should have been counted by now. */
   lost({ now, connected, heardAt }: Present): string | undefined {
+    if (this.#wrong !== undefined) return this.#wrong.message;
     for (const request of this.#reached) {
       const { owedAt, readAt, byAmi } = request;
       const at = Math.max(owedAt ?? readAt!, this.#runsSince);
@@ -154,7 +157,8 @@ export class Requests {
         continue;
       }
       if (connected && byAmi) continue;
-      return `never counted, and its line was read: ${request.key}`;
+      return `never counted, and its line was read: ${request.key} (at ${readAt}, ` +
+        `${byAmi ? "told" : "not told"} by AMI, heard at ${heardAt}, connected ${connected})`;
     }
     return undefined;
   }
