@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { PROJECT } from "../../tools/compile.ts";
 import { must, onOwnMachine } from "./machine.ts";
-import { commandsOf } from "./page.ts";
+import { commandsOf } from "./documented.ts";
 import { type Outcome, runToEnd } from "./program.ts";
 
 const commands = (pattern: RegExp) => commandsOf("docs/migrating.md", pattern);
