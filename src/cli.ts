@@ -6,7 +6,7 @@
  * @module
  */
 
-import { complain, EXIT, print } from "./commands/output.ts";
+import { complain, complainToJournal, EXIT, print } from "./commands/output.ts";
 import { DURATION_MAX, formatDuration, parseDuration } from "./config/duration.ts";
 import { escapeText } from "./text/escape.ts";
 import { VERSION } from "./version.ts";
@@ -26,6 +26,8 @@ Commands:
       --page-token [lists]  make the token of the status page, or the one for its
                       lists of blocks, and show it once
       --status        tell what the running daemon knows
+      --ready         wait until the daemon has put its blocks into the firewall,
+                      20 seconds at most; exit code 0 when it has
       --trusted       list who is trusted, and where that stands
       --why ADDRESS   tell whether an address or network is blocked, why, and what
                       to type to change it
@@ -39,6 +41,8 @@ Commands:
 Options:
   -c, --config FILE   configuration (/etc/ampere/ampere.cfg)
   -o, --output FILE   append the log to FILE instead of writing it to stderr
+      --journal       daemon: begin each line on stderr with its level as systemd's
+                      journal reads it (<3> error, <4> warn), without the time
   -v, --verbose       log each message of Asterisk and what became of it
       --dry-run       daemon: change nothing in the firewall, say what would be done;
                       --add: change nothing, say what would be added
@@ -46,6 +50,7 @@ Options:
                       as 90s, 15m, 2h or 7d; for ever without it
       --json          --list, --status, --trusted, --why, --replay: JSON, one
                       object a line
+      --notify        --check: send a test message to all who are told ([notify NAME])
 
 Signals: HUP re-reads the configuration and reopens the log, USR1 logs the state.
 `;
@@ -57,6 +62,7 @@ const OPTIONS = {
   check: { type: "boolean" },
   replay: { type: "boolean" },
   status: { type: "boolean" },
+  ready: { type: "boolean" },
   trusted: { type: "boolean" },
   why: { type: "boolean" },
   setup: { type: "boolean" },
@@ -69,8 +75,10 @@ const OPTIONS = {
   output: { type: "string", short: "o" },
   verbose: { type: "boolean", short: "v" },
   "dry-run": { type: "boolean" },
+  journal: { type: "boolean" },
   json: { type: "boolean" },
   for: { type: "string" },
+  notify: { type: "boolean" },
 } as const;
 
 /** As in the original, help and version win over everything else. */
@@ -83,6 +91,7 @@ const COMMANDS = [
   "check",
   "replay",
   "status",
+  "ready",
   "trusted",
   "why",
   "setup",
@@ -94,15 +103,17 @@ type Command = typeof COMMANDS[number] | "daemon";
 
 /** Which commands take an option besides --config. */
 const TAKES: Record<
-  "json" | "dry-run" | "verbose" | "output" | "for" | "undo",
+  "json" | "dry-run" | "journal" | "verbose" | "output" | "for" | "undo" | "notify",
   readonly Command[]
 > = {
   json: ["list", "status", "trusted", "why", "replay"],
   "dry-run": ["daemon", "add"],
+  journal: ["daemon"],
   verbose: ["daemon", "replay", "check"],
   output: ["daemon", "add", "del", "list"],
   for: ["add"],
   undo: ["setup"],
+  notify: ["check"],
 };
 
 /** Which commands take words that belong to no option. */
@@ -122,8 +133,10 @@ interface Invocation {
   readonly output: string | undefined;
   readonly verbose: boolean;
   readonly dryRun: boolean;
+  readonly journal: boolean;
   readonly json: boolean;
   readonly undo: boolean;
+  readonly notify: boolean;
   /** How long blocks last that are added, in seconds; `undefined` if it was not said. */
   readonly length: number | undefined;
   readonly files: readonly string[];
@@ -184,8 +197,10 @@ function parseArguments(args: readonly string[]): Invocation {
     output: values.output,
     verbose: values.verbose ?? false,
     dryRun: values["dry-run"] ?? false,
+    journal: values.journal ?? false,
     json: values.json ?? false,
     undo: values.undo ?? false,
+    notify: values.notify ?? false,
     length: values.for === undefined ? undefined : readLength(values.for),
     files: positionals,
   };
@@ -214,6 +229,7 @@ function readLength(text: string): number {
 export async function main(args: readonly string[]): Promise<number> {
   try {
     const invocation = parseArguments(args);
+    if (invocation.journal) complainToJournal();
     switch (invocation.command) {
       case "help":
         return print(HELP);
@@ -225,9 +241,13 @@ export async function main(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof UsageError) {
       complain(`ampere: ${error.message}`);
-      complain("Usage: ampere [-h] [-V] [-a | -d | -l | --check | --status | --why ADDRESS]");
-      complain("              [--replay FILE... | --setup [--undo] | --import-fail2ban [JAIL]...]");
-      complain("              [-c FILE] [-o FILE] [-v] [--dry-run] [--json] [--for LENGTH]");
+      complain("Usage: ampere [-h] [-V] [-a | -d | -l | --check | --status | --ready]");
+      complain(
+        "              [--why ADDRESS | --replay FILE... | --setup [--undo] | --import-fail2ban [JAIL]...]",
+      );
+      complain(
+        "              [-c FILE] [-o FILE] [-v] [--dry-run] [--journal] [--json] [--for LENGTH]",
+      );
       complain("Try 'ampere --help' for more.");
       return EXIT.usage;
     }
@@ -254,14 +274,11 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
     const { makePageToken } = await import("./page/token_command.ts");
     return await makePageToken(config?.pageTokenFile, invocation.files);
   }
-  for (
-    const problem of [
-      ...warnings.map((w) => `warning: ${formatProblem(w)}`),
-      ...problems.map(formatProblem),
-    ]
-  ) {
-    complain(problem);
-  }
+  const doubts = warnings.map(formatProblem);
+  // Who reads objects of JSON is to find nothing else in between.
+  const isForMachines = invocation.command === "daemon" && config?.logFormat === "json";
+  if (!isForMachines) { for (const doubt of doubts) complain(`warning: ${doubt}`); }
+  for (const problem of problems) complain(formatProblem(problem));
   if (config === undefined || problems.length > 0) {
     // At the other end of a pipe there is a shell, which shall not end well.
     if (invocation.command === "setup") print("exit 1\n");
@@ -285,6 +302,10 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
       const { printStatus } = await import("./commands/status.ts");
       return await printStatus(config, invocation.json, print, complain);
     }
+    case "ready": {
+      const { waitUntilReady } = await import("./commands/ready.ts");
+      return await waitUntilReady(config, complain);
+    }
     case "trusted": {
       const { listTrusted } = await import("./commands/trusted_list.ts");
       return await listTrusted(config, invocation.json);
@@ -302,11 +323,16 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
     }
     default: {
       const { runDaemon } = await import("./daemon/run.ts");
-      return await runDaemon(config, invocation, async (daemon, log) => {
-        // Most do without: modules that are not there need no memory.
-        const { openPage } = await import("./page/page.ts");
-        return await openPage(daemon, log);
-      });
+      return await runDaemon(
+        config,
+        invocation,
+        isForMachines ? doubts : [],
+        async (daemon, log) => {
+          // Most do without: modules that are not there need no memory.
+          const { openPage } = await import("./page/page.ts");
+          return await openPage(daemon, log);
+        },
+      );
     }
   }
 }

@@ -16,6 +16,7 @@ import {
   type WatchedHost,
 } from "../telemetry/status.ts";
 import { listRows } from "../telemetry/lists.ts";
+import { messengerRows } from "../telemetry/messengers.ts";
 import {
   askStatus,
   RUN_FOLDER,
@@ -84,6 +85,7 @@ export function statusRows(status: Status, now: number, style: Style): string[][
     ...forceRows(firewall, style),
     ...troubleRows(firewall, style),
     ...listRows(status.lists, now, style),
+    ...messengerRows(status.messengers, now, style),
     ["Database", databaseLine(database, style)],
     ...trustRows(status.trust, now, style),
     ...placeRows(status.places, style),

@@ -6,6 +6,7 @@
 
 import { formatDuration } from "./duration.ts";
 import { type FeedConfig, shownUrl } from "./feeds.ts";
+import { formatQuiet, type MessengerConfig, shownMessengerUrl } from "./messengers.ts";
 
 /** What the daemon is told to do; durations are in seconds. */
 export interface Config {
@@ -40,6 +41,8 @@ export interface Config {
   readonly tlsName: string | undefined;
   /** Absolute paths of Asterisk's logs that are followed, each once. */
   readonly logs: readonly string[];
+  /** How Ampere's own log is written: lines for people, or an object of JSON each. */
+  readonly logFormat: "text" | "json";
   /** Absolute path of the block list. */
   readonly database: string;
   /** How long an unanswered challenge is waited for. */
@@ -110,6 +113,8 @@ export interface Config {
   readonly webhookCa: string | undefined;
   /** Lists of attackers. */
   readonly feeds: readonly FeedConfig[];
+  /** Who is told of what happens. */
+  readonly messengers: readonly MessengerConfig[];
   /**
    * Packets of signalling that pass in a minute from a host that is refused for a list or its
    * neighbours; 0: none.
@@ -161,6 +166,7 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   tlsCa: undefined,
   tlsName: undefined,
   logs: Object.freeze([]),
+  logFormat: "text",
   database: "/var/lib/ampere/ampere.db",
   patience: 5,
   credit: 7 * 86_400,
@@ -195,6 +201,7 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   webhook: undefined,
   webhookCa: undefined,
   feeds: Object.freeze([]),
+  messengers: Object.freeze([]),
   softRate: 10,
   sipPorts: Object.freeze([5060, 5061]),
 });
@@ -266,6 +273,7 @@ export function describeConfig(config: Config): [key: string, value: string][] {
     ["tls_ca", config.tlsCa ?? "off"],
     ["tls_name", config.tlsName ?? "off"],
     ...logs.map((path): [string, string] => ["log", path]),
+    ["log_format", config.logFormat],
     ["database", config.database],
     ["patience", formatDuration(config.patience)],
     ["credit", formatDuration(config.credit)],
@@ -306,6 +314,14 @@ export function describeConfig(config: Config): [key: string, value: string][] {
         formatDuration(every)
       }, ${format}, for ${feed.for}, ${feed.action}`,
     ]),
+    ...config.messengers.map((messenger): [string, string] => {
+      const { name, format, digest, quiet } = messenger;
+      const every = digest === 0 ? "off" : formatDuration(digest);
+      return [
+        `[notify ${name}]`,
+        `${format}, ${shownMessengerUrl(messenger)}, digest ${every}, quiet ${formatQuiet(quiet)}`,
+      ];
+    }),
   ];
 }
 

@@ -168,6 +168,7 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["tls_ca", (value, { draft }) => readFile(value, (file) => draft.tlsCa = file)],
   ["tls_name", readTlsName],
   ["log", readLog],
+  ["log_format", readLogFormat],
   ["database", readDatabase],
   [
     "patience",
@@ -387,6 +388,12 @@ function readLog(value: string, { draft }: Context): string | undefined {
   if (isOff(value)) return undefined;
   draft.logs = [...draft.logs, value];
   return notAFilePath(value);
+}
+
+function readLogFormat(value: string, { draft }: Context): string | undefined {
+  if (value !== "text" && value !== "json") return `${shown(value)} is not text or json`;
+  draft.logFormat = value;
+  return undefined;
 }
 
 function notAFilePath(value: string): string | undefined {

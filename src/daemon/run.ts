@@ -147,6 +147,7 @@ interface DaemonInvocation {
   readonly output: string | undefined;
   readonly verbose: boolean;
   readonly dryRun: boolean;
+  readonly journal: boolean;
 }
 
 /**
@@ -154,6 +155,7 @@ interface DaemonInvocation {
  *
  * @param config The configuration.
  * @param invocation The command line.
+ * @param doubts What is to be said of the configuration.
  * @param openPage Opens the status page, which stands above the daemon.
  * @returns The exit code.
  * @throws {BlockDatabaseError} When a person must mend the database first.
@@ -162,9 +164,16 @@ interface DaemonInvocation {
 export async function runDaemon(
   config: Config,
   invocation: DaemonInvocation,
+  doubts: readonly string[],
   openPage: PageOfDaemon,
 ): Promise<number> {
-  const log = new Log({ file: invocation.output, level: invocation.verbose ? "debug" : "info" });
+  const log = new Log({
+    file: invocation.output,
+    level: invocation.verbose ? "debug" : "info",
+    journal: invocation.journal,
+    isJson: config.logFormat === "json",
+  });
+  for (const doubt of doubts) log.warn(doubt);
   try {
     return await runLogged(config, invocation, log, openPage);
   } finally {
@@ -251,8 +260,8 @@ async function runLogged(
   ];
   for (const [signal, handler] of signals) Deno.addSignalListener(signal, handler);
   try {
-    // The firewall comes first, but a webhook must be there before the first report.
-    const isEarly = config.webhook !== undefined;
+    // The firewall comes first, but who is told must be there before the first report.
+    const isEarly = config.webhook !== undefined || config.messengers.length > 0;
     if (isEarly) await services.apply();
     const running = daemon.run(stop.signal);
     const [code] = await Promise.all([running, isEarly ? undefined : services.apply()]);
@@ -269,5 +278,8 @@ function rereadConfig(daemon: Daemon, path: string | undefined, log: Log): void 
   for (const problem of problems) log.error(formatProblem(problem));
   if (config === undefined || problems.length > 0) {
     log.error("the configuration was not read again; the old one stays in force");
-  } else daemon.reconfigure(config);
+    return;
+  }
+  log.isJson = config.logFormat === "json";
+  daemon.reconfigure(config);
 }

@@ -21,6 +21,8 @@ import type { Tally } from "../penalties/offence.ts";
 import { VERSION } from "../version.ts";
 import { type ListsState, type ShownLists, shownLists } from "./lists.ts";
 import type { Look } from "./look.ts";
+import type { MessengerState } from "./messages/messenger.ts";
+import { type ShownMessenger, shownMessengers } from "./messengers.ts";
 import {
   type NewPlacesState,
   type PlacesSource,
@@ -229,6 +231,8 @@ export interface Status {
   };
   /** Lists of attackers. */
   readonly lists: ShownLists;
+  /** Who is told of what happens. */
+  readonly messengers: readonly ShownMessenger[];
   readonly database: {
     readonly path: string;
     readonly owed: number;
@@ -347,11 +351,13 @@ interface StatusExtent {
  * @param source The daemon.
  * @param now Time of day, in milliseconds since 1970.
  * @param extent How much is told.
+ * @param messengers Who is told of what happens.
  */
 export function statusOf(
   source: StatusSource,
   now: number,
   { blocks = LAST_BLOCKS_MAX, hosts = WORST_HOSTS_MAX }: StatusExtent = {},
+  messengers: readonly MessengerState[] = [],
 ): Status {
   const { config, counters, table, list } = source;
   const state = source.firewall.status();
@@ -435,6 +441,7 @@ export function statusOf(
       doubt: source.whereabouts.doubt ?? null,
     },
     lists: shownLists(source.listed),
+    messengers: shownMessengers(messengers),
     database: { path: list.path, owed: list.pending, trouble: list.trouble ?? null },
     trust: shownTrust(source.trust),
     neverBlocked: source.neverBlocked,

@@ -25,6 +25,7 @@ async function withDirectory(act: (directory: string) => void | Promise<void>): 
 Deno.test("parse: an empty file gives the defaults of the documentation", () => {
   const defaults: Config = {
     logs: [],
+    logFormat: "text",
     host: "127.0.0.1",
     port: 5038,
     tls: false,
@@ -72,6 +73,7 @@ Deno.test("parse: an empty file gives the defaults of the documentation", () => 
     webhook: undefined,
     webhookCa: undefined,
     feeds: [],
+    messengers: [],
     softRate: 10,
     sipPorts: [5060, 5061],
   };
@@ -101,6 +103,7 @@ Deno.test("parse: a file with every key is read, whatever its line ends and byte
     "log = /var/log/asterisk/messages",
     "log = /var/log/asterisk/security",
     "log = /var/log/asterisk/messages",
+    "log_format = json",
     "database = /srv/ampere.db",
     "patience = 10",
     "credit = 30d",
@@ -140,6 +143,7 @@ Deno.test("parse: a file with every key is read, whatever its line ends and byte
   ].map((line) => line.replace("90s", "90d"));
   const expected: Config = {
     logs: ["/var/log/asterisk/messages", "/var/log/asterisk/security"],
+    logFormat: "json",
     host: "pbx.example.org",
     port: 5040,
     tls: true,
@@ -187,6 +191,7 @@ Deno.test("parse: a file with every key is read, whatever its line ends and byte
     webhook: "https://hooks.example.org/a?b=c#d",
     webhookCa: "/etc/ampere/hooks-ca.pem",
     feeds: [],
+    messengers: [],
     softRate: 5,
     sipPorts: [5060, 5080],
   };

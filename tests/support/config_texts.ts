@@ -19,6 +19,7 @@ export const KEYS = [
   "tls_ca",
   "tls_name",
   "log",
+  "log_format",
   "database",
   "patience",
   "credit",

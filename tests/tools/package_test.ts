@@ -341,7 +341,7 @@ Deno.test("the unit and the executable name the same folders", async () => {
   const unit = await read("packaging/ampere.service");
   for (
     const line of [
-      "ExecStart=/usr/lib/ampere/ampere -o /var/log/ampere.log",
+      "ExecStart=/usr/lib/ampere/ampere --journal -o /var/log/ampere.log",
       "StandardInput=file:/proc/net/route",
       "SyslogIdentifier=ampere",
       "Wants=asterisk.service",

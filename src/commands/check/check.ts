@@ -1,6 +1,7 @@
 /**
  * `ampere --check`: looks at everything that Ampere needs, and says what mends what is not right.
- * It changes nothing; Asterisk's log and the receiver of the webhook see that it was here.
+ * It changes nothing; Asterisk's log, the receiver of the webhook and the servers of messengers see
+ * that it was here.
  *
  * @module
  */
@@ -21,6 +22,7 @@ import { type Finding, formatFinding, ok, problem, warning } from "./finding.ts"
 import { run } from "../../firewall/command.ts";
 import { checkChoice, checkFirewall } from "./firewall.ts";
 import { checkLogs } from "./logs.ts";
+import { checkMessages } from "./messages.ts";
 import { checkPlaces } from "./places.ts";
 import { checkTrust } from "./trust.ts";
 import { checkWebhook } from "./webhook.ts";
@@ -38,6 +40,8 @@ interface CheckRequest {
   readonly config: string | undefined;
   /** Show the values in effect, too. */
   readonly verbose: boolean;
+  /** Send a test message to all who are told. */
+  readonly notify?: boolean;
 }
 
 /**
@@ -64,7 +68,7 @@ export async function check(
 
 /**
  * All findings, in the order of a packet's way: configuration, firewall, database, Asterisk, its
- * logs, places, webhook, daemon.
+ * logs, places, webhook, messengers, daemon.
  */
 async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGenerator<Finding> {
   yield* checkConfig(request, reading);
@@ -87,6 +91,7 @@ async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGe
   yield* checkLogs(config, status);
   yield* await checkPlaces(config);
   yield* await checkWebhook(config);
+  yield* await checkMessages(config, request.notify ?? false);
   yield checkDaemon(daemon, config);
 }
 
