@@ -6,12 +6,12 @@
  */
 
 import type { AddressSet } from "../address/address_set.ts";
-import { AmiClient, type AmiClientOptions, LoginRefusedError } from "../ami/client.ts";
+import { type AmiClientOptions, LoginRefusedError } from "../ami/client.ts";
 import { literalPeers } from "../ami/dial.ts";
 import { lookupName } from "../address/lookup.ts";
 import type { BelievedTime } from "../blocks/believed_time.ts";
 import { type Clock, systemClock } from "../clock.ts";
-import { type Config, NO_AMI, tlsLogin } from "../config/config.ts";
+import { type Config, NO_AMI } from "../config/config.ts";
 import { Counters } from "../telemetry/counters.ts";
 import { exemptFinder, ExemptSet, type ExemptTarget } from "../address/exempt.ts";
 import type { BlockList } from "../blocks/block_list.ts";
@@ -36,7 +36,9 @@ import { anyStrict, type StrictHosts } from "../penalties/strict.ts";
 import { counted } from "../text/table.ts";
 import { VERSION } from "../version.ts";
 import { Announcements } from "./announcements.ts";
+import { Elsewhere } from "./elsewhere.ts";
 import { Exceptions } from "./exceptions.ts";
+import { Following } from "./following.ts";
 import { Force } from "./force.ts";
 import { HostPlaces } from "./host_places.ts";
 import { Inquiry } from "./inquiry.ts";
@@ -149,6 +151,8 @@ export class Daemon {
   readonly inquiry: Inquiry;
   /** Lists of attackers. */
   readonly listed: Listed;
+  /** What other PBXs bring. */
+  readonly elsewhere: Elsewhere;
   readonly #parts: DaemonParts;
   readonly #list: BlockList;
   readonly #log: Log;
@@ -171,18 +175,15 @@ export class Daemon {
   readonly #keeping: Keeping;
   readonly #pipeline: Pipeline;
   readonly #logs: Logs;
+  readonly #following: Following;
   readonly #predecessor: Predecessor | undefined;
   #config: Config;
   /** Canonical addresses of the AMI server, as far as they are known. */
   #peers: readonly string[];
-  #client: AmiClient | undefined;
-  #relogin = new AbortController();
   #lastTick = 0;
   #lastChores = 0;
   /** There may be logins to be written. */
   #loginsWait = false;
-  /** Asterisk's events arrive; `undefined` until it was tried. */
-  #following: boolean | undefined;
 
   constructor(parts: DaemonParts) {
     this.#parts = parts;
@@ -285,7 +286,23 @@ export class Daemon {
       force: this.#force,
       config,
     });
-    this.#logs = new Logs({ pipeline: this.#pipeline, log, clock, files: parts.files });
+    const pipeline = this.#pipeline;
+    const exceptions = this.#exceptions;
+    this.elsewhere = new Elsewhere({ ...shared, pipeline, exceptions, neighbourhoods, releases });
+    const logs = this.#logs = new Logs({ pipeline, log, clock, files: parts.files });
+    this.#following = new Following({
+      ...{ ...shared, config, pipeline, logs, notices, ami: parts.ami, dryRun: this.dryRun },
+      messages: this.#messages,
+      learning: this.#learning,
+      force: this.#force,
+      verbose: parts.verbose ?? false,
+      peers: () => this.#peers,
+      onPeers: (addresses) => {
+        this.#peers = addresses;
+        this.#force.update();
+        this.#refreshExempt();
+      },
+    });
   }
 
   get config(): Config {
@@ -323,6 +340,11 @@ export class Daemon {
     return guard.accounts().map((one) => ({ ...one, since: this.#toWallClock(one.since) }));
   }
 
+  /** Trusts somebody for a time; see `Trust`. */
+  trustFor(target: string, until: number | undefined, remark: string): string | undefined {
+    return this.#trust.trustFor(target, until, remark);
+  }
+
   /** Whom the administrator trusts. */
   get trust(): TrustState {
     return this.#trust.state;
@@ -333,7 +355,7 @@ export class Daemon {
    * they do not.
    */
   get connectedSince(): number | undefined {
-    const since = this.#client?.connectedSince;
+    const since = this.#following.connectedSince;
     return since === undefined ? undefined : this.#toWallClock(since);
   }
 
@@ -361,7 +383,7 @@ export class Daemon {
     if (this.backend.isAuto) this.#log.info(describeChoice(this.backend));
     this.#learning.begin(this.#wallClock());
     void this.places.open();
-    this.#logs.configure(this.#config.logs, this.#usesAmi);
+    this.#logs.configure(this.#config.logs, this.#following.isOn);
     const stop = new AbortController();
     const end = () => stop.abort();
     signal.addEventListener("abort", end);
@@ -382,7 +404,7 @@ export class Daemon {
     });
     this.#keeping.restore();
     this.newPlaces.look();
-    const following = this.#follow(stop.signal).catch((error) => {
+    const following = this.#following.run(stop.signal).catch((error) => {
       if (!(error instanceof LoginRefusedError)) throw error;
       this.#log.error(error.message);
       fail();
@@ -433,76 +455,19 @@ export class Daemon {
       this.#log.warn(`${fixed.join(", ")} changed: ${when}`);
     }
     const hadLogs = this.#logs.isOn;
-    this.#logs.configure(config.logs, this.#usesAmi);
+    this.#logs.configure(config.logs, this.#following.isOn);
     const moved = isOtherLogin(old, config);
     // AMI's events take another way with a log.
-    if (!moved && hadLogs !== this.#logs.isOn) this.#relogin.abort();
+    if (!moved && hadLogs !== this.#logs.isOn) this.#following.again();
     if (moved) {
       this.#log.info("the login to Asterisk changed: connecting again");
-      this.#relogin.abort();
+      this.#following.again();
     }
   }
 
   /** One line about everything that matters. */
   statusLine(): string {
     return describeState(this, this.#force.where);
-  }
-
-  get #usesAmi(): boolean {
-    return this.#config.host !== NO_AMI;
-  }
-
-  async #follow(signal: AbortSignal): Promise<void> {
-    let persistent = false;
-    while (!signal.aborted) {
-      this.#relogin = new AbortController();
-      if (!this.#usesAmi) {
-        await ended(signal, this.#relogin.signal);
-        continue;
-      }
-      const way = this.#logs.isOn ? this.#logs : this.#pipeline;
-      const { host, port, user, pass } = this.#config;
-      const tls = tlsLogin(this.#config);
-      this.#client = new AmiClient({ host, port, user, pass, tls }, {
-        event: way.onEvent,
-        batch: way.onBatch,
-        tampered: this.#messages.onTampered,
-        other: this.#messages.onOther,
-        connected: (banner) => {
-          this.counters.logins++;
-          this.#following = true;
-          this.#logs.connected();
-          this.#notices.connected();
-          this.#log.info(
-            `logged in at ${host}:${port}${
-              tls ? " by TLS" : ""
-            } as "${user}" (${banner}): following the security events`,
-          );
-          void this.#learning.ask(this.#client!, this.#peers);
-        },
-        peers: (addresses) => {
-          // Sorted: a resolver that gives them in turns changes nothing.
-          this.#peers = [...addresses].sort();
-          this.#force.update();
-          this.#refreshExempt();
-        },
-        disconnected: (why) => {
-          // Told again for each further cause; lost it is only once.
-          if (this.#following !== false) {
-            this.counters.losses++;
-            this.#notices.lost(why);
-          }
-          this.#following = false;
-          this.#logs.disconnected();
-          const goesOn = this.dryRun ? "Trying" : `Blocks stay ${this.#force.where}; trying`;
-          this.#log.warn(`${why}${/[.?!]$/.test(why) ? "" : "."} ${goesOn} again`);
-        },
-        ...(this.#parts.verbose ? { message: this.#messages.onMessage } : {}),
-      }, { clock: this.#clock, ...this.#parts.ami, persistent });
-      await this.#client.run(AbortSignal.any([signal, this.#relogin.signal]));
-      this.#logs.disconnected();
-      persistent = true;
-    }
   }
 
   #tick(): void {
@@ -609,18 +574,6 @@ function isOtherLogin(old: Config, config: Config): boolean {
 
 function isOtherGap(old: Config, config: Config): boolean {
   return old.softRate !== config.softRate || String(old.sipPorts) !== String(config.sipPorts);
-}
-
-/** Waits until one of the signals is given. A signal made of both could be collected meanwhile. */
-function ended(...signals: readonly AbortSignal[]): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      for (const signal of signals) signal.removeEventListener("abort", done);
-      resolve();
-    };
-    for (const signal of signals) signal.addEventListener("abort", done);
-    if (signals.some(({ aborted }) => aborted)) done();
-  });
 }
 
 /** What the configuration says, which may leave it open. */

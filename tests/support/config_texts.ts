@@ -19,6 +19,7 @@ export const KEYS = [
   "tls_ca",
   "tls_name",
   "log",
+  "log_format",
   "database",
   "patience",
   "credit",
@@ -44,10 +45,21 @@ export const KEYS = [
   "action",
   "verify",
   "metrics",
+  "page",
+  "page_name",
+  "page_token_file",
+  "page_cert",
+  "page_key",
   "webhook",
   "webhook_ca",
   "sip_ports",
   "soft_rate",
+  "fleet",
+  "fleet_name",
+  "fleet_pass_file",
+  "fleet_ca",
+  "fleet_prefix",
+  "fleet_max",
 ];
 
 /** Lines without which a key has no effect, and a warning says so. */
@@ -57,6 +69,11 @@ export const NEEDS: Readonly<Record<string, string>> = {
   home: "geo = /a.mmdb\n",
   away: "geo = /a.mmdb\nhome = DE\n",
   asn_strict: "asn = /a.mmdb\n",
+  page_name: "page = 127.0.0.1:1\npage_token_file = /a\n",
+  page_token_file: "page = 127.0.0.1:1\n",
+  page_cert: "page = 127.0.0.1:1\npage_key = /a\n",
+  page_key: "page = 127.0.0.1:1\npage_cert = /a\n",
+  fleet: "fleet_name = pbx1\n",
   webhook_ca: "webhook = https://hooks.example.org/\n",
 };
 
