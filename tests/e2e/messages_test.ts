@@ -55,6 +55,20 @@ onOwnMachine(import.meta.url, (executable) => {
           `url = ${hook.url}`,
           "token_file = /etc/ampere/hook.token",
           "digest = off",
+          "[notify stranger]",
+          "format = email",
+          `url = smtp://127.0.0.1:${mail.port}`,
+          "login = ampere",
+          "password_file = /etc/ampere/mail.password",
+          "from = ampere@example.org",
+          "to = admin@example.org",
+          "[notify misnamed]",
+          "format = email",
+          `url = smtp://localhost:${mail.port}`,
+          "ca = /etc/ampere/mail.pem",
+          "from = ampere@example.org",
+          "to = admin@example.org",
+          "digest = off",
           "[notify broken]",
           "format = slack",
           "url = http://127.0.0.1:9/s3cret-hook",
@@ -69,6 +83,8 @@ onOwnMachine(import.meta.url, (executable) => {
         looked,
         /^warning +messages +broken \(slack\), http:\/\/127\.0\.0\.1:9: .*refused/m,
       );
+      assert.match(looked, /^warning +messages +stranger .*authority that this machine does not/m);
+      assert.match(looked, /^warning +messages +misnamed .*not for "localhost" but for pbx/m);
       assert.deepEqual([mail.taken, hook.received], [[], []]);
       await runToEnd([executable, "--check", "--notify"], { deadlineMs: 60_000 });
       await until("the test arrives", () => mail.taken.length === 1 && hook.received.length === 1);

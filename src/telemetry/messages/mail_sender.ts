@@ -18,6 +18,7 @@ import { tlsFault } from "../../tls_fault.ts";
 import { reachFault } from "../http_fault.ts";
 import type { Message, Sender, SendFailure } from "./message.ts";
 import { readSecret, SecretError } from "./secrets.ts";
+import { tlsTrouble } from "./tls_trouble.ts";
 
 /** The ports unless the address names one: of `smtps://` and `smtp://` (RFC 8314, RFC 6409). */
 const TLS_PORT = 465;
@@ -41,8 +42,6 @@ const SHOWN_MAX = 160;
 /** What nodemailer's errors say beside their message. */
 interface MailError extends Error {
   readonly code?: string | undefined;
-  /** What the connection said, if it failed. */
-  readonly originalCode?: string | undefined;
   /** What was asked last. */
   readonly command?: string | undefined;
   readonly response?: string | undefined;
@@ -150,7 +149,12 @@ export class MailSender implements Sender {
       session.quit();
       return refused === undefined ? undefined : { why: refused, lasting: true };
     } catch (error) {
-      return this.#failureOf(error as MailError, target);
+      const failed = error as MailError;
+      const isUnclear = failed.code === "ESOCKET" && failed.responseCode === undefined;
+      const cause = isUnclear && !target.isPlain && !signal.aborted
+        ? await Promise.race([tlsTrouble(target), aborted.promise.catch(() => {})]) ?? failed
+        : failed;
+      return this.#failureOf(cause as MailError, target);
     } finally {
       signal.removeEventListener("abort", abort);
       if (signal.aborted || connection === undefined) end();
@@ -160,7 +164,7 @@ export class MailSender implements Sender {
 
   #failureOf(error: MailError, target: Target): SendFailure {
     const { ca, passwordFile } = this.#config;
-    const fault = tlsFault(inOtherWords(error), {
+    const fault = tlsFault(error, {
       name: target.host,
       caKey: "ca",
       caFile: ca,
@@ -192,28 +196,6 @@ export class MailSender implements Sender {
     if (code === "ETIMEDOUT") return { why: "it does not answer in time" };
     return { why: reachFault(error) };
   }
-}
-
-/** What Node's codes say of a certificate, as the runtime says it elsewhere. */
-const CERTIFICATE_CODES: ReadonlyMap<string, string> = new Map([
-  ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "UnknownIssuer"],
-  ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "UnknownIssuer"],
-  ["UNABLE_TO_GET_ISSUER_CERT", "UnknownIssuer"],
-  ["SELF_SIGNED_CERT_IN_CHAIN", "UnknownIssuer"],
-  ["DEPTH_ZERO_SELF_SIGNED_CERT", "UnknownIssuer"],
-  ["CERT_HAS_EXPIRED", "Expired"],
-  ["CERT_NOT_YET_VALID", "NotValidYet"],
-]);
-
-function inOtherWords(error: MailError): Error {
-  const [, names] = /altnames: (DNS:.*|IP Address:.*)/s.exec(error.message) ?? [];
-  if (names !== undefined) {
-    const list = names.replace(/DNS:([^,]*)/g, 'DnsName("$1")')
-      .replace(/IP Address:([^,]*)/g, "IpAddress($1)");
-    return new Error(`invalid peer certificate: not valid for name; only valid for ${list}`);
-  }
-  const words = CERTIFICATE_CODES.get(error.originalCode ?? error.code ?? "");
-  return words === undefined ? error : new Error(`invalid peer certificate: ${words}`);
 }
 
 /** How long the end of a session may take, in milliseconds. */
