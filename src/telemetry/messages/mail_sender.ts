@@ -9,6 +9,7 @@
 
 import type { Buffer } from "node:buffer";
 import { connect, isIP, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 import MailComposer from "nodemailer/lib/mail-composer";
 import SMTPConnection from "nodemailer/lib/smtp-connection";
 import { authorities, AuthoritiesError } from "../../authorities.ts";
@@ -116,7 +117,7 @@ export class MailSender implements Sender {
       if (!(error instanceof SecretError || error instanceof AuthoritiesError)) throw error;
       return { why: error.message, advice: error.advice, lasting: true };
     }
-    const socket = connect({ host: target.host, port: target.port });
+    const socket = connected(target);
     let connection: SMTPConnection | undefined;
     const end = () => {
       connection?.close();
@@ -128,7 +129,7 @@ export class MailSender implements Sender {
     signal.addEventListener("abort", abort);
     try {
       if (signal.aborted) abort();
-      await Promise.race([aborted.promise, opened(socket)]);
+      await Promise.race([aborted.promise, opened(socket, target.isSecure)]);
       const session = connection = new SMTPConnection(optionsOf(target, socket));
       // Without a listener an error that comes late would end the program.
       const failed = Promise.withResolvers<never>();
@@ -150,7 +151,7 @@ export class MailSender implements Sender {
       return refused === undefined ? undefined : { why: refused, lasting: true };
     } catch (error) {
       const failed = error as MailError;
-      const isUnclear = failed.code === "ESOCKET" && failed.responseCode === undefined;
+      const isUnclear = failed.code !== "EAUTH" && failed.responseCode === undefined;
       const cause = isUnclear && !target.isPlain && !signal.aborted
         ? await Promise.race([tlsTrouble(target), aborted.promise.catch(() => {})]) ?? failed
         : failed;
@@ -239,6 +240,8 @@ function optionsOf(target: Target, socket: Socket) {
     port,
     connection: socket,
     secure: isSecure,
+    // The connection is encrypted already then.
+    secured: isSecure,
     requireTLS: !isSecure && !isPlain,
     ignoreTLS: isPlain,
     // RFC 5321, section 4.1.3: who has no name says its address.
@@ -248,18 +251,30 @@ function optionsOf(target: Target, socket: Socket) {
     socketTimeout: SILENCE_MS,
     maxResponseSize: ANSWER_BYTES_MAX,
     logger: false,
-    tls: {
-      ...(target.authorities.length === 0 ? {} : { ca: [...target.authorities] }),
-      ...(isIP(host) === 0 ? { servername: host } : {}),
-      minVersion: "TLSv1.2" as const,
-    },
+    tls: tlsOptions(target),
   };
 }
 
-/** Waits for a connection. */
-function opened(socket: Socket): Promise<void> {
+function tlsOptions({ host, authorities }: Target) {
+  return {
+    ...(authorities.length === 0 ? {} : { ca: [...authorities] }),
+    ...(isIP(host) === 0 ? { servername: host } : {}),
+    minVersion: "TLSv1.2" as const,
+  };
+}
+
+/** A connection that is being made. */
+function connected(target: Target): Socket {
+  const { host, port } = target;
+  return target.isSecure
+    ? connectTls({ host, port, ...tlsOptions(target) })
+    : connect({ host, port });
+}
+
+/** Waits for a connection, and its certificate if it is to have one. */
+function opened(socket: Socket, isSecure: boolean): Promise<void> {
   return new Promise((resolve, reject) => {
-    socket.once("connect", () => resolve());
+    socket.once(isSecure ? "secureConnect" : "connect", () => resolve());
     socket.once("error", reject);
   });
 }
