@@ -417,7 +417,7 @@ Deno.test("bash completes every option, and files where files are wanted", async
     return said.trim().split("\n");
   };
   assert.deepEqual((await complete("-")).sort(), (await documentedOptions()).sort());
-  assert.deepEqual(await complete("--re"), ["--replay"]);
+  assert.deepEqual(await complete("--rep"), ["--replay"]);
   assert.deepEqual(await complete("-c", "ampere.c"), ["ampere.cfg"]);
   assert.deepEqual(await complete("--replay", "ampere.c"), ["ampere.cfg"]);
 });
