@@ -48,6 +48,8 @@ Options:
                       --add: change nothing, say what would be added
       --for LENGTH    --add: how long a block lasts whose line does not say it, such
                       as 90s, 15m, 2h or 7d; for ever without it
+      --origin NAME   --del: all that another PBX has brought (fleet), and not
+                      what standard input says
       --json          --list, --status, --trusted, --why, --replay: JSON, one
                       object a line
       --notify        --check: send a test message to all who are told ([notify NAME])
@@ -79,6 +81,7 @@ const OPTIONS = {
   json: { type: "boolean" },
   for: { type: "string" },
   notify: { type: "boolean" },
+  origin: { type: "string" },
 } as const;
 
 /** As in the original, help and version win over everything else. */
@@ -103,7 +106,7 @@ type Command = typeof COMMANDS[number] | "daemon";
 
 /** Which commands take an option besides --config. */
 const TAKES: Record<
-  "json" | "dry-run" | "journal" | "verbose" | "output" | "for" | "undo" | "notify",
+  "json" | "dry-run" | "journal" | "verbose" | "output" | "for" | "origin" | "undo" | "notify",
   readonly Command[]
 > = {
   json: ["list", "status", "trusted", "why", "replay"],
@@ -114,6 +117,7 @@ const TAKES: Record<
   for: ["add"],
   undo: ["setup"],
   notify: ["check"],
+  origin: ["del"],
 };
 
 /** Which commands take words that belong to no option. */
@@ -139,6 +143,8 @@ interface Invocation {
   readonly notify: boolean;
   /** How long blocks last that are added, in seconds; `undefined` if it was not said. */
   readonly length: number | undefined;
+  /** The PBX whose blocks are to be deleted. */
+  readonly origin: string | undefined;
   readonly files: readonly string[];
 }
 
@@ -202,6 +208,7 @@ function parseArguments(args: readonly string[]): Invocation {
     undo: values.undo ?? false,
     notify: values.notify ?? false,
     length: values.for === undefined ? undefined : readLength(values.for),
+    origin: values.origin,
     files: positionals,
   };
 }
@@ -246,7 +253,7 @@ export async function main(args: readonly string[]): Promise<number> {
         "              [--why ADDRESS | --replay FILE... | --setup [--undo] | --import-fail2ban [JAIL]...]",
       );
       complain(
-        "              [-c FILE] [-o FILE] [-v] [--dry-run] [--journal] [--json] [--for LENGTH]",
+        "              [-c FILE] [-o FILE] [-v] [--dry-run] [--journal] [--json] [--for LENGTH] [--origin NAME]",
       );
       complain("Try 'ampere --help' for more.");
       return EXIT.usage;
@@ -291,7 +298,8 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
     }
     case "add":
     case "del": {
-      const { changeBlocks } = await import("./commands/blocks.ts");
+      const { changeBlocks, deleteOrigin } = await import("./commands/blocks.ts");
+      if (invocation.origin !== undefined) return deleteOrigin(config, invocation.origin);
       return await changeBlocks(config, invocation.command, invocation.length, invocation.dryRun);
     }
     case "setup": {

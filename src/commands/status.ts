@@ -15,6 +15,7 @@ import {
   type Status,
   type WatchedHost,
 } from "../telemetry/status.ts";
+import { fleetRows } from "../telemetry/fleet.ts";
 import { listRows } from "../telemetry/lists.ts";
 import { messengerRows } from "../telemetry/messengers.ts";
 import {
@@ -86,6 +87,7 @@ export function statusRows(status: Status, now: number, style: Style): string[][
     ...troubleRows(firewall, style),
     ...listRows(status.lists, now, style),
     ...messengerRows(status.messengers, now, style),
+    ...fleetRows(status.fleet, now, style),
     ["Database", databaseLine(database, style)],
     ...trustRows(status.trust, now, style),
     ...placeRows(status.places, style),

@@ -7,6 +7,7 @@
 import { formatDuration } from "./duration.ts";
 import { type FeedConfig, shownUrl } from "./feeds.ts";
 import { formatQuiet, type MessengerConfig, shownMessengerUrl } from "./messengers.ts";
+import { type FleetAddress, formatFleet } from "./fleet_keys.ts";
 
 /** What the daemon is told to do; durations are in seconds. */
 export interface Config {
@@ -122,6 +123,18 @@ export interface Config {
   readonly softRate: number;
   /** Ports of SIP, of which a feed with `for = sip` speaks, each once. */
   readonly sipPorts: readonly number[];
+  /** Through what PBXs share their blocks; `undefined`: they do not. */
+  readonly fleet: FleetAddress | undefined;
+  /** The name of this PBX among them. */
+  readonly fleetName: string | undefined;
+  /** Absolute path of a file with the engine's secret; `undefined`: it has none. */
+  readonly fleetPassFile: string | undefined;
+  /** File with the authorities of its certificate; `undefined`: those of this machine. */
+  readonly fleetCa: string | undefined;
+  /** What its keys begin with. */
+  readonly fleetPrefix: string;
+  /** Most blocks of others that are applied within an hour. */
+  readonly fleetMax: number;
 }
 
 /** One of the ways to put blocks into the kernel. */
@@ -204,6 +217,12 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   messengers: Object.freeze([]),
   softRate: 10,
   sipPorts: Object.freeze([5060, 5061]),
+  fleet: undefined,
+  fleetName: undefined,
+  fleetPassFile: undefined,
+  fleetCa: undefined,
+  fleetPrefix: "ampere:",
+  fleetMax: 10_000,
 });
 
 /** The value of `host` with which there is no AMI, but Asterisk's log alone. */
@@ -308,6 +327,12 @@ export function describeConfig(config: Config): [key: string, value: string][] {
     ["webhook_ca", config.webhookCa ?? "off"],
     ["sip_ports", config.sipPorts.join(",")],
     ["soft_rate", config.softRate === 0 ? "off" : `${config.softRate}/minute`],
+    ["fleet", config.fleet === undefined ? "off" : formatFleet(config.fleet)],
+    ["fleet_name", config.fleetName ?? "off"],
+    ["fleet_pass_file", config.fleetPassFile ?? "off"],
+    ["fleet_ca", config.fleetCa ?? "off"],
+    ["fleet_prefix", config.fleetPrefix],
+    ["fleet_max", `${config.fleetMax}/hour`],
     ...config.feeds.map(({ name, url, every, format, ...feed }): [string, string] => [
       `[feed ${name}]`,
       `${shownUrl(url)}, every ${

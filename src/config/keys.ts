@@ -8,6 +8,7 @@ import { parseAddress, parseTarget } from "../address/address.ts";
 import { type Config, type ListenAddress, NO_AMI } from "./config.ts";
 import { DURATION_MAX, formatDuration, parseDuration } from "./duration.ts";
 import { readPageNames } from "./page_keys.ts";
+import { readFleet, readFleetMax, readFleetName, readFleetPrefix } from "./fleet_keys.ts";
 import { readCountries, readNetworkNumbers } from "./place_keys.ts";
 import { shown } from "./shown_value.ts";
 import { HOST_LENGTH_MAX, HOST_NAME, readTrustEntry } from "./trust_entry.ts";
@@ -225,6 +226,18 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["webhook_ca", (value, { draft }) => readFile(value, (file) => draft.webhookCa = file)],
   ["sip_ports", readPorts],
   ["soft_rate", readSoftRate],
+  ["fleet", (value, { draft }) => {
+    draft.fleet = undefined;
+    return isOff(value) ? undefined : readFleet(value, (address) => draft.fleet = address);
+  }],
+  ["fleet_name", (value, { draft }) => {
+    draft.fleetName = undefined;
+    return isOff(value) ? undefined : readFleetName(value, (name) => draft.fleetName = name);
+  }],
+  ["fleet_pass_file", (value, { draft }) => readFile(value, (file) => draft.fleetPassFile = file)],
+  ["fleet_ca", (value, { draft }) => readFile(value, (file) => draft.fleetCa = file)],
+  ["fleet_prefix", (value, { draft }) => readFleetPrefix(value, (p) => draft.fleetPrefix = p)],
+  ["fleet_max", (value, { draft }) => readFleetMax(value, (n) => draft.fleetMax = n)],
 ]);
 
 /** Keys for which no value, like `off`, means that the function is not wanted. */
@@ -245,6 +258,10 @@ export const MAY_BE_EMPTY: ReadonlySet<string> = new Set([
   "tls_name",
   "webhook_ca",
   "log",
+  "fleet",
+  "fleet_name",
+  "fleet_pass_file",
+  "fleet_ca",
 ]);
 
 /** How often a key may stand. */

@@ -374,7 +374,14 @@ class Reader {
           "or action = strict",
       );
     }
-    const { tls, webhook, host, logs } = this.#draft;
+    const { tls, webhook, host, logs, fleet, fleetName } = this.#draft;
+    if (fleet !== undefined && fleetName === undefined && !wrong.has("fleet_name")) {
+      this.#problem(
+        at("fleet"),
+        "fleet",
+        "needs a name of this PBX, another one on each: fleet_name = pbx1",
+      );
+    }
     if (host === NO_AMI && logs.length === 0 && !wrong.has("log")) {
       this.#problem(
         at("host"),

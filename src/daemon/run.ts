@@ -16,6 +16,7 @@ import { formatLocalTime } from "../text/time.ts";
 import { lockChain } from "./chain_lock.ts";
 import { FormerChains } from "./former_chains.ts";
 import { Daemon, TICK_MS } from "./daemon.ts";
+import { FleetService } from "./fleet_service.ts";
 import { BlockDatabase, BlockDatabaseError, newestTimeOf } from "../blocks/database.ts";
 import type { BackendName, Config } from "../config/config.ts";
 import type { BlockList } from "../blocks/block_list.ts";
@@ -190,7 +191,9 @@ async function runLogged(
 ): Promise<number> {
   for (const [key, value] of describeConfig(config)) log.debug(`${key} = ${value}`);
   if (invocation.dryRun) {
-    log.info("dry run: neither the firewall nor the database is changed, and no webhook is called");
+    log.info(
+      "dry run: neither the firewall nor the database is changed, and nobody is told of blocks (webhook, [notify …])",
+    );
   }
   // In a dry run nothing is filled.
   using _lock = invocation.dryRun
@@ -242,9 +245,13 @@ async function runLogged(
     feedsFolder: invocation.dryRun ? undefined : copiesFolder(config.database),
     verbose: invocation.verbose,
     dryRun: invocation.dryRun,
-    notify: (notice) => services.notify(notice),
+    notify: (notice) => {
+      fleet.hear(notice);
+      services.notify(notice);
+    },
   });
   const services = new Services(daemon, log, RUN_FOLDER, () => openPage(daemon, log));
+  const fleet = new FleetService(daemon, log);
   const stop = new AbortController();
   // Before the daemon hears of it, and closes the list.
   stop.signal.addEventListener("abort", () => services.save());
@@ -256,6 +263,7 @@ async function runLogged(
       log.reopen();
       rereadConfig(daemon, invocation.config, log);
       void services.apply();
+      void fleet.apply();
     }],
   ];
   for (const [signal, handler] of signals) Deno.addSignalListener(signal, handler);
@@ -264,10 +272,11 @@ async function runLogged(
     const isEarly = config.webhook !== undefined || config.messengers.length > 0;
     if (isEarly) await services.apply();
     const running = daemon.run(stop.signal);
+    void fleet.apply();
     const [code] = await Promise.all([running, isEarly ? undefined : services.apply()]);
     return code;
   } finally {
-    await services.stop();
+    await Promise.all([services.stop(), fleet.stop()]);
     for (const [signal, handler] of signals) Deno.removeSignalListener(signal, handler);
   }
 }

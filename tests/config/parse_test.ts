@@ -76,6 +76,12 @@ Deno.test("parse: an empty file gives the defaults of the documentation", () => 
     messengers: [],
     softRate: 10,
     sipPorts: [5060, 5061],
+    fleet: undefined,
+    fleetName: undefined,
+    fleetPassFile: undefined,
+    fleetCa: undefined,
+    fleetPrefix: "ampere:",
+    fleetMax: 10_000,
   };
   for (const text of ["", "\n", "\r\n", "\uFEFF", "# nothing\n  ; at all", " \t \n"]) {
     deepStrictEqual(right(text), defaults);
@@ -140,6 +146,12 @@ Deno.test("parse: a file with every key is read, whatever its line ends and byte
     "webhook_ca = /etc/ampere/hooks-ca.pem",
     "sip_ports = 5060, 5080",
     "soft_rate = 5/minute",
+    "fleet = rediss://pbx@[2001:db8::5]:6380/3",
+    "fleet_name = pbx1",
+    "fleet_pass_file = /etc/ampere/fleet.pass",
+    "fleet_ca = /etc/ampere/fleet-ca.pem",
+    "fleet_prefix = pbx:",
+    "fleet_max = 500/hour",
   ].map((line) => line.replace("90s", "90d"));
   const expected: Config = {
     logs: ["/var/log/asterisk/messages", "/var/log/asterisk/security"],
@@ -194,6 +206,12 @@ Deno.test("parse: a file with every key is read, whatever its line ends and byte
     messengers: [],
     softRate: 5,
     sipPorts: [5060, 5080],
+    fleet: { host: "2001:db8::5", port: 6380, tls: true, user: "pbx", database: 3 },
+    fleetName: "pbx1",
+    fleetPassFile: "/etc/ampere/fleet.pass",
+    fleetCa: "/etc/ampere/fleet-ca.pem",
+    fleetPrefix: "pbx:",
+    fleetMax: 500,
   };
   for (const end of ["\n", "\r\n", "\r", " \r\n\r\n"]) {
     deepStrictEqual(right(lines.join(end)), expected);

@@ -21,6 +21,7 @@ import { checkFeeds } from "./feeds.ts";
 import { type Finding, formatFinding, ok, problem, warning } from "./finding.ts";
 import { run } from "../../firewall/command.ts";
 import { checkChoice, checkFirewall } from "./firewall.ts";
+import { checkFleet } from "./fleet.ts";
 import { checkLogs } from "./logs.ts";
 import { checkMessages } from "./messages.ts";
 import { checkPlaces } from "./places.ts";
@@ -68,7 +69,7 @@ export async function check(
 
 /**
  * All findings, in the order of a packet's way: configuration, firewall, database, Asterisk, its
- * logs, places, webhook, messengers, daemon.
+ * logs, places, webhook, messengers, other PBXs, daemon.
  */
 async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGenerator<Finding> {
   yield* checkConfig(request, reading);
@@ -92,6 +93,7 @@ async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGe
   yield* await checkPlaces(config);
   yield* await checkWebhook(config);
   yield* await checkMessages(config, request.notify ?? false);
+  yield* await checkFleet(config);
   yield checkDaemon(daemon, config);
 }
 

@@ -6,6 +6,7 @@
  */
 
 import type { Config } from "../../config/config.ts";
+import type { MessengerConfig } from "../../config/messengers.ts";
 import { type Finding, ok, warning } from "./finding.ts";
 
 const ABOUT = "messages";
@@ -44,6 +45,14 @@ export async function checkMessages(
         { proven: "it took a test message; look whether it has arrived" }
       : await sender.probe(late);
     const who = `${name} (${format}), ${sender.shown}`;
+    if ("proven" in found && isReadable(messenger)) {
+      return warning(
+        ABOUT,
+        `${who}: ${found.proven}; but by http:// whoever is on the way can read each message, and ` +
+          "the token or the secret address with it",
+        `write https:// into [notify ${name}]`,
+      );
+    }
     if ("proven" in found) {
       const hint = send ? "" : "; ampere --check --notify sends a test message";
       return ok(ABOUT, `${who}: ${found.proven}${hint}`);
@@ -55,4 +64,10 @@ export async function checkMessages(
       found.advice ?? `correct [notify ${name}], or see to the server that it names`,
     );
   }));
+}
+
+/** Whether messages cross a network as they are. */
+function isReadable({ url }: MessengerConfig): boolean {
+  const { protocol, hostname } = URL.parse(url) ?? { protocol: "", hostname: "" };
+  return protocol === "http:" && !/^(?:localhost|127\.[0-9.]+|\[::1\])$/.test(hostname);
 }

@@ -21,7 +21,7 @@ import { type Urgency, urgencyOf } from "./urgency.ts";
 import { lineOf } from "./wording.ts";
 
 /** Most lines that wait to be told; the oldest are dropped when there are more. */
-export const LINES_MAX = 200;
+export const LINES_MAX = 1_000;
 
 /** Most lines of things that happened in one message; the rest is counted. */
 const LINES_PER_MESSAGE_MAX = 50;
@@ -34,6 +34,21 @@ export const LOST_MS = 60_000;
 
 /** The same within quiet hours, in milliseconds. */
 export const LOST_QUIETLY_MS = 300_000;
+
+/**
+ * The shortest time between two messages about what is urgent, in milliseconds, so that a firewall
+ * that comes and goes does not use up what a server takes in a day.
+ */
+const URGENT_EVERY_MS = 30_000;
+
+/**
+ * The same about other things that happen; it doubles while they go on, up to
+ * {@linkcode PROMPT_EVERY_MAX_MS}: an attack on many accounts is told in a few messages.
+ */
+const PROMPT_EVERY_MS = 60_000;
+
+/** The longest such time, in milliseconds. */
+const PROMPT_EVERY_MAX_MS = 1_800_000;
 
 /** How often it is looked whether something that waits is due, in milliseconds. */
 const LOOK_MS = 15_000;
@@ -105,6 +120,9 @@ export class Messenger {
   #digestSince = 0;
   readonly #lines: Readonly<Record<"urgent" | "prompt", Line[]>> = { urgent: [], prompt: [] };
   readonly #pending: { urgent?: Pending | undefined; calm?: Pending | undefined } = {};
+  /** When the last message of a kind was made, by the clock. */
+  readonly #madeAt = { urgent: -Infinity, prompt: -Infinity };
+  #promptEveryMs = PROMPT_EVERY_MS;
   /** The server wants nobody to come before this clock value. */
   #closedUntil = -Infinity;
   /** Ends waits; a new one for each. */
@@ -263,21 +281,39 @@ export class Messenger {
   /** Makes messages of what is due, as long as none of the kind is under way. */
   #compose(): void {
     const { urgent, prompt } = this.#lines;
-    if (urgent.length > 0 && this.#pending.urgent === undefined) {
-      this.#pending.urgent = this.#message("urgent", urgent.splice(0, LINES_PER_MESSAGE_MAX));
+    const now = this.#parts.clock.now();
+    if (urgent.length > 0 && this.#pending.urgent === undefined && this.#mayTell("urgent")) {
+      this.#madeAt.urgent = now;
+      this.#pending.urgent = this.#message("urgent", urgent.splice(0));
     }
     if (this.#pending.calm !== undefined || this.#isQuiet) return;
     const { digest: everySeconds } = this.config;
-    const now = this.#parts.clock.now();
     const isDue = everySeconds > 0 && !this.#digest.isEmpty &&
       (this.#isEnding || now - this.#digestSince >= everySeconds * 1000);
-    if (!isDue && prompt.length === 0) return;
+    const isPrompt = prompt.length > 0 && (isDue || this.#mayTell("prompt"));
+    if (!isDue && !isPrompt) return;
+    if (isPrompt) this.#notePrompt(now);
     const digest = isDue ? this.#digest.take() : undefined;
     this.#pending.calm = this.#message(
-      prompt.length > 0 ? "prompt" : "digest",
+      isPrompt ? "prompt" : "digest",
       prompt.splice(0),
       digest,
     );
+  }
+
+  /** Whether enough time has passed since the last message of a kind. */
+  #mayTell(kind: "urgent" | "prompt"): boolean {
+    const everyMs = kind === "urgent" ? URGENT_EVERY_MS : this.#promptEveryMs;
+    return this.#isEnding || this.#parts.clock.now() - this.#madeAt[kind] >= everyMs;
+  }
+
+  /** A message is made: the next one comes later if this one follows soon after the last. */
+  #notePrompt(now: number): void {
+    const goesOn = now - this.#madeAt.prompt < 2 * this.#promptEveryMs;
+    this.#promptEveryMs = goesOn
+      ? Math.min(2 * this.#promptEveryMs, PROMPT_EVERY_MAX_MS)
+      : PROMPT_EVERY_MS;
+    this.#madeAt.prompt = now;
   }
 
   #message(kind: Message["kind"], lines: readonly Line[], digest?: ShownDigest): Pending {
@@ -323,6 +359,9 @@ export class Messenger {
     const times = [urgent, this.#isQuiet ? undefined : calm].flatMap((one) =>
       one === undefined ? [] : [one.notBefore - now]
     );
+    if (urgent === undefined && this.#lines.urgent.length > 0) {
+      times.push(this.#madeAt.urgent + URGENT_EVERY_MS - now);
+    }
     const first = Math.max(Math.min(LOOK_MS, ...times), this.#closedUntil - now);
     return Math.max(1, Math.min(LOOK_MS, first));
   }

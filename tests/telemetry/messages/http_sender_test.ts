@@ -91,7 +91,7 @@ Deno.test("http messengers: a stranger's text is in one line, and is no link and
   );
   strictEqual(
     lineOf({ ...GUARDED, account: '1.2.3.4 a"\r\n\u202e\u001b \ud800' }).slice(27, 73),
-    '"1.2.3.4 a\\"\\x0d\\x0a\\u202e\\x1b \\ud800" (PJSIP): e',
+    '"1.2.3.4 a\\"\\x0d\\x0a\\u202e\\x1b \\ud800" (PJSIP)',
   );
 });
 

@@ -179,7 +179,7 @@ Deno.test("messenger: the loss of Asterisk is told when it lasts, and then its e
     "urgent Ampere: Asterisk's events do not arrive",
   ]);
   messenger.tell(AMI_BACK);
-  await site.pass(5_000);
+  await site.pass(30_000);
   strictEqual(site.at(1).title, "Ampere: Asterisk's events arrive again");
 });
 
@@ -269,13 +269,41 @@ Deno.test("messenger: what waits is bounded, what was dropped is counted and tol
   strictEqual(messenger.state.dropped, 25);
   strictEqual(messenger.state.waiting, LINES_MAX + 1);
   site.answer = () => undefined;
-  await site.pass(30_000);
+  await site.pass(2 * MINUTE);
   strictEqual(site.at(-1).lines.at(-1), "25 events before could not be told: see the log");
   strictEqual(site.at(-1).lines.at(-2), `and ${LINES_MAX - 50} more events: see the log`);
   strictEqual(messenger.state.waiting, 0);
   messenger.tell(GUARDED);
-  await site.pass(30_000);
+  await site.pass(5 * MINUTE);
   ok(!site.at(-1).lines.some((line) => line.includes("could not be told")));
+});
+
+Deno.test("messenger: what goes on is told in few messages, and all of it", async () => {
+  await using site = new Site(["digest = off"]);
+  const { messenger, sent } = site;
+  for (let i = 0; i < 360; i++) {
+    messenger.tell({ ...GUARDED, account: `${i}` });
+    await site.pass(10_000);
+  }
+  await site.pass(HOUR);
+  // After 0, 1, 3, 7, 15, 31 minutes and an hour.
+  ok(sent.length >= 6 && sent.length <= 8, String(sent.length));
+  const told = sent.reduce((sum, { events, lines }) => {
+    const more = /^and (\d+) more/.exec(lines.at(-1)!)?.[1] ?? "0";
+    return sum + events.length + Number(more);
+  }, 0);
+  strictEqual(told, 360);
+  await site.pass(HOUR);
+  messenger.tell(GUARDED);
+  await site.pass(5_000);
+  strictEqual(site.at(-1).events.length, 1);
+  // So is a firewall that comes and goes.
+  const before = sent.length;
+  for (let i = 0; i < 60; i++) {
+    messenger.tell(LOST);
+    await site.pass(1_000);
+  }
+  ok(sent.length - before <= 3, String(sent.length - before));
 });
 
 Deno.test("messenger: a message that is refused for hours is given up", async () => {
