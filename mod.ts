@@ -73,6 +73,7 @@ export type { Block, NewBlock } from "./src/blocks/block.ts";
 export type { Evidence, KeptAttempt } from "./src/blocks/evidence.ts";
 export type { KeptAccount, StoredPoints } from "./src/blocks/kept_points.ts";
 export type { SlowChange, SlowRow } from "./src/blocks/slow_rows.ts";
+export type { CountRow } from "./src/blocks/kept_counts.ts";
 export type { Habit, SeenPlaces } from "./src/blocks/kept_habits.ts";
 export type { ComparisonTurns } from "./src/blocks/comparison.ts";
 export type { OpeningOptions, SalvageReport, StartReport } from "./src/blocks/opening.ts";

@@ -23,11 +23,18 @@ Commands:
       --check         check the configuration, the firewall, the database, Asterisk
       --replay FILE...  tell who would have been blocked, from recorded AMI
                       streams or Asterisk's log, in any form
+      --page-token [lists]  make the token of the status page, or the one for its
+                      lists of blocks, and show it once
       --status        tell what the running daemon knows
       --ready         wait until the daemon has put its blocks into the firewall,
                       20 seconds at most; exit code 0 when it has
+      --trusted       list who is trusted, and where that stands
       --why ADDRESS   tell whether an address or network is blocked, why, and what
                       to type to change it
+      --setup         print a script that sets Ampere up on this machine; --setup
+                      --undo prints the one that takes it back
+      --import-fail2ban [JAIL]...  print what fail2ban's jails of Asterisk say and
+                      whom they have banned, as input for -a
   -h, --help          this text
   -V, --version       the version
 
@@ -37,10 +44,12 @@ Options:
       --journal       daemon: begin each line on stderr with its level as systemd's
                       journal reads it (<3> error, <4> warn), without the time
   -v, --verbose       log each message of Asterisk and what became of it
-      --dry-run       daemon: change nothing in the firewall, say what would be done
+      --dry-run       daemon: change nothing in the firewall, say what would be done;
+                      --add: change nothing, say what would be added
       --for LENGTH    --add: how long a block lasts whose line does not say it, such
                       as 90s, 15m, 2h or 7d; for ever without it
-      --json          --list, --status, --why, --replay: JSON, one object a line
+      --json          --list, --status, --trusted, --why, --replay: JSON, one
+                      object a line
 
 Signals: HUP re-reads the configuration and reopens the log, USR1 logs the state.
 `;
@@ -53,7 +62,12 @@ const OPTIONS = {
   replay: { type: "boolean" },
   status: { type: "boolean" },
   ready: { type: "boolean" },
+  trusted: { type: "boolean" },
   why: { type: "boolean" },
+  setup: { type: "boolean" },
+  undo: { type: "boolean" },
+  "import-fail2ban": { type: "boolean" },
+  "page-token": { type: "boolean" },
   help: { type: "boolean", short: "h" },
   version: { type: "boolean", short: "V" },
   config: { type: "string", short: "c" },
@@ -76,26 +90,38 @@ const COMMANDS = [
   "replay",
   "status",
   "ready",
+  "trusted",
   "why",
+  "setup",
+  "import-fail2ban",
+  "page-token",
 ] as const;
 
 type Command = typeof COMMANDS[number] | "daemon";
 
 /** Which commands take an option besides --config. */
 const TAKES: Record<
-  "json" | "dry-run" | "journal" | "verbose" | "output" | "for",
+  "json" | "dry-run" | "journal" | "verbose" | "output" | "for" | "undo",
   readonly Command[]
 > = {
-  json: ["list", "status", "why", "replay"],
-  "dry-run": ["daemon"],
+  json: ["list", "status", "trusted", "why", "replay"],
+  "dry-run": ["daemon", "add"],
   journal: ["daemon"],
   verbose: ["daemon", "replay", "check"],
   output: ["daemon", "add", "del", "list"],
   for: ["add"],
+  undo: ["setup"],
 };
 
 /** Which commands take words that belong to no option. */
-const TAKES_WORDS: readonly Command[] = ["replay", "why", "help", "version"];
+const TAKES_WORDS: readonly Command[] = [
+  "replay",
+  "why",
+  "page-token",
+  "import-fail2ban",
+  "help",
+  "version",
+];
 
 /** What the command line asks for. */
 interface Invocation {
@@ -106,6 +132,7 @@ interface Invocation {
   readonly dryRun: boolean;
   readonly journal: boolean;
   readonly json: boolean;
+  readonly undo: boolean;
   /** How long blocks last that are added, in seconds; `undefined` if it was not said. */
   readonly length: number | undefined;
   readonly files: readonly string[];
@@ -168,6 +195,7 @@ function parseArguments(args: readonly string[]): Invocation {
     dryRun: values["dry-run"] ?? false,
     journal: values.journal ?? false,
     json: values.json ?? false,
+    undo: values.undo ?? false,
     length: values.for === undefined ? undefined : readLength(values.for),
     files: positionals,
   };
@@ -211,8 +239,9 @@ export async function main(args: readonly string[]): Promise<number> {
       complain(
         "Usage: ampere [-h] [-V] [-a | -d | -l | --check | --status | --ready | --why ADDRESS]",
       );
+      complain("              [--replay FILE... | --setup [--undo] | --import-fail2ban [JAIL]...]");
       complain(
-        "              [--replay FILE...] [-c FILE] [-o FILE] [-v] [--dry-run] [--journal] [--json] [--for LENGTH]",
+        "              [-c FILE] [-o FILE] [-v] [--dry-run] [--journal] [--json] [--for LENGTH]",
       );
       complain("Try 'ampere --help' for more.");
       return EXIT.usage;
@@ -224,12 +253,21 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 async function runWithConfig(invocation: Invocation): Promise<number> {
+  if (invocation.command === "import-fail2ban") {
+    const { importFail2ban } = await import("./commands/fail2ban/import.ts");
+    return importFail2ban(invocation.files, print, complain);
+  }
   const asked = invocation.command === "why" ? await readTargets(invocation.files) : [];
   const { formatProblem, readConfig } = await import("./config/parse.ts");
   const { config, problems, warnings } = readConfig(invocation.config);
   if (invocation.command === "check") {
     const { check } = await import("./commands/check/check.ts");
     return await check(invocation, { config, problems, warnings }, print);
+  }
+  if (invocation.command === "page-token") {
+    // What is wrong may be that there is no token yet.
+    const { makePageToken } = await import("./page/token_command.ts");
+    return await makePageToken(config?.pageTokenFile, invocation.files);
   }
   for (
     const problem of [
@@ -239,7 +277,11 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
   ) {
     complain(problem);
   }
-  if (config === undefined || problems.length > 0) return EXIT.problem;
+  if (config === undefined || problems.length > 0) {
+    // At the other end of a pipe there is a shell, which shall not end well.
+    if (invocation.command === "setup") print("exit 1\n");
+    return EXIT.problem;
+  }
   switch (invocation.command) {
     case "list": {
       const { listBlocks } = await import("./commands/blocks.ts");
@@ -248,7 +290,11 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
     case "add":
     case "del": {
       const { changeBlocks } = await import("./commands/blocks.ts");
-      return await changeBlocks(config, invocation.command, invocation.length);
+      return await changeBlocks(config, invocation.command, invocation.length, invocation.dryRun);
+    }
+    case "setup": {
+      const { setup } = await import("./commands/setup/setup.ts");
+      return await setup(config, invocation, print, complain);
     }
     case "status": {
       const { printStatus } = await import("./commands/status.ts");
@@ -257,6 +303,10 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
     case "ready": {
       const { waitUntilReady } = await import("./commands/ready.ts");
       return await waitUntilReady(config, complain);
+    }
+    case "trusted": {
+      const { listTrusted } = await import("./commands/trusted_list.ts");
+      return await listTrusted(config, invocation.json);
     }
     case "why": {
       const { why } = await import("./commands/why/why.ts");
@@ -271,7 +321,11 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
     }
     default: {
       const { runDaemon } = await import("./daemon/run.ts");
-      return await runDaemon(config, invocation);
+      return await runDaemon(config, invocation, async (daemon, log) => {
+        // Most do without: modules that are not there need no memory.
+        const { openPage } = await import("./page/page.ts");
+        return await openPage(daemon, log);
+      });
     }
   }
 }

@@ -13,7 +13,8 @@ _ampere() {
     mapfile -t COMPREPLY < <(compgen -f -- "$current")
     return
   fi
-  local options='-a --add -d --del -l --list --check --replay --status --ready --why -h --help -V --version
+  local options='-a --add -d --del -l --list --check --replay --page-token --status --ready --trusted --why
+    --setup --undo --import-fail2ban -h --help -V --version
     -c --config -o --output -v --verbose --dry-run --journal --for --json'
   mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
 }

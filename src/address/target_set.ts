@@ -128,6 +128,31 @@ export class TargetSet {
   }
 
   /**
+   * How many networks of a length hold networks of the set that are not wider.
+   *
+   * @param family Which networks.
+   * @param prefix Their length.
+   */
+  countAt(family: Family, prefix: number): number {
+    const { firsts, prefixes } = family === 4 ? this.#ipv4 : this.#ipv6;
+    const words = family === 4 ? 1 : WORDS;
+    const masks = Array.from({ length: words }, (_, i) => maskOfWord(prefix, i));
+    let count = 0;
+    let last = -1;
+    for (let at = 0; at < prefixes.length; at++) {
+      if (prefixes[at]! < prefix) continue;
+      let isSame = last >= 0;
+      for (let i = 0; isSame && i < words; i++) {
+        isSame = ((firsts[at * words + i]! ^ firsts[last * words + i]!) & masks[i]!) === 0;
+      }
+      if (isSame) continue;
+      count++;
+      last = at;
+    }
+    return count;
+  }
+
+  /**
    * The network of the set that holds an IPv4 address.
    *
    * @param address A number of 32 bits, signed or not.

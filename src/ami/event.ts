@@ -153,6 +153,12 @@ export class SecurityEvent {
     return hashBytes(this.#bytes, this.#accountStart, end, seed);
   }
 
+  /** {@linkcode hashText} of {@linkcode SecurityEvent.time}, without making a text of it. */
+  hashTime(seed: number): number {
+    if (this.#time !== undefined) return hashText(this.#time, seed);
+    return hashBytes(this.#bytes, this.#timeStart, this.#timeStart + TIME_BYTES, seed);
+  }
+
   /**
    * ACLName of a FailedACL, RequestType of a refused request, else empty; cut to
    * {@linkcode TEXT_CHARACTERS_MAX}.

@@ -26,6 +26,7 @@ import { Connection } from "./connection.ts";
 import { dropRows } from "./drop_rows.ts";
 import { EvidenceTable } from "./evidence.ts";
 import { toDatabaseError } from "./fault.ts";
+import { CountsTable } from "./kept_counts.ts";
 import { HabitsTable } from "./kept_habits.ts";
 import { PointsTable } from "./kept_points.ts";
 import {
@@ -138,6 +139,8 @@ export class BlockDatabase implements Disposable {
   readonly habits: HabitsTable;
   /** What is remembered of slow guessers. */
   readonly slow: SlowTable;
+  /** What happened in each minute and hour. */
+  readonly counts: CountsTable;
   readonly #isDaemon: boolean;
   #skipped = 0;
   /** It is known that no ended block is remembered. */
@@ -150,6 +153,7 @@ export class BlockDatabase implements Disposable {
     this.points = new PointsTable(connection);
     this.habits = new HabitsTable(connection);
     this.slow = new SlowTable(connection);
+    this.counts = new CountsTable(connection);
     this.#isDaemon = isDaemon;
   }
 

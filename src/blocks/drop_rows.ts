@@ -16,7 +16,7 @@ import type { Connection } from "./connection.ts";
  */
 export function dropRows(
   connection: Connection,
-  table: "history" | "standing" | "evidence" | "points" | "habits" | "slow",
+  table: "history" | "standing" | "evidence" | "points" | "habits" | "slow" | "counts",
   order: string,
   max: number,
 ): void {

@@ -23,7 +23,7 @@ export class LateTable {
    */
   constructor(
     connection: Connection,
-    name: "evidence" | "points" | "habits" | "slow",
+    name: "evidence" | "points" | "habits" | "slow" | "counts",
     columns: string,
   ) {
     this.#connection = connection;

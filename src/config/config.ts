@@ -94,6 +94,16 @@ export interface Config {
   readonly verify: number;
   /** Where metrics are served, `undefined` for nowhere. */
   readonly metrics: ListenAddress | undefined;
+  /** Where the status page is served, `undefined` for nowhere. */
+  readonly page: ListenAddress | undefined;
+  /** Names by which the page may be asked for, in small letters, each once. */
+  readonly pageNames: readonly string[];
+  /** File with the hashes of the page's tokens; `undefined`: nobody can act on it. */
+  readonly pageTokenFile: string | undefined;
+  /** File with the page's certificate and those that lead to its authority. */
+  readonly pageCert: string | undefined;
+  /** File with the key of that. */
+  readonly pageKey: string | undefined;
   /** Where blocks are reported to by HTTP, `undefined` for nowhere. */
   readonly webhook: string | undefined;
   /** File with the authorities of the webhook's certificate; `undefined`: those of this machine. */
@@ -177,6 +187,11 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   trustLookup: 60,
   verify: 60,
   metrics: undefined,
+  page: undefined,
+  pageNames: Object.freeze([]),
+  pageTokenFile: undefined,
+  pageCert: undefined,
+  pageKey: undefined,
   webhook: undefined,
   webhookCa: undefined,
   feeds: Object.freeze([]),
@@ -231,7 +246,7 @@ export function neighboursOf(
  * @returns Keys with values in the order of the documentation, `trust` once for each entry.
  */
 export function describeConfig(config: Config): [key: string, value: string][] {
-  const { metrics, webhook } = config;
+  const { metrics, page, webhook } = config;
   const trusted = [...config.trust, ...config.trustNames];
   const trust = trusted.length === 0 ? ["(none)"] : trusted;
   const nat64 = config.nat64.length === 0 ? ["off"] : config.nat64;
@@ -276,6 +291,11 @@ export function describeConfig(config: Config): [key: string, value: string][] {
     ["action", config.action],
     ["verify", formatDuration(config.verify)],
     ["metrics", metrics === undefined ? "off" : formatListenAddress(metrics)],
+    ["page", page === undefined ? "off" : formatListenAddress(page)],
+    ["page_name", config.pageNames.length === 0 ? "off" : config.pageNames.join(", ")],
+    ["page_token_file", config.pageTokenFile ?? "off"],
+    ["page_cert", config.pageCert ?? "off"],
+    ["page_key", config.pageKey ?? "off"],
     ["webhook", webhook === undefined ? "off" : `${new URL(webhook).origin}/(not shown)`],
     ["webhook_ca", config.webhookCa ?? "off"],
     ["sip_ports", config.sipPorts.join(",")],
@@ -289,6 +309,11 @@ export function describeConfig(config: Config): [key: string, value: string][] {
   ];
 }
 
-function formatListenAddress({ hostname, port }: ListenAddress): string {
+/**
+ * An address as it stands in the file, and in a URL.
+ *
+ * @param address The address.
+ */
+export function formatListenAddress({ hostname, port }: ListenAddress): string {
   return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }

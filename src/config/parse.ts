@@ -19,6 +19,7 @@ import { formatDuration } from "./duration.ts";
 import { beginFeed, FEED_RULES, type FeedDraft, unfitFeed } from "./feeds.ts";
 import { readBytes, whyNotRead } from "./file.ts";
 import { adviceForForeign } from "./foreign_keys.ts";
+import { unfitPage } from "./page_keys.ts";
 import { type Draft, MAY_BE_EMPTY, REPEATABLE, RULES } from "./keys.ts";
 
 /** Something about a file that an administrator should know. */
@@ -169,6 +170,7 @@ class Reader {
           home: Object.freeze([...this.#draft.home]),
           asnStrict: Object.freeze([...this.#draft.asnStrict]),
           feeds: Object.freeze(this.#feeds.map((feed) => Object.freeze(feed))),
+          pageNames: Object.freeze([...this.#draft.pageNames]),
           sipPorts: Object.freeze([...this.#draft.sipPorts]),
         })
         : undefined,
@@ -343,6 +345,11 @@ class Reader {
       this.#warning(at("webhook_ca"), "webhook_ca", "has no effect without a webhook by https://");
     }
     this.#checkPlaces(wrong);
+    for (const { key, message, isDoubt } of unfitPage(this.#draft)) {
+      if (["page", "page_token_file", "page_cert", "page_key"].some((one) => wrong.has(one))) break;
+      if (isDoubt) this.#warning(at(key), key, message);
+      else this.#problem(at(key), key, message);
+    }
     this.#problems.sort((a, b) => a.line - b.line);
     this.#warnings.sort((a, b) => a.line - b.line);
   }

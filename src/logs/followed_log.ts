@@ -106,19 +106,19 @@ export class FollowedLog {
   /**
    * Reads some of what was written.
    *
-   * @returns `more`: perhaps there is more; `soon`: what was read is to be settled soon; `end`:
-   *   nothing is left.
+   * @returns `more`: perhaps there is more; `soon`: what was read is to be settled soon; `settled`:
+   *   that was done, and nothing is left; `end`: nothing is left.
    */
-  step(): "more" | "soon" | "end" {
+  step(): "more" | "soon" | "settled" | "end" {
     const { now, handover } = this.#parts;
     const at = now();
-    if (at < this.#retryAt) return "end";
+    if (at < this.#retryAt) return this.#settle(at);
     let step: ReturnType<Tail["step"]>;
     try {
       step = this.#tail.step(at);
     } catch (error) {
       this.#fail(error, at);
-      return "end";
+      return this.#settle(at);
     }
     if (step === "read") {
       this.#recovered();
@@ -129,11 +129,16 @@ export class FollowedLog {
     if (step === "absent") this.#missing(at);
     else this.#recovered();
     handover.atEnd(this.#index, at);
+    return this.#settle(at);
+  }
+
+  /** Hands on what waits to see what follows, when nothing does: also of a file that is gone. */
+  #settle(at: number): "soon" | "settled" | "end" {
     if (this.#settled) return "end";
     if (at - this.#readAt < QUIET_MS) return "soon";
     this.#settled = true;
     this.#reader.flush();
-    return "end";
+    return "settled";
   }
 
   /** Ends it. */

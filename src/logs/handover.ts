@@ -28,10 +28,13 @@ type LineTold = "security" | "doubled" | Notice["told"];
 /** Longest time between an event and its line, in milliseconds: both come within some. */
 export const SETTLE_MS = 1_000;
 
-/** How long an event of AMI is remembered for its line, which may be read late, in milliseconds. */
+/**
+ * How long an event of AMI is remembered for another line of its request, which may be read late,
+ * in milliseconds; for its own line it is as long as there is room.
+ */
 const REMEMBER_MS = 30_000;
 
-/** How long after AMI has come a line that was charged is remembered, in milliseconds. */
+/** How long a line that was charged is remembered for an event that tells less, in milliseconds. */
 const CHARGED_MS = 10_000;
 
 /** Longest time between a registration by IAX2 and the answer to its challenge, in milliseconds. */
@@ -42,6 +45,12 @@ const RECENT = 16_384;
 
 /** Most lines that wait. */
 const WAITING_MAX = 8_192;
+
+/** When nothing was decided for so long, the process stood still, in milliseconds. */
+const STALL_MS = 300;
+
+/** Numbers that are remembered of each. */
+const FACTS = 6;
 
 /** Lines of several files, and threads, that are remembered. */
 const LINES_MAX = 65_536;
@@ -64,7 +73,7 @@ const REFUSALS: ReadonlySet<string> = new Set([
 interface Waiting {
   readonly event: SecurityEvent;
   readonly told: LineTold;
-  readonly at: number;
+  at: number;
   readonly thread: string;
   /** AMI was there when it was written. */
   readonly covered: boolean;
@@ -95,6 +104,7 @@ export class Handover {
   #ami: AmiState = "down";
   #upSince = -Infinity;
   #heardAt = -Infinity;
+  #advancedAt = -Infinity;
   /** When each file was last read to its end. */
   readonly #ends: number[] = [];
   #waiting: (Waiting & { readonly file: number })[] = [];
@@ -102,15 +112,17 @@ export class Handover {
   #deciding: readonly (Waiting & { readonly file: number })[] = [];
   /** Events of AMI that no line has asked for yet: a ring. */
   readonly #hosts: (number | string)[] = new Array(RECENT).fill(0);
-  readonly #numbers = new Int32Array(5 * RECENT);
+  readonly #numbers = new Int32Array(FACTS * RECENT);
   readonly #times = new Float64Array(RECENT);
   #written = 0;
   #indexed = 0;
   /** The same, to be compared with security events of the log, and with other lines. */
   readonly #exact = new Sightings();
   readonly #alike = new Sightings();
-  /** Security events of the log that were charged while AMI was away. */
+  /** Security events of the log that were charged while AMI was away, or had just come. */
   readonly #charged = new Sightings();
+  /** Other lines that were charged when AMI had just come: its events may be late. */
+  readonly #chargedAlike = new Sightings();
   readonly #callers = new Sightings();
   readonly #reports = new Sightings();
   readonly #registrations = new Sightings();
@@ -181,21 +193,21 @@ export class Handover {
    */
   amiEvent(event: SecurityEvent, now: number): boolean {
     if (event.type === REPORTED) return this.#takeReport(event, now);
-    if (now - this.#upSince < CHARGED_MS && this.#charged.size > 0) {
-      if (this.#charged.take(exactKey(event), now - CHARGED_MS)) {
-        this.#dropped++;
-        return false;
-      }
+    if (this.#isCharged(event, now)) {
+      this.#dropped++;
+      return false;
     }
     const slot = this.#written++ % RECENT;
     const numbers = this.#numbers;
     this.#hosts[slot] = event.host;
     this.#times[slot] = now;
-    numbers[5 * slot] = event.type;
-    numbers[5 * slot + 1] = event.port;
-    numbers[5 * slot + 2] = event.session;
-    numbers[5 * slot + 3] = event.challenge;
-    numbers[5 * slot + 4] = event.answer;
+    const at = FACTS * slot;
+    numbers[at] = event.type;
+    numbers[at + 1] = event.port;
+    numbers[at + 2] = event.session;
+    numbers[at + 3] = event.challenge;
+    numbers[at + 4] = event.answer;
+    numbers[at + 5] = event.hashTime(0);
     return true;
   }
 
@@ -270,6 +282,16 @@ export class Handover {
    * @param now Clock value, in milliseconds.
    */
   advance(now: number): void {
+    // Whoever stood still hears what was said long ago: that AMI is heard proves nothing yet.
+    if (now - this.#advancedAt > STALL_MS) {
+      for (const line of this.#waiting) if (line.covered) line.at = now;
+    }
+    this.#advancedAt = now;
+    // All that was sent when AMI came has come.
+    if (this.#ami === "up" && this.#heardAt >= this.#upSince + REMEMBER_MS) {
+      this.#charged.clear();
+      this.#chargedAlike.clear();
+    }
     if (this.#waiting.length === 0) return;
     this.#index();
     const waiting = this.#deciding = this.#waiting;
@@ -289,7 +311,7 @@ export class Handover {
     const { event, told, at, covered } = line;
     if (isSecurity(told)) {
       if (this.#ami !== "up") return true;
-      if (this.#exact.take(exactKey(event), at - REMEMBER_MS)) return this.#drop();
+      if (this.#exact.take(exactKey(event), -Infinity)) return this.#drop();
     } else if (told === "aside") {
       const last = this.#refusals.get(refusalKey(event));
       if (last !== undefined && Math.abs(last - at) <= SETTLE_MS) return this.#drop();
@@ -300,10 +322,23 @@ export class Handover {
     }
     if (!line.unissued && now < at + SETTLE_MS) return false;
     if (isSecurity(told)) {
+      this.#charged.add(exactKey(event), now);
       if (REFUSALS.has(event.kind) && !line.stands) this.#alike.add(alikeKey(event), now);
-    } else if (told === "notice" && this.#isToldBySecurity(event)) return this.#drop();
+    } else if (told === "notice") {
+      if (this.#isToldBySecurity(event)) return this.#drop();
+      // AMI's event may have been sent, and be held up by the network.
+      if (this.#ami === "up" && !line.unissued) this.#chargedAlike.add(alikeKey(event), now);
+    }
     this.#chargeLine(event, told === "doubled" ? "doubled" : "security", line.file, now);
     return true;
+  }
+
+  /** Whether a line of the same request was charged before AMI told of it. */
+  #isCharged(event: SecurityEvent, now: number): boolean {
+    // However late it is: nothing else has this key.
+    if (this.#charged.size > 0 && this.#charged.take(exactKey(event), -Infinity)) return true;
+    return this.#chargedAlike.size > 0 && REFUSALS.has(event.kind) &&
+      this.#chargedAlike.take(alikeKey(event), now - CHARGED_MS);
   }
 
   /** Whether a security event that waits is of the same request: that counts, or AMI's. */
@@ -326,7 +361,7 @@ export class Handover {
   ): void {
     this.#index();
     // Its line was read after AMI had told of it.
-    if (this.#exact.take(exactKey(event), now - REMEMBER_MS)) return void this.#drop();
+    if (this.#exact.take(exactKey(event), -Infinity)) return void this.#drop();
     if (this.#ami === "down") this.#charged.add(exactKey(event), now);
     if (REFUSALS.has(event.kind)) this.#alike.add(alikeKey(event), now);
     this.#chargeLine(event, told, file, now);
@@ -400,7 +435,10 @@ export class Handover {
     for (; this.#indexed < this.#written; this.#indexed++) {
       const slot = this.#indexed % RECENT;
       const at = this.#times[slot]!;
-      const [type, port, session, challenge, answer] = numbers.subarray(5 * slot, 5 * slot + 5);
+      const [type, port, session, challenge, answer, time] = numbers.subarray(
+        FACTS * slot,
+        FACTS * (slot + 1),
+      );
       const { kind, service } = EVENT_TYPES[type!]!;
       const facts = {
         type: type!,
@@ -411,6 +449,7 @@ export class Handover {
         session: session!,
         challenge: challenge!,
         answer: answer!,
+        hashTime: () => time!,
       };
       this.#exact.add(exactKey(facts), at);
       if (REFUSALS.has(kind)) this.#alike.add(alikeKey(facts), at);
@@ -436,18 +475,22 @@ function isSecurity(told: LineTold): told is "security" | "doubled" {
 
 type Facts = Pick<
   SecurityEvent,
-  "type" | "kind" | "service" | "host" | "port" | "session" | "challenge" | "answer"
+  "type" | "kind" | "service" | "host" | "port" | "session" | "challenge" | "answer" | "hashTime"
 >;
 
-/** Equal for an event and its line in the security log. */
-function exactKey({ type, host, port, session, challenge, answer }: Facts): number {
-  let key = mix(type, hashOfHost(host));
+/**
+ * Equal for an event and its line in the security log: Asterisk prints both from one, with one
+ * time. By that a request differs from its repetition.
+ */
+function exactKey(event: Facts): number {
+  const { port, session, challenge, answer } = event;
+  let key = mix(event.type, hashOfHost(event.host));
   for (const number of [port, session, challenge, answer]) key = mix(key, number);
-  return key;
+  return mix(key, event.hashTime(0));
 }
 
 /** Equal for an event and another line of the same request, if the line says enough. */
-function alikeKey({ type, service, host, session }: Facts): number {
+function alikeKey({ type, service, host, session }: Omit<Facts, "hashTime">): number {
   const key = mix(service.length * 256 + service.charCodeAt(0), hashOfHost(host));
   // Of others no session is printed.
   return service === "PJSIP" ? mix(mix(key, type), session) : key;

@@ -72,6 +72,8 @@ const OLDER_MS = 1_000;
 /** A time: the same line without one may come again. */
 const HAS_TIME = /\d\d:\d\d|\d{9}/;
 
+const TO_SECOND = /^.*?\d\d:\d\d:\d\d/;
+
 const LF = 0x0a;
 
 const NOTHING = new Uint8Array(0);
@@ -104,6 +106,10 @@ interface Search {
   at: number;
   /** Index behind the last of them, or 0. */
   behind: number;
+  /** When its first line was written, as that says. */
+  beganAt: string | undefined;
+  /** A line was met that is none of them. */
+  hasOthers: boolean;
 }
 
 /** What a step of a {@linkcode Tail} has found. */
@@ -231,7 +237,9 @@ export class Tail {
     };
     // A file of before that was put back, or a disk that was not there yet.
     const since = this.#former?.born ?? this.#waitsSince;
-    const isOld = born !== undefined && since !== undefined && born < since - OLDER_MS;
+    // One of the future was made before the clock was set back.
+    const isOld = born !== undefined && (born > this.#files.time() + OLDER_MS ||
+      since !== undefined && born < since - OLDER_MS);
     if (this.#isFirst || isOld) this.#beginAt(place, size);
     this.#isFirst = false;
     this.#waitsSince = undefined;
@@ -256,7 +264,13 @@ export class Tail {
     if (place.isNew && size > 0) {
       place.isNew = false;
       const lines = timedLines(this.#recent);
-      if (lines.size > 0) place.search = { lines, until: size, at: 0, behind: 0 };
+      if (lines.size > 0) {
+        place.search = {
+          ...{ lines, until: size, at: 0, behind: 0 },
+          beganAt: undefined,
+          hasOthers: false,
+        };
+      }
     }
     const { search } = place;
     if (search === undefined) return false;
@@ -266,7 +280,14 @@ export class Tail {
     const length = wholeLines(bytes, 0, count);
     for (let from = 0; from < length;) {
       const end = bytes.indexOf(LF, from);
-      if (search.lines.has(textOf(bytes.subarray(from, end)))) search.behind = search.at + end + 1;
+      const line = textOf(bytes.subarray(from, end));
+      const isKnown = search.lines.has(line);
+      if (search.at + from === 0) search.beganAt = secondOf(line);
+      if (!isKnown) search.hasOthers = true;
+      // In a file that has begun in the same second somebody may have done the same again.
+      const isAgain = search.hasOthers && search.beganAt !== undefined &&
+        secondOf(line) === search.beganAt;
+      if (isKnown && !isAgain) search.behind = search.at + end + 1;
       from = end + 1;
     }
     search.at += length > 0 ? length : count;
@@ -394,6 +415,11 @@ function timedLines(bytes: Uint8Array): ReadonlySet<string> {
   // Before the first line end may be half a line, and behind the last one another.
   const lines = textOf(bytes).split("\n").slice(bytes.length < RECENT_BYTES ? 0 : 1, -1);
   return new Set(lines.filter((line) => HAS_TIME.test(line)));
+}
+
+/** The beginning of a line up to its time of day. */
+function secondOf(line: string): string | undefined {
+  return TO_SECOND.exec(line)?.[0];
 }
 
 function textOf(bytes: Uint8Array): string {

@@ -5,8 +5,9 @@
  */
 
 import type { ExemptTarget } from "../address/exempt.ts";
+import type { TimedEntry } from "../config/timed_trust.ts";
 import type { NameState } from "../address/trusted_names.ts";
-import type { Block } from "../blocks/database.ts";
+import { type Block, byAge } from "../blocks/block.ts";
 import type { Action, Config } from "../config/config.ts";
 import type { AsteriskPlace, Whereabouts } from "../firewall/asterisk_place.ts";
 import type { BackendChoice } from "../firewall/choice.ts";
@@ -51,6 +52,8 @@ export interface TrustState {
     | { readonly path: string; readonly entries: number; readonly trouble: string | undefined }
     | undefined;
   readonly names: readonly NameState[];
+  /** Those who are trusted for a time. */
+  readonly timed?: readonly TimedEntry[];
 }
 
 /** Asterisk's logs that are followed. */
@@ -107,14 +110,14 @@ export interface StatusSource {
     readonly size: number;
     readonly pending: number;
     readonly trouble: string | undefined;
-    all(): Block[];
+    each(): Iterable<Block>;
   };
   readonly firewall: { status(): FirewallStatus };
   readonly inquiry: {
     /** The hosts with most points; `lastAt` in milliseconds since 1970. */
     worst(count: number): HostStatus[];
     /** What is known of a canonical target. */
-    look(target: string): Look;
+    look(target: string, blocks?: readonly Block[]): Look;
   };
 }
 
@@ -240,6 +243,8 @@ export interface Status {
       readonly trouble: string | null;
     } | null;
     readonly names: readonly TrustedName[];
+    /** Those who are trusted for a time. */
+    readonly timed: readonly ShownTimedTrust[];
   };
   /** Canonical addresses and networks, each with its cause; the trust list is among them. */
   readonly neverBlocked: readonly ExemptTarget[];
@@ -268,6 +273,11 @@ export interface TrustedName {
   readonly answeredAt: string | null;
   /** Why the last lookup was in vain; null if it was not. */
   readonly failing: string | null;
+}
+
+/** Somebody who is trusted for a time. */
+interface ShownTimedTrust extends Omit<TimedEntry, "until"> {
+  readonly until: string;
 }
 
 /** Whether the blocks of a family are in force. */
@@ -323,13 +333,26 @@ export interface ShownBlock {
   readonly place: ShownPlace | null;
 }
 
+/** How much is told: to find it out takes time where there is very much. */
+interface StatusExtent {
+  /** How many of the last blocks. */
+  readonly blocks?: number;
+  /** How many of the hosts with most points. */
+  readonly hosts?: number;
+}
+
 /**
  * Asks a daemon in the same process.
  *
  * @param source The daemon.
  * @param now Time of day, in milliseconds since 1970.
+ * @param extent How much is told.
  */
-export function statusOf(source: StatusSource, now: number): Status {
+export function statusOf(
+  source: StatusSource,
+  now: number,
+  { blocks = LAST_BLOCKS_MAX, hosts = WORST_HOSTS_MAX }: StatusExtent = {},
+): Status {
   const { config, counters, table, list } = source;
   const state = source.firewall.status();
   return {
@@ -363,7 +386,9 @@ export function statusOf(source: StatusSource, now: number): Status {
       attemptsWaiting: table.waiting,
       evicted: table.evicted,
       proxies: table.proxies,
-      worst: source.inquiry.worst(WORST_HOSTS_MAX).map((one) => watchedHost(one, source.places)),
+      worst: hosts === 0
+        ? []
+        : source.inquiry.worst(hosts).map((one) => watchedHost(one, source.places)),
     },
     guard: {
       accounts: table.guard.guarded,
@@ -384,9 +409,7 @@ export function statusOf(source: StatusSource, now: number): Status {
       added: counters.added,
       removed: counters.removed,
       networks: source.neighbourhoods.size,
-      last: list.all().slice(-LAST_BLOCKS_MAX).reverse().map((one) =>
-        shownBlock(one, source.places)
-      ),
+      last: newest(list.each(), blocks).map((one) => shownBlock(one, source.places)),
     },
     firewall: {
       backend: source.backend.name,
@@ -418,6 +441,19 @@ export function statusOf(source: StatusSource, now: number): Status {
   };
 }
 
+/** The newest of very many, the newest first; most stand in the order of their age. */
+function newest(blocks: Iterable<Block>, count: number): Block[] {
+  if (count === 0) return [];
+  let last: Block[] = [];
+  for (const block of blocks) {
+    if (last.length >= count && byAge(block, last[0]!) < 0) continue;
+    last.push(block);
+    if (last.length > 2 * count) last = last.sort(byAge).slice(-count);
+    else if (last.length > 1 && byAge(last.at(-2)!, block) > 0) last.sort(byAge);
+  }
+  return last.sort(byAge).slice(-count).reverse();
+}
+
 function shownLogs(logs: LogsState | undefined): Status["logs"] {
   if (logs === undefined) return null;
   return {
@@ -435,10 +471,11 @@ function shownLogs(logs: LogsState | undefined): Status["logs"] {
   };
 }
 
-function shownTrust({ entries, file, names }: TrustState): Status["trust"] {
+function shownTrust({ entries, file, names, timed = [] }: TrustState): Status["trust"] {
   return {
     entries,
     file: file === undefined ? null : { ...file, trouble: file.trouble ?? null },
+    timed: timed.map((one) => ({ ...one, until: iso(one.until) })),
     names: names.map(({ name, addresses, answeredAt, failing }) => ({
       name,
       addresses,

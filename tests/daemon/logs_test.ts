@@ -6,6 +6,7 @@ import { statusOf } from "../../src/telemetry/status.ts";
 import { bytesOf, successfulAuth, wrongAnswer } from "../support/asterisk_events.ts";
 import { ADDRESS, daemonWith, withDaemon } from "../support/daemons.ts";
 import { fileLine, LINE_KINDS } from "../support/log_text.ts";
+import { MemoryFiles } from "../support/memory_files.ts";
 import { until } from "../support/namespace.ts";
 import { toLog } from "../support/replays.ts";
 
@@ -123,6 +124,23 @@ Deno.test("logs: without AMI the log alone is followed, and a new configuration 
     stop.abort();
     assert.equal(await running, 0);
   });
+});
+
+Deno.test("logs: the last line of a file that cannot be read any more counts, and at once", async () => {
+  const files = new MemoryFiles();
+  const path = "/var/log/asterisk/messages";
+  const write = files.writer(path);
+  const config = { ...DEFAULT_CONFIG, host: NO_AMI, logs: [path], loyalty: 1 };
+  const { daemon, lines } = daemonWith({ config, files });
+  const stop = new AbortController();
+  const running = daemon.run(stop.signal);
+  await until("it follows", () => lines.some((line) => line.includes("following")));
+  // Its sender's line end could stand behind it: it waits for what follows.
+  write(call(1));
+  files.trouble = new Deno.errors.PermissionDenied("(os error 13)");
+  await until("it is blocked", () => daemon.list.get(ADDRESS) !== undefined);
+  stop.abort();
+  await running;
 });
 
 Deno.test("logs: a burst is read in pieces, and AMI's events are not kept waiting", async () => {

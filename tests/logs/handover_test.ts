@@ -16,6 +16,9 @@ import { toLog } from "../support/replays.ts";
 
 const HOST = "203.0.113.5";
 
+/** How often files are looked at, in milliseconds. */
+const LOOK_MS = 100;
+
 const kind = (name: string) => LINE_KINDS.find((one) => one.name === name)!;
 
 /** AMI and a log, or several, that are told of by texts. */
@@ -72,6 +75,13 @@ class Bench {
 
   /** Time passes, and the files are read to their ends. */
   after(ms: number, heard = false): this {
+    const end = this.now + ms;
+    while (this.now < end) this.look(Math.min(LOOK_MS, end - this.now), heard);
+    return this;
+  }
+
+  /** One look, with nothing in between. */
+  look(ms: number, heard = false): this {
     this.now += ms;
     if (heard) this.handover.amiHeard(this.now);
     this.#logs.forEach((_, file) => this.handover.atEnd(file, this.now));
@@ -217,6 +227,42 @@ Deno.test("handover: when AMI comes, a request around its login counts once", ()
   assert.deepEqual(bench.settled(), [BY_LINE]);
   // The same wrong answer again is an event of its own.
   assert.deepEqual(bench.ami(event).settled(), [BY_AMI]);
+});
+
+Deno.test("handover: an event that the network holds up when AMI has come counts once", () => {
+  for (const late of [2 * SETTLE_MS, 20 * SETTLE_MS]) {
+    const { event, security, notice } = guess(`held up ${late}`);
+    const bench = new Bench();
+    bench.handover.amiUp(bench.now);
+    bench.log(security).after(late).ami(event);
+    assert.deepEqual(bench.settled(), [BY_LINE], `${late} ms`);
+    if (late > 10 * SETTLE_MS) continue;
+    // The same where the log has no class security.
+    const other = new Bench();
+    other.handover.amiUp(other.now);
+    other.log(notice).after(late).ami(event);
+    assert.deepEqual(other.settled(), [BY_LINE], `${late} ms, without security`);
+  }
+});
+
+Deno.test("handover: who stood still has not heard that AMI tells nothing more", () => {
+  const bench = new Bench().connected();
+  bench.log(guess("a").security);
+  // What was under way is read at once, and then that the connection has ended.
+  bench.now += 30 * SETTLE_MS;
+  bench.handover.amiHeard(bench.now);
+  bench.look(0).handover.amiDown(bench.now);
+  assert.deepEqual(bench.counted, [BY_LINE]);
+});
+
+Deno.test("handover: a request differs from its repetition by its time", () => {
+  const first = wrongAnswer(HOST, { session: "a" });
+  const second = first.replace("08:09:09.918", "08:09:10.418");
+  const bench = new Bench();
+  bench.log(toLog(first));
+  bench.handover.amiUp(bench.now);
+  bench.ami(second).log(toLog(second));
+  assert.deepEqual(bench.settled(), [BY_LINE, BY_AMI]);
 });
 
 Deno.test("handover: a log that is read late was written before AMI came", () => {

@@ -8,6 +8,7 @@
 import type { Connection } from "../../src/ami/client.ts";
 import type { Dice } from "./dice.ts";
 import type { Happening } from "./model/happening.ts";
+import type { Request } from "./pbx/requests.ts";
 import type { ProcessClock, SimulatedTime } from "./time.ts";
 
 /** Something that Asterisk says in one go, and what it stands for. */
@@ -23,6 +24,8 @@ export interface Said {
   readonly alone?: boolean;
   /** Where the text must not be cut into pieces, in bytes from its beginning. */
   readonly whole?: number;
+  /** The same as the happenings, where the PBX writes a log. */
+  readonly requests?: readonly Request[];
 }
 
 /** How long nothing comes behind an event that is alone, in milliseconds. */
@@ -57,12 +60,18 @@ interface AsteriskOptions {
   readonly trace: (text: string) => void;
   /** Something has reached Ampere. */
   readonly onArrived: (happening: Happening) => void;
+  /** The same, in a world in which a log may have told of it. */
+  readonly onRequest: (request: Request) => void;
+  /** Asterisk writes what it says into its log as well. */
+  readonly log?: ((said: Said) => Said) | undefined;
 }
 
 /** The server. */
 export class Asterisk {
   readonly #options: AsteriskOptions;
   #state: AsteriskState = "up";
+  /** World time at which something was read from a connection last, in milliseconds. */
+  heardAt = -Infinity;
   /** Logins fail. */
   refuses = false;
   /** The network stalls now and then. */
@@ -102,9 +111,15 @@ export class Asterisk {
   }
 
   /** Says something to everybody who is logged in. */
-  say(said: readonly Said[]): void {
+  say(some: readonly Said[]): void {
+    const { log } = this.#options;
+    const said = log === undefined ? some : some.map(log);
     if (this.#state === "down") return;
-    for (const line of this.#lines) if (line.loggedIn && !line.isForgotten) line.say(said);
+    for (const line of this.#lines) {
+      if (!line.loggedIn || line.isForgotten) continue;
+      for (const { requests = [] } of said) for (const one of requests) one.byAmi = true;
+      line.say(said);
+    }
   }
 
   /**
@@ -207,6 +222,7 @@ class Line implements Connection {
       await new Promise<void>((resolve) => this.#wake = resolve);
     }
     let count = 0;
+    this.#server.heardAt = this.#options.time.now;
     while (!this.#quiet && count + (this.#arrived[0]?.bytes.length ?? Infinity) <= into.length) {
       const piece = this.#arrived.shift()!;
       into.set(piece.bytes, count);
@@ -378,11 +394,16 @@ class Line implements Connection {
   }
 
   #arrives(said: Said): void {
-    const { onArrived } = this.#options;
-    if (!said.alone) return said.happenings.forEach(onArrived);
+    const { requests = [], happenings } = said;
+    for (const request of requests) request.arrived = true;
+    const arrived = () => {
+      if (requests.length > 0) requests.forEach(this.#options.onRequest);
+      else happenings.forEach(this.#options.onArrived);
+    };
+    if (!said.alone) return arrived();
     // Ampere waits for what may follow; if the connection ends meanwhile, the event does not count.
     this.#clock.after(HELD_MS, () => {
-      if (!this.#closed && !this.#endRead) said.happenings.forEach(onArrived);
+      if (!this.#closed && !this.#endRead) arrived();
     });
     this.#quiet = true;
     this.#clock.after(ALONE_MS, () => {

@@ -44,6 +44,11 @@ export const KEYS = [
   "action",
   "verify",
   "metrics",
+  "page",
+  "page_name",
+  "page_token_file",
+  "page_cert",
+  "page_key",
   "webhook",
   "webhook_ca",
   "sip_ports",
@@ -57,6 +62,10 @@ export const NEEDS: Readonly<Record<string, string>> = {
   home: "geo = /a.mmdb\n",
   away: "geo = /a.mmdb\nhome = DE\n",
   asn_strict: "asn = /a.mmdb\n",
+  page_name: "page = 127.0.0.1:1\npage_token_file = /a\n",
+  page_token_file: "page = 127.0.0.1:1\n",
+  page_cert: "page = 127.0.0.1:1\npage_key = /a\n",
+  page_key: "page = 127.0.0.1:1\npage_cert = /a\n",
   webhook_ca: "webhook = https://hooks.example.org/\n",
 };
 

@@ -29,7 +29,7 @@ export interface Happening {
     | "nothing";
   readonly address: string;
   readonly session: string;
-  readonly service?: "AMI" | "Dialplan" | "PJSIP" | "SIP";
+  readonly service?: "AMI" | "Dialplan" | "IAX2" | "PJSIP" | "SIP";
   readonly transport?: string;
   readonly account?: string;
   /** The manager interface has compared a password. */

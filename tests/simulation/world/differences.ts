@@ -52,7 +52,8 @@ export function differs(
   lookedAt = scene.wall(),
 ): string | undefined {
   if (scene.deleted.size > 0) return `deleted by hand, and not seen: ${[...scene.deleted]}`;
-  if (counters.eventsTotal !== arrived) {
+  // Of what a log has told first, AMI's events count no more.
+  if (scene.pbxLog === undefined && counters.eventsTotal !== arrived) {
     return `${arrived} events arrived, ${counters.eventsTotal} were taken`;
   }
   const listed = new Map(list.all().map((block) => [block.target, block.until]));

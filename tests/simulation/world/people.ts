@@ -103,12 +103,30 @@ export class People {
       }
     }
     this.#walk(duration);
+    this.#dialInVain(duration);
     this.#guessInside(duration);
     if (scene.config.forget === SLOW_FORGET_SECONDS) this.#guessSlowly(duration);
     if (!scene.faults.has("noise")) return;
     const victims = [...PHONES, ...ATTACKERS, "192.0.2.79"];
     this.#act(() => scene.traffic.noise(dice.pick(victims)), dice.between(200, 3_000), duration);
     if (dice.chance(0.1)) this.#act(() => scene.traffic.endless(), 20_000, duration);
+  }
+
+  /** Somebody does what Asterisk tells in its log alone. */
+  #dialInVain(duration: number): void {
+    const { pbxLog, time } = this.#scene;
+    if (pbxLog === undefined) return;
+    const dice = pbxLog.dice;
+    const end = time.now + duration;
+    for (const address of [...ATTACKERS, ...PHONES, ...TRUSTED].filter(() => dice.chance(0.2))) {
+      const interval = dice.between(500, 6_000);
+      const next = () => {
+        if (time.now >= end) return;
+        pbxLog.untold(address);
+        time.after(interval * dice.between(0.1, 2), next);
+      };
+      time.after(dice.between(100, interval), next);
+    }
   }
 
   /** A scanner takes another address of its network for each few guesses. */

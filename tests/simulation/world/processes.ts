@@ -81,6 +81,8 @@ export class Processes {
           : new IptablesBackend({ family, chain, run, batchMax })
       );
     let serial = 0;
+    scene.requests.begin(scene.time.now, true);
+    const files = scene.pbxLog?.filesFor();
     const daemon = new Daemon({
       config: scene.config,
       bornAt: scene.bornAt,
@@ -92,6 +94,7 @@ export class Processes {
       log,
       clock,
       wallClock,
+      ...(files && { files }),
       exempt: (trust) => scene.exempt(trust),
       strict: scene.mayBeStrict
         ? {
@@ -105,6 +108,12 @@ export class Processes {
         actionId: () => `id-${++serial}`,
       },
     });
+    const { table } = daemon;
+    const record = table.record.bind(table);
+    table.record = (event, now, isBelieved) => {
+      scene.counted(event);
+      record(event, now, isBelieved);
+    };
     const stop = new AbortController();
     const process: Process = {
       clock,
@@ -174,6 +183,16 @@ export class Processes {
     return bytes.length;
   }
 
+  /** What the log has told must be counted, and what stands in it must be read. */
+  #askForLogs({ daemon, stop }: Process): void {
+    const { pbxLog, requests, asterisk, time } = this.#scene;
+    if (pbxLog === undefined || stop.signal.aborted) return;
+    const connected = daemon.connectedSince !== undefined;
+    const lost = requests.lost({ now: time.now, connected, heardAt: asterisk.heardAt }) ??
+      pbxLog.unread();
+    if (lost !== undefined) throw new WorldError(lost);
+  }
+
   /** kill -9, and what starts the daemon again. */
   kill(): void {
     const scene = this.#scene;
@@ -205,7 +224,7 @@ export class Processes {
       if (process.clock.frozen) return process.witness.standsStill();
       const wrong = process.witness.compare(process.daemon);
       if (wrong !== undefined) throw new WorldError(wrong);
-      return;
+      return this.#askForLogs(process);
     }
     scene.trace(`the daemon has ended with ${process.exitCode}`);
     process.clock.kill();

@@ -6,12 +6,16 @@
 
 import { AddressSet } from "../../../src/address/address_set.ts";
 import type { Config } from "../../../src/config/config.ts";
+import type { SecurityEvent } from "../../../src/ami/event.ts";
 import { Asterisk } from "../asterisk.ts";
 import { Dice } from "../dice.ts";
 import { Kernel } from "../kernel.ts";
 import type { NftFault } from "../nft/faults.ts";
 import { Residents } from "../nft/residents.ts";
+import type { Happening } from "../model/happening.ts";
 import { Model } from "../model/model.ts";
+import { chooseLogs, PbxLog, WITHOUT_AMI } from "../pbx/pbx_log.ts";
+import { Requests } from "../pbx/requests.ts";
 import type { Visits } from "../model/rules.ts";
 import { Programs } from "../programs.ts";
 import { MemoryStore, SqliteStore, type Store } from "../store.ts";
@@ -70,6 +74,11 @@ export class Scene {
   readonly asterisk: Asterisk;
   readonly store: Store;
   readonly traffic: Traffic;
+  /** What Asterisk writes into its log, where there is one. */
+  readonly pbxLog: PbxLog | undefined;
+  readonly requests = new Requests();
+  /** Nothing but the log tells of requests. */
+  readonly withoutAmi: boolean;
   readonly model: Model;
   readonly faults: ReadonlySet<FaultName>;
   readonly byHand = new Map<string, ByHand>();
@@ -116,9 +125,14 @@ export class Scene {
       : options.backend === "nftables";
     this.faults = chooseFaults(dice, isNft && nftDice.chance(RESIDENTS_SHARE));
     const chosen = chooseConfig(dice, this.more, this.faults);
+    const logDice = new Dice(Math.imul(seed, 23) + 11);
+    const { paths, alone } = chooseLogs(logDice);
+    this.withoutAmi = alone;
     this.config = {
       ...chosen,
       backend: isNft ? "nftables" : options.backend ?? chosen.backend,
+      ...(paths.length > 0 && { logs: paths }),
+      ...(alone && { host: WITHOUT_AMI }),
     };
     this.kernel = new Kernel(this.config.chain, () => time.now);
     this.sqlite = dice.chance(SQLITE_SHARE);
@@ -147,7 +161,25 @@ export class Scene {
     table.renews = nftDice.chance(0.5);
     this.residents = new Residents({ time, table, dice: nftDice, trace, meet });
     this.residents.slowness = this.programs.slowness;
+    const log = paths.length === 0 ? undefined : new PbxLog({
+      ...{ paths, time, trace, dice: logDice, requests: this.requests },
+      wall: () => this.wall(),
+    });
+    this.pbxLog = log;
     this.asterisk = new Asterisk({
+      log: log && ((said) => {
+        const text = log.dated(said.text);
+        const requests = this.requests.of(text, said.happenings);
+        log.say({ ...said, text }, requests);
+        return { ...said, text, requests };
+      }),
+      onRequest: (request) => {
+        trace(
+          `arrives: ${request.happening.what} ${request.happening.address} ${request.happening.session}`,
+        );
+        this.requests.arrive(request, time.now);
+        this.#act(request.happening);
+      },
       time,
       dice: dice.fork(),
       trace,
@@ -155,16 +187,29 @@ export class Scene {
         trace(`arrives: ${happening.what} ${happening.address} ${happening.session}`);
         if (this.process !== undefined) this.process.arrived++;
         this.model.take(happening, time.now, this.wall());
-        if (happening.what !== "challenge") return;
-        const act = this.atChallenge;
-        this.atChallenge = undefined;
-        act?.();
+        this.#act(happening);
       },
     });
     this.traffic = new Traffic(dice.fork());
     this.bornAt = this.wall();
     trace(`faults: ${[...this.faults].join(", ")}${this.sqlite ? "; SQLite" : ""}`);
     trace(`configuration: ${JSON.stringify(this.config)}`);
+  }
+
+  /** The daemon counts an event: where there is a log, that decides when the model does. */
+  counted(event: SecurityEvent): void {
+    if (this.pbxLog === undefined) return;
+    const happening = this.requests.charge(event);
+    if (happening === undefined) return;
+    this.trace(`counted: ${happening.what} ${happening.address} ${happening.session}`);
+    this.model.take(happening, this.time.now, this.wall());
+  }
+
+  #act({ what }: Happening): void {
+    if (what !== "challenge") return;
+    const act = this.atChallenge;
+    this.atChallenge = undefined;
+    act?.();
   }
 
   /** Lists change. */

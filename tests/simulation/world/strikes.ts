@@ -215,6 +215,8 @@ export class Strikes {
     const timersFirst = dice.chance(0.5);
     scene.time.after(ms, () => {
       scene.trace("the daemon goes on");
+      scene.requests.begin(scene.time.now, false);
+      scene.pbxLog?.goesOn();
       clock.thaw(timersFirst);
     });
   }

@@ -108,6 +108,7 @@ class World {
     const duration = isLong || scene.config.forget === SLOW_FORGET_SECONDS ? 40_000 : short;
     this.#people.begin(duration);
     this.#strikes.begin();
+    scene.pbxLog?.begin();
     await this.#passUntil(scene.time.now + duration);
     this.#heal();
     // A process that could do nothing at its start ends a moment later, and one that stood still
@@ -147,6 +148,7 @@ class World {
     scene.kernel.refused.clear();
     scene.store.heal();
     scene.store.calm();
+    scene.pbxLog?.heal();
     scene.asterisk.refuses = false;
     scene.asterisk.stalls = false;
     scene.asterisk.setState("up");
@@ -168,9 +170,13 @@ class World {
     const within = onlyPort ? RESUMED_WITHIN_MS : LOGGED_IN_WITHIN_MS;
     // A stall of the network that has begun is not over before what it holds up has arrived.
     const start = Math.max(scene.time.now, scene.asterisk.arrivedAt);
-    const loggedIn = () =>
-      scene.asterisk.isHeard && scene.process?.daemon.connectedSince !== undefined &&
-      !scene.process.clock.frozen;
+    const loggedIn = () => {
+      const process = scene.process;
+      if (process === undefined || process.clock.frozen) return false;
+      const { logs, connectedSince } = process.daemon;
+      if (scene.withoutAmi) return logs!.files.every(({ trouble }) => trouble === undefined);
+      return scene.asterisk.isHeard && connectedSince !== undefined;
+    };
     if (!loggedIn()) await this.#passUntil(start + within, loggedIn);
     if (!loggedIn()) throw new WorldError(`not logged in within ${within} ms after the last fault`);
     await this.#passUntil(scene.time.now + dice.between(0, 2_000));

@@ -1,0 +1,143 @@
+/**
+ * The folder in which the PBX of a world writes its logs, and what happens to files there: they are
+ * renamed, truncated, taken away, and may not be read for a while.
+ *
+ * @module
+ */
+
+import type { FileFacts, Files } from "../../../src/logs/tail.ts";
+
+/** A file that is older by so much than its absence was there before, in milliseconds. */
+const OLDER_MS = 1_000;
+
+/** A line that somebody must have read, once all of it is there. */
+export interface Line {
+  /** Where in its file it begins, and where it ends. */
+  readonly start: number;
+  end: number;
+  /** It was handed to a reader. */
+  read: boolean;
+}
+
+/** A file, whatever its name is by now. */
+export class Inode {
+  readonly identity: string;
+  readonly born: number;
+  /** One character a byte. */
+  text = "";
+  lines: Line[] = [];
+  /** How often it was truncated. */
+  emptied = 0;
+
+  /**
+   * @param number Which one.
+   * @param born Wall time, in milliseconds.
+   */
+  constructor(number: number, born: number) {
+    this.identity = `1 ${number}`;
+    this.born = born;
+  }
+}
+
+/** A folder. */
+export class Folder {
+  readonly #wall: () => number;
+  readonly #names = new Map<string, Inode>();
+  #count = 0;
+  /** Nobody may open anything. */
+  unreadable = false;
+  /** What the process has open that has begun last. */
+  open = new Set<Inode>();
+
+  /** @param wall Time of day, in milliseconds. */
+  constructor(wall: () => number) {
+    this.#wall = wall;
+  }
+
+  /** The file that has a name now. */
+  at(path: string): Inode | undefined {
+    return this.#names.get(path);
+  }
+
+  /** The file of a name, made if there is none. */
+  make(path: string): Inode {
+    const known = this.#names.get(path);
+    if (known !== undefined) return known;
+    const inode = new Inode(++this.#count, this.#wall());
+    this.#names.set(path, inode);
+    return inode;
+  }
+
+  /** Gives a file another name, which may have been that of another one. */
+  rename(from: string, to: string): void {
+    const inode = this.#names.get(from);
+    if (inode === undefined) return;
+    this.#names.delete(from);
+    this.#names.set(to, inode);
+  }
+
+  /** `copytruncate`: whoever has it open writes on at its beginning. */
+  truncate(inode: Inode): void {
+    inode.text = "";
+    inode.lines = [];
+    inode.emptied++;
+  }
+
+  /**
+   * What one process sees of it. What stands in a file that it opens first of all is old; so is a
+   * line whose beginning stood there.
+   *
+   * @param onLine Takes each line that is handed to it, once.
+   */
+  filesFor(onLine: (line: Line) => void): Files {
+    const seen = new Map<string, "absent" | "open">();
+    const absentSince = new Map<string, number>();
+    let youngest = -Infinity;
+    const opened = this.open = new Set<Inode>();
+    return {
+      time: () => this.#wall(),
+      stat: (path) => {
+        const inode = this.#names.get(path);
+        if (inode !== undefined) return factsOf(inode);
+        if (!seen.has(path)) seen.set(path, "absent");
+        if (!absentSince.has(path)) absentSince.set(path, this.#wall());
+        throw new Deno.errors.NotFound(`No such file or directory (os error 2): stat '${path}'`);
+      },
+      open: (path) => {
+        const inode = this.#names.get(path);
+        if (inode === undefined) throw new Deno.errors.NotFound("(os error 2)");
+        if (this.unreadable) throw new Deno.errors.PermissionDenied("(os error 13)");
+        const since = absentSince.get(path);
+        absentSince.delete(path);
+        // Also where the clock was set back before it was made.
+        const isPutBack = inode.born < Math.max(since ?? -Infinity, youngest) - OLDER_MS ||
+          inode.born > this.#wall() + OLDER_MS;
+        youngest = inode.born;
+        if (!seen.has(path) || isPutBack) {
+          for (const line of inode.lines) line.read = true;
+        }
+        seen.set(path, "open");
+        opened.add(inode);
+        return {
+          stat: () => factsOf(inode),
+          read: (into, at) => {
+            const text = inode.text.slice(at, at + into.length);
+            for (let i = 0; i < text.length; i++) into[i] = text.charCodeAt(i);
+            for (const line of inode.lines) {
+              const isWhole = line.end <= inode.text.length && line.end > at;
+              if (line.read || !isWhole || line.end > at + text.length) continue;
+              line.read = true;
+              onLine(line);
+            }
+            return text.length;
+          },
+          close: () => void opened.delete(inode),
+        };
+      },
+    };
+  }
+}
+
+function factsOf({ text, born, identity }: Inode): FileFacts {
+  return { isFile: true, size: text.length, born, identity };
+}
