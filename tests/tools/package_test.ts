@@ -6,7 +6,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { PROJECT } from "../../tools/compile.ts";
-import { makePackages, type Packages, projectVersion } from "../../tools/package.ts";
+import { makePackages, type Packages } from "../../tools/package.ts";
+import { projectVersion } from "../../tools/staging.ts";
 import { compiledAmpere, executableFolder } from "../support/executable.ts";
 import { doInSandbox, HAS_SANDBOX, runInSandbox } from "../support/sandbox.ts";
 
@@ -417,7 +418,7 @@ Deno.test("bash completes every option, and files where files are wanted", async
     return said.trim().split("\n");
   };
   assert.deepEqual((await complete("-")).sort(), (await documentedOptions()).sort());
-  assert.deepEqual(await complete("--re"), ["--replay"]);
+  assert.deepEqual(await complete("--rep"), ["--replay"]);
   assert.deepEqual(await complete("-c", "ampere.c"), ["ampere.cfg"]);
   assert.deepEqual(await complete("--replay", "ampere.c"), ["ampere.cfg"]);
 });
