@@ -9,6 +9,7 @@ import type { Block, NewBlock } from "./block.ts";
 import type { Deletion } from "./deletions.ts";
 import type { SlowChange, SlowRow } from "./slow_rows.ts";
 import type { Evidence } from "./evidence.ts";
+import type { CountRow } from "./kept_counts.ts";
 import type { Habit } from "./kept_habits.ts";
 import type { StoredPoints } from "./kept_points.ts";
 
@@ -46,6 +47,8 @@ export interface BlockList {
   get(target: string): Block | undefined;
   /** All blocks, in no order. */
   all(): Block[];
+  /** All blocks, in no order and without a copy: what changes meanwhile may be seen. */
+  each(): Iterable<Block>;
   /** What the firewall must know of all blocks, in no order. */
   entries(): Iterable<Entry>;
   /** Reads what was not needed for {@linkcode BlockList.entries}. */
@@ -119,6 +122,18 @@ export interface BlockList {
   saveHabits?(habits: readonly Habit[], now: number): boolean;
   /** From where accounts logged in when that was written last; `undefined`: it cannot be read. */
   habits?(): readonly Habit[] | undefined;
+  /**
+   * Keeps what happened in minutes and hours, and forgets what is older than is said for each.
+   *
+   * @returns Whether it is written: not while the database is in trouble.
+   */
+  saveCounts?(
+    rows: readonly CountRow[],
+    forget: readonly { readonly step: number; readonly before: number }[],
+    now: number,
+  ): boolean;
+  /** What happened when that was written last; `undefined`: it cannot be read now. */
+  counts?(): readonly CountRow[] | undefined;
   /**
    * Keeps what was deleted by hand, for other PBXs; a list that keeps nothing has no such function.
    *

@@ -26,6 +26,7 @@ import { Connection } from "./connection.ts";
 import { dropRows } from "./drop_rows.ts";
 import { EvidenceTable } from "./evidence.ts";
 import { toDatabaseError } from "./fault.ts";
+import { CountsTable } from "./kept_counts.ts";
 import { DeletionsTable } from "./deletions.ts";
 import { HabitsTable } from "./kept_habits.ts";
 import { PointsTable } from "./kept_points.ts";
@@ -141,6 +142,8 @@ export class BlockDatabase implements Disposable {
   readonly deletions: DeletionsTable;
   /** What is remembered of slow guessers. */
   readonly slow: SlowTable;
+  /** What happened in each minute and hour. */
+  readonly counts: CountsTable;
   readonly #isDaemon: boolean;
   #skipped = 0;
   /** It is known that no ended block is remembered. */
@@ -154,6 +157,7 @@ export class BlockDatabase implements Disposable {
     this.habits = new HabitsTable(connection);
     this.deletions = new DeletionsTable(connection);
     this.slow = new SlowTable(connection);
+    this.counts = new CountsTable(connection);
     this.#isDaemon = isDaemon;
   }
 

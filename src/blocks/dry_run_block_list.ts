@@ -64,6 +64,10 @@ export class DryRunBlockList implements BlockList {
     return this.#blocks.values();
   }
 
+  each(): Iterable<Block> {
+    return this.#blocks.values();
+  }
+
   all(): Block[] {
     return [...this.#blocks.values()].sort((a, b) => a.since - b.since);
   }

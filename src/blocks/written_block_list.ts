@@ -16,6 +16,7 @@ import type { BlockList, ListChange } from "./block_list.ts";
 import type { Deletion } from "./deletions.ts";
 import type { Evidence } from "./evidence.ts";
 import type { DatabaseFault } from "./fault.ts";
+import type { CountRow } from "./kept_counts.ts";
 import type { Habit } from "./kept_habits.ts";
 import type { StoredPoints } from "./kept_points.ts";
 import { ListWriter, type WriterOptions } from "./list_writer.ts";
@@ -132,6 +133,11 @@ export class WrittenBlockList implements BlockList, Disposable {
   /** What the firewall must know of all blocks, in no order. */
   entries(): Iterable<Entry> {
     return this.#blocks.entries();
+  }
+
+  /** All blocks, in no order; what changes while they are gone through may be seen. */
+  each(): Iterable<Block> {
+    return this.#readBlocks().values();
   }
 
   /** All blocks, the oldest first. */
@@ -315,6 +321,30 @@ export class WrittenBlockList implements BlockList, Disposable {
   habits(): Habit[] | undefined {
     try {
       return this.#writer.database?.habits.all();
+    } catch {
+      return undefined;
+    }
+  }
+
+  /**
+   * Keeps what happened; see {@linkcode BlockList.saveCounts}.
+   *
+   * @param rows What happened in which minutes and hours.
+   * @param forget Which are forgotten.
+   * @param now Clock value in milliseconds since 1970.
+   */
+  saveCounts(
+    rows: readonly CountRow[],
+    forget: readonly { readonly step: number; readonly before: number }[],
+    now: number = Date.now(),
+  ): boolean {
+    return this.#writer.keep((database) => database.counts.save(rows, forget), now);
+  }
+
+  /** See {@linkcode BlockList.counts}. */
+  counts(): CountRow[] | undefined {
+    try {
+      return this.#writer.database?.counts.all();
     } catch {
       return undefined;
     }

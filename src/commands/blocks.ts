@@ -4,7 +4,7 @@
  * @module
  */
 
-import { contains, familyOf, overlaps } from "../address/address.ts";
+import { contains, familyOf, networksAround, overlaps } from "../address/address.ts";
 import { AddressSet } from "../address/address_set.ts";
 import { exemptAddresses, ExemptSet, protectedBy } from "../address/exempt.ts";
 import { literalPeers } from "../ami/dial.ts";
@@ -17,6 +17,7 @@ import {
   hasEnded,
   type NewBlock,
 } from "../blocks/database.ts";
+import { boundedNew, mergeBlock } from "../blocks/block.ts";
 import { originOf } from "../blocks/origin.ts";
 import type { Config } from "../config/config.ts";
 import { isNeighboursBlock, neighbourhoodsOf } from "../penalties/neighbours.ts";
@@ -44,6 +45,8 @@ const COMPLAINTS_MAX = 100;
 /** Longest remark on blocks that are not in force, in characters. */
 const REMARK_CHARACTERS_MAX = 900;
 
+/** Most deleted targets of which the networks around them are looked up one by one. */
+const LOOKED_UP_MAX = 100;
 /** Longest name of a PBX that is repeated, in characters. */
 const ORIGIN_CHARACTERS_MAX = 40;
 
@@ -135,12 +138,14 @@ type AskedBlock = NewBlock & { readonly line: number };
  * @param command Whether to add or to delete.
  * @param length How long blocks last whose line does not say it, in seconds; 0 and `undefined`: for
  *   ever.
+ * @param isDry Whether to say only what would be added.
  * @returns The exit code: 1 when a line was wrong or refused.
  */
 export async function changeBlocks(
   config: Config,
   command: "add" | "del",
   length?: number,
+  isDry = false,
 ): Promise<number> {
   if (Deno.stdin.isTerminal()) {
     complain(
@@ -162,7 +167,7 @@ export async function changeBlocks(
     for (const message of input.bad) refuse(line, message);
   }
   let idle = 0;
-  if (command === "add") bad += await addBlocks(config, blocks, now, length);
+  if (command === "add") bad += await addBlocks(config, blocks, now, length, isDry);
   else idle = removeBlocks(config, blocks);
   if (bad > COMPLAINTS_MAX) complain(`${bad - COMPLAINTS_MAX} more lines are wrong`);
   return bad + idle > 0 ? EXIT.problem : EXIT.ok;
@@ -194,6 +199,7 @@ async function addBlocks(
   blocks: readonly AskedBlock[],
   now: number,
   length: number | undefined,
+  isDry: boolean,
 ): Promise<number> {
   const status = await statusOf(config);
   const whyNot = await protectedNow(config, status);
@@ -210,11 +216,12 @@ async function addBlocks(
     }
     return why === undefined;
   });
-  const list = BlockDatabase.open(config.database);
-  const added = list.add(accepted, now);
-  const standing = list.standing();
-  list.close();
-  warnAbout(config, accepted, standing, now);
+  const list = isDry ? openStored(config) : BlockDatabase.open(config.database);
+  const added = isDry ? wouldAdd(list, accepted, now) : list!.add(accepted, now);
+  const standing = list?.standing() ?? new Map();
+  list?.close();
+  warnAbout(config, accepted, standing, now, isDry);
+  if (isDry) print(added.map((block) => `${formatBlock(block)}\n`).join(""));
   const there = accepted.length - added.length;
   const pending = status?.database.owed ?? 0;
   if (there > 0 && pending > 0) {
@@ -227,7 +234,8 @@ async function addBlocks(
   const isForEver = length === undefined && config.bantime > 0 &&
     added.some(({ until }) => until === undefined);
   print(
-    `${added.length} added` + (there > 0 ? `, ${there} blocked already` : "") +
+    `${added.length} ${isDry ? "would be added" : "added"}` +
+      (there > 0 ? `, ${there} blocked already` : "") +
       (ended > 0 ? `, ${ended} left out because their time is over` : "") +
       (isForEver
         ? `; what names no end is blocked for ever (--for ${
@@ -239,12 +247,38 @@ async function addBlocks(
   return refused;
 }
 
+/** The list as it is stored, to look at; `undefined` if there is none yet. */
+function openStored(config: Config): BlockDatabase | undefined {
+  try {
+    return BlockDatabase.open(config.database, { readOnly: true });
+  } catch (error) {
+    if (error instanceof BlockDatabaseError && error.fault === "missing") return undefined;
+    throw error;
+  }
+}
+
+/** What adding these would change, without changing it. */
+function wouldAdd(
+  list: BlockDatabase | undefined,
+  blocks: readonly NewBlock[],
+  now: number,
+): Block[] {
+  const changed = new Map<string, Block>();
+  for (const fresh of blocks) {
+    const known = changed.get(fresh.target) ?? list?.get(fresh.target);
+    const { block, change } = mergeBlock(known, 0, boundedNew(fresh), now);
+    if (change === "new") changed.set(block.target, block);
+  }
+  return [...changed.values()];
+}
+
 /** Says of what was added that people may not have meant it so. */
 function warnAbout(
   config: Config,
   blocks: readonly AskedBlock[],
   standing: ReadonlyMap<string, number>,
   now: number,
+  isDry: boolean,
 ): void {
   const since = now - 1000 * config.credit;
   const known = [...standing].filter(([, at]) => at >= since).map(([host]) => host);
@@ -254,8 +288,8 @@ function warnAbout(
     const doubt = doubtOf(target);
     if (doubt === undefined || ++warnings > COMPLAINTS_MAX) continue;
     complain(
-      `warning: line ${line}: ${target} ${doubt}. It is blocked; to take it back: ` +
-        `echo ${target} | ampere -d`,
+      `warning: line ${line}: ${target} ${doubt}. It ` +
+        (isDry ? "would be blocked" : `is blocked; to take it back: echo ${target} | ampere -d`),
     );
   }
   if (warnings > COMPLAINTS_MAX) {
@@ -279,6 +313,37 @@ async function protectedNow(
   return protectedBy(new ExemptSet([...seen.entries, ...known]), trusted.origins);
 }
 
+/** What became of targets that were to be removed. */
+interface Removal {
+  /** Those that were blocked, and are not any more. */
+  readonly removed: ReadonlySet<string>;
+  /** Networks that were blocked for hosts of which none is left, and are not any more. */
+  readonly emptied: readonly string[];
+  /** Those of the removed that a network around them blocks still, with that. */
+  readonly around: readonly (readonly [target: string, network: string])[];
+}
+
+/**
+ * Removes blocks, in one transaction, and what is blocked for nothing else.
+ *
+ * @param list The list.
+ * @param targets Canonical targets.
+ * @param all Gives the targets of all blocks, should they be needed; by default from the file.
+ * @throws {BlockDatabaseError} If it could not be written.
+ */
+export function removeTargets(
+  list: BlockDatabase,
+  targets: readonly string[],
+  all: () => readonly string[] = () => targetsOf(list),
+): Removal {
+  const removed = new Set(list.remove(targets));
+  return {
+    removed,
+    emptied: removeEmptied(list, removed, all),
+    around: heldStill(list, targets.filter((target) => removed.has(target))),
+  };
+}
+
 /**
  * Removes what is there, in one transaction, and says what is not; the number of lines that let
  * nobody in.
@@ -288,10 +353,16 @@ function removeBlocks(
   blocks: readonly AskedBlock[],
 ): number {
   const list = BlockDatabase.open(config.database);
-  const removed = new Set(list.remove(blocks.map((block) => block.target)));
-  const emptied = removeEmptied(list, removed);
+  const { removed, emptied, around: heldBy } = removeTargets(
+    list,
+    blocks.map((block) => block.target),
+  );
+  const networkOf = new Map(heldBy);
+  const around = blocks.flatMap((block): [AskedBlock, string][] => {
+    const network = networkOf.get(block.target);
+    return network === undefined ? [] : [[block, network]];
+  });
   keepDeletions(config, list, [...removed]);
-  const around = networksAround(list, blocks.filter(({ target }) => removed.has(target)));
   const absent = blocks.filter((block) => !removed.has(block.target));
   const shown = absent.slice(0, COMPLAINTS_MAX);
   const related = relatedTargets(
@@ -344,7 +415,11 @@ function keepDeletions(config: Config, list: BlockDatabase, targets: readonly st
 }
 
 /** Removes the networks that were blocked for their hosts when none of these is blocked now. */
-function removeEmptied(list: BlockDatabase, removed: ReadonlySet<string>): string[] {
+function removeEmptied(
+  list: BlockDatabase,
+  removed: ReadonlySet<string>,
+  all: () => readonly string[],
+): string[] {
   const networks = new Set<string>();
   for (const target of removed) {
     for (const [network] of neighbourhoodsOf(target)) networks.add(network);
@@ -355,7 +430,7 @@ function removeEmptied(list: BlockDatabase, removed: ReadonlySet<string>): strin
   });
   if (blocked.length === 0) return [];
   const within = new AddressSet(blocked);
-  const others = targetsOf(list).filter((target) => within.overlaps(target));
+  const others = all().filter((target) => !removed.has(target) && within.overlaps(target));
   return list.remove(
     blocked.filter((network) =>
       !others.some((other) => other !== network && contains(network, other.split("/")[0]!))
@@ -364,17 +439,22 @@ function removeEmptied(list: BlockDatabase, removed: ReadonlySet<string>): strin
 }
 
 /** Which deleted hosts are blocked all the same, as a network around them is. */
-function networksAround(
+function heldStill(
   list: BlockDatabase,
-  deleted: readonly AskedBlock[],
-): [AskedBlock, network: string][] {
-  if (deleted.length === 0) return [];
+  deleted: readonly string[],
+): [target: string, network: string][] {
+  if (deleted.length <= LOOKED_UP_MAX) {
+    return deleted.flatMap((target): [string, string][] => {
+      const network = networksAround(target).find((one) => list.get(one) !== undefined);
+      return network === undefined ? [] : [[target, network]];
+    });
+  }
   const networks = targetsOf(list).filter((target) => target.includes("/"));
   if (networks.length === 0) return [];
   const any = new AddressSet(networks);
-  return deleted.filter(({ target }) => any.covers(target)).map((block) => [
-    block,
-    networks.find((network) => overlaps(network, block.target))!,
+  return deleted.filter((target) => any.covers(target)).map((target) => [
+    target,
+    networks.find((network) => overlaps(network, target))!,
   ]);
 }
 

@@ -23,7 +23,7 @@ const NEW_PLACES_MAX = 5;
 const NAMED_MAX = 8;
 
 /** Who knows where hosts are, for one command. */
-export interface OpenedPlaces {
+interface OpenedPlaces {
   readonly places: Places;
   /** Where a canonical target is; `undefined` if no file is configured. */
   of(target: string): JudgedPlace | undefined;

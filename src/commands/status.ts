@@ -17,6 +17,7 @@ import {
 } from "../telemetry/status.ts";
 import { fleetRows } from "../telemetry/fleet.ts";
 import { listRows } from "../telemetry/lists.ts";
+import { messengerRows } from "../telemetry/messengers.ts";
 import {
   askStatus,
   RUN_FOLDER,
@@ -42,8 +43,22 @@ const WAITING_SHOWN_MAX = 5;
  * @param style Colours, or none.
  */
 export function formatStatus(status: Status, now: number, style: Style): string {
+  const { hosts, blocks } = status;
+  return formatTable(statusRows(status, now, style)) + worstTable(hosts.worst, now, style) +
+    blocksTable(blocks.last, style);
+}
+
+/**
+ * The status but for hosts and blocks, as rows of a table: what it is about, empty if the same as
+ * before, and what is known.
+ *
+ * @param status The answer of the daemon.
+ * @param now Time of day, in milliseconds since 1970.
+ * @param style Colours, or none.
+ */
+export function statusRows(status: Status, now: number, style: Style): string[][] {
   const { asterisk, events, hosts, blocks, firewall, database } = status;
-  const rows = [
+  return [
     [
       "Ampere",
       `${status.version}, process ${status.pid}, up ${describeDuration(status.uptimeSeconds)}` +
@@ -71,13 +86,12 @@ export function formatStatus(status: Status, now: number, style: Style): string 
     ...forceRows(firewall, style),
     ...troubleRows(firewall, style),
     ...listRows(status.lists, now, style),
+    ...messengerRows(status.messengers, now, style),
     ...fleetRows(status.fleet, now, style),
     ["Database", databaseLine(database, style)],
     ...trustRows(status.trust, now, style),
     ...placeRows(status.places, style),
   ];
-  return formatTable(rows) + worstTable(hosts.worst, now, style) +
-    blocksTable(blocks.last, style);
 }
 
 function asteriskLine(asterisk: Status["asterisk"], now: number, style: Style): string {
@@ -299,11 +313,30 @@ function trustRows(trust: Status["trust"] | undefined, now: number, style: Style
     const why = failing === null ? "" : `; ${style.doubtful(escapeControls(failing, 200))}`;
     rows.push(`${name} → ${known} (${age}${why})`);
   }
+  for (const { target, until, remark } of trust.timed ?? []) {
+    const end = Date.parse(until);
+    rows.push(
+      `${target} until ${formatLocalTime(end)} (${
+        describeDuration(Math.max(0, end - now) / 1000)
+      } left)${remark === "" ? "" : `: ${escapeControls(remark, REASON_CHARACTERS_MAX)}`}`,
+    );
+  }
   return rows.map((row, index) => [index === 0 ? "Trusted" : "", row]);
 }
 
 function worstTable(hosts: readonly WatchedHost[], now: number, style: Style): string {
   if (hosts.length === 0) return "";
+  return "\n" + style.strong("Most penalised, not blocked yet") + "\n" +
+    formatTable(worstRows(hosts, now), ["left", "right", "right"]);
+}
+
+/**
+ * Hosts that are not blocked yet as rows of a table, the first with what stands in each column.
+ *
+ * @param hosts The hosts.
+ * @param now Time of day, in milliseconds since 1970.
+ */
+export function worstRows(hosts: readonly WatchedHost[], now: number): string[][] {
   // Only where places are known, and a daemon of before does not tell them.
   const hasPlaces = hosts.some(({ place }) => place !== null && place !== undefined);
   const rows = hosts.map((host) => [
@@ -313,15 +346,7 @@ function worstTable(hosts: readonly WatchedHost[], now: number, style: Style): s
     ...(hasPlaces ? [placeWords(host.place)] : []),
     describeTally(host) + (host.waiting > 0 ? `, ${host.waiting} under way` : ""),
   ]);
-  return "\n" + style.strong("Most penalised, not blocked yet") + "\n" +
-    formatTable([
-      ["host", "points", "last seen", ...(hasPlaces ? ["from"] : []), "attempts"],
-      ...rows,
-    ], [
-      "left",
-      "right",
-      "right",
-    ]);
+  return [["host", "points", "last seen", ...(hasPlaces ? ["from"] : []), "attempts"], ...rows];
 }
 
 function blocksTable(blocks: readonly ShownBlock[], style: Style): string {

@@ -10,6 +10,8 @@ import { lookupName } from "../address/lookup.ts";
 import { NAME_ADDRESSES_MAX, NOBODYS } from "../address/trusted_names.ts";
 import type { Config } from "../config/config.ts";
 import { readTrustFile, TRUST_NAMES_MAX } from "../config/trust_file.ts";
+import { readTimedTrust, timedTrustFile } from "../config/timed_trust.ts";
+import { formatLocalTime } from "../text/time.ts";
 import type { TrustedName } from "../telemetry/status.ts";
 
 /** How long names are waited for, all together, in milliseconds. */
@@ -111,6 +113,22 @@ export async function trustedNow(
     if (addresses.length === 0) {
       notes.push(
         `trust: ${name}: ${why ?? "its addresses can be nobody's"}: nobody is trusted for it now`,
+      );
+    }
+  }
+  const timedFile = timedTrustFile(config.database);
+  const timed = readTimedTrust(timedFile);
+  if (typeof timed === "string") notes.push(timed);
+  else {
+    const now = Date.now();
+    for (const { target, until, remark } of timed) {
+      if (until <= now) continue;
+      targets.push(target);
+      if (origins.has(target)) continue;
+      origins.set(
+        target,
+        `for a time, until ${formatLocalTime(until)}${remark === "" ? "" : `, ${remark}`}; it ` +
+          `stands in ${timedFile}`,
       );
     }
   }

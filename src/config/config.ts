@@ -6,6 +6,7 @@
 
 import { formatDuration } from "./duration.ts";
 import { type FeedConfig, shownUrl } from "./feeds.ts";
+import { formatQuiet, type MessengerConfig, shownMessengerUrl } from "./messengers.ts";
 import { type FleetAddress, formatFleet } from "./fleet_keys.ts";
 
 /** What the daemon is told to do; durations are in seconds. */
@@ -41,6 +42,8 @@ export interface Config {
   readonly tlsName: string | undefined;
   /** Absolute paths of Asterisk's logs that are followed, each once. */
   readonly logs: readonly string[];
+  /** How Ampere's own log is written: lines for people, or an object of JSON each. */
+  readonly logFormat: "text" | "json";
   /** Absolute path of the block list. */
   readonly database: string;
   /** How long an unanswered challenge is waited for. */
@@ -95,12 +98,24 @@ export interface Config {
   readonly verify: number;
   /** Where metrics are served, `undefined` for nowhere. */
   readonly metrics: ListenAddress | undefined;
+  /** Where the status page is served, `undefined` for nowhere. */
+  readonly page: ListenAddress | undefined;
+  /** Names by which the page may be asked for, in small letters, each once. */
+  readonly pageNames: readonly string[];
+  /** File with the hashes of the page's tokens; `undefined`: nobody can act on it. */
+  readonly pageTokenFile: string | undefined;
+  /** File with the page's certificate and those that lead to its authority. */
+  readonly pageCert: string | undefined;
+  /** File with the key of that. */
+  readonly pageKey: string | undefined;
   /** Where blocks are reported to by HTTP, `undefined` for nowhere. */
   readonly webhook: string | undefined;
   /** File with the authorities of the webhook's certificate; `undefined`: those of this machine. */
   readonly webhookCa: string | undefined;
   /** Lists of attackers. */
   readonly feeds: readonly FeedConfig[];
+  /** Who is told of what happens. */
+  readonly messengers: readonly MessengerConfig[];
   /**
    * Packets of signalling that pass in a minute from a host that is refused for a list or its
    * neighbours; 0: none.
@@ -164,6 +179,7 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   tlsCa: undefined,
   tlsName: undefined,
   logs: Object.freeze([]),
+  logFormat: "text",
   database: "/var/lib/ampere/ampere.db",
   patience: 5,
   credit: 7 * 86_400,
@@ -190,9 +206,15 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   trustLookup: 60,
   verify: 60,
   metrics: undefined,
+  page: undefined,
+  pageNames: Object.freeze([]),
+  pageTokenFile: undefined,
+  pageCert: undefined,
+  pageKey: undefined,
   webhook: undefined,
   webhookCa: undefined,
   feeds: Object.freeze([]),
+  messengers: Object.freeze([]),
   softRate: 10,
   sipPorts: Object.freeze([5060, 5061]),
   fleet: undefined,
@@ -250,7 +272,7 @@ export function neighboursOf(
  * @returns Keys with values in the order of the documentation, `trust` once for each entry.
  */
 export function describeConfig(config: Config): [key: string, value: string][] {
-  const { metrics, webhook } = config;
+  const { metrics, page, webhook } = config;
   const trusted = [...config.trust, ...config.trustNames];
   const trust = trusted.length === 0 ? ["(none)"] : trusted;
   const nat64 = config.nat64.length === 0 ? ["off"] : config.nat64;
@@ -270,6 +292,7 @@ export function describeConfig(config: Config): [key: string, value: string][] {
     ["tls_ca", config.tlsCa ?? "off"],
     ["tls_name", config.tlsName ?? "off"],
     ...logs.map((path): [string, string] => ["log", path]),
+    ["log_format", config.logFormat],
     ["database", config.database],
     ["patience", formatDuration(config.patience)],
     ["credit", formatDuration(config.credit)],
@@ -295,6 +318,11 @@ export function describeConfig(config: Config): [key: string, value: string][] {
     ["action", config.action],
     ["verify", formatDuration(config.verify)],
     ["metrics", metrics === undefined ? "off" : formatListenAddress(metrics)],
+    ["page", page === undefined ? "off" : formatListenAddress(page)],
+    ["page_name", config.pageNames.length === 0 ? "off" : config.pageNames.join(", ")],
+    ["page_token_file", config.pageTokenFile ?? "off"],
+    ["page_cert", config.pageCert ?? "off"],
+    ["page_key", config.pageKey ?? "off"],
     ["webhook", webhook === undefined ? "off" : `${new URL(webhook).origin}/(not shown)`],
     ["webhook_ca", config.webhookCa ?? "off"],
     ["sip_ports", config.sipPorts.join(",")],
@@ -311,9 +339,22 @@ export function describeConfig(config: Config): [key: string, value: string][] {
         formatDuration(every)
       }, ${format}, for ${feed.for}, ${feed.action}`,
     ]),
+    ...config.messengers.map((messenger): [string, string] => {
+      const { name, format, digest, quiet } = messenger;
+      const every = digest === 0 ? "off" : formatDuration(digest);
+      return [
+        `[notify ${name}]`,
+        `${format}, ${shownMessengerUrl(messenger)}, digest ${every}, quiet ${formatQuiet(quiet)}`,
+      ];
+    }),
   ];
 }
 
-function formatListenAddress({ hostname, port }: ListenAddress): string {
+/**
+ * An address as it stands in the file, and in a URL.
+ *
+ * @param address The address.
+ */
+export function formatListenAddress({ hostname, port }: ListenAddress): string {
   return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }

@@ -5,8 +5,9 @@
  */
 
 import { parseAddress, parseTarget } from "../address/address.ts";
-import { type Config, NO_AMI } from "./config.ts";
+import { type Config, type ListenAddress, NO_AMI } from "./config.ts";
 import { DURATION_MAX, formatDuration, parseDuration } from "./duration.ts";
+import { readPageNames } from "./page_keys.ts";
 import { readFleet, readFleetMax, readFleetName, readFleetPrefix } from "./fleet_keys.ts";
 import { readCountries, readNetworkNumbers } from "./place_keys.ts";
 import { shown } from "./shown_value.ts";
@@ -168,6 +169,7 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["tls_ca", (value, { draft }) => readFile(value, (file) => draft.tlsCa = file)],
   ["tls_name", readTlsName],
   ["log", readLog],
+  ["log_format", readLogFormat],
   ["database", readDatabase],
   [
     "patience",
@@ -208,7 +210,18 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
     "verify",
     (value, { draft }) => readSeconds(value, VERIFY_MIN, VERIFY_MAX, (s) => draft.verify = s),
   ],
-  ["metrics", readMetrics],
+  [
+    "metrics",
+    (value, { draft }) => readListenAddress(value, 9738, (where) => draft.metrics = where),
+  ],
+  ["page", (value, { draft }) => readListenAddress(value, 9739, (where) => draft.page = where)],
+  ["page_name", (value, { draft }) => {
+    draft.pageNames = [];
+    return isOff(value) ? undefined : readPageNames(value, (names) => draft.pageNames = names);
+  }],
+  ["page_token_file", (value, { draft }) => readFile(value, (file) => draft.pageTokenFile = file)],
+  ["page_cert", (value, { draft }) => readFile(value, (file) => draft.pageCert = file)],
+  ["page_key", (value, { draft }) => readFile(value, (file) => draft.pageKey = file)],
   ["webhook", readWebhook],
   ["webhook_ca", (value, { draft }) => readFile(value, (file) => draft.webhookCa = file)],
   ["sip_ports", readPorts],
@@ -235,6 +248,11 @@ export const MAY_BE_EMPTY: ReadonlySet<string> = new Set([
   "home",
   "asn_strict",
   "metrics",
+  "page",
+  "page_name",
+  "page_token_file",
+  "page_cert",
+  "page_key",
   "webhook",
   "tls_ca",
   "tls_name",
@@ -389,6 +407,12 @@ function readLog(value: string, { draft }: Context): string | undefined {
   return notAFilePath(value);
 }
 
+function readLogFormat(value: string, { draft }: Context): string | undefined {
+  if (value !== "text" && value !== "json") return `${shown(value)} is not text or json`;
+  draft.logFormat = value;
+  return undefined;
+}
+
 function notAFilePath(value: string): string | undefined {
   if (!value.startsWith("/")) return `${shown(value)} is not a path that begins with /`;
   if (value.endsWith("/")) return `${shown(value)} is a directory; name a file in it`;
@@ -480,17 +504,23 @@ function readInsider(value: string, { draft }: Context): string | undefined {
   return undefined;
 }
 
-function readMetrics(value: string, { draft }: Context): string | undefined {
-  draft.metrics = undefined;
+function readListenAddress(
+  value: string,
+  usual: number,
+  take: (where: ListenAddress | undefined) => void,
+): string | undefined {
+  take(undefined);
   if (isOff(value)) return undefined;
   const [, bracketed, plain, portText = ""] = /^(?:\[(.*)\]|([^:]*)):([0-9]*)$/.exec(value) ?? [];
   const hostname = plain === "localhost" ? plain : parseAddress(bracketed ?? plain ?? "");
   const isBracketedRight = bracketed === undefined || bracketed.includes(":");
   const port = WHOLE_NUMBER.test(portText) ? Number(portText) : 0;
   if (hostname === undefined || !isBracketedRight || port < 1 || port > 65_535) {
-    return `${shown(value)} is not ADDRESS:PORT, such as 127.0.0.1:9738 or [::1]:9738, or off`;
+    return `${
+      shown(value)
+    } is not ADDRESS:PORT, such as 127.0.0.1:${usual} or [::1]:${usual}, or off`;
   }
-  draft.metrics = { hostname, port };
+  take({ hostname, port });
   return undefined;
 }
 

@@ -22,6 +22,7 @@ import type { OwnNetwork, Whereabouts } from "../firewall/asterisk_place.ts";
 import { Firewall } from "../firewall/firewall.ts";
 import type { Leftovers } from "../firewall/leftovers.ts";
 import type { Way } from "../firewall/way.ts";
+import { gapOf } from "../firewall/nftables/gap.ts";
 import type { Log } from "../log.ts";
 import { ownInterfaces } from "../address/interfaces.ts";
 import type { ListBackend } from "../firewall/lists/backend.ts";
@@ -339,6 +340,11 @@ export class Daemon {
     return guard.accounts().map((one) => ({ ...one, since: this.#toWallClock(one.since) }));
   }
 
+  /** Trusts somebody for a time; see `Trust`. */
+  trustFor(target: string, until: number | undefined, remark: string): string | undefined {
+    return this.#trust.trustFor(target, until, remark);
+  }
+
   /** Whom the administrator trusts. */
   get trust(): TrustState {
     return this.#trust.state;
@@ -432,7 +438,9 @@ export class Daemon {
     );
     const { chain, backend, database, verify } = old;
     this.#config = { ...config, chain, backend, database, verify };
-    if (old.action !== config.action) this.firewall.refuseBy(config.action);
+    if (old.action !== config.action || isOtherGap(old, config)) {
+      this.firewall.refuseBy(config.action, gapOf(config));
+    }
     if (old.host !== config.host) this.#peers = literalPeers(config.host);
     this.#trust.configure(config);
     void this.places.configure(config);
@@ -562,6 +570,10 @@ function describePlace({ host, port }: Config): string {
 function isOtherLogin(old: Config, config: Config): boolean {
   return (["host", "port", "tls", "tlsCa", "tlsName", "user", "pass"] as const)
     .some((key) => old[key] !== config[key]);
+}
+
+function isOtherGap(old: Config, config: Config): boolean {
+  return old.softRate !== config.softRate || String(old.sipPorts) !== String(config.sipPorts);
 }
 
 /** What the configuration says, which may leave it open. */

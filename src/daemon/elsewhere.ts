@@ -15,6 +15,7 @@ import type { RefusalReason, SharedBlock } from "../fleet/engine.ts";
 import type { FleetState } from "../fleet/fleet.ts";
 import type { OwnList } from "../fleet/replica.ts";
 import { isNeighboursBlock } from "../penalties/neighbours.ts";
+import { keyText } from "../penalties/host_key.ts";
 import type { PenaltyTable } from "../penalties/penalty_table.ts";
 import { isOwnGuilt } from "../penalties/reason.ts";
 import type { Exceptions } from "./exceptions.ts";
@@ -148,7 +149,8 @@ export class Elsewhere implements OwnList {
     const { table, clock } = this.#parts;
     const now = clock.now();
     if (this.#standing === undefined || now - this.#standing.at > STANDING_AGE_MAX_MS) {
-      this.#standing = { hosts: new AddressSet(table.standingHosts(now)), at: now };
+      const hosts = Array.from(table.inspection.standingHosts(now), keyText);
+      this.#standing = { hosts: new AddressSet(hosts), at: now };
     }
     return this.#standing.hosts;
   }

@@ -5,6 +5,7 @@
  */
 
 import { networkOf } from "../address/address.ts";
+import type { Block } from "../blocks/block.ts";
 import type { BlockList } from "../blocks/block_list.ts";
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config/config.ts";
@@ -63,13 +64,14 @@ export class Inquiry {
    * What is known of a target.
    *
    * @param target Canonical address or network.
+   * @param blocks The last blocks that have an address in common with it, if they are known.
    */
-  look(target: string): Look {
+  look(target: string, blocks?: readonly Block[]): Look {
     const { table, list, keeping, clock } = this.#parts;
     const now = clock.now();
     // Once for all: the two clocks are not read in the same moment.
     const offset = this.#parts.wallClock() - now;
-    const look = lookAt(target, table, list, keeping, now, (at) => at + offset);
+    const look = lookAt(target, table, list, keeping, now, (at) => at + offset, blocks);
     return { ...look, lists: this.#parts.listed.listing(target) };
   }
 

@@ -4,14 +4,13 @@
  * @module
  */
 
-import { dirname } from "node:path";
 import { BelievedTime } from "../blocks/believed_time.ts";
 import { systemClock } from "../clock.ts";
 import { describeConfig } from "../config/config.ts";
 import { formatProblem, readConfig } from "../config/parse.ts";
 import { Log } from "../log.ts";
 import { describeDuration } from "../penalties/reason.ts";
-import { Services } from "../telemetry/services.ts";
+import { type OpenPage, Services } from "../telemetry/services.ts";
 import { RUN_FOLDER } from "../telemetry/status_socket.ts";
 import { formatLocalTime } from "../text/time.ts";
 import { lockChain } from "./chain_lock.ts";
@@ -30,6 +29,7 @@ import { dryRunner } from "../firewall/dry_run.ts";
 import { IpsetBackend } from "../firewall/ipset.ts";
 import { IptablesBackend } from "../firewall/iptables.ts";
 import { Leftovers } from "../firewall/leftovers.ts";
+import { adoptCopies, copiesFolder } from "../feeds/folder.ts";
 import type { ListBackend } from "../firewall/lists/backend.ts";
 import { IpsetLists } from "../firewall/lists/ipset.ts";
 import { gapOf } from "../firewall/nftables/gap.ts";
@@ -139,12 +139,16 @@ function findLeftovers(
   });
 }
 
+/** Opens the status page of a daemon. */
+type PageOfDaemon = (daemon: Daemon, log: Log) => Promise<OpenPage>;
+
 /** How the daemon is started. */
 interface DaemonInvocation {
   readonly config: string | undefined;
   readonly output: string | undefined;
   readonly verbose: boolean;
   readonly dryRun: boolean;
+  readonly journal: boolean;
 }
 
 /**
@@ -152,24 +156,44 @@ interface DaemonInvocation {
  *
  * @param config The configuration.
  * @param invocation The command line.
+ * @param doubts What is to be said of the configuration.
+ * @param openPage Opens the status page, which stands above the daemon.
  * @returns The exit code.
  * @throws {BlockDatabaseError} When a person must mend the database first.
  * @throws {LogError} When the log file cannot be opened.
  */
-export async function runDaemon(config: Config, invocation: DaemonInvocation): Promise<number> {
-  const log = new Log({ file: invocation.output, level: invocation.verbose ? "debug" : "info" });
+export async function runDaemon(
+  config: Config,
+  invocation: DaemonInvocation,
+  doubts: readonly string[],
+  openPage: PageOfDaemon,
+): Promise<number> {
+  const log = new Log({
+    file: invocation.output,
+    level: invocation.verbose ? "debug" : "info",
+    journal: invocation.journal,
+    isJson: config.logFormat === "json",
+  });
+  for (const doubt of doubts) log.warn(doubt);
   try {
-    return await runLogged(config, invocation, log);
+    return await runLogged(config, invocation, log, openPage);
   } finally {
     await log.drain();
     log.close();
   }
 }
 
-async function runLogged(config: Config, invocation: DaemonInvocation, log: Log): Promise<number> {
+async function runLogged(
+  config: Config,
+  invocation: DaemonInvocation,
+  log: Log,
+  openPage: PageOfDaemon,
+): Promise<number> {
   for (const [key, value] of describeConfig(config)) log.debug(`${key} = ${value}`);
   if (invocation.dryRun) {
-    log.info("dry run: neither the firewall nor the database is changed, and no webhook is called");
+    log.info(
+      "dry run: neither the firewall nor the database is changed, and nobody is told of blocks (webhook, [notify …])",
+    );
   }
   // In a dry run nothing is filled.
   using _lock = invocation.dryRun
@@ -206,6 +230,7 @@ async function runLogged(config: Config, invocation: DaemonInvocation, log: Log)
     return 1;
   }
   const chosen = { ...config, backend: backend.name };
+  if (!invocation.dryRun) adoptCopies(config.database, config.feeds.map(({ name }) => name));
   const firewall = openFirewall(chosen, log, invocation.dryRun, () => time.earliest());
   const daemon: Daemon = new Daemon({
     config,
@@ -217,7 +242,7 @@ async function runLogged(config: Config, invocation: DaemonInvocation, log: Log)
     leftovers: invocation.dryRun ? undefined : findLeftovers(chosen, log),
     log,
     answersFile: invocation.dryRun ? undefined : `${config.database}-names`,
-    feedsFolder: invocation.dryRun ? undefined : `${dirname(config.database)}/feeds`,
+    feedsFolder: invocation.dryRun ? undefined : copiesFolder(config.database),
     verbose: invocation.verbose,
     dryRun: invocation.dryRun,
     notify: (notice) => {
@@ -225,9 +250,11 @@ async function runLogged(config: Config, invocation: DaemonInvocation, log: Log)
       services.notify(notice);
     },
   });
-  const services = new Services(daemon, log);
+  const services = new Services(daemon, log, RUN_FOLDER, () => openPage(daemon, log));
   const fleet = new FleetService(daemon, log);
   const stop = new AbortController();
+  // Before the daemon hears of it, and closes the list.
+  stop.signal.addEventListener("abort", () => services.save());
   const signals: [Deno.Signal, () => void][] = [
     ["SIGTERM", () => stop.abort()],
     ["SIGINT", () => stop.abort()],
@@ -241,8 +268,8 @@ async function runLogged(config: Config, invocation: DaemonInvocation, log: Log)
   ];
   for (const [signal, handler] of signals) Deno.addSignalListener(signal, handler);
   try {
-    // The firewall comes first, but a webhook must be there before the first report.
-    const isEarly = config.webhook !== undefined;
+    // The firewall comes first, but who is told must be there before the first report.
+    const isEarly = config.webhook !== undefined || config.messengers.length > 0;
     if (isEarly) await services.apply();
     const running = daemon.run(stop.signal);
     void fleet.apply();
@@ -260,5 +287,8 @@ function rereadConfig(daemon: Daemon, path: string | undefined, log: Log): void 
   for (const problem of problems) log.error(formatProblem(problem));
   if (config === undefined || problems.length > 0) {
     log.error("the configuration was not read again; the old one stays in force");
-  } else daemon.reconfigure(config);
+    return;
+  }
+  log.isJson = config.logFormat === "json";
+  daemon.reconfigure(config);
 }

@@ -12,6 +12,7 @@ import { TRUST_NAMES_MAX } from "../config/trust_file.ts";
 import type { Log } from "../log.ts";
 import type { TrustState } from "../telemetry/status.ts";
 import { readAnswers, writeAnswers } from "./name_answers.ts";
+import { TimedTrust } from "./timed_trust.ts";
 import { WatchedTrustFile } from "./watched_trust_file.ts";
 import { toWallTime } from "./wall_time.ts";
 
@@ -40,6 +41,7 @@ export class Trust {
   readonly #parts: TrustParts;
   readonly #file: WatchedTrustFile;
   readonly #names: TrustedNames;
+  readonly #timed: TimedTrust;
   #config: Config;
   #targets: readonly string[] = [];
   #lastLook = -Infinity;
@@ -57,6 +59,12 @@ export class Trust {
     const { log, clock, lookup } = this.#parts = parts;
     this.#config = config;
     this.#file = new WatchedTrustFile(log);
+    this.#timed = new TimedTrust(
+      config.database,
+      log,
+      parts.wallClock(),
+      parts.answersFile === undefined,
+    );
     this.#names = new TrustedNames({
       lookup,
       everyMs: () => this.#config.trustLookup * 1_000,
@@ -81,6 +89,7 @@ export class Trust {
       file: path === undefined
         ? undefined
         : { path, entries: targets.length + names.length, trouble },
+      timed: this.#timed.entries,
       names: this.#names.states().map((state) => ({
         ...state,
         answeredAt: state.answeredAt === undefined
@@ -98,9 +107,26 @@ export class Trust {
   configure(config: Config): void {
     this.#config = config;
     this.#file.open(config.trustFile);
+    this.#timed.read(this.#parts.wallClock());
     this.#chooseNames();
     this.#gather();
     this.#lastLook = -Infinity;
+  }
+
+  /**
+   * Trusts somebody for a time.
+   *
+   * @param target Canonical address or network.
+   * @param until The end, in milliseconds since 1970; `undefined`: it ends now.
+   * @param remark Who said so.
+   * @returns Why not; `undefined` if it is done.
+   */
+  trustFor(target: string, until: number | undefined, remark: string): string | undefined {
+    const problem = until === undefined
+      ? this.#timed.remove(target)
+      : this.#timed.add(target, until, remark, this.#parts.wallClock());
+    if (problem === undefined) this.#change();
+    return problem;
   }
 
   /** What is due: to be called often. */
@@ -112,6 +138,7 @@ export class Trust {
       this.#chooseNames();
       this.#change();
     }
+    if (this.#timed.look(this.#parts.wallClock())) this.#change();
     this.#names.look();
     if (now - this.#lastSave >= SAVE_EVERY_MS) this.#save();
   }
@@ -151,7 +178,12 @@ export class Trust {
 
   #gather(): void {
     this.#targets = [
-      ...new Set([...this.#config.trust, ...this.#file.targets, ...this.#names.addresses()]),
+      ...new Set([
+        ...this.#config.trust,
+        ...this.#file.targets,
+        ...this.#names.addresses(),
+        ...this.#timed.targets,
+      ]),
     ];
   }
 

@@ -344,15 +344,6 @@ export class PenaltyTable {
     return this.#ledger.isInGoodStanding(keyOf(address), now);
   }
 
-  /** The addresses in good standing at a clock value; looks at all hosts. */
-  standingHosts(now: number): string[] {
-    const hosts: string[] = [];
-    for (const key of this.#ledger.standing.keys()) {
-      if (this.#ledger.isInGoodStanding(key, now)) hosts.push(keyText(key));
-    }
-    return hosts;
-  }
-
   /**
    * The hosts with most points.
    *

@@ -108,6 +108,17 @@ export function isInsiderReason(reason: string): boolean {
 }
 
 /**
+ * Whether a block is one of somebody who belongs here, or whose network does: an office whose
+ * phones have a wrong password, say.
+ *
+ * @param reason Its reason, as {@linkcode reasonOf} has made it.
+ */
+export function belongsHere(reason: string): boolean {
+  const ends = [GROUNDS["good standing"], GROUNDS["shared network"], GROUNDS.insider];
+  return ends.some((end) => reason.endsWith(end));
+}
+
+/**
  * Whether a block was made for a guarded account.
  *
  * @param reason Its reason, as {@linkcode reasonOf} has made it.

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { networksAround } from "../address/address.ts";
 import { AddressSet } from "../address/address_set.ts";
 import { type Block, byAge } from "../blocks/block.ts";
 import type { BlockList } from "../blocks/block_list.ts";
@@ -68,6 +69,7 @@ interface Waiting {
  * @param waiting Attempts that are not in the database yet.
  * @param now Clock value, in milliseconds.
  * @param toWall Makes milliseconds since 1970 of a clock value.
+ * @param blocks The last blocks that have an address in common with it, if they are known already.
  */
 export function lookAt(
   target: string,
@@ -76,9 +78,9 @@ export function lookAt(
   waiting: Waiting,
   now: number,
   toWall: (at: number) => number,
+  blocks: readonly Block[] = blocksAbout(target, list),
 ): Look {
   const { network = null, ipv4 = null } = inspection.countedWith(target);
-  const blocks = blocksAbout(target, list);
   const of = [...new Set([target, ...blocks.map((block) => block.target)])];
   return {
     target,
@@ -100,12 +102,12 @@ export function lookAt(
 
 /** The last blocks that have an address in common with a target. There may be very many others. */
 function blocksAbout(target: string, list: Pick<BlockList, "entries" | "get">): Block[] {
-  const isHost = !target.includes("/");
+  // A host is in few networks, and nothing is in it.
+  const candidates = target.includes("/")
+    ? list.entries()
+    : [target, ...networksAround(target)].map((target) => ({ target }));
   const wanted = new AddressSet([target]);
   const found: string[] = [];
-  for (const { target: one } of list.entries()) {
-    if (one !== target && isHost && !one.includes("/")) continue;
-    if (wanted.overlaps(one)) found.push(one);
-  }
+  for (const { target: one } of candidates) if (wanted.overlaps(one)) found.push(one);
   return found.flatMap((one) => list.get(one) ?? []).sort(byAge).slice(-LOOK_MAX);
 }

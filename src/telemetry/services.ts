@@ -1,18 +1,37 @@
 /**
- * What hangs on the daemon and may fail without it: the status socket, the metrics, the webhook.
+ * What hangs on the daemon and may fail without it: the status socket, the metrics, the page, the
+ * webhook, messages to people.
  *
  * @module
  */
 
 import { parseTarget } from "../address/address.ts";
-import type { Config } from "../config/config.ts";
+import { type Config, formatListenAddress } from "../config/config.ts";
 import type { Log } from "../log.ts";
 import type { BoundedServer } from "./bounded_server.ts";
 import type { Look } from "./look.ts";
+import type { Messages } from "./messages/messages.ts";
 import type { Notice } from "./notice.ts";
 import { type Status, statusOf, type StatusSource } from "./status.ts";
 import { RUN_FOLDER, StatusError, StatusServer, statusSocketPath } from "./status_socket.ts";
 import type { Webhook } from "./webhook.ts";
+
+/** The status page, when it is served. */
+export interface OpenPage {
+  /** Hears what happens; must not wait and not throw. */
+  notify(notice: Notice): void;
+  /** Writes what was counted. */
+  save(): void;
+  stop(): Promise<void>;
+}
+
+/**
+ * Opens the status page as the configuration wants it; it stands above the daemon, so it is handed
+ * in from there.
+ *
+ * @throws {Error} Why it cannot be served.
+ */
+type PageOpener = () => Promise<OpenPage>;
 
 /** Where services tell of themselves. */
 type ServicesLog = Pick<Log, "info" | "warn" | "limited">;
@@ -31,11 +50,14 @@ export class Services {
   readonly #source: StatusSource;
   readonly #log: ServicesLog;
   readonly #folder: string;
+  readonly #openPage: PageOpener | undefined;
   #status: StatusServer | undefined;
   #metrics: { readonly server: BoundedServer; readonly config: Config["metrics"] } | undefined;
   #webhook:
     | { readonly sender: Webhook; readonly url: string; readonly caFile: string | undefined }
     | undefined;
+  #page: OpenPage | undefined;
+  #messages: Messages | undefined;
   /** One change at a time. */
   #changing: Promise<void> = Promise.resolve();
 
@@ -43,8 +65,15 @@ export class Services {
    * @param source The daemon.
    * @param log Takes what fails.
    * @param folder Where the status socket is made.
+   * @param openPage Opens the status page; without it there is none.
    */
-  constructor(source: StatusSource, log: ServicesLog, folder: string = RUN_FOLDER) {
+  constructor(
+    source: StatusSource,
+    log: ServicesLog,
+    folder: string = RUN_FOLDER,
+    openPage?: PageOpener,
+  ) {
+    this.#openPage = openPage;
     this.#source = source;
     this.#log = log;
     this.#folder = folder;
@@ -59,12 +88,19 @@ export class Services {
   }
 
   /**
-   * Reports something to the webhook, if there is one.
+   * Reports something to the webhook, the page, and those who are told, if there are any.
    *
    * @param notice What happened.
    */
   notify(notice: Notice): void {
     this.#webhook?.sender.send(notice);
+    this.#page?.notify(notice);
+    this.#messages?.tell(notice);
+  }
+
+  /** Writes what is still to be written into the list, before that is closed. */
+  save(): void {
+    this.#page?.save();
   }
 
   /** Ends all. */
@@ -74,13 +110,22 @@ export class Services {
       this.#status?.stop(),
       this.#metrics?.server.stop(),
       this.#webhook?.sender.stop(),
+      this.#page?.stop(),
+      this.#messages?.stop(),
     ]);
-    this.#status = this.#metrics = this.#webhook = undefined;
+    this.#status =
+      this.#metrics =
+      this.#webhook =
+      this.#page =
+      this.#messages =
+        undefined;
   }
 
   async #apply(): Promise<void> {
     await this.#applyWebhook();
+    await this.#applyMessages();
     await this.#applyMetrics();
+    await this.#applyPage();
     this.#status ??= await this.#openStatus();
   }
 
@@ -89,7 +134,7 @@ export class Services {
     try {
       return await StatusServer.open(
         path,
-        (question) => JSON.stringify(answerTo(this.#source, question)) + "\n",
+        (question) => JSON.stringify(this.#answerTo(question)) + "\n",
       );
     } catch (error) {
       const hint = error instanceof StatusError
@@ -106,9 +151,7 @@ export class Services {
     await this.#metrics?.server.stop();
     this.#metrics = undefined;
     if (wanted === undefined) return;
-    const text = wanted.hostname.includes(":")
-      ? `[${wanted.hostname}]:${wanted.port}`
-      : `${wanted.hostname}:${wanted.port}`;
+    const text = formatListenAddress(wanted);
     try {
       // Most do without: modules that are not there need no memory.
       const { formatMetrics, serveMetrics } = await import("./metrics.ts");
@@ -126,6 +169,46 @@ export class Services {
     }
   }
 
+  /** Made anew each time: certificate and tokens may be others under the same names. */
+  async #applyPage(): Promise<void> {
+    await this.#page?.stop();
+    this.#page = undefined;
+    const { page, pageCert } = this.#source.config;
+    if (page === undefined || this.#openPage === undefined) return;
+    const url = `${pageCert === undefined ? "http" : "https"}://${formatListenAddress(page)}/`;
+    try {
+      this.#page = await this.#openPage();
+      this.#log.info(`status page at ${url}`);
+    } catch (error) {
+      this.#log.warn(
+        `no status page at ${url}: ${
+          messageOf(error)
+        }. Blocking is not affected; mended, it comes ` +
+          "with: systemctl reload ampere",
+      );
+    }
+  }
+
+  /** What is answered to a question: whatever is not understood is taken for one for the status. */
+  #answerTo(question: string): Status | { readonly look: Look } {
+    const [, asked = ""] = /^look (\S+)$/.exec(question) ?? [];
+    const target = parseTarget(asked);
+    return target === undefined
+      ? statusOf(this.#source, Date.now(), {}, this.#messages?.states)
+      : { look: this.#source.inquiry.look(target) };
+  }
+
+  async #applyMessages(): Promise<void> {
+    // Nobody is to be told of a block that was not made.
+    const wanted = this.#source.dryRun ? [] : this.#source.config.messengers;
+    if (wanted.length === 0 && this.#messages === undefined) return;
+    if (this.#messages === undefined) {
+      const { Messages } = await import("./messages/messages.ts");
+      this.#messages = new Messages(this.#log);
+    }
+    await this.#messages.apply(wanted);
+  }
+
   async #applyWebhook(): Promise<void> {
     // Nobody is to be told of a block that was not made.
     const url = this.#source.dryRun ? undefined : this.#source.config.webhook;
@@ -139,15 +222,6 @@ export class Services {
     }
     await old?.stop();
   }
-}
-
-/** What is answered to a question: whatever is not understood is taken for one for the status. */
-function answerTo(source: StatusSource, question: string): Status | { readonly look: Look } {
-  const [, asked = ""] = /^look (\S+)$/.exec(question) ?? [];
-  const target = parseTarget(asked);
-  return target === undefined
-    ? statusOf(source, Date.now())
-    : { look: source.inquiry.look(target) };
 }
 
 function sameAddress(a: Config["metrics"], b: Config["metrics"]): boolean {

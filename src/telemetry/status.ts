@@ -5,8 +5,9 @@
  */
 
 import type { ExemptTarget } from "../address/exempt.ts";
+import type { TimedEntry } from "../config/timed_trust.ts";
 import type { NameState } from "../address/trusted_names.ts";
-import type { Block } from "../blocks/database.ts";
+import { type Block, byAge } from "../blocks/block.ts";
 import { originOf } from "../blocks/origin.ts";
 import type { Action, Config } from "../config/config.ts";
 import type { AsteriskPlace, Whereabouts } from "../firewall/asterisk_place.ts";
@@ -23,6 +24,8 @@ import type { FleetState } from "../fleet/fleet.ts";
 import { type ShownFleet, shownFleet } from "./fleet.ts";
 import { type ListsState, type ShownLists, shownLists } from "./lists.ts";
 import type { Look } from "./look.ts";
+import type { MessengerState } from "./messages/messenger.ts";
+import { type ShownMessenger, shownMessengers } from "./messengers.ts";
 import {
   type NewPlacesState,
   type PlacesSource,
@@ -54,6 +57,8 @@ export interface TrustState {
     | { readonly path: string; readonly entries: number; readonly trouble: string | undefined }
     | undefined;
   readonly names: readonly NameState[];
+  /** Those who are trusted for a time. */
+  readonly timed?: readonly TimedEntry[];
 }
 
 /** Asterisk's logs that are followed. */
@@ -112,14 +117,14 @@ export interface StatusSource {
     readonly size: number;
     readonly pending: number;
     readonly trouble: string | undefined;
-    all(): Block[];
+    each(): Iterable<Block>;
   };
   readonly firewall: { status(): FirewallStatus };
   readonly inquiry: {
     /** The hosts with most points; `lastAt` in milliseconds since 1970. */
     worst(count: number): HostStatus[];
     /** What is known of a canonical target. */
-    look(target: string): Look;
+    look(target: string, blocks?: readonly Block[]): Look;
   };
 }
 
@@ -231,6 +236,8 @@ export interface Status {
   };
   /** Lists of attackers. */
   readonly lists: ShownLists;
+  /** Who is told of what happens. */
+  readonly messengers: readonly ShownMessenger[];
   /** Other PBXs; null without any. */
   readonly fleet: ShownFleet | null;
   readonly database: {
@@ -247,6 +254,8 @@ export interface Status {
       readonly trouble: string | null;
     } | null;
     readonly names: readonly TrustedName[];
+    /** Those who are trusted for a time. */
+    readonly timed: readonly ShownTimedTrust[];
   };
   /** Canonical addresses and networks, each with its cause; the trust list is among them. */
   readonly neverBlocked: readonly ExemptTarget[];
@@ -275,6 +284,11 @@ export interface TrustedName {
   readonly answeredAt: string | null;
   /** Why the last lookup was in vain; null if it was not. */
   readonly failing: string | null;
+}
+
+/** Somebody who is trusted for a time. */
+interface ShownTimedTrust extends Omit<TimedEntry, "until"> {
+  readonly until: string;
 }
 
 /** Whether the blocks of a family are in force. */
@@ -332,13 +346,28 @@ export interface ShownBlock {
   readonly place: ShownPlace | null;
 }
 
+/** How much is told: to find it out takes time where there is very much. */
+interface StatusExtent {
+  /** How many of the last blocks. */
+  readonly blocks?: number;
+  /** How many of the hosts with most points. */
+  readonly hosts?: number;
+}
+
 /**
  * Asks a daemon in the same process.
  *
  * @param source The daemon.
  * @param now Time of day, in milliseconds since 1970.
+ * @param extent How much is told.
+ * @param messengers Who is told of what happens.
  */
-export function statusOf(source: StatusSource, now: number): Status {
+export function statusOf(
+  source: StatusSource,
+  now: number,
+  { blocks = LAST_BLOCKS_MAX, hosts = WORST_HOSTS_MAX }: StatusExtent = {},
+  messengers: readonly MessengerState[] = [],
+): Status {
   const { config, counters, table, list } = source;
   const state = source.firewall.status();
   return {
@@ -372,7 +401,9 @@ export function statusOf(source: StatusSource, now: number): Status {
       attemptsWaiting: table.waiting,
       evicted: table.evicted,
       proxies: table.proxies,
-      worst: source.inquiry.worst(WORST_HOSTS_MAX).map((one) => watchedHost(one, source.places)),
+      worst: hosts === 0
+        ? []
+        : source.inquiry.worst(hosts).map((one) => watchedHost(one, source.places)),
     },
     guard: {
       accounts: table.guard.guarded,
@@ -393,9 +424,7 @@ export function statusOf(source: StatusSource, now: number): Status {
       added: counters.added,
       removed: counters.removed,
       networks: source.neighbourhoods.size,
-      last: list.all().slice(-LAST_BLOCKS_MAX).reverse().map((one) =>
-        shownBlock(one, source.places)
-      ),
+      last: newest(list.each(), blocks).map((one) => shownBlock(one, source.places)),
     },
     firewall: {
       backend: source.backend.name,
@@ -421,11 +450,25 @@ export function statusOf(source: StatusSource, now: number): Status {
       doubt: source.whereabouts.doubt ?? null,
     },
     lists: shownLists(source.listed),
+    messengers: shownMessengers(messengers),
     fleet: shownFleet(source.elsewhere?.state()),
     database: { path: list.path, owed: list.pending, trouble: list.trouble ?? null },
     trust: shownTrust(source.trust),
     neverBlocked: source.neverBlocked,
   };
+}
+
+/** The newest of very many, the newest first; most stand in the order of their age. */
+function newest(blocks: Iterable<Block>, count: number): Block[] {
+  if (count === 0) return [];
+  let last: Block[] = [];
+  for (const block of blocks) {
+    if (last.length >= count && byAge(block, last[0]!) < 0) continue;
+    last.push(block);
+    if (last.length > 2 * count) last = last.sort(byAge).slice(-count);
+    else if (last.length > 1 && byAge(last.at(-2)!, block) > 0) last.sort(byAge);
+  }
+  return last.sort(byAge).slice(-count).reverse();
 }
 
 function shownLogs(logs: LogsState | undefined): Status["logs"] {
@@ -445,10 +488,11 @@ function shownLogs(logs: LogsState | undefined): Status["logs"] {
   };
 }
 
-function shownTrust({ entries, file, names }: TrustState): Status["trust"] {
+function shownTrust({ entries, file, names, timed = [] }: TrustState): Status["trust"] {
   return {
     entries,
     file: file === undefined ? null : { ...file, trouble: file.trouble ?? null },
+    timed: timed.map((one) => ({ ...one, until: iso(one.until) })),
     names: names.map(({ name, addresses, answeredAt, failing }) => ({
       name,
       addresses,

@@ -98,7 +98,7 @@ export function source(
       size: 2,
       pending: trouble === undefined ? 0 : 4,
       trouble,
-      all: () => [
+      each: () => [
         {
           target: "203.0.113.5",
           since: NOW - 120_000,

@@ -53,7 +53,22 @@ export function formatWhy(
   now: number,
   style: Style,
 ): string {
-  const rows = [
+  return `${headline(known, style)}\n${formatTable(whyRows(known, backend, now, style))}${
+    attemptTable(known, style)
+  }${cureTable(cures, style)}`;
+}
+
+/**
+ * The answer but for its first line, the attempts and the cures, as rows of a table: what it is
+ * about, empty if the same as before, and what is known.
+ *
+ * @param known What is known of the target.
+ * @param backend Which firewall was asked.
+ * @param now Time of day, in milliseconds since 1970.
+ * @param style Colours, or none.
+ */
+export function whyRows(known: Known, backend: string, now: number, style: Style): string[][] {
+  return [
     ...known.around.flatMap((block) => blockRows(block, known, now)),
     ...withinRows(known),
     ...pointRows(known),
@@ -69,12 +84,15 @@ export function formatWhy(
     ["Kernel", kernelWords(known, backend, style)],
     ...forceRows(known, style),
   ];
-  return `${headline(known, style)}\n${formatTable(rows)}${attemptTable(known, style)}${
-    cureTable(cures, style)
-  }`;
 }
 
-function headline(known: Known, style: Style): string {
+/**
+ * The first line of the answer.
+ *
+ * @param known What is known of the target.
+ * @param style Colours, or none.
+ */
+export function headline(known: Known, style: Style): string {
   const { target, around, within, exempt } = known;
   if (around.length > 0) {
     const own = around.some((block) => block.target === target);
@@ -236,8 +254,17 @@ function forceRows({ force, around, within }: Known, style: Style): string[][] {
   ]];
 }
 
-function attemptTable({ attempts, target }: Known, style: Style): string {
-  if (attempts.length === 0) return "";
+function attemptTable(known: Known, style: Style): string {
+  if (known.attempts.length === 0) return "";
+  return `\n${style.strong("Last attempts that were charged")}\n${formatTable(attemptRows(known))}`;
+}
+
+/**
+ * The last attempts as rows of a table, the first with what stands in each column.
+ *
+ * @param known What is known of the target.
+ */
+export function attemptRows({ attempts, target }: Known): string[][] {
   const rows = attempts.map(({ at, host, what, account, service, transport, points }) => [
     formatLocalTime(at),
     ...(attempts.some((one) => one.host !== target) ? [host] : []),
@@ -248,7 +275,7 @@ function attemptTable({ attempts, target }: Known, style: Style): string {
   ]);
   const hasHosts = attempts.some((one) => one.host !== target);
   const heads = ["time", ...(hasHosts ? ["host"] : []), "attempt", "account", "by", "points"];
-  return `\n${style.strong("Last attempts that were charged")}\n${formatTable([heads, ...rows])}`;
+  return [heads, ...rows];
 }
 
 function cureTable(cures: readonly Cure[], style: Style): string {

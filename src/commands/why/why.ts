@@ -4,41 +4,30 @@
  * @module
  */
 
-import { familyOf, overlaps } from "../../address/address.ts";
-import { type Cause, exemptAddresses, ExemptSet } from "../../address/exempt.ts";
+import { exemptAddresses, ExemptSet } from "../../address/exempt.ts";
 import { literalPeers } from "../../ami/dial.ts";
 import { readBlockInput } from "../../blocks/block_input.ts";
 import { BlockDatabase, BlockDatabaseError } from "../../blocks/database.ts";
 import type { BackendName, Config } from "../../config/config.ts";
 import { chooseBackend } from "../../firewall/choice.ts";
-import { keyOf } from "../../penalties/host_key.ts";
 import type { Look } from "../../telemetry/look.ts";
 import type { Status } from "../../telemetry/status.ts";
 import { StatusError } from "../../telemetry/status_socket.ts";
 import { escapeText } from "../../text/escape.ts";
 import { PLAIN, styleFor } from "../../text/table.ts";
 import { askDaemon, askLooks } from "../ask_daemon.ts";
-import { type OpenedPlaces, openPlaces } from "../opened_places.ts";
+import { openPlaces } from "../opened_places.ts";
 import { complain, EXIT, print } from "../output.ts";
 import { trustedNow } from "../trusted.ts";
 import { curesFor } from "./cures.ts";
-import { factsOf, type Known } from "./facts.ts";
 import { Kernel } from "./kernel.ts";
+import { type Asked, knownOf } from "./known.ts";
 import { formatWhy, formatWhyJson } from "./text.ts";
 
 /** Most targets of one question: the widest range of IPv4 makes 62. */
 const TARGETS_MAX = 64;
 
 const BACKENDS: readonly BackendName[] = ["iptables", "ipset", "nftables"];
-
-/** Why somebody is never blocked who is not trusted by the administrator. */
-const CAUSES: Readonly<Record<Exclude<Cause, "trusted">, string>> = {
-  loopback: "loopback",
-  "own address": "an address of this machine",
-  "AMI server": "Asterisk's manager interface (host in ampere.cfg)",
-  "default gateway": "the default gateway of this machine",
-  resolver: "a resolver of this machine (/etc/resolv.conf)",
-};
 
 /**
  * Reads what was asked for.
@@ -64,21 +53,6 @@ export function readAsked(words: readonly string[]): string[] | { readonly wrong
 
 /** Takes why somebody could not be asked, what helps, and whether this user may not. */
 type Missing = (message: string, advice: string, isDenied: boolean) => void;
-
-/** What was asked of whom. */
-interface Asked {
-  readonly config: Config;
-  readonly status: Status | undefined;
-  readonly looks: readonly Look[] | undefined;
-  readonly database: BlockDatabase | undefined;
-  readonly kernel: Kernel;
-  /** Who is never blocked. */
-  readonly exempt: ExemptSet;
-  /** Where trusted targets come from. */
-  readonly origins: ReadonlyMap<string, string>;
-  readonly places: OpenedPlaces;
-  readonly now: number;
-}
 
 /**
  * Tells about addresses.
@@ -117,18 +91,16 @@ export async function why(
   const asked: Asked = {
     config,
     status,
-    looks,
     database,
-    kernel,
     exempt: new ExemptSet([...seen.entries, ...told]),
     origins: trusted.origins,
-    places,
+    places: places.places,
     now: Date.now(),
   };
   try {
     let isFirst = true;
     for (const [index, target] of targets.entries()) {
-      const known = await knownOf(target, index, asked);
+      const known = knownOf(target, looks?.[index], await kernel.ask(target), asked);
       if (!known.kernel.isAsked) {
         isWhole = false;
         isDenied ||= known.kernel.isDenied;
@@ -193,39 +165,4 @@ async function askRunning(
     );
   }
   return { status, looks };
-}
-
-async function knownOf(target: string, index: number, asked: Asked): Promise<Known> {
-  const { config, status, looks, database, now } = asked;
-  const facts = factsOf(target, config, looks?.[index], database, now);
-  const wanted = [target, ...(facts.ipv4 === undefined ? [] : [facts.ipv4])];
-  const exempt = asked.exempt.entries
-    .filter((entry) => wanted.some((one) => overlaps(entry.target, one)))
-    .map((entry) => ({ ...entry, why: whyExempt(entry.target, entry.cause, asked) }));
-  return {
-    ...facts,
-    exempt: exempt.filter((one, at) => exempt.findIndex((other) => isSame(one, other)) === at),
-    kernel: await asked.kernel.ask(target),
-    place: asked.places.of(target),
-    strict: whyStrict(target, asked.places),
-    feeds: status?.lists?.feeds ?? [],
-    force: status?.firewall.inForce.find(({ family }) => family === familyOf(target)),
-  };
-}
-
-/** Why a stranger who is there has one attempt, or none. */
-function whyStrict(target: string, { places }: OpenedPlaces): string | undefined {
-  const key = keyOf(target.split("/")[0]!);
-  const barred = places.strict?.whyBarred?.(key);
-  if (barred !== undefined) return `is blocked when they first appear: ${barred}`;
-  const strict = places.strict?.whyStrict(key);
-  return strict === undefined ? undefined : `has one attempt: ${strict}`;
-}
-
-function isSame(a: { target: string; cause: Cause }, b: { target: string; cause: Cause }): boolean {
-  return a.target === b.target && a.cause === b.cause;
-}
-
-function whyExempt(target: string, cause: Cause, { origins }: Asked): string {
-  return cause === "trusted" ? origins.get(target) ?? `trust = ${target}` : CAUSES[cause];
 }

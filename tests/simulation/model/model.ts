@@ -13,6 +13,7 @@ import type { Happening } from "./happening.ts";
 import { type Attempt, type Host, Hosts, isFree } from "./hosts.ts";
 import type { SlowRow } from "../../../src/blocks/slow_rows.ts";
 import { Insiders } from "./insiders.ts";
+import { KeptPoints, type Written } from "./kept_points.ts";
 import { Points } from "./points.ts";
 import { RuleBook, type Rules, type Visits } from "./rules.ts";
 import { SlowCounts } from "./slow.ts";
@@ -27,9 +28,6 @@ const BURST_REST = 30 * SECOND;
  * After standing still for longer than this, nothing is charged before what has arrived is read.
  */
 const STALL = 1 * SECOND;
-
-/** What is read at once counts from one moment, which lies so long back at most. */
-const BATCH_MAX = 100;
 
 /** An event is withheld for less than this. */
 const WITHHELD_MAX = 1 * SECOND;
@@ -47,8 +45,7 @@ export class Model {
   /** An unknown account of which the next event will tell whether it was challenged. */
   #unknown: { happening: Happening; now: number } | undefined;
   #learnsUntil = -Infinity;
-  /** Hosts as they stood when the daemon wrote their points. */
-  readonly #kept = new Map<string, KeptHost>();
+  readonly #kept: KeptPoints;
   /** When something of each address arrived last. */
   readonly #heardAt = new Map<string, number>();
 
@@ -62,6 +59,7 @@ export class Model {
     this.belonging = new Belonging(this.#rules);
     this.#slow = new SlowCounts(this.#rules);
     this.#insiders = new Insiders(this.#rules);
+    this.#kept = new KeptPoints(this.#rules, this.belonging, this.blocks);
     this.#hosts = this.#newHosts();
     this.#points = this.#newPoints();
   }
@@ -120,51 +118,11 @@ export class Model {
    * @param gone Who has none any more.
    */
   keep(put: readonly Written[], gone: readonly string[], now: number, wall: number): void {
-    for (const address of gone) {
-      const host = this.#hosts.get(address);
-      const { points = 0, lastAt = 0 } = host ?? {};
-      // After a stall the daemon has not forgotten anybody yet, and keeps none of those.
-      const isOld = now - lastAt > this.#rules.values.forget - BATCH_MAX;
-      // What of a blocked host was under way may have been too much again, or not. One without
-      // points is none in the file, but may still be waited for.
-      if (host !== undefined && points > 0 && this.blocks.has(address)) {
-        if (isOld) this.#hosts.forget(host);
-        else this.#hosts.drop(host);
-      } else if (points > 0 && !isOld) {
-        throw new Error(`the points of ${address} were taken for none`);
-      }
-      this.#kept.delete(address);
-    }
-    for (const { host: address, points, soft, proven, firstAt, lastAt: at, tally } of put) {
-      const host = this.#hosts.get(address);
-      const heardAt = host === undefined ? 0 : wall - (now - host.lastAt);
-      const isRight = host?.points === points && host.soft === soft && host.proven === proven &&
-        Math.abs(heardAt - at) < BATCH_MAX;
-      // The file holds whole milliseconds, of failures as of logins.
-      const stored = { firstAt: Math.floor(firstAt), lastAt: Math.floor(at) };
-      // Of a blocked host some may be under way; and of one that was deleted by hand and blocked
-      // anew before the daemon looked, the model knows too little.
-      if (!isRight && (host === undefined || this.blocks.has(address))) {
-        const [wrong = 0] = tally;
-        const known = { address, points, soft, proven, wrong };
-        this.#kept.set(address, { ...UNKNOWN, ...known, ...stored });
-        continue;
-      }
-      if (!isRight) {
-        throw new Error(
-          `${address} was written with ${points} points (${soft} soft, ${proven} proven, ${at}), has ` +
-            `${host?.points} (${host?.soft}, ${host?.proven}, ${heardAt})`,
-        );
-      }
-      this.#rules.visit("points: written");
-      this.#kept.set(address, keptOf(host, stored.firstAt, stored.lastAt));
-    }
+    this.#kept.keep(this.#hosts, put, gone, now, wall);
   }
 
   /**
-   * A new process reads what is written: a login since then, and time, have made some void. Which
-   * came first within one millisecond the file does not tell: then the login did away with all, so
-   * that nobody who belongs there pays for what was forgiven.
+   * A new process reads what is written.
    *
    * @param addresses Whose points stand in the file.
    * @param logins When hosts logged in last, wall times.
@@ -175,37 +133,8 @@ export class Model {
     now: number,
     wall: number,
   ): void {
-    const hosts = addresses.map((address) => {
-      const kept = this.#kept.get(address);
-      if (kept === undefined) throw new Error(`points of ${address} that were not written`);
-      return kept;
-    }).sort((a, b) => a.lastAt - b.lastAt);
-    for (const address of this.#kept.keys()) {
-      if (!addresses.includes(address)) this.#kept.delete(address);
-    }
-    for (const kept of hosts) {
-      const { address } = kept;
-      const clockOf = (at: number) => now - Math.max(0, wall - at);
-      const lastAt = clockOf(kept.lastAt);
-      if (this.belonging.isTrusted(address)) continue;
-      if ((logins.get(address) ?? 0) >= kept.lastAt) {
-        this.#rules.visit("points: void by a login");
-        continue;
-      }
-      const again = keptOf(kept, clockOf(kept.firstAt), lastAt);
-      if (now - lastAt > this.#rules.values.forget) {
-        this.#rules.visit("points: forgotten over a restart");
-        if (!this.belonging.isStanding(address, lastAt)) {
-          this.#slow.keepLate(this.belonging.network(address), again);
-        }
-        continue;
-      }
-      // It was heard before the file could be read.
-      if (this.#hosts.get(address) !== undefined) continue;
-      this.#rules.visit("points: outlive a restart");
-      const host = this.#hosts.put({ ...again, burstAt: undefined, attempts: [] });
-      this.#points.restore(host);
-    }
+    const [hosts, points] = [this.#hosts, this.#points];
+    this.#kept.restore({ hosts, points, slow: this.#slow }, addresses, logins, now, wall);
   }
 
   #newPoints(): Points {
@@ -502,41 +431,6 @@ export class Model {
 /** Whether an address is in an IPv6 network of the form `2001:db8:A:B::/64`. */
 function isInIpv6(address: string, network: string): boolean {
   return network.endsWith("::/64") && address.startsWith(network.slice(0, -"/64".length));
-}
-
-/** What is kept of a host. */
-type KeptHost = Omit<Host, "burstAt" | "attempts">;
-
-/** A host of which only the points are known. */
-const UNKNOWN = { sessions: new Set(["unknown"]), accounts: new Map(), sessionsOf: new Map() };
-
-/** What the daemon writes of a host, as far as it is compared. */
-interface Written {
-  readonly host: string;
-  readonly points: number;
-  readonly soft: number;
-  readonly proven: number;
-  /** Wall times. */
-  readonly firstAt: number;
-  readonly lastAt: number;
-  /** How many passwords were wrong, and others. */
-  readonly tally: readonly number[];
-}
-
-function keptOf(host: KeptHost, firstAt: number, lastAt: number): KeptHost {
-  const { address, points, soft, proven, wrong, sessions, accounts, sessionsOf } = host;
-  return {
-    address,
-    points,
-    soft,
-    proven,
-    wrong,
-    firstAt,
-    lastAt,
-    sessions: new Set(sessions),
-    accounts: new Map(accounts),
-    sessionsOf: new Map([...sessionsOf].map(([account, some]) => [account, new Set(some)])),
-  };
 }
 
 /** What is missing to 5 points; a challenge that had to be paid for is an attempt now. */

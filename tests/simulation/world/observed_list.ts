@@ -45,6 +45,7 @@ export function observe(scene: Scene, list: WrittenBlockList): BlockList {
     },
     get: (target) => list.get(target),
     all: () => list.all(),
+    each: () => list.each(),
     entries: () => list.entries(),
     readRest: (now) => list.readRest(now),
     timesOf: (target) => list.timesOf(target),

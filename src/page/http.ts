@@ -1,0 +1,255 @@
+/**
+ * As much of HTTP/1.1 as a page needs: one request a connection, of bounded length, read strictly
+ * (RFC 9112), and an answer whose pieces wait until the visitor has taken those before.
+ *
+ * A framework would stand on the runtime's own server, which bounds neither the number of
+ * connections nor how slowly a request may come; and its routes are eight here.
+ *
+ * @module
+ */
+
+import type { Socket } from "node:net";
+import { parseAddress } from "../address/address.ts";
+
+/** Longest head of a request, in characters. */
+const HEAD_CHARACTERS_MAX = 8_192;
+
+/** Longest body of a request, in bytes: a form of a few fields. */
+const BODY_BYTES_MAX = 4_096;
+
+/** How long a request may take to come, in milliseconds. */
+const REQUEST_MS = 5_000;
+
+/** How long an answer may take to be made and taken, in milliseconds. */
+const ANSWER_MS = 60_000;
+
+/** How long nothing of an answer may be taken, in milliseconds. */
+const STUCK_MS = 10_000;
+
+/** A request that was understood. */
+export interface Request {
+  readonly method: "GET" | "HEAD" | "POST";
+  /** What stands before the question mark, as it was sent. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  /** By name in small letters, each once. */
+  readonly headers: ReadonlyMap<string, string>;
+  readonly body: string;
+  /** Canonical address of who sent it. */
+  readonly from: string;
+}
+
+/** An answer. */
+export interface Answer {
+  readonly status: number;
+  readonly type?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** The whole, or pieces that are made one after the other. */
+  readonly body?: string | AsyncIterable<string>;
+  /** Takes the connection over for as long as it is open; the head is sent before. */
+  readonly stream?: (socket: Socket) => void;
+}
+
+/** What is said of a status. */
+const REASONS: Readonly<Record<number, string>> = {
+  200: "OK",
+  303: "See Other",
+  304: "Not Modified",
+  400: "Bad Request",
+  401: "Unauthorized",
+  403: "Forbidden",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  408: "Request Timeout",
+  409: "Conflict",
+  411: "Length Required",
+  413: "Content Too Large",
+  421: "Misdirected Request",
+  429: "Too Many Requests",
+  431: "Request Header Fields Too Large",
+  500: "Internal Server Error",
+  501: "Not Implemented",
+  503: "Service Unavailable",
+};
+
+/** A request that is not answered but with its status. */
+class Refused extends Error {
+  readonly status: number;
+  constructor(status: number) {
+    super(REASONS[status]);
+    this.status = status;
+  }
+}
+
+/**
+ * Serves one connection.
+ *
+ * @param socket The connection: plain, or by TLS.
+ * @param from The address of who connected.
+ * @param answer Makes the answer; must not throw.
+ */
+export async function serveConnection(
+  socket: Socket,
+  from: string,
+  answer: (request: Request) => Promise<Answer>,
+): Promise<void> {
+  socket.on("error", () => {});
+  let request: Request | undefined;
+  let made: Answer;
+  try {
+    request = await readRequest(socket, canonical(from));
+    made = await answer(request);
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    made = { status: error.status };
+  }
+  if (!socket.destroyed) await write(socket, made, request?.method === "HEAD");
+}
+
+/** An address of IPv4 that comes by a socket of IPv6 is one of IPv4. */
+function canonical(from: string): string {
+  return parseAddress(from.replace(/^::ffff:(?=\d+\.)/i, "")) ?? from;
+}
+
+async function readRequest(socket: Socket, from: string): Promise<Request> {
+  const limit = setTimeout(() => socket.destroy(), REQUEST_MS);
+  try {
+    const reader = new Reader(socket);
+    const { method, target, headers } = parseHead(await reader.head());
+    const body = method === "POST" ? await reader.body(lengthOf(headers)) : "";
+    const [path = "", ...query] = target.split("?");
+    return { method, path, query: new URLSearchParams(query.join("?")), headers, body, from };
+  } finally {
+    clearTimeout(limit);
+    // What else comes is thrown away, so that it does not reset the answer.
+    socket.resume();
+  }
+}
+
+/** Reads pieces until there is enough. */
+class Reader {
+  readonly #socket: Socket;
+  #bytes: Uint8Array = new Uint8Array(0);
+  #isOver = false;
+  #wake: () => void = () => {};
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on("data", this.#take);
+    socket.on("close", this.#end);
+    socket.on("end", this.#end);
+  }
+
+  readonly #take = (chunk: Uint8Array): void => {
+    if (this.#bytes.length > HEAD_CHARACTERS_MAX + BODY_BYTES_MAX) return;
+    const joined = new Uint8Array(this.#bytes.length + chunk.length);
+    joined.set(this.#bytes);
+    joined.set(chunk, this.#bytes.length);
+    this.#bytes = joined;
+    this.#wake();
+  };
+
+  readonly #end = (): void => {
+    this.#isOver = true;
+    this.#wake();
+  };
+
+  /** The head, without the empty line at its end. */
+  async head(): Promise<string> {
+    for (;;) {
+      const text = new TextDecoder("latin1").decode(this.#bytes);
+      const end = text.indexOf("\r\n\r\n");
+      if ((end < 0 ? text.length : end) > HEAD_CHARACTERS_MAX) throw new Refused(431);
+      if (end >= 0) {
+        this.#bytes = this.#bytes.subarray(end + 4);
+        return text.slice(0, end);
+      }
+      await this.#more();
+    }
+  }
+
+  /** So many bytes that follow. */
+  async body(length: number): Promise<string> {
+    while (this.#bytes.length < length) await this.#more();
+    return new TextDecoder().decode(this.#bytes.subarray(0, length));
+  }
+
+  async #more(): Promise<void> {
+    if (this.#isOver) throw new Refused(408);
+    await new Promise<void>((resolve) => this.#wake = resolve);
+  }
+}
+
+function parseHead(head: string) {
+  const [first = "", ...lines] = head.split("\r\n");
+  const [, method, target] = /^([A-Z]+) (\/[!-~]*) HTTP\/1\.[01]$/.exec(first) ?? [];
+  if (method === undefined || target === undefined) throw new Refused(400);
+  if (method !== "GET" && method !== "HEAD" && method !== "POST") throw new Refused(405);
+  const headers = new Map<string, string>();
+  for (const line of lines) {
+    const [, name = "", value = ""] =
+      /^([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*([\t -~\x80-\xff]*?)[ \t]*$/.exec(line) ?? [];
+    const key = name.toLowerCase();
+    // Two of a kind: who stands between may have understood the other one.
+    if (key === "" || headers.has(key)) throw new Refused(400);
+    headers.set(key, value);
+  }
+  if (headers.has("transfer-encoding")) throw new Refused(501);
+  return { method, target, headers } as const;
+}
+
+function lengthOf(headers: ReadonlyMap<string, string>): number {
+  const text = headers.get("content-length");
+  if (text === undefined) throw new Refused(411);
+  if (!/^\d{1,9}$/.test(text)) throw new Refused(400);
+  if (Number(text) > BODY_BYTES_MAX) throw new Refused(413);
+  return Number(text);
+}
+
+async function write(socket: Socket, answer: Answer, isHead: boolean): Promise<void> {
+  const { status, type = "text/plain; charset=utf-8", stream } = answer;
+  const { body = stream === undefined ? `${REASONS[status]}\n` : undefined } = answer;
+  const bytes = typeof body === "string" ? new TextEncoder().encode(body) : undefined;
+  const hasBody = status !== 304 && status !== 303;
+  const headers = {
+    ...(hasBody ? { "Content-Type": type } : {}),
+    ...(bytes === undefined || !hasBody ? {} : { "Content-Length": String(bytes.length) }),
+    "Connection": "close",
+    ...answer.headers,
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  const head = `HTTP/1.1 ${status} ${REASONS[status]}\r\n${lines.join("")}\r\n`;
+  if (stream !== undefined && !isHead) {
+    socket.write(head);
+    return stream(socket);
+  }
+  const limit = setTimeout(() => socket.destroy(), ANSWER_MS);
+  socket.on("close", () => clearTimeout(limit));
+  if (isHead || !hasBody || body === undefined) return void socket.end(head);
+  if (bytes !== undefined) {
+    socket.write(head);
+    return void socket.end(bytes);
+  }
+  socket.write(head);
+  for await (const piece of body as AsyncIterable<string>) {
+    if (socket.destroyed) return;
+    if (!socket.write(piece) && !await drained(socket)) return;
+  }
+  socket.end();
+}
+
+/** Waits until a visitor has taken what was sent; whether they did. */
+function drained(socket: Socket): Promise<boolean> {
+  return new Promise((resolve) => {
+    const limit = setTimeout(() => socket.destroy(), STUCK_MS);
+    const done = (isTaken: boolean) => () => {
+      clearTimeout(limit);
+      socket.off("drain", taken);
+      socket.off("close", gone);
+      resolve(isTaken);
+    };
+    const [taken, gone] = [done(true), done(false)];
+    socket.on("drain", taken);
+    socket.on("close", gone);
+  });
+}
