@@ -6,7 +6,7 @@
  * @module
  */
 
-import { complain, EXIT, print } from "./commands/output.ts";
+import { complain, complainToJournal, EXIT, print } from "./commands/output.ts";
 import { DURATION_MAX, formatDuration, parseDuration } from "./config/duration.ts";
 import { escapeText } from "./text/escape.ts";
 import { VERSION } from "./version.ts";
@@ -26,21 +26,33 @@ Commands:
       --page-token [lists]  make the token of the status page, or the one for its
                       lists of blocks, and show it once
       --status        tell what the running daemon knows
+      --ready         wait until the daemon has put its blocks into the firewall,
+                      20 seconds at most; exit code 0 when it has
       --trusted       list who is trusted, and where that stands
       --why ADDRESS   tell whether an address or network is blocked, why, and what
                       to type to change it
+      --setup         print a script that sets Ampere up on this machine; --setup
+                      --undo prints the one that takes it back
+      --import-fail2ban [JAIL]...  print what fail2ban's jails of Asterisk say and
+                      whom they have banned, as input for -a
   -h, --help          this text
   -V, --version       the version
 
 Options:
   -c, --config FILE   configuration (/etc/ampere/ampere.cfg)
   -o, --output FILE   append the log to FILE instead of writing it to stderr
+      --journal       daemon: begin each line on stderr with its level as systemd's
+                      journal reads it (<3> error, <4> warn), without the time
   -v, --verbose       log each message of Asterisk and what became of it
-      --dry-run       daemon: change nothing in the firewall, say what would be done
+      --dry-run       daemon: change nothing in the firewall, say what would be done;
+                      --add: change nothing, say what would be added
       --for LENGTH    --add: how long a block lasts whose line does not say it, such
                       as 90s, 15m, 2h or 7d; for ever without it
+      --origin NAME   --del: all that another PBX has brought (fleet), and not
+                      what standard input says
       --json          --list, --status, --trusted, --why, --replay: JSON, one
                       object a line
+      --notify        --check: send a test message to all who are told ([notify NAME])
 
 Signals: HUP re-reads the configuration and reopens the log, USR1 logs the state.
 `;
@@ -52,8 +64,12 @@ const OPTIONS = {
   check: { type: "boolean" },
   replay: { type: "boolean" },
   status: { type: "boolean" },
+  ready: { type: "boolean" },
   trusted: { type: "boolean" },
   why: { type: "boolean" },
+  setup: { type: "boolean" },
+  undo: { type: "boolean" },
+  "import-fail2ban": { type: "boolean" },
   "page-token": { type: "boolean" },
   help: { type: "boolean", short: "h" },
   version: { type: "boolean", short: "V" },
@@ -61,8 +77,11 @@ const OPTIONS = {
   output: { type: "string", short: "o" },
   verbose: { type: "boolean", short: "v" },
   "dry-run": { type: "boolean" },
+  journal: { type: "boolean" },
   json: { type: "boolean" },
   for: { type: "string" },
+  notify: { type: "boolean" },
+  origin: { type: "string" },
 } as const;
 
 /** As in the original, help and version win over everything else. */
@@ -75,24 +94,41 @@ const COMMANDS = [
   "check",
   "replay",
   "status",
+  "ready",
   "trusted",
   "why",
+  "setup",
+  "import-fail2ban",
   "page-token",
 ] as const;
 
 type Command = typeof COMMANDS[number] | "daemon";
 
 /** Which commands take an option besides --config. */
-const TAKES: Record<"json" | "dry-run" | "verbose" | "output" | "for", readonly Command[]> = {
+const TAKES: Record<
+  "json" | "dry-run" | "journal" | "verbose" | "output" | "for" | "origin" | "undo" | "notify",
+  readonly Command[]
+> = {
   json: ["list", "status", "trusted", "why", "replay"],
-  "dry-run": ["daemon"],
+  "dry-run": ["daemon", "add"],
+  journal: ["daemon"],
   verbose: ["daemon", "replay", "check"],
   output: ["daemon", "add", "del", "list"],
   for: ["add"],
+  undo: ["setup"],
+  notify: ["check"],
+  origin: ["del"],
 };
 
 /** Which commands take words that belong to no option. */
-const TAKES_WORDS: readonly Command[] = ["replay", "why", "page-token", "help", "version"];
+const TAKES_WORDS: readonly Command[] = [
+  "replay",
+  "why",
+  "page-token",
+  "import-fail2ban",
+  "help",
+  "version",
+];
 
 /** What the command line asks for. */
 interface Invocation {
@@ -101,9 +137,14 @@ interface Invocation {
   readonly output: string | undefined;
   readonly verbose: boolean;
   readonly dryRun: boolean;
+  readonly journal: boolean;
   readonly json: boolean;
+  readonly undo: boolean;
+  readonly notify: boolean;
   /** How long blocks last that are added, in seconds; `undefined` if it was not said. */
   readonly length: number | undefined;
+  /** The PBX whose blocks are to be deleted. */
+  readonly origin: string | undefined;
   readonly files: readonly string[];
 }
 
@@ -162,8 +203,12 @@ function parseArguments(args: readonly string[]): Invocation {
     output: values.output,
     verbose: values.verbose ?? false,
     dryRun: values["dry-run"] ?? false,
+    journal: values.journal ?? false,
     json: values.json ?? false,
+    undo: values.undo ?? false,
+    notify: values.notify ?? false,
     length: values.for === undefined ? undefined : readLength(values.for),
+    origin: values.origin,
     files: positionals,
   };
 }
@@ -191,6 +236,7 @@ function readLength(text: string): number {
 export async function main(args: readonly string[]): Promise<number> {
   try {
     const invocation = parseArguments(args);
+    if (invocation.journal) complainToJournal();
     switch (invocation.command) {
       case "help":
         return print(HELP);
@@ -202,9 +248,12 @@ export async function main(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof UsageError) {
       complain(`ampere: ${error.message}`);
-      complain("Usage: ampere [-h] [-V] [-a | -d | -l | --check | --status | --why ADDRESS]");
+      complain("Usage: ampere [-h] [-V] [-a | -d | -l | --check | --status | --ready]");
       complain(
-        "              [--replay FILE...] [-c FILE] [-o FILE] [-v] [--dry-run] [--json] [--for LENGTH]",
+        "              [--why ADDRESS | --replay FILE... | --setup [--undo] | --import-fail2ban [JAIL]...]",
+      );
+      complain(
+        "              [-c FILE] [-o FILE] [-v] [--dry-run] [--journal] [--json] [--for LENGTH] [--origin NAME]",
       );
       complain("Try 'ampere --help' for more.");
       return EXIT.usage;
@@ -216,6 +265,10 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 async function runWithConfig(invocation: Invocation): Promise<number> {
+  if (invocation.command === "import-fail2ban") {
+    const { importFail2ban } = await import("./commands/fail2ban/import.ts");
+    return importFail2ban(invocation.files, print, complain);
+  }
   const asked = invocation.command === "why" ? await readTargets(invocation.files) : [];
   const { formatProblem, readConfig } = await import("./config/parse.ts");
   const { config, problems, warnings } = readConfig(invocation.config);
@@ -228,15 +281,16 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
     const { makePageToken } = await import("./page/token_command.ts");
     return await makePageToken(config?.pageTokenFile, invocation.files);
   }
-  for (
-    const problem of [
-      ...warnings.map((w) => `warning: ${formatProblem(w)}`),
-      ...problems.map(formatProblem),
-    ]
-  ) {
-    complain(problem);
+  const doubts = warnings.map(formatProblem);
+  // Who reads objects of JSON is to find nothing else in between.
+  const isForMachines = invocation.command === "daemon" && config?.logFormat === "json";
+  if (!isForMachines) { for (const doubt of doubts) complain(`warning: ${doubt}`); }
+  for (const problem of problems) complain(formatProblem(problem));
+  if (config === undefined || problems.length > 0) {
+    // At the other end of a pipe there is a shell, which shall not end well.
+    if (invocation.command === "setup") print("exit 1\n");
+    return EXIT.problem;
   }
-  if (config === undefined || problems.length > 0) return EXIT.problem;
   switch (invocation.command) {
     case "list": {
       const { listBlocks } = await import("./commands/blocks.ts");
@@ -244,12 +298,21 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
     }
     case "add":
     case "del": {
-      const { changeBlocks } = await import("./commands/blocks.ts");
-      return await changeBlocks(config, invocation.command, invocation.length);
+      const { changeBlocks, deleteOrigin } = await import("./commands/blocks.ts");
+      if (invocation.origin !== undefined) return deleteOrigin(config, invocation.origin);
+      return await changeBlocks(config, invocation.command, invocation.length, invocation.dryRun);
+    }
+    case "setup": {
+      const { setup } = await import("./commands/setup/setup.ts");
+      return await setup(config, invocation, print, complain);
     }
     case "status": {
       const { printStatus } = await import("./commands/status.ts");
       return await printStatus(config, invocation.json, print, complain);
+    }
+    case "ready": {
+      const { waitUntilReady } = await import("./commands/ready.ts");
+      return await waitUntilReady(config, complain);
     }
     case "trusted": {
       const { listTrusted } = await import("./commands/trusted_list.ts");
@@ -268,11 +331,16 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
     }
     default: {
       const { runDaemon } = await import("./daemon/run.ts");
-      return await runDaemon(config, invocation, async (daemon, log) => {
-        // Most do without: modules that are not there need no memory.
-        const { openPage } = await import("./page/page.ts");
-        return await openPage(daemon, log);
-      });
+      return await runDaemon(
+        config,
+        invocation,
+        isForMachines ? doubts : [],
+        async (daemon, log) => {
+          // Most do without: modules that are not there need no memory.
+          const { openPage } = await import("./page/page.ts");
+          return await openPage(daemon, log);
+        },
+      );
     }
   }
 }

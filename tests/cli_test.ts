@@ -43,6 +43,7 @@ Deno.test("cli: help and version win over every other command, and need no confi
 Deno.test("cli: the help names every option, with its short form", async () => {
   const { out } = await run("-h");
   const options = ["add", "del", "list", "check", "replay", "status", "help", "version"];
+  options.push("setup", "import-fail2ban");
   for (const option of [...options, "config", "output", "verbose", "dry-run", "json"]) {
     assert.match(out, new RegExp(`^ +(-[adlhVcov], )?--${option}\\b`, "m"));
   }
@@ -63,7 +64,9 @@ Deno.test("cli: wrong arguments are named, with the usage, and nothing is done",
     [["--json"], /--json means nothing without a command that prints/],
     [["--json", "--check"], /--json means nothing with --check/],
     [["--json", "-a"], /--json means nothing with --add/],
-    [["--dry-run", "-a"], /--dry-run means nothing with --add/],
+    [["--dry-run", "-d"], /--dry-run means nothing with --del/],
+    [["--undo"], /--undo means nothing without a command that prints/],
+    [["--setup", "--import-fail2ban"], /--setup and --import-fail2ban cannot be used together/],
     [["--dry-run", "--replay", "x"], /--dry-run means nothing with --replay/],
     [["-v", "-l"], /--verbose means nothing with --list/],
     [["-o", "x", "--status"], /--output means nothing with --status/],
@@ -75,7 +78,7 @@ Deno.test("cli: wrong arguments are named, with the usage, and nothing is done",
     const [first, ...usage] = err.split("\n");
     assert.match(first!, complaint);
     assert.match(first!, /^ampere: /);
-    assert.match(usage.join("\n"), /^Usage: ampere .*\n.*\nTry 'ampere --help' for more\.\n$/);
+    assert.match(usage.join("\n"), /^Usage: ampere .*\n.*\n.*\nTry 'ampere --help' for more\.\n$/);
   }
 });
 

@@ -1,7 +1,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { LIMIT_WINDOW_MS, LIMITED_CAUSES_MAX } from "../src/log.ts";
-import { MESSAGE_MAX } from "../src/text/line_sink.ts";
+import { MESSAGE_MAX } from "../src/text/line_form.ts";
 import { memoryLog } from "./support/memory_log.ts";
 
 /** Everything that could begin a line, steer a terminal or turn the direction of the text. */
@@ -20,6 +20,15 @@ Deno.test("log: a line has its level, a message is one line whatever is in it", 
     "warn: three\\x0d\\x0a2026-01-01 00:00:00 info: forged\\x1b[2J\\u2028",
     "error: four",
   ]);
+});
+
+Deno.test("log: for the journal of systemd a line begins with the number of its level, without the time", () => {
+  const { log, stderr } = memoryLog({ level: "debug", journal: true, stamps: true });
+  log.debug("one");
+  log.info("two\n<0>forged");
+  log.warn("three");
+  log.error("four");
+  deepStrictEqual(stderr.lines, ["<7>one", "<6>two\\x0a<0>forged", "<4>three", "<3>four"]);
 });
 
 Deno.test("log: any message makes exactly one line of bounded length", () => {

@@ -20,6 +20,7 @@ import { basename, dirname, isAbsolute, join, relative, resolve } from "node:pat
 import { parseArgs } from "node:util";
 import { RESOLVER_FILES } from "../src/address/neighbours.ts";
 import { AUTHORITY_FILES } from "../src/authorities.ts";
+import { FAIL2BAN_FILES } from "../src/commands/fail2ban/import.ts";
 import { PROGRAMS } from "../src/firewall/command.ts";
 import { GEO_FOLDERS } from "../src/places/read_mmdb.ts";
 import { bundle, BundleError } from "./bundle.ts";
@@ -32,7 +33,7 @@ export const PROJECT = resolve(import.meta.dirname!, "..");
 const CONFIG_FOLDER = "/etc/ampere";
 
 /** The npm packages whose code goes into the executable; see joined_package.ts. */
-const JOINED_PACKAGES: readonly string[] = ["mmdb-lib"];
+const JOINED_PACKAGES: readonly string[] = ["mmdb-lib", "nodemailer"];
 
 /** Read and write: the block list, the log, the socket of `--status`. */
 const STATE_FOLDERS = ["/var/lib/ampere", "/var/log", "/run/ampere"] as const;
@@ -92,7 +93,8 @@ export class CompileError extends Error {
  * - run: the firewall commands, by name; Deno looks them up in `PATH` when the program starts.
  * - net: the hosts are the administrator's choice (`host`, `metrics`, `webhook`).
  * - read: the authorities of certificates that this machine believes are one file each; of places
- *   (`geo`, `asn`) the two folders where packages and updaters put such files.
+ *   (`geo`, `asn`) the two folders where packages and updaters put such files; of fail2ban the
+ *   files that `--import-fail2ban` reads, and which the unit hides from the daemon.
  * - sys: the machine's own addresses, which are never blocked.
  *
  * @param allowPaths absolute folders to read and write beyond the program's own
@@ -112,6 +114,7 @@ export function permissionFlags(allowPaths: readonly string[] = []): string[] {
         ...RESOLVER_FILES,
         ...AUTHORITY_FILES,
         ...GEO_FOLDERS,
+        ...FAIL2BAN_FILES,
         ...STATE_FOLDERS,
         ...extra,
       ].join(",")

@@ -12,8 +12,10 @@ import { parseArgs } from "node:util";
 
 /** A file system that tests know. */
 export interface System {
-  /** The Debian release, and the name of its folder. */
+  /** The Debian release. */
   readonly suite: string;
+  /** The name of its folder, if it is not that of the release. */
+  readonly name?: string;
   /** The packages that it has besides those that each has. */
   readonly packages: readonly string[];
   /** What shows that they are there: a file, relative to the file system. */
@@ -48,8 +50,8 @@ export class DebianError extends Error {
  * @param folder where they are
  * @returns its root, or `undefined` when it has not been made
  */
-export function rootOf({ suite, proof }: System, folder: string): string | undefined {
-  const root = join(folder, suite);
+export function rootOf({ suite, name = suite, proof }: System, folder: string): string | undefined {
+  const root = join(folder, name);
   return exists(join(root, proof)) ? root : undefined;
 }
 
@@ -72,14 +74,15 @@ export async function provide(
     throw new DebianError("debootstrap makes a file system for root: run this as root");
   }
   await Deno.mkdir(folder, { recursive: true });
-  await removeStages(folder, system.suite);
-  const stage = join(folder, `.${system.suite}.${Deno.pid}`);
+  const name = system.name ?? system.suite;
+  await removeStages(folder, name);
+  const stage = join(folder, `.${name}.${Deno.pid}`);
   try {
     await bootstrap(system, stage, debootstrap);
     for (const path of USELESS) await removeTree(join(stage, path));
     // What stands there is not whole, or rootOf would know it.
-    await removeTree(join(folder, system.suite));
-    await Deno.rename(stage, join(folder, system.suite));
+    await removeTree(join(folder, name));
+    await Deno.rename(stage, join(folder, name));
   } finally {
     await removeTree(stage);
   }
@@ -126,10 +129,10 @@ async function bootstrap(
 }
 
 /** Removes what others who were killed have left. */
-async function removeStages(folder: string, suite: string): Promise<void> {
-  for (const { name } of Deno.readDirSync(folder)) {
-    const [, pid] = new RegExp(`^\\.${suite}\\.(\\d+)(?:\\.log)?$`).exec(name) ?? [];
-    if (pid !== undefined && !exists(`/proc/${pid}`)) await removeTree(join(folder, name));
+async function removeStages(folder: string, name: string): Promise<void> {
+  for (const entry of Deno.readDirSync(folder)) {
+    const [, pid] = new RegExp(`^\\.${name}\\.(\\d+)(?:\\.log)?$`).exec(entry.name) ?? [];
+    if (pid !== undefined && !exists(`/proc/${pid}`)) await removeTree(join(folder, entry.name));
   }
 }
 
@@ -181,7 +184,9 @@ export async function provideAll(
     [...systems].map(async ([what, system]) => {
       try {
         const made = await provide(system, folder);
-        console.log(`${what} is ${made ? "now" : "already"} in ${join(folder, system.suite)}`);
+        console.log(
+          `${what} is ${made ? "now" : "already"} in ${join(folder, system.name ?? system.suite)}`,
+        );
       } catch (error) {
         if (!(error instanceof DebianError)) throw error;
         console.error(`${task}: no ${what}: ${error.message}`);

@@ -1,6 +1,6 @@
 /**
  * Gets real firewall programs for the tests in `tests/e2e`: the file systems of three Debian
- * releases, each with its own nft, and two of them with ufw and firewalld.
+ * releases, each with its own nft, and two of them with ufw and firewalld; and one with fail2ban.
  *
  * ```sh
  * deno task firewalls                      # into $AMPERE_FIREWALLS, or /var/cache/ampere-firewalls
@@ -46,6 +46,14 @@ export const MACHINES: {
   current: { ...ALL, suite: "trixie", nft: "1.1.3" },
 };
 
+/** Where people come from. */
+export const FAIL2BAN: System = {
+  suite: "bookworm",
+  name: "fail2ban",
+  packages: ["fail2ban", "nftables"],
+  proof: "usr/bin/fail2ban-client",
+};
+
 /** Where the file systems are unless `AMPERE_FIREWALLS` says otherwise. */
 const DEFAULT_FOLDER = "/var/cache/ampere-firewalls";
 
@@ -59,13 +67,17 @@ function machinesFolder(): string {
  * @param machine which
  * @returns its root, or `undefined` when it has not been made
  */
-export function rootOf(machine: Machine): string | undefined {
+export function rootOf(machine: System): string | undefined {
   return rootIn(machine, machinesFolder());
 }
 
 if (import.meta.main) {
-  const systems = Object.values(MACHINES).map((machine: Machine) =>
-    [`nft ${machine.nft} (Debian ${machine.suite})`, machine] as const
+  const systems = new Map<string, System>(
+    Object.values(MACHINES).map((machine) => [
+      `nft ${machine.nft} (Debian ${machine.suite})`,
+      machine,
+    ]),
   );
-  Deno.exit(await provideAll("firewalls", new Map(systems), machinesFolder(), Deno.args));
+  systems.set(`fail2ban (Debian ${FAIL2BAN.suite})`, FAIL2BAN);
+  Deno.exit(await provideAll("firewalls", systems, machinesFolder(), Deno.args));
 }

@@ -41,6 +41,16 @@ const INSTALLED: readonly Item[] = [
   { from: "ampere.cfg", to: "etc/ampere/ampere.cfg", mode: 0o640 },
   { from: "packaging/logrotate", to: "etc/logrotate.d/ampere", mode: 0o644 },
   { from: "packaging/ampere.service", to: "lib/systemd/system/ampere.service", mode: 0o644 },
+  {
+    from: "packaging/ampere-health.service",
+    to: "lib/systemd/system/ampere-health.service",
+    mode: 0o644,
+  },
+  {
+    from: "packaging/ampere-health.timer",
+    to: "lib/systemd/system/ampere-health.timer",
+    mode: 0o644,
+  },
   { from: "packaging/ampere.8", to: "usr/share/man/man8/ampere.8.gz", mode: 0o644, gzip: true },
   {
     from: "packaging/completions/ampere.bash",

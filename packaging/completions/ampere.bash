@@ -13,8 +13,9 @@ _ampere() {
     mapfile -t COMPREPLY < <(compgen -f -- "$current")
     return
   fi
-  local options='-a --add -d --del -l --list --check --replay --page-token --status --trusted --why -h --help -V --version
-    -c --config -o --output -v --verbose --dry-run --for --json'
+  local options='-a --add -d --del -l --list --check --replay --page-token --status --ready --trusted --why
+    --setup --undo --import-fail2ban -h --help -V --version
+    -c --config -o --output -v --verbose --dry-run --journal --for --origin --json --notify'
   mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
 }
 complete -o filenames -F _ampere ampere

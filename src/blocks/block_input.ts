@@ -8,6 +8,7 @@
 import { parseTargets } from "../address/ranges.ts";
 import { escapeText } from "../text/escape.ts";
 import { parseLocalTime, withoutMark } from "./block_lines.ts";
+import { type ForeignLine, readDecision, readForeignLine } from "./foreign_lines.ts";
 import type { NewBlock } from "./block.ts";
 
 /**
@@ -109,7 +110,8 @@ export function* readBlockInput(text: string, times: Times): Generator<NumberedL
 /**
  * Reads one line: addresses, networks (CIDR or netmask) and ranges, with blanks or commas between
  * them; a line of `ampere -l` (of this version, with `--json`, or of the original); one of fail2ban
- * with times; a JSON text, such as an answer of APIBAN. Empty lines and those that begin with `#`
+ * with times; a JSON text, such as an answer of APIBAN or CrowdSec's decisions; a line of another
+ * program that {@linkcode readForeignLine} knows. Empty lines and those that begin with `#`
  * or `;` say nothing, and neither does ` #` and what follows it behind an address.
  *
  * @param line The line, without its end.
@@ -128,6 +130,8 @@ export function* readBlockInput(text: string, times: Times): Generator<NumberedL
 export function parseBlockLine(line: string, times: Times): InputLine {
   const text = line.trim();
   if (text === "" || text.startsWith("#") || text.startsWith(";")) return { kind: "empty" };
+  // What cscli prints as JSON where there is no decision.
+  if (text === "null") return { kind: "empty" };
   if (text.startsWith("{") || text.startsWith("[")) return parseJson(text, times);
   const hasColumns = text.includes("|");
   if (line.length > (hasColumns ? LINE_CHARACTERS_MAX : LIST_CHARACTERS_MAX)) {
@@ -144,8 +148,13 @@ export function parseBlockLine(line: string, times: Times): InputLine {
     const address = withoutComment(text);
     if (address.includes("|")) return bad(address, "is not a line of ampere -l");
   }
-  const banned = line.length > LINE_CHARACTERS_MAX ? null : FAIL2BAN.exec(text);
-  return banned === null ? parseList(withoutComment(text), rest) : parseBanned(banned);
+  if (line.length <= LINE_CHARACTERS_MAX) {
+    const banned = FAIL2BAN.exec(text);
+    if (banned !== null) return parseBanned(banned);
+    const foreign = readForeignLine(text, times.now);
+    if (foreign !== undefined) return parseForeign(foreign, times);
+  }
+  return parseList(withoutComment(text), rest);
 }
 
 function parseColumns(columns: RegExpExecArray, times: Times): InputLine {
@@ -171,6 +180,17 @@ function parseBanned([, target = "", since = "", seconds]: RegExpExecArray): Inp
     since: begin,
     until: length < 0 ? undefined : begin + 1000 * length,
     reason: "banned by fail2ban",
+    ...BY_HAND,
+  });
+}
+
+function parseForeign(line: ForeignLine, { now, until: usual }: Times): InputLine {
+  if (line.kind !== "block") return line;
+  const { text, until, reason } = line;
+  return parseOne(text, {
+    since: now,
+    until: until === null ? usual : until,
+    reason,
     ...BY_HAND,
   });
 }
@@ -246,7 +266,7 @@ function parseJson(text: string, times: Times): InputLine {
   return { kind: "blocks", blocks, bad: wrong };
 }
 
-/** An address, a block as `ampere -l --json` prints it, or an answer of APIBAN. */
+/** An address, a block as `ampere -l --json` prints it, or what APIBAN and CrowdSec answer. */
 function parseValue(value: unknown, times: Times): InputLine {
   const { now, until } = times;
   const rest = { since: now, until, reason: "added by hand", ...BY_HAND };
@@ -255,7 +275,20 @@ function parseValue(value: unknown, times: Times): InputLine {
     return bad(JSON.stringify(value), "is not an address or network");
   }
   const fields = value as Record<string, unknown>;
+  if (Array.isArray(fields.decisions)) return parseDecisions(fields.decisions, times);
   return fields.ipaddress === undefined ? parseBlock(fields, times) : parseApiban(fields, rest);
+}
+
+/** The decisions of an alert of CrowdSec. */
+function parseDecisions(decisions: readonly unknown[], times: Times): InputLine {
+  const blocks: NewBlock[] = [];
+  const wrong: string[] = [];
+  for (const decision of decisions) {
+    const input = parseForeign(readDecision(decision, times.now), times);
+    if (input.kind === "bad") wrong.push(input.message);
+    if (input.kind === "blocks") blocks.push(...input.blocks);
+  }
+  return { kind: "blocks", blocks, bad: wrong };
 }
 
 function parseBlock(value: Record<string, unknown>, times: Times): InputLine {

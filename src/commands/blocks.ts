@@ -17,6 +17,8 @@ import {
   hasEnded,
   type NewBlock,
 } from "../blocks/database.ts";
+import { boundedNew, mergeBlock } from "../blocks/block.ts";
+import { originOf } from "../blocks/origin.ts";
 import type { Config } from "../config/config.ts";
 import { isNeighboursBlock, neighbourhoodsOf } from "../penalties/neighbours.ts";
 import { IN_FORCE_WORDS } from "../firewall/judgement.ts";
@@ -45,6 +47,8 @@ const REMARK_CHARACTERS_MAX = 900;
 
 /** Most deleted targets of which the networks around them are looked up one by one. */
 const LOOKED_UP_MAX = 100;
+/** Longest name of a PBX that is repeated, in characters. */
+const ORIGIN_CHARACTERS_MAX = 40;
 
 /** Most hosts that are named for a line of -d which is a network around them. */
 const RELATED_MAX = 10;
@@ -134,12 +138,14 @@ type AskedBlock = NewBlock & { readonly line: number };
  * @param command Whether to add or to delete.
  * @param length How long blocks last whose line does not say it, in seconds; 0 and `undefined`: for
  *   ever.
+ * @param isDry Whether to say only what would be added.
  * @returns The exit code: 1 when a line was wrong or refused.
  */
 export async function changeBlocks(
   config: Config,
   command: "add" | "del",
   length?: number,
+  isDry = false,
 ): Promise<number> {
   if (Deno.stdin.isTerminal()) {
     complain(
@@ -161,10 +167,30 @@ export async function changeBlocks(
     for (const message of input.bad) refuse(line, message);
   }
   let idle = 0;
-  if (command === "add") bad += await addBlocks(config, blocks, now, length);
+  if (command === "add") bad += await addBlocks(config, blocks, now, length, isDry);
   else idle = removeBlocks(config, blocks);
   if (bad > COMPLAINTS_MAX) complain(`${bad - COMPLAINTS_MAX} more lines are wrong`);
   return bad + idle > 0 ? EXIT.problem : EXIT.ok;
+}
+
+/**
+ * `ampere -d --origin NAME`: deletes all that another PBX has brought.
+ *
+ * @param config Names the database.
+ * @param origin The name of that PBX.
+ * @returns The exit code: 1 when there was nothing.
+ */
+export function deleteOrigin(config: Config, origin: string): number {
+  const list = BlockDatabase.open(config.database);
+  const brought = list.unsorted().filter(({ reason }) => originOf(reason) === origin);
+  const removed = list.remove(brought.map(({ target }) => target));
+  keepDeletions(config, list, removed);
+  list.close();
+  if (removed.length === 0) {
+    complain(`no block is from ${escapeControls(origin, ORIGIN_CHARACTERS_MAX)} (ampere -l)`);
+    return EXIT.problem;
+  }
+  return print(`${removed.length} deleted\n`);
 }
 
 /** Adds what may be added, in one transaction; the number of lines that were refused. */
@@ -173,6 +199,7 @@ async function addBlocks(
   blocks: readonly AskedBlock[],
   now: number,
   length: number | undefined,
+  isDry: boolean,
 ): Promise<number> {
   const status = await statusOf(config);
   const whyNot = await protectedNow(config, status);
@@ -189,11 +216,12 @@ async function addBlocks(
     }
     return why === undefined;
   });
-  const list = BlockDatabase.open(config.database);
-  const added = list.add(accepted, now);
-  const standing = list.standing();
-  list.close();
-  warnAbout(config, accepted, standing, now);
+  const list = isDry ? openStored(config) : BlockDatabase.open(config.database);
+  const added = isDry ? wouldAdd(list, accepted, now) : list!.add(accepted, now);
+  const standing = list?.standing() ?? new Map();
+  list?.close();
+  warnAbout(config, accepted, standing, now, isDry);
+  if (isDry) print(added.map((block) => `${formatBlock(block)}\n`).join(""));
   const there = accepted.length - added.length;
   const pending = status?.database.owed ?? 0;
   if (there > 0 && pending > 0) {
@@ -206,7 +234,8 @@ async function addBlocks(
   const isForEver = length === undefined && config.bantime > 0 &&
     added.some(({ until }) => until === undefined);
   print(
-    `${added.length} added` + (there > 0 ? `, ${there} blocked already` : "") +
+    `${added.length} ${isDry ? "would be added" : "added"}` +
+      (there > 0 ? `, ${there} blocked already` : "") +
       (ended > 0 ? `, ${ended} left out because their time is over` : "") +
       (isForEver
         ? `; what names no end is blocked for ever (--for ${
@@ -218,12 +247,38 @@ async function addBlocks(
   return refused;
 }
 
+/** The list as it is stored, to look at; `undefined` if there is none yet. */
+function openStored(config: Config): BlockDatabase | undefined {
+  try {
+    return BlockDatabase.open(config.database, { readOnly: true });
+  } catch (error) {
+    if (error instanceof BlockDatabaseError && error.fault === "missing") return undefined;
+    throw error;
+  }
+}
+
+/** What adding these would change, without changing it. */
+function wouldAdd(
+  list: BlockDatabase | undefined,
+  blocks: readonly NewBlock[],
+  now: number,
+): Block[] {
+  const changed = new Map<string, Block>();
+  for (const fresh of blocks) {
+    const known = changed.get(fresh.target) ?? list?.get(fresh.target);
+    const { block, change } = mergeBlock(known, 0, boundedNew(fresh), now);
+    if (change === "new") changed.set(block.target, block);
+  }
+  return [...changed.values()];
+}
+
 /** Says of what was added that people may not have meant it so. */
 function warnAbout(
   config: Config,
   blocks: readonly AskedBlock[],
   standing: ReadonlyMap<string, number>,
   now: number,
+  isDry: boolean,
 ): void {
   const since = now - 1000 * config.credit;
   const known = [...standing].filter(([, at]) => at >= since).map(([host]) => host);
@@ -233,8 +288,8 @@ function warnAbout(
     const doubt = doubtOf(target);
     if (doubt === undefined || ++warnings > COMPLAINTS_MAX) continue;
     complain(
-      `warning: line ${line}: ${target} ${doubt}. It is blocked; to take it back: ` +
-        `echo ${target} | ampere -d`,
+      `warning: line ${line}: ${target} ${doubt}. It ` +
+        (isDry ? "would be blocked" : `is blocked; to take it back: echo ${target} | ampere -d`),
     );
   }
   if (warnings > COMPLAINTS_MAX) {
@@ -307,6 +362,7 @@ function removeBlocks(
     const network = networkOf.get(block.target);
     return network === undefined ? [] : [[block, network]];
   });
+  keepDeletions(config, list, [...removed]);
   const absent = blocks.filter((block) => !removed.has(block.target));
   const shown = absent.slice(0, COMPLAINTS_MAX);
   const related = relatedTargets(
@@ -349,6 +405,13 @@ function removeBlocks(
       "\n",
   );
   return absent.length + around.length;
+}
+
+/** Other PBXs must hear of it also when no daemon runs here. */
+function keepDeletions(config: Config, list: BlockDatabase, targets: readonly string[]): void {
+  if (config.fleet === undefined || targets.length === 0) return;
+  const now = Date.now();
+  list.deletions.save(targets.map((target) => [target, now]), now);
 }
 
 /** Removes the networks that were blocked for their hosts when none of these is blocked now. */

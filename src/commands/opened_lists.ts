@@ -5,13 +5,13 @@
  * @module
  */
 
-import { dirname } from "node:path";
 import { ownAddresses } from "../address/address.ts";
 import type { TargetSet } from "../address/target_set.ts";
 import type { SecurityEvent } from "../ami/event.ts";
 import type { Config } from "../config/config.ts";
 import { type FeedConfig, shownUrl } from "../config/feeds.ts";
 import { readCopy } from "../feeds/copy.ts";
+import { copiesFolder } from "../feeds/folder.ts";
 import { FeedError } from "../feeds/entries.ts";
 import { fetchList } from "../feeds/fetch.ts";
 import { type HostKey, keyAddress } from "../penalties/host_key.ts";
@@ -122,7 +122,7 @@ export async function openLists(
   { feeds, database, softRate, backend }: Config,
   complain: (line: string) => void,
 ): Promise<OpenedLists | undefined> {
-  const folder = `${dirname(database)}/feeds`;
+  const folder = copiesFolder(database);
   const lists: [FeedConfig, TargetSet][] = [];
   const own = feeds.length === 0 ? [] : ownAddresses();
   for (const feed of feeds) {

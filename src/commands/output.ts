@@ -13,9 +13,17 @@ export function print(text: string): typeof EXIT.ok {
   return EXIT.ok;
 }
 
-/** Writes a line to standard error. */
-export function complain(line: string): void {
-  writeAll(Deno.stderr, line + "\n");
+/** What begins each line on standard error. */
+let start = "";
+
+/** From now on what is complained of begins as systemd's journal reads an error: sd-daemon(3). */
+export function complainToJournal(): void {
+  start = "<3>";
+}
+
+/** Writes lines to standard error. */
+export function complain(lines: string): void {
+  writeAll(Deno.stderr, `${start}${lines.replaceAll("\n", `\n${start}`)}\n`);
 }
 
 function writeAll(to: { writeSync(bytes: Uint8Array): number }, text: string): void {

@@ -22,6 +22,7 @@ import type { OwnNetwork, Whereabouts } from "../firewall/asterisk_place.ts";
 import { Firewall } from "../firewall/firewall.ts";
 import type { Leftovers } from "../firewall/leftovers.ts";
 import type { Way } from "../firewall/way.ts";
+import { gapOf } from "../firewall/nftables/gap.ts";
 import type { Log } from "../log.ts";
 import { ownInterfaces } from "../address/interfaces.ts";
 import type { ListBackend } from "../firewall/lists/backend.ts";
@@ -35,6 +36,7 @@ import { anyStrict, type StrictHosts } from "../penalties/strict.ts";
 import { counted } from "../text/table.ts";
 import { VERSION } from "../version.ts";
 import { Announcements } from "./announcements.ts";
+import { Elsewhere } from "./elsewhere.ts";
 import { Exceptions } from "./exceptions.ts";
 import { Following } from "./following.ts";
 import { Force } from "./force.ts";
@@ -149,6 +151,8 @@ export class Daemon {
   readonly inquiry: Inquiry;
   /** Lists of attackers. */
   readonly listed: Listed;
+  /** What other PBXs bring. */
+  readonly elsewhere: Elsewhere;
   readonly #parts: DaemonParts;
   readonly #list: BlockList;
   readonly #log: Log;
@@ -283,6 +287,8 @@ export class Daemon {
       config,
     });
     const pipeline = this.#pipeline;
+    const exceptions = this.#exceptions;
+    this.elsewhere = new Elsewhere({ ...shared, pipeline, exceptions, neighbourhoods, releases });
     const logs = this.#logs = new Logs({ pipeline, log, clock, files: parts.files });
     this.#following = new Following({
       ...{ ...shared, config, pipeline, logs, notices, ami: parts.ami, dryRun: this.dryRun },
@@ -432,7 +438,9 @@ export class Daemon {
     );
     const { chain, backend, database, verify } = old;
     this.#config = { ...config, chain, backend, database, verify };
-    if (old.action !== config.action) this.firewall.refuseBy(config.action);
+    if (old.action !== config.action || isOtherGap(old, config)) {
+      this.firewall.refuseBy(config.action, gapOf(config));
+    }
     if (old.host !== config.host) this.#peers = literalPeers(config.host);
     this.#trust.configure(config);
     void this.places.configure(config);
@@ -562,6 +570,10 @@ function describePlace({ host, port }: Config): string {
 function isOtherLogin(old: Config, config: Config): boolean {
   return (["host", "port", "tls", "tlsCa", "tlsName", "user", "pass"] as const)
     .some((key) => old[key] !== config[key]);
+}
+
+function isOtherGap(old: Config, config: Config): boolean {
+  return old.softRate !== config.softRate || String(old.sipPorts) !== String(config.sipPorts);
 }
 
 /** What the configuration says, which may leave it open. */

@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { Gap } from "./nftables/gap.ts";
 import type { Family } from "../address/address.ts";
 import type { Action } from "../config/config.ts";
 import type { Failure } from "./failure.ts";
@@ -82,6 +83,14 @@ export interface Backend {
   readonly batchMax: number;
   /** Whether it takes exceptions that begin with {@linkcode SOFT}. */
   readonly softens?: boolean;
+
+  /**
+   * Takes over what passes of those that are soft; the next {@linkcode Backend.refuseBy} makes the
+   * rules so.
+   *
+   * @param gap `undefined`: nothing.
+   */
+  setGap?(gap: Gap | undefined): void;
 
   /**
    * Makes the firewall hold nothing but the given entries.

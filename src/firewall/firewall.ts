@@ -9,6 +9,7 @@
  */
 
 import { type Clock, systemClock } from "../clock.ts";
+import type { Gap } from "./nftables/gap.ts";
 import type { Action } from "../config/config.ts";
 import { formatCount } from "../text/table.ts";
 import { type Family, familyOf } from "../address/address.ts";
@@ -78,7 +79,7 @@ export class Firewall {
   readonly #reconcilers: ReadonlyMap<Family, Reconciler>;
   readonly #ways: readonly Way[];
   /** Families of which a few packets pass although a network is blocked. */
-  readonly #softens: ReadonlySet<Family>;
+  readonly #backends: readonly Backend[];
   readonly #log: FirewallLog;
   readonly #clock: Clock;
   readonly #verifyMs: number;
@@ -107,9 +108,7 @@ export class Firewall {
       onDamage: options.onDamage ?? (() => {}),
     };
     this.#ways = options.ways ?? [];
-    this.#softens = new Set(
-      options.backends.filter(({ softens }) => softens).map(({ family }) => family),
-    );
+    this.#backends = options.backends;
     const wayOf = (family: Family) => this.#ways.find((way) => way.family === family);
     this.#reconcilers = new Map(
       options.backends.map((backend) => [
@@ -175,8 +174,10 @@ export class Firewall {
    * Refuses the packets of blocked hosts by another action, those that are blocked already too.
    *
    * @param action The action.
+   * @param gap What passes of those that are soft.
    */
-  refuseBy(action: Action): void {
+  refuseBy(action: Action, gap?: Gap): void {
+    for (const backend of this.#backends) backend.setGap?.(gap);
     for (const reconciler of this.#reconcilers.values()) reconciler.lookSoon(action);
   }
 
@@ -186,7 +187,11 @@ export class Firewall {
    * @param target A canonical target.
    */
   softens(target: string): boolean {
-    return this.#softens.has(familyOf(target));
+    return this.#softensIn(familyOf(target));
+  }
+
+  #softensIn(family: Family): boolean {
+    return this.#backends.some((one) => one.family === family && one.softens === true);
   }
 
   /**
@@ -207,7 +212,7 @@ export class Firewall {
     }
     for (const network of soft) {
       const family = familyOf(network);
-      if (!this.#softens.has(family) || !isSafeTarget(network, family)) continue;
+      if (!this.#softensIn(family) || !isSafeTarget(network, family)) continue;
       lists.get(family)!.push(SOFT + network);
     }
     for (const [family, some] of lists) this.#reconcilers.get(family)?.setExceptions(some);

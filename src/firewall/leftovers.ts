@@ -12,8 +12,8 @@ import { COMMAND_TIMEOUT_MS, type CommandResult, run, type Runner } from "./comm
 import type { Failure, FailureKind } from "./failure.ts";
 import { IptablesBackend } from "./iptables.ts";
 import { nftFailure } from "./nftables/failure.ts";
-import { LISTS_NOTE, listTableOf } from "./lists/nftables.ts";
-import { MARKS, tableOf } from "./nftables/layout.ts";
+import { LISTS_NOTE } from "./lists/nftables.ts";
+import { listTableOf, MARKS, tableOf } from "./nftables/layout.ts";
 import { tableName } from "./nftables/open.ts";
 import type { FirewallLog } from "./trouble.ts";
 

@@ -106,8 +106,10 @@ interface Search {
   at: number;
   /** Index behind the last of them, or 0. */
   behind: number;
-  /** When its first line was written, as that says, if nothing of it was handed on before. */
+  /** When its first line was written, as that says. */
   beganAt: string | undefined;
+  /** A line was met that is none of them. */
+  hasOthers: boolean;
 }
 
 /** What a step of a {@linkcode Tail} has found. */
@@ -235,7 +237,9 @@ export class Tail {
     };
     // A file of before that was put back, or a disk that was not there yet.
     const since = this.#former?.born ?? this.#waitsSince;
-    const isOld = born !== undefined && since !== undefined && born < since - OLDER_MS;
+    // One of the future was made before the clock was set back.
+    const isOld = born !== undefined && (born > this.#files.time() + OLDER_MS ||
+      since !== undefined && born < since - OLDER_MS);
     if (this.#isFirst || isOld) this.#beginAt(place, size);
     this.#isFirst = false;
     this.#waitsSince = undefined;
@@ -261,7 +265,11 @@ export class Tail {
       place.isNew = false;
       const lines = timedLines(this.#recent);
       if (lines.size > 0) {
-        place.search = { lines, until: size, at: 0, behind: 0, beganAt: undefined };
+        place.search = {
+          ...{ lines, until: size, at: 0, behind: 0 },
+          beganAt: undefined,
+          hasOthers: false,
+        };
       }
     }
     const { search } = place;
@@ -274,9 +282,11 @@ export class Tail {
       const end = bytes.indexOf(LF, from);
       const line = textOf(bytes.subarray(from, end));
       const isKnown = search.lines.has(line);
-      if (search.at + from === 0 && !isKnown) search.beganAt = secondOf(line);
+      if (search.at + from === 0) search.beganAt = secondOf(line);
+      if (!isKnown) search.hasOthers = true;
       // In a file that has begun in the same second somebody may have done the same again.
-      const isAgain = search.beganAt !== undefined && secondOf(line) === search.beganAt;
+      const isAgain = search.hasOthers && search.beganAt !== undefined &&
+        secondOf(line) === search.beganAt;
       if (isKnown && !isAgain) search.behind = search.at + end + 1;
       from = end + 1;
     }

@@ -171,7 +171,7 @@ export async function hostPage(
       database,
       exempt: new ExemptSet(neverBlocked),
       origins: trusted.origins,
-      places: places.places,
+      places: { judged: (one: string) => places.of(one), strict: places.strict },
       now,
     };
     const known = knownOf(target, source.inquiry.look(target, blocks), NOT_ASKED, asked);

@@ -25,6 +25,7 @@ async function withDirectory(act: (directory: string) => void | Promise<void>): 
 Deno.test("parse: an empty file gives the defaults of the documentation", () => {
   const defaults: Config = {
     logs: [],
+    logFormat: "text",
     host: "127.0.0.1",
     port: 5038,
     tls: false,
@@ -72,8 +73,15 @@ Deno.test("parse: an empty file gives the defaults of the documentation", () => 
     webhook: undefined,
     webhookCa: undefined,
     feeds: [],
+    messengers: [],
     softRate: 10,
     sipPorts: [5060, 5061],
+    fleet: undefined,
+    fleetName: undefined,
+    fleetPassFile: undefined,
+    fleetCa: undefined,
+    fleetPrefix: "ampere:",
+    fleetMax: 10_000,
   };
   for (const text of ["", "\n", "\r\n", "\uFEFF", "# nothing\n  ; at all", " \t \n"]) {
     deepStrictEqual(right(text), defaults);
@@ -101,6 +109,7 @@ Deno.test("parse: a file with every key is read, whatever its line ends and byte
     "log = /var/log/asterisk/messages",
     "log = /var/log/asterisk/security",
     "log = /var/log/asterisk/messages",
+    "log_format = json",
     "database = /srv/ampere.db",
     "patience = 10",
     "credit = 30d",
@@ -137,9 +146,16 @@ Deno.test("parse: a file with every key is read, whatever its line ends and byte
     "webhook_ca = /etc/ampere/hooks-ca.pem",
     "sip_ports = 5060, 5080",
     "soft_rate = 5/minute",
+    "fleet = rediss://pbx@[2001:db8::5]:6380/3",
+    "fleet_name = pbx1",
+    "fleet_pass_file = /etc/ampere/fleet.pass",
+    "fleet_ca = /etc/ampere/fleet-ca.pem",
+    "fleet_prefix = pbx:",
+    "fleet_max = 500/hour",
   ].map((line) => line.replace("90s", "90d"));
   const expected: Config = {
     logs: ["/var/log/asterisk/messages", "/var/log/asterisk/security"],
+    logFormat: "json",
     host: "pbx.example.org",
     port: 5040,
     tls: true,
@@ -187,8 +203,15 @@ Deno.test("parse: a file with every key is read, whatever its line ends and byte
     webhook: "https://hooks.example.org/a?b=c#d",
     webhookCa: "/etc/ampere/hooks-ca.pem",
     feeds: [],
+    messengers: [],
     softRate: 5,
     sipPorts: [5060, 5080],
+    fleet: { host: "2001:db8::5", port: 6380, tls: true, user: "pbx", database: 3 },
+    fleetName: "pbx1",
+    fleetPassFile: "/etc/ampere/fleet.pass",
+    fleetCa: "/etc/ampere/fleet-ca.pem",
+    fleetPrefix: "pbx:",
+    fleetMax: 500,
   };
   for (const end of ["\n", "\r\n", "\r", " \r\n\r\n"]) {
     deepStrictEqual(right(lines.join(end)), expected);

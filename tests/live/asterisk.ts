@@ -157,6 +157,11 @@ export class Asterisk implements AsyncDisposable {
     return await Deno.readTextFile(path).catch(() => "");
   }
 
+  /** Its file system, as this machine sees it. */
+  get root(): string {
+    return this.#root;
+  }
+
   /** Where its logs are, as this machine sees it. */
   get logFolder(): string {
     return `${this.#root}/var/log/asterisk`;

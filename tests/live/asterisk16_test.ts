@@ -10,11 +10,13 @@ import { testPhones } from "./phones.ts";
 import { testQuickStart } from "./quick_start.ts";
 import { testRegistered } from "./registered.ts";
 import { testRestarting } from "./restarting.ts";
+import { testSetup } from "./setting_up.ts";
 import { testThin } from "./thin.ts";
 import { testTls } from "./tls.ts";
 
 withAsterisk(import.meta.url, SERVERS.old, (executable, root) => {
   Deno.test.beforeAll(openNetworks);
+  testSetup(SERVERS.old, executable, root);
   testQuickStart(SERVERS.old, executable, root);
   testBlocking(SERVERS.old, executable, root);
   testRegistered(SERVERS.old, executable, root);

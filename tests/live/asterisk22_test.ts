@@ -10,11 +10,13 @@ import { testPhones } from "./phones.ts";
 import { testQuickStart } from "./quick_start.ts";
 import { testRegistered } from "./registered.ts";
 import { testRestarting } from "./restarting.ts";
+import { testSetup } from "./setting_up.ts";
 import { testThin } from "./thin.ts";
 import { testTls } from "./tls.ts";
 
 withAsterisk(import.meta.url, SERVERS.current, (executable, root) => {
   Deno.test.beforeAll(openNetworks);
+  testSetup(SERVERS.current, executable, root);
   testQuickStart(SERVERS.current, executable, root);
   testBlocking(SERVERS.current, executable, root);
   testRegistered(SERVERS.current, executable, root);

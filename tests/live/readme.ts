@@ -17,7 +17,10 @@ export const MANAGER_CONF = QUICK_MANAGER_CONF + block(README, "ini", /^eventfil
 /** The lines of ampere.cfg. */
 export const AMPERE_CFG = block(README, "ini", /^trust = /m);
 
-/** The command of step 3. */
+/** The commands that set Ampere up. */
+export const SETUP_COMMANDS = block(README, "sh", /^ampere --setup > /m).trim().split("\n");
+
+/** The command that looks whether all is right. */
 export const CHECK_COMMAND = block(README, "sh", /^ampere --check$/m).trim();
 
 /** The commands that make the chain of iptables. */

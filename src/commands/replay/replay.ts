@@ -31,6 +31,7 @@ import {
   RecordingError,
   type Told,
 } from "./recording.ts";
+import { ReplayedPlaces } from "./new_places.ts";
 import { StrangeAccounts } from "./strange_accounts.ts";
 import { type ListEffect, openLists } from "../opened_lists.ts";
 import { type RefusingLists, Simulation, type WouldBlock } from "./simulation.ts";
@@ -81,6 +82,7 @@ export class Replay {
   readonly #hosts = new Set<number | string>();
   readonly #logins = new Map<string, number>();
   readonly #strangers = new StrangeAccounts();
+  readonly #newPlaces: ReplayedPlaces | undefined;
   /** The rules without a time to learn, for as long as the real ones learn. */
   readonly #strict: Simulation | undefined;
   readonly #learnMs: number;
@@ -107,13 +109,16 @@ export class Replay {
    * @param explain Is told what became of each event.
    * @param strict Who has one attempt.
    * @param lists Whom the kernel refuses.
+   * @param newPlaces Takes who logs in.
    */
   constructor(
     config: Config,
     explain?: (line: string) => void,
     strict?: StrictHosts,
     lists?: RefusingLists & { readonly quietly: RefusingLists },
+    newPlaces?: ReplayedPlaces,
   ) {
+    this.#newPlaces = newPlaces;
     const quietly = lists?.quietly;
     const exempt = exemptAddresses(config.trust, literalPeers(config.host));
     this.#exempt = exempt;
@@ -158,6 +163,7 @@ export class Replay {
     if (obey && event.kind === "SuccessfulAuth" && event.usingPassword) {
       this.#countLogin(event.address);
       this.#strangers.succeeded(event.address, event.account);
+      this.#newPlaces?.login(event, at);
       this.#unseen.take(event, at, obey);
     } else if (LOGIN_FAILURES.has(event.kind)) {
       this.#strangers.failed(event.address, event.account);
@@ -281,7 +287,9 @@ export async function replay(
   for (const note of places.notes) complain(`warning: ${note}`);
   const explain = request.verbose ? (line: string) => void print(`${line}\n`) : undefined;
   const lists = await openLists(config, complain);
-  const run = new Replay(config, explain, anyStrict(lists, places.places.strict), lists);
+  const strict = anyStrict(lists, places.places.strict);
+  const newPlaces = new ReplayedPlaces(config, places.of);
+  const run = new Replay(config, explain, strict, lists, newPlaces);
   let code = 0;
   const take = (event: SecurityEvent, told: Told) => {
     if (told === "security" || told === "doubled") return run.take(event, told === "security");
@@ -316,9 +324,9 @@ export async function replay(
   if (code !== 0 && replayed.events === 0 && replayed.lines === 0) return code;
   print(
     request.json
-      ? formatReplayJson(replayed, places.of) + listsJson(lists?.effects)
+      ? formatReplayJson(replayed, places.of) + listsJson(lists?.effects) + newPlaces.json()
       : formatReplay(replayed, config, styleFor(Deno.stdout), places.of) +
-        listsTable(lists?.effects, styleFor(Deno.stdout)),
+        listsTable(lists?.effects, styleFor(Deno.stdout)) + newPlaces.table(styleFor(Deno.stdout)),
   );
   return code;
 }

@@ -65,6 +65,8 @@ export interface ListBackend {
   action: Action;
   /** Looks what is there. */
   look(): Promise<ListLook>;
+  /** Called when others have changed what only {@linkcode ListBackend.replace} mends. */
+  onDamage?: () => void;
   /** Ends the use: a command that runs is killed. The lists stay. */
   close(): void;
 }

@@ -20,6 +20,9 @@ const RETRY_MAX_MS = 60_000;
 /** How often it is looked what lists have refused, in milliseconds. */
 const COUNT_EVERY_MS = 30_000;
 
+/** The same when it was heard that others have changed something: they may go on doing so. */
+const DAMAGE_EVERY_MS = 5_000;
+
 /** What {@linkcode KernelLists} is made of. */
 interface KernelListParts {
   readonly backend: ListBackend;
@@ -45,10 +48,12 @@ export class KernelLists {
   #isClosed = false;
   #cancel = () => {};
   #lookedAt = -Infinity;
+  #isDamaged = false;
 
   /** @param parts See {@linkcode KernelListParts}. */
   constructor(parts: KernelListParts) {
     this.#parts = parts;
+    parts.backend.onDamage = () => this.#isDamaged = true;
   }
 
   /** The names of the lists that are in force. */
@@ -99,8 +104,10 @@ export class KernelLists {
   look(): void {
     const { clock, verifyMs } = this.#parts;
     const now = clock.now();
-    if (now - this.#lookedAt < Math.min(verifyMs, COUNT_EVERY_MS) || this.#isBusy) return;
+    const everyMs = Math.min(verifyMs, this.#isDamaged ? DAMAGE_EVERY_MS : COUNT_EVERY_MS);
+    if (now - this.#lookedAt < everyMs || this.#isBusy) return;
     this.#lookedAt = now;
+    this.#isDamaged = false;
     if (this.#lists.length > 0 && this.#failures === 0) void this.#verify();
   }
 

@@ -6,17 +6,17 @@
  * @module
  */
 
-import { type Family, familyOf, type Network, WIDTH, writeNetwork } from "../../address/address.ts";
+import { type Family, familyOf, WIDTH, writeNetwork } from "../../address/address.ts";
 import type { Action } from "../../config/config.ts";
 import { type CommandResult, run, type Runner } from "../command.ts";
 import type { Failure } from "../failure.ts";
 import { nftFailure } from "../nftables/failure.ts";
 import { type Gap, gapRules, gapSets } from "../nftables/gap.ts";
-import { tableOf } from "../nftables/layout.ts";
+import { listTableOf, tableOf } from "../nftables/layout.ts";
 import { maskText, WORDS } from "../nftables/words.ts";
 import { readTable } from "../nftables/listing.ts";
 import type { KernelList, ListBackend, ListCount, ListLook } from "./backend.ts";
-import { lengthsFor, NEAR_PREFIX, nearOf, spread } from "./spread.ts";
+import { nearOf, type Plan, planOf, spread } from "./spread.ts";
 
 /** Where the chain stands: behind that of the blocks. */
 const HOOK = "type filter hook prerouting priority -309; policy accept;";
@@ -33,6 +33,15 @@ const PIECE = 10_000;
 /** How long nft may take for a piece, in milliseconds. */
 const TIMEOUT_MS = 20_000;
 
+/**
+ * Elements are counted once in so many milliseconds for each, because nft takes 0.005 for that, and
+ * memory; and when others have changed something, or may have.
+ */
+const COUNT_PER_ELEMENT_MS = 3;
+
+/** What a set with elements is, as nft lists it. */
+const ELEMENTS = /\tset (\S+) \{\n(?:\t\t(?!elements)[^\n]*\n)*\t\telements = \{([^}]*)\}/g;
+
 const FAMILIES: readonly Family[] = [4, 6];
 
 /** A list that is in the kernel. */
@@ -40,9 +49,9 @@ interface Placed {
   readonly list: KernelList;
   /** Behind the names of its sets. */
   readonly generation: "a" | "b";
-  readonly lengths: Readonly<Record<Family, readonly number[]>>;
-  /** What is asked first, if it is of use. */
-  readonly near: Readonly<Record<Family, readonly Network[] | undefined>>;
+  readonly plans: Readonly<Record<Family, Plan>>;
+  /** How many elements each of its sets has. */
+  readonly sizes: Map<string, number>;
 }
 
 /** What is there. */
@@ -67,18 +76,26 @@ interface NftListOptions {
    * each of them.
    */
   readonly onElements?: (count: number) => void;
+  /** Fulfilled when what was done until now has been heard, if there is a monitor. */
+  readonly hasHeardAll?: () => Promise<unknown>;
 }
 
 /** Lists in the table `inet NAME_lists`. */
 export class NftLists implements ListBackend {
   action: Action;
+  onDamage: () => void = () => {};
   readonly #name: string;
   readonly #run: Runner;
   readonly #onElements: (count: number) => void;
+  readonly #hasHeardAll: () => Promise<unknown>;
   readonly #ending = new AbortController();
   #placed = new Map<string, Placed>();
   #pass: readonly string[] = [];
   #gap: Gap | undefined;
+  /** Own changes that are under way. */
+  #ownChanges = 0;
+  /** When elements were counted last, as a clock value. */
+  #countedAt = -Infinity;
 
   /** @param options See {@linkcode NftListOptions}. */
   constructor(options: NftListOptions) {
@@ -86,10 +103,40 @@ export class NftLists implements ListBackend {
     this.action = options.action ?? "reject";
     this.#run = options.run ?? run;
     this.#onElements = options.onElements ?? (() => {});
+    this.#hasHeardAll = options.hasHeardAll ?? (() => Promise.resolve());
+  }
+
+  /**
+   * Something in the table was changed, or may have been: by others, unless a change of its own is
+   * under way. The next look counts elements.
+   */
+  changed(): void {
+    if (this.#ownChanges > 0 || this.#placed.size === 0) return;
+    this.#countedAt = -Infinity;
+    this.onDamage();
+  }
+
+  /** What is heard meanwhile is the work of this. */
+  async #own(change: () => Promise<Failure | undefined>): Promise<Failure | undefined> {
+    this.#ownChanges++;
+    try {
+      return await change();
+    } finally {
+      await this.#hasHeardAll();
+      this.#ownChanges--;
+    }
   }
 
   /** Puts lists in force, and no others; see {@linkcode ListBackend.replace}. */
-  async replace(
+  replace(
+    lists: readonly KernelList[],
+    pass: readonly string[],
+    gap?: Gap,
+  ): Promise<Failure | undefined> {
+    return this.#own(() => this.#replace(lists, pass, gap));
+  }
+
+  async #replace(
     lists: readonly KernelList[],
     pass: readonly string[],
     gap?: Gap,
@@ -107,12 +154,10 @@ export class NftLists implements ListBackend {
       placed.set(list.name, one);
       if (!keeps) fresh.push(one);
     }
-    // One set for each length: what is split counts once for each part.
-    const batches = fresh.map((one) => [one, [...this.#pieces(one)]] as const);
     this.#onElements(
       [...placed.values()].reduce((sum, { list }) => sum + list.set.size, 0),
     );
-    for (const [one, pieces] of batches) {
+    for (const one of fresh) {
       const table = tableOf(this.#name);
       const made = await this.#nft([
         `add table ${table}`,
@@ -122,7 +167,8 @@ export class NftLists implements ListBackend {
         ]),
       ]);
       if (!made.ok) return this.#failure(made);
-      for (const piece of pieces) {
+      // Each is made when the one before is in the kernel: that holds up nobody for long.
+      for (const piece of this.#pieces(one)) {
         const added = await this.#nft([piece()]);
         if (!added.ok) return this.#failure(added);
       }
@@ -135,7 +181,11 @@ export class NftLists implements ListBackend {
   }
 
   /** Changes who must pass; see {@linkcode ListBackend.setPass}. */
-  async setPass(pass: readonly string[]): Promise<Failure | undefined> {
+  setPass(pass: readonly string[]): Promise<Failure | undefined> {
+    return this.#own(() => this.#setPass(pass));
+  }
+
+  async #setPass(pass: readonly string[]): Promise<Failure | undefined> {
     if (this.#placed.size === 0) return undefined;
     const seen = await this.#see();
     if ("failure" in seen) return seen.failure;
@@ -148,7 +198,31 @@ export class NftLists implements ListBackend {
   /** Looks what is there; see {@linkcode ListBackend.look}. */
   async look(): Promise<ListLook> {
     const seen = await this.#see();
-    return "failure" in seen ? { ok: false, failure: seen.failure } : { ok: true, ...seen };
+    if ("failure" in seen) return { ok: false, failure: seen.failure };
+    const whole = seen.whole && !await this.#hasOtherSizes();
+    // All is filled anew.
+    if (!whole) this.#placed = new Map();
+    return { ok: true, ...seen, whole };
+  }
+
+  /** Whether a set has more or fewer elements than it was given; they are counted seldom. */
+  async #hasOtherSizes(): Promise<boolean> {
+    const sizes = new Map(this.#passSets(this.#pass).map(([set, , all]) => [set, all.length]));
+    for (const one of this.#placed.values()) {
+      for (const [set, size] of one.sizes) sizes.set(set, size);
+    }
+    const total = [...sizes.values()].reduce((sum, size) => sum + size, 0);
+    const now = performance.now();
+    if (now < this.#countedAt + COUNT_PER_ELEMENT_MS * total) return false;
+    const args = ["list", "table", "inet", this.#name];
+    const { signal } = this.#ending;
+    const result = await this.#run("nft", args, { output: true, timeoutMs: TIMEOUT_MS, signal });
+    this.#countedAt = performance.now();
+    if (!result.ok) return false;
+    const text = new TextDecoder().decode(result.stdout);
+    const found = new Map<string, number>();
+    for (const [, set, all] of text.matchAll(ELEMENTS)) found.set(set!, countOf(all!));
+    return [...sizes].some(([set, size]) => size !== (found.get(set) ?? 0));
   }
 
   async #see(): Promise<Seen | { readonly failure: Failure }> {
@@ -204,11 +278,13 @@ export class NftLists implements ListBackend {
     const table = tableOf(this.#name);
     for (const family of FAMILIES) {
       const sets = new Map<number, string[]>();
+      const plan = one.plans[family];
       const command = (length: number, elements: readonly string[]) => {
         const set = this.#setOf(one, family, length);
+        one.sizes.set(set, (one.sizes.get(set) ?? 0) + elements.length);
         return () => `add element ${table} ${set} { ${elements.join(",")} }`;
       };
-      for (const network of spread(one.list.set, family, one.lengths[family])) {
+      for (const network of spread(one.list.set, family, plan.lengths)) {
         const elements = sets.get(network.prefix) ?? [];
         sets.set(network.prefix, elements);
         elements.push(writeNetwork({ ...network, prefix: WIDTH[family] }));
@@ -217,10 +293,20 @@ export class NftLists implements ListBackend {
         sets.delete(network.prefix);
       }
       for (const [length, elements] of sets) yield command(length, elements);
-      const near = one.near[family];
-      if (near === undefined) continue;
-      const elements = near.map((network) => writeNetwork({ ...network, prefix: WIDTH[family] }));
-      yield () => `add element ${table} ${nearSet(one, family)} { ${elements.join(",")} }`;
+      if (plan.near === undefined) continue;
+      let some: string[] = [];
+      const first = nearSet(one, family);
+      const add = (elements: readonly string[]) => {
+        one.sizes.set(first, (one.sizes.get(first) ?? 0) + elements.length);
+        return () => `add element ${table} ${first} { ${elements.join(",")} }`;
+      };
+      for (const network of nearOf(one.list.set, family, plan.near)) {
+        some.push(writeNetwork({ ...network, prefix: WIDTH[family] }));
+        if (some.length < PIECE) continue;
+        yield add(some);
+        some = [];
+      }
+      if (some.length > 0) yield add(some);
     }
   }
 
@@ -290,14 +376,17 @@ export class NftLists implements ListBackend {
         const scope = ports === undefined
           ? ""
           : `meta l4proto { tcp, udp } th dport { ${ports.join(", ")} } `;
-        const own = one.lengths[family].map((length) =>
-          `${at(length)} @${this.#setOf(one, family, length)} goto ${chain}`
+        const { lengths, near } = one.plans[family];
+        const look = (length: number) =>
+          `${at(length)} @${this.#setOf(one, family, length)} goto ${chain}`;
+        const isBehind = (length: number) => near !== undefined && length >= near.least;
+        looks.push(
+          ...lengths.filter((length) => !isBehind(length)).map((length) => scope + look(length)),
         );
-        if (one.near[family] === undefined) looks.push(...own.map((look) => scope + look));
-        else {
-          const first = `${at(NEAR_PREFIX[family])} @${nearSet(one, family)}`;
+        if (near !== undefined) {
+          const first = `${at(near.prefix)} @${nearSet(one, family)}`;
           looks.push(`${scope}${first} jump ${chain}_near`);
-          chains.set(`${chain}_near`, own);
+          chains.set(`${chain}_near`, lengths.filter(isBehind).map(look));
         }
         const end = this.action === "drop" ? "drop" : `reject with ${icmp} type port-unreachable`;
         chains.set(chain, [
@@ -337,11 +426,11 @@ export class NftLists implements ListBackend {
 
   #setsOf(one: Placed): [set: string, family: Family][] {
     return FAMILIES.flatMap((family) => [
-      ...one.lengths[family].map((length): [string, Family] => [
+      ...one.plans[family].lengths.map((length): [string, Family] => [
         this.#setOf(one, family, length),
         family,
       ]),
-      ...(one.near[family] === undefined
+      ...(one.plans[family].near === undefined
         ? []
         : [[nearSet(one, family), family] as [string, Family]]),
     ]);
@@ -381,15 +470,6 @@ export class NftLists implements ListBackend {
   }
 }
 
-/**
- * The name of the table with the lists.
- *
- * @param table The name of that with the blocks.
- */
-export function listTableOf(table: string): string {
-  return `${table}_lists`;
-}
-
 /** A list's name as nft takes it: `-` cannot be in a name, and no name has `_`. */
 function idOf(name: string): string {
   return `f_${name.replaceAll("-", "_")}`;
@@ -397,15 +477,11 @@ function idOf(name: string): string {
 
 /** Chooses where a list is put: beside what there is of it. */
 function place(list: KernelList, sets: readonly string[]): Placed {
-  const lengths = { 4: lengthsFor(list.set, 4), 6: lengthsFor(list.set, 6) };
   return {
     list,
     generation: hasGeneration(sets, list.name, "a") ? "b" : "a",
-    lengths,
-    near: {
-      4: nearOf(list.set, 4, lengths[4].length),
-      6: nearOf(list.set, 6, lengths[6].length),
-    },
+    plans: { 4: planOf(list.set, 4), 6: planOf(list.set, 6) },
+    sizes: new Map(),
   };
 }
 
@@ -419,6 +495,13 @@ function hasGeneration(sets: readonly string[], name: string, generation: string
   return FAMILIES.some((family) =>
     sets.some((set) => set.startsWith(`${id}_${family}${generation}_`))
   );
+}
+
+/** How many elements are listed, one comma less. */
+function countOf(elements: string): number {
+  let count = 1;
+  for (let at = elements.indexOf(","); at >= 0; at = elements.indexOf(",", at + 1)) count++;
+  return count;
 }
 
 function counterOf(name: string): string {

@@ -33,10 +33,12 @@ const SPLIT_BITS_MAX = 16;
  * @returns The lengths in descending order; none if there is no network.
  */
 export function lengthsFor(set: TargetSet, family: Family, growth = GROWTH_MAX): number[] {
-  const counts = set.lengthsOf(family);
+  return fewLengths(set.lengthsOf(family), growth, set.sizeOf(family));
+}
+
+function fewLengths(counts: ReadonlyMap<number, number>, growth: number, size: number): number[] {
   const lengths = [...counts.keys()].sort((a, b) => a - b);
   if (lengths.length === 0) return [];
-  const size = set.sizeOf(family);
   const most = Math.min(LENGTHS_MAX, lengths.length);
   for (let count = 1; count <= most; count++) {
     const plan = cheapest(lengths, counts, count);
@@ -112,50 +114,124 @@ export function* spread(
   }
 }
 
-/** The length at which one look tells whether anything listed may be near. */
-export const NEAR_PREFIX: Readonly<Record<Family, number>> = { 4: 16, 6: 32 };
+/**
+ * What is asked first: one look that tells whether anything listed may be near spares most packets
+ * those for each length.
+ */
+interface Near {
+  /** At which length it is asked. */
+  readonly prefix: number;
+  /** Networks from this length on are looked for only behind it. */
+  readonly least: number;
+}
+
+/** How the networks of a family are put into sets. */
+export interface Plan {
+  /** The lengths of the sets, in descending order; none if there is no network. */
+  readonly lengths: readonly number[];
+  /** What is asked first, if it is of use. */
+  readonly near: Near | undefined;
+}
+
+/** The length at which all of a list is near or not. */
+const WIDE_PREFIX: Readonly<Record<Family, number>> = { 4: 16, 6: 32 };
 
 /** So many of these at most: a list of wide networks must not cost more than it spares. */
 const NEAR_MAX = 65_536;
 
-/** About so many networks of that length have hosts; of IPv6 far more than there are in a list. */
-const NEAR_SPACE: Readonly<Record<Family, number>> = { 4: 57_000, 6: 1e9 };
+/** Where most of a large list is longer than this, that part is near far fewer hosts. */
+const NARROW_PREFIX: Readonly<Record<Family, number>> = { 4: 24, 6: 64 };
+
+/** So many times as many elements, those that are asked first included, are worth that. */
+const NARROW_GROWTH_MAX = 2.5;
 
 /**
- * The networks of {@linkcode NEAR_PREFIX} that hold something listed, if most packets are spared
- * looks by asking for them first.
+ * About so many networks of {@linkcode WIDE_PREFIX} have hosts; of IPv6 far more than there are in
+ * a list.
+ */
+const WIDE_SPACE: Readonly<Record<Family, number>> = { 4: 57_000, 6: 1e9 };
+
+/**
+ * Chooses the sets that hold a family's networks: so that the packets of most hosts cost few looks,
+ * with not many more elements than networks.
  *
  * @param set The networks.
  * @param family Which of them.
- * @param lengths How many looks there are without.
- * @returns Addresses as words; `undefined` if it is better to do without.
  */
-export function nearOf(
-  set: TargetSet,
-  family: Family,
-  lengths: number,
-): readonly Network[] | undefined {
-  if (lengths < 2) return undefined;
-  const prefix = NEAR_PREFIX[family];
-  let parts = 0;
+export function planOf(set: TargetSet, family: Family): Plan {
+  const lengths = lengthsFor(set, family);
+  const plain: Plan = { lengths, near: undefined };
+  if (lengths.length < 2) return plain;
+  const wide: Plan = { lengths, near: { prefix: WIDE_PREFIX[family], least: 0 } };
+  const narrow = lengths.length > LENGTHS_WANTED ? narrowPlan(set, family) : undefined;
+  return [wide, narrow].reduce<{ plan: Plan; looks: number }>((best, plan) => {
+    const looks = plan === undefined ? Infinity : looksOf(set, family, plan);
+    return plan !== undefined && looks < best.looks ? { plan, looks } : best;
+  }, { plan: plain, looks: lengths.length }).plan;
+}
+
+/** What is longer than the rest has a first look of its own, and then a set for each length. */
+function narrowPlan(set: TargetSet, family: Family): Plan | undefined {
+  const prefix = NARROW_PREFIX[family];
+  const counts = set.lengthsOf(family);
+  const narrow = [...counts.keys()].filter((length) => length >= prefix).sort((a, b) => b - a);
+  const wide = new Map([...counts].filter(([length]) => length < prefix));
+  const size = set.sizeOf(family);
+  const near = { prefix, least: prefix };
+  const lengths = [...narrow, ...fewLengths(wide, GROWTH_MAX, size)];
+  const elements = elementsOf(counts, lengths) + countNear(set, family, near);
+  return elements <= NARROW_GROWTH_MAX * size + GROWTH_FREE ? { lengths, near } : undefined;
+}
+
+/** How many elements networks become. */
+function elementsOf(counts: ReadonlyMap<number, number>, lengths: readonly number[]): number {
+  let elements = 0;
+  for (const [prefix, count] of counts) {
+    elements += count * 2 ** (lengths.findLast((length) => length >= prefix)! - prefix);
+  }
+  return elements;
+}
+
+/** How many looks the packet of a host costs that is anywhere in the Internet, about. */
+function looksOf(set: TargetSet, family: Family, { lengths, near }: Plan): number {
+  const { prefix, least } = near!;
+  const behind = lengths.filter((length) => length >= least).length;
+  const count = countNear(set, family, near!);
+  const share = count / (WIDE_SPACE[family] * 2 ** (prefix - WIDE_PREFIX[family]));
+  return count > NEAR_MAX && least === 0 ? Infinity : lengths.length - behind + 1 + share * behind;
+}
+
+/** How many networks {@linkcode nearOf} gives. */
+function countNear(set: TargetSet, family: Family, near: Near): number {
+  let wide = 0;
   for (const [length, count] of set.lengthsOf(family)) {
-    if (length < prefix) parts += count * 2 ** (prefix - length);
+    if (length >= near.least && length < near.prefix) wide += count * 2 ** (near.prefix - length);
   }
-  if (parts > NEAR_MAX) return undefined;
-  const firsts = new Set<number>();
+  return wide > NEAR_MAX ? wide : wide + set.countAt(family, near.prefix);
+}
+
+/**
+ * The networks of a length that hold something listed, of what is looked for behind them.
+ *
+ * @param set The networks.
+ * @param family Which of them.
+ * @param near What {@linkcode planOf} has chosen.
+ */
+export function* nearOf(set: TargetSet, family: Family, near: Near): Generator<Network> {
+  const { prefix, least } = near;
+  let last: readonly number[] = [];
   for (const network of set.networks(family)) {
-    const first = (network.words[0]! & maskOfWord(prefix, 0)) >>> 0;
-    // None is wider than by eight bits, or thirteen of IPv6.
-    const count = 2 ** Math.max(0, prefix - network.prefix);
-    for (let i = 0; i < count; i++) firsts.add(first + i * 2 ** (32 - prefix));
+    if (network.prefix < least) continue;
+    if (network.prefix < prefix) {
+      yield* split(network, prefix);
+      continue;
+    }
+    const words = network.words.map((word, i) => (word & maskOfWord(prefix, i)) >>> 0);
+    // They are in ascending order.
+    if (words.every((word, i) => word === last[i])) continue;
+    last = words;
+    yield { family, words, prefix };
   }
-  const share = firsts.size / NEAR_SPACE[family];
-  if (1 + share * lengths >= lengths) return undefined;
-  return [...firsts].map((first) => ({
-    family,
-    words: family === 4 ? [first] : [first, 0, 0, 0],
-    prefix,
-  }));
 }
 
 /** The networks of a length that a network consists of. */

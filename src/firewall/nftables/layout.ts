@@ -96,6 +96,15 @@ export function tableOf(name: string): string {
 }
 
 /**
+ * The name of the table with the lists, which stands beside that with the blocks.
+ *
+ * @param table The name of that with the blocks.
+ */
+export function listTableOf(table: string): string {
+  return `${table}_lists`;
+}
+
+/**
  * Writes the command that adds a mark.
  *
  * @param name The table's name.
@@ -177,7 +186,20 @@ export class Layout {
    * @param action What becomes of the packets of blocked hosts.
    */
   copy(action: Action = this.action): Layout {
-    const copy = new Layout(this.#name, this.family, this.generation, action, this.gap);
+    return this.#copy(action, this.gap);
+  }
+
+  /**
+   * The same with another gap.
+   *
+   * @param gap What passes of those that are soft; `undefined`: nothing.
+   */
+  withGap(gap: Gap | undefined): Layout {
+    return this.#copy(this.action, gap);
+  }
+
+  #copy(action: Action, gap: Gap | undefined): Layout {
+    const copy = new Layout(this.#name, this.family, this.generation, action, gap);
     for (const purpose of PURPOSES) {
       for (const length of this.#lengths[purpose]) copy.#lengths[purpose].add(length);
     }

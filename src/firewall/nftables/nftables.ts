@@ -81,8 +81,6 @@ export class NftablesBackend implements Backend {
   readonly replacesAtStart: boolean = true;
   /** Most entries that are worth handing over at a time. */
   readonly batchMax: number = BATCH_MAX;
-  /** Whether a few packets pass of a host in a soft network. */
-  readonly softens: boolean;
   readonly #table: NftTable;
   readonly #now: () => number;
   readonly #transactionMax: number;
@@ -102,8 +100,17 @@ export class NftablesBackend implements Backend {
     this.#now = options.now ?? Date.now;
     this.#transactionMax = options.transactionMax ?? TRANSACTION_MAX;
     this.#layout = new Layout(options.table.name, options.family, "", options.action, options.gap);
-    this.softens = options.gap !== undefined;
     this.#table.open(() => this.#changed());
+  }
+
+  /** Whether a few packets may pass; see {@linkcode Backend.softens}. */
+  get softens(): boolean {
+    return this.#layout.gap !== undefined;
+  }
+
+  /** Takes over another gap; see {@linkcode Backend.setGap}. */
+  setGap(gap: Gap | undefined): void {
+    this.#layout = this.#layout.withGap(gap);
   }
 
   /** Says when somebody else may have changed something; see {@linkcode Backend.watch}. */

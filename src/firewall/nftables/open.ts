@@ -67,6 +67,8 @@ export function openWithLists(
     ...(action === undefined ? {} : { action }),
     ...(rest.run === undefined ? {} : { run: rest.run }),
     onElements: (count) => table.setBeside(count),
+    hasHeardAll: () => table.hasHeardAll(),
   });
+  table.onLists = () => lists.changed();
   return { backends, lists };
 }

@@ -14,6 +14,7 @@ import type { Child, ChildStarter } from "../child.ts";
 import {
   FAREWELL,
   farewellCommand,
+  listTableOf,
   markCommand,
   MARKS,
   NO_FAREWELL,
@@ -92,6 +93,8 @@ interface ResidentOptions {
    * @param isGone Whether the table was deleted.
    */
   readonly onForeign: (isGone: boolean) => void;
+  /** Called when something was changed in the table of the lists, by whomever. */
+  readonly onLists?: () => void;
   /**
    * Called once when the pair has ended by itself.
    *
@@ -141,6 +144,9 @@ export class Resident {
   #lines = 0;
   /** What of the lines that came together was the work of others. */
   #foreign: "nothing" | "change" | "table" = "nothing";
+  /** How the table of the lists is named in a line. */
+  readonly #lists: string;
+  #isAboutLists = false;
   /** What the feeder says, as far as its line is not whole. */
   #complaint = "";
   #cancelComplaint = () => {};
@@ -155,6 +161,7 @@ export class Resident {
    */
   constructor(options: ResidentOptions) {
     this.#options = options;
+    this.#lists = `"${listTableOf(options.name)}"`;
     this.#mark = Math.floor(Math.random() * MARKS_END / 2);
     const { start } = options;
     // Only what is said by one of them matters: neither has anything to say when it works.
@@ -386,6 +393,9 @@ export class Resident {
     const foreign = this.#foreign;
     this.#foreign = "nothing";
     if (foreign !== "nothing" && !this.#hasEnded) this.#options.onForeign(foreign === "table");
+    if (!this.#isAboutLists) return;
+    this.#isAboutLists = false;
+    if (!this.#hasEnded) this.#options.onLists?.();
   }
 
   #readLines(text: string): void {
@@ -419,6 +429,8 @@ export class Resident {
     if (this.#waiters.size > 0 && line.startsWith('{"add": {"element"')) {
       if (!line.includes(`"${MARKS}"`)) return;
     }
+    // What passes by the gap is counted in sets of the same table.
+    if (line.includes(this.#lists) && !line.includes('"gap')) this.#isAboutLists = true;
     const about = readMonitorLine(line, this.#options.name);
     if (about === undefined) return this.#end(`its monitor says: ${shown(line)}`);
     if (about.what === "mark") return this.#settle(about.mark, true);

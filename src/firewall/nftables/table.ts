@@ -127,6 +127,8 @@ export class NftTable {
   readonly name: string;
   readonly #run: Runner;
   readonly #start: ChildStarter | undefined;
+  /** Called when something was changed in the table of the lists, by whomever. */
+  onLists: () => void = () => {};
   readonly #clock: Clock;
   readonly #monitoredMax: number;
   readonly #log: NonNullable<NftTableOptions["log"]> | undefined;
@@ -401,6 +403,9 @@ export class NftTable {
       onForeign: (isGone) => {
         if (this.#resident === resident) this.#foreign(isGone);
       },
+      onLists: () => {
+        if (this.#resident === resident) this.onLists();
+      },
       onEnd: (why) => {
         if (this.#resident === resident) this.#ended(why);
       },
@@ -416,7 +421,10 @@ export class NftTable {
     if (this.#saidEnd) this.#log?.info("nft stays again for quick changes");
     this.#saidEnd = false;
     this.#askAfter(ASK_EVERY_MS);
-    if (!this.#isFirst) return this.#foreign();
+    if (!this.#isFirst) {
+      this.onLists();
+      return this.#foreign();
+    }
     this.#isFirst = false;
     if (await this.#isMissing()) this.#foreign();
   }
@@ -462,8 +470,10 @@ export class NftTable {
     // What others did meanwhile is not known.
     this.#isGone = false;
     this.#epoch += 1;
-    // A monitor that hung may have told too little.
+    // A monitor that hung may have told too little. That of nft 1.0.6 also ends by itself where
+    // sets of the lists are changed: it forgets some that it knew.
     this.#foreign();
+    this.onLists();
     const hasLived = this.#clock.now() - this.#residentSince > LONG_LIFE_MS;
     this.#endsInARow = hasLived ? 0 : this.#endsInARow + 1;
     const text =

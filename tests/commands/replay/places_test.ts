@@ -47,3 +47,32 @@ Deno.test("replay: without files of places, or without home, nothing is otherwis
   assert.match(absent.err, /^warning: geo: \/absent\.mmdb is not there\. Fix: /);
   assert.equal(absent.out, none.out);
 });
+
+Deno.test("replay: a login from a new place is found in a recording of some weeks", async () => {
+  const path = `${FOLDER}/weeks.ami`;
+  const login = (address: string, day: string, service: "PJSIP" | "SIP" = "PJSIP") =>
+    successfulAuth(address, { service, account: "100", time: `2026-11-${day}T08:00:00.000+0000` });
+  const weeks = BANNER + login(HERE, "01") + login(HERE, "10") + login(AWAY, "20") +
+    login(AWAY, "21") + login(AWAY, "21", "SIP");
+  Deno.writeTextFileSync(path, weeks);
+  const { out, err } = await cli([path], { config: { geo: GEO, home: ["DE"] } });
+  assert.equal(err, "");
+  assert.match(out, /^Logins from new places$/m);
+  const row = /^\S+ \S+ +"100" \(PJSIP\) +203\.0\.113\.7 +BR \(away\) +DE, since 2026-11-01$/gm;
+  assert.equal(out.match(row)?.length, 1, out);
+  const json = (await cli([path], { config: { geo: GEO }, json: true })).out.trim().split("\n");
+  const { type, at, account, before, since } = JSON.parse(json.at(-1)!);
+  assert.deepEqual([type, at, account, before, since], [
+    "newPlace",
+    "2026-11-20T08:00:00.000Z",
+    "100",
+    ["DE"],
+    "2026-11-01T08:00:00.000Z",
+  ]);
+  // Within the time in which it is learned, and where it is turned off, nothing is told.
+  Deno.writeTextFileSync(path, BANNER + login(HERE, "01") + login(AWAY, "10"));
+  const soon = await cli([path], { config: { geo: GEO } });
+  assert.match(soon.out, /^none, of 1 account that logged in from where places are known$/m);
+  const off = await cli([path], { config: { geo: GEO, newPlace: false } });
+  assert.doesNotMatch(off.out, /new places/);
+});

@@ -3,11 +3,13 @@
 import assert from "node:assert/strict";
 import { expectNetwork } from "../../../src/address/address.ts";
 import { TargetSetBuilder } from "../../../src/address/target_set.ts";
+import { startChild } from "../../../src/firewall/child.ts";
 import { IpsetBackend } from "../../../src/firewall/ipset.ts";
 import type { KernelList, ListBackend } from "../../../src/firewall/lists/backend.ts";
 import { IpsetLists } from "../../../src/firewall/lists/ipset.ts";
 import { KernelLists } from "../../../src/firewall/lists/lists.ts";
 import { NftLists } from "../../../src/firewall/lists/nftables.ts";
+import { openWithLists } from "../../../src/firewall/nftables/open.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { inNamespace, sh, until, withChains } from "../../support/namespace.ts";
 
@@ -170,6 +172,60 @@ inNamespace(import.meta.url, () => {
     const again = await lists.look();
     assert(again.ok && again.whole);
     lists.close();
+  });
+
+  Deno.test("nftables: a single element that others delete, or add, is noticed by the monitor", async () => {
+    const clock = new FakeClock();
+    const lines: string[] = [];
+    const say = (message: string) => void lines.push(message);
+    const { backends, lists } = openWithLists({ chain: "ampere", start: startChild });
+    for (const backend of backends) assert((await backend.replace([])).ok);
+    const kernel = new KernelLists({
+      backend: lists,
+      log: { info: say, warn: say, error: say },
+      clock,
+      verifyMs: 3_600_000,
+    });
+    const there = async () => (await sh("nft", "list", "table", "inet", "ampere_lists")).out;
+    kernel.look();
+    kernel.set([ONE, SIP], ["203.0.113.5"]);
+    await until("both are in force", () => Promise.resolve(kernel.inForce.length === 2));
+    kernel.look();
+    await clock.advance(3_600_000);
+    kernel.look();
+    // Nothing of the own changes is taken for one of others.
+    await until(
+      "the monitor listens",
+      async () => (await sh("pgrep", "-f", "j monitor")).code === 0,
+    );
+    for (let i = 0; i < 5; i++) {
+      kernel.setPass(i % 2 === 0 ? ["203.0.113.6"] : ["203.0.113.5"]);
+      await until("it is changed", async () => (await there()).includes(`203.0.113.${6 - i % 2}`));
+      await clock.advance(30_000);
+      kernel.look();
+    }
+    assert.equal(lines.length, 1, lines.join("\n"));
+    for (const [verb, address] of [["delete", "198.51.100.7"], ["add", "192.0.2.200"]] as const) {
+      lines.splice(1);
+      const [set] = /f_one_4[ab]_32/.exec(await there())!;
+      const changed = await sh(
+        ...["nft", verb, "element", "inet", "ampere_lists", set, `{ ${address} }`] as const,
+      );
+      assert.equal(changed.code, 0, changed.err);
+      await until("it is noticed", async () => {
+        await clock.advance(1_000);
+        kernel.look();
+        return lines.some((line) => line.startsWith("somebody else has changed"));
+      });
+      await until("all is there again", async () => {
+        const text = await there();
+        return text.includes("198.51.100.7") && !text.includes("192.0.2.200");
+      });
+      await until("that is told", () => Promise.resolve(lines.length === 3));
+    }
+    kernel.close();
+    for (const backend of backends) backend.close?.();
+    await sh("nft", "flush", "ruleset");
   });
 
   Deno.test("nftables: a program that fails is tried again, and nothing is told as in force", async () => {

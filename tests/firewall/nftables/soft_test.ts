@@ -66,6 +66,30 @@ inNamespace(import.meta.url, () => {
     await sh("nft", "flush", "ruleset");
   });
 
+  Deno.test("nftables: another gap holds at once, as does none, and one where there was none", async () => {
+    const { firewall, lines } = make(GAP);
+    assert.deepEqual(await firewall.start(forEver(SHARED)), []);
+    firewall.setExceptions([], [SHARED]);
+    await firewall.idle();
+    const rates = async () => {
+      const { out } = await sh("nft", "list", "chain", "inet", "ampere", "networks4");
+      return [...out.matchAll(/limit rate (\d+)\/minute/g)].map(([, rate]) => rate).join();
+    };
+    assert.equal(await rates(), "10,10,60");
+    lines.length = 0;
+    for (const [rate, found] of [[7, "7,7,42"], [undefined, ""], [3, "3,3,18"]] as const) {
+      firewall.refuseBy("reject", rate === undefined ? undefined : { ...GAP, rate });
+      assert.equal(firewall.softens(SHARED), rate !== undefined);
+      firewall.setExceptions([], [SHARED]);
+      await until(`${rate} a minute`, async () => await rates() === found);
+      await firewall.idle();
+      await firewall.verify();
+      if (rate === 7) assert.deepEqual(lines, [], "a look finds all in order");
+    }
+    await firewall.stop();
+    await sh("nft", "flush", "ruleset");
+  });
+
   Deno.test("nftables: a soft host is refused but for the gap, as long as it is soft", async () => {
     const { firewall, lines } = make(GAP);
     const [soft, hard, six] = ["198.51.100.7", "203.0.113.7", "2001:db8::7"];

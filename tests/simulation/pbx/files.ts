@@ -92,6 +92,7 @@ export class Folder {
   filesFor(onLine: (line: Line) => void): Files {
     const seen = new Map<string, "absent" | "open">();
     const absentSince = new Map<string, number>();
+    let youngest = -Infinity;
     const opened = this.open = new Set<Inode>();
     return {
       time: () => this.#wall(),
@@ -108,8 +109,11 @@ export class Folder {
         if (this.unreadable) throw new Deno.errors.PermissionDenied("(os error 13)");
         const since = absentSince.get(path);
         absentSince.delete(path);
-        const isPutBack = since !== undefined && inode.born < since - OLDER_MS;
-        if (!seen.has(path) || seen.get(path) === "absent" && isPutBack) {
+        // Also where the clock was set back before it was made.
+        const isPutBack = inode.born < Math.max(since ?? -Infinity, youngest) - OLDER_MS ||
+          inode.born > this.#wall() + OLDER_MS;
+        youngest = inode.born;
+        if (!seen.has(path) || isPutBack) {
           for (const line of inode.lines) line.read = true;
         }
         seen.set(path, "open");

@@ -51,6 +51,7 @@ export class Requests {
   /** Which have reached the daemon, until it has counted them. */
   readonly #reached = new Set<Request>();
   readonly #reader = new KeyReader();
+  #wrong: WorldError | undefined;
   /** Since when the daemon runs without having stood still, in milliseconds. */
   #runsSince = 0;
 
@@ -123,10 +124,15 @@ export class Requests {
   charge(event: SecurityEvent): Happening | undefined {
     const key = keyOf(event);
     const same = this.#byKey.get(key);
-    if (same === undefined) return undefined;
+    if (same === undefined) {
+      // What AMI and the security log tell has a port.
+      if (event.port !== 0 || OWN_KINDS.has(event.kind)) return undefined;
+      throw this.#wrong ??= new WorldError(`counted by another line of its request: ${key}`);
+    }
     const request = same.find((one) => !one.charged && (one.arrived || one.readAt !== undefined));
     if (request === undefined) {
-      throw new WorldError(
+      // Whoever follows a log takes all that is thrown for a fault of its file.
+      throw this.#wrong ??= new WorldError(
         `counted, and was counted before, or not told: ${key} (${
           same.map(({ arrived, readAt, charged }) =>
             `arrived ${arrived}, read ${readAt}, counted ${charged}`
@@ -141,6 +147,7 @@ export class Requests {
 
   /** What should have been counted by now. */
   lost({ now, connected, heardAt }: Present): string | undefined {
+    if (this.#wrong !== undefined) return this.#wrong.message;
     for (const request of this.#reached) {
       const { owedAt, readAt, byAmi } = request;
       const at = Math.max(owedAt ?? readAt!, this.#runsSince);
@@ -154,18 +161,20 @@ export class Requests {
         continue;
       }
       if (connected && byAmi) continue;
-      return `never counted, and its line was read: ${request.key}`;
+      return `never counted, and its line was read: ${request.key} (at ${readAt}, ` +
+        `${byAmi ? "told" : "not told"} by AMI, heard at ${heardAt}, connected ${connected})`;
     }
     return undefined;
   }
 }
 
+/** Events that have no port, and are no lines. */
+const OWN_KINDS: ReadonlySet<string> = new Set(["RefusedMessage", "Reported"]);
+
 /** Equal for an event and its line in the security log; other lines say less. */
 function keyOf(event: SecurityEvent): string {
   const { kind, service, address, port, session, challenge, answer, time } = event;
-  if (port === 0 && kind !== "RefusedMessage" && kind !== "Reported") {
-    return lineKey(kind, service, address);
-  }
+  if (port === 0 && !OWN_KINDS.has(kind)) return lineKey(kind, service, address);
   return `${kind} ${service} ${address} ${port} ${session} ${challenge} ${answer} ${time}`;
 }
 

@@ -1,0 +1,98 @@
+/** The commands of docs/migrating.md, with the compiled program, real ipset and real iptables. */
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { PROJECT } from "../../tools/compile.ts";
+import { must, onOwnMachine } from "./machine.ts";
+import { commandsOf } from "./documented.ts";
+import { type Outcome, runToEnd } from "./program.ts";
+
+const commands = (pattern: RegExp) => commandsOf("docs/migrating.md", pattern);
+
+onOwnMachine(import.meta.url, (executable) => {
+  const run = async (line: string): Promise<Outcome> => {
+    const { out } = await runToEnd(["sh", "-c", "mktemp -d /run/bin.XXXXXX"]);
+    const path = out.trim();
+    await Deno.symlink(executable, `${path}/ampere`);
+    // What the real one printed: it is not on this machine.
+    const decisions = join(PROJECT, "tests/testdata/migration/crowdsec-1.4.6.json");
+    await Deno.writeTextFile(`${path}/cscli`, `#!/bin/sh\ncat '${decisions}'\n`, { mode: 0o755 });
+    return await runToEnd(["sh", "-c", line], {
+      env: { PATH: `${path}:${Deno.env.get("PATH")}` },
+    });
+  };
+  const list = async () =>
+    [...(await run("ampere -l --json")).out.matchAll(/^.+$/gm)].map(([line]) => JSON.parse(line));
+  const test = (name: string, body: () => Promise<void>) =>
+    Deno.test(`docs/migrating.md: ${name}`, async () => {
+      await Deno.writeTextFile("/etc/ampere/ampere.cfg", "trust = 198.51.100.7\n");
+      for await (const { name } of Deno.readDir("/var/lib/ampere")) {
+        await Deno.remove(`/var/lib/ampere/${name}`);
+      }
+      await body();
+    });
+
+  test("CrowdSec: --dry-run shows and changes nothing, what is trusted or no ban is refused", async () => {
+    const [dry = "", real = ""] = commands(/^cscli /m).trim().split("\n");
+    const shown = await run(dry);
+    assert.match(
+      shown.out,
+      /^ +203\.0\.113\.5 \| since .* until .*crowdsecurity\/asterisk_bf$[^]*^2 would be added$/m,
+    );
+    assert.match(shown.err, /198\.51\.100\.0\/24 .*trust/);
+    assert.match(shown.err, /"203\.0\.113\.6" is a decision "captcha", not a ban/);
+    assert.deepEqual(await list(), []);
+    const done = await run(real);
+    assert.equal(done.code, 1, "some were refused");
+    assert.match(done.out, /^2 added\n/);
+    const blocks = await list();
+    assert.deepEqual(blocks.map(({ target }) => target).sort(), ["2001:db8:bad::7", "203.0.113.5"]);
+    const { until } = blocks.find(({ target }) => target === "203.0.113.5");
+    const hours = (Date.parse(until) - Date.now()) / 3_600_000;
+    assert.ok(hours > 3.9 && hours <= 4, String(hours));
+  });
+
+  test("SIPban: what the real ipset saves, with the ends, and its white list", async () => {
+    await must("ipset", "create", "sipban", "hash:ip", "timeout", "604800");
+    await must("ipset", "add", "sipban", "203.0.113.5", "timeout", "600");
+    await must("ipset", "add", "sipban", "203.0.113.6");
+    await must("sh", "-c", "ipset save sipban > /etc/sipban.dump; ipset destroy sipban");
+    await Deno.writeTextFile("/etc/sipban.wl", "127.0.0.1\n192.0.2.7\n");
+    const { code, out, err } = await run(commands(/sipban\.dump/));
+    assert.deepEqual([code, err], [0, ""]);
+    assert.match(out, /^2 would be added\n2 added\n$/m);
+    const blocks = await list();
+    const seconds = blocks.map(({ until }) => Math.round((Date.parse(until) - Date.now()) / 1000));
+    assert.ok(seconds.some((length) => length > 590 && length <= 600), String(seconds));
+    assert.ok(seconds.some((length) => length > 604_000 && length <= 604_800), String(seconds));
+    assert.equal(blocks[0].reason, "imported from ipset, set sipban");
+    await Deno.writeTextFile("/etc/ampere/ampere.cfg", "trust_file = /etc/ampere/trusted\n");
+    assert.equal((await run("echo 192.0.2.7 | ampere -a")).code, 1, "it is trusted now");
+  });
+
+  test("APIBAN: its key in both spellings, its chain as blocks, and the chain away", async () => {
+    await Deno.mkdir("/etc/apiban", { recursive: true });
+    for (
+      const config of [
+        '{\n\t"APIKEY":"a-key",\n\t"LKID":"100",\n\t"VERSION":"0.2"\n}\n',
+        '{"apikey":"a-key","lkid":"1796089463","version":"0.2","flush":"1796089463","set":""}\n',
+      ]
+    ) {
+      await Deno.writeTextFile("/etc/apiban/config.json", config);
+      assert.equal((await run(commands(/apiban\.key/))).code, 0);
+      assert.equal(await Deno.readTextFile("/etc/ampere/apiban.key"), "a-key\n");
+      assert.equal((await Deno.stat("/etc/ampere/apiban.key")).mode! & 0o777, 0o600);
+      await Deno.remove("/etc/ampere/apiban.key");
+    }
+    await must("iptables", "-w", "-N", "APIBAN");
+    for (const chain of ["INPUT", "FORWARD"]) await must("iptables", "-I", chain, "-j", "APIBAN");
+    for (const address of ["203.0.113.5", "203.0.113.6"]) {
+      await must("iptables", "-A", "APIBAN", "-s", `${address}/32`, "-d", "0/0", "-j", "REJECT");
+    }
+    const { out, err } = await run(commands(/iptables -S APIBAN/));
+    assert.deepEqual([out, err], ["2 added\n", ""]);
+    assert.equal((await list())[0].reason, "imported from iptables, chain APIBAN");
+    assert.equal((await run(commands(/iptables -X APIBAN/))).code, 0);
+    assert.doesNotMatch(await must("iptables", "-S"), /APIBAN/);
+  });
+});
