@@ -30,6 +30,15 @@ export function withOrigin(node: string, reason: string): string {
 }
 
 /**
+ * A reason without the PBX that has brought the block.
+ *
+ * @param reason The reason of the block.
+ */
+export function withoutOrigin(reason: string): string {
+  return reason.replace(ORIGIN, "");
+}
+
+/**
  * The PBX that has brought a block.
  *
  * @param reason The reason of the block.

@@ -184,6 +184,7 @@ export function deleteOrigin(config: Config, origin: string): number {
   const list = BlockDatabase.open(config.database);
   const brought = list.unsorted().filter(({ reason }) => originOf(reason) === origin);
   const removed = list.remove(brought.map(({ target }) => target));
+  keepDeletions(config, list, removed);
   list.close();
   if (removed.length === 0) {
     complain(`no block is from ${escapeControls(origin, ORIGIN_CHARACTERS_MAX)} (ampere -l)`);
@@ -361,6 +362,7 @@ function removeBlocks(
     const network = networkOf.get(block.target);
     return network === undefined ? [] : [[block, network]];
   });
+  keepDeletions(config, list, [...removed]);
   const absent = blocks.filter((block) => !removed.has(block.target));
   const shown = absent.slice(0, COMPLAINTS_MAX);
   const related = relatedTargets(
@@ -403,6 +405,13 @@ function removeBlocks(
       "\n",
   );
   return absent.length + around.length;
+}
+
+/** Other PBXs must hear of it also when no daemon runs here. */
+function keepDeletions(config: Config, list: BlockDatabase, targets: readonly string[]): void {
+  if (config.fleet === undefined || targets.length === 0) return;
+  const now = Date.now();
+  list.deletions.save(targets.map((target) => [target, now]), now);
 }
 
 /** Removes the networks that were blocked for their hosts when none of these is blocked now. */

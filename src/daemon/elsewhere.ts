@@ -8,7 +8,8 @@ import { overlaps } from "../address/address.ts";
 import { AddressSet } from "../address/address_set.ts";
 import type { Block } from "../blocks/block.ts";
 import type { BlockList } from "../blocks/block_list.ts";
-import { originOf, withOrigin } from "../blocks/origin.ts";
+import type { Deletion } from "../blocks/deletions.ts";
+import { originOf, withOrigin, withoutOrigin } from "../blocks/origin.ts";
 import type { Clock } from "../clock.ts";
 import type { RefusalReason, SharedBlock } from "../fleet/engine.ts";
 import type { FleetState } from "../fleet/fleet.ts";
@@ -117,11 +118,25 @@ export class Elsewhere implements OwnList {
     releases.release(targets, `${DELETED} on ${node === "" ? "another PBX" : node}`);
   }
 
-  /** This machine's own blocks that others are told of. */
-  *own(): Generator<Shared> {
+  /** The blocks that others are told of, each with the PBX that has made it. */
+  *listed(): Generator<Omit<SharedBlock, "at">> {
     for (const block of this.#parts.list.all()) {
-      if (isShared(block)) yield sharedOf(block);
+      const origin = originOf(block.reason);
+      if (origin !== undefined) {
+        yield { ...sharedOf(block), node: origin, reason: withoutOrigin(block.reason) };
+      } else if (isShared(block)) yield { ...sharedOf(block), node: this.node! };
     }
+  }
+
+  /** What was deleted by hand before the start. */
+  deletions(): readonly Deletion[] {
+    return this.#parts.list.deletions?.() ?? [];
+  }
+
+  /** Keeps what was deleted by hand; whether that is written. */
+  saveDeletions(deletions: readonly Deletion[]): boolean {
+    const { list, wallClock } = this.#parts;
+    return list.saveDeletions?.(deletions, wallClock()) ?? true;
   }
 
   /** The block of a target, if others are told of it. */

@@ -16,6 +16,12 @@ import type { Elsewhere } from "./elsewhere.ts";
 /** Why blocks end of which others need not be told. */
 const OVER = "the time is over";
 
+/** How long deletions wait to be written, in milliseconds. */
+const SAVE_MS = 500;
+
+/** Most that wait. */
+const DELETIONS_WAIT_MAX = 100_000;
+
 /** The daemon, as far as it is needed. */
 interface FleetHost {
   readonly config: Config;
@@ -29,6 +35,9 @@ export class FleetService {
   readonly #log: Log;
   #fleet: Fleet | undefined;
   #wanted = "";
+  /** What is to be written. */
+  readonly #deletions = new Map<string, number>();
+  #cancelSaving: (() => void) | undefined;
   /** One change at a time. */
   #changing: Promise<void> = Promise.resolve();
 
@@ -65,8 +74,21 @@ export class FleetService {
   /** Ends it. */
   async stop(): Promise<void> {
     await this.#changing;
+    this.#cancelSaving?.();
     await this.#fleet?.close();
     this.#fleet = undefined;
+  }
+
+  /** Deletions are written together, and again when they could not be. */
+  #keep(target: string, at: number): void {
+    if (this.#deletions.size < DELETIONS_WAIT_MAX) this.#deletions.set(target, at);
+    this.#cancelSaving ??= systemClock.after(SAVE_MS, () => {
+      this.#cancelSaving = undefined;
+      const [...deletions] = this.#deletions;
+      this.#deletions.clear();
+      if (this.#host.elsewhere.saveDeletions(deletions)) return;
+      for (const [target, at] of deletions) this.#keep(target, at);
+    });
   }
 
   async #apply(): Promise<void> {
@@ -93,7 +115,9 @@ export class FleetService {
       place: formatFleet(address!),
       maxPerHour: fleetMax,
       list: elsewhere,
-      own: () => elsewhere.own(),
+      listed: () => elsewhere.listed(),
+      deletions: elsewhere.deletions(),
+      onDeletion: (target, at) => this.#keep(target, at),
       log: this.#log,
       clock: systemClock,
       wallClock: Date.now,

@@ -20,7 +20,7 @@ import {
   type SharedBlock,
   type SharedChange,
 } from "./engine.ts";
-import { type OwnList, Replica } from "./replica.ts";
+import { OUTBOX_MAX, type OwnList, Replica } from "./replica.ts";
 
 /** How often a node tells that it lives, and asks for the time and the epoch, in milliseconds. */
 const BEAT_MS = 10_000;
@@ -87,8 +87,12 @@ interface FleetParts {
   /** `fleet_max`: blocks of others in an hour. */
   readonly maxPerHour: number;
   readonly list: OwnList;
-  /** This node's blocks that are shared. */
-  readonly own: () => Iterable<Omit<SharedBlock, "at" | "node">>;
+  /** Deletions that an earlier process knew of. */
+  readonly deletions?: Iterable<readonly [target: string, at: number]>;
+  /** Hears of each deletion that is new. */
+  readonly onDeletion?: (target: string, at: number) => void;
+  /** This node's blocks that are shared, those that came from other nodes too. */
+  readonly listed: () => Iterable<Omit<SharedBlock, "at">>;
   readonly log: Pick<Log, "info" | "warn" | "limited">;
   /** Monotonic time. */
   readonly clock: Clock;
@@ -98,12 +102,26 @@ interface FleetParts {
   readonly random?: () => number;
 }
 
+/** What was changed here, and when by the monotonic clock. */
+type Early =
+  | {
+    readonly kind: "blocked";
+    readonly block: Omit<SharedBlock, "at" | "node">;
+    readonly at: number;
+  }
+  | {
+    readonly kind: "released" | "withdrawn";
+    readonly targets: readonly string[];
+    readonly at: number;
+  };
+
 /** The life of one node. */
 export class Fleet {
   readonly #parts: FleetParts;
   readonly #replica: Replica;
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
+  #startedAt = 0;
   #last: string | undefined;
   #epoch: string | undefined;
   #comparedAt = -Infinity;
@@ -118,6 +136,8 @@ export class Fleet {
   #nodes: readonly NodeInfo[] = [];
   #lagMs = 0;
   #sending = false;
+  /** What was changed here before the engine's time was known. */
+  readonly #early: Early[] = [];
   #writeFailures = 0;
   readonly #notApplied: (SharedChange & { kind: "refusal" })[] = [];
 
@@ -132,12 +152,15 @@ export class Fleet {
       node: parts.node,
       maxPerHour: parts.maxPerHour,
       list: parts.list,
+      ...(parts.deletions === undefined ? {} : { deletions: parts.deletions }),
+      ...(parts.onDeletion === undefined ? {} : { onDeletion: parts.onDeletion }),
       onRefused: (refusal) => this.#refused(refusal),
     });
   }
 
   /** Begins. */
   start(): void {
+    this.#startedAt = this.#parts.clock.now();
     this.#running ??= this.#run();
   }
 
@@ -150,20 +173,38 @@ export class Fleet {
 
   /** This node has blocked a target. */
   blocked(block: Omit<SharedBlock, "at" | "node">): void {
+    // Before the engine's time is known it could only be guessed when that was.
+    if (this.#measured === undefined) {
+      return this.#remember({ kind: "blocked", block, at: this.#parts.clock.now() });
+    }
     this.#replica.blocked(block, this.#now());
     this.#send();
   }
 
   /** Somebody has deleted targets here. */
   released(targets: readonly string[]): void {
+    if (this.#measured === undefined) {
+      const at = Math.floor(this.#parts.wallClock());
+      for (const target of targets) this.#parts.onDeletion?.(target, at);
+      return this.#remember({ kind: "released", targets, at: this.#parts.clock.now() });
+    }
     this.#replica.released(targets, this.#now());
     this.#send();
   }
 
   /** This node has taken blocks back by itself. */
   withdrawn(targets: readonly string[]): void {
+    if (this.#measured === undefined) {
+      return this.#remember({ kind: "withdrawn", targets, at: this.#parts.clock.now() });
+    }
     this.#replica.withdrawn(targets, this.#now());
     this.#send();
+  }
+
+  /** Blocks that find no place are found in the list, and deletions in the database. */
+  #remember(change: Early): void {
+    this.#early.push(change);
+    if (this.#early.length > OUTBOX_MAX) this.#early.shift();
   }
 
   /** What is told of it. */
@@ -176,7 +217,7 @@ export class Fleet {
       nodes: this.#nodes,
       own: this.#replica.own,
       theirs: this.#replica.byNode(),
-      outbox: this.#replica.outbox,
+      outbox: this.#replica.outbox + this.#early.length,
       dropped: this.#replica.dropped,
       refusals: this.#replica.refusals,
       notApplied: this.#notApplied,
@@ -235,8 +276,18 @@ export class Fleet {
     const beat = await engine.beat({ node, version: VERSION, own, theirs: foreign, outbox });
     this.#beatAt = clock.now();
     this.#lagMs = this.#beatAt - begun;
+    const isFirst = this.#measured === undefined;
     this.#measured = { time: beat.time + this.#lagMs / 2, at: this.#beatAt };
     this.#nodes = beat.nodes;
+    if (isFirst) {
+      const startedAt = this.#measured.time + this.#startedAt - this.#measured.at;
+      this.#replica.begin(Math.floor(startedAt));
+      for (const one of this.#early.splice(0)) {
+        const at = Math.floor(this.#measured.time + one.at - this.#measured.at);
+        if (one.kind === "blocked") this.#replica.blocked(one.block, at);
+        else this.#replica[one.kind](one.targets, at);
+      }
+    }
     if (beat.epoch !== this.#epoch) {
       if (this.#epoch !== undefined) {
         this.#parts.log.warn(
@@ -275,14 +326,14 @@ export class Fleet {
 
   /** Takes the whole over, and finds what the engine lacks. */
   async #compare(): Promise<void> {
-    const { engine, own, clock } = this.#parts;
+    const { engine, listed, clock } = this.#parts;
     const last = await engine.last();
     const state: SharedChange[] = [];
     await engine.readState((part) => state.push(...part));
     // Deletions first: nobody is blocked for a moment who was released.
     const order = state.sort((a, b) => Number(a.kind === "block") - Number(b.kind === "block"));
     await this.#hear(order);
-    const dead = this.#replica.takeState(order, own(), this.#now());
+    const dead = this.#replica.takeState(order, listed(), this.#now());
     this.#last = last;
     this.#comparedAt = clock.now();
     await engine.tidy(this.#now(), dead);
@@ -366,7 +417,7 @@ export class Fleet {
     this.#notApplied.push(refusal);
     if (this.#notApplied.length > NOT_APPLIED_MAX) this.#notApplied.shift();
     this.#parts.log.limited(
-      "fleet refusal",
+      `fleet refusal ${node} ${why}`,
       "warn",
       `fleet: the block of ${target} is not applied on ${node}: ${refusalWords(why)}`,
     );

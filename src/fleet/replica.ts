@@ -64,6 +64,10 @@ interface ReplicaOptions {
   readonly maxPerHour: number;
   /** The node's own list. */
   readonly list: OwnList;
+  /** Deletions that an earlier process knew of: targets, and when each was deleted. */
+  readonly deletions?: Iterable<readonly [target: string, at: number]>;
+  /** Hears of each deletion that is new, so that it outlives this process and the engine. */
+  readonly onDeletion?: (target: string, at: number) => void;
   /** Hears that another node has not applied a block of this one. */
   readonly onRefused?: (refusal: SharedChange & { kind: "refusal" }) => void;
 }
@@ -130,6 +134,7 @@ export class Replica {
    */
   constructor(options: ReplicaOptions) {
     this.#options = options;
+    for (const [target, at] of options.deletions ?? []) this.#deleted.set(target, at);
   }
 
   /** Changes that wait for the engine. */
@@ -173,22 +178,25 @@ export class Replica {
   }
 
   /**
-   * This node's list has a block, maybe for long, that is shared: it is sent if that was not done
-   * yet. If it was deleted elsewhere meanwhile it is released here.
+   * The node's list has a block, maybe for long, that is shared, and no record tells of it: it is
+   * sent, and another node's given back to the engine. If it was deleted elsewhere meanwhile it is
+   * released here.
    *
-   * @param given The block; what it is when it was made is its beginning.
+   * @param given The block, and who made it; what it is when it was made is its beginning.
    */
-  has(given: Omit<SharedBlock, "at" | "node">): void {
+  has(given: Omit<SharedBlock, "at">): void {
     const { node, list } = this.#options;
-    const known = this.#recordOf(given.target, node);
-    if (known !== undefined && known.end >= given.end) return;
+    const isOwn = given.node === node;
+    const known = this.#recordOf(given.target, given.node);
+    if (known !== undefined && (known.end >= given.end || !isOwn)) return;
     const deleted = this.#deleted.get(given.target);
     if (deleted !== undefined && deleted >= given.since && known === undefined) {
       list.release([given.target], "");
       return;
     }
-    const block = { ...given, node, at: Math.max(given.since, known?.at ?? 0) };
-    if (this.#keep(block)) this.#send({ kind: "block", block });
+    const block = { ...given, at: Math.max(given.since, known?.at ?? 0) };
+    // What the engine lacks of others is sent with the comparison.
+    if (this.#keep(block) && isOwn) this.#send({ kind: "block", block });
   }
 
   /**
@@ -220,6 +228,20 @@ export class Replica {
       this.#records.get(target)?.every((record) => record.node === node)
     );
     this.released(own, now);
+  }
+
+  /**
+   * The engine's time is known: no deletion that was read from the node's memory is younger than
+   * the process. A node whose clock was wrong may have thought so.
+   *
+   * @param startedAt When the process began.
+   */
+  begin(startedAt: number): void {
+    for (const [target, at] of this.#deleted) {
+      if (at <= startedAt) continue;
+      this.#deleted.set(target, startedAt);
+      this.#options.onDeletion?.(target, startedAt);
+    }
   }
 
   /**
@@ -256,14 +278,14 @@ export class Replica {
    * has lost its data gets them back.
    *
    * @param state All facts.
-   * @param own This node's blocks that are shared.
+   * @param listed The node's blocks that are shared, those of other nodes too.
    * @param now The time.
    * @returns Records of the state that were deleted, and may be taken away: this node's, and after
    *   a day those of others.
    */
   takeState(
     state: readonly SharedChange[],
-    own: Iterable<Omit<SharedBlock, "at" | "node">>,
+    listed: Iterable<Omit<SharedBlock, "at">>,
     now: number,
   ): SharedBlock[] {
     this.needsState = false;
@@ -274,7 +296,7 @@ export class Replica {
       } else if (change.kind === "release") there.set(keyOf("", change.target), change.at);
     }
     this.hear(state, now);
-    for (const block of own) this.has(block);
+    for (const block of [...listed]) this.has(block);
     this.#forget(now);
     const { node } = this.#options;
     for (const [target, records] of this.#records) {
@@ -363,6 +385,7 @@ export class Replica {
     if ((this.#deleted.get(target) ?? -1) >= at) return false;
     this.#deleted.delete(target);
     this.#deleted.set(target, at);
+    this.#options.onDeletion?.(target, at);
     const records = this.#records.get(target) ?? [];
     const left = records.filter((record) => record.at > at);
     for (const record of records) if (record.at <= at) this.#count(record.node, -1);
@@ -387,9 +410,9 @@ export class Replica {
   #releaseAll(released: ReadonlyMap<string, Deletion>): void {
     const { list } = this.#options;
     const gone = [...released].filter(([target, { at, hadRecord }]) =>
-      !this.#records.has(target) && list.endOf(target) > 0 &&
+      list.endOf(target) > 0 &&
       // After a start an old deletion is heard anew: what was blocked since is none of its.
-      (hadRecord || list.sinceOf(target) <= at)
+      (list.sinceOf(target) <= at || hadRecord && !this.#records.has(target))
     );
     for (const [node, all] of Map.groupBy(gone, ([, deletion]) => deletion.node)) {
       list.release(all.map(([target]) => target), node);

@@ -65,6 +65,7 @@ export function formatMetrics(source: StatusSource, deliveries?: DeliveryCounts)
     ...aboutBlocks(source),
     ...aboutPlaces(source),
     ...aboutLists(source),
+    ...aboutFleet(source),
     ...aboutDeliveries(deliveries),
   ].map(formatMetric).join("") +
     formatHistogram(
@@ -389,6 +390,49 @@ function aboutPlaces({ places, counters, newPlaces }: StatusSource): Metric[] {
         newPlaces.accounts,
       ),
     ]),
+  ];
+}
+
+function aboutFleet({ elsewhere }: StatusSource): Metric[] {
+  const state = elsewhere?.state();
+  if (state === undefined) return [];
+  const { connectedSince, nodes, own, theirs, outbox, dropped, refusals, clockAhead } = state;
+  return [
+    gauge(
+      "ampere_fleet_connected",
+      "1 while blocks are shared through the engine.",
+      connectedSince === undefined ? 0 : 1,
+    ),
+    gauge(
+      "ampere_fleet_nodes",
+      "PBXs that were heard of within a day, this one too.",
+      nodes.length,
+    ),
+    gauge("ampere_fleet_own_blocks", "Blocks of this PBX that others are told of.", own),
+    {
+      name: "ampere_fleet_blocks",
+      type: "gauge",
+      help: "Blocks of other PBXs.",
+      samples: [...theirs].map(([node, count]) => [{ node }, count]),
+    },
+    gauge("ampere_fleet_outbox", "Changes that are not sent yet.", outbox),
+    counter("ampere_fleet_dropped_total", "Changes that found no place there.", dropped),
+    {
+      name: "ampere_fleet_refused_total",
+      type: "counter",
+      help: "Blocks of other PBXs that were not applied here.",
+      samples: Object.entries(refusals).map(([why, count]) => [{ why }, count]),
+    },
+    gauge(
+      "ampere_fleet_clock_ahead_seconds",
+      "How much this machine's clock is ahead of the engine's.",
+      clockAhead / 1000,
+    ),
+    gauge(
+      "ampere_fleet_lag_seconds",
+      "How long the engine's last answer took.",
+      state.lagMs / 1000,
+    ),
   ];
 }
 

@@ -32,6 +32,11 @@ onOwnMachine(import.meta.url, (executable) => {
         user: "ampere",
         password: PASSWORD,
       });
+      await using implicit = await MailServer.start({
+        certificate: "/var/lib/ampere/crt",
+        key: "/var/lib/ampere/key",
+        implicit: true,
+      });
       await using hook = receive();
       await using asterisk = new AmiServer();
       await emptyFirewall();
@@ -55,6 +60,27 @@ onOwnMachine(import.meta.url, (executable) => {
           `url = ${hook.url}`,
           "token_file = /etc/ampere/hook.token",
           "digest = off",
+          "[notify stranger]",
+          "format = email",
+          `url = smtp://127.0.0.1:${mail.port}`,
+          "login = ampere",
+          "password_file = /etc/ampere/mail.password",
+          "from = ampere@example.org",
+          "to = admin@example.org",
+          "[notify tls]",
+          "format = email",
+          `url = smtps://127.0.0.1:${implicit.port}`,
+          "ca = /etc/ampere/mail.pem",
+          "from = ampere@example.org",
+          "to = admin@example.org",
+          "digest = off",
+          "[notify misnamed]",
+          "format = email",
+          `url = smtps://localhost:${implicit.port}`,
+          "ca = /etc/ampere/mail.pem",
+          "from = ampere@example.org",
+          "to = admin@example.org",
+          "digest = off",
           "[notify broken]",
           "format = slack",
           "url = http://127.0.0.1:9/s3cret-hook",
@@ -64,12 +90,15 @@ onOwnMachine(import.meta.url, (executable) => {
 
       const looked = (await runToEnd([executable, "--check"], { deadlineMs: 60_000 })).out;
       assert.match(looked, /^ok +messages +mail \(email\).*login as "ampere" work/m);
+      assert.match(looked, /^ok +messages +tls \(email\), smtps:.*connection, TLS work/m);
       assert.match(looked, /^ok +messages +hook \(json\).*is reached/m);
       assert.match(
         looked,
         /^warning +messages +broken \(slack\), http:\/\/127\.0\.0\.1:9: .*refused/m,
       );
-      assert.deepEqual([mail.taken, hook.received], [[], []]);
+      assert.match(looked, /^warning +messages +stranger .*authority that this machine does not/m);
+      assert.match(looked, /^warning +messages +misnamed .*not for "localhost" but for pbx/m);
+      assert.deepEqual([mail.taken, implicit.taken, hook.received], [[], [], []]);
       await runToEnd([executable, "--check", "--notify"], { deadlineMs: 60_000 });
       await until("the test arrives", () => mail.taken.length === 1 && hook.received.length === 1);
       assert.match(mail.taken[0]!.text, /^Subject: Ampere: a test\r$/m);
@@ -86,7 +115,7 @@ onOwnMachine(import.meta.url, (executable) => {
       await blocked("203.0.113.66", "203.0.113.67", "203.0.113.68");
       await until("the guard is told", () => hook.received.length === 2, 10_000);
       assert.deepEqual(hook.received[1]!.events.map(({ event }) => event), ["account-guarded"]);
-      await until("by mail, too", () => mail.taken.length === 2);
+      await until("by mail, too", () => mail.taken.length === 2 && implicit.taken.length === 2);
 
       await until("the broken one is told", async () => {
         const { out } = await runToEnd([executable, "--status"]);

@@ -61,9 +61,11 @@ export class TestNode implements AsyncDisposable {
           for (const target of targets) this.list.delete(target);
         },
       },
-      own: () =>
-        [...this.list].filter(([, { from }]) => from === name)
-          .map(([target, { end, since }]) => blockOf(target, end, since)),
+      listed: () =>
+        [...this.list].map(([target, { end, since, from }]) => ({
+          ...blockOf(target, end, since),
+          node: from,
+        })),
       log: { info: tell, warn: tell, limited: (_key, _level, text) => tell(text) },
       clock: systemClock,
       wallClock: () => Date.now() + this.clockAhead,

@@ -22,6 +22,7 @@ class Handler:
     async def handle_EHLO(self, server, session, envelope, hostname, responses):
         session.host_name = hostname
         if self.options.get("stall"):
+            print("stalls", flush=True)
             await asyncio.sleep(3600)
         return responses
 

@@ -50,6 +50,11 @@ export class MailServer implements AsyncDisposable {
     return new MailServer(program, Number(await program.said(/^[0-9]+$/)));
   }
 
+  /** Waits until somebody has greeted it who gets no answer. */
+  async stalls(): Promise<void> {
+    await this.#program.said(/^stalls$/);
+  }
+
   /** What it took. */
   get taken(): TakenMail[] {
     return this.#program.lines.filter((line) => line.startsWith("{")).map((line) =>

@@ -10,6 +10,8 @@ interface ServerOptions {
   readonly args?: readonly string[];
   /** Its port; a free one by default. */
   readonly port?: number;
+  /** Where it listens. @default {"127.0.0.1"} */
+  readonly host?: string;
   /** Speak TLS at the port, and nothing else. */
   readonly tls?: { readonly cert: string; readonly key: string; readonly ca: string };
 }
@@ -20,14 +22,17 @@ export class RedisServer implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #folder: string;
   readonly #cli: readonly string[];
+  readonly #host: string;
 
   private constructor(
     port: number,
     child: Deno.ChildProcess,
     folder: string,
     cli: readonly string[],
+    host: string,
   ) {
     this.port = port;
+    this.#host = host;
     this.#child = child;
     this.#folder = folder;
     this.#cli = cli;
@@ -48,14 +53,24 @@ export class RedisServer implements AsyncDisposable {
   static async start(options: ServerOptions = {}): Promise<RedisServer> {
     const port = options.port ?? freePort();
     const folder = await Deno.makeTempDir({ prefix: "ampere-redis-" });
-    const { tls } = options;
+    const { tls, host = "127.0.0.1" } = options;
     const listen = tls === undefined ? ["--port", String(port)] : [
       ...["--port", "0", "--tls-port", String(port), "--tls-auth-clients", "no"],
       ...["--tls-cert-file", tls.cert, "--tls-key-file", tls.key, "--tls-ca-cert-file", tls.ca],
     ];
     const child = new Deno.Command("redis-server", {
       args: [
-        ...[...listen, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
+        ...[
+          ...listen,
+          "--bind",
+          host,
+          "--protected-mode",
+          "no",
+          "--save",
+          "",
+          "--appendonly",
+          "no",
+        ],
         ...["--dir", folder, "--daemonize", "no", ...options.args ?? []],
       ],
       stdin: "null",
@@ -63,7 +78,7 @@ export class RedisServer implements AsyncDisposable {
       stderr: "null",
     }).spawn();
     const cli = tls === undefined ? [] : ["--tls", "--cacert", tls.ca];
-    const server = new RedisServer(port, child, folder, cli);
+    const server = new RedisServer(port, child, folder, cli, host);
     while (!/PONG|NOAUTH/.test(await server.cli("PING"))) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
@@ -73,7 +88,7 @@ export class RedisServer implements AsyncDisposable {
   /** Asks it by redis-cli; what that prints. */
   async cli(...args: string[]): Promise<string> {
     const { stdout, stderr } = await new Deno.Command("redis-cli", {
-      args: ["-h", "127.0.0.1", "-p", String(this.port), ...this.#cli, ...args],
+      args: ["-h", this.#host, "-p", String(this.port), ...this.#cli, ...args],
       stdin: "null",
     }).output();
     return (new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr)).trim();

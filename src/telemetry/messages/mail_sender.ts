@@ -9,6 +9,7 @@
 
 import type { Buffer } from "node:buffer";
 import { connect, isIP, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 import MailComposer from "nodemailer/lib/mail-composer";
 import SMTPConnection from "nodemailer/lib/smtp-connection";
 import { authorities, AuthoritiesError } from "../../authorities.ts";
@@ -18,6 +19,7 @@ import { tlsFault } from "../../tls_fault.ts";
 import { reachFault } from "../http_fault.ts";
 import type { Message, Sender, SendFailure } from "./message.ts";
 import { readSecret, SecretError } from "./secrets.ts";
+import { tlsTrouble } from "./tls_trouble.ts";
 
 /** The ports unless the address names one: of `smtps://` and `smtp://` (RFC 8314, RFC 6409). */
 const TLS_PORT = 465;
@@ -41,8 +43,6 @@ const SHOWN_MAX = 160;
 /** What nodemailer's errors say beside their message. */
 interface MailError extends Error {
   readonly code?: string | undefined;
-  /** What the connection said, if it failed. */
-  readonly originalCode?: string | undefined;
   /** What was asked last. */
   readonly command?: string | undefined;
   readonly response?: string | undefined;
@@ -117,7 +117,7 @@ export class MailSender implements Sender {
       if (!(error instanceof SecretError || error instanceof AuthoritiesError)) throw error;
       return { why: error.message, advice: error.advice, lasting: true };
     }
-    const socket = connect({ host: target.host, port: target.port });
+    const socket = connected(target);
     let connection: SMTPConnection | undefined;
     const end = () => {
       connection?.close();
@@ -129,7 +129,7 @@ export class MailSender implements Sender {
     signal.addEventListener("abort", abort);
     try {
       if (signal.aborted) abort();
-      await Promise.race([aborted.promise, opened(socket)]);
+      await Promise.race([aborted.promise, opened(socket, target.isSecure)]);
       const session = connection = new SMTPConnection(optionsOf(target, socket));
       // Without a listener an error that comes late would end the program.
       const failed = Promise.withResolvers<never>();
@@ -150,7 +150,12 @@ export class MailSender implements Sender {
       session.quit();
       return refused === undefined ? undefined : { why: refused, lasting: true };
     } catch (error) {
-      return this.#failureOf(error as MailError, target);
+      const failed = error as MailError;
+      const isUnclear = failed.code !== "EAUTH" && failed.responseCode === undefined;
+      const cause = isUnclear && !target.isPlain && !signal.aborted
+        ? await Promise.race([tlsTrouble(target), aborted.promise.catch(() => {})]) ?? failed
+        : failed;
+      return this.#failureOf(cause as MailError, target);
     } finally {
       signal.removeEventListener("abort", abort);
       if (signal.aborted || connection === undefined) end();
@@ -160,7 +165,7 @@ export class MailSender implements Sender {
 
   #failureOf(error: MailError, target: Target): SendFailure {
     const { ca, passwordFile } = this.#config;
-    const fault = tlsFault(inOtherWords(error), {
+    const fault = tlsFault(error, {
       name: target.host,
       caKey: "ca",
       caFile: ca,
@@ -192,28 +197,6 @@ export class MailSender implements Sender {
     if (code === "ETIMEDOUT") return { why: "it does not answer in time" };
     return { why: reachFault(error) };
   }
-}
-
-/** What Node's codes say of a certificate, as the runtime says it elsewhere. */
-const CERTIFICATE_CODES: ReadonlyMap<string, string> = new Map([
-  ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "UnknownIssuer"],
-  ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "UnknownIssuer"],
-  ["UNABLE_TO_GET_ISSUER_CERT", "UnknownIssuer"],
-  ["SELF_SIGNED_CERT_IN_CHAIN", "UnknownIssuer"],
-  ["DEPTH_ZERO_SELF_SIGNED_CERT", "UnknownIssuer"],
-  ["CERT_HAS_EXPIRED", "Expired"],
-  ["CERT_NOT_YET_VALID", "NotValidYet"],
-]);
-
-function inOtherWords(error: MailError): Error {
-  const [, names] = /altnames: (DNS:.*|IP Address:.*)/s.exec(error.message) ?? [];
-  if (names !== undefined) {
-    const list = names.replace(/DNS:([^,]*)/g, 'DnsName("$1")')
-      .replace(/IP Address:([^,]*)/g, "IpAddress($1)");
-    return new Error(`invalid peer certificate: not valid for name; only valid for ${list}`);
-  }
-  const words = CERTIFICATE_CODES.get(error.originalCode ?? error.code ?? "");
-  return words === undefined ? error : new Error(`invalid peer certificate: ${words}`);
 }
 
 /** How long the end of a session may take, in milliseconds. */
@@ -257,6 +240,8 @@ function optionsOf(target: Target, socket: Socket) {
     port,
     connection: socket,
     secure: isSecure,
+    // The connection is encrypted already then.
+    secured: isSecure,
     requireTLS: !isSecure && !isPlain,
     ignoreTLS: isPlain,
     // RFC 5321, section 4.1.3: who has no name says its address.
@@ -266,18 +251,30 @@ function optionsOf(target: Target, socket: Socket) {
     socketTimeout: SILENCE_MS,
     maxResponseSize: ANSWER_BYTES_MAX,
     logger: false,
-    tls: {
-      ...(target.authorities.length === 0 ? {} : { ca: [...target.authorities] }),
-      ...(isIP(host) === 0 ? { servername: host } : {}),
-      minVersion: "TLSv1.2" as const,
-    },
+    tls: tlsOptions(target),
   };
 }
 
-/** Waits for a connection. */
-function opened(socket: Socket): Promise<void> {
+function tlsOptions({ host, authorities }: Target) {
+  return {
+    ...(authorities.length === 0 ? {} : { ca: [...authorities] }),
+    ...(isIP(host) === 0 ? { servername: host } : {}),
+    minVersion: "TLSv1.2" as const,
+  };
+}
+
+/** A connection that is being made. */
+function connected(target: Target): Socket {
+  const { host, port } = target;
+  return target.isSecure
+    ? connectTls({ host, port, ...tlsOptions(target) })
+    : connect({ host, port });
+}
+
+/** Waits for a connection, and its certificate if it is to have one. */
+function opened(socket: Socket, isSecure: boolean): Promise<void> {
   return new Promise((resolve, reject) => {
-    socket.once("connect", () => resolve());
+    socket.once(isSecure ? "secureConnect" : "connect", () => resolve());
     socket.once("error", reject);
   });
 }

@@ -58,6 +58,8 @@ class Site implements AsyncDisposable {
   readonly sent: Message[] = [];
   readonly lines: string[] = [];
   answer: (message: Message) => SendFailure | undefined = () => undefined;
+  /** The server takes what is sent, and says nothing. */
+  hangs = false;
   readonly messenger: Messenger;
   readonly #start: number;
   readonly #at: number;
@@ -68,10 +70,13 @@ class Site implements AsyncDisposable {
     const lines = ["[notify a]", "format = json", "url = https://example.org/", ...section];
     const sender: Sender = {
       shown: "https://example.org",
-      send: async (message) => {
+      send: async (message, signal) => {
         this.sent.push(message);
         await Promise.resolve();
-        return this.answer(message);
+        if (!this.hangs) return this.answer(message);
+        return await new Promise((resolve) =>
+          signal.addEventListener("abort", () => resolve({ why: "aborted" }))
+        );
       },
       probe: () => Promise.resolve({ proven: "" }),
       [Symbol.dispose]: () => {},
@@ -231,6 +236,22 @@ Deno.test("messenger: what fails is tried again, later and later, and told as fa
   await site.pass(60_000);
   deepStrictEqual([messenger.state.trouble, messenger.state.waiting], [undefined, 0]);
   match(lines.at(-1)!, /works again$/);
+});
+
+Deno.test("messenger: a server that hangs is left after a minute, and at the end at once", async () => {
+  const site = new Site([]);
+  site.hangs = true;
+  site.messenger.tell(GUARDED);
+  await site.pass(61_000);
+  deepStrictEqual(site.messenger.state.trouble, undefined);
+  await site.pass(2_000);
+  deepStrictEqual(site.messenger.state.trouble, { why: "no end within 60 s" });
+  await site.pass(10_000);
+  strictEqual(site.sent.length, 2);
+  const stopped = site.messenger.stop(2_000);
+  await site.pass(2_000);
+  await stopped;
+  strictEqual(site.messenger.state.dropped, 1);
 });
 
 Deno.test("messenger: a server that asks to be left alone is, also for what is urgent", async () => {
