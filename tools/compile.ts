@@ -59,10 +59,10 @@ const USAGE =
 `;
 
 /** The machines that it can be compiled for; the part before the first `-` is `uname -m`. */
-export const TARGETS = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"] as const;
+const TARGETS = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"] as const;
 
 /** One of {@linkcode TARGETS}. */
-export type Target = typeof TARGETS[number];
+type Target = typeof TARGETS[number];
 
 /** Where the runtime comes from. */
 type DenortSource = "auto" | "deno" | "npm";
