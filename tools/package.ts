@@ -340,6 +340,7 @@ async function main(args: readonly string[]): Promise<number> {
     console.log(`${options.output} (runtime: ${runtime})`);
     const packages = await makePackages({
       program: options.output,
+      machine: (options.target ?? Deno.build.target).startsWith("aarch64") ? "aarch64" : "x86_64",
       runtime: /\d+\.\d+\.\d+/.exec(runtime)?.[0] ?? Deno.version.deno,
       folder,
       compression: "small",
