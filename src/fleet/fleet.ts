@@ -35,6 +35,15 @@ const COMPARE_MS = 3_600_000;
 const RETRY_FIRST_MS = 250;
 const RETRY_MAX_MS = 10_000;
 
+/** An answer without changes that comes earlier is one of an engine that does not wait for them. */
+const EARLY_MS = WAIT_MS / 2;
+
+/** How long is waited in its place, in milliseconds. */
+const PAUSE_MS = 100;
+
+/** Most other nodes that are named in the log. */
+const NAMED_MAX = 20;
+
 /** Facts that are taken over in one turn of the event loop. */
 const TURN = 500;
 
@@ -252,7 +261,11 @@ export class Fleet {
         failures = 0;
         this.#send();
         while (!this.#stop.signal.aborted && clock.now() - this.#beatAt < BEAT_MS) {
+          const begun = clock.now();
           const read = await this.#parts.engine.readChanges(this.#last!, WAIT_MS);
+          if (read.changes.length === 0 && clock.now() - begun < EARLY_MS) {
+            await sleep(clock, PAUSE_MS, this.#stop.signal);
+          }
           if (read.gap) await this.#compare();
           else {
             this.#last = read.last;
@@ -329,7 +342,9 @@ export class Fleet {
     const { engine, listed, clock } = this.#parts;
     const last = await engine.last();
     const state: SharedChange[] = [];
-    await engine.readState((part) => state.push(...part));
+    await engine.readState((part) => {
+      for (const change of part) state.push(change);
+    });
     // Deletions first: nobody is blocked for a moment who was released.
     const order = state.sort((a, b) => Number(a.kind === "block") - Number(b.kind === "block"));
     await this.#hear(order);
@@ -392,11 +407,12 @@ export class Fleet {
     if (this.#connectedSince !== undefined) return;
     this.#connectedSince = this.#parts.wallClock();
     this.#told = undefined;
-    const others = this.#nodes.filter(({ node }) => node !== this.#parts.node);
+    const others = this.#nodes.map(({ node }) => node).filter((node) => node !== this.#parts.node);
+    const more = others.length > NAMED_MAX ? ` and ${others.length - NAMED_MAX} more` : "";
     this.#parts.log.info(
       `fleet: connected to ${this.#parts.place} as ${this.#parts.node}; other nodes: ${
-        others.map(({ node }) => node).join(", ") || "none yet"
-      }`,
+        others.slice(0, NAMED_MAX).join(", ") || "none yet"
+      }${more}`,
     );
   }
 

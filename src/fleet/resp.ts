@@ -235,15 +235,16 @@ export class EngineConnection {
    * Connects and logs in.
    *
    * @param address Where to, and how.
+   * @param signal Gives up connecting.
    * @throws {EngineError} With what mends it.
    */
-  static async open(address: EngineAddress): Promise<EngineConnection> {
+  static async open(address: EngineAddress, signal?: AbortSignal): Promise<EngineConnection> {
     const where = `${address.host}:${address.port}`;
     const secret = address.secret();
     const caCerts = address.tls ? authoritiesFor(address) : [];
     let plain: Deno.TcpConn;
     try {
-      plain = await dial(address.host, address.port);
+      plain = await dial(address.host, address.port, signal === undefined ? {} : { signal });
     } catch (error) {
       if (!(error instanceof DialError)) throw error;
       throw new EngineError(`${where}: ${error.message}`, adviceFor("unreachable"));
