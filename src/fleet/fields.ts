@@ -25,6 +25,7 @@ const REASONS: readonly RefusalReason[] = [
   "trusted",
   "own address",
   "good standing",
+  "too wide",
   "fleet_max",
   "full",
   "clock",
