@@ -121,6 +121,8 @@ export interface Beat {
   readonly epoch: string;
   /** All nodes that have told of themselves within a day, this one too. */
   readonly nodes: readonly NodeInfo[];
+  /** Another process tells of itself by the same name. */
+  readonly hasTwin?: boolean;
 }
 
 /** Changes since some id. */
