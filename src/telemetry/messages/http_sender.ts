@@ -22,6 +22,9 @@ const ANSWER_BYTES_MAX = 16_384;
 /** Longest text of an answer that is shown, in characters. */
 const ANSWER_SHOWN_MAX = 160;
 
+/** Shortest part of an address that is taken for a secret; a shorter one would hide words. */
+const SECRET_LENGTH_MIN = 4;
+
 /** Longest wait that an answer may ask for, in seconds; more is no wait. */
 const RETRY_AFTER_MAX = 86_400;
 
@@ -230,10 +233,30 @@ function saying(text: string, { url, token }: Secrets): string {
     // Slack answers in plain text.
   }
   if (/<html|<!doctype/i.test(said)) return "";
-  for (const secret of [token, new URL(url).pathname.slice(1)]) {
-    if (secret.length > 3) said = said.replaceAll(secret, "(not shown)");
-  }
+  for (const secret of secretParts(url, token)) said = said.replaceAll(secret, "(not shown)");
   return escapeText(said.trim(), ANSWER_SHOWN_MAX);
+}
+
+/** What of an address may be secret, as it stands there and as it is meant; the longest first. */
+function secretParts(address: string, token: string): string[] {
+  const { pathname, search, searchParams } = new URL(address);
+  const parts = [
+    pathname.slice(1),
+    search.slice(1),
+    ...pathname.split("/"),
+    ...searchParams.values(),
+  ];
+  return [token, ...parts, ...parts.map(decoded)]
+    .filter((part) => part.length >= SECRET_LENGTH_MIN)
+    .sort((a, b) => b.length - a.length);
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 /**

@@ -23,8 +23,8 @@ interface Server {
 }
 
 /**
- * Tries it once more without nodemailer, because what reaches that through Node's interface names no
- * cause in every version of the runtime. Nothing is said but what comes before TLS.
+ * Tries it once more without nodemailer, because what reaches that through Node's interface names
+ * no cause in every version of the runtime. Nothing is said but what comes before TLS.
  *
  * @param server The server.
  * @returns What the runtime threw; `undefined` when all went well, or nothing is known.
