@@ -201,7 +201,7 @@ function probeOf(config: MessengerConfig, { url: text, token }: Secrets) {
 /** What an answer means. */
 function judge(
   { status, text, retryAfter }: Answer,
-  { format, tokenFile }: MessengerConfig,
+  { name, format, tokenFile }: MessengerConfig,
   secrets: Secrets,
 ): SendFailure | undefined {
   if (status >= 200 && status < 300) return undefined;
@@ -209,6 +209,14 @@ function judge(
     return { why: `it sends to another address (HTTP ${status}); give that one`, lasting: true };
   }
   const said = saying(text, secrets);
+  const moved = numberIn(text, "migrate_to_chat_id");
+  if (format === "telegram" && moved !== undefined) {
+    return {
+      why: `HTTP ${status}${said === "" ? "" : ` "${said}"`}`,
+      advice: `the group has another number now: write chat = ${moved} into [notify ${name}]`,
+      lasting: true,
+    };
+  }
   const advice = status === 401 || status === 403 || (format === "telegram" && status === 404)
     ? tokenFile === undefined
       ? "look whether it wants a token (token_file)"
@@ -274,12 +282,16 @@ function waitOf(text: string, header: string | null): number | undefined {
 }
 
 function secondsIn(text: string): number | undefined {
+  const ms = numberIn(text, "retry_after_ms");
+  return numberIn(text, "retry_after") ?? (ms === undefined ? undefined : ms / 1000);
+}
+
+/** A number in an answer, where Telegram (`parameters`) or Matrix writes it. */
+function numberIn(text: string, name: string): number | undefined {
   try {
     const answer = JSON.parse(text);
-    const seconds = answer?.parameters?.retry_after;
-    if (typeof seconds === "number") return seconds;
-    const ms = answer?.retry_after_ms;
-    return typeof ms === "number" ? ms / 1000 : undefined;
+    const value = answer?.parameters?.[name] ?? answer?.[name];
+    return typeof value === "number" ? value : undefined;
   } catch {
     return undefined;
   }

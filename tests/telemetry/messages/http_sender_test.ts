@@ -225,6 +225,16 @@ Deno.test("http messengers: answers are told with what mends them, and hold no s
       1_500,
     ],
     [
+      Response.json({
+        description: "group chat was upgraded",
+        parameters: { migrate_to_chat_id: -1001234567890123 },
+      }, { status: 400 }),
+      /^HTTP 400 "group chat was upgraded"$/,
+      "the group has another number now: write chat = -1001234567890123 into [notify a]",
+      true,
+      undefined,
+    ],
+    [
       new Response("<!doctype html>", { status: 404 }),
       /^HTTP 404$/,
       "correct FOLDER/token",
