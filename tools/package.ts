@@ -1,36 +1,42 @@
 /**
- * Packs `dist/ampere` into a Debian package and an archive for other systems.
+ * Packs `dist/ampere` into a Debian package, an rpm, and an archive for other systems.
  *
  * ```sh
  * deno task package
  * ```
  *
- * It writes `ampere_1.0.0_amd64.deb`, `ampere-1.0.0-linux-x86_64.tar.gz` and `SHA256SUMS` to dist/.
+ * It writes `ampere_1.0.0_amd64.deb`, `ampere-1.0.0-1.x86_64.rpm`,
+ * `ampere-1.0.0-linux-x86_64.tar.gz`, `ampere-1.0.0-linux-x86_64.cdx.json` (what the executable is
+ * made of, in the form of CycloneDX) and `SHA256SUMS` to dist/.
  *
- * Options after `--` are those of `deno task compile`, which runs first. Needs dpkg-deb, tar and
- * gzip. Like the executable, the packages have the same bytes wherever they are made from the same
- * files.
+ * Options after `--` are those of `deno task compile`, which runs first. Needs dpkg-deb,
+ * rpmbuild, tar and gzip. Like the executable, the packages have the same bytes wherever they are
+ * made from the same files.
  *
  * @module
  */
 
 import { createHash } from "node:crypto";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { compile, CompileError, parseOptions, PROJECT, releaseDate, writeSums } from "./compile.ts";
-
-/** A file or folder of the package. */
-interface Item {
-  /** In the project, or the text itself, or (for a folder) neither. */
-  readonly from?: string;
-  readonly text?: string;
-  /** Place in the installed system. */
-  readonly to: string;
-  readonly mode: number;
-  /** Stored compressed, as Debian wants it for manual pages and changelogs. */
-  readonly gzip?: true;
-}
+import { projectConfigPage } from "./manual.ts";
+import { makeRpm } from "./rpm.ts";
+import { softwareBill } from "./sbom.ts";
+import {
+  fill,
+  type Item,
+  openFolders,
+  projectVersion,
+  put,
+  run,
+  setDates,
+  walk,
+} from "./staging.ts";
 
 const DOC = "usr/share/doc/ampere";
+
+/** The units of systemd. */
+const UNITS = ["ampere.service", "ampere-health.service", "ampere-health.timer"];
 
 /**
  * What is installed where. Only the configuration is not for everybody to read: it holds the secret
@@ -40,17 +46,11 @@ const DOC = "usr/share/doc/ampere";
 const INSTALLED: readonly Item[] = [
   { from: "ampere.cfg", to: "etc/ampere/ampere.cfg", mode: 0o640 },
   { from: "packaging/logrotate", to: "etc/logrotate.d/ampere", mode: 0o644 },
-  { from: "packaging/ampere.service", to: "lib/systemd/system/ampere.service", mode: 0o644 },
-  {
-    from: "packaging/ampere-health.service",
-    to: "lib/systemd/system/ampere-health.service",
+  ...UNITS.map((unit) => ({
+    from: `packaging/${unit}`,
+    to: `lib/systemd/system/${unit}`,
     mode: 0o644,
-  },
-  {
-    from: "packaging/ampere-health.timer",
-    to: "lib/systemd/system/ampere-health.timer",
-    mode: 0o644,
-  },
+  })),
   { from: "packaging/ampere.8", to: "usr/share/man/man8/ampere.8.gz", mode: 0o644, gzip: true },
   {
     from: "packaging/completions/ampere.bash",
@@ -92,10 +92,23 @@ const COMPRESSION = {
   quick: { debian: ["-Zgzip", "-z1"], archive: "gzip -1n" },
 } as const;
 
+/** The names of a machine's kind. */
+const MACHINES = {
+  x86_64: { debian: "amd64" },
+  aarch64: { debian: "arm64" },
+} as const;
+
+/** A kind of machine, as `uname -m` says it. */
+type Machine = keyof typeof MACHINES;
+
 /** What is packed. */
 interface PackageOptions {
   /** The executable. */
   readonly program: string;
+  /** What it runs on; default `x86_64`. */
+  readonly machine?: Machine;
+  /** The version of Deno inside; default this one. */
+  readonly runtime?: string;
   /** Where the packages are put. */
   readonly folder: string;
   readonly compression: keyof typeof COMPRESSION;
@@ -104,48 +117,129 @@ interface PackageOptions {
 /** The packages that were made. */
 export interface Packages {
   readonly debian: string;
+  readonly rpm: string;
   readonly archive: string;
+  /** What the executable is made of. */
+  readonly bill: string;
 }
 
 /**
- * Makes both packages.
+ * Makes the packages, and the list of what is in them.
  *
- * @throws {CompileError} when dpkg-deb or tar cannot do it
+ * @throws {CompileError} when dpkg-deb, rpmbuild or tar cannot do it
  */
 export async function makePackages(options: PackageOptions): Promise<Packages> {
+  const { program, folder, machine = "x86_64", runtime = Deno.version.deno } = options;
   const version = await projectVersion();
   const date = await releaseDate();
-  const stage = await Deno.makeTempDir({ prefix: "ampere-package-" });
+  const page = await projectConfigPage(version, date);
+  const bill = join(folder, `ampere-${version}-linux-${machine}.cdx.json`);
+  const described = { version, runtime, program: await Deno.readFile(program), date };
+  await Deno.writeTextFile(bill, await softwareBill(described));
+  const work = await Deno.makeTempDir({ prefix: "ampere-package-" });
   try {
-    const items = [...INSTALLED, ...await documents()];
-    const tree = join(stage, "deb");
-    await layOut(tree, items, options.program);
-    await writeControl(tree, items, version);
-    await openFolders(tree, items);
-    const debian = join(options.folder, `ampere_${version}_amd64.deb`);
-    await setDates(tree, date);
-    const env = { SOURCE_DATE_EPOCH: String(date.getTime() / 1000) };
-    const compression = COMPRESSION[options.compression];
-    const flags = ["--root-owner-group", ...compression.debian];
-    await run("dpkg-deb", [...flags, "--build", tree, debian], env);
-
-    const name = `ampere-${version}-linux-x86_64`;
-    const archive = join(options.folder, `${name}.tar.gz`);
-    await layOutArchive(join(stage, name), items, options.program);
-    await openFolders(join(stage, name), []);
-    await setDates(join(stage, name), date);
-    const owner = ["--owner=0", "--group=0", "--numeric-owner", "--sort=name", "--format=gnu"];
-    await run("tar", ["-C", stage, ...owner, "-I", compression.archive, "-cf", archive, name]);
-    return { debian, archive };
+    const items = [
+      ...INSTALLED,
+      {
+        text: page,
+        to: "usr/share/man/man5/ampere.cfg.5.gz",
+        mode: 0o644,
+        gzip: true as const,
+      },
+      ...await documents(),
+    ];
+    const stage = { ...options, version, machine, date, items, work };
+    return {
+      debian: await makeDebian(stage),
+      rpm: await makeRpmPackage(stage),
+      archive: await makeArchive(stage, page),
+      bill,
+    };
   } finally {
-    await Deno.remove(stage, { recursive: true });
+    await Deno.remove(work, { recursive: true });
   }
 }
 
-/** The version in deno.json. */
-export async function projectVersion(): Promise<string> {
-  const text = await Deno.readTextFile(join(PROJECT, "deno.json"));
-  return (JSON.parse(text) as { version: string }).version;
+/** What each of the packages is made of. */
+interface Stage extends PackageOptions {
+  readonly version: string;
+  readonly machine: Machine;
+  readonly date: Date;
+  readonly items: readonly Item[];
+  readonly work: string;
+}
+
+async function makeDebian(stage: Stage): Promise<string> {
+  const { version, machine, date, items, work, folder, compression } = stage;
+  const tree = join(work, "deb");
+  const architecture = MACHINES[machine].debian;
+  await layOut(tree, items, stage.program, "usr/lib/ampere/ampere", "usr/sbin/ampere");
+  await writeControl(tree, items, version, architecture);
+  await openFolders(tree, items);
+  const debian = join(folder, `ampere_${version}_${architecture}.deb`);
+  await setDates(tree, date);
+  const env = { SOURCE_DATE_EPOCH: String(date.getTime() / 1000) };
+  const flags = ["--root-owner-group", ...COMPRESSION[compression].debian];
+  await run("dpkg-deb", [...flags, "--build", tree, debian], env);
+  return debian;
+}
+
+/**
+ * The rpm. The executable is in /usr/sbin and the link in /usr/lib/ampere, not the other way round:
+ * SELinux labels what is in /usr/sbin as a program (bin_t), which systemd starts unconfined, and
+ * what is in a folder of /usr/lib as a library.
+ */
+async function makeRpmPackage(stage: Stage): Promise<string> {
+  const { items, work, date } = stage;
+  const tree = join(work, "rpm");
+  const places: readonly [RegExp, string][] = [
+    [/^lib\/systemd\//, "usr/lib/systemd/"],
+    [/^usr\/share\/zsh\/vendor-completions\//, "usr/share/zsh/site-functions/"],
+  ];
+  const own = items.filter(({ to }) => !/lintian|changelog\.gz$|copyright$/.test(to))
+    .map((item) => ({
+      ...item,
+      to: places.reduce((to, [from, place]) => to.replace(from, place), item.to),
+    }));
+  own.push(
+    { from: "CHANGELOG.md", to: `${DOC}/CHANGELOG.md`, mode: 0o644 },
+    { from: "LICENSE", to: "usr/share/licenses/ampere/LICENSE", mode: 0o644 },
+    {
+      from: "packaging/debian/copyright",
+      to: "usr/share/licenses/ampere/copyright",
+      mode: 0o644,
+    },
+  );
+  const programs = ["usr/sbin/ampere", "usr/lib/ampere/ampere"] as const;
+  await layOut(tree, own, stage.program, ...programs);
+  await openFolders(tree, own);
+  await setDates(tree, date);
+  return await makeRpm({ ...stage, tree, items: own, configFiles: CONFIG_FILES, programs });
+}
+
+/** The archive for all others. */
+async function makeArchive(stage: Stage, page: string): Promise<string> {
+  const { version, machine, date, work, folder, compression } = stage;
+  const name = `ampere-${version}-linux-${machine}`;
+  const archive = join(folder, `${name}.tar.gz`);
+  const tree = join(work, name);
+  await layOutArchive(tree, stage.items, stage.program);
+  await put(
+    { text: page, to: "", mode: 0o644 },
+    join(tree, "packaging/ampere.cfg.5"),
+  );
+  await openFolders(tree, []);
+  const names: string[] = [];
+  for (const path of await walk(tree)) {
+    if ((await Deno.lstat(path)).isFile) names.push(path.slice(tree.length + 1));
+  }
+  await writeSums(tree, names);
+  await Deno.chmod(join(tree, "SHA256SUMS"), 0o644);
+  await setDates(tree, date);
+  const owner = ["--owner=0", "--group=0", "--numeric-owner", "--sort=name", "--format=gnu"];
+  const compressor = COMPRESSION[compression].archive;
+  await run("tar", ["-C", work, ...owner, "-I", compressor, "-cf", archive, name]);
+  return archive;
 }
 
 /** The folder docs/ and the dashboards, which are documentation for the package. */
@@ -161,15 +255,26 @@ async function documents(): Promise<Item[]> {
   return items;
 }
 
-/** Puts the executable and the items where they will be installed. */
-async function layOut(tree: string, items: readonly Item[], program: string): Promise<void> {
+/**
+ * Puts the executable, a link to it, and the items where they will be installed.
+ *
+ * @param place Of the executable.
+ * @param link Of the link.
+ */
+async function layOut(
+  tree: string,
+  items: readonly Item[],
+  program: string,
+  place: string,
+  link: string,
+): Promise<void> {
   for (const item of items) await put(item, join(tree, item.to));
-  const executable = join(tree, "usr/lib/ampere/ampere");
+  const executable = join(tree, place);
   await Deno.mkdir(dirname(executable), { recursive: true });
   await Deno.copyFile(program, executable);
   await Deno.chmod(executable, 0o755);
-  await Deno.mkdir(join(tree, "usr/sbin"), { recursive: true });
-  await Deno.symlink("../lib/ampere/ampere", join(tree, "usr/sbin/ampere"));
+  await Deno.mkdir(dirname(join(tree, link)), { recursive: true });
+  await Deno.symlink(relative(dirname(link), place), join(tree, link));
 }
 
 /** The archive: the same files side by side, for a person to put in place as the README says. */
@@ -178,37 +283,22 @@ async function layOutArchive(tree: string, items: readonly Item[], program: stri
     if (from === undefined || from.startsWith("packaging/debian/")) continue;
     await put({ from, to: from, mode }, join(tree, from));
   }
-  await put({ from: "LICENSE", to: "LICENSE", mode: 0o644 }, join(tree, "LICENSE"));
+  for (const from of ["LICENSE", "CHANGELOG.md"]) {
+    await put({ from, to: from, mode: 0o644 }, join(tree, from));
+  }
+  const script = "packaging/install.sh";
+  await put({ from: script, to: script, mode: 0o755 }, join(tree, "install.sh"));
   await Deno.copyFile(program, join(tree, "ampere"));
   await Deno.chmod(join(tree, "ampere"), 0o755);
 }
 
-async function put(item: Item, path: string): Promise<void> {
-  await Deno.mkdir(dirname(path), { recursive: true });
-  if (item.from === undefined && item.text === undefined) {
-    await Deno.mkdir(path);
-  } else {
-    const bytes = item.from === undefined
-      ? new TextEncoder().encode(item.text)
-      : await Deno.readFile(join(PROJECT, item.from));
-    await Deno.writeFile(path, item.gzip ? await gzip(bytes) : bytes);
-  }
-  // Not given to writeFile, which would apply the umask.
-  await Deno.chmod(path, item.mode);
-}
-
-/** Compressed at the highest level, without name and time, as Debian's policy asks. */
-async function gzip(bytes: Uint8Array): Promise<Uint8Array> {
-  const child = new Deno.Command("gzip", { args: ["-9n"], stdin: "piped", stdout: "piped" })
-    .spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(bytes);
-  await writer.close();
-  return (await child.output()).stdout;
-}
-
 /** Writes the folder DEBIAN: what dpkg has to know. */
-async function writeControl(tree: string, items: readonly Item[], version: string): Promise<void> {
+async function writeControl(
+  tree: string,
+  items: readonly Item[],
+  version: string,
+  architecture: string,
+): Promise<void> {
   const source = (name: string) => Deno.readTextFile(join(PROJECT, "packaging/debian", name));
   const control = (name: string, text: string, mode = 0o644) =>
     put({ text, to: name, mode }, join(tree, "DEBIAN", name));
@@ -216,18 +306,13 @@ async function writeControl(tree: string, items: readonly Item[], version: strin
   const { sums, size } = await sumsAndSize(tree);
   await control("md5sums", sums);
   await control("conffiles", CONFIG_FILES.map((path) => `${path}\n`).join(""));
-  const fields = { VERSION: version, ARCHITECTURE: "amd64", INSTALLED_SIZE: String(size) };
+  const fields = { VERSION: version, ARCHITECTURE: architecture, INSTALLED_SIZE: String(size) };
   await control("control", fill(await source("control"), fields));
   const config = items.find((item) => `/${item.to}` === CONFIG_FILES[0])!;
   const CONFIG = await Deno.readTextFile(join(PROJECT, config.from!));
   for (const script of SCRIPTS) {
     await control(script, fill(await source(script), { CONFIG }), 0o755);
   }
-}
-
-/** Replaces each `@NAME@` by its value. */
-function fill(text: string, values: Record<string, string>): string {
-  return text.replace(/@([A-Z_]+)@/g, (whole, name: string) => values[name] ?? whole);
 }
 
 /** The file md5sums (all but configuration files) and the size on disk in KiB. */
@@ -246,46 +331,6 @@ async function sumsAndSize(tree: string): Promise<{ sums: string; size: number }
   return { sums, size };
 }
 
-/** All that is in a folder, sorted, folders before what is in them. */
-async function walk(folder: string): Promise<string[]> {
-  const names: Deno.DirEntry[] = [];
-  for await (const entry of Deno.readDir(folder)) names.push(entry);
-  names.sort((a, b) => a.name < b.name ? -1 : 1);
-  const paths: string[] = [];
-  for (const { name, isDirectory } of names) {
-    paths.push(join(folder, name));
-    if (isDirectory) paths.push(...await walk(join(folder, name)));
-  }
-  return paths;
-}
-
-/**
- * Makes all folders readable, whatever the umask was, but those of the list, which say their mode.
- */
-async function openFolders(tree: string, items: readonly Item[]): Promise<void> {
-  for (const path of [tree, ...await walk(tree)]) {
-    const listed = items.some((item) => join(tree, item.to) === path);
-    if (!listed && (await Deno.lstat(path)).isDirectory) await Deno.chmod(path, 0o755);
-  }
-}
-
-async function setDates(tree: string, date: Date): Promise<void> {
-  const paths = (await walk(tree)).reverse();
-  await run("touch", ["--no-dereference", `--date=${date.toISOString()}`, ...paths, tree]);
-}
-
-async function run(program: string, args: string[], env: Record<string, string> = {}) {
-  let output: Deno.CommandOutput;
-  try {
-    output = await new Deno.Command(program, { args, env, stdin: "null" }).output();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new CompileError(`${program} is not installed; it is needed to make the packages`);
-  }
-  if (output.success) return;
-  throw new CompileError(`${program} failed: ${new TextDecoder().decode(output.stderr).trim()}`);
-}
-
 /** Compiles and packs, and prints what was made. */
 async function main(args: readonly string[]): Promise<number> {
   try {
@@ -293,13 +338,16 @@ async function main(args: readonly string[]): Promise<number> {
     const folder = dirname(options.output);
     const { runtime } = await compile(options);
     console.log(`${options.output} (runtime: ${runtime})`);
-    const { debian, archive } = await makePackages({
+    const packages = await makePackages({
       program: options.output,
+      machine: (options.target ?? Deno.build.target).startsWith("aarch64") ? "aarch64" : "x86_64",
+      runtime: /\d+\.\d+\.\d+/.exec(runtime)?.[0] ?? Deno.version.deno,
       folder,
       compression: "small",
     });
-    const names = [options.output, debian, archive].map((path) => path.slice(folder.length + 1));
-    console.log(`${debian}\n${archive}\n\n${await writeSums(folder, names)}`);
+    const made = Object.values<string>({ ...packages });
+    const names = [options.output, ...made].map((path) => path.slice(folder.length + 1));
+    console.log(`${made.join("\n")}\n\n${await writeSums(folder, names)}`);
     return 0;
   } catch (error) {
     if (!(error instanceof CompileError || error instanceof TypeError)) throw error;

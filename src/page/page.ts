@@ -99,6 +99,7 @@ export class StatusPage {
   readonly #shared = new Map<string, Promise<unknown>>();
   /** Of another life of the daemon another one, so that no old list passes for a new one. */
   readonly #life = randomText(9);
+  readonly #likeness: string;
   #changes = 0;
   #server: BoundedServer | undefined;
   #tls: TlsGate | undefined;
@@ -109,6 +110,7 @@ export class StatusPage {
     this.#config = config;
     this.#log = log;
     this.#clock = clock;
+    this.#likeness = likenessOf(config);
     this.#access = new Access(config, clock);
     this.#budget = new Budget(clock, () => source.counters.eventsTotal);
     this.#history = new History(source);
@@ -180,6 +182,11 @@ export class StatusPage {
   /** Writes what was counted: to be called while the list is still open. */
   save(): void {
     this.#safely(() => this.#history.save(Date.now()));
+  }
+
+  /** See `OpenPage` of services.ts. */
+  isCurrent(): boolean {
+    return this.#likeness === likenessOf(pageOf(this.#source.config));
   }
 
   /** Ends it. */
@@ -420,6 +427,19 @@ export class StatusPage {
     const isMany = this.#source.table.size > WORST_OF_MAX;
     return statusOf(this.#source, Date.now(), { blocks: 0, hosts: isMany ? 0 : hosts });
   }
+}
+
+/** A text that is another one when the page has to be another one: certificates are renewed. */
+function likenessOf(config: PageConfig | undefined): string {
+  const files = [config?.cert, config?.key].map((path) => {
+    try {
+      const { ino, size, mtime } = Deno.statSync(path ?? "");
+      return `${ino} ${size} ${mtime?.getTime()}`;
+    } catch {
+      return "";
+    }
+  });
+  return JSON.stringify([config, files]);
 }
 
 /** Who sent a request: behind a web server of this machine, whom that names. */

@@ -22,6 +22,8 @@ export interface OpenPage {
   notify(notice: Notice): void;
   /** Writes what was counted. */
   save(): void;
+  /** Whether it is still as the configuration, and the files that this names, want it. */
+  isCurrent(): boolean;
   stop(): Promise<void>;
 }
 
@@ -169,8 +171,9 @@ export class Services {
     }
   }
 
-  /** Made anew each time: certificate and tokens may be others under the same names. */
   async #applyPage(): Promise<void> {
+    // Who is logged in stays so.
+    if (this.#page?.isCurrent()) return;
     await this.#page?.stop();
     this.#page = undefined;
     const { page, pageCert } = this.#source.config;

@@ -57,6 +57,10 @@ onOwnMachine(import.meta.url, (executable) => {
       const block = ["action=block", "length=1h", "target=198.51.100.0/24"];
       assert.equal((await act(...block)).status, 303);
       await blocked("198.51.100.0/24");
+      // A reload that changes nothing of the page logs nobody out, and logrotate makes one.
+      daemon.signal("SIGHUP");
+      await daemon.said(/the configuration was read again/);
+      assert.match((await curl(...own, `http://${PAGE}/`)).body, /Log out/);
       await daemon.said(/status page: 127\.0\.0\.1 blocked 198\.51\.100\.0\/24 for /);
       daemon.signal("SIGTERM");
       await daemon.end();

@@ -6,7 +6,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { PROJECT } from "../../tools/compile.ts";
-import { makePackages, type Packages, projectVersion } from "../../tools/package.ts";
+import { makePackages, type Packages } from "../../tools/package.ts";
+import { projectVersion } from "../../tools/staging.ts";
 import { compiledAmpere, executableFolder } from "../support/executable.ts";
 import { doInSandbox, HAS_SANDBOX, runInSandbox } from "../support/sandbox.ts";
 

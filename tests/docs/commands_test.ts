@@ -1,0 +1,140 @@
+/**
+ * Every command that README and docs/ tell is run: on a copy of this machine with a real systemd,
+ * real firewalls and the compiled program, which README's own commands have installed there. New
+ * commands are run without a word here; `cases.ts` is for those that need something before, that
+ * another test runs, or that nobody can run.
+ */
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { PROJECT } from "../../tools/compile.ts";
+import { compiledAmpere, executableFolder } from "../support/executable.ts";
+import { FORMS, threeGuesses } from "../support/log_text.ts";
+import { doWithSystemd, hasSystemd } from "../support/systemd.ts";
+import { allBlocks, type Block, blocksOf, pages } from "./blocks.ts";
+import { type Case, CASES } from "./cases.ts";
+
+const SHOWN = executableFolder();
+
+const blocks = allBlocks();
+
+function casesOf(block: Block): Case[] {
+  return CASES.filter(({ page, has }) => page === block.page && block.text.includes(has));
+}
+
+/** What the commands are called in messages. */
+const nameOf = ({ page, line, text }: Block) => `${page}:${line} ${text.split("\n")[0]}`;
+
+Deno.test("docs: commands are found in fences of every form, and an open one is an error", () => {
+  const found = blocksOf(
+    "p",
+    "a\n```sh\none\n```\n\n- x\n  ```bash\n  two\n    three\n  ```\n" +
+      "```ini\nfour\n```\n````sh\n```\nfive\n````\n",
+  );
+  assert.deepEqual(found.map(({ line, text }) => [line, text]), [
+    [3, "one\n"],
+    [8, "two\n  three\n"],
+    [15, "```\nfive\n"],
+  ]);
+  assert.throws(() => blocksOf("p", "```sh\none\n"), /p: a fence is not closed \(line 1\)/);
+});
+
+Deno.test("docs: what is said about commands is about commands that are there", () => {
+  assert.ok(blocks.length > 30);
+  const there = new Set(pages());
+  for (const one of CASES) {
+    if (!there.has(one.page)) continue;
+    const name = `${one.page}, "${one.has}"`;
+    assert.equal(blocks.filter((block) => casesOf(block).includes(one)).length, 1, name);
+    if (one.elsewhere !== undefined) {
+      assert.ok(Deno.statSync(join(PROJECT, one.elsewhere)).isFile, name);
+    }
+  }
+  for (const block of blocks) assert.ok(casesOf(block).length <= 1, nameOf(block));
+});
+
+/** The script that runs some commands, by bash. */
+function scriptOf(block: Block): string {
+  const { before = "", after = "" } = casesOf(block)[0] ?? {};
+  // It would go on for ever.
+  const text = block.text.replace(/^(tail -f .*)$/m, "timeout 1 $1 || [ $? = 124 ]");
+  return `set -euo pipefail\n${before}\n${text}\n${after}\n`;
+}
+
+/** How long some commands may take, in seconds. */
+const LIMIT_S = 60;
+
+/** Puts these first, in this order: the program is installed, then it runs. */
+const FIRST = ["install -D -m 755 dist/ampere", "systemctl enable --now ampere"];
+
+function rank({ page, text }: Block): number {
+  const place = page === "README.md" ? FIRST.findIndex((words) => text.includes(words)) : -1;
+  return place < 0 ? FIRST.length : place;
+}
+
+Deno.test("docs: every command runs", { ignore: !await hasSystemd(SHOWN) }, async (t) => {
+  const runnable = blocks.filter((block) =>
+    casesOf(block).every(({ elsewhere, never }) => elsewhere === undefined && never === undefined)
+  ).toSorted((a, b) => rank(a) - rank(b));
+  assert.ok(runnable.length >= 15);
+
+  const folder = join(SHOWN, "docs");
+  await Deno.mkdir(folder);
+  await Deno.copyFile(await compiledAmpere(), join(folder, "ampere"));
+  await Deno.copyFile(
+    join(PROJECT, "tests/testdata/recordings/pjsip-udp-wrong-password.ami"),
+    join(folder, "recorded.ami"),
+  );
+  await Deno.copyFile(join(PROJECT, "ampere.cfg"), join(folder, "ampere.cfg"));
+  await Deno.mkdir(join(folder, "packaging"));
+  for await (const { name, isFile } of Deno.readDir(join(PROJECT, "packaging"))) {
+    const file = `packaging/${name}`;
+    if (isFile) await Deno.copyFile(join(PROJECT, file), join(folder, file));
+  }
+  const guesses = threeGuesses("203.0.113.5", FORMS.default!).join("\n");
+  await Deno.writeTextFile(join(folder, "security"), `${guesses}\n`);
+  for (const [i, block] of runnable.entries()) {
+    await Deno.writeTextFile(join(folder, `${i}.sh`), scriptOf(block));
+  }
+  const said = await doWithSystemd(
+    `
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8
+mkdir -p /shown /srv/project/dist /var/log/asterisk
+mount --bind ${folder} /shown
+cp /shown/ampere /srv/project/dist/
+cp -r /shown/ampere.cfg /shown/packaging /srv/project/
+touch /var/log/asterisk/messages
+rm -f /etc/systemd/system/ampere* /usr/sbin/ampere
+cd /srv/project
+for i in $(seq 0 ${runnable.length - 1}); do
+  code=0
+  timeout ${LIMIT_S} bash /shown/$i.sh > /srv/said 2>&1 < /dev/null || code=$?
+  echo "=== $i $code"
+  cat /srv/said
+  # Restarts in a row are no fault here.
+  systemctl reset-failed > /dev/null 2>&1 || true
+done
+`,
+    SHOWN,
+  );
+  const outcomes = new Map(
+    said.split(/^=== /m).slice(1).map((part) => {
+      const [, i, code, text] = /^(\d+) (\d+)\n(.*)$/s.exec(part)!;
+      return [Number(i), { code: Number(code), text: text! }];
+    }),
+  );
+  for (const [i, block] of runnable.entries()) {
+    await t.step(nameOf(block), () => {
+      const { code, text } = outcomes.get(i) ?? { code: -1, text: "it was not run" };
+      const help = "mend it, or say in tests/docs/cases.ts what it needs or why it can't be run";
+      assert.equal(code, 0, `${block.text}ended with ${code}: ${text}\n${help}`);
+    });
+  }
+});
+
+Deno.test("docs: the index names every page", () => {
+  const index = Deno.readTextFileSync(join(PROJECT, "docs/README.md"));
+  for (const page of pages().filter((page) => !page.endsWith("README.md"))) {
+    assert.ok(index.includes(`](${page.slice("docs/".length)})`), page);
+  }
+});
