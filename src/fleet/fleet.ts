@@ -20,7 +20,7 @@ import {
   type SharedBlock,
   type SharedChange,
 } from "./engine.ts";
-import { OUTBOX_MAX, type OwnList, Replica } from "./replica.ts";
+import { OUTBOX_MAX, type OwnList, Replica, TURN } from "./replica.ts";
 
 /** How often a node tells that it lives, and asks for the time and the epoch, in milliseconds. */
 const BEAT_MS = 10_000;
@@ -34,9 +34,6 @@ const COMPARE_MS = 3_600_000;
 /** First and longest delay before the engine is tried again, in milliseconds. */
 const RETRY_FIRST_MS = 250;
 const RETRY_MAX_MS = 10_000;
-
-/** Facts that are taken over in one turn of the event loop. */
-const TURN = 500;
 
 /** A clock that differs by more is told of, in milliseconds. */
 const CLOCK_TOLD_MS = 5_000;
@@ -328,15 +325,25 @@ export class Fleet {
   async #compare(): Promise<void> {
     const { engine, listed, clock } = this.#parts;
     const last = await engine.last();
-    const state: SharedChange[] = [];
-    await engine.readState((part) => state.push(...part));
     // Deletions first: nobody is blocked for a moment who was released.
-    const order = state.sort((a, b) => Number(a.kind === "block") - Number(b.kind === "block"));
-    await this.#hear(order);
-    const dead = this.#replica.takeState(order, listed(), this.#now());
+    const deletions: SharedChange[] = [];
+    const blocks: SharedChange[] = [];
+    await engine.readState((part) => {
+      for (const change of part) (change.kind === "block" ? blocks : deletions).push(change);
+    });
+    const turns = this.#replica.comparing([...deletions, ...blocks], listed(), this.#now());
+    let turn = turns.next();
+    while (!turn.done) {
+      await sleep(clock, 0, this.#stop.signal);
+      if (this.#stop.signal.aborted) return;
+      turn = turns.next();
+    }
+    const dead = turn.value;
     this.#last = last;
     this.#comparedAt = clock.now();
     await engine.tidy(this.#now(), dead);
+    // What was blocked anew meanwhile may have been taken away with what was deleted.
+    if (dead.some((one) => this.#replica.holds(one))) this.#replica.needsState = true;
   }
 
   async #hear(changes: readonly SharedChange[]): Promise<void> {
@@ -362,6 +369,8 @@ export class Fleet {
       try {
         await engine.write(changes);
         this.#replica.written();
+        // What seemed lost may have been written late, over what is newer: that is looked for.
+        if (this.#writeFailures > 0) this.#replica.needsState = true;
         this.#writeFailures = 0;
         if (this.#writeTrouble !== undefined) {
           this.#parts.log.info("fleet: the engine takes changes again");

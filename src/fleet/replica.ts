@@ -32,6 +32,9 @@ const REFUSALS_MAX = 10_000;
 /** How long a deleted record of another node is left to that node, in milliseconds: a day. */
 const DEAD_MS = 86_400_000;
 
+/** Facts that are taken over in one turn of the event loop. */
+export const TURN = 500;
+
 const HOUR_MS = 3_600_000;
 
 /** The node's own list of blocks, and who must not be in it. */
@@ -288,17 +291,47 @@ export class Replica {
     listed: Iterable<Omit<SharedBlock, "at">>,
     now: number,
   ): SharedBlock[] {
-    this.needsState = false;
-    const there = new Map<string, number>();
-    for (const change of state) {
-      if (change.kind === "block") {
-        there.set(keyOf(change.block.node, change.block.target), change.block.at);
-      } else if (change.kind === "release") there.set(keyOf("", change.target), change.at);
+    const turns = this.comparing(state, listed, now);
+    for (;;) {
+      const { done, value } = turns.next();
+      if (done) return value;
     }
-    this.hear(state, now);
-    for (const block of [...listed]) this.has(block);
+  }
+
+  /**
+   * The same in turns of a few milliseconds, between which other changes may be heard.
+   *
+   * @param state All facts.
+   * @param listed The node's blocks that are shared, those of other nodes too.
+   * @param now The time.
+   * @returns As {@linkcode Replica.takeState}.
+   */
+  *comparing(
+    state: readonly SharedChange[],
+    listed: Iterable<Omit<SharedBlock, "at">>,
+    now: number,
+  ): Generator<void, SharedBlock[]> {
+    this.needsState = false;
+    // Before a longer block of another node takes the place of one that was never sent.
+    let count = 0;
+    for (const block of listed) {
+      this.has(block);
+      if (++count % TURN === 0) yield;
+    }
+    const there = new Map<string, number>();
+    for (let at = 0; at < state.length; at += TURN) {
+      const part = state.slice(at, at + TURN);
+      for (const change of part) {
+        if (change.kind === "block") {
+          there.set(keyOf(change.block.node, change.block.target), change.block.at);
+        } else if (change.kind === "release") there.set(keyOf("", change.target), change.at);
+      }
+      this.hear(part, now);
+      yield;
+    }
     this.#forget(now);
     const { node } = this.#options;
+    let targets = new Set<string>();
     for (const [target, records] of this.#records) {
       for (const block of records) {
         const at = there.get(keyOf(block.node, target));
@@ -306,13 +339,18 @@ export class Replica {
         if (block.node === node) this.#send({ kind: "block", block });
         else if (at === undefined) this.#send({ kind: "block", block, restores: true });
       }
+      // What was refused before may be applied by now.
+      targets.add(target);
+      if (targets.size < TURN) continue;
+      this.#apply(targets, now);
+      targets = new Set();
+      yield;
     }
+    this.#apply(targets, now);
     for (const [target, at] of this.#deleted) {
       if ((there.get(keyOf("", target)) ?? -1) >= at) continue;
       this.#send({ kind: "release", target, at, node: "" });
     }
-    // What was refused before may be applied by now.
-    this.#apply(new Set(this.#records.keys()), now);
     return state.flatMap((change) =>
       change.kind === "block" && this.#isDead(change.block, now) ? [change.block] : []
     );
@@ -347,6 +385,11 @@ export class Replica {
     }
     this.#sending = new Map();
     this.#bound();
+  }
+
+  /** Whether a record of the same node and target is known. */
+  holds({ target, node }: Pick<SharedBlock, "node" | "target">): boolean {
+    return this.#recordOf(target, node) !== undefined;
   }
 
   /** The blocks that are in force by what all nodes know, of whatever node; for comparison. */
