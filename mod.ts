@@ -86,6 +86,8 @@ export type { OwnInterface } from "./src/address/interfaces.ts";
 export { Firewall, type FirewallLog, type FirewallOptions } from "./src/firewall/firewall.ts";
 export type { Damage, FamilyStatus, FirewallStatus } from "./src/firewall/status.ts";
 export type { Backend, Entry, Listing, ListOutcome, Outcome } from "./src/firewall/backend.ts";
+export type { Deletion } from "./src/blocks/deletions.ts";
+export type { Gap } from "./src/firewall/nftables/gap.ts";
 export type { Failure, FailureKind } from "./src/firewall/failure.ts";
 export type { Action } from "./src/config/config.ts";
 export type { ChainOptions } from "./src/firewall/chain.ts";

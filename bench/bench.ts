@@ -4,6 +4,7 @@
  * ```sh
  * deno task bench                     # all, less than 5 minutes; needs root
  * deno task bench reader restart      # some: reader memory single burst restart commands packets
+ *                                     # fleet
  * deno task bench --write             # all; writes docs/benchmark.svg and bench/README.md's table
  * deno task bench --executable=PATH   # with an executable that is there, allowed to write /tmp
  * ```
@@ -23,6 +24,7 @@ import {
   measureSingleProcesses,
 } from "./blocking.ts";
 import { mixedFeed, sipFeed } from "./feed.ts";
+import { measureFleet } from "./fleet.ts";
 import { makeFirewall, switchFirewall } from "./firewall.ts";
 import { additionsPerSecond, describeMachine } from "./machine.ts";
 import { Manager } from "./manager.ts";
@@ -387,6 +389,50 @@ class Bench {
     });
   }
 
+  async fleet(): Promise<void> {
+    const result = await measureFleet(this.#programs.ampere, this.folder());
+    const { lags, whole, burst, away, idle, idleAlone, memory } = result;
+    this.#add({
+      what: "a block of one PBX in the kernel of another, nftables, median",
+      value: median(lags),
+      format: milliseconds,
+      target: { kind: "at most", value: 5 },
+      beside: `${milliseconds(median(whole))} from the last attempt`,
+    });
+    this.#add({
+      what: "the same, 99 of 100",
+      value: percentile(lags, 0.99),
+      format: milliseconds,
+      target: { kind: "at most", value: 50 },
+    });
+    this.#add({
+      what: "5 PBXs, each attacked by 2,000 hosts at once, all kernels equal",
+      value: burst,
+      format: seconds,
+      target: { kind: "at most", value: 3 },
+    });
+    this.#add({
+      what: "a PBX that was away for 100,000 changes is equal",
+      value: away,
+      format: seconds,
+      target: { kind: "at most", value: 5 },
+    });
+    this.#add({
+      what: "processor of an idle PBX of a fleet, per cent of a core",
+      value: (idle - idleAlone) * 100,
+      format: (value) => `${value.toFixed(2)} %`,
+      target: { kind: "at most", value: 1 },
+      beside: `more than ${(idleAlone * 100).toFixed(2)} % without`,
+    });
+    this.#add({
+      what: "resident memory that a fleet adds, idle",
+      value: memory[0] - memory[1],
+      format: mebibytes,
+      target: { kind: "at most", value: 8 },
+      beside: `${mebibytes(memory[1])} without`,
+    });
+  }
+
   async packets(): Promise<void> {
     const mixed = this.folder();
     storeBlocks(this.#programs.ampere, mixed, mixedTargets(MIXED.hosts, MIXED.networks));
@@ -464,6 +510,7 @@ const PARTS = [
   "restart",
   "commands",
   "packets",
+  "fleet",
 ] as const;
 
 function rate(result: ReaderResult): number {

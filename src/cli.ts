@@ -48,11 +48,23 @@ Options:
                       --add: change nothing, say what would be added
       --for LENGTH    --add: how long a block lasts whose line does not say it, such
                       as 90s, 15m, 2h or 7d; for ever without it
+      --origin NAME   --del: all that another PBX has brought (fleet), and not
+                      what standard input says
       --json          --list, --status, --trusted, --why, --replay: JSON, one
                       object a line
+      --notify        --check: send a test message to all who are told ([notify NAME])
 
 Signals: HUP re-reads the configuration and reopens the log, USR1 logs the state.
 `;
+
+/** What is said when the command line is wrong. */
+const SHORT_USAGE: readonly string[] = [
+  "Usage: ampere [-h] [-V] [-a | -d | -l | --check | --status | --ready | --trusted]",
+  "              [--why ADDRESS | --replay FILE... | --page-token [lists]]",
+  "              [--setup [--undo] | --import-fail2ban [JAIL]...]",
+  "              [-c FILE] [-o FILE] [-v] [--dry-run] [--journal] [--json] [--notify]",
+  "              [--for LENGTH] [--origin NAME]",
+];
 
 const OPTIONS = {
   add: { type: "boolean", short: "a" },
@@ -77,6 +89,8 @@ const OPTIONS = {
   journal: { type: "boolean" },
   json: { type: "boolean" },
   for: { type: "string" },
+  notify: { type: "boolean" },
+  origin: { type: "string" },
 } as const;
 
 /** As in the original, help and version win over everything else. */
@@ -101,7 +115,7 @@ type Command = typeof COMMANDS[number] | "daemon";
 
 /** Which commands take an option besides --config. */
 const TAKES: Record<
-  "json" | "dry-run" | "journal" | "verbose" | "output" | "for" | "undo",
+  "json" | "dry-run" | "journal" | "verbose" | "output" | "for" | "origin" | "undo" | "notify",
   readonly Command[]
 > = {
   json: ["list", "status", "trusted", "why", "replay"],
@@ -111,6 +125,8 @@ const TAKES: Record<
   output: ["daemon", "add", "del", "list"],
   for: ["add"],
   undo: ["setup"],
+  notify: ["check"],
+  origin: ["del"],
 };
 
 /** Which commands take words that belong to no option. */
@@ -133,8 +149,11 @@ interface Invocation {
   readonly journal: boolean;
   readonly json: boolean;
   readonly undo: boolean;
+  readonly notify: boolean;
   /** How long blocks last that are added, in seconds; `undefined` if it was not said. */
   readonly length: number | undefined;
+  /** The PBX whose blocks are to be deleted. */
+  readonly origin: string | undefined;
   readonly files: readonly string[];
 }
 
@@ -196,7 +215,9 @@ function parseArguments(args: readonly string[]): Invocation {
     journal: values.journal ?? false,
     json: values.json ?? false,
     undo: values.undo ?? false,
+    notify: values.notify ?? false,
     length: values.for === undefined ? undefined : readLength(values.for),
+    origin: values.origin,
     files: positionals,
   };
 }
@@ -236,13 +257,7 @@ export async function main(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof UsageError) {
       complain(`ampere: ${error.message}`);
-      complain(
-        "Usage: ampere [-h] [-V] [-a | -d | -l | --check | --status | --ready | --why ADDRESS]",
-      );
-      complain("              [--replay FILE... | --setup [--undo] | --import-fail2ban [JAIL]...]");
-      complain(
-        "              [-c FILE] [-o FILE] [-v] [--dry-run] [--journal] [--json] [--for LENGTH]",
-      );
+      for (const line of SHORT_USAGE) complain(line);
       complain("Try 'ampere --help' for more.");
       return EXIT.usage;
     }
@@ -269,14 +284,11 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
     const { makePageToken } = await import("./page/token_command.ts");
     return await makePageToken(config?.pageTokenFile, invocation.files);
   }
-  for (
-    const problem of [
-      ...warnings.map((w) => `warning: ${formatProblem(w)}`),
-      ...problems.map(formatProblem),
-    ]
-  ) {
-    complain(problem);
-  }
+  const doubts = warnings.map(formatProblem);
+  // Who reads objects of JSON is to find nothing else in between.
+  const isForMachines = invocation.command === "daemon" && config?.logFormat === "json";
+  if (!isForMachines) { for (const doubt of doubts) complain(`warning: ${doubt}`); }
+  for (const problem of problems) complain(formatProblem(problem));
   if (config === undefined || problems.length > 0) {
     // At the other end of a pipe there is a shell, which shall not end well.
     if (invocation.command === "setup") print("exit 1\n");
@@ -289,7 +301,8 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
     }
     case "add":
     case "del": {
-      const { changeBlocks } = await import("./commands/blocks.ts");
+      const { changeBlocks, deleteOrigin } = await import("./commands/blocks.ts");
+      if (invocation.origin !== undefined) return deleteOrigin(config, invocation.origin);
       return await changeBlocks(config, invocation.command, invocation.length, invocation.dryRun);
     }
     case "setup": {
@@ -321,11 +334,16 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
     }
     default: {
       const { runDaemon } = await import("./daemon/run.ts");
-      return await runDaemon(config, invocation, async (daemon, log) => {
-        // Most do without: modules that are not there need no memory.
-        const { openPage } = await import("./page/page.ts");
-        return await openPage(daemon, log);
-      });
+      return await runDaemon(
+        config,
+        invocation,
+        isForMachines ? doubts : [],
+        async (daemon, log) => {
+          // Most do without: modules that are not there need no memory.
+          const { openPage } = await import("./page/page.ts");
+          return await openPage(daemon, log);
+        },
+      );
     }
   }
 }

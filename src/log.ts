@@ -6,14 +6,13 @@
  */
 
 import { escapeControls } from "./text/escape.ts";
+import { LineForm, type LogFields, type LogLevel, MESSAGE_MAX } from "./text/line_form.ts";
 import {
   DRAIN_MS,
   fifoAt,
   type LineSink,
   LogError,
-  type LogLevel,
   type LogWriter,
-  MESSAGE_MAX,
   type OpenFile,
   openFile,
   openStderr,
@@ -34,6 +33,8 @@ export interface LogOptions {
    * it.
    */
   readonly stamps?: boolean | undefined;
+  /** Whether each line is an object of JSON; default `false`. */
+  readonly isJson?: boolean | undefined;
   /** Whether systemd's journal reads standard error; then `stamps` means nothing. */
   readonly journal?: boolean | undefined;
   /** The clock, in milliseconds since 1970; default `Date.now`. */
@@ -66,7 +67,8 @@ interface LimitedCause {
 }
 
 /**
- * Writes lines `YYYY-MM-DD HH:MM:SS level: message`.
+ * Writes lines `YYYY-MM-DD HH:MM:SS level: message`, or objects of JSON that hold the same and,
+ * where something happened, what it was.
  *
  * Writing never throws and never waits for a reader: a file is written at once, what somebody reads
  * (a FIFO, a pipe, a socket, a terminal) by a bounded queue. Lines that cannot be written (a full
@@ -87,6 +89,8 @@ export class Log {
   readonly #least: number;
   readonly #now: () => number;
   readonly #stderr: LineSink;
+  readonly #stderrForm: LineForm;
+  readonly #fileForm: LineForm;
   #file: OpenFile | undefined;
   readonly #causes = new Map<string, LimitedCause>();
   /** When the first of the open windows ends, in milliseconds since 1970. */
@@ -103,13 +107,20 @@ export class Log {
     this.#least = LEVELS.indexOf(options.level ?? "info");
     this.#now = options.now ?? Date.now;
     const style = options.stamps ?? true ? "stamped" : "plain";
-    this.#stderr = openStderr(options.stderr, options.journal ? "journal" : style);
+    this.#stderrForm = new LineForm(options.journal ? "journal" : style, options.isJson);
+    this.#fileForm = new LineForm("stamped", options.isJson);
+    this.#stderr = openStderr(options.stderr, this.#stderrForm);
     if (this.#path !== undefined) this.#file = this.#open(this.#path);
   }
 
   /** Lines that could not be written and of which nothing has been said in the log yet. */
   get lost(): number {
     return (this.#file?.sink ?? this.#stderr).lost;
+  }
+
+  /** Whether each line is an object of JSON; may be changed at any time. */
+  set isJson(isJson: boolean) {
+    this.#stderrForm.isJson = this.#fileForm.isJson = isJson;
   }
 
   /**
@@ -135,36 +146,40 @@ export class Log {
    * Writes what an administrator wants to know.
    *
    * @param message What happened.
+   * @param fields What machines read of it.
    */
-  info(message: string): void {
-    this.#write("info", [message]);
+  info(message: string, fields?: LogFields): void {
+    this.#write("info", [message], [fields]);
   }
 
   /**
    * Writes several such lines at once, which takes a tenth of the time of one after the other.
    *
    * @param messages What happened.
+   * @param fields What machines read of each.
    */
-  infoAll(messages: readonly string[]): void {
-    this.#write("info", messages);
+  infoAll(messages: readonly string[], fields?: readonly (LogFields | undefined)[]): void {
+    this.#write("info", messages, fields);
   }
 
   /**
    * Writes what an administrator should look at.
    *
    * @param message What is wrong, what to do.
+   * @param fields What machines read of it.
    */
-  warn(message: string): void {
-    this.#write("warn", [message]);
+  warn(message: string, fields?: LogFields): void {
+    this.#write("warn", [message], [fields]);
   }
 
   /**
    * Writes what keeps Ampere from its work.
    *
    * @param message What is wrong, what to do.
+   * @param fields What machines read of it.
    */
-  error(message: string): void {
-    this.#write("error", [message]);
+  error(message: string, fields?: LogFields): void {
+    this.#write("error", [message], [fields]);
   }
 
   /**
@@ -178,8 +193,9 @@ export class Log {
    * @param cause What the messages have in common; a constant, or a text of bounded variety.
    * @param level The level of the message.
    * @param message What happened.
+   * @param fields What machines read of it; of what is held back they read the number alone.
    */
-  limited(cause: string, level: LogLevel, message: string): void {
+  limited(cause: string, level: LogLevel, message: string, fields?: LogFields): void {
     if (!this.writes(level)) return;
     const now = this.#now();
     if (now >= this.#nextSweep) this.#sweep(now);
@@ -195,7 +211,7 @@ export class Log {
     }
     this.#causes.set(key, { since: now, held: 0, level, message: "" });
     this.#nextSweep = Math.min(this.#nextSweep, now + LIMIT_WINDOW_MS);
-    this.#write(level, [withCount(message, known?.held ?? 0)]);
+    this.#write(level, [withCount(message, known?.held ?? 0)], [fields]);
   }
 
   /**
@@ -255,14 +271,14 @@ export class Log {
 
   #open(path: string): OpenFile {
     const fifo = fifoAt(path);
-    if (fifo === undefined) return openFile(path);
+    if (fifo === undefined) return openFile(path, this.#fileForm);
     const queue = new LogQueue({
       // To read, too: then the opening does not wait for a reader (Linux, fifo(7)), and what is
       // written while one reader goes and the next one comes is kept.
       open: () => Deno.open(path, { read: true, append: true }),
       onTrouble: (why) => this.#tellTrouble(why),
     });
-    return { sink: new QueuedSink(queue, "stamped"), close: () => queue.close(), fifo };
+    return { sink: new QueuedSink(queue, this.#fileForm), close: () => queue.close(), fifo };
   }
 
   #tellTrouble(reason: string): void {
@@ -274,14 +290,18 @@ export class Log {
     this.#stderr.write("error", [message], this.#now());
   }
 
-  #write(level: LogLevel, messages: readonly string[]): void {
+  #write(
+    level: LogLevel,
+    messages: readonly string[],
+    fields?: readonly (LogFields | undefined)[],
+  ): void {
     if (!this.writes(level)) return;
     const now = this.#now();
     if (this.#file === undefined) {
-      this.#stderr.write(level, messages, now);
+      this.#stderr.write(level, messages, now, fields);
       return;
     }
-    const reason = this.#file.sink.write(level, messages, now);
+    const reason = this.#file.sink.write(level, messages, now, fields);
     if (reason !== undefined) this.#tellTrouble(reason);
   }
 

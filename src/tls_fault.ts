@@ -21,7 +21,7 @@ interface Wanted {
   /** The name or address that the certificate must hold. */
   readonly name: string;
   /** The key that names a file of authorities; `undefined`: there is none. */
-  readonly caKey: "tls_ca" | "webhook_ca" | undefined;
+  readonly caKey: "tls_ca" | "webhook_ca" | "fleet_ca" | "ca" | undefined;
   /** The file that it names. */
   readonly caFile: string | undefined;
   /** What to do where the certificate is for another name. */

@@ -1,7 +1,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { LIMIT_WINDOW_MS, LIMITED_CAUSES_MAX } from "../src/log.ts";
-import { MESSAGE_MAX } from "../src/text/line_sink.ts";
+import { MESSAGE_MAX } from "../src/text/line_form.ts";
 import { memoryLog } from "./support/memory_log.ts";
 
 /** Everything that could begin a line, steer a terminal or turn the direction of the text. */

@@ -13,7 +13,7 @@
 import { isAbsolute, join } from "node:path";
 import { type OutputChunk, type Plugin, rollup } from "@rollup/wasm-node";
 import ts from "typescript";
-import { joinedPackage } from "./joined_package.ts";
+import { joinedPackage, licenceOf, modulesOf } from "./joined_package.ts";
 
 /** What an event passes through; those of them that the program has become one file. */
 const HOT = ["src/ami/event_reader.ts", "src/penalties/penalty_table.ts"];
@@ -70,7 +70,10 @@ export async function bundle(
       const chunks = output.filter((file): file is OutputChunk => file.type === "chunk");
       return {
         entry: "main.js",
-        files: new Map(chunks.map(({ fileName, code }) => [fileName, inAscii(code)])),
+        files: new Map(chunks.map(({ fileName, code, moduleIds }) => [
+          fileName,
+          licencesFor(moduleIds, packages) + inAscii(code),
+        ])),
       };
     } finally {
       await joined.close();
@@ -81,13 +84,44 @@ export async function bundle(
   }
 }
 
-/** Finds packages, each as one module. */
+/** Finds packages: the older kind as one module, of the newer kind the modules that are named. */
 function packagesIn(packages: ReadonlyMap<string, string>): Plugin {
   return {
     name: "packages",
-    resolveId: (id) => packages.has(id) ? id : undefined,
+    resolveId(id) {
+      if (packages.has(id)) return id;
+      const [name = ""] = id.split("/", 1);
+      const folder = packages.get(name);
+      return folder === undefined ? undefined : modulesOf(folder).get(id.slice(name.length + 1));
+    },
     load: (id) => packages.has(id) ? joinedPackage(packages.get(id)!) : undefined,
+    transform: (text, id) =>
+      [...packages.values()].some((folder) => id.startsWith(`${folder}/`))
+        ? { code: withoutComments(text, id) }
+        : undefined,
   };
+}
+
+/**
+ * The licences of the packages whose modules are in a file; those of the older kind bring theirs.
+ */
+function licencesFor(ids: readonly string[], packages: ReadonlyMap<string, string>): string {
+  return [...packages.values()]
+    .filter((folder) => ids.some((id) => id.startsWith(`${folder}/`)))
+    .map(licenceOf)
+    .join("");
+}
+
+function withoutComments(text: string, id: string): string {
+  return ts.transpileModule(text, {
+    fileName: id,
+    compilerOptions: {
+      target: ts.ScriptTarget.ESNext,
+      module: ts.ModuleKind.ESNext,
+      allowJs: true,
+      removeComments: true,
+    },
+  }).outputText;
 }
 
 /** Takes the types out of a module. */

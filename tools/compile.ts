@@ -34,7 +34,7 @@ export const PROJECT = resolve(import.meta.dirname!, "..");
 const CONFIG_FOLDER = "/etc/ampere";
 
 /** The npm packages whose code goes into the executable; see joined_package.ts. */
-export const JOINED_PACKAGES: readonly string[] = ["mmdb-lib"];
+export const JOINED_PACKAGES: readonly string[] = ["mmdb-lib", "nodemailer"];
 
 /** Read and write: the block list, the log, the socket of `--status`. */
 const STATE_FOLDERS = ["/var/lib/ampere", "/var/log", "/run/ampere"] as const;

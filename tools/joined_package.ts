@@ -24,11 +24,7 @@ const EXPORTED = /^exports\.([A-Za-z][A-Za-z0-9]*) = /gm;
  * @throws {Error} If the package names what is not part of it.
  */
 export function joinedPackage(folder: string): string {
-  const { name, version, main = "index.js" } = JSON.parse(read(folder, "package.json")) as {
-    readonly name: string;
-    readonly version: string;
-    readonly main?: string;
-  };
+  const { name, main = "index.js" } = manifestOf(folder);
   const files = new Map<string, string>();
   const visit = (path: string): void => {
     if (files.has(path)) return;
@@ -50,10 +46,7 @@ export function joinedPackage(folder: string): string {
   const parts = [...files].map(([path, text]) =>
     `  [${JSON.stringify(path)}, function (exports, require) {\n${text}\n}],\n`
   );
-  // Its licence must go with it, and nothing may end the comment.
-  const licence = read(folder, "LICENSE").replaceAll("*/", "* /");
-  return `/*! ${name} ${version}\n\n${licence}*/
-import { Buffer } from "node:buffer";
+  return `${licenceOf(folder)}import { Buffer } from "node:buffer";
 const files = new Map([
 ${parts.join("")}]);
 const loaded = new Map();
@@ -67,6 +60,46 @@ function load(path) {
 }
 export const { ${names.join(", ")} } = load(${JSON.stringify(first)});
 `;
+}
+
+/**
+ * The licence of a package, as a comment; it must go with it.
+ *
+ * @param folder Absolute path of the package.
+ */
+export function licenceOf(folder: string): string {
+  const { name, version } = manifestOf(folder);
+  // Nothing may end the comment.
+  const licence = read(folder, "LICENSE").replaceAll("*/", "* /");
+  return `/*! ${name} ${version}\n\n${licence}*/\n`;
+}
+
+/**
+ * The modules that a package of the newer kind (ECMAScript) offers beside its first one.
+ *
+ * @param folder Absolute path of the package.
+ * @returns Absolute paths by their names in the package: `lib/smtp-connection`.
+ */
+export function modulesOf(folder: string): ReadonlyMap<string, string> {
+  return new Map(
+    Object.entries(manifestOf(folder).exports ?? {}).flatMap(([name, files]) =>
+      name.startsWith("./") && typeof files === "object" && files.import !== undefined
+        ? [[name.slice(2), join(folder, files.import)]]
+        : []
+    ),
+  );
+}
+
+/** What is read of a package's own description. */
+interface Manifest {
+  readonly name: string;
+  readonly version: string;
+  readonly main?: string;
+  readonly exports?: Readonly<Record<string, string | { readonly import?: string }>>;
+}
+
+function manifestOf(folder: string): Manifest {
+  return JSON.parse(read(folder, "package.json"));
 }
 
 /** The file that is meant by a name, which may lack its end. */

@@ -252,7 +252,7 @@ async function documents(): Promise<Item[]> {
   const items: Item[] = [];
   for (const [folder, place] of [["docs", DOC], ["packaging", `${DOC}/examples`]] as const) {
     for await (const entry of Deno.readDir(join(PROJECT, folder))) {
-      if (!entry.isFile || !/\.(md|svg|json)$/.test(entry.name)) continue;
+      if (!entry.isFile || !/\.(md|svg|png|json)$/.test(entry.name)) continue;
       const to = folder === "docs" ? `${place}/docs/${entry.name}` : `${place}/${entry.name}`;
       items.push({ from: `${folder}/${entry.name}`, to, mode: 0o644 });
     }

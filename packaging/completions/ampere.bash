@@ -15,7 +15,7 @@ _ampere() {
   fi
   local options='-a --add -d --del -l --list --check --replay --page-token --status --ready --trusted --why
     --setup --undo --import-fail2ban -h --help -V --version
-    -c --config -o --output -v --verbose --dry-run --journal --for --json'
+    -c --config -o --output -v --verbose --dry-run --journal --for --origin --json --notify'
   mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
 }
 complete -o filenames -F _ampere ampere

@@ -8,8 +8,8 @@ complete -c ampere -l check -d 'Check configuration, firewall, database and Aste
 complete -c ampere -l replay -rF -d 'Tell who would have been blocked'
 complete -c ampere -l page-token -d 'Make the token of the status page, and show it once'
 complete -c ampere -l status -d 'Tell what the running daemon knows'
-complete -c ampere -l ready -d 'Wait until the blocks are in the firewall'
 complete -c ampere -l trusted -d 'List who is trusted'
+complete -c ampere -l ready -d 'Wait until the blocks are in the firewall'
 complete -c ampere -l why -x -d 'Tell why an address is blocked, or not'
 complete -c ampere -l setup -d 'Print a script that sets Ampere up'
 complete -c ampere -l undo -d 'With --setup: the script that takes it back'
@@ -23,4 +23,5 @@ complete -c ampere -l journal -d 'Begin lines on stderr as the journal of system
 complete -c ampere -l dry-run -d 'Change nothing, say what would be done'
 complete -c ampere -l for -x -d 'How long a block lasts whose line does not say it'
 complete -c ampere -l json -d 'One JSON object a line'
+complete -c ampere -l notify -d 'With --check: send a test message'
 complete -c ampere -n '__fish_contains_opt replay' -F

@@ -49,22 +49,21 @@ export class TargetSetBuilder {
 
   /** Makes the set of all that was added. */
   build(): TargetSet {
-    const sorted = this.#ipv4.subarray(0, this.#ipv4Count).sort();
-    const firsts = new Uint32Array(sorted.length);
-    const prefixes = new Uint8Array(sorted.length);
-    let count = 0;
-    let last = -1;
-    for (const packed of sorted) {
-      const first = Math.floor(packed / PREFIX_ROOM);
-      // The wider of two comes first.
-      if (first <= last) continue;
-      const prefix = packed % PREFIX_ROOM;
-      firsts[count] = first;
-      prefixes[count++] = prefix;
-      last = first + 2 ** (32 - prefix) - 1;
+    const steps = this.buildInSteps();
+    for (;;) {
+      const { done, value } = steps.next();
+      if (done) return value;
     }
-    const ipv4 = { firsts: firsts.slice(0, count), prefixes: prefixes.slice(0, count) };
-    return new TargetSet(ipv4, packIpv6(this.#ipv6));
+  }
+
+  /**
+   * The same in steps of some milliseconds each, between which others may have their turn; nothing
+   * is to be added meanwhile.
+   */
+  *buildInSteps(): Generator<void, TargetSet> {
+    const sorted = this.#ipv4.subarray(0, this.#ipv4Count);
+    const ipv4 = yield* packIpv4(yield* sortedIpv4(sorted));
+    return new TargetSet(ipv4, yield* packIpv6(this.#ipv6));
   }
 }
 
@@ -120,11 +119,10 @@ export class TargetSet {
 
   /** How many networks of a family have each length of a prefix. */
   lengthsOf(family: Family): Map<number, number> {
-    const counts = new Map<number, number>();
-    for (const prefix of (family === 4 ? this.#ipv4 : this.#ipv6).prefixes) {
-      counts.set(prefix, (counts.get(prefix) ?? 0) + 1);
-    }
-    return counts;
+    const counts = new Uint32Array(WIDTH[family] + 1);
+    const { prefixes } = family === 4 ? this.#ipv4 : this.#ipv6;
+    for (let at = 0; at < prefixes.length; at++) counts[prefixes[at]!]!++;
+    return new Map([...counts.entries()].filter(([, count]) => count > 0));
   }
 
   /**
@@ -136,13 +134,14 @@ export class TargetSet {
   countAt(family: Family, prefix: number): number {
     const { firsts, prefixes } = family === 4 ? this.#ipv4 : this.#ipv6;
     const words = family === 4 ? 1 : WORDS;
-    const masks = Array.from({ length: words }, (_, i) => maskOfWord(prefix, i));
+    const masked = Math.ceil(prefix / 32);
+    const masks = Array.from({ length: masked }, (_, i) => maskOfWord(prefix, i));
     let count = 0;
     let last = -1;
     for (let at = 0; at < prefixes.length; at++) {
       if (prefixes[at]! < prefix) continue;
       let isSame = last >= 0;
-      for (let i = 0; isSame && i < words; i++) {
+      for (let i = 0; isSame && i < masked; i++) {
         isSame = ((firsts[at * words + i]! ^ firsts[last * words + i]!) & masks[i]!) === 0;
       }
       if (isSame) continue;
@@ -236,19 +235,98 @@ export class TargetSet {
   }
 }
 
-function packIpv6(networks: Network[]): Packed {
-  networks.sort((a, b) => compare(a.words, 0, b.words) || a.prefix - b.prefix);
+/** So many are sorted in one step, or merged: some milliseconds. */
+const PER_STEP = 8_192;
+const MERGED_PER_STEP = 4_096;
+
+function* sortedIpv4(all: Float64Array<ArrayBuffer>): Generator<void, Iterable<number>> {
+  const runs: Float64Array[] = [];
+  for (let at = 0; at < all.length; at += PER_STEP) {
+    runs.push(all.subarray(at, at + PER_STEP).sort());
+    yield;
+  }
+  return merged(runs, (a, b) => a - b);
+}
+
+function* packIpv4(sorted: Iterable<number>): Generator<void, Packed> {
+  let firsts = new Uint32Array(ROOM);
+  let prefixes = new Uint8Array(ROOM);
+  let count = 0;
+  let last = -1;
+  let done = 0;
+  for (const packed of sorted) {
+    if (++done % MERGED_PER_STEP === 0) yield;
+    const first = Math.floor(packed / PREFIX_ROOM);
+    // The wider of two comes first.
+    if (first <= last) continue;
+    const prefix = packed % PREFIX_ROOM;
+    if (count === firsts.length) {
+      firsts = grown(firsts, new Uint32Array(2 * count));
+      prefixes = grown(prefixes, new Uint8Array(2 * count));
+    }
+    firsts[count] = first;
+    prefixes[count++] = prefix;
+    last = first + 2 ** (32 - prefix) - 1;
+  }
+  return { firsts: firsts.slice(0, count), prefixes: prefixes.slice(0, count) };
+}
+
+function grown<T extends Uint32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>>(old: T, more: T): T {
+  more.set(old);
+  return more;
+}
+
+function* packIpv6(networks: readonly Network[]): Generator<void, Packed> {
+  const order = (a: Network, b: Network) => compare(a.words, 0, b.words) || a.prefix - b.prefix;
+  const runs: Network[][] = [];
+  for (let at = 0; at < networks.length; at += PER_STEP) {
+    runs.push(networks.slice(at, at + PER_STEP).sort(order));
+    yield;
+  }
   const firsts = new Uint32Array(networks.length * WORDS);
   const prefixes = new Uint8Array(networks.length);
   let count = 0;
+  let done = 0;
   let last: Network | undefined;
-  for (const network of networks) {
+  for (const network of merged(runs, order)) {
+    if (++done % MERGED_PER_STEP === 0) yield;
     if (last !== undefined && meets(last, network)) continue;
     firsts.set(network.words, count * WORDS);
     prefixes[count++] = network.prefix;
     last = network;
   }
   return { firsts: firsts.slice(0, count * WORDS), prefixes: prefixes.slice(0, count) };
+}
+
+/** What several sorted runs hold, in order: two of them at a time. */
+function merged<T>(
+  runs: readonly ArrayLike<T>[],
+  order: (a: T, b: T) => number,
+): Iterable<T> {
+  if (runs.length === 0) return [];
+  if (runs.length === 1) return Array.prototype.values.call(runs[0]) as Iterable<T>;
+  const half = runs.length >> 1;
+  return mergedTwo(merged(runs.slice(0, half), order), merged(runs.slice(half), order), order);
+}
+
+function* mergedTwo<T>(
+  some: Iterable<T>,
+  others: Iterable<T>,
+  order: (a: T, b: T) => number,
+): Generator<T, void> {
+  const [left, right] = [some[Symbol.iterator](), others[Symbol.iterator]()];
+  let [a, b] = [left.next(), right.next()];
+  while (!a.done && !b.done) {
+    if (order(a.value, b.value) <= 0) {
+      yield a.value;
+      a = left.next();
+    } else {
+      yield b.value;
+      b = right.next();
+    }
+  }
+  for (; !a.done; a = left.next()) yield a.value;
+  for (; !b.done; b = right.next()) yield b.value;
 }
 
 /** Negative, zero or positive, as the address at a place is before, equal to or after another. */

@@ -5,6 +5,7 @@
  */
 
 import type { Block } from "./block.ts";
+import { originOf } from "./origin.ts";
 import { formatLocalTime } from "../text/time.ts";
 import { escapeControls } from "../text/escape.ts";
 
@@ -73,6 +74,7 @@ export function formatBlockJson(block: Block, mark?: ForceMark, place?: LinePlac
     since: new Date(block.since).toISOString(),
     until: block.until === undefined ? null : new Date(block.until).toISOString(),
     reason: block.reason,
+    origin: originOf(block.reason) ?? null,
     service: block.service,
     transport: block.transport,
     account: block.account,

@@ -6,6 +6,7 @@
 
 import type { Entry } from "../firewall/backend.ts";
 import type { Block, NewBlock } from "./block.ts";
+import type { Deletion } from "./deletions.ts";
 import type { SlowChange, SlowRow } from "./slow_rows.ts";
 import type { Evidence } from "./evidence.ts";
 import type { CountRow } from "./kept_counts.ts";
@@ -133,6 +134,14 @@ export interface BlockList {
   ): boolean;
   /** What happened when that was written last; `undefined`: it cannot be read now. */
   counts?(): readonly CountRow[] | undefined;
+  /**
+   * Keeps what was deleted by hand, for other PBXs; a list that keeps nothing has no such function.
+   *
+   * @returns Whether it is written: not while the database is in trouble.
+   */
+  saveDeletions?(deletions: readonly Deletion[], now: number): boolean;
+  /** What was deleted by hand; `undefined`: it cannot be read now. */
+  deletions?(): readonly Deletion[] | undefined;
   /**
    * Writes what is pending, if the database can be written again.
    *

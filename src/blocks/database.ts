@@ -27,6 +27,7 @@ import { dropRows } from "./drop_rows.ts";
 import { EvidenceTable } from "./evidence.ts";
 import { toDatabaseError } from "./fault.ts";
 import { CountsTable } from "./kept_counts.ts";
+import { DeletionsTable } from "./deletions.ts";
 import { HabitsTable } from "./kept_habits.ts";
 import { PointsTable } from "./kept_points.ts";
 import {
@@ -137,6 +138,8 @@ export class BlockDatabase implements Disposable {
   readonly points: PointsTable;
   /** From where accounts log in. */
   readonly habits: HabitsTable;
+  /** What was deleted by hand. */
+  readonly deletions: DeletionsTable;
   /** What is remembered of slow guessers. */
   readonly slow: SlowTable;
   /** What happened in each minute and hour. */
@@ -152,6 +155,7 @@ export class BlockDatabase implements Disposable {
     this.evidence = new EvidenceTable(connection);
     this.points = new PointsTable(connection);
     this.habits = new HabitsTable(connection);
+    this.deletions = new DeletionsTable(connection);
     this.slow = new SlowTable(connection);
     this.counts = new CountsTable(connection);
     this.#isDaemon = isDaemon;

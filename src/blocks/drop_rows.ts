@@ -16,7 +16,15 @@ import type { Connection } from "./connection.ts";
  */
 export function dropRows(
   connection: Connection,
-  table: "history" | "standing" | "evidence" | "points" | "habits" | "slow" | "counts",
+  table:
+    | "history"
+    | "standing"
+    | "evidence"
+    | "points"
+    | "habits"
+    | "slow"
+    | "counts"
+    | "deletions",
   order: string,
   max: number,
 ): void {

@@ -23,7 +23,7 @@ export class LateTable {
    */
   constructor(
     connection: Connection,
-    name: "evidence" | "points" | "habits" | "slow" | "counts",
+    name: "evidence" | "points" | "habits" | "slow" | "counts" | "deletions",
     columns: string,
   ) {
     this.#connection = connection;

@@ -13,6 +13,7 @@
 import type { Entry } from "../firewall/backend.ts";
 import { type Block, boundedNew, byAge, hasEnded, mergeBlock, type NewBlock } from "./block.ts";
 import type { BlockList, ListChange } from "./block_list.ts";
+import type { Deletion } from "./deletions.ts";
 import type { Evidence } from "./evidence.ts";
 import type { DatabaseFault } from "./fault.ts";
 import type { CountRow } from "./kept_counts.ts";
@@ -344,6 +345,25 @@ export class WrittenBlockList implements BlockList, Disposable {
   counts(): CountRow[] | undefined {
     try {
       return this.#writer.database?.counts.all();
+    } catch {
+      return undefined;
+    }
+  }
+
+  /**
+   * Keeps what was deleted by hand; see {@linkcode BlockList.saveDeletions}.
+   *
+   * @param deletions Targets, and when each was deleted.
+   * @param now Clock value in milliseconds since 1970.
+   */
+  saveDeletions(deletions: readonly Deletion[], now: number = Date.now()): boolean {
+    return this.#writer.keep((database) => database.deletions.save(deletions, now), now);
+  }
+
+  /** What was deleted by hand; `undefined`: it cannot be read now. */
+  deletions(): Deletion[] | undefined {
+    try {
+      return this.#writer.database?.deletions.all();
     } catch {
       return undefined;
     }

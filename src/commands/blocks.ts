@@ -18,6 +18,7 @@ import {
   type NewBlock,
 } from "../blocks/database.ts";
 import { boundedNew, mergeBlock } from "../blocks/block.ts";
+import { originOf } from "../blocks/origin.ts";
 import type { Config } from "../config/config.ts";
 import { isNeighboursBlock, neighbourhoodsOf } from "../penalties/neighbours.ts";
 import { IN_FORCE_WORDS } from "../firewall/judgement.ts";
@@ -46,6 +47,8 @@ const REMARK_CHARACTERS_MAX = 900;
 
 /** Most deleted targets of which the networks around them are looked up one by one. */
 const LOOKED_UP_MAX = 100;
+/** Longest name of a PBX that is repeated, in characters. */
+const ORIGIN_CHARACTERS_MAX = 40;
 
 /** Most hosts that are named for a line of -d which is a network around them. */
 const RELATED_MAX = 10;
@@ -168,6 +171,26 @@ export async function changeBlocks(
   else idle = removeBlocks(config, blocks);
   if (bad > COMPLAINTS_MAX) complain(`${bad - COMPLAINTS_MAX} more lines are wrong`);
   return bad + idle > 0 ? EXIT.problem : EXIT.ok;
+}
+
+/**
+ * `ampere -d --origin NAME`: deletes all that another PBX has brought.
+ *
+ * @param config Names the database.
+ * @param origin The name of that PBX.
+ * @returns The exit code: 1 when there was nothing.
+ */
+export function deleteOrigin(config: Config, origin: string): number {
+  const list = BlockDatabase.open(config.database);
+  const brought = list.unsorted().filter(({ reason }) => originOf(reason) === origin);
+  const removed = list.remove(brought.map(({ target }) => target));
+  keepDeletions(config, list, removed);
+  list.close();
+  if (removed.length === 0) {
+    complain(`no block is from ${escapeControls(origin, ORIGIN_CHARACTERS_MAX)} (ampere -l)`);
+    return EXIT.problem;
+  }
+  return print(`${removed.length} deleted\n`);
 }
 
 /** Adds what may be added, in one transaction; the number of lines that were refused. */
@@ -339,6 +362,7 @@ function removeBlocks(
     const network = networkOf.get(block.target);
     return network === undefined ? [] : [[block, network]];
   });
+  keepDeletions(config, list, [...removed]);
   const absent = blocks.filter((block) => !removed.has(block.target));
   const shown = absent.slice(0, COMPLAINTS_MAX);
   const related = relatedTargets(
@@ -381,6 +405,13 @@ function removeBlocks(
       "\n",
   );
   return absent.length + around.length;
+}
+
+/** Other PBXs must hear of it also when no daemon runs here. */
+function keepDeletions(config: Config, list: BlockDatabase, targets: readonly string[]): void {
+  if (config.fleet === undefined || targets.length === 0) return;
+  const now = Date.now();
+  list.deletions.save(targets.map((target) => [target, now]), now);
 }
 
 /** Removes the networks that were blocked for their hosts when none of these is blocked now. */

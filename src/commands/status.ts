@@ -15,7 +15,9 @@ import {
   type Status,
   type WatchedHost,
 } from "../telemetry/status.ts";
+import { fleetRows } from "../telemetry/fleet.ts";
 import { listRows } from "../telemetry/lists.ts";
+import { messengerRows } from "../telemetry/messengers.ts";
 import {
   askStatus,
   RUN_FOLDER,
@@ -84,6 +86,8 @@ export function statusRows(status: Status, now: number, style: Style): string[][
     ...forceRows(firewall, style),
     ...troubleRows(firewall, style),
     ...listRows(status.lists, now, style),
+    ...messengerRows(status.messengers, now, style),
+    ...fleetRows(status.fleet, now, style),
     ["Database", databaseLine(database, style)],
     ...trustRows(status.trust, now, style),
     ...placeRows(status.places, style),

@@ -6,6 +6,8 @@
 
 import { formatDuration } from "./duration.ts";
 import { type FeedConfig, shownUrl } from "./feeds.ts";
+import { formatQuiet, type MessengerConfig, shownMessengerUrl } from "./messengers.ts";
+import { type FleetAddress, formatFleet } from "./fleet_keys.ts";
 
 /** What the daemon is told to do; durations are in seconds. */
 export interface Config {
@@ -40,6 +42,8 @@ export interface Config {
   readonly tlsName: string | undefined;
   /** Absolute paths of Asterisk's logs that are followed, each once. */
   readonly logs: readonly string[];
+  /** How Ampere's own log is written: lines for people, or an object of JSON each. */
+  readonly logFormat: "text" | "json";
   /** Absolute path of the block list. */
   readonly database: string;
   /** How long an unanswered challenge is waited for. */
@@ -110,6 +114,8 @@ export interface Config {
   readonly webhookCa: string | undefined;
   /** Lists of attackers. */
   readonly feeds: readonly FeedConfig[];
+  /** Who is told of what happens. */
+  readonly messengers: readonly MessengerConfig[];
   /**
    * Packets of signalling that pass in a minute from a host that is refused for a list or its
    * neighbours; 0: none.
@@ -117,6 +123,18 @@ export interface Config {
   readonly softRate: number;
   /** Ports of SIP, of which a feed with `for = sip` speaks, each once. */
   readonly sipPorts: readonly number[];
+  /** Through what PBXs share their blocks; `undefined`: they do not. */
+  readonly fleet: FleetAddress | undefined;
+  /** The name of this PBX among them. */
+  readonly fleetName: string | undefined;
+  /** Absolute path of a file with the engine's secret; `undefined`: it has none. */
+  readonly fleetPassFile: string | undefined;
+  /** File with the authorities of its certificate; `undefined`: those of this machine. */
+  readonly fleetCa: string | undefined;
+  /** What its keys begin with. */
+  readonly fleetPrefix: string;
+  /** Most blocks of others that are applied within an hour. */
+  readonly fleetMax: number;
 }
 
 /** One of the ways to put blocks into the kernel. */
@@ -161,6 +179,7 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   tlsCa: undefined,
   tlsName: undefined,
   logs: Object.freeze([]),
+  logFormat: "text",
   database: "/var/lib/ampere/ampere.db",
   patience: 5,
   credit: 7 * 86_400,
@@ -195,8 +214,15 @@ export const DEFAULT_CONFIG: Config = Object.freeze({
   webhook: undefined,
   webhookCa: undefined,
   feeds: Object.freeze([]),
+  messengers: Object.freeze([]),
   softRate: 10,
   sipPorts: Object.freeze([5060, 5061]),
+  fleet: undefined,
+  fleetName: undefined,
+  fleetPassFile: undefined,
+  fleetCa: undefined,
+  fleetPrefix: "ampere:",
+  fleetMax: 10_000,
 });
 
 /** The value of `host` with which there is no AMI, but Asterisk's log alone. */
@@ -266,6 +292,7 @@ export function describeConfig(config: Config): [key: string, value: string][] {
     ["tls_ca", config.tlsCa ?? "off"],
     ["tls_name", config.tlsName ?? "off"],
     ...logs.map((path): [string, string] => ["log", path]),
+    ["log_format", config.logFormat],
     ["database", config.database],
     ["patience", formatDuration(config.patience)],
     ["credit", formatDuration(config.credit)],
@@ -300,12 +327,26 @@ export function describeConfig(config: Config): [key: string, value: string][] {
     ["webhook_ca", config.webhookCa ?? "off"],
     ["sip_ports", config.sipPorts.join(",")],
     ["soft_rate", config.softRate === 0 ? "off" : `${config.softRate}/minute`],
+    ["fleet", config.fleet === undefined ? "off" : formatFleet(config.fleet)],
+    ["fleet_name", config.fleetName ?? "off"],
+    ["fleet_pass_file", config.fleetPassFile ?? "off"],
+    ["fleet_ca", config.fleetCa ?? "off"],
+    ["fleet_prefix", config.fleetPrefix],
+    ["fleet_max", `${config.fleetMax}/hour`],
     ...config.feeds.map(({ name, url, every, format, ...feed }): [string, string] => [
       `[feed ${name}]`,
       `${shownUrl(url)}, every ${
         formatDuration(every)
       }, ${format}, for ${feed.for}, ${feed.action}`,
     ]),
+    ...config.messengers.map((messenger): [string, string] => {
+      const { name, format, digest, quiet } = messenger;
+      const every = digest === 0 ? "off" : formatDuration(digest);
+      return [
+        `[notify ${name}]`,
+        `${format}, ${shownMessengerUrl(messenger)}, digest ${every}, quiet ${formatQuiet(quiet)}`,
+      ];
+    }),
   ];
 }
 

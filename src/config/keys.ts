@@ -8,6 +8,7 @@ import { parseAddress, parseTarget } from "../address/address.ts";
 import { type Config, type ListenAddress, NO_AMI } from "./config.ts";
 import { DURATION_MAX, formatDuration, parseDuration } from "./duration.ts";
 import { readPageNames } from "./page_keys.ts";
+import { readFleet, readFleetMax, readFleetName, readFleetPrefix } from "./fleet_keys.ts";
 import { readCountries, readNetworkNumbers } from "./place_keys.ts";
 import { shown } from "./shown_value.ts";
 import { HOST_LENGTH_MAX, HOST_NAME, readTrustEntry } from "./trust_entry.ts";
@@ -168,6 +169,7 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["tls_ca", (value, { draft }) => readFile(value, (file) => draft.tlsCa = file)],
   ["tls_name", readTlsName],
   ["log", readLog],
+  ["log_format", readLogFormat],
   ["database", readDatabase],
   [
     "patience",
@@ -224,6 +226,18 @@ export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["webhook_ca", (value, { draft }) => readFile(value, (file) => draft.webhookCa = file)],
   ["sip_ports", readPorts],
   ["soft_rate", readSoftRate],
+  ["fleet", (value, { draft }) => {
+    draft.fleet = undefined;
+    return isOff(value) ? undefined : readFleet(value, (address) => draft.fleet = address);
+  }],
+  ["fleet_name", (value, { draft }) => {
+    draft.fleetName = undefined;
+    return isOff(value) ? undefined : readFleetName(value, (name) => draft.fleetName = name);
+  }],
+  ["fleet_pass_file", (value, { draft }) => readFile(value, (file) => draft.fleetPassFile = file)],
+  ["fleet_ca", (value, { draft }) => readFile(value, (file) => draft.fleetCa = file)],
+  ["fleet_prefix", (value, { draft }) => readFleetPrefix(value, (p) => draft.fleetPrefix = p)],
+  ["fleet_max", (value, { draft }) => readFleetMax(value, (n) => draft.fleetMax = n)],
 ]);
 
 /** Keys for which no value, like `off`, means that the function is not wanted. */
@@ -244,6 +258,10 @@ export const MAY_BE_EMPTY: ReadonlySet<string> = new Set([
   "tls_name",
   "webhook_ca",
   "log",
+  "fleet",
+  "fleet_name",
+  "fleet_pass_file",
+  "fleet_ca",
 ]);
 
 /** How often a key may stand. */
@@ -387,6 +405,12 @@ function readLog(value: string, { draft }: Context): string | undefined {
   if (isOff(value)) return undefined;
   draft.logs = [...draft.logs, value];
   return notAFilePath(value);
+}
+
+function readLogFormat(value: string, { draft }: Context): string | undefined {
+  if (value !== "text" && value !== "json") return `${shown(value)} is not text or json`;
+  draft.logFormat = value;
+  return undefined;
 }
 
 function notAFilePath(value: string): string | undefined {

@@ -16,11 +16,18 @@ import {
   NO_AMI,
 } from "./config.ts";
 import { formatDuration } from "./duration.ts";
-import { beginFeed, FEED_RULES, type FeedDraft, unfitFeed } from "./feeds.ts";
+import { beginFeed, FEED_RULES, type FeedConfig, type FeedDraft, unfitFeed } from "./feeds.ts";
 import { readBytes, whyNotRead } from "./file.ts";
 import { adviceForForeign } from "./foreign_keys.ts";
 import { unfitPage } from "./page_keys.ts";
 import { type Draft, MAY_BE_EMPTY, REPEATABLE, RULES } from "./keys.ts";
+import {
+  beginMessenger,
+  endMessenger,
+  MESSENGER_RULES,
+  type MessengerConfig,
+  type MessengerDraft,
+} from "./messengers.ts";
 
 /** Something about a file that an administrator should know. */
 interface ConfigProblem {
@@ -72,7 +79,7 @@ const CONTROL_CHARACTER = /[\x00-\x1f\x7f-\x9f]/;
  * Each line is empty, a comment (its first character is `#` or `;`) or `key = value`. A `#` or `;`
  * after white space begins a comment as well; elsewhere it belongs to the value. A value in double
  * or single quotes is taken as it is. Keys are written without regard to case and stand in no
- * section, but for those of feeds, which follow `[feed NAME]`.
+ * section, but for those of feeds and messengers, which follow `[feed NAME]` and `[notify NAME]`.
  *
  * @param text The whole text; a byte order mark and lines that end in CR LF are fine.
  * @param fileName The name that problems begin with.
@@ -130,6 +137,23 @@ export function formatProblem({ file, line, key, message }: ConfigProblem): stri
 
 // --- the file ------------------------------------------------------------------------------------
 
+/** A section that is being read. */
+type Section =
+  & {
+    /** The line of each of its keys. */
+    readonly lineOf: Map<string, number>;
+  }
+  & (
+    | { readonly kind: "feed"; draft: FeedDraft | undefined }
+    | { readonly kind: "notify"; draft: MessengerDraft | undefined }
+  );
+
+/** The keys of each kind of section, and how they are called. */
+const SECTIONS = {
+  feed: { rules: FEED_RULES, noun: "a feed" },
+  notify: { rules: MESSENGER_RULES, noun: "a messenger" },
+} as const;
+
 /** Reads one text; what it found is kept until all lines were read. */
 class Reader {
   readonly #file: string;
@@ -139,12 +163,10 @@ class Reader {
   /** The line where a key stood first. */
   readonly #lineOf = new Map<string, number>();
   readonly #linesOf = new Map<string, number>();
-  readonly #feeds: FeedDraft[] = [];
-  readonly #feedNames = new Set<string>();
-  /** The section that is being read, with the line of each of its keys. */
-  #feed:
-    | { readonly draft: FeedDraft | undefined; readonly lineOf: Map<string, number> }
-    | undefined;
+  readonly #feeds: FeedConfig[] = [];
+  readonly #messengers: MessengerConfig[] = [];
+  readonly #names = { feed: new Set<string>(), notify: new Set<string>() };
+  #section: Section | undefined;
 
   constructor(file: string) {
     this.#file = file;
@@ -154,8 +176,7 @@ class Reader {
     // A lone CR ends a line too, as it does for the original.
     const lines = text.replace(/^\uFEFF/, "").split(/\r\n|\n|\r/);
     lines.forEach((line, i) => this.#readLine(line, i + 1));
-    this.#endFeed();
-    this.#draft.feeds = this.#feeds;
+    this.#endSection();
     this.#checkTogether();
     const isRight = this.#problems.length === 0;
     return {
@@ -171,6 +192,7 @@ class Reader {
           asnStrict: Object.freeze([...this.#draft.asnStrict]),
           feeds: Object.freeze(this.#feeds.map((feed) => Object.freeze(feed))),
           pageNames: Object.freeze([...this.#draft.pageNames]),
+          messengers: Object.freeze(this.#messengers.map((one) => Object.freeze(one))),
           sipPorts: Object.freeze([...this.#draft.sipPorts]),
         })
         : undefined,
@@ -182,13 +204,15 @@ class Reader {
   #readLine(rawLine: string, line: number): void {
     const text = trimBlanks(rawLine);
     if (text === "" || text.startsWith("#") || text.startsWith(";")) return;
-    if (/^\[feed\b/i.test(text)) return this.#beginFeed(text, line);
+    const [, kind] = /^\[(feed|notify)\b/i.exec(text) ?? [];
+    if (kind !== undefined) return this.#beginSection(kind.toLowerCase(), text, line);
     const equals = text.indexOf("=");
     const name = trimBlanks(equals === -1 ? text : text.slice(0, equals));
     const key = name.toLowerCase();
     // Whoever adds a line `trust` at the end of the file means what it says.
-    const isOfFeed = this.#feed !== undefined && (FEED_RULES.has(key) || !RULES.has(key));
-    if (isOfFeed) return this.#readFeedLine(text, line);
+    const isOfSection = this.#section !== undefined &&
+      (SECTIONS[this.#section.kind].rules.has(key) || !RULES.has(key));
+    if (isOfSection) return this.#readSectionLine(text, line);
     const rule = RULES.get(key);
     const foreign = equals === -1
       ? undefined
@@ -217,18 +241,35 @@ class Reader {
     if (found !== undefined) this.#problem(line, key, found);
   }
 
-  #beginFeed(text: string, line: number): void {
-    this.#endFeed();
-    const draft = beginFeed(text, { file: this.#file, line }, this.#feedNames);
-    const isRight = typeof draft !== "string";
-    if (!isRight) this.#problem(line, undefined, draft);
-    else this.#feedNames.add(draft.name);
+  #beginSection(kind: string, text: string, line: number): void {
+    this.#endSection();
+    const place = { file: this.#file, line };
     // The lines of a section that is wrong are not to be told one by one.
-    this.#feed = { draft: isRight ? draft : undefined, lineOf: new Map() };
+    if (kind === "feed") {
+      const draft = this.#begun(kind, beginFeed(text, place, this.#names.feed), line);
+      this.#section = { kind, draft, lineOf: new Map() };
+    } else {
+      const draft = this.#begun("notify", beginMessenger(text, place, this.#names.notify), line);
+      this.#section = { kind: "notify", draft, lineOf: new Map() };
+    }
   }
 
-  #readFeedLine(text: string, line: number): void {
-    const { draft, lineOf } = this.#feed!;
+  #begun<Draft extends { readonly name: string }>(
+    kind: Section["kind"],
+    draft: Draft | string,
+    line: number,
+  ): Draft | undefined {
+    if (typeof draft === "string") {
+      this.#problem(line, undefined, draft);
+      return undefined;
+    }
+    this.#names[kind].add(draft.name);
+    return draft;
+  }
+
+  #readSectionLine(text: string, line: number): void {
+    const section = this.#section!;
+    const { draft, lineOf } = section;
     if (draft === undefined) return;
     const equals = text.indexOf("=");
     const name = trimBlanks(equals === -1 ? text : text.slice(0, equals));
@@ -236,37 +277,48 @@ class Reader {
     if (equals === -1 || !KEY_NAME.test(name)) {
       return this.#problem(line, undefined, misshapen(text));
     }
-    const rule = FEED_RULES.get(key);
-    if (rule === undefined) {
-      const known = [...FEED_RULES.keys()].join(", ");
+    const { rules, noun } = SECTIONS[section.kind];
+    if (!rules.has(key)) {
+      const known = [...rules.keys()].join(", ");
       const shownName = shownKey(name, text.slice(equals + 1));
-      return this.#problem(line, shownName, `unknown key; the keys of a feed are ${known}`);
+      return this.#problem(line, shownName, `unknown key; the keys of ${noun} are ${known}`);
     }
     const first = lineOf.get(key);
     if (first !== undefined) {
       return this.#problem(
         line,
         key,
-        `stands twice in [feed ${draft.name}], in line ${first} and line ${line}; remove one of them`,
+        `stands twice in [${section.kind} ${draft.name}], in line ${first} and line ${line}; remove one of them`,
       );
     }
     lineOf.set(key, line);
     const { value, problem } = readValue(text.slice(equals + 1));
-    const found = problem ?? unfit(key, value) ?? rule(value, draft);
+    const found = problem ?? unfit(key, value) ?? readInto(section, key, value);
     if (found !== undefined) {
-      const hint = RULES.has(key) ? `; that of Ampere itself stands above the first [feed …]` : "";
+      const hint = RULES.has(key)
+        ? `; that of Ampere itself stands above the first [${section.kind} …]`
+        : "";
       this.#problem(line, key, `${found}${hint}`);
-      this.#feed = { draft: undefined, lineOf };
+      section.draft = undefined;
     }
   }
 
-  #endFeed(): void {
-    const { draft, lineOf } = this.#feed ?? {};
-    this.#feed = undefined;
-    if (draft === undefined) return;
-    const wrong = unfitFeed(draft);
-    if (wrong === undefined) this.#feeds.push(draft);
-    else this.#problem(lineOf!.get(wrong[0]) ?? draft.line, wrong[0], wrong[1]);
+  #endSection(): void {
+    const section = this.#section;
+    this.#section = undefined;
+    if (section?.draft === undefined) return;
+    const { draft, lineOf } = section;
+    const tell = ([key, message]: readonly [string, string]) =>
+      this.#problem(lineOf.get(key) ?? draft.line, key, message);
+    if (section.kind === "feed") {
+      const wrong = unfitFeed(section.draft);
+      if (wrong === undefined) this.#feeds.push(section.draft);
+      else tell(wrong);
+      return;
+    }
+    const ended = endMessenger(section.draft, new Set(lineOf.keys()));
+    if ("name" in ended) this.#messengers.push(ended);
+    else tell(ended);
   }
 
   /** Notes that a key stands in a line; `true` if it must not. */
@@ -322,7 +374,14 @@ class Reader {
           "or action = strict",
       );
     }
-    const { tls, webhook, host, logs } = this.#draft;
+    const { tls, webhook, host, logs, fleet, fleetName } = this.#draft;
+    if (fleet !== undefined && fleetName === undefined && !wrong.has("fleet_name")) {
+      this.#problem(
+        at("fleet"),
+        "fleet",
+        "needs a name of this PBX, another one on each: fleet_name = pbx1",
+      );
+    }
     if (host === NO_AMI && logs.length === 0 && !wrong.has("log")) {
       this.#problem(
         at("host"),
@@ -392,6 +451,13 @@ function refused(file: string, message: string): ConfigReading {
     problems: [{ file, line: 0, key: undefined, message }],
     warnings: [],
   };
+}
+
+/** Reads a value of a section into its draft. */
+function readInto({ kind, draft }: Section, key: string, value: string): string | undefined {
+  return kind === "feed"
+    ? FEED_RULES.get(key)!(value, draft!)
+    : MESSENGER_RULES.get(key)!(value, draft!);
 }
 
 /** The first of many problems, and the number of the rest. */

@@ -138,8 +138,8 @@ export class Announcements {
 
   #tell(blocks: readonly NewBlock[], isStored: boolean, now: number): void {
     const { force, notices, log, dryRun, places, counters } = this.#parts;
-    for (const block of blocks) notices.blocked(block, now);
-    log.infoAll(blocks.map((block) => {
+    const told = blocks.map((block) => notices.blocked(block, now));
+    const lines = blocks.map((block) => {
       const until = block.until === undefined
         ? "for ever"
         : `until ${formatLocalTime(block.until)} (${describeDuration((block.until - now) / 1000)})`;
@@ -150,7 +150,8 @@ export class Announcements {
       } ${block.target} ${until}: ${block.reason}${place === undefined ? "" : remarkOn(place)}${
         isStored ? "" : " (not yet in the database)"
       }${force.remarkOn(block.target)}`;
-    }));
+    });
+    log.infoAll(lines, told);
   }
 }
 

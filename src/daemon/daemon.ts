@@ -36,6 +36,7 @@ import { anyStrict, type StrictHosts } from "../penalties/strict.ts";
 import { counted } from "../text/table.ts";
 import { VERSION } from "../version.ts";
 import { Announcements } from "./announcements.ts";
+import { Elsewhere } from "./elsewhere.ts";
 import { Exceptions } from "./exceptions.ts";
 import { Following } from "./following.ts";
 import { Force } from "./force.ts";
@@ -150,6 +151,8 @@ export class Daemon {
   readonly inquiry: Inquiry;
   /** Lists of attackers. */
   readonly listed: Listed;
+  /** What other PBXs bring. */
+  readonly elsewhere: Elsewhere;
   readonly #parts: DaemonParts;
   readonly #list: BlockList;
   readonly #log: Log;
@@ -284,6 +287,8 @@ export class Daemon {
       config,
     });
     const pipeline = this.#pipeline;
+    const exceptions = this.#exceptions;
+    this.elsewhere = new Elsewhere({ ...shared, pipeline, exceptions, neighbourhoods, releases });
     const logs = this.#logs = new Logs({ pipeline, log, clock, files: parts.files });
     this.#following = new Following({
       ...{ ...shared, config, pipeline, logs, notices, ami: parts.ami, dryRun: this.dryRun },

@@ -125,22 +125,20 @@ export class Following {
     counters.logins++;
     this.#isConnected = true;
     logs.connected();
-    notices.connected();
-    log.info(message);
+    log.info(message, notices.connected());
     void learning.ask(this.#client!, peers());
   }
 
   #disconnected(why: string): void {
     const { counters, logs, notices, log, dryRun, force } = this.#parts;
     // Told again for each further cause; lost it is only once.
-    if (this.#isConnected !== false) {
-      counters.losses++;
-      notices.lost(why);
-    }
+    const isLost = this.#isConnected !== false;
+    if (isLost) counters.losses++;
+    const notice = isLost ? notices.lost(why) : undefined;
     this.#isConnected = false;
     logs.disconnected();
     const goesOn = dryRun ? "Trying" : `Blocks stay ${force.where}; trying`;
-    log.warn(`${why}${/[.?!]$/.test(why) ? "" : "."} ${goesOn} again`);
+    log.warn(`${why}${/[.?!]$/.test(why) ? "" : "."} ${goesOn} again`, notice);
   }
 }
 

@@ -7,7 +7,7 @@
 
 import type { Log } from "../log.ts";
 import type { StrictHosts } from "../penalties/strict.ts";
-import { type PlaceFile, type PlaceRules, Places, UNREAD } from "../places/places.ts";
+import type { PlaceFile, PlaceRules, Places } from "../places/places.ts";
 import type { JudgedPlace, PlacesSource } from "../telemetry/places.ts";
 import { escapeText } from "../text/escape.ts";
 import { formatDay } from "../text/time.ts";
@@ -22,9 +22,11 @@ interface HostPlacesParts {
 /** Knows where hosts are. */
 export class HostPlaces implements PlacesSource {
   readonly #parts: HostPlacesParts;
-  #places: Places;
-  /** What is configured, once its files were read. */
-  #next: Places | undefined;
+  #rules: PlaceRules;
+  /** `undefined`: no file is configured, or none was read yet. */
+  #places: Places | undefined;
+  /** Stands for the last configuration that was taken over, or is about to be. */
+  #turn = 0;
   #told = new Map<string, string>();
   #isLooking = false;
 
@@ -36,22 +38,17 @@ export class HostPlaces implements PlacesSource {
    */
   constructor(rules: PlaceRules, parts: HostPlacesParts) {
     this.#parts = parts;
-    this.#places = new Places(rules);
-  }
-
-  /** Where hosts are. */
-  get places(): Places {
-    return this.#places;
+    this.#rules = rules;
   }
 
   /** Who of the strangers has one attempt, or none; `undefined`: nobody. */
   get strict(): StrictHosts | undefined {
-    return this.#places.strict;
+    return this.#places?.strict;
   }
 
   /** The files; `undefined` without any. */
   get files(): readonly PlaceFile[] | undefined {
-    return this.#places.isOn ? this.#places.files : undefined;
+    return this.#places?.files;
   }
 
   /**
@@ -61,12 +58,12 @@ export class HostPlaces implements PlacesSource {
    * @returns `undefined` if no file is configured.
    */
   of(target: string): JudgedPlace | undefined {
-    return this.#places.judged(target);
+    return this.#places?.judged(target);
   }
 
   /** Reads the files; nothing waits for it. Never throws: what is wrong is told. */
   async open(): Promise<void> {
-    if (this.#places.isOn) await this.#take(this.#places);
+    if (isOn(this.#rules)) await this.#take(this.#rules);
   }
 
   /**
@@ -75,38 +72,39 @@ export class HostPlaces implements PlacesSource {
    * @param rules What it says.
    */
   async configure(rules: PlaceRules): Promise<void> {
-    const old = (this.#next ?? this.#places).rules;
+    const old = this.#rules;
     const keys = ["geo", "asn", "home", "away", "asnStrict", "nat64"] as const;
     if (keys.every((key) => String(old[key]) === String(rules[key]))) return;
-    await this.#take(new Places(rules));
+    this.#rules = rules;
+    await this.#take(rules);
   }
 
   /** Looks whether files have changed: to be called now and then. */
   async look(): Promise<void> {
-    if (!this.#places.isOn || this.#isLooking) return;
-    this.#isLooking = true;
     const places = this.#places;
+    if (places === undefined || this.#isLooking) return;
+    this.#isLooking = true;
     const changed = await places.look();
     this.#isLooking = false;
     if (!changed || places !== this.#places) return;
-    this.#tell();
+    await this.#tell(places);
     this.#parts.changed();
   }
 
-  async #take(places: Places): Promise<void> {
-    this.#next = places;
-    await places.open();
+  async #take(rules: PlaceRules): Promise<void> {
+    const turn = ++this.#turn;
+    const places = isOn(rules) ? await openPlaces(rules) : undefined;
     // The configuration may have changed once more.
-    if (this.#next !== places) return;
-    this.#next = undefined;
+    if (turn !== this.#turn) return;
     this.#places = places;
-    this.#tell();
+    if (places !== undefined) await this.#tell(places);
     this.#parts.changed();
   }
 
-  #tell(): void {
+  async #tell(places: Places): Promise<void> {
+    const { UNREAD } = await import("../places/places.ts");
     const told = new Map<string, string>();
-    for (const { key, path, type, builtAt, trouble } of this.#places.files) {
+    for (const { key, path, type, builtAt, trouble } of places.files) {
       const isInUse = builtAt !== undefined;
       const what = isInUse
         ? `${path} was read: "${escapeText(type)}" of ${formatDay(builtAt)}`
@@ -124,4 +122,16 @@ export class HostPlaces implements PlacesSource {
     }
     this.#told = told;
   }
+}
+
+function isOn({ geo, asn }: PlaceRules): boolean {
+  return geo !== undefined || asn !== undefined;
+}
+
+/** What reads such files is loaded only where there is one. */
+async function openPlaces(rules: PlaceRules): Promise<Places> {
+  const { Places } = await import("../places/places.ts");
+  const places = new Places(rules);
+  await places.open();
+  return places;
 }

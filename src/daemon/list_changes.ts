@@ -111,6 +111,8 @@ export class ListChanges {
   }
 
   #tell(what: string, targets: Targets, why: string): void {
-    if (targets.count > 0) this.#parts.log.info(`${what} ${targets}: ${why}`);
+    if (targets.count === 0) return;
+    const event = what === "blocked" ? "block" : what === "released" ? "unblock" : "change";
+    this.#parts.log.info(`${what} ${targets}: ${why}`, targets.fields(event, why));
   }
 }

@@ -8,7 +8,7 @@
 import { expectNetwork, type Network, ownAddresses } from "../address/address.ts";
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config/config.ts";
-import { Feeds } from "../feeds/feeds.ts";
+import type { Feeds } from "../feeds/feeds.ts";
 import type { Firewall } from "../firewall/firewall.ts";
 import type { KernelList, ListBackend } from "../firewall/lists/backend.ts";
 import { KernelLists } from "../firewall/lists/lists.ts";
@@ -64,7 +64,8 @@ interface ListedParts {
 /** Lists, and what follows from them. */
 export class Listed implements StrictHosts {
   readonly #parts: ListedParts;
-  readonly #feeds: Feeds;
+  /** `undefined` as long as none is configured: what fetches lists is loaded then. */
+  #feeds: Feeds | undefined;
   readonly #kernel: KernelLists | undefined;
   #config: Config;
   /** Who passes in spite of a list, as text. */
@@ -72,6 +73,7 @@ export class Listed implements StrictHosts {
   /** More belong here than can pass: then nobody is refused. */
   #isTooMany = false;
   #isRunning = false;
+  #isClosed = false;
 
   /**
    * Nobody is listed yet.
@@ -79,24 +81,14 @@ export class Listed implements StrictHosts {
    * @param parts What it is made of.
    */
   constructor(parts: ListedParts) {
-    const { log, clock, wallClock, feedsFolder, random = Math.random } = this.#parts = parts;
+    const { log, clock } = this.#parts = parts;
     this.#config = parts.config;
-    this.#feeds = new Feeds({
-      folder: feedsFolder,
-      log,
-      now: () => clock.now(),
-      wallClock,
-      random,
-      own: ownAddresses,
-      changed: () => this.#changed(),
-    });
     this.#kernel = parts.lists === undefined ? undefined : new KernelLists({
       backend: parts.lists,
       log,
       clock,
       verifyMs: parts.config.verify * 1_000,
     });
-    this.#feeds.configure(parts.config.feeds);
   }
 
   /** Whether there is any list: else nobody needs to be asked for. */
@@ -116,7 +108,7 @@ export class Listed implements StrictHosts {
     const isAsked = backendName !== "ipset" || firewall().judgementOf(4)?.inForce !== "no";
     const inForce = new Set(isAsked ? this.#kernel?.inForce ?? [] : []);
     const counts = this.#kernel?.counts;
-    return this.#feeds.states.map((state) => ({
+    return (this.#feeds?.states ?? []).map((state) => ({
       ...state,
       inForce: inForce.has(state.name),
       packets: counts?.get(state.name)?.packets ?? 0,
@@ -133,7 +125,7 @@ export class Listed implements StrictHosts {
 
   /** Why a host has one attempt; see {@linkcode StrictHosts}. */
   whyStrict(host: HostKey): string | undefined {
-    return this.#feeds.whyStrict(host);
+    return this.#feeds?.whyStrict(host);
   }
 
   /**
@@ -143,7 +135,7 @@ export class Listed implements StrictHosts {
    */
   listing(target: string): { readonly name: string; readonly entry: string }[] {
     const network = expectNetwork(target);
-    return this.#feeds.listing(network).map(({ feed, entry }) => ({
+    return (this.#feeds?.listing(network) ?? []).map(({ feed, entry }) => ({
       name: feed.config.name,
       entry,
     }));
@@ -152,7 +144,9 @@ export class Listed implements StrictHosts {
   /** Takes the copies of an earlier life over; then lists are looked at when they are due. */
   async begin(): Promise<void> {
     this.#refuseIptables();
-    await this.#feeds.restore();
+    await this.#load();
+    await this.#feeds?.restore();
+    if (this.#isClosed) return;
     this.#isRunning = true;
     // What an earlier life has left is taken away if it is not wanted any more.
     this.#put();
@@ -166,19 +160,37 @@ export class Listed implements StrictHosts {
   configure(config: Config): void {
     const before = this.#config;
     this.#config = config;
-    this.#feeds.configure(config.feeds);
+    this.#feeds?.configure(config.feeds);
     this.#refuseIptables();
     if (before.action !== config.action) this.#kernel?.refuseBy(config.action);
     const isOther = String(before.sipPorts) !== String(config.sipPorts) ||
       before.softRate !== config.softRate;
     if (this.#isRunning && isOther) this.#put();
-    if (this.#isRunning) void this.#feeds.restore();
+    if (this.#isRunning) void this.#load().then(() => this.#feeds?.restore());
+  }
+
+  /** Makes what keeps lists, if there are any, or there were. */
+  async #load(): Promise<void> {
+    const { log, clock, wallClock, feedsFolder, random = Math.random } = this.#parts;
+    if (this.#feeds !== undefined || !this.isOn && !isThere(feedsFolder)) return;
+    const { Feeds } = await import("../feeds/feeds.ts");
+    if (this.#feeds !== undefined || this.#isClosed) return;
+    this.#feeds = new Feeds({
+      folder: feedsFolder,
+      log,
+      now: () => clock.now(),
+      wallClock,
+      random,
+      own: ownAddresses,
+      changed: () => this.#changed(),
+    });
+    this.#feeds.configure(this.#config.feeds);
   }
 
   /** Looks what is due: to be called often. */
   look(): void {
     if (!this.#isRunning || !this.isOn) return;
-    void this.#feeds.look();
+    void this.#feeds?.look();
     this.#kernel?.look();
   }
 
@@ -214,7 +226,8 @@ export class Listed implements StrictHosts {
   /** Ends it; what is in the kernel stays. */
   close(): void {
     this.#isRunning = false;
-    this.#feeds.close();
+    this.#isClosed = true;
+    this.#feeds?.close();
     this.#kernel?.close();
   }
 
@@ -253,7 +266,9 @@ export class Listed implements StrictHosts {
   }
 
   get #blocking() {
-    return this.#feeds.all.filter(({ config, set }) => config.action === "block" && set.size > 0);
+    return (this.#feeds?.all ?? []).filter(({ config, set }) =>
+      config.action === "block" && set.size > 0
+    );
   }
 
   /** Who is listed, and belongs here; `undefined` if they are too many. */
@@ -314,5 +329,14 @@ export class Listed implements StrictHosts {
           "on it have one attempt. Fix: backend = nftables or backend = ipset, or action = strict",
       );
     }
+  }
+}
+
+/** Whether an earlier life has left copies. */
+function isThere(folder: string | undefined): boolean {
+  try {
+    return folder !== undefined && Deno.statSync(folder).isDirectory;
+  } catch {
+    return false;
   }
 }

@@ -104,7 +104,7 @@ export class NewPlaces {
     const found = { service, account, address, place: shownPlace(place)!, at, before };
     this.#last.unshift(found);
     this.#last.splice(REMEMBERED_MAX);
-    this.#parts.notices.newPlace(found);
+    const notice = this.#parts.notices.newPlace(found);
     const name = `"${escapeText(account)}" (${service})`;
     this.#parts.log.limited(
       `new place ${name}`,
@@ -114,6 +114,7 @@ export class NewPlaces {
       }; since ${formatDay(before.since)} always from ${
         before.places.join(", ")
       }. Nobody is blocked for that. If it was nobody of yours, give the account another secret`,
+      notice,
     );
   }
 

@@ -18,7 +18,7 @@ import {
   shownPlace,
 } from "../telemetry/places.ts";
 
-/** Gives notices their time, and hands them to whoever subscribed. */
+/** Gives notices their time, and hands them to whoever subscribed; the log has them too. */
 export class Notices {
   readonly #notify: ((notice: Notice) => void) | undefined;
   readonly #wallClock: () => number;
@@ -42,21 +42,21 @@ export class Notices {
   }
 
   /** Asterisk's events arrive. */
-  connected(): void {
-    this.#notify?.({ event: "ami-connected", time: this.#time() });
+  connected(): Notice {
+    return this.#tell({ event: "ami-connected", time: this.#time() });
   }
 
   /** Asterisk's events do not arrive any more. */
-  lost(reason: string): void {
-    this.#notify?.({ event: "ami-lost", time: this.#time(), reason });
+  lost(reason: string): Notice {
+    return this.#tell({ event: "ami-lost", time: this.#time(), reason });
   }
 
   /** A host or network is blocked. */
-  blocked(block: NewBlock, now: number): void {
-    if (this.#notify === undefined) return;
+  blocked(block: NewBlock, now: number): Notice | undefined {
+    if (this.#notify === undefined) return undefined;
     const { target, until, reason, service, transport, account } = block;
     const place = shownPlace(this.#places?.of(target));
-    this.#notify({
+    return this.#tell({
       event: "block",
       time: this.#time(now),
       target,
@@ -70,8 +70,8 @@ export class Notices {
   }
 
   /** Somebody logged in from a new place. */
-  newPlace(found: NewPlace): void {
-    this.#notify?.({ event: "new-place", ...shownNewPlace(found) });
+  newPlace(found: NewPlace): Notice {
+    return this.#tell({ event: "new-place", ...shownNewPlace(found) });
   }
 
   /** Blocks have ended. */
@@ -86,9 +86,9 @@ export class Notices {
    * @param change Which.
    * @param hosts From so many hosts on accounts are guarded.
    */
-  guard({ service, account, over, blocked }: GuardChange, hosts: number): void {
+  guard({ service, account, over, blocked }: GuardChange, hosts: number): Notice {
     const time = this.#time();
-    this.#notify?.(
+    return this.#tell(
       over === undefined
         ? { event: "account-guarded", time, service, account, hosts }
         : { event: "account-guard-over", time, service, account, blocked },
@@ -96,9 +96,18 @@ export class Notices {
   }
 
   /** A host that belongs here fails on accounts of others. */
-  insider({ host, login, service, account, accounts, likePhones }: Insider): void {
+  insider({ host, login, service, account, accounts, likePhones }: Insider): Notice {
     const time = this.#time();
-    this.#notify?.({ event: "insider", time, host, login, service, account, accounts, likePhones });
+    return this.#tell({
+      event: "insider",
+      time,
+      host,
+      login,
+      service,
+      account,
+      accounts,
+      likePhones,
+    });
   }
 
   /** Blocks of a family are not in force, or not for all packets. */
@@ -116,6 +125,11 @@ export class Notices {
   /** Blocks of a family are in force again. */
   firewallRestored(family: Family): void {
     this.#notify?.({ event: "firewall-restored", time: this.#time(), family });
+  }
+
+  #tell(notice: Notice): Notice {
+    this.#notify?.(notice);
+    return notice;
   }
 
   #time(at: number = this.#wallClock()): string {

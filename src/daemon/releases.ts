@@ -38,7 +38,8 @@ export class Releases {
   release(targets: readonly string[], why: string): void {
     if (targets.length === 0) return;
     this.releaseSilently(targets, why);
-    this.#parts.log.info(`released ${new Targets().add(targets)}: ${why}`);
+    const told = new Targets().add(targets);
+    this.#parts.log.info(`released ${told}: ${why}`, told.fields("unblock", why));
   }
 
   /** Blocks have ended, of which the log is told elsewhere. */

@@ -108,8 +108,8 @@ export class Reports {
     this.#guardsTold += told.length;
     for (const change of told) {
       const level = change.over === undefined ? "warn" : "info";
-      log[level](describeGuard(change, table.policy));
-      notices.guard(change, table.policy.guardHosts ?? 0);
+      const notice = notices.guard(change, table.policy.guardHosts ?? 0);
+      log[level](describeGuard(change, table.policy), notice);
     }
     if (changes.length > told.length) {
       const more = counted(changes.length - told.length, "more guard");
@@ -136,8 +136,7 @@ export class Reports {
     this.#insidersTold += told.length;
     const blocks = table.policy.insider === "block";
     for (const insider of told) {
-      log.warn(describeInsider(insider, blocks));
-      notices.insider(insider);
+      log.warn(describeInsider(insider, blocks), notices.insider(insider));
       counters.insiders.push({ ...insider, at: wallClock() - (now - insider.at) });
       if (counters.insiders.length > INSIDERS_KEPT_MAX) counters.insiders.shift();
     }

@@ -16,6 +16,7 @@ import { formatLocalTime } from "../text/time.ts";
 import { lockChain } from "./chain_lock.ts";
 import { FormerChains } from "./former_chains.ts";
 import { Daemon, TICK_MS } from "./daemon.ts";
+import { FleetService } from "./fleet_service.ts";
 import { BlockDatabase, BlockDatabaseError, newestTimeOf } from "../blocks/database.ts";
 import type { BackendName, Config } from "../config/config.ts";
 import type { BlockList } from "../blocks/block_list.ts";
@@ -155,6 +156,7 @@ interface DaemonInvocation {
  *
  * @param config The configuration.
  * @param invocation The command line.
+ * @param doubts What is to be said of the configuration.
  * @param openPage Opens the status page, which stands above the daemon.
  * @returns The exit code.
  * @throws {BlockDatabaseError} When a person must mend the database first.
@@ -163,13 +165,16 @@ interface DaemonInvocation {
 export async function runDaemon(
   config: Config,
   invocation: DaemonInvocation,
+  doubts: readonly string[],
   openPage: PageOfDaemon,
 ): Promise<number> {
   const log = new Log({
     file: invocation.output,
     level: invocation.verbose ? "debug" : "info",
     journal: invocation.journal,
+    isJson: config.logFormat === "json",
   });
+  for (const doubt of doubts) log.warn(doubt);
   try {
     return await runLogged(config, invocation, log, openPage);
   } finally {
@@ -186,7 +191,9 @@ async function runLogged(
 ): Promise<number> {
   for (const [key, value] of describeConfig(config)) log.debug(`${key} = ${value}`);
   if (invocation.dryRun) {
-    log.info("dry run: neither the firewall nor the database is changed, and no webhook is called");
+    log.info(
+      "dry run: neither the firewall nor the database is changed, and nobody is told of blocks (webhook, [notify …])",
+    );
   }
   // In a dry run nothing is filled.
   using _lock = invocation.dryRun
@@ -238,9 +245,13 @@ async function runLogged(
     feedsFolder: invocation.dryRun ? undefined : copiesFolder(config.database),
     verbose: invocation.verbose,
     dryRun: invocation.dryRun,
-    notify: (notice) => services.notify(notice),
+    notify: (notice) => {
+      fleet.hear(notice);
+      services.notify(notice);
+    },
   });
   const services = new Services(daemon, log, RUN_FOLDER, () => openPage(daemon, log));
+  const fleet = new FleetService(daemon, log);
   const stop = new AbortController();
   // Before the daemon hears of it, and closes the list.
   stop.signal.addEventListener("abort", () => services.save());
@@ -252,18 +263,20 @@ async function runLogged(
       log.reopen();
       rereadConfig(daemon, invocation.config, log);
       void services.apply();
+      void fleet.apply();
     }],
   ];
   for (const [signal, handler] of signals) Deno.addSignalListener(signal, handler);
   try {
-    // The firewall comes first, but a webhook must be there before the first report.
-    const isEarly = config.webhook !== undefined;
+    // The firewall comes first, but who is told must be there before the first report.
+    const isEarly = config.webhook !== undefined || config.messengers.length > 0;
     if (isEarly) await services.apply();
     const running = daemon.run(stop.signal);
+    void fleet.apply();
     const [code] = await Promise.all([running, isEarly ? undefined : services.apply()]);
     return code;
   } finally {
-    await services.stop();
+    await Promise.all([services.stop(), fleet.stop()]);
     for (const [signal, handler] of signals) Deno.removeSignalListener(signal, handler);
   }
 }
@@ -274,5 +287,8 @@ function rereadConfig(daemon: Daemon, path: string | undefined, log: Log): void 
   for (const problem of problems) log.error(formatProblem(problem));
   if (config === undefined || problems.length > 0) {
     log.error("the configuration was not read again; the old one stays in force");
-  } else daemon.reconfigure(config);
+    return;
+  }
+  log.isJson = config.logFormat === "json";
+  daemon.reconfigure(config);
 }

@@ -101,16 +101,20 @@ export async function readCopy(
     if (error instanceof FeedError) throw error;
     return undefined;
   }
-  const [first = "", ...lines] = text.split("\n");
+  const start = text.indexOf("\n");
+  const first = start < 0 ? text : text.slice(0, start);
   const head = first.startsWith(MAGIC) ? headIn(first.slice(MAGIC.length)) : undefined;
   if (head === undefined) throw new FeedError("it does not begin as a copy does");
   if (head.of !== signOf(url)) return undefined;
   const reader = new EntryReader(own);
-  for (const [i, line] of lines.entries()) {
-    if (line !== "") reader.take(line, i + 2);
-    if ((i + 1) % LINES_PER_TURN === 0) await setImmediate();
+  for (let at = first.length + 1, number = 2; at < text.length; number++) {
+    const end = text.indexOf("\n", at);
+    const line = text.slice(at, end < 0 ? undefined : end);
+    if (line !== "") reader.take(line, number);
+    at += line.length + 1;
+    if (number % LINES_PER_TURN === 0) await setImmediate();
   }
-  const entries = reader.finish();
+  const entries = await reader.finish();
   if (entries.taken + entries.leftOut !== head.entries) {
     throw new FeedError(`it has ${entries.taken} entries of ${head.entries}`);
   }

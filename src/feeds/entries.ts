@@ -4,6 +4,7 @@
  * @module
  */
 
+import { setImmediate } from "node:timers/promises";
 import {
   expectNetwork,
   type Network,
@@ -129,11 +130,11 @@ export class EntryReader {
   }
 
   /**
-   * Gives what was taken.
+   * Gives what was taken, in several turns of the event loop.
    *
    * @throws {FeedError} When most of it is no list of addresses.
    */
-  finish(): Entries {
+  async finish(): Promise<Entries> {
     const taken = this.#builder.size;
     if (this.#unreadable > taken) {
       throw new FeedError(
@@ -142,7 +143,13 @@ export class EntryReader {
         })`,
       );
     }
-    return { set: this.#builder.build(), taken, leftOut: this.#leftOut, told: this.#told };
+    const steps = this.#builder.buildInSteps();
+    for (;;) {
+      const { done, value: set } = steps.next();
+      if (done) return { set, taken, leftOut: this.#leftOut, told: this.#told };
+      // Whoever reads the events of Asterisk has a turn.
+      await setImmediate();
+    }
   }
 
   #takeNetwork(network: Network, line: number): void {

@@ -146,7 +146,7 @@ async function readLines(
   rest += decoder.decode();
   if (rest !== "") take(rest.replace(/\r$/, ""));
   reader?.finish();
-  return { entries: entries.finish(), hasComments };
+  return { entries: await entries.finish(), hasComments };
 }
 
 /** APIBAN's batches, from the first one on: what it has taken out is not among them. */
@@ -170,7 +170,7 @@ async function fetchBatches(feed: FeedConfig, options: ListOptions): Promise<Fet
       }
       const text = await new Blob(bytes.map((some) => some.slice())).text();
       id = readBatch(text, entries, batch);
-      if (id === undefined) return { entries: entries.finish(), hasComments: false };
+      if (id === undefined) return { entries: await entries.finish(), hasComments: false };
       if (seen.has(id)) throw new FeedError(`batch ${batch} has the ID of an earlier one`);
       seen.add(id);
       if (batch >= BATCHES_MAX) throw new FeedError(`more than ${BATCHES_MAX} batches`);

@@ -16,16 +16,16 @@ import { type Failure, isLasting } from "./failure.ts";
  */
 export const REJECTED_IN_A_ROW = 3;
 
-/** Where the firewall tells what happened; `Log` is one. */
+/** Where the firewall tells what happened, to machines by fields; `Log` is one. */
 export interface FirewallLog {
   /** Tells detail that only matters when searching for a fault. */
   debug(message: string): void;
   /** Tells something that happened as it should. */
-  info(message: string): void;
+  info(message: string, fields?: object): void;
   /** Tells something that a person should know. */
-  warn(message: string): void;
+  warn(message: string, fields?: object): void;
   /** Tells something that does not work. */
-  error(message: string): void;
+  error(message: string, fields?: object): void;
 }
 
 /** Counts the failures of a family and tells them. */

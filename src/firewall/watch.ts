@@ -390,6 +390,7 @@ export class Watch {
       if (this.#isSaid) {
         log.info(
           `IPv${this.#family}: blocks are in force again, ${seconds} s after it was noticed`,
+          { event: "firewall-restored", family: this.#family },
         );
       }
       this.#isSaid = false;
@@ -411,8 +412,9 @@ export class Watch {
       : `. Ampere mends it (jump = ${this.#jump})`;
     const text = `IPv${this.#family}: blocks are ${IN_FORCE_WORDS[judgement.inForce]}: ` +
       `${judgement.message}${doing}. They stay in the list${fix}`;
-    if (this.#family === 4) log.error(text);
-    else log.warn(text);
+    const { inForce, message: reason, advice } = judgement;
+    const fields = { event: "firewall-lost", family: this.#family, inForce, reason, advice };
+    log[this.#family === 4 ? "error" : "warn"](text, fields);
   }
 
   #tellMissing(missing: readonly string[]): void {

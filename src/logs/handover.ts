@@ -80,6 +80,8 @@ interface Waiting {
   unissued: boolean;
   /** Another line of the same request was dropped for it. */
   stands: boolean;
+  /** Another line of the same request was dropped, because AMI's word counts. */
+  isAnswered: boolean;
 }
 
 /** Where a line stands. */
@@ -110,6 +112,8 @@ export class Handover {
   #waiting: (Waiting & { readonly file: number })[] = [];
   /** Those among which is decided just now. */
   #deciding: readonly (Waiting & { readonly file: number })[] = [];
+  /** Those of them that are no security events, by what they share with one; made if need be. */
+  #notices: Map<number, Waiting[]> | undefined;
   /** Events of AMI that no line has asked for yet: a ring. */
   readonly #hosts: (number | string)[] = new Array(RECENT).fill(0);
   readonly #numbers = new Int32Array(FACTS * RECENT);
@@ -251,6 +255,7 @@ export class Handover {
       covered,
       unissued,
       stands: false,
+      isAnswered: false,
       file,
     });
     if (this.#waiting.length > WAITING_MAX) this.#giveUp(this.#waiting.shift()!, now);
@@ -304,11 +309,13 @@ export class Handover {
     }
     for (const line of waiting) if (!this.#settle(line, now)) this.#waiting.push(line);
     this.#deciding = [];
+    this.#notices = undefined;
   }
 
   /** Decides on a line, if that can be done yet. */
   #settle(line: Waiting & { file: number }, now: number): boolean {
     const { event, told, at, covered } = line;
+    if (line.isAnswered) return this.#drop();
     if (isSecurity(told)) {
       if (this.#ami !== "up") return true;
       if (this.#exact.take(exactKey(event), -Infinity)) return this.#drop();
@@ -318,7 +325,9 @@ export class Handover {
     } else if (this.#alike.take(alikeKey(event), at - REMEMBER_MS)) return this.#drop();
     const isAlone = told === "aside" && (event.service === "PJSIP" || event.service === "IAX2");
     if (covered && this.#ami === "up" && !line.unissued && !isAlone) {
-      return this.#heardAt >= at + SETTLE_MS ? this.#drop() : false;
+      if (this.#heardAt < at + SETTLE_MS) return false;
+      if (isSecurity(told)) this.#answerAlike(event);
+      return this.#drop();
     }
     if (!line.unissued && now < at + SETTLE_MS) return false;
     if (isSecurity(told)) {
@@ -350,6 +359,23 @@ export class Handover {
     );
     if (found !== undefined) found.stands = true;
     return found !== undefined;
+  }
+
+  /** What is decided of a security event is decided of the other line of its request. */
+  #answerAlike(event: SecurityEvent): void {
+    if (!REFUSALS.has(event.kind)) return;
+    if (this.#notices === undefined) {
+      this.#notices = new Map();
+      for (const line of this.#deciding) {
+        if (line.told !== "notice" || line.unissued) continue;
+        const key = alikeKey(line.event);
+        const same = this.#notices.get(key);
+        if (same === undefined) this.#notices.set(key, [line]);
+        else same.push(line);
+      }
+    }
+    const found = this.#notices.get(alikeKey(event))?.shift();
+    if (found !== undefined) found.isAnswered = true;
   }
 
   /** AMI is away: a security event of the log is as good as one of AMI's. */

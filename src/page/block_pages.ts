@@ -70,12 +70,11 @@ export const DONE = {
  *
  * @param query What was asked for.
  * @param making What it is made with.
- * @returns The page, and whether it is the newest part of all blocks.
  */
 export async function blocksPage(
   query: URLSearchParams,
   { source, budget, isOver }: Making,
-): Promise<{ main: Html; isNewest: boolean }> {
+): Promise<Html> {
   const search = readSearch(query);
   const before = readPlace(query.get("before"));
   const after = before === undefined ? readPlace(query.get("after")) : undefined;
@@ -110,31 +109,28 @@ export async function blocksPage(
     const caption = search.text === ""
       ? `Blocks, the newest first: ${range}`
       : `Blocks found: ${range}`;
-    return {
-      isNewest: search.text === "" && newer === 0,
-      main: markup`
+    return markup`
         <h1>Blocks</h1>${searchForm(search.text, search.field)}
         <p>
           ${counted(found.matching, "block")}${
-        search.text === "" ? NOTHING : markup` with “${search.text}” (<a href="/blocks">all</a>)`
-      }. For other firewalls: <a href="/blocks.txt">blocks.txt</a>, <a
+      search.text === "" ? NOTHING : markup` with “${search.text}” (<a href="/blocks">all</a>)`
+    }. For other firewalls: <a href="/blocks.txt">blocks.txt</a>, <a
             href="/blocks.json"
           >blocks.json</a>.
         </p>
         ${blockTable(rows, caption, places)}
         <nav class="pages" aria-label="Pages of the list">
           ${newer === 0 ? NOTHING : markup`<a href="${linkTo(search)}">First</a>`}${
-        newer === 0 || first === undefined
-          ? NOTHING
-          : markup`<a rel="prev" href="${linkTo(search, "after", first)}">Newer</a>`
-      }<span>${range}</span>${
-        older <= 0 || last === undefined
-          ? NOTHING
-          : markup`<a rel="next" href="${linkTo(search, "before", last)}">Older</a>`
-      }
+      newer === 0 || first === undefined
+        ? NOTHING
+        : markup`<a rel="prev" href="${linkTo(search, "after", first)}">Newer</a>`
+    }<span>${range}</span>${
+      older <= 0 || last === undefined
+        ? NOTHING
+        : markup`<a rel="next" href="${linkTo(search, "before", last)}">Older</a>`
+    }
         </nav>
-      `,
-    };
+      `;
   });
 }
 
@@ -175,7 +171,7 @@ export async function hostPage(
       database,
       exempt: new ExemptSet(neverBlocked),
       origins: trusted.origins,
-      places: places.places,
+      places: { judged: (one: string) => places.of(one), strict: places.strict },
       now,
     };
     const known = knownOf(target, source.inquiry.look(target, blocks), NOT_ASKED, asked);

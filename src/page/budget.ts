@@ -7,7 +7,7 @@
 import { type Clock, sleep } from "../clock.ts";
 
 /** What visitors may take while many events arrive, as a part of the time. */
-const BUSY_SHARE = 0.04;
+const BUSY_SHARE = 0.06;
 
 /** The same while few do. */
 const IDLE_SHARE = 0.5;
@@ -22,10 +22,10 @@ const LOOK_EVERY_MS = 200;
 const BURST_MS = 250;
 
 /** What reading a request and closing its connection takes beside the answer, in milliseconds. */
-const CONNECTION_MS = 0.3;
+const CONNECTION_MS = 0.6;
 
 /** Longest piece of work, in milliseconds: then events have their turn. */
-const TURN_MS = 6;
+const TURN_MS = 12;
 
 /** Gives turns to visitors, one after the other. */
 export class Budget {

@@ -7,7 +7,7 @@
 import { formatLocalTime } from "../text/time.ts";
 import { VERSION } from "../version.ts";
 import type { Answer } from "./http.ts";
-import { type Html, markup, NOTHING } from "./html.ts";
+import { Html, markup, NOTHING } from "./html.ts";
 
 /** Who looks at a page. */
 export interface Visitor {
@@ -23,7 +23,8 @@ interface PageParts {
   /** Which of the links at the top it is. */
   readonly place?: "/" | "/blocks" | undefined;
   readonly visitor: Visitor;
-  readonly main: Html;
+  /** What takes time to be made follows when the rest is on its way. */
+  readonly main: Html | Promise<Html>;
   /** Rows come in by themselves. */
   readonly isLive?: boolean;
 }
@@ -49,16 +50,25 @@ export const SECURITY_HEADERS: Readonly<Record<string, string>> = {
  * @param status The status of HTTP. @default {200}
  */
 export function pageAnswer(parts: PageParts, status = 200): Answer {
-  return { status, type: "text/html; charset=utf-8", body: layOut(parts).text };
+  const { main } = parts;
+  const type = "text/html; charset=utf-8";
+  if (main instanceof Html) return { status, type, body: above(parts) + main.text + below() };
+  // Somebody may leave before it is waited for.
+  main.catch(() => {});
+  return { status, type, body: inPieces(above(parts), main) };
 }
 
-function layOut({ title, place, visitor, main, isLive = false }: PageParts): Html {
+async function* inPieces(top: string, main: Promise<Html>): AsyncGenerator<string> {
+  yield top;
+  yield (await main).text + below();
+}
+
+function above({ title, place, visitor, isLive = false }: PageParts): string {
   const links = [["/", "Overview"], ["/blocks", "Blocks"]] as const;
-  const nav = links.map(([href, words]) =>
-    markup`
-      <a href="${href}" ${href === place ? markup` aria-current="page"` : NOTHING}>${words}</a>
-    `
-  );
+  const nav = links.map(([href, words]) => {
+    const current = href === place ? markup` aria-current="page"` : NOTHING;
+    return markup`<a href="${href}"${current}>${words}</a>`;
+  });
   const status = isLive ? markup`<span id="live" role="status"></span>` : NOTHING;
   const script = isLive ? markup`<script src="/page.js" defer></script>` : NOTHING;
   return markup`
@@ -76,11 +86,17 @@ function layOut({ title, place, visitor, main, isLive = false }: PageParts): Htm
         <header>
           <strong>Ampere</strong><nav aria-label="Pages">${nav}</nav>${status}${loginPart(visitor)}
         </header>
-        <main id="main">${main}</main>
+        <main id="main">
+  `.text;
+}
+
+function below(): string {
+  return markup`
+        </main>
         <footer>Ampere ${VERSION}; ${timeOf(Date.now())}, the time of this machine</footer>
       </body>
     </html>
-  `;
+  `.text;
 }
 
 function loginPart({ isLoggedIn, obstacle }: Visitor): Html {

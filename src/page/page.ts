@@ -42,7 +42,7 @@ const CONNECTION_MS = 600_000;
 /** How often counts are taken and files looked at, in milliseconds. */
 const LOOK_EVERY_MS = 5_000;
 
-/** How long the first page may be shown to several visitors, in milliseconds. */
+/** How long a page may be shown to several visitors, in milliseconds. */
 const SHARED_MS = 1_000;
 
 /** How long a page may take to be made, in milliseconds. */
@@ -96,9 +96,10 @@ export class StatusPage {
   readonly #budget: Budget;
   readonly #history: History;
   readonly #live: Live;
-  readonly #shared = new Map<string, Promise<Html>>();
+  readonly #shared = new Map<string, Promise<unknown>>();
   /** Of another life of the daemon another one, so that no old list passes for a new one. */
   readonly #life = randomText(9);
+  readonly #likeness: string;
   #changes = 0;
   #server: BoundedServer | undefined;
   #tls: TlsGate | undefined;
@@ -109,6 +110,7 @@ export class StatusPage {
     this.#config = config;
     this.#log = log;
     this.#clock = clock;
+    this.#likeness = likenessOf(config);
     this.#access = new Access(config, clock);
     this.#budget = new Budget(clock, () => source.counters.eventsTotal);
     this.#history = new History(source);
@@ -180,6 +182,11 @@ export class StatusPage {
   /** Writes what was counted: to be called while the list is still open. */
   save(): void {
     this.#safely(() => this.#history.save(Date.now()));
+  }
+
+  /** See `OpenPage` of services.ts. */
+  isCurrent(): boolean {
+    return this.#likeness === likenessOf(pageOf(this.#source.config));
   }
 
   /** Ends it. */
@@ -257,14 +264,10 @@ export class StatusPage {
     if (!this.#access.mayRead(request)) {
       return redirect(`/login?next=${encodeURIComponent(path)}`);
     }
-    if (path === "/") return await this.#overview(request, visitor);
+    if (path === "/") return this.#overview(request, visitor);
     if (path === "/events") return this.#events();
-    const making = this.#making();
-    if (path === "/blocks") {
-      const { main, isNewest } = await blocksPage(request.query, making);
-      return pageAnswer({ title: "Blocks", place: "/blocks", visitor, main, isLive: isNewest });
-    }
-    return await this.#host(request, visitor) ??
+    if (path === "/blocks") return this.#blocks(request, visitor);
+    return this.#host(request, visitor) ??
       pageAnswer({
         title: "Not found",
         visitor,
@@ -272,24 +275,33 @@ export class StatusPage {
       }, 404);
   }
 
-  async #overview({ query }: Request, visitor: Visitor): Promise<Answer> {
+  #overview({ query }: Request, visitor: Visitor): Answer {
     const asked = query.get("range") ?? "";
     const range = Object.hasOwn(RANGES, asked) ? asked as RangeName : "24h";
-    const key = `${range} ${visitor.isLoggedIn}`;
-    let making = this.#shared.get(key);
-    if (making === undefined) {
-      making = this.#makeOverview(range, visitor.isLoggedIn);
-      this.#shared.set(key, making);
-      const forget = () => void this.#shared.delete(key);
-      making.then(() => this.#clock.after(SHARED_MS, forget), forget);
-    }
-    return pageAnswer({
-      title: "Overview",
-      place: "/",
-      visitor,
-      main: await making,
-      isLive: true,
-    });
+    const main = this.#share(
+      `${range} ${visitor.isLoggedIn}`,
+      () => this.#makeOverview(range, visitor.isLoggedIn),
+    );
+    return pageAnswer({ title: "Overview", place: "/", visitor, main, isLive: true });
+  }
+
+  #blocks({ query }: Request, visitor: Visitor): Answer {
+    const make = () => blocksPage(query, this.#making());
+    // What is looked for, or older, does not come in by itself.
+    const isLive = query.size === 0;
+    const main = isLive ? this.#share("blocks", make) : make();
+    return pageAnswer({ title: "Blocks", place: "/blocks", visitor, main, isLive });
+  }
+
+  /** Makes once for several visitors what is looked at most. */
+  #share<T>(key: string, make: () => Promise<T>): Promise<T> {
+    const known = this.#shared.get(key);
+    if (known !== undefined) return known as Promise<T>;
+    const making = make();
+    this.#shared.set(key, making);
+    const forget = () => void this.#shared.delete(key);
+    making.then(() => this.#clock.after(SHARED_MS, forget), forget);
+    return making;
   }
 
   async #makeOverview(range: RangeName, mayAct: boolean): Promise<Html> {
@@ -307,14 +319,14 @@ export class StatusPage {
     });
   }
 
-  async #host({ path, query }: Request, visitor: Visitor): Promise<Answer | undefined> {
+  #host({ path, query }: Request, visitor: Visitor): Answer | undefined {
     const [, name] = /^\/host\/(.{1,150})$/.exec(path) ?? [];
     const target = name === undefined ? undefined : parseTarget(decoded(name));
     if (target === undefined) return undefined;
     const done = query.get("done") ?? "";
     const words = Object.hasOwn(DONE, done) ? DONE[done as keyof typeof DONE] : undefined;
     const note = words === undefined ? undefined : { words, isDone: true };
-    const main = await hostPage(target, note, visitor.isLoggedIn, this.#making());
+    const main = hostPage(target, note, visitor.isLoggedIn, this.#making());
     return pageAnswer({ title: target, visitor, main });
   }
 
@@ -376,7 +388,7 @@ export class StatusPage {
     this.#shared.clear();
     if (problem === undefined) return redirect(`/host/${target}?done=${name}`);
     const note = { words: `Not done: ${problem}`, isDone: false };
-    const main = await hostPage(target, note, true, this.#making());
+    const main = hostPage(target, note, true, this.#making());
     return pageAnswer({ title: target, visitor: this.#visitor(session), main }, 409);
   }
 
@@ -415,6 +427,19 @@ export class StatusPage {
     const isMany = this.#source.table.size > WORST_OF_MAX;
     return statusOf(this.#source, Date.now(), { blocks: 0, hosts: isMany ? 0 : hosts });
   }
+}
+
+/** A text that is another one when the page has to be another one: certificates are renewed. */
+function likenessOf(config: PageConfig | undefined): string {
+  const files = [config?.cert, config?.key].map((path) => {
+    try {
+      const { ino, size, mtime } = Deno.statSync(path ?? "");
+      return `${ino} ${size} ${mtime?.getTime()}`;
+    } catch {
+      return "";
+    }
+  });
+  return JSON.stringify([config, files]);
 }
 
 /** Who sent a request: behind a web server of this machine, whom that names. */

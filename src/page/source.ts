@@ -12,7 +12,7 @@ import type { StatusSource } from "../telemetry/status.ts";
 /** Who can be asked; `Daemon` is one. */
 export interface PageSource extends StatusSource {
   readonly list: StatusSource["list"] & BlockList;
-  readonly places: PlacesSource & { readonly places: Asked["places"] };
+  readonly places: PlacesSource & Pick<Asked["places"], "strict">;
   /**
    * Trusts somebody for a time.
    *

@@ -108,12 +108,34 @@ export function isInsiderReason(reason: string): boolean {
 }
 
 /**
+ * Whether a block is one of somebody who belongs here, or whose network does: an office whose
+ * phones have a wrong password, say.
+ *
+ * @param reason Its reason, as {@linkcode reasonOf} has made it.
+ */
+export function belongsHere(reason: string): boolean {
+  const ends = [GROUNDS["good standing"], GROUNDS["shared network"], GROUNDS.insider];
+  return ends.some((end) => reason.endsWith(end));
+}
+
+/**
  * Whether a block was made for a guarded account.
  *
  * @param reason Its reason, as {@linkcode reasonOf} has made it.
  */
 export function isGuardReason(reason: string): boolean {
   return reason.endsWith(GROUNDS["guarded account"]);
+}
+
+/**
+ * Whether a block was made for what its host did, and holds wherever it comes: not for where it is,
+ * and not for what only those know where it had logged in.
+ *
+ * @param reason Its reason, as {@linkcode reasonOf} has made it, or a person has written it.
+ */
+export function isOwnGuilt(reason: string): boolean {
+  const local = [GROUNDS["good standing"], GROUNDS["shared network"], GROUNDS.insider];
+  return !isSightReason(reason) && !local.some((end) => reason.endsWith(end));
 }
 
 /** Without a wrong password nobody is blocked at one point but whoever may not appear at all. */

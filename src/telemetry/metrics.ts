@@ -15,6 +15,7 @@ import type { ListenAddress } from "../config/config.ts";
 import { type Histogram, LATENCY_BOUNDS } from "./counters.ts";
 import type { LogState } from "../logs/followed_log.ts";
 import type { ListState } from "./lists.ts";
+import type { MessengerState } from "./messages/messenger.ts";
 import type { StatusSource } from "./status.ts";
 import { VERSION } from "../version.ts";
 
@@ -55,9 +56,14 @@ interface DeliveryCounts {
  *
  * @param source The daemon.
  * @param deliveries Of the webhook; `undefined` without one.
+ * @param messengers How those are who are told of what happens.
  * @returns The text that Prometheus reads.
  */
-export function formatMetrics(source: StatusSource, deliveries?: DeliveryCounts): string {
+export function formatMetrics(
+  source: StatusSource,
+  deliveries?: DeliveryCounts,
+  messengers: readonly MessengerState[] = [],
+): string {
   return [
     ...aboutAmpere(source),
     ...aboutEvents(source),
@@ -65,7 +71,9 @@ export function formatMetrics(source: StatusSource, deliveries?: DeliveryCounts)
     ...aboutBlocks(source),
     ...aboutPlaces(source),
     ...aboutLists(source),
+    ...aboutFleet(source),
     ...aboutDeliveries(deliveries),
+    ...aboutMessengers(messengers),
   ].map(formatMetric).join("") +
     formatHistogram(
       "ampere_block_duration_seconds",
@@ -392,6 +400,49 @@ function aboutPlaces({ places, counters, newPlaces }: StatusSource): Metric[] {
   ];
 }
 
+function aboutFleet({ elsewhere }: StatusSource): Metric[] {
+  const state = elsewhere?.state();
+  if (state === undefined) return [];
+  const { connectedSince, nodes, own, theirs, outbox, dropped, refusals, clockAhead } = state;
+  return [
+    gauge(
+      "ampere_fleet_connected",
+      "1 while blocks are shared through the engine.",
+      connectedSince === undefined ? 0 : 1,
+    ),
+    gauge(
+      "ampere_fleet_nodes",
+      "PBXs that were heard of within a day, this one too.",
+      nodes.length,
+    ),
+    gauge("ampere_fleet_own_blocks", "Blocks of this PBX that others are told of.", own),
+    {
+      name: "ampere_fleet_blocks",
+      type: "gauge",
+      help: "Blocks of other PBXs.",
+      samples: [...theirs].map(([node, count]) => [{ node }, count]),
+    },
+    gauge("ampere_fleet_outbox", "Changes that are not sent yet.", outbox),
+    counter("ampere_fleet_dropped_total", "Changes that found no place there.", dropped),
+    {
+      name: "ampere_fleet_refused_total",
+      type: "counter",
+      help: "Blocks of other PBXs that were not applied here.",
+      samples: Object.entries(refusals).map(([why, count]) => [{ why }, count]),
+    },
+    gauge(
+      "ampere_fleet_clock_ahead_seconds",
+      "How much this machine's clock is ahead of the engine's.",
+      clockAhead / 1000,
+    ),
+    gauge(
+      "ampere_fleet_lag_seconds",
+      "How long the engine's last answer took.",
+      state.lagMs / 1000,
+    ),
+  ];
+}
+
 function aboutDeliveries(deliveries: DeliveryCounts | undefined): Metric[] {
   if (deliveries === undefined) return [];
   return [
@@ -404,6 +455,42 @@ function aboutDeliveries(deliveries: DeliveryCounts | undefined): Metric[] {
       "ampere_webhook_dropped_total",
       "Notices that the webhook did not take.",
       deliveries.dropped,
+    ),
+  ];
+}
+
+/** Who is told, by the name of the section. */
+function aboutMessengers(states: readonly MessengerState[]): Metric[] {
+  if (states.length === 0) return [];
+  const of = (
+    name: string,
+    type: Metric["type"],
+    help: string,
+    value: (state: MessengerState) => number,
+  ): Metric => ({
+    name,
+    type,
+    help,
+    samples: states.map((state) => [{ notify: state.name }, value(state)]),
+  });
+  return [
+    of(
+      "ampere_notify_delivered_total",
+      "counter",
+      "Messages that a receiver took.",
+      ({ delivered }) => delivered,
+    ),
+    of(
+      "ampere_notify_dropped_total",
+      "counter",
+      "Events that a receiver was not told of.",
+      ({ dropped }) => dropped,
+    ),
+    of(
+      "ampere_notify_failing",
+      "gauge",
+      "1 if a receiver did not take the last message that was tried.",
+      ({ trouble }) => trouble === undefined ? 0 : 1,
     ),
   ];
 }

@@ -1,6 +1,6 @@
 /**
- * What hangs on the daemon and may fail without it: the status socket, the metrics, the page,
- * the webhook.
+ * What hangs on the daemon and may fail without it: the status socket, the metrics, the page, the
+ * webhook, messages to people.
  *
  * @module
  */
@@ -10,6 +10,7 @@ import { type Config, formatListenAddress } from "../config/config.ts";
 import type { Log } from "../log.ts";
 import type { BoundedServer } from "./bounded_server.ts";
 import type { Look } from "./look.ts";
+import type { Messages } from "./messages/messages.ts";
 import type { Notice } from "./notice.ts";
 import { type Status, statusOf, type StatusSource } from "./status.ts";
 import { RUN_FOLDER, StatusError, StatusServer, statusSocketPath } from "./status_socket.ts";
@@ -21,6 +22,8 @@ export interface OpenPage {
   notify(notice: Notice): void;
   /** Writes what was counted. */
   save(): void;
+  /** Whether it is still as the configuration, and the files that this names, want it. */
+  isCurrent(): boolean;
   stop(): Promise<void>;
 }
 
@@ -56,6 +59,7 @@ export class Services {
     | { readonly sender: Webhook; readonly url: string; readonly caFile: string | undefined }
     | undefined;
   #page: OpenPage | undefined;
+  #messages: Messages | undefined;
   /** One change at a time. */
   #changing: Promise<void> = Promise.resolve();
 
@@ -86,13 +90,14 @@ export class Services {
   }
 
   /**
-   * Reports something to the webhook and the page, if there are any.
+   * Reports something to the webhook, the page, and those who are told, if there are any.
    *
    * @param notice What happened.
    */
   notify(notice: Notice): void {
     this.#webhook?.sender.send(notice);
     this.#page?.notify(notice);
+    this.#messages?.tell(notice);
   }
 
   /** Writes what is still to be written into the list, before that is closed. */
@@ -108,16 +113,19 @@ export class Services {
       this.#metrics?.server.stop(),
       this.#webhook?.sender.stop(),
       this.#page?.stop(),
+      this.#messages?.stop(),
     ]);
     this.#status =
       this.#metrics =
       this.#webhook =
       this.#page =
+      this.#messages =
         undefined;
   }
 
   async #apply(): Promise<void> {
     await this.#applyWebhook();
+    await this.#applyMessages();
     await this.#applyMetrics();
     await this.#applyPage();
     this.#status ??= await this.#openStatus();
@@ -128,7 +136,7 @@ export class Services {
     try {
       return await StatusServer.open(
         path,
-        (question) => JSON.stringify(answerTo(this.#source, question)) + "\n",
+        (question) => JSON.stringify(this.#answerTo(question)) + "\n",
       );
     } catch (error) {
       const hint = error instanceof StatusError
@@ -151,7 +159,7 @@ export class Services {
       const { formatMetrics, serveMetrics } = await import("./metrics.ts");
       const server = await serveMetrics(
         wanted,
-        () => formatMetrics(this.#source, this.#webhook?.sender),
+        () => formatMetrics(this.#source, this.#webhook?.sender, this.#messages?.states),
       );
       this.#metrics = { server, config: wanted };
       this.#log.info(`metrics for Prometheus at http://${text}/metrics`);
@@ -163,8 +171,9 @@ export class Services {
     }
   }
 
-  /** Made anew each time: certificate and tokens may be others under the same names. */
   async #applyPage(): Promise<void> {
+    // Who is logged in stays so.
+    if (this.#page?.isCurrent()) return;
     await this.#page?.stop();
     this.#page = undefined;
     const { page, pageCert } = this.#source.config;
@@ -183,6 +192,26 @@ export class Services {
     }
   }
 
+  /** What is answered to a question: whatever is not understood is taken for one for the status. */
+  #answerTo(question: string): Status | { readonly look: Look } {
+    const [, asked = ""] = /^look (\S+)$/.exec(question) ?? [];
+    const target = parseTarget(asked);
+    return target === undefined
+      ? statusOf(this.#source, Date.now(), {}, this.#messages?.states)
+      : { look: this.#source.inquiry.look(target) };
+  }
+
+  async #applyMessages(): Promise<void> {
+    // Nobody is to be told of a block that was not made.
+    const wanted = this.#source.dryRun ? [] : this.#source.config.messengers;
+    if (wanted.length === 0 && this.#messages === undefined) return;
+    if (this.#messages === undefined) {
+      const { Messages } = await import("./messages/messages.ts");
+      this.#messages = new Messages(this.#log);
+    }
+    await this.#messages.apply(wanted);
+  }
+
   async #applyWebhook(): Promise<void> {
     // Nobody is to be told of a block that was not made.
     const url = this.#source.dryRun ? undefined : this.#source.config.webhook;
@@ -196,15 +225,6 @@ export class Services {
     }
     await old?.stop();
   }
-}
-
-/** What is answered to a question: whatever is not understood is taken for one for the status. */
-function answerTo(source: StatusSource, question: string): Status | { readonly look: Look } {
-  const [, asked = ""] = /^look (\S+)$/.exec(question) ?? [];
-  const target = parseTarget(asked);
-  return target === undefined
-    ? statusOf(source, Date.now())
-    : { look: source.inquiry.look(target) };
 }
 
 function sameAddress(a: Config["metrics"], b: Config["metrics"]): boolean {

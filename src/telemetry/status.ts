@@ -8,6 +8,7 @@ import type { ExemptTarget } from "../address/exempt.ts";
 import type { TimedEntry } from "../config/timed_trust.ts";
 import type { NameState } from "../address/trusted_names.ts";
 import { type Block, byAge } from "../blocks/block.ts";
+import { originOf } from "../blocks/origin.ts";
 import type { Action, Config } from "../config/config.ts";
 import type { AsteriskPlace, Whereabouts } from "../firewall/asterisk_place.ts";
 import type { BackendChoice } from "../firewall/choice.ts";
@@ -19,8 +20,12 @@ import type { Insider } from "../penalties/insiders.ts";
 import type { HostStatus } from "../penalties/hosts.ts";
 import type { Tally } from "../penalties/offence.ts";
 import { VERSION } from "../version.ts";
+import type { FleetState } from "../fleet/fleet.ts";
+import { type ShownFleet, shownFleet } from "./fleet.ts";
 import { type ListsState, type ShownLists, shownLists } from "./lists.ts";
 import type { Look } from "./look.ts";
+import type { MessengerState } from "./messages/messenger.ts";
+import { type ShownMessenger, shownMessengers } from "./messengers.ts";
 import {
   type NewPlacesState,
   type PlacesSource,
@@ -105,6 +110,8 @@ export interface StatusSource {
   readonly neighbourhoods: { readonly size: number };
   /** Lists of attackers. */
   readonly listed: ListsState;
+  /** What other PBXs bring. */
+  readonly elsewhere?: { readonly state: () => FleetState | undefined };
   readonly list: {
     readonly path: string;
     readonly size: number;
@@ -229,6 +236,10 @@ export interface Status {
   };
   /** Lists of attackers. */
   readonly lists: ShownLists;
+  /** Who is told of what happens. */
+  readonly messengers: readonly ShownMessenger[];
+  /** Other PBXs; null without any. */
+  readonly fleet: ShownFleet | null;
   readonly database: {
     readonly path: string;
     readonly owed: number;
@@ -329,6 +340,8 @@ export interface ShownBlock {
   readonly until: string | null;
   readonly times: number;
   readonly reason: string;
+  /** The PBX that has brought it; null: it is this one's own. */
+  readonly origin: string | null;
   /** Where it is; null without `geo` and `asn`. */
   readonly place: ShownPlace | null;
 }
@@ -347,11 +360,13 @@ interface StatusExtent {
  * @param source The daemon.
  * @param now Time of day, in milliseconds since 1970.
  * @param extent How much is told.
+ * @param messengers Who is told of what happens.
  */
 export function statusOf(
   source: StatusSource,
   now: number,
   { blocks = LAST_BLOCKS_MAX, hosts = WORST_HOSTS_MAX }: StatusExtent = {},
+  messengers: readonly MessengerState[] = [],
 ): Status {
   const { config, counters, table, list } = source;
   const state = source.firewall.status();
@@ -435,6 +450,8 @@ export function statusOf(
       doubt: source.whereabouts.doubt ?? null,
     },
     lists: shownLists(source.listed),
+    messengers: shownMessengers(messengers),
+    fleet: shownFleet(source.elsewhere?.state()),
     database: { path: list.path, owed: list.pending, trouble: list.trouble ?? null },
     trust: shownTrust(source.trust),
     neverBlocked: source.neverBlocked,
@@ -515,6 +532,7 @@ function shownBlock(
     until: until === undefined ? null : iso(until),
     times,
     reason,
+    origin: originOf(reason) ?? null,
     place: shownPlace(places?.of(target)),
   };
 }

@@ -5,8 +5,8 @@
  */
 
 import { authorities, AuthoritiesError } from "../authorities.ts";
-import { tlsFault } from "../tls_fault.ts";
 import { VERSION } from "../version.ts";
+import { httpFault } from "./http_fault.ts";
 import type { Notice } from "./notice.ts";
 
 /** How long the server may take, in milliseconds. */
@@ -106,7 +106,11 @@ export class WebhookServer implements Disposable {
       // The administrator may install another authority meanwhile.
       this[Symbol.dispose]();
       if (error instanceof AuthoritiesError) return { why: error.message, advice: error.advice };
-      return describe(error, this.#url.hostname, this.#caFile);
+      return httpFault(error, this.#url.hostname, {
+        caKey: "webhook_ca",
+        caFile: this.#caFile,
+        urlKey: "webhook",
+      });
     }
   }
 
@@ -133,30 +137,6 @@ function judge(status: number): WebhookFailure | undefined {
   const lasting = status < 500 && !PASSING.has(status);
   return { why: `HTTP ${status}`, lasting };
 }
-
-/** Deno's messages hold the address, so only known words are taken from them. */
-function describe(error: unknown, name: string, caFile: string | undefined): WebhookFailure {
-  const fault = tlsFault(error, {
-    name: name.replace(/^\[|\]$/g, ""),
-    caKey: "webhook_ca",
-    caFile,
-    otherName: "write the name that its certificate has into webhook",
-    plain: "write http:// in the place of https:// into webhook, or the port where it speaks TLS",
-  });
-  if (fault !== undefined) return fault;
-  const text = error instanceof Error ? `${error.message} ${error.cause ?? ""}` : "";
-  for (const [pattern, words] of CAUSES) if (pattern.test(text)) return { why: words };
-  return { why: "it cannot be reached" };
-}
-
-const CAUSES: readonly (readonly [RegExp, string])[] = [
-  [/refused/i, "connection refused"],
-  [/temporary failure in name resolution/i, "its name cannot be looked up at present"],
-  [/dns error|lookup|name or service/i, "its name is not known"],
-  [/certificate|tls|handshake/i, "its certificate is not accepted"],
-  [/unreachable/i, "no route to it"],
-  [/reset|closed|eof/i, "it closed the connection"],
-];
 
 /** User and password of an address go into a header. */
 function authorization(url: URL): { authorization?: string } {

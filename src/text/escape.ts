@@ -63,6 +63,27 @@ export function escapeControls(text: string, maxLength: number): string {
   );
 }
 
+/**
+ * Writes what cannot be seen in a text of JSON as escapes, so that whoever reads it line by line,
+ * on a terminal or by Unicode's line ends, gets each object in one piece. It means the same as
+ * before.
+ *
+ * @param json A text of `JSON.stringify`, without white space around its parts.
+ */
+export function escapeInJson(json: string): string {
+  if (!UNSAFE.test(json)) return json;
+  let result = "";
+  for (const character of json) {
+    if (!UNSAFE.test(character)) result += character;
+    else {
+      for (let i = 0; i < character.length; i++) {
+        result += `\\u${character.charCodeAt(i).toString(16).padStart(4, "0")}`;
+      }
+    }
+  }
+  return result;
+}
+
 /** Joins the pieces for each character of a text, with an ellipsis if they become too long. */
 function build(text: string, maxLength: number, pieceOf: (character: string) => string): string {
   const limit = Math.max(1, maxLength);

@@ -7,20 +7,14 @@
 
 import { escapeControls } from "./escape.ts";
 import { LogQueue } from "./log_queue.ts";
-import { formatLocalTime } from "./time.ts";
+import { type LineForm, type LogFields, type LogLevel, MESSAGE_MAX } from "./line_form.ts";
 import { fstatSync } from "node:fs";
-
-/** How important a line is, in ascending order. */
-export type LogLevel = "debug" | "info" | "warn" | "error";
 
 /** Bytes to where lines go; `Deno.stderr` and `Deno.FsFile` are such. */
 export interface LogWriter {
   /** Writes some of the bytes and returns how many; throws if it cannot. */
   writeSync(bytes: Uint8Array): number;
 }
-
-/** Longest message in a line, in UTF-16 units; a message that was received may hold 64 KiB. */
-export const MESSAGE_MAX = 8_192;
 
 /** The byte at the end of a line. */
 const LINE_END = 0x0a;
@@ -34,33 +28,6 @@ export class LogError extends Error {
 /** How long the end of the program waits for what is on its way to a reader, in milliseconds. */
 export const DRAIN_MS = 1_000;
 
-/**
- * How a line begins: with the local time and the level in words, with the level alone, or with the
- * level's number as systemd's journal reads it from standard error (sd-daemon(3)), which notes the
- * time itself.
- */
-type LineStyle = "stamped" | "plain" | "journal";
-
-/** The numbers of the levels: syslog(3). */
-const JOURNAL_LEVELS: Readonly<Record<LogLevel, string>> = {
-  debug: "<7>",
-  info: "<6>",
-  warn: "<4>",
-  error: "<3>",
-};
-
-/**
- * What stands before a message.
- *
- * @param style Who reads it.
- * @param level How important it is.
- * @param now The time, in milliseconds since 1970.
- */
-function lineStart(style: LineStyle, level: LogLevel, now: number): string {
-  if (style === "journal") return JOURNAL_LEVELS[level];
-  return style === "plain" ? `${level}: ` : `${formatLocalTime(now)} ${level}: `;
-}
-
 /** Rights of a new log file: it names accounts and addresses, so it is not for everybody. */
 const FILE_MODE = 0o640;
 
@@ -73,9 +40,18 @@ export interface LineSink {
   /**
    * Writes lines, and before them how many are missing if some are.
    *
+   * @param level How important they are.
+   * @param messages Their texts for people.
+   * @param now Time of day, in milliseconds since 1970.
+   * @param fields What machines read of each beside that.
    * @returns The reason why it failed if the write before did not fail, else `undefined`.
    */
-  write(level: LogLevel, messages: readonly string[], now: number): string | undefined;
+  write(
+    level: LogLevel,
+    messages: readonly string[],
+    now: number,
+    fields?: readonly (LogFields | undefined)[],
+  ): string | undefined;
   /** Waits until all is written, but not longer than so many milliseconds. */
   drain(limitMs: number): Promise<unknown>;
 }
@@ -91,11 +67,11 @@ export interface OpenFile {
 /** A place behind a queue. */
 export class QueuedSink implements LineSink {
   readonly #queue: LogQueue;
-  readonly #style: LineStyle;
+  readonly #form: LineForm;
 
-  constructor(queue: LogQueue, style: LineStyle) {
+  constructor(queue: LogQueue, form: LineForm) {
     this.#queue = queue;
-    this.#style = style;
+    this.#form = form;
   }
 
   get lost(): number {
@@ -107,11 +83,15 @@ export class QueuedSink implements LineSink {
   }
 
   /** The queue itself tells why lines are lost. */
-  write(level: LogLevel, messages: readonly string[], now: number): undefined {
-    const start = lineStart(this.#style, level, now);
+  write(
+    level: LogLevel,
+    messages: readonly string[],
+    now: number,
+    fields?: readonly (LogFields | undefined)[],
+  ): undefined {
     this.#queue.push(
-      messages.map((message) => `${start}${escapeControls(message, MESSAGE_MAX)}\n`),
-      (lost) => aboutLost(lost, lineStart(this.#style, "warn", now)),
+      messages.map((message, i) => this.#form.line(level, message, now, fields?.[i])),
+      (lost) => this.#form.aboutLost(lost, now),
     );
   }
 
@@ -120,23 +100,18 @@ export class QueuedSink implements LineSink {
   }
 }
 
-function aboutLost(lost: number, start: string): string {
-  const lines = lost === 1 ? "1 line was lost" : `${lost} lines were lost`;
-  return `${start}${lines} here, because the log could not be written\n`;
-}
-
 /** A place that takes lines at once, with the count of those that did not get there. */
 class Sink implements LineSink {
   readonly #writer: LogWriter;
-  readonly #style: LineStyle;
+  readonly #form: LineForm;
   readonly #encoder = new TextEncoder();
   #lost = 0;
   /** The last line was written in part, so that the next one has to begin a new line. */
   #torn = false;
 
-  constructor(writer: LogWriter, style: LineStyle) {
+  constructor(writer: LogWriter, form: LineForm) {
     this.#writer = writer;
-    this.#style = style;
+    this.#form = form;
   }
 
   get lost(): number {
@@ -151,18 +126,22 @@ class Sink implements LineSink {
     return Promise.resolve();
   }
 
-  write(level: LogLevel, messages: readonly string[], now: number): string | undefined {
-    const start = lineStart(this.#style, level, now);
+  write(
+    level: LogLevel,
+    messages: readonly string[],
+    now: number,
+    fields?: readonly (LogFields | undefined)[],
+  ): string | undefined {
     const lost = this.#lost;
     let missing = messages.length;
     try {
       if (lost > 0) {
-        this.#put(aboutLost(lost, lineStart(this.#style, "warn", now)));
+        this.#put(this.#form.aboutLost(lost, now));
         this.#lost = 0;
       }
       let lines = "";
-      for (const message of messages) {
-        lines += `${start}${escapeControls(message, MESSAGE_MAX)}\n`;
+      for (const [i, message] of messages.entries()) {
+        lines += this.#form.line(level, message, now, fields?.[i]);
       }
       this.#put(lines, (left) => missing = Math.min(missing, left));
       return undefined;
@@ -195,12 +174,12 @@ class Sink implements LineSink {
 }
 
 /** Standard error may be something that somebody reads, or does not. */
-export function openStderr(given: LogWriter | undefined, style: LineStyle): LineSink {
-  if (given !== undefined || !isRead(STDERR)) return new Sink(given ?? Deno.stderr, style);
+export function openStderr(given: LogWriter | undefined, form: LineForm): LineSink {
+  if (given !== undefined || !isRead(STDERR)) return new Sink(given ?? Deno.stderr, form);
   return new QueuedSink(
     // Nobody is left who could be told.
     new LogQueue({ open: () => Promise.resolve({ write: writeStderr }), onTrouble: () => {} }),
-    style,
+    form,
   );
 }
 
@@ -230,10 +209,10 @@ export function fifoAt(path: string): string | undefined {
   }
 }
 
-export function openFile(path: string): OpenFile {
+export function openFile(path: string, form: LineForm): OpenFile {
   try {
     const handle = Deno.openSync(path, { append: true, create: true, mode: FILE_MODE });
-    return { sink: new Sink(handle, "stamped"), close: () => closeQuietly(handle) };
+    return { sink: new Sink(handle, form), close: () => closeQuietly(handle) };
   } catch (error) {
     throw new LogError(`the log file ${path} cannot be opened: ${whyNotOpened(error)}`, {
       cause: error,

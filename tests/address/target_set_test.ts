@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { expectNetwork, overlaps, readAddress } from "../../src/address/address.ts";
+import { expectNetwork, overlaps, readAddress, writeNetwork } from "../../src/address/address.ts";
 import { TargetSetBuilder } from "../../src/address/target_set.ts";
 
 const ipv4 = fc.tuple(
@@ -52,3 +52,29 @@ Deno.test("target set: it finds what overlaps, and nothing else; nothing in it h
 function text(word: number): string {
   return [24, 16, 8, 0].map((bits) => (word >>> bits) & 255).join(".");
 }
+
+Deno.test("target set: many are sorted in steps, and are what they are in one", () => {
+  let seed = 1;
+  const random = () => (seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0) >>> 8;
+  const builder = new TargetSetBuilder();
+  const hosts = new Set<string>();
+  for (let i = 0; i < 30_000; i++) {
+    const [b, c, d] = [random() & 255, random() & 255, random() & 255];
+    for (const host of [`203.${b}.${c}.${d}`, `2001:db8:${c}:${b}::${d}`]) {
+      const address = readAddress(host)!;
+      hosts.add(writeNetwork(address));
+      builder.add(address);
+    }
+  }
+  builder.add(expectNetwork("203.7.0.0/16"));
+  builder.add(expectNetwork("2001:db8:7::/48"));
+  const steps = builder.buildInSteps();
+  let count = 0;
+  let step = steps.next();
+  for (; !step.done; step = steps.next()) count++;
+  assert(count > 10, `${count} steps`);
+  const wide = ["203.7.0.0/16", "2001:db8:7::/48"];
+  const left = [...hosts].filter((host) => !wide.some((network) => overlaps(network, host)));
+  assert.deepEqual([...step.value.targets()].sort(), [...left, ...wide].sort());
+  assert.deepEqual([...builder.build().targets()], [...step.value.targets()]);
+});

@@ -370,3 +370,41 @@ Deno.test("keys: a thousand networks may be named, and no more", () => {
     "3: asn_strict: more than 1000 networks",
   ]);
 });
+
+Deno.test("keys: the page where others reach it needs a token, and what belongs together is told", () => {
+  const token = "page_token_file = /a";
+  const tls = "page_cert = /b\npage_key = /c";
+  const needs = "others can reach the page, so it needs a token: run ampere --page-token";
+  const problems: [text: string, problem: string][] = [
+    ["page = 0.0.0.0:9739", `1: page: at 0.0.0.0 ${needs}`],
+    [`page = [2001:db8::1]:9739\n${tls}`, `1: page: at 2001:db8::1 ${needs}`],
+    ["page = [::1]:9739\npage_name = a.example", `2: page_name: with page_name ${needs}`],
+    ["page = [::1]:9739\npage_cert = /b", "2: page_cert: needs page_key too"],
+    ["page_key = /b", "1: page_key: needs page_cert too"],
+    ["page_name = https://a.example", '1: page_name: "https://a.example" is not a host name'],
+    ["page_name = a.example:1", '1: page_name: "a.example:1" is not a host name'],
+    ["page_name = 192.0.2.1", '1: page_name: "192.0.2.1" is not a host name'],
+    ["page_name = a,,b", '1: page_name: "" is not a host name'],
+    ["page = :9739", '1: page: ":9739" is not ADDRESS:PORT, such as 127.0.0.1:9739'],
+    ["page_token_file = token", '1: page_token_file: "token" is not a path'],
+    ["page_cert = /etc/ampere/", '1: page_cert: "/etc/ampere/" is a directory'],
+  ];
+  for (const [text, problem] of problems) {
+    const [found, ...more] = wrong(text);
+    ok(found!.startsWith(problem), found);
+    deepStrictEqual(more, [], text);
+  }
+  const doubts: [text: string, doubt: string][] = [
+    [`page = 192.0.2.1:9739\n${token}`, "ampere.cfg:1: page: at 192.0.2.1 the token and what"],
+    [token, "ampere.cfg:1: page_token_file: has no effect without page"],
+    ["page_name = a.example", "ampere.cfg:1: page_name: has no effect without page"],
+    [tls, "ampere.cfg:1: page_cert: has no effect without page"],
+  ];
+  for (const [text, doubt] of doubts) {
+    const [found, ...more] = warned(text);
+    ok(found!.startsWith(doubt), found);
+    deepStrictEqual(more, [], text);
+  }
+  right(`page = 192.0.2.1:9739\n${token}\n${tls}`);
+  right(`page = 127.0.0.9:9739\n${token}\npage_name = PBX.example.org.`);
+});

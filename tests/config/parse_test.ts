@@ -25,6 +25,7 @@ async function withDirectory(act: (directory: string) => void | Promise<void>): 
 Deno.test("parse: an empty file gives the defaults of the documentation", () => {
   const defaults: Config = {
     logs: [],
+    logFormat: "text",
     host: "127.0.0.1",
     port: 5038,
     tls: false,
@@ -72,8 +73,15 @@ Deno.test("parse: an empty file gives the defaults of the documentation", () => 
     webhook: undefined,
     webhookCa: undefined,
     feeds: [],
+    messengers: [],
     softRate: 10,
     sipPorts: [5060, 5061],
+    fleet: undefined,
+    fleetName: undefined,
+    fleetPassFile: undefined,
+    fleetCa: undefined,
+    fleetPrefix: "ampere:",
+    fleetMax: 10_000,
   };
   for (const text of ["", "\n", "\r\n", "\uFEFF", "# nothing\n  ; at all", " \t \n"]) {
     deepStrictEqual(right(text), defaults);
@@ -101,6 +109,7 @@ Deno.test("parse: a file with every key is read, whatever its line ends and byte
     "log = /var/log/asterisk/messages",
     "log = /var/log/asterisk/security",
     "log = /var/log/asterisk/messages",
+    "log_format = json",
     "database = /srv/ampere.db",
     "patience = 10",
     "credit = 30d",
@@ -137,9 +146,16 @@ Deno.test("parse: a file with every key is read, whatever its line ends and byte
     "webhook_ca = /etc/ampere/hooks-ca.pem",
     "sip_ports = 5060, 5080",
     "soft_rate = 5/minute",
+    "fleet = rediss://pbx@[2001:db8::5]:6380/3",
+    "fleet_name = pbx1",
+    "fleet_pass_file = /etc/ampere/fleet.pass",
+    "fleet_ca = /etc/ampere/fleet-ca.pem",
+    "fleet_prefix = pbx:",
+    "fleet_max = 500/hour",
   ].map((line) => line.replace("90s", "90d"));
   const expected: Config = {
     logs: ["/var/log/asterisk/messages", "/var/log/asterisk/security"],
+    logFormat: "json",
     host: "pbx.example.org",
     port: 5040,
     tls: true,
@@ -187,8 +203,15 @@ Deno.test("parse: a file with every key is read, whatever its line ends and byte
     webhook: "https://hooks.example.org/a?b=c#d",
     webhookCa: "/etc/ampere/hooks-ca.pem",
     feeds: [],
+    messengers: [],
     softRate: 5,
     sipPorts: [5060, 5080],
+    fleet: { host: "2001:db8::5", port: 6380, tls: true, user: "pbx", database: 3 },
+    fleetName: "pbx1",
+    fleetPassFile: "/etc/ampere/fleet.pass",
+    fleetCa: "/etc/ampere/fleet-ca.pem",
+    fleetPrefix: "pbx:",
+    fleetMax: 500,
   };
   for (const end of ["\n", "\r\n", "\r", " \r\n\r\n"]) {
     deepStrictEqual(right(lines.join(end)), expected);
@@ -339,11 +362,22 @@ Deno.test("parse: an unknown key is a warning that names the nearest known key",
         const changed = key.slice(0, i) + put + key.slice(i + 1);
         // Another program may call it so.
         if (KEYS.includes(changed) || adviceForForeign(changed, "x") !== undefined) return;
-        ok(warned(`${changed} = x`)[0]!.endsWith(`did you mean "${key}"?`), changed);
+        const [, named = ""] = /did you mean "(\w+)"\?$/.exec(warned(`${changed} = x`)[0]!) ?? [];
+        ok(named === key || isOneEditAway(named, changed), `${changed}: ${named}`);
       },
     ),
   );
 });
+
+/** Whether two words are the same but for one character that is another one, or is missing. */
+function isOneEditAway(one: string, other: string): boolean {
+  const [short, long] = one.length <= other.length ? [one, other] : [other, one];
+  const rest = long.length - short.length;
+  return rest <= 1 &&
+    Array.from(long).some((_, i) =>
+      long.slice(i + 1) === short.slice(i + 1 - rest) && long.slice(0, i) === short.slice(0, i)
+    );
+}
 
 Deno.test("parse: no value holds a control character, so no line of AMI can be added", () => {
   for (let code = 0; code < 0xa0; code++) {

@@ -104,7 +104,7 @@ Deno.test("places: the newest of several configurations holds, however long its 
   const one = places.configure({ ...DEFAULT_CONFIG, geo: GEO, home: ["DE"] });
   const other = places.configure({ ...DEFAULT_CONFIG, geo: GEO, home: ["BR"] });
   await Promise.all([one, other]);
-  assert.equal(places.places.isAway(HERE), true);
+  assert.equal(places.of(HERE)?.away, true);
   assert.equal(changes, 1);
   await places.configure({ ...DEFAULT_CONFIG, geo: GEO, home: ["BR"] });
   assert.equal(changes, 1, "nothing has changed");

@@ -203,3 +203,43 @@ test("what a person must mend first ends it with 1, before anything is followed"
   assert.match(unwritable.text, /missing\/ampere\.log/);
   assert.deepEqual(site.asterisk.actions, []);
 });
+
+test("log_format = json: each line is an object, and HUP changes the form", async (site) => {
+  site.configure("log_format = json", "guard_hosts = 1", "bantim = 3");
+  const program = site.start("--verbose");
+  await attack(site.asterisk);
+  await program.said(/"message":"dry run: would block 203\.0\.113\.9 /);
+  // What a stranger writes breaks no line.
+  const account = '\u2028\u202e\u0085\u001b\\"}{\ud800\ud83d\ude00';
+  await site.asterisk.send(wrongAnswer("203.0.113.10", { account }));
+  await program.said(/"event":"account-guarded"/);
+  const lines = program.lines.map((line) => JSON.parse(line));
+  assert.deepEqual(
+    lines.filter(({ time, level, message }) =>
+      Number.isNaN(Date.parse(time)) || !/^(?:debug|info|warn|error)$/.test(level) ||
+      typeof message !== "string"
+    ),
+    [],
+  );
+  assert.doesNotMatch(
+    program.text.replaceAll("\n", ""),
+    // deno-lint-ignore no-control-regex -- these are not to be there
+    /[\u0000-\u001f\u0080-\u009f\u2028-\u202e]/,
+  );
+  assert.ok(!program.text.includes(USER.secret));
+  assert.match(lines.find(({ message }) => message.includes("bantim:")).level, /^warn$/);
+  const { time: _, message: __, ...block } = lines.find(({ event }) => event === "block");
+  assert.deepEqual(
+    [block.target, block.until, block.service, block.transport, block.account],
+    [GUESSER, block.until, "PJSIP", "UDP", "100"],
+  );
+  assert.match(block.reason, /wrong password/);
+
+  const text = Deno.readTextFileSync(`${site.folder}/ampere.cfg`);
+  Deno.writeTextFileSync(`${site.folder}/ampere.cfg`, text.replace("= json", "= text"));
+  const before = program.lines.length;
+  program.signal("SIGHUP");
+  await program.said(/^\S+ \S+ info: .*again/, before);
+  await endsWell(program);
+  assert.match(program.lines.at(-1)!, /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \w+: /);
+});

@@ -1,5 +1,5 @@
 /**
- * The commands that the documentation tells people to type.
+ * The commands that README and docs/ tell, taken out of their pages.
  *
  * @module
  */
@@ -7,84 +7,59 @@
 import { join } from "node:path";
 import { PROJECT } from "../../tools/compile.ts";
 
-/** A command of a page. */
-export interface DocumentedCommand {
-  /** The page, relative to the project. */
+/** Commands that stand together. */
+export interface Block {
+  /** The page, below the project's folder. */
   readonly page: string;
-  /** The line on which it begins, from 1 on. */
+  /** The line of its first command, from 1. */
   readonly line: number;
-  /** One command, perhaps over several lines, as a person would type it into bash. */
   readonly text: string;
-  /** Why it cannot be run here, if a comment `<!-- not run: WHY -->` before its block says so. */
-  readonly reason: string | undefined;
 }
 
-const FENCE = /^\s*```(\S*)/;
-const NOT_RUN = /^\s*<!-- not run: (.+?) -->$/;
+/** The words behind a fence that say that commands for a shell follow. */
+const SHELLS: ReadonlySet<string> = new Set(["sh", "bash", "shell", "console"]);
 
-/** All pages, relative to the project. */
-export async function pages(): Promise<string[]> {
-  const names = ["README.md"];
-  for await (const { name } of Deno.readDir(join(PROJECT, "docs"))) {
-    if (name.endsWith(".md")) names.push(`docs/${name}`);
-  }
-  return names.sort();
+/** The pages, sorted. */
+export function pages(): string[] {
+  const docs = [...Deno.readDirSync(join(PROJECT, "docs"))].map(({ name }) => name);
+  return [
+    "README.md",
+    ...docs.filter((name) => name.endsWith(".md")).sort().map((name) => `docs/${name}`),
+  ];
 }
 
 /**
- * The commands in the blocks of a page that are marked as `sh`, `bash` or `console`.
+ * Finds the commands of a page.
  *
- * @param page Its name, for messages.
- * @param text What is in it.
- * @throws {Error} When the shell does not understand one.
+ * @param page Its name.
+ * @param text Its text; a fence may be indented, as in a list.
  */
-export function commandsIn(page: string, text: string): DocumentedCommand[] {
-  const commands: DocumentedCommand[] = [];
-  const lines = text.split("\n");
-  let reason: string | undefined;
-  for (let i = 0; i < lines.length; i++) {
-    const fence = FENCE.exec(lines[i]!);
-    if (fence === null) {
-      const said = NOT_RUN.exec(lines[i]!)?.[1];
-      if (said !== undefined || lines[i]!.trim() !== "") reason = said;
-      continue;
-    }
-    const end = lines.findIndex((line, at) => at > i && FENCE.test(line));
-    if (end < 0) throw new Error(`${page}:${i + 1}: the block has no end`);
-    if (["sh", "bash", "console"].includes(fence[1]!)) {
-      commands.push(...split(page, lines.slice(i + 1, end), i + 2, reason));
-    }
-    i = end;
-    reason = undefined;
-  }
-  return commands;
-}
-
-/** A command ends with the line after which the shell wants no more. */
-function split(
-  page: string,
-  lines: readonly string[],
-  first: number,
-  reason: string | undefined,
-): DocumentedCommand[] {
-  const commands: DocumentedCommand[] = [];
-  const indent = Math.min(...lines.filter((line) => line.trim()).map((line) => line.search(/\S/)));
-  let text = "";
-  let line = first;
-  for (const [i, raw] of lines.entries()) {
-    if (text === "") line = first + i;
-    text += `${raw.slice(indent)}\n`;
-    if (/^\s*(#.*)?\s*$/.test(text)) text = "";
-    else if (!/[\\|]\s*$/.test(raw) && isWhole(text)) {
-      commands.push({ page, line, text: text.trim(), reason });
-      text = "";
+export function blocksOf(page: string, text: string): Block[] {
+  const blocks: Block[] = [];
+  let open:
+    | { fence: string; indent: number; isShell: boolean; lines: string[]; line: number }
+    | undefined;
+  for (const [index, line] of text.split("\n").entries()) {
+    const [, indent = "", fence = "", language = ""] = /^( *)(`{3,}) *([\w-]*)/.exec(line) ?? [];
+    if (open === undefined) {
+      if (fence === "") continue;
+      const isShell = SHELLS.has(language);
+      open = { fence, indent: indent.length, isShell, lines: [], line: index + 2 };
+    } else if (fence.startsWith(open.fence)) {
+      if (open.isShell) {
+        blocks.push({ page, line: open.line, text: `${open.lines.join("\n")}\n` });
+      }
+      open = undefined;
+    } else {
+      const own = new RegExp(`^ {0,${open.indent}}`);
+      open.lines.push(line.replace(own, ""));
     }
   }
-  if (text !== "") throw new Error(`${page}:${line}: the shell does not understand: ${text}`);
-  return commands;
+  if (open !== undefined) throw new Error(`${page}: a fence is not closed (line ${open.line - 1})`);
+  return blocks;
 }
 
-function isWhole(text: string): boolean {
-  return new Deno.Command("bash", { args: ["-n", "-c", text], stderr: "null" }).outputSync()
-    .success;
+/** All commands of all pages. */
+export function allBlocks(): Block[] {
+  return pages().flatMap((page) => blocksOf(page, Deno.readTextFileSync(join(PROJECT, page))));
 }

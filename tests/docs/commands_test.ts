@@ -1,180 +1,140 @@
 /**
- * Each command in README.md and docs/ is run on a machine of its own, with a real systemd, as a
- * person would type it, page by page; or there is a reason why not.
+ * Every command that README and docs/ tell is run: on a copy of this machine with a real systemd,
+ * real firewalls and the compiled program, which README's own commands have installed there. New
+ * commands are run without a word here; `cases.ts` is for those that need something before, that
+ * another test runs, or that nobody can run.
  */
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { PROJECT } from "../../tools/compile.ts";
 import { compiledAmpere, executableFolder } from "../support/executable.ts";
+import { FORMS, threeGuesses } from "../support/log_text.ts";
 import { doWithSystemd, hasSystemd } from "../support/systemd.ts";
-import { commandsIn, type DocumentedCommand, pages } from "./blocks.ts";
-import { PAGE_WORLDS, worldScript } from "./world.ts";
+import { allBlocks, type Block, blocksOf, pages } from "./blocks.ts";
+import { type Case, CASES } from "./cases.ts";
 
 const SHOWN = executableFolder();
-const SYSTEMD = { ignore: !await hasSystemd(SHOWN) };
 
-/** Commands that are not run, and why: what a person sees to, and what others tests do. */
-const NOT_RUN: readonly [RegExp, string][] = [
-  [
-    /\bdeno(@[\d.]+)? task \w/,
-    "builds or tests the project: .ci/run does. That there is such a task is looked at",
-  ],
-  [
-    /^apt install /,
-    "wants the network; tests/tools/package_test.ts installs the package with dpkg",
-  ],
-  [/^less |^tail -f /, "waits for a person"],
-  [
-    /^sh setup\.sh$|--setup --undo \| sh$/,
-    "tests/live/setting_up.ts runs the script beside a real Asterisk",
-  ],
-  [/^\(umask 077; exec 3<>\/dev\/tcp/, "listens to an Asterisk for a day"],
-  [
-    /^netfilter-persistent save$|\/etc\/iptables\/rules/,
-    "of a package that would load rules at each boot",
-  ],
-  [/^docker logs/, "there is no Docker"],
-  [/^journalctl -u asterisk/, "there is no journal of an Asterisk"],
-  [/--import-fail2ban/, "tests/e2e/fail2ban_test.ts reads a real fail2ban"],
-  [
-    /^iptables -S APIBAN \|/,
-    "instead of what stands before it; tests/e2e/migrating_test.ts does it",
-  ],
-  [/^cd dist && sha256sum -c/, "after a build; tests/tools/package_test.ts compares the sums"],
-];
+const blocks = allBlocks();
 
-/** Commands that end with another code than 0 on this machine, and why. */
-const OTHER_CODES: readonly [RegExp, number, string][] = [
-  [/^ampere --check$/, 1, "there is no Asterisk to log in to"],
-];
-
-/** Pages whose commands this file knows. Of one that is not here yet each command is run, too, and
- * must be understood; but it may find the machine other than it needs it. */
-const KNOWN_PAGES = new Set([
-  "README.md",
-  "docs/configuration.md",
-  "docs/freepbx.md",
-  "docs/install.md",
-  "docs/migrating.md",
-  "docs/security.md",
-  "docs/setup.md",
-  "docs/threat-model.md",
-  "docs/troubleshooting.md",
-  "docs/tuning.md",
-]);
-
-/** What `timeout` ends with. */
-const TIMED_OUT = 124;
-
-/** What Ampere ends with when it does not understand its arguments. */
-const USAGE = 2;
-
-/** The longest that one command may take, in seconds. */
-const LIMIT_S = 60;
-
-interface Outcome {
-  readonly code: number;
-  readonly said: string;
+function casesOf(block: Block): Case[] {
+  return CASES.filter(({ page, has }) => page === block.page && block.text.includes(has));
 }
 
-/** Runs the commands of a page one after the other. */
-async function runAll(page: string, commands: readonly DocumentedCommand[]): Promise<Outcome[]> {
-  const folder = await Deno.makeTempDir({ dir: SHOWN });
-  const world = worldScript(await compiledAmpere(), PROJECT) + (PAGE_WORLDS[page] ?? "");
-  let script = `${world}\ncd /srv/ampere\n`;
-  for (const [i, { text }] of commands.entries()) {
-    await Deno.writeTextFile(join(folder, `${i}.sh`), `set -o pipefail\n${text}\n`);
-    script += `code=0
-timeout --kill-after=5 ${LIMIT_S} bash ${folder}/${i}.sh > ${folder}/${i}.out 2>&1 < /dev/null || code=$?
-echo $code > ${folder}/${i}.code\n`;
-  }
-  await doWithSystemd(script, SHOWN);
-  return await Promise.all(commands.map(async (_, i) => ({
-    code: Number(await Deno.readTextFile(join(folder, `${i}.code`))),
-    said: await Deno.readTextFile(join(folder, `${i}.out`)),
-  })));
-}
+/** What the commands are called in messages. */
+const nameOf = ({ page, line, text }: Block) => `${page}:${line} ${text.split("\n")[0]}`;
 
-/** Why an outcome is no good; `undefined` if it is. */
-function fault(command: DocumentedCommand, { code, said }: Outcome): string | undefined {
-  const expected = OTHER_CODES.find(([pattern]) => pattern.test(command.text))?.[1] ?? 0;
-  if (code === expected) return undefined;
-  // In a pipeline another program has the last word.
-  if (/^\S*: line \d+: \S+: command not found$/m.test(said)) return undefined;
-  const isUsage = code === USAGE && /^ampere: /m.test(said);
-  if (!KNOWN_PAGES.has(command.page) && !isUsage && code !== TIMED_OUT) return undefined;
-  return `${command.page}:${command.line}: exit code ${code} instead of ${expected}\n` +
-    `$ ${command.text}\n${said}`;
-}
-
-for (const page of await pages()) {
-  const commands = commandsIn(page, await Deno.readTextFile(join(PROJECT, page)));
-  const run = commands.filter(({ text, reason }) =>
-    reason === undefined && !NOT_RUN.some(([pattern]) => pattern.test(text))
+Deno.test("docs: commands are found in fences of every form, and an open one is an error", () => {
+  const found = blocksOf(
+    "p",
+    "a\n```sh\none\n```\n\n- x\n  ```bash\n  two\n    three\n  ```\n" +
+      "```ini\nfour\n```\n````sh\n```\nfive\n````\n",
   );
-  if (run.length === 0) continue;
-  Deno.test(
-    `docs: the commands of ${page} do what they say (${run.length} of ${commands.length})`,
-    SYSTEMD,
-    async () => {
-      const outcomes = await runAll(page, run);
-      const faults = run.map((command, i) => fault(command, outcomes[i]!)).filter(Boolean);
-      assert.equal(faults.join("\n"), "");
-    },
-  );
-}
+  assert.deepEqual(found.map(({ line, text }) => [line, text]), [
+    [3, "one\n"],
+    [8, "two\n  three\n"],
+    [15, "```\nfive\n"],
+  ]);
+  assert.throws(() => blocksOf("p", "```sh\none\n"), /p: a fence is not closed \(line 1\)/);
+});
 
-Deno.test("docs: each task that a page names exists", async () => {
-  const { tasks } = JSON.parse(await Deno.readTextFile(join(PROJECT, "deno.json")));
-  let count = 0;
-  for (const page of await pages()) {
-    const text = await Deno.readTextFile(join(PROJECT, page));
-    for (const [, task] of text.matchAll(/\bdeno(?:@[\d.]+)? task ([a-z-]+)/g)) {
-      assert.ok(task! in tasks, `${page}: deno task ${task}`);
-      count++;
+Deno.test("docs: what is said about commands is about commands that are there", () => {
+  assert.ok(blocks.length > 30);
+  const there = new Set(pages());
+  for (const one of CASES) {
+    if (!there.has(one.page)) continue;
+    const name = `${one.page}, "${one.has}"`;
+    assert.equal(blocks.filter((block) => casesOf(block).includes(one)).length, 1, name);
+    if (one.elsewhere !== undefined) {
+      assert.ok(Deno.statSync(join(PROJECT, one.elsewhere)).isFile, name);
     }
   }
-  assert.ok(count > 10);
+  for (const block of blocks) assert.ok(casesOf(block).length <= 1, nameOf(block));
 });
 
-Deno.test("docs: each reason is for a command that there is", async () => {
-  const all: string[] = [];
-  for (const page of await pages()) {
-    const text = await Deno.readTextFile(join(PROJECT, page));
-    all.push(...commandsIn(page, text).map((command) => command.text));
+/** The script that runs some commands, by bash. */
+function scriptOf(block: Block): string {
+  const { before = "", after = "" } = casesOf(block)[0] ?? {};
+  // It would go on for ever.
+  const text = block.text.replace(/^(tail -f .*)$/m, "timeout 1 $1 || [ $? = 124 ]");
+  return `set -euo pipefail\n${before}\n${text}\n${after}\n`;
+}
+
+/** How long some commands may take, in seconds. */
+const LIMIT_S = 60;
+
+/** Puts these first, in this order: the program is installed, then it runs. */
+const FIRST = ["install -D -m 755 dist/ampere", "systemctl enable --now ampere"];
+
+function rank({ page, text }: Block): number {
+  const place = page === "README.md" ? FIRST.findIndex((words) => text.includes(words)) : -1;
+  return place < 0 ? FIRST.length : place;
+}
+
+Deno.test("docs: every command runs", { ignore: !await hasSystemd(SHOWN) }, async (t) => {
+  const runnable = blocks.filter((block) =>
+    casesOf(block).every(({ elsewhere, never }) => elsewhere === undefined && never === undefined)
+  ).toSorted((a, b) => rank(a) - rank(b));
+  assert.ok(runnable.length >= 15);
+
+  const folder = join(SHOWN, "docs");
+  await Deno.mkdir(folder);
+  await Deno.copyFile(await compiledAmpere(), join(folder, "ampere"));
+  await Deno.copyFile(
+    join(PROJECT, "tests/testdata/recordings/pjsip-udp-wrong-password.ami"),
+    join(folder, "recorded.ami"),
+  );
+  await Deno.copyFile(join(PROJECT, "ampere.cfg"), join(folder, "ampere.cfg"));
+  await Deno.mkdir(join(folder, "packaging"));
+  for await (const { name, isFile } of Deno.readDir(join(PROJECT, "packaging"))) {
+    const file = `packaging/${name}`;
+    if (isFile) await Deno.copyFile(join(PROJECT, file), join(folder, file));
   }
-  for (const [pattern] of [...NOT_RUN, ...OTHER_CODES]) {
-    assert.ok(all.some((text) => pattern.test(text)), String(pattern));
+  const guesses = threeGuesses("203.0.113.5", FORMS.default!).join("\n");
+  await Deno.writeTextFile(join(folder, "security"), `${guesses}\n`);
+  for (const [i, block] of runnable.entries()) {
+    await Deno.writeTextFile(join(folder, `${i}.sh`), scriptOf(block));
+  }
+  const said = await doWithSystemd(
+    `
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8
+mkdir -p /shown /srv/project/dist /var/log/asterisk
+mount --bind ${folder} /shown
+cp /shown/ampere /srv/project/dist/
+cp -r /shown/ampere.cfg /shown/packaging /srv/project/
+touch /var/log/asterisk/messages
+rm -f /etc/systemd/system/ampere* /usr/sbin/ampere
+cd /srv/project
+for i in $(seq 0 ${runnable.length - 1}); do
+  code=0
+  timeout ${LIMIT_S} bash /shown/$i.sh > /srv/said 2>&1 < /dev/null || code=$?
+  echo "=== $i $code"
+  cat /srv/said
+  # Restarts in a row are no fault here.
+  systemctl reset-failed > /dev/null 2>&1 || true
+done
+`,
+    SHOWN,
+  );
+  const outcomes = new Map(
+    said.split(/^=== /m).slice(1).map((part) => {
+      const [, i, code, text] = /^(\d+) (\d+)\n(.*)$/s.exec(part)!;
+      return [Number(i), { code: Number(code), text: text! }];
+    }),
+  );
+  for (const [i, block] of runnable.entries()) {
+    await t.step(nameOf(block), () => {
+      const { code, text } = outcomes.get(i) ?? { code: -1, text: "it was not run" };
+      const help = "mend it, or say in tests/docs/cases.ts what it needs or why it can't be run";
+      assert.equal(code, 0, `${block.text}ended with ${code}: ${text}\n${help}`);
+    });
   }
 });
 
-Deno.test("docs: commands over several lines, comments, indented blocks and reasons are understood", () => {
-  const text = [
-    "- a list:",
-    "",
-    "  ```sh",
-    "  # a comment",
-    "  printf '%s' a \\",
-    "    > b",
-    "  (cd x",
-    "   ls)",
-    "  ```",
-    "",
-    "<!-- not run: no such host -->",
-    "",
-    "```sh",
-    "a |",
-    "  b",
-    "```",
-    "```ini",
-    "no = command",
-    "```",
-  ].join("\n");
-  assert.deepEqual(commandsIn("x.md", text), [
-    { page: "x.md", line: 5, text: "printf '%s' a \\\n  > b", reason: undefined },
-    { page: "x.md", line: 7, text: "(cd x\n ls)", reason: undefined },
-    { page: "x.md", line: 14, text: "a |\n  b", reason: "no such host" },
-  ]);
-  assert.throws(() => commandsIn("x.md", "```sh\nif true\n```\n"), /x\.md:2: the shell does not/);
+Deno.test("docs: the index names every page", () => {
+  const index = Deno.readTextFileSync(join(PROJECT, "docs/README.md"));
+  for (const page of pages().filter((page) => !page.endsWith("README.md"))) {
+    assert.ok(index.includes(`](${page.slice("docs/".length)})`), page);
+  }
 });

@@ -4,16 +4,10 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { PROJECT } from "../../tools/compile.ts";
 import { must, onOwnMachine } from "./machine.ts";
+import { commandsOf } from "./documented.ts";
 import { type Outcome, runToEnd } from "./program.ts";
 
-/** A block of commands of the page, by a line of it. */
-function commands(pattern: RegExp): string {
-  const text = Deno.readTextFileSync(join(PROJECT, "docs/migrating.md"));
-  const found = [...text.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, lines]) => lines!)
-    .filter((lines) => pattern.test(lines));
-  assert.equal(found.length, 1, String(pattern));
-  return found[0]!;
-}
+const commands = (pattern: RegExp) => commandsOf("docs/migrating.md", pattern);
 
 onOwnMachine(import.meta.url, (executable) => {
   const run = async (line: string): Promise<Outcome> => {

@@ -60,7 +60,7 @@ export async function tryList(dice: Dice): Promise<void> {
         text.split("\n").forEach((line, i) => reader.take(line, i + 1));
         reader.finish();
       }
-      const { set, told } = entries.finish();
+      const { set, told } = await entries.finish();
       for (const line of told) assert.doesNotMatch(line, CONTROL);
       for (const target of set.targets()) {
         assert(isSafeTarget(target, familyOf(target)), target);

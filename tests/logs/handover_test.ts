@@ -255,6 +255,16 @@ Deno.test("handover: who stood still has not heard that AMI tells nothing more",
   assert.deepEqual(bench.counted, [BY_LINE]);
 });
 
+Deno.test("handover: both lines of a request are decided on together", () => {
+  const bench = new Bench().connected();
+  const { security, notice } = guess("a");
+  bench.log(security).look(50).log(notice);
+  // AMI is heard a second after the one, and not after the other, and ends.
+  bench.after(SETTLE_MS - 100).look(55, true).handover.amiDown(bench.now);
+  bench.after(2 * SETTLE_MS);
+  assert.deepEqual(bench.counted, []);
+});
+
 Deno.test("handover: a request differs from its repetition by its time", () => {
   const first = wrongAnswer(HOST, { session: "a" });
   const second = first.replace("08:09:09.918", "08:09:10.418");

@@ -14,7 +14,7 @@ const HOSTILE = ["<b>x</b>", '"><i>y</i>', "'><u>z</u>", "&lt;s&gt;"];
 
 /** With this option pictures for the documentation are made: `AMPERE_PICTURES=1 deno test …`. */
 const PICTURES = Deno.env.has("AMPERE_PICTURES")
-  ? new URL("../../docs/pictures/", import.meta.url).pathname
+  ? new URL("../../docs/", import.meta.url).pathname
   : undefined;
 
 const browserTest = (name: string, run: () => Promise<void>) =>
@@ -284,9 +284,14 @@ function blockOf(target: string, since: number, account: string, isForEver = fal
 
 async function takePicture({ page }: Visit, look: string, path: string): Promise<void> {
   if (PICTURES === undefined) return;
-  const name = { "/": "overview", "/host/203.0.113.5": "host" }[path];
-  if (name === undefined || (name === "host" && look !== "light")) return;
-  await Deno.mkdir(PICTURES, { recursive: true });
-  const file = `${PICTURES}page-${name}-${look}.png`;
+  const names: Readonly<Record<string, string>> = {
+    "light /": "page-overview",
+    "dark /": "page-dark",
+    "phone /": "page-phone",
+    "light /host/203.0.113.5": "page-host",
+  };
+  const name = names[`${look} ${path}`];
+  if (name === undefined) return;
+  const file = `${PICTURES}${name}.png`;
   await page.screenshot({ path: file });
 }

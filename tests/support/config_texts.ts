@@ -19,6 +19,7 @@ export const KEYS = [
   "tls_ca",
   "tls_name",
   "log",
+  "log_format",
   "database",
   "patience",
   "credit",
@@ -53,6 +54,12 @@ export const KEYS = [
   "webhook_ca",
   "sip_ports",
   "soft_rate",
+  "fleet",
+  "fleet_name",
+  "fleet_pass_file",
+  "fleet_ca",
+  "fleet_prefix",
+  "fleet_max",
 ];
 
 /** Lines without which a key has no effect, and a warning says so. */
@@ -66,6 +73,7 @@ export const NEEDS: Readonly<Record<string, string>> = {
   page_token_file: "page = 127.0.0.1:1\n",
   page_cert: "page = 127.0.0.1:1\npage_key = /a\n",
   page_key: "page = 127.0.0.1:1\npage_cert = /a\n",
+  fleet: "fleet_name = pbx1\n",
   webhook_ca: "webhook = https://hooks.example.org/\n",
 };
 

@@ -33,7 +33,7 @@ Deno.test("bundle: what an event passes through is one file, and its constants a
 
 Deno.test("bundle: a package is one module of the program, loaded when it is needed, with its licence", async () => {
   const { modules, packages } = await partsOf(join(PROJECT, "main.ts"), PROJECT);
-  assert.deepEqual([...packages.keys()], ["mmdb-lib"]);
+  assert.deepEqual([...packages.keys()].sort(), ["mmdb-lib", "nodemailer"]);
   const { files } = await bundle(PROJECT, modules, "main.ts", packages);
   const holders = [...files].filter(([, text]) => text.includes("MaxMind DB")).map(([name]) =>
     name
@@ -48,8 +48,18 @@ Deno.test("bundle: a package is one module of the program, loaded when it is nee
     [...text.matchAll(/^import .* from '([^']+)'/gm)].map(([, from]) => from),
     ["node:buffer"],
   );
+  const mail = files.get("mail_sender.js") ?? "";
+  assert.match(mail, /nodemailer 10\.6\.1\s+Copyright \(c\) [-0-9]+ Andris Reinman/);
+  const others = [...files].filter(([, text]) => text.includes("SMTPConnection"));
+  assert.deepEqual(others.map(([name]) => name), ["mail_sender.js"]);
+  // What else the package can do is not there: other programs, and reading the environment.
+  assert.doesNotMatch(mail, /child_process|process\.env/);
   for (const [name, one] of files) {
-    assert.doesNotMatch(one, /\bfrom ['"](?:npm:|mmdb-lib)|import\(['"]npm:/, name);
+    assert.doesNotMatch(
+      one,
+      /\bfrom ['"](?:npm:|mmdb-lib|nodemailer)|import\(['"](?:npm:|nodemailer)/,
+      name,
+    );
   }
 });
 

@@ -1,6 +1,7 @@
 /**
  * `ampere --check`: looks at everything that Ampere needs, and says what mends what is not right.
- * It changes nothing; Asterisk's log and the receiver of the webhook see that it was here.
+ * It changes nothing; Asterisk's log, the receiver of the webhook and the servers of messengers see
+ * that it was here.
  *
  * @module
  */
@@ -20,7 +21,9 @@ import { checkFeeds } from "./feeds.ts";
 import { type Finding, formatFinding, ok, problem, warning } from "./finding.ts";
 import { run } from "../../firewall/command.ts";
 import { checkChoice, checkFirewall } from "./firewall.ts";
+import { checkFleet } from "./fleet.ts";
 import { checkLogs } from "./logs.ts";
+import { checkMessages } from "./messages.ts";
 import { checkPlaces } from "./places.ts";
 import { checkTrust } from "./trust.ts";
 import { checkWebhook } from "./webhook.ts";
@@ -38,6 +41,8 @@ interface CheckRequest {
   readonly config: string | undefined;
   /** Show the values in effect, too. */
   readonly verbose: boolean;
+  /** Send a test message to all who are told. */
+  readonly notify?: boolean;
 }
 
 /**
@@ -64,7 +69,7 @@ export async function check(
 
 /**
  * All findings, in the order of a packet's way: configuration, firewall, database, Asterisk, its
- * logs, places, webhook, daemon.
+ * logs, places, webhook, messengers, other PBXs, daemon.
  */
 async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGenerator<Finding> {
   yield* checkConfig(request, reading);
@@ -87,6 +92,8 @@ async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGe
   yield* checkLogs(config, status);
   yield* await checkPlaces(config);
   yield* await checkWebhook(config);
+  yield* await checkMessages(config, request.notify ?? false);
+  yield* await checkFleet(config);
   yield checkDaemon(daemon, config);
 }
 

@@ -5,6 +5,7 @@
  */
 
 import { DatabaseSync } from "node:sqlite";
+import { whyNotRead } from "../../config/file.ts";
 
 /** A ban. */
 export interface Ban {
@@ -38,14 +39,20 @@ export class BansError extends Error {
 export function readBans(path: string): Ban[] {
   let db: DatabaseSync | undefined;
   try {
+    // SQLite does not say why a file cannot be opened.
+    Deno.openSync(path).close();
+  } catch (error) {
+    throw new BansError(whyNotRead(error));
+  }
+  try {
     db = new DatabaseSync(path, { readOnly: true, timeout: BUSY_MS });
     const tables = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
     const has = (name: string) => tables.some((row) => row.name === name);
     if (!has("bips")) {
       throw new BansError(
         has("bans")
-          ? "is of a fail2ban older than 0.11, which keeps no ends of bans"
-          : "is not fail2ban's",
+          ? "it is of a fail2ban older than 0.11, which keeps no ends of bans"
+          : "it is not fail2ban's",
       );
     }
     const rows = db.prepare(
@@ -64,7 +71,7 @@ export function readBans(path: string): Ban[] {
   } catch (error) {
     if (error instanceof BansError) throw error;
     throw new BansError(
-      `cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      `it cannot be read: ${error instanceof Error ? error.message : String(error)}`,
     );
   } finally {
     if (db?.isOpen) db.close();

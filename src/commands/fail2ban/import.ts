@@ -77,7 +77,7 @@ export function importFail2ban(
     bans = readBans(places.database);
   } catch (error) {
     if (!(error instanceof BansError)) throw error;
-    complain(`${places.database} ${error.message}: no bans are taken over from it`);
+    complain(`${places.database}: ${error.message}. No bans are taken over from it`);
     complain("Where fail2ban runs: fail2ban-client get asterisk banip --with-time | ampere -a");
     code = EXIT.problem;
   }

@@ -346,11 +346,8 @@ if [ -d /run/systemd/system ]; then
     stop 'systemd knows no unit "ampere": README.md, "Unpack", says where it goes'
   systemctl enable ampere
   if [ "$changed" = yes ]; then systemctl restart ampere; else systemctl start ampere; fi
-  tries=0
-  until ampere --status >/dev/null 2>&1 || [ "$tries" -ge 20 ]; do
-    tries=$((tries + 1))
-    sleep 1
-  done
+  # Until its blocks are in the firewall; what is wrong if not, the next step says.
+  ampere --ready >/dev/null 2>&1 || true
 else
   say 'systemd does not run here. Start Ampere as this machine starts its services, by:'
   say 'ampere -o /var/log/ampere.log'

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { originOf } from "../../blocks/origin.ts";
 import { contains, overlaps } from "../../address/address.ts";
 import type { ExemptTarget } from "../../address/exempt.ts";
 import { type Block, hasEnded } from "../../blocks/block.ts";
@@ -38,6 +39,7 @@ export type BlockedBy =
   | "account guard"
   | "neighbours"
   | "list"
+  | "fleet"
   | "hand";
 
 /** An attempt, and who made it. */
@@ -104,6 +106,7 @@ export interface Known extends Facts {
 export function blockedBy(block: Block): BlockedBy {
   if (isNeighboursBlock(block)) return "neighbours";
   const { reason } = block;
+  if (originOf(reason) !== undefined) return "fleet";
   if (block.service !== "") {
     if (isGuardReason(reason)) return "account guard";
     if (isInsiderReason(reason)) return "insider";

@@ -32,6 +32,7 @@ const BY: Readonly<Record<BlockedBy, string>> = {
   insider: "for guessing at accounts of others, though it belongs here (insider = block)",
   "account guard": "by the account guard: many strangers fail on that account",
   neighbours: "for its neighbours: several hosts of the network are blocked",
+  fleet: "by another PBX (fleet), which the reason names",
   list: "by hand, with a list that told the reason",
   hand: "by hand (ampere -a)",
 };

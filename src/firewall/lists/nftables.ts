@@ -154,12 +154,10 @@ export class NftLists implements ListBackend {
       placed.set(list.name, one);
       if (!keeps) fresh.push(one);
     }
-    // One set for each length: what is split counts once for each part.
-    const batches = fresh.map((one) => [one, [...this.#pieces(one)]] as const);
     this.#onElements(
       [...placed.values()].reduce((sum, { list }) => sum + list.set.size, 0),
     );
-    for (const [one, pieces] of batches) {
+    for (const one of fresh) {
       const table = tableOf(this.#name);
       const made = await this.#nft([
         `add table ${table}`,
@@ -169,7 +167,8 @@ export class NftLists implements ListBackend {
         ]),
       ]);
       if (!made.ok) return this.#failure(made);
-      for (const piece of pieces) {
+      // Each is made when the one before is in the kernel: that holds up nobody for long.
+      for (const piece of this.#pieces(one)) {
         const added = await this.#nft([piece()]);
         if (!added.ok) return this.#failure(added);
       }

@@ -207,14 +207,14 @@ Deno.test("fail2ban: without its files, or with a database of an older one, it s
       assert.equal(old.code, 1);
       assert.match(
         old.err,
-        /older than 0\.11, which keeps no ends of bans: no bans are taken over/,
+        /older than 0\.11, which keeps no ends of bans\. No bans are taken over/,
       );
       assert.match(old.err, /banip --with-time \| ampere -a/);
       assert.match(old.out, /loyalty = 3 /, "the settings are told all the same");
       Deno.writeTextFileSync(database, "something else".repeat(100));
-      assert.match(run().err, /fail2ban\.sqlite3 cannot be read: file is not a database/);
+      assert.match(run().err, /fail2ban\.sqlite3: it cannot be read: file is not a database/);
       Deno.removeSync(database);
-      assert.match(run().err, /fail2ban\.sqlite3 cannot be read: /);
+      assert.match(run().err, /fail2ban\.sqlite3: there is no such file\. No bans/);
       Deno.removeSync(`${folder}/jail.conf`);
       const none = run();
       assert.equal(none.code, 1);

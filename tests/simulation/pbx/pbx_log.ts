@@ -57,6 +57,8 @@ interface PbxLogOptions {
   readonly dice: Dice;
   readonly trace: (text: string) => void;
   readonly requests: Requests;
+  /** The clock of the machine is set: then birth times tell nothing of who was there before. */
+  readonly clockMoves: boolean;
 }
 
 /** A line that a file must still be read for. */
@@ -135,7 +137,11 @@ export class PbxLog {
   heal(): void {
     this.#isFaulty = false;
     this.#folder.unreadable = false;
-    for (const path of this.#options.paths) this.#putBack(path);
+    for (const path of this.#options.paths) {
+      this.#putBack(path);
+      // `logger reload`
+      this.#reload(path);
+    }
   }
 
   /**
@@ -265,9 +271,7 @@ export class PbxLog {
         this.#folder.rename(path, `${path}.${++this.#serial}`);
         // `logger reload`: until then Asterisk writes into the renamed file.
         time.after(dice.between(0, RELOAD_WITHIN_MS), () => {
-          if (this.#open.get(path) !== inode) return;
-          if (inode !== undefined) this.#finish(inode);
-          this.#open.set(path, this.#folder.make(path));
+          if (this.#open.get(path) === inode) this.#reload(path);
         });
         return;
       case "truncate":
@@ -278,7 +282,7 @@ export class PbxLog {
         this.#folder.truncate(inode);
         return;
       case "away":
-        if (this.#folder.at(`${path}.away`) !== undefined) return;
+        if (this.#options.clockMoves || this.#folder.at(`${path}.away`) !== undefined) return;
         this.#leave(named);
         this.#folder.rename(path, `${path}.away`);
         time.after(dice.between(50, 5_000), () => this.#putBack(path));
@@ -301,6 +305,13 @@ export class PbxLog {
   #leave(inode: Inode | undefined): void {
     if (inode !== undefined && this.#folder.open.has(inode)) return;
     this.#owed = this.#owed.filter((owed) => owed.inode !== inode);
+  }
+
+  /** Asterisk opens its file anew. */
+  #reload(path: string): void {
+    const inode = this.#open.get(path);
+    if (inode !== undefined) this.#finish(inode);
+    this.#open.set(path, this.#folder.make(path));
   }
 
   #putBack(path: string): void {

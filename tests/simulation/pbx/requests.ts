@@ -124,7 +124,11 @@ export class Requests {
   charge(event: SecurityEvent): Happening | undefined {
     const key = keyOf(event);
     const same = this.#byKey.get(key);
-    if (same === undefined) return undefined;
+    if (same === undefined) {
+      // What AMI and the security log tell has a port.
+      if (event.port !== 0 || OWN_KINDS.has(event.kind)) return undefined;
+      throw this.#wrong ??= new WorldError(`counted by another line of its request: ${key}`);
+    }
     const request = same.find((one) => !one.charged && (one.arrived || one.readAt !== undefined));
     if (request === undefined) {
       // Whoever follows a log takes all that is thrown for a fault of its file.
@@ -164,12 +168,13 @@ export class Requests {
   }
 }
 
+/** Events that have no port, and are no lines. */
+const OWN_KINDS: ReadonlySet<string> = new Set(["RefusedMessage", "Reported"]);
+
 /** Equal for an event and its line in the security log; other lines say less. */
 function keyOf(event: SecurityEvent): string {
   const { kind, service, address, port, session, challenge, answer, time } = event;
-  if (port === 0 && kind !== "RefusedMessage" && kind !== "Reported") {
-    return lineKey(kind, service, address);
-  }
+  if (port === 0 && !OWN_KINDS.has(kind)) return lineKey(kind, service, address);
   return `${kind} ${service} ${address} ${port} ${session} ${challenge} ${answer} ${time}`;
 }
 

@@ -164,6 +164,7 @@ export class Scene {
     const log = paths.length === 0 ? undefined : new PbxLog({
       ...{ paths, time, trace, dice: logDice, requests: this.requests },
       wall: () => this.wall(),
+      clockMoves: this.faults.has("wall clock"),
     });
     this.pbxLog = log;
     this.asterisk = new Asterisk({

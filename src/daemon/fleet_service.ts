@@ -1,0 +1,127 @@
+/**
+ * The fleet beside the daemon: begins it when the configuration names an engine, and tells it of
+ * blocks and releases.
+ *
+ * @module
+ */
+
+import { systemClock } from "../clock.ts";
+import type { Config } from "../config/config.ts";
+import { formatFleet } from "../config/fleet_keys.ts";
+import type { Fleet } from "../fleet/fleet.ts";
+import type { Log } from "../log.ts";
+import type { Notice } from "../telemetry/notice.ts";
+import type { Elsewhere } from "./elsewhere.ts";
+
+/** Why blocks end of which others need not be told. */
+const OVER = "the time is over";
+
+/** How long deletions wait to be written, in milliseconds. */
+const SAVE_MS = 500;
+
+/** Most that wait. */
+const DELETIONS_WAIT_MAX = 100_000;
+
+/** The daemon, as far as it is needed. */
+interface FleetHost {
+  readonly config: Config;
+  readonly dryRun: boolean;
+  readonly elsewhere: Elsewhere;
+}
+
+/** Keeps the fleet as the configuration wants it. */
+export class FleetService {
+  readonly #host: FleetHost;
+  readonly #log: Log;
+  #fleet: Fleet | undefined;
+  #wanted = "";
+  /** What is to be written. */
+  readonly #deletions = new Map<string, number>();
+  #cancelSaving: (() => void) | undefined;
+  /** One change at a time. */
+  #changing: Promise<void> = Promise.resolve();
+
+  /**
+   * No fleet yet.
+   *
+   * @param host The daemon.
+   * @param log Takes what is to be said.
+   */
+  constructor(host: FleetHost, log: Log) {
+    this.#host = host;
+    this.#log = log;
+    host.elsewhere.state = () => this.#fleet?.state;
+  }
+
+  /** Makes the fleet as the daemon's configuration wants it; at the start and after a change. */
+  apply(): Promise<void> {
+    return this.#changing = this.#changing.then(() => this.#apply());
+  }
+
+  /** Hears of blocks and of their ends. */
+  hear(notice: Notice): void {
+    const fleet = this.#fleet;
+    if (fleet === undefined) return;
+    if (notice.event === "block") {
+      const block = this.#host.elsewhere.sharedOf(notice.target);
+      if (block !== undefined) fleet.blocked(block);
+    } else if (notice.event === "unblock" && notice.reason !== OVER) {
+      if (notice.reason === "deleted by hand") fleet.released([notice.target]);
+      else if (!notice.reason.startsWith("deleted by hand on ")) fleet.withdrawn([notice.target]);
+    }
+  }
+
+  /** Ends it. */
+  async stop(): Promise<void> {
+    await this.#changing;
+    this.#cancelSaving?.();
+    await this.#fleet?.close();
+    this.#fleet = undefined;
+  }
+
+  /** Deletions are written together, and again when they could not be. */
+  #keep(target: string, at: number): void {
+    if (this.#deletions.size < DELETIONS_WAIT_MAX) this.#deletions.set(target, at);
+    this.#cancelSaving ??= systemClock.after(SAVE_MS, () => {
+      this.#cancelSaving = undefined;
+      const [...deletions] = this.#deletions;
+      this.#deletions.clear();
+      if (this.#host.elsewhere.saveDeletions(deletions)) return;
+      for (const [target, at] of deletions) this.#keep(target, at);
+    });
+  }
+
+  async #apply(): Promise<void> {
+    const { config, dryRun, elsewhere } = this.#host;
+    const { fleet: address, fleetName, fleetPassFile, fleetCa, fleetPrefix, fleetMax } = config;
+    const wanted = dryRun || address === undefined || fleetName === undefined
+      ? ""
+      : JSON.stringify([address, fleetName, fleetPassFile, fleetCa, fleetPrefix, fleetMax]);
+    if (wanted === this.#wanted) return;
+    this.#wanted = wanted;
+    await this.#fleet?.close();
+    this.#fleet = undefined;
+    if (wanted === "") return;
+    // Most have one PBX: modules that are not there need no memory.
+    const [{ Fleet }, { RedisEngine }, { engineAddress }] = await Promise.all([
+      import("../fleet/fleet.ts"),
+      import("../fleet/redis.ts"),
+      import("../fleet/address.ts"),
+    ]);
+    elsewhere.node = fleetName;
+    this.#fleet = new Fleet({
+      node: fleetName!,
+      engine: new RedisEngine(engineAddress(config), fleetPrefix),
+      place: formatFleet(address!),
+      maxPerHour: fleetMax,
+      list: elsewhere,
+      listed: () => elsewhere.listed(),
+      deletions: elsewhere.deletions(),
+      onDeletion: (target, at) => this.#keep(target, at),
+      log: this.#log,
+      clock: systemClock,
+      wallClock: Date.now,
+    });
+    this.#fleet.start();
+  }
+}

@@ -1,0 +1,125 @@
+/** The compiled program's status page: what it serves, does and remembers under its permissions. */
+
+import assert from "node:assert/strict";
+import { selfSigned } from "../support/certificates.ts";
+import { until } from "../support/namespace.ts";
+import { AmiServer } from "./ami_server.ts";
+import { attack, blocked } from "./installed.ts";
+import { emptyFirewall, makeChain, onOwnMachine } from "./machine.ts";
+import { Program, runToEnd } from "./program.ts";
+
+const CONFIG = "/etc/ampere/ampere.cfg";
+const PAGE = "127.0.0.1:9739";
+
+/** Asks by curl, which is on every machine; gives status and body. */
+async function curl(...args: string[]): Promise<{ status: number; body: string }> {
+  const { out } = await runToEnd(["curl", "-sk", "-m", "10", "-w", "\n%{http_code}", ...args]);
+  const end = out.lastIndexOf("\n");
+  return { status: Number(out.slice(end + 1)), body: out.slice(0, end) };
+}
+
+onOwnMachine(import.meta.url, (executable) => {
+  Deno.test("page: releases and trusts in the real firewall, and all of it outlives a restart", async () => {
+    await emptyFirewall();
+    await makeChain();
+    await using asterisk = new AmiServer();
+    const write = (...lines: string[]) =>
+      Deno.writeTextFile(CONFIG, [`port = ${asterisk.port}`, "learn = 0", ...lines, ""].join("\n"));
+    await write(`page = ${PAGE}`, "page_token_file = /var/lib/ampere/page.token");
+    const made = await runToEnd([executable, "--page-token"]);
+    const token = made.out.trim();
+    assert.match(token, /^[\w-]{43}$/);
+    assert.equal((await Deno.stat("/var/lib/ampere/page.token")).mode! & 0o777, 0o600);
+
+    const own = ["-H", `Origin: http://${PAGE}`, "-b", "/run/jar", "-c", "/run/jar"];
+    const act = (...fields: string[]) =>
+      curl(...own, ...fields.flatMap((field) => ["-d", field]), `http://${PAGE}/actions`);
+    {
+      await using daemon = new Program([executable]);
+      const client = await daemon.alive(asterisk.client());
+      await daemon.said(/status page at http:\/\/127\.0\.0\.1:9739\//);
+      await attack(client, "203.0.113.66");
+      await attack(client, "203.0.113.67");
+      await blocked("203.0.113.66", "203.0.113.67");
+      const host = await curl(`http://${PAGE}/host/203.0.113.66`);
+      assert.match(host.body, /<h1>203\.0\.113\.66 is blocked<\/h1>/);
+      assert.equal((await act("action=release", "target=203.0.113.66")).status, 303);
+      await blocked("203.0.113.66", "203.0.113.67");
+      assert.equal(
+        (await curl(...own, "-d", `token=${token}`, `http://${PAGE}/login`)).status,
+        303,
+      );
+      assert.equal((await act("action=release", "target=203.0.113.66")).status, 303);
+      await blocked("203.0.113.67");
+      const trust = ["action=trust", "length=1h", "target=203.0.113.67"];
+      assert.equal((await act(...trust)).status, 303);
+      await blocked();
+      const block = ["action=block", "length=1h", "target=198.51.100.0/24"];
+      assert.equal((await act(...block)).status, 303);
+      await blocked("198.51.100.0/24");
+      // A reload that changes nothing of the page logs nobody out, and logrotate makes one.
+      daemon.signal("SIGHUP");
+      await daemon.said(/the configuration was read again/);
+      assert.match((await curl(...own, `http://${PAGE}/`)).body, /Log out/);
+      await daemon.said(/status page: 127\.0\.0\.1 blocked 198\.51\.100\.0\/24 for /);
+      daemon.signal("SIGTERM");
+      await daemon.end();
+    }
+    const listed = await runToEnd([executable, "--trusted"]);
+    assert.match(
+      listed.out,
+      /^203\.0\.113\.67 +for a time, until .* by 127\.0\.0\.1 on the status page/,
+    );
+    await using daemon = new Program([executable]);
+    const client = await daemon.alive(asterisk.client());
+    await daemon.said(/status page at/);
+    // Attempts and blocks of the life before are counted still.
+    const first = (await curl(`http://${PAGE}/`)).body;
+    assert.match(first, /Failed attempts in the last hour<\/p><b *>[1-9]/);
+    assert.match(first, /[1-9]\d* made in the last hour/);
+    await attack(client, "203.0.113.67");
+    await daemon.said(/203\.0\.113\.67/);
+    await blocked("198.51.100.0/24");
+    assert.ok(!daemon.text.includes(token), daemon.text);
+  });
+
+  Deno.test("page: by TLS with files of /etc/ampere; a name beyond loopback needs a token", async () => {
+    await emptyFirewall();
+    await makeChain();
+    await using asterisk = new AmiServer();
+    const { certificate, key } = await selfSigned();
+    await Deno.writeTextFile("/etc/ampere/page.crt", certificate);
+    const lines = [
+      `port = ${asterisk.port}`,
+      "page = 0.0.0.0:9739",
+      "page_cert = /etc/ampere/page.crt",
+      "page_key = /etc/ampere/page.key",
+    ];
+    await Deno.writeTextFile(CONFIG, lines.join("\n"));
+    const refused = await runToEnd([executable]);
+    assert.equal(refused.code, 1);
+    assert.match(
+      refused.err,
+      /^\/etc\/ampere\/ampere\.cfg:2: page: at 0\.0\.0\.0 others can reach/m,
+    );
+    await Deno.writeTextFile(
+      CONFIG,
+      [...lines, "page_token_file = /var/lib/ampere/page.token", ""].join("\n"),
+    );
+    const { out: lists } = await runToEnd([executable, "--page-token", "lists"]);
+    await runToEnd([executable, "--page-token"]);
+    await using daemon = new Program([executable]);
+    await daemon.alive(asterisk.client());
+    await daemon.said(/no status page at https:.*page\.key: there is no such file\. Fix: /);
+    await Deno.writeTextFile("/etc/ampere/page.key", key, { mode: 0o600 });
+    daemon.signal("SIGHUP");
+    await daemon.said(/info: status page at https:\/\/0\.0\.0\.0:9739\//);
+    const page = `https://${PAGE}`;
+    await until("it answers", async () => (await curl(`${page}/`)).status === 303);
+    assert.equal((await curl(`${page}/blocks.txt`)).status, 401);
+    const got = await curl("-u", `any:${lists.trim()}`, `${page}/blocks.txt`);
+    assert.equal(got.status, 200);
+    assert.match((await curl(`${page}/login`)).body, /<h1>Log in<\/h1>/);
+    assert.equal((await curl(`http://${PAGE}/`)).status, 0);
+  });
+});

@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import type { SharedBlock, SharedChange } from "../../src/fleet/engine.ts";
+import { OUTBOX_MAX, Replica } from "../../src/fleet/replica.ts";
+import { entryOf, readEntry, readRecord, valueOf } from "../../src/fleet/fields.ts";
+
+function blockOf(parts: Partial<SharedBlock> = {}): SharedBlock {
+  return {
+    node: "pbx2",
+    target: "192.0.2.1",
+    at: 10,
+    since: 10,
+    end: Infinity,
+    reason: "r",
+    service: "PJSIP",
+    transport: "UDP",
+    account: "100",
+    ...parts,
+  };
+}
+
+/** A node with a list in memory. */
+function nodeWith(maxPerHour = 1_000_000) {
+  const list = new Map<string, SharedBlock>();
+  const replica = new Replica({
+    node: "pbx1",
+    maxPerHour,
+    list: {
+      endOf: (target) => list.get(target)?.end ?? 0,
+      sinceOf: (target) => list.get(target)?.since ?? 0,
+      refusalOf: () => undefined,
+      block: (blocks) => {
+        for (const block of blocks) list.set(block.target, block);
+      },
+      release: (targets) => {
+        for (const target of targets) list.delete(target);
+      },
+    },
+  });
+  return { list, replica };
+}
+
+Deno.test("replica: the same facts in whatever order, and twice, lead to the same blocks", () => {
+  const facts: SharedChange[] = [
+    { kind: "block", block: blockOf({ at: 1, end: 1_000 }) },
+    { kind: "block", block: blockOf({ at: 5, end: 500 }) },
+    { kind: "block", block: blockOf({ node: "pbx3", at: 4, end: 900 }) },
+    { kind: "block", block: blockOf({ node: "pbx3", at: 2, end: 2_000 }) },
+    { kind: "release", target: "192.0.2.1", at: 3, node: "pbx3" },
+  ];
+  const seen = new Set<string>();
+  const permute = (left: readonly SharedChange[], taken: readonly SharedChange[]): void => {
+    if (left.length === 0) {
+      const { replica } = nodeWith();
+      replica.hear([...taken, ...taken], 100);
+      seen.add(JSON.stringify([...replica.inForce(100)]));
+    }
+    left.forEach((one, i) => permute([...left.slice(0, i), ...left.slice(i + 1)], [...taken, one]));
+  };
+  permute(facts, []);
+  assert.deepEqual([...seen], ['[["192.0.2.1",900]]']);
+});
+
+Deno.test("replica: an old deletion that is heard after a start releases nothing newer", () => {
+  const { list, replica } = nodeWith();
+  list.set("192.0.2.1", blockOf({ node: "pbx1", since: 50 }));
+  replica.hear([{ kind: "release", target: "192.0.2.1", at: 20, node: "" }], 100);
+  assert.equal(list.size, 1);
+  replica.hear([{ kind: "release", target: "192.0.2.1", at: 60, node: "" }], 100);
+  assert.equal(list.size, 0);
+});
+
+Deno.test("replica: what comes from the future is refused, and told", () => {
+  const { list, replica } = nodeWith();
+  replica.hear([
+    { kind: "block", block: blockOf({ at: 1_000_000_000 }) },
+    { kind: "release", target: "192.0.2.1", at: 1_000_000_000, node: "pbx2" },
+  ], 100);
+  assert.equal(list.size, 0);
+  assert.deepEqual(replica.refusals, { clock: 1 });
+  replica.hear([{ kind: "block", block: blockOf() }], 100);
+  assert.equal(list.size, 1);
+});
+
+Deno.test("replica: a full outbox leaves out what ends soonest, and no deletion", () => {
+  const { replica } = nodeWith();
+  replica.released(["198.51.100.1"], 1);
+  for (let index = 0; index <= OUTBOX_MAX; index++) {
+    const target = `10.${index >> 16}.${index >> 8 & 255}.${index & 255}`;
+    replica.blocked(blockOf({ target, end: 1_000 + index }), 2);
+  }
+  assert.ok(replica.outbox <= OUTBOX_MAX && replica.dropped > 0 && replica.needsState);
+  const first = replica.nextWrite()[0]!;
+  assert.equal(first.kind, "release");
+  const second = replica.nextWrite()[0]!;
+  assert.ok(second.kind === "block" && second.block.end > 1_000);
+});
+
+Deno.test("replica: what was handed out and not written waits again, but not over newer", () => {
+  const { replica } = nodeWith();
+  replica.blocked(blockOf({ end: 50 }), 1);
+  assert.equal(replica.nextWrite().length, 1);
+  replica.released(["192.0.2.1"], 2);
+  replica.notWritten();
+  const left = replica.nextWrite();
+  assert.deepEqual(left.map(({ kind }) => kind).sort(), ["block", "release"]);
+});
+
+Deno.test("fields: what is written is read again, and nothing else is taken", () => {
+  const block = blockOf({ account: 'a"\n\x1b', end: 12 });
+  const changes: SharedChange[] = [
+    { kind: "block", block },
+    { kind: "block", block: blockOf({ target: "2001:db8::/64" }) },
+    { kind: "release", target: "192.0.2.0/24", at: 3, node: "pbx2" },
+    { kind: "refusal", target: "192.0.2.1", node: "a", origin: "b", why: "trusted" },
+  ];
+  for (const change of changes) assert.deepEqual(readEntry(entryOf(change)), change);
+  const value = valueOf(block);
+  for (
+    const [name, text] of [
+      ["pbx2 192.0.2.01", value],
+      ["pbx2  192.0.2.1", value],
+      ["pbx\x1b2 192.0.2.1", value],
+      ["192.0.2.1", value],
+      ["pbx2 192.0.2.1", "[]"],
+      ["pbx2 192.0.2.1", value.replace("10", "-10")],
+      ["pbx2 192.0.2.1", value.replace("10", '"10"')],
+      ["pbx2 192.0.2.1", value.replace("12", "1e300")],
+      ["pbx2 192.0.2.1", value + "x"],
+      ["pbx2 192.0.2.1", "[".repeat(5_000)],
+    ] as const
+  ) {
+    assert.equal(readRecord(name, text), undefined, `${name} ${text}`);
+  }
+});

@@ -1,0 +1,8 @@
+import { runFleet } from "./simulation/world.ts";
+
+/** Worlds that each run of the tests looks at; `deno task nightly` runs five thousand. */
+const SEEDS = 500;
+
+Deno.test("fleets: whatever goes wrong, in the end all nodes have the same blocks", async () => {
+  for (let seed = 1; seed <= SEEDS; seed++) await runFleet(seed);
+});
