@@ -90,6 +90,11 @@ export class Elsewhere implements OwnList {
     return isKnown ? "good standing" : undefined;
   }
 
+  /** Somebody has logged in: the next network is compared with them too. */
+  loggedIn(): void {
+    this.#standing = undefined;
+  }
+
   /** See {@linkcode OwnList.block}. */
   block(blocks: readonly SharedBlock[]): void {
     const { pipeline, wallClock } = this.#parts;

@@ -35,6 +35,15 @@ const COMPARE_MS = 3_600_000;
 const RETRY_FIRST_MS = 250;
 const RETRY_MAX_MS = 10_000;
 
+/** An answer without changes that comes earlier is one of an engine that does not wait for them. */
+const EARLY_MS = WAIT_MS / 2;
+
+/** How long is waited in its place, in milliseconds. */
+const PAUSE_MS = 100;
+
+/** Most other nodes that are named in the log. */
+const NAMED_MAX = 20;
+
 /** A clock that differs by more is told of, in milliseconds. */
 const CLOCK_TOLD_MS = 5_000;
 
@@ -249,7 +258,11 @@ export class Fleet {
         failures = 0;
         this.#send();
         while (!this.#stop.signal.aborted && clock.now() - this.#beatAt < BEAT_MS) {
+          const begun = clock.now();
           const read = await this.#parts.engine.readChanges(this.#last!, WAIT_MS);
+          if (read.changes.length === 0 && clock.now() - begun < EARLY_MS) {
+            await sleep(clock, PAUSE_MS, this.#stop.signal);
+          }
           if (read.gap) await this.#compare();
           else {
             this.#last = read.last;
@@ -401,11 +414,12 @@ export class Fleet {
     if (this.#connectedSince !== undefined) return;
     this.#connectedSince = this.#parts.wallClock();
     this.#told = undefined;
-    const others = this.#nodes.filter(({ node }) => node !== this.#parts.node);
+    const others = this.#nodes.map(({ node }) => node).filter((node) => node !== this.#parts.node);
+    const more = others.length > NAMED_MAX ? ` and ${others.length - NAMED_MAX} more` : "";
     this.#parts.log.info(
       `fleet: connected to ${this.#parts.place} as ${this.#parts.node}; other nodes: ${
-        others.map(({ node }) => node).join(", ") || "none yet"
-      }`,
+        others.slice(0, NAMED_MAX).join(", ") || "none yet"
+      }${more}`,
     );
   }
 

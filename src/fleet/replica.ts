@@ -26,8 +26,11 @@ const AHEAD_MAX_MS = 300_000;
 /** Most records that are remembered, of all nodes together. */
 const RECORDS_MAX = 1_000_000;
 
-/** Most refusals that are remembered, so that each is told once. */
+/** Most refusals that are remembered, so that each is told once; beyond it none is told. */
 const REFUSALS_MAX = 10_000;
+
+/** Most nodes whose blocks are counted: whoever may write there may make up names. */
+const NODES_MAX = 256;
 
 /** How long a deleted record of another node is left to that node, in milliseconds: a day. */
 const DEAD_MS = 86_400_000;
@@ -155,11 +158,14 @@ export class Replica {
     return this.#own;
   }
 
-  /** How many records each other node has. */
+  /** How many records each other node has; of the {@linkcode NODES_MAX} nodes that are met first. */
   byNode(): Map<string, number> {
     const counts = new Map<string, number>();
     for (const records of this.#records.values()) {
-      for (const { node } of records) counts.set(node, (counts.get(node) ?? 0) + 1);
+      for (const { node } of records) {
+        const count = counts.get(node) ?? 0;
+        if (count > 0 || counts.size < NODES_MAX) counts.set(node, count + 1);
+      }
     }
     counts.delete(this.#options.node);
     return counts;
@@ -503,7 +509,11 @@ export class Replica {
   #refuse({ target, node: origin }: SharedBlock, why: RefusalReason): void {
     const key = keyOf(origin, target);
     if (this.#refused.has(key)) return;
-    if (this.#refused.size >= REFUSALS_MAX) this.#refused.clear();
+    // What is told again and again would drive the others' changes out of the stream.
+    if (this.#refused.size >= REFUSALS_MAX) {
+      this.refusals[why] = Math.max(this.refusals[why] ?? 0, 1);
+      return;
+    }
     this.#refused.add(key);
     this.refusals[why] = (this.refusals[why] ?? 0) + 1;
     this.#send({ kind: "refusal", target, node: this.#options.node, origin, why });
@@ -526,11 +536,11 @@ export class Replica {
     if (this.#outbox.size <= OUTBOX_MAX) return;
     const most = OUTBOX_MAX - OUTBOX_MAX / 16;
     const all = [...this.#outbox].sort(([, a], [, b]) => worthOf(a) - worthOf(b));
-    for (const [key] of all.slice(0, all.length - most)) {
+    for (const [key, { kind }] of all.slice(0, all.length - most)) {
       this.#outbox.delete(key);
       this.dropped++;
+      if (kind !== "refusal") this.needsState = true;
     }
-    this.needsState = true;
   }
 
   /** Forgets what has ended, and old deletions. */
@@ -538,7 +548,11 @@ export class Replica {
     for (const [target, records] of this.#records) {
       const left = records.filter((record) => record.end > now);
       if (left.length === records.length) continue;
-      for (const record of records) if (record.end <= now) this.#count(record.node, -1);
+      for (const record of records) {
+        if (record.end > now) continue;
+        this.#count(record.node, -1);
+        this.#refused.delete(keyOf(record.node, target));
+      }
       if (left.length > 0) this.#records.set(target, left);
       else this.#records.delete(target);
     }
