@@ -22,6 +22,7 @@ complete -c ampere -s v -l verbose -d 'Log each message and what became of it'
 complete -c ampere -l journal -d 'Begin lines on stderr as the journal of systemd reads them'
 complete -c ampere -l dry-run -d 'Change nothing, say what would be done'
 complete -c ampere -l for -x -d 'How long a block lasts whose line does not say it'
+complete -c ampere -l origin -x -d 'With --del: all that another PBX has brought'
 complete -c ampere -l json -d 'One JSON object a line'
 complete -c ampere -l notify -d 'With --check: send a test message'
 complete -c ampere -n '__fish_contains_opt replay' -F
