@@ -102,6 +102,7 @@ export const CASES: readonly Case[] = [
     before: "nft add table inet ampere; iptables -N ampere; ip6tables -N ampere",
     after: "iptables -X ampere; ip6tables -X ampere; systemctl restart ampere",
   },
+  { page: "docs/install.md", has: "--target=aarch64", elsewhere: "tests/tools/arm64_test.ts" },
   { page: "docs/install.md", has: "semanage", never: "it needs a kernel with SELinux" },
   {
     page: "docs/install.md",
