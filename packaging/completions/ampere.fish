@@ -23,6 +23,7 @@ complete -c ampere -l journal -d 'Begin lines on stderr as the journal of system
 complete -c ampere -l dry-run -d 'Change nothing, say what would be done'
 complete -c ampere -l origin -x -d 'With -d: all that another PBX has brought'
 complete -c ampere -l for -x -d 'How long a block lasts whose line does not say it'
+complete -c ampere -l origin -x -d 'With --del: all that another PBX has brought'
 complete -c ampere -l json -d 'One JSON object a line'
 complete -c ampere -l notify -d 'With --check: send a test message'
 complete -c ampere -n '__fish_contains_opt replay' -F

@@ -116,9 +116,10 @@ export const CASES: readonly Case[] = [
   { page: "docs/messages.md", has: "--check --notify", elsewhere: "tests/e2e/messages_test.ts" },
   {
     page: "docs/messages.md",
-    has: "journalctl",
-    before: standIn("journalctl", `echo '{"event":"block","time":"t","target":"a"}'`),
-    after: "rm /usr/local/bin/journalctl",
+    has: "fromjson",
+    before: `echo '{"event":"block","time":"t","target":"a"}' >> /var/log/ampere.log; ` +
+      "exec 3>&1 > told",
+    after: "exec >&3; grep -qx \"t$(printf '\\t')a$(printf '\\t')\" told",
   },
   {
     page: "docs/migrating.md",
