@@ -165,7 +165,11 @@ export class Elsewhere implements OwnList {
 
   /** The blocks that others are told of, each with the PBX that has made it. */
   *listed(): Generator<Omit<SharedBlock, "at">> {
-    for (const block of this.#parts.list.all()) {
+    const { list } = this.#parts;
+    // Without an order; others may come and go meanwhile.
+    for (const { target } of [...list.entries()]) {
+      const block = list.get(target);
+      if (block === undefined) continue;
       const origin = originOf(block.reason);
       if (origin !== undefined) {
         yield { ...sharedOf(block), node: origin, reason: withoutOrigin(block.reason) };

@@ -20,7 +20,8 @@ import {
   type SharedBlock,
   type SharedChange,
 } from "./engine.ts";
-import { OUTBOX_MAX, type OwnList, Replica } from "./replica.ts";
+import { OUTBOX_MAX } from "./outbox.ts";
+import { type OwnList, Replica, TURN } from "./replica.ts";
 
 /** How often a node tells that it lives, and asks for the time and the epoch, in milliseconds. */
 const BEAT_MS = 10_000;
@@ -43,9 +44,6 @@ const PAUSE_MS = 100;
 
 /** Most other nodes that are named in the log. */
 const NAMED_MAX = 20;
-
-/** Facts that are taken over in one turn of the event loop. */
-const TURN = 500;
 
 /** A clock that differs by more is told of, in milliseconds. */
 const CLOCK_TOLD_MS = 5_000;
@@ -227,8 +225,8 @@ export class Fleet {
       nodes: this.#nodes,
       own: this.#replica.own,
       theirs: this.#replica.byNode(),
-      outbox: this.#replica.outbox + this.#early.length,
-      dropped: this.#replica.dropped,
+      outbox: this.#replica.outbox.size + this.#early.length,
+      dropped: this.#replica.outbox.dropped,
       refusals: this.#replica.refusals,
       notApplied: this.#notApplied,
       clockAhead: this.#clockAhead,
@@ -286,7 +284,7 @@ export class Fleet {
   async #beat(): Promise<void> {
     const { clock, engine, node } = this.#parts;
     const begun = clock.now();
-    const { own, foreign, outbox } = this.#replica;
+    const { own, foreign, outbox: { size: outbox } } = this.#replica;
     const beat = await engine.beat({ node, version: VERSION, own, theirs: foreign, outbox });
     this.#beatAt = clock.now();
     this.#lagMs = this.#beatAt - begun;
@@ -353,17 +351,25 @@ export class Fleet {
   async #compare(): Promise<void> {
     const { engine, listed, clock } = this.#parts;
     const last = await engine.last();
-    const state: SharedChange[] = [];
-    await engine.readState((part) => {
-      for (const change of part) state.push(change);
-    });
     // Deletions first: nobody is blocked for a moment who was released.
-    const order = state.sort((a, b) => Number(a.kind === "block") - Number(b.kind === "block"));
-    await this.#hear(order);
-    const dead = this.#replica.takeState(order, listed(), this.#now());
+    const deletions: SharedChange[] = [];
+    const blocks: SharedChange[] = [];
+    await engine.readState((part) => {
+      for (const change of part) (change.kind === "block" ? blocks : deletions).push(change);
+    });
+    const turns = this.#replica.comparing([...deletions, ...blocks], listed(), this.#now());
+    let turn = turns.next();
+    while (!turn.done) {
+      await sleep(clock, 0, this.#stop.signal);
+      if (this.#stop.signal.aborted) return;
+      turn = turns.next();
+    }
+    const dead = turn.value;
     this.#last = last;
     this.#comparedAt = clock.now();
     await engine.tidy(this.#now(), dead);
+    // What was blocked anew meanwhile may have been taken away with what was deleted.
+    if (dead.some((one) => this.#replica.holds(one))) this.#replica.needsState = true;
   }
 
   async #hear(changes: readonly SharedChange[]): Promise<void> {
@@ -376,7 +382,9 @@ export class Fleet {
 
   /** Sends what waits, one transaction after the other. */
   #send(): void {
-    if (this.#sending || this.#connectedSince === undefined || this.#replica.outbox === 0) return;
+    if (this.#sending || this.#connectedSince === undefined || this.#replica.outbox.size === 0) {
+      return;
+    }
     this.#sending = true;
     void this.#sendAll().finally(() => this.#sending = false);
   }
@@ -384,18 +392,20 @@ export class Fleet {
   async #sendAll(): Promise<void> {
     const { engine, clock, random = Math.random } = this.#parts;
     while (this.#connectedSince !== undefined && !this.#stop.signal.aborted) {
-      const changes = this.#replica.nextWrite();
+      const changes = this.#replica.outbox.next();
       if (changes.length === 0) return;
       try {
         await engine.write(changes);
-        this.#replica.written();
+        this.#replica.outbox.written();
+        // What seemed lost may have been written late, over what is newer: that is looked for.
+        if (this.#writeFailures > 0) this.#replica.needsState = true;
         this.#writeFailures = 0;
         if (this.#writeTrouble !== undefined) {
           this.#parts.log.info("fleet: the engine takes changes again");
           this.#writeTrouble = undefined;
         }
       } catch (error) {
-        this.#replica.notWritten();
+        this.#replica.outbox.notWritten();
         if (this.#stop.signal.aborted) return;
         const { message, advice } = troubleOf(error);
         if (this.#writeTrouble?.message !== message) {

@@ -6,10 +6,7 @@
  */
 
 import type { RefusalReason, SharedBlock, SharedChange } from "./engine.ts";
-import { WRITE_MAX } from "./engine.ts";
-
-/** Most changes that wait for the engine; blocks that end soonest are left out first. */
-export const OUTBOX_MAX = 65_536;
+import { keyOf, Outbox } from "./outbox.ts";
 
 /** Most blocks of others that a node applies. */
 const FOREIGN_MAX = 500_000;
@@ -34,6 +31,9 @@ const NODES_MAX = 256;
 
 /** How long a deleted record of another node is left to that node, in milliseconds: a day. */
 const DEAD_MS = 86_400_000;
+
+/** Facts that are taken over in one turn of the event loop. */
+export const TURN = 500;
 
 const HOUR_MS = 3_600_000;
 
@@ -113,18 +113,14 @@ export class Replica {
   #size = 0;
   /** By target: when it was deleted. The one that was deleted first comes first. */
   readonly #deleted = new Map<string, number>();
-  /** What is to be sent, by what it is about. */
-  readonly #outbox = new Map<string, SharedChange>();
-  /** What was handed out by {@linkcode Replica.nextWrite}. */
-  #sending: ReadonlyMap<string, SharedChange> = new Map();
+  /** What is to be written into the engine. */
+  readonly outbox = new Outbox(() => this.needsState = true);
   readonly #refused = new Set<string>();
   #foreign = 0;
   #own = 0;
   /** Blocks of others that were applied in the hour that began at `#hourAt`. */
   #applied = 0;
   #hourAt = -Infinity;
-  /** Changes that found no place in the outbox. */
-  dropped = 0;
   /** Blocks of others that were not applied, by the reason. */
   readonly refusals: Partial<Record<RefusalReason, number>> = {};
   /** Some changes were left out: all of the node's own blocks are to be compared again. */
@@ -140,11 +136,6 @@ export class Replica {
     for (const [target, at] of options.deletions ?? []) this.#deleted.set(target, at);
   }
 
-  /** Changes that wait for the engine. */
-  get outbox(): number {
-    return this.#outbox.size + this.#sending.size;
-  }
-
   /** Records of other nodes. */
   get foreign(): number {
     return this.#foreign;
@@ -155,7 +146,7 @@ export class Replica {
     return this.#own;
   }
 
-  /** How many records each other node has; of the {@linkcode NODES_MAX} nodes that are met first. */
+  /** How many records each other node has, of the {@linkcode NODES_MAX} that are met first. */
   byNode(): Map<string, number> {
     const counts = new Map<string, number>();
     for (const records of this.#records.values()) {
@@ -180,7 +171,7 @@ export class Replica {
     const deleted = this.#deleted.get(given.target) ?? -1;
     const at = Math.max(now, deleted + 1, (known?.at ?? -1) + 1);
     const block = { ...given, node, at, end: Math.max(given.end, known?.end ?? 0) };
-    if (this.#keep(block)) this.#send({ kind: "block", block });
+    if (this.#keep(block)) this.outbox.add({ kind: "block", block });
   }
 
   /**
@@ -202,7 +193,7 @@ export class Replica {
     }
     const block = { ...given, at: Math.max(given.since, known?.at ?? 0) };
     // What the engine lacks of others is sent with the comparison.
-    if (this.#keep(block) && isOwn) this.#send({ kind: "block", block });
+    if (this.#keep(block) && isOwn) this.outbox.add({ kind: "block", block });
   }
 
   /**
@@ -217,7 +208,7 @@ export class Replica {
       const newest = Math.max(-1, ...known.map(({ at }) => at));
       const at = Math.max(now, newest, this.#deleted.get(target) ?? -1);
       this.#delete(target, at);
-      this.#send({ kind: "release", target, at, node: this.#options.node });
+      this.outbox.add({ kind: "release", target, at, node: this.#options.node });
     }
   }
 
@@ -294,65 +285,74 @@ export class Replica {
     listed: Iterable<Omit<SharedBlock, "at">>,
     now: number,
   ): SharedBlock[] {
-    this.needsState = false;
-    const there = new Map<string, number>();
-    for (const change of state) {
-      if (change.kind === "block") {
-        there.set(keyOf(change.block.node, change.block.target), change.block.at);
-      } else if (change.kind === "release") there.set(keyOf("", change.target), change.at);
+    const turns = this.comparing(state, listed, now);
+    for (;;) {
+      const { done, value } = turns.next();
+      if (done) return value;
     }
-    this.hear(state, now);
-    for (const block of [...listed]) this.has(block);
+  }
+
+  /**
+   * The same in turns of a few milliseconds, between which other changes may be heard.
+   *
+   * @param state All facts.
+   * @param listed The node's blocks that are shared, those of other nodes too.
+   * @param now The time.
+   * @returns As {@linkcode Replica.takeState}.
+   */
+  *comparing(
+    state: readonly SharedChange[],
+    listed: Iterable<Omit<SharedBlock, "at">>,
+    now: number,
+  ): Generator<void, SharedBlock[]> {
+    this.needsState = false;
+    // Before a longer block of another node takes the place of one that was never sent.
+    let count = 0;
+    for (const block of listed) {
+      this.has(block);
+      if (++count % TURN === 0) yield;
+    }
+    const there = new Map<string, number>();
+    for (let at = 0; at < state.length; at += TURN) {
+      const part = state.slice(at, at + TURN);
+      for (const change of part) {
+        if (change.kind === "block") {
+          there.set(keyOf(change.block.node, change.block.target), change.block.at);
+        } else if (change.kind === "release") there.set(keyOf("", change.target), change.at);
+      }
+      this.hear(part, now);
+      yield;
+    }
     this.#forget(now);
     const { node } = this.#options;
+    let targets = new Set<string>();
     for (const [target, records] of this.#records) {
       for (const block of records) {
         const at = there.get(keyOf(block.node, target));
         if (at !== undefined && at >= block.at) continue;
-        if (block.node === node) this.#send({ kind: "block", block });
-        else if (at === undefined) this.#send({ kind: "block", block, restores: true });
+        if (block.node === node) this.outbox.add({ kind: "block", block });
+        else if (at === undefined) this.outbox.add({ kind: "block", block, restores: true });
       }
+      // What was refused before may be applied by now.
+      targets.add(target);
+      if (targets.size < TURN) continue;
+      this.#apply(targets, now);
+      targets = new Set();
+      yield;
     }
+    this.#apply(targets, now);
     for (const [target, at] of this.#deleted) {
       if ((there.get(keyOf("", target)) ?? -1) >= at) continue;
-      this.#send({ kind: "release", target, at, node: "" });
+      this.outbox.add({ kind: "release", target, at, node: "" });
     }
-    // What was refused before may be applied by now.
-    this.#apply(new Set(this.#records.keys()), now);
     return state.flatMap((change) =>
       change.kind === "block" && this.#isDead(change.block, now) ? [change.block] : []
     );
   }
 
-  /**
-   * What is to be written next; it waits until {@linkcode Replica.written} or
-   * {@linkcode Replica.notWritten}.
-   *
-   * @returns Nothing when nothing waits.
-   */
-  nextWrite(): SharedChange[] {
-    const sending = new Map<string, SharedChange>();
-    for (const [key, change] of this.#outbox) {
-      if (sending.size === WRITE_MAX) break;
-      sending.set(key, change);
-    }
-    for (const key of sending.keys()) this.#outbox.delete(key);
-    this.#sending = sending;
-    return [...sending.values()];
-  }
-
-  /** What was handed out is written. */
-  written(): void {
-    this.#sending = new Map();
-  }
-
-  /** It is not written, or that is not known: it waits again, unless something newer does. */
-  notWritten(): void {
-    for (const [key, change] of this.#sending) {
-      if (!this.#outbox.has(key)) this.#outbox.set(key, change);
-    }
-    this.#sending = new Map();
-    this.#bound();
+  /** Whether a record of the same node and target is known. */
+  holds({ target, node }: Pick<SharedBlock, "node" | "target">): boolean {
+    return this.#recordOf(target, node) !== undefined;
   }
 
   /** The blocks that are in force by what all nodes know, of whatever node; for comparison. */
@@ -398,7 +398,7 @@ export class Replica {
     if (left.length > 0) this.#records.set(target, left);
     else this.#records.delete(target);
     for (const { node } of records) this.#refused.delete(keyOf(node, target));
-    if (left.length === 0) this.#outbox.delete(keyOf(this.#options.node, target));
+    if (left.length === 0) this.outbox.withdraw(this.#options.node, target);
     return true;
   }
 
@@ -473,31 +473,7 @@ export class Replica {
     }
     this.#refused.add(key);
     this.refusals[why] = (this.refusals[why] ?? 0) + 1;
-    this.#send({ kind: "refusal", target, node: this.#options.node, origin, why });
-  }
-
-  #send(change: SharedChange): void {
-    const key = change.kind === "block"
-      ? keyOf(change.block.node, change.block.target)
-      : change.kind === "release"
-      ? keyOf("", change.target)
-      : `! ${keyOf(change.origin, change.target)}`;
-    // What was newer goes to the end.
-    this.#outbox.delete(key);
-    this.#outbox.set(key, change);
-    this.#bound();
-  }
-
-  /** Leaves out what is worth least: refusals, then the blocks that end soonest. */
-  #bound(): void {
-    if (this.#outbox.size <= OUTBOX_MAX) return;
-    const most = OUTBOX_MAX - OUTBOX_MAX / 16;
-    const all = [...this.#outbox].sort(([, a], [, b]) => worthOf(a) - worthOf(b));
-    for (const [key, { kind }] of all.slice(0, all.length - most)) {
-      this.#outbox.delete(key);
-      this.dropped++;
-      if (kind !== "refusal") this.needsState = true;
-    }
+    this.outbox.add({ kind: "refusal", target, node: this.#options.node, origin, why });
   }
 
   /** Forgets what has ended, and old deletions. */
@@ -527,13 +503,4 @@ interface Deletion {
   readonly at: number;
   /** It has ended a record that was known. */
   readonly hadRecord: boolean;
-}
-
-function keyOf(node: string, target: string): string {
-  return `${node} ${target}`;
-}
-
-function worthOf(change: SharedChange): number {
-  if (change.kind === "refusal") return -1;
-  return change.kind === "release" ? Infinity : change.block.end;
 }
