@@ -29,7 +29,7 @@ import type { Releases } from "./releases.ts";
  */
 const STANDING_AGE_MAX_MS = 10_000;
 
-/** A network that is wider is not blocked for another PBX: a slip there would cost too much here. */
+/** A wider network is not blocked for another PBX: a slip there would cost too much here. */
 const WIDEST = { 4: 8, 6: 19 } as const;
 
 /** Bits before the IPv4 address in an address of NAT64 (RFC 6052, section 2.2). */
