@@ -148,7 +148,7 @@ Deno.test("replica: a flood of blocks that are refused is told of within bounds,
   assert.equal(replica.needsState, false);
   while (replica.outbox.next().length > 0) replica.outbox.written();
   replica.takeState(state, [], 200);
-  assert.equal(replica.outbox, 0);
+  assert.equal(replica.outbox.size, 0);
 });
 
 Deno.test("replica: made-up names of nodes are counted within bounds", () => {
