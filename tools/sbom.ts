@@ -83,7 +83,7 @@ export async function softwareBill(described: Described): Promise<string> {
         name: each.name,
         version: each.version,
         purl: refs[i],
-        licenses: [{ license: { id: "MIT" } }],
+        licenses: [{ license: { id: LICENCES[each.name] ?? "MIT" } }],
         hashes: [{ alg: "SHA-512", content: each.sha512 }],
       })),
     ],
@@ -94,6 +94,9 @@ export async function softwareBill(described: Described): Promise<string> {
   };
   return `${JSON.stringify(bill, undefined, 2)}\n`;
 }
+
+/** Licences of packages that are not under that of most (SPDX). */
+const LICENCES: Readonly<Record<string, string>> = { nodemailer: "MIT-0" };
 
 /** A UUID made of a text (version 8 of RFC 9562: of one's own making). */
 function uuidOf(text: string): string {

@@ -78,6 +78,9 @@ const TITLE_LENGTH_MAX = 60;
 /** Longest `login`, in characters. */
 const LOGIN_LENGTH_MAX = 255;
 
+/** The port of SMTP with TLS from the first byte on (RFC 8314, section 7.3). */
+const TLS_PORT = "465";
+
 /** Where Telegram's bots are reached. */
 const TELEGRAM = "https://api.telegram.org/";
 
@@ -259,6 +262,9 @@ export function unfitUrl(text: string, format: MessengerFormat): string | undefi
   }
   if (isMail && (!/^\/?$/.test(url.pathname) || url.search + url.hash !== "")) {
     return `has something behind the port; write ${URL_EXAMPLES.email}`;
+  }
+  if (url.protocol === "smtp:" && url.port === TLS_PORT) {
+    return `port ${TLS_PORT} speaks TLS from the first byte on; write smtps:// for smtp://`;
   }
   if (format === "ntfy" && !/\/[A-Za-z0-9_-]{1,64}$/.test(url.pathname)) {
     return `does not end in a topic; write ${URL_EXAMPLES.ntfy}`;

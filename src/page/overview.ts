@@ -71,6 +71,7 @@ export function tiles(status: Status, history: Pick<History, "since">, now: numb
     },
     ...listTile(status),
     ...placeTile(status),
+    ...fleetTile(status),
   ];
   return markup`${
     all.map(({ name, words, state = "", detail }) =>
@@ -160,6 +161,18 @@ function placeTile({ places }: Status): Tile[] {
     words: named.slice(0, COUNTRIES_MAX).map(([name]) => name).join(", ") || "nowhere known",
     detail: named.slice(0, COUNTRIES_MAX).map(([name, count]) => `${name} ${formatCount(count)}`)
       .join(", "),
+  }];
+}
+
+function fleetTile({ fleet }: Status): Tile[] {
+  if (fleet === null) return [];
+  const isWell = fleet.connectedSince !== null && fleet.trouble === null;
+  const theirs = Object.values(fleet.theirs).reduce((sum, count) => sum + count, 0);
+  return [{
+    name: "Fleet",
+    words: isWell ? counted(fleet.nodes.length, "machine") : "not connected",
+    state: isWell ? "good" : "doubt",
+    detail: `${formatCount(fleet.own)} own blocks shared, ${formatCount(theirs)} of others`,
   }];
 }
 

@@ -15,6 +15,7 @@ import type { ListenAddress } from "../config/config.ts";
 import { type Histogram, LATENCY_BOUNDS } from "./counters.ts";
 import type { LogState } from "../logs/followed_log.ts";
 import type { ListState } from "./lists.ts";
+import type { MessengerState } from "./messages/messenger.ts";
 import type { StatusSource } from "./status.ts";
 import { VERSION } from "../version.ts";
 
@@ -55,9 +56,14 @@ interface DeliveryCounts {
  *
  * @param source The daemon.
  * @param deliveries Of the webhook; `undefined` without one.
+ * @param messengers How those are who are told of what happens.
  * @returns The text that Prometheus reads.
  */
-export function formatMetrics(source: StatusSource, deliveries?: DeliveryCounts): string {
+export function formatMetrics(
+  source: StatusSource,
+  deliveries?: DeliveryCounts,
+  messengers: readonly MessengerState[] = [],
+): string {
   return [
     ...aboutAmpere(source),
     ...aboutEvents(source),
@@ -67,6 +73,7 @@ export function formatMetrics(source: StatusSource, deliveries?: DeliveryCounts)
     ...aboutLists(source),
     ...aboutFleet(source),
     ...aboutDeliveries(deliveries),
+    ...aboutMessengers(messengers),
   ].map(formatMetric).join("") +
     formatHistogram(
       "ampere_block_duration_seconds",
@@ -448,6 +455,42 @@ function aboutDeliveries(deliveries: DeliveryCounts | undefined): Metric[] {
       "ampere_webhook_dropped_total",
       "Notices that the webhook did not take.",
       deliveries.dropped,
+    ),
+  ];
+}
+
+/** Who is told, by the name of the section. */
+function aboutMessengers(states: readonly MessengerState[]): Metric[] {
+  if (states.length === 0) return [];
+  const of = (
+    name: string,
+    type: Metric["type"],
+    help: string,
+    value: (state: MessengerState) => number,
+  ): Metric => ({
+    name,
+    type,
+    help,
+    samples: states.map((state) => [{ notify: state.name }, value(state)]),
+  });
+  return [
+    of(
+      "ampere_notify_delivered_total",
+      "counter",
+      "Messages that a receiver took.",
+      ({ delivered }) => delivered,
+    ),
+    of(
+      "ampere_notify_dropped_total",
+      "counter",
+      "Events that a receiver was not told of.",
+      ({ dropped }) => dropped,
+    ),
+    of(
+      "ampere_notify_failing",
+      "gauge",
+      "1 if a receiver did not take the last message that was tried.",
+      ({ trouble }) => trouble === undefined ? 0 : 1,
     ),
   ];
 }

@@ -159,7 +159,7 @@ export class Services {
       const { formatMetrics, serveMetrics } = await import("./metrics.ts");
       const server = await serveMetrics(
         wanted,
-        () => formatMetrics(this.#source, this.#webhook?.sender),
+        () => formatMetrics(this.#source, this.#webhook?.sender, this.#messages?.states),
       );
       this.#metrics = { server, config: wanted };
       this.#log.info(`metrics for Prometheus at http://${text}/metrics`);

@@ -147,6 +147,10 @@ Deno.test("config messengers: each mistake is told with its line, and no secret"
       '5: to: "Boss <c@example.org>" is not an address of e-mail, such as admin@example.org',
     ],
     [
+      `[notify a]\n${MAIL.replace("smtp://mail.example.org", "smtp://mail.example.org:465")}`,
+      "3: url: port 465 speaks TLS from the first byte on; write smtps:// for smtp://",
+    ],
+    [
       `[notify a]\n${MAIL.replace("smtp://mail.example.org", "https://mail.example.org")}`,
       "3: url: not a URL that begins with smtp:// or smtps://, such as " +
       "smtp://mail.example.org:587",

@@ -22,8 +22,8 @@ onOwnMachine(import.meta.url, (executable) => {
       const authority = await Authority.make();
       const { certificate, key } = await authority.issue();
       await Deno.writeTextFile("/etc/ampere/mail.pem", authority.certificate);
-      await Deno.writeTextFile("/etc/ampere/mail.password", PASSWORD);
-      await Deno.writeTextFile("/etc/ampere/hook.token", TOKEN);
+      await Deno.writeTextFile("/etc/ampere/mail.password", PASSWORD, { mode: 0o600 });
+      await Deno.writeTextFile("/etc/ampere/hook.token", TOKEN, { mode: 0o644 });
       await Deno.writeTextFile("/var/lib/ampere/crt", certificate);
       await Deno.writeTextFile("/var/lib/ampere/key", key);
       await using mail = await MailServer.start({
@@ -91,7 +91,11 @@ onOwnMachine(import.meta.url, (executable) => {
       const looked = (await runToEnd([executable, "--check"], { deadlineMs: 60_000 })).out;
       assert.match(looked, /^ok +messages +mail \(email\).*login as "ampere" work/m);
       assert.match(looked, /^ok +messages +tls \(email\), smtps:.*connection, TLS work/m);
-      assert.match(looked, /^ok +messages +hook \(json\).*is reached/m);
+      assert.match(
+        looked,
+        /^warning +messages +hook \(json\).*is reached.*everybody .* may read .*hook\.token$/m,
+      );
+      assert.match(looked, /^ +fix: chmod 600 \/etc\/ampere\/hook\.token$/m);
       assert.match(
         looked,
         /^warning +messages +broken \(slack\), http:\/\/127\.0\.0\.1:9: .*refused/m,

@@ -1,9 +1,9 @@
 """A mail server (Debian's python3-aiosmtpd) that takes messages, or refuses them as told.
 
 Arguments: JSON with `certificate` and `key` (files; "" for no TLS), `implicit` (TLS from the first
-byte), `user` and `password` ("" for no login), `refuse`: a list of answers to RCPT, one for each
-message, the rest is taken; `stall`: says nothing after the greeting of a client. Prints the port, then each message as a
-line of JSON.
+byte), `user` and `password` ("" for no login), `refuse`: a list of answers to RCPT in their order
+("" for one that is taken, as the rest is); `stall`: says nothing after the greeting of a client.
+Prints the port, then each message as a line of JSON.
 """
 
 import asyncio
@@ -27,8 +27,9 @@ class Handler:
         return responses
 
     async def handle_RCPT(self, server, session, envelope, address, options):
-        if self.refusals:
-            return self.refusals.pop(0)
+        refusal = self.refusals.pop(0) if self.refusals else ""
+        if refusal:
+            return refusal
         envelope.rcpt_tos.append(address)
         return "250 OK"
 

@@ -111,6 +111,26 @@ Deno.test("metrics: the values are those of the daemon", () => {
   assert.equal(valuesOf(formatMetrics(source())).has("ampere_webhook_delivered_total"), false);
 });
 
+Deno.test("metrics: of each who is told it is told apart whether that works", () => {
+  const state = {
+    name: "mail",
+    format: "email",
+    delivered: 3,
+    dropped: 2,
+    waiting: 0,
+    lastAt: undefined,
+    trouble: { why: "connection refused" },
+  } as const;
+  const chat = { ...state, name: "chat", trouble: undefined };
+  const text = formatMetrics(source(), undefined, [state, chat]);
+  const values = valuesOf(text);
+  assert.equal(values.get('ampere_notify_delivered_total{notify="mail"}'), 3);
+  assert.equal(values.get('ampere_notify_dropped_total{notify="mail"}'), 2);
+  assert.equal(values.get('ampere_notify_failing{notify="mail"}'), 1);
+  assert.equal(values.get('ampere_notify_failing{notify="chat"}'), 0);
+  assert.doesNotMatch(formatMetrics(source()), /ampere_notify/);
+});
+
 Deno.test("metrics: GET and HEAD of /metrics, and nothing else", async () => {
   const server = await serveMetrics(LOCAL, () => "ampere_blocks 2\n");
   const url = `http://127.0.0.1:${server.port}`;

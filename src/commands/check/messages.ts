@@ -11,6 +11,9 @@ import { type Finding, ok, warning } from "./finding.ts";
 
 const ABOUT = "messages";
 
+/** The right of others to read a file. */
+const READABLE_FOR_ALL = 0o004;
+
 /** How long one receiver may take, in milliseconds. */
 const LIMIT_MS = 30_000;
 
@@ -45,6 +48,16 @@ export async function checkMessages(
         { proven: "it took a test message; look whether it has arrived" }
       : await sender.probe(late);
     const who = `${name} (${format}), ${sender.shown}`;
+    const open = openFiles(messenger);
+    if ("proven" in found && open.length > 0) {
+      return warning(
+        ABOUT,
+        `${who}: ${found.proven}; but everybody on this machine may read the secret in ${
+          open.join(" and ")
+        }`,
+        `chmod 600 ${open.join(" ")}`,
+      );
+    }
     if ("proven" in found && isReadable(messenger)) {
       return warning(
         ABOUT,
@@ -64,6 +77,19 @@ export async function checkMessages(
       found.advice ?? `correct [notify ${name}], or see to the server that it names`,
     );
   }));
+}
+
+/** Files with secrets that others than their user and group may read. */
+function openFiles({ urlFile, tokenFile, passwordFile }: MessengerConfig): string[] {
+  const files = [urlFile, tokenFile, passwordFile].filter((file) => file !== undefined);
+  return [...new Set(files)].filter((file) => {
+    try {
+      return ((Deno.statSync(file).mode ?? 0) & READABLE_FOR_ALL) !== 0;
+    } catch {
+      // Who reads it says why it cannot be read.
+      return false;
+    }
+  });
 }
 
 /** Whether messages cross a network as they are. */

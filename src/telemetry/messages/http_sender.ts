@@ -22,6 +22,9 @@ const ANSWER_BYTES_MAX = 16_384;
 /** Longest text of an answer that is shown, in characters. */
 const ANSWER_SHOWN_MAX = 160;
 
+/** Shortest part of an address that is taken for a secret; a shorter one would hide words. */
+const SECRET_LENGTH_MIN = 4;
+
 /** Longest wait that an answer may ask for, in seconds; more is no wait. */
 const RETRY_AFTER_MAX = 86_400;
 
@@ -198,7 +201,7 @@ function probeOf(config: MessengerConfig, { url: text, token }: Secrets) {
 /** What an answer means. */
 function judge(
   { status, text, retryAfter }: Answer,
-  { format, tokenFile }: MessengerConfig,
+  { name, format, tokenFile }: MessengerConfig,
   secrets: Secrets,
 ): SendFailure | undefined {
   if (status >= 200 && status < 300) return undefined;
@@ -206,6 +209,14 @@ function judge(
     return { why: `it sends to another address (HTTP ${status}); give that one`, lasting: true };
   }
   const said = saying(text, secrets);
+  const moved = numberIn(text, "migrate_to_chat_id");
+  if (format === "telegram" && moved !== undefined) {
+    return {
+      why: `HTTP ${status}${said === "" ? "" : ` "${said}"`}`,
+      advice: `the group has another number now: write chat = ${moved} into [notify ${name}]`,
+      lasting: true,
+    };
+  }
   const advice = status === 401 || status === 403 || (format === "telegram" && status === 404)
     ? tokenFile === undefined
       ? "look whether it wants a token (token_file)"
@@ -230,10 +241,30 @@ function saying(text: string, { url, token }: Secrets): string {
     // Slack answers in plain text.
   }
   if (/<html|<!doctype/i.test(said)) return "";
-  for (const secret of [token, new URL(url).pathname.slice(1)]) {
-    if (secret.length > 3) said = said.replaceAll(secret, "(not shown)");
-  }
+  for (const secret of secretParts(url, token)) said = said.replaceAll(secret, "(not shown)");
   return escapeText(said.trim(), ANSWER_SHOWN_MAX);
+}
+
+/** What of an address may be secret, as it stands there and as it is meant; the longest first. */
+function secretParts(address: string, token: string): string[] {
+  const { pathname, search, searchParams } = new URL(address);
+  const parts = [
+    pathname.slice(1),
+    search.slice(1),
+    ...pathname.split("/"),
+    ...searchParams.values(),
+  ];
+  return [token, ...parts, ...parts.map(decoded)]
+    .filter((part) => part.length >= SECRET_LENGTH_MIN)
+    .sort((a, b) => b.length - a.length);
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 /**
@@ -251,12 +282,16 @@ function waitOf(text: string, header: string | null): number | undefined {
 }
 
 function secondsIn(text: string): number | undefined {
+  const ms = numberIn(text, "retry_after_ms");
+  return numberIn(text, "retry_after") ?? (ms === undefined ? undefined : ms / 1000);
+}
+
+/** A number in an answer, where Telegram (`parameters`) or Matrix writes it. */
+function numberIn(text: string, name: string): number | undefined {
   try {
     const answer = JSON.parse(text);
-    const seconds = answer?.parameters?.retry_after;
-    if (typeof seconds === "number") return seconds;
-    const ms = answer?.retry_after_ms;
-    return typeof ms === "number" ? ms / 1000 : undefined;
+    const value = answer?.parameters?.[name] ?? answer?.[name];
+    return typeof value === "number" ? value : undefined;
   } catch {
     return undefined;
   }

@@ -34,6 +34,9 @@ const SILENCE_MS = 45_000;
 /** Longest time until the connection is there, greeted and encrypted, in milliseconds. */
 const CONNECT_MS = 50_000;
 
+/** Most messages of which it is known who has them: two are on their way at most. */
+const REACHED_MAX = 4;
+
 /** Longest answer of a server, in bytes. */
 const ANSWER_BYTES_MAX = 65_536;
 
@@ -64,6 +67,8 @@ interface Target {
 /** An SMTP server. */
 export class MailSender implements Sender {
   readonly #config: MessengerConfig;
+  /** Who has a message that others do not have yet, by its ID. */
+  readonly #reached = new Map<string, Set<string>>();
 
   /** @param config Where it is, who writes, and who reads. */
   constructor(config: MessengerConfig) {
@@ -75,40 +80,64 @@ export class MailSender implements Sender {
   }
 
   async send(message: Message, signal: AbortSignal): Promise<SendFailure | undefined> {
-    const { from, to } = this.#config;
+    const { from, to: all } = this.#config;
+    const reached = this.#reached.get(message.id) ?? new Set();
+    // Who has it is not to have it again because somebody else was refused.
+    const to = all.filter((address) => !reached.has(address));
     return await this.#speak(signal, async (connection) => {
       const text = await composed(message, this.#config);
-      const { rejected, rejectedErrors } = await promised<Sent>((done) =>
-        connection.send({ from, to: [...to], size: text.length }, text, done)
-      );
+      const { rejected, rejectedErrors = [] } = await promised<Sent>((done) =>
+        connection.send({ from, to, size: text.length }, text, done)
+      ).catch((error: MailError) => {
+        // All who were asked now were refused.
+        if (error.code !== "EENVELOPE" || reached.size === 0) throw error;
+        return { rejected: to, rejectedErrors: [error] };
+      });
+      this.#reached.delete(message.id);
       if (rejected.length === 0) return undefined;
-      const words = answerOf(rejectedErrors?.[0]);
-      // The others have it; a second message would reach them twice.
-      return `${rejected.join(", ")} was refused${words === "" ? "" : ` (${words})`}`;
+      const words = answerOf(rejectedErrors[0]);
+      const taken = rejectedErrors.every(({ responseCode = 500 }) => responseCode >= 500);
+      if (!taken) this.#remember(message.id, all.filter((one) => !rejected.includes(one)));
+      return {
+        why: `${rejected.join(", ")} was refused${words === "" ? "" : ` (${words})`}`,
+        lasting: taken,
+        taken,
+      };
     });
   }
 
   async probe(signal: AbortSignal): Promise<{ readonly proven: string } | SendFailure> {
-    const failure = await this.#speak(signal, () => Promise.resolve(undefined));
+    let tls = "";
+    const failure = await this.#speak(signal, (_connection, { isPlain }) => {
+      tls = isPlain ? "" : ", TLS";
+      return Promise.resolve(undefined);
+    });
     if (failure !== undefined) return failure;
     const login = this.#config.login === "" ? "" : `, login as "${this.#config.login}"`;
+    const works = tls + login === "" ? "works" : "work";
     return {
-      proven: `connection, TLS${login} work; whether it delivers only a message can show`,
+      proven: `connection${tls}${login} ${works}; whether it delivers only a message can show`,
     };
   }
 
   /** Nothing stays open between messages. */
   [Symbol.dispose](): void {}
 
+  #remember(id: string, reached: readonly string[]): void {
+    this.#reached.set(id, new Set(reached));
+    // One that is given up is not asked for again.
+    if (this.#reached.size > REACHED_MAX) this.#reached.delete([...this.#reached.keys()][0]!);
+  }
+
   /**
    * Opens a session, does something in it and ends it.
    *
    * @param signal Ends it at once.
-   * @param act Gives what was refused in part.
+   * @param act Gives what was refused of it.
    */
   async #speak(
     signal: AbortSignal,
-    act: (connection: SMTPConnection) => Promise<string | undefined>,
+    act: (connection: SMTPConnection, target: Target) => Promise<SendFailure | undefined>,
   ): Promise<SendFailure | undefined> {
     let target: Target;
     try {
@@ -144,11 +173,11 @@ export class MailSender implements Sender {
             session.login({ user: login, pass: target.password }, done)
           );
         }
-        return await act(session);
+        return await act(session, target);
       };
       const refused = await Promise.race([talk(), failed.promise, aborted.promise]);
       session.quit();
-      return refused === undefined ? undefined : { why: refused, lasting: true };
+      return refused;
     } catch (error) {
       const failed = error as MailError;
       const isUnclear = failed.code !== "EAUTH" && failed.responseCode === undefined;
@@ -286,6 +315,8 @@ function composed(message: Message, { from, to }: MessengerConfig): Promise<Buff
     from,
     to: [...to],
     subject: message.title,
+    // The same for each try, so that who gets it twice may be shown it once.
+    messageId: `<${message.id}@${from.slice(from.lastIndexOf("@") + 1)}>`,
     text: [...message.lines, "", "-- ", message.title, ""].join("\n"),
     textEncoding: "quoted-printable",
     date: new Date(message.time),

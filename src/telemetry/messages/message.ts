@@ -33,6 +33,8 @@ export interface SendFailure {
   readonly advice?: string | undefined;
   /** It does not go away by waiting. */
   readonly lasting?: boolean | undefined;
+  /** Some have it, and the others never will: another try would only hold up what comes next. */
+  readonly taken?: boolean | undefined;
   /** The earliest time of a further try that the server asks for, in milliseconds from now. */
   readonly retryAfterMs?: number | undefined;
 }

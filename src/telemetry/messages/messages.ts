@@ -32,6 +32,8 @@ export class Messages {
   readonly #clock: Clock;
   readonly #wallClock: () => number;
   #messengers: readonly Messenger[] = [];
+  /** What goes on: losses that are not over. */
+  readonly #standing = new Map<string, Notice>();
 
   /**
    * Nobody is told yet.
@@ -61,11 +63,12 @@ export class Messages {
    * @param notice What.
    */
   tell(notice: Notice): void {
+    this.#note(notice);
     for (const messenger of this.#messengers) messenger.tell(notice);
   }
 
   /**
-   * Takes over a configuration: who stands there as before goes on.
+   * Takes over a configuration: who stands there as before goes on, who is new hears what goes on.
    *
    * @param configs The sections.
    */
@@ -75,15 +78,7 @@ export class Messages {
     for (const config of configs) {
       const known = [...before].find((one) => isSame(one.config, config));
       if (known !== undefined) before.delete(known);
-      now.push(
-        known ?? new Messenger({
-          config,
-          sender: await senderOf(config),
-          log: this.#log,
-          clock: this.#clock,
-          wallClock: this.#wallClock,
-        }),
-      );
+      now.push(known ?? await this.#begin(config));
     }
     this.#messengers = now;
     await Promise.all([...before].map((one) => one.stop(GRACE_MS)));
@@ -92,6 +87,32 @@ export class Messages {
   /** Ends all. */
   async stop(): Promise<void> {
     await this.apply([]);
+  }
+
+  async #begin(config: MessengerConfig): Promise<Messenger> {
+    const messenger = new Messenger({
+      config,
+      sender: await senderOf(config),
+      log: this.#log,
+      clock: this.#clock,
+      wallClock: this.#wallClock,
+    });
+    // Else a reload in the middle of a loss would keep quiet about it, and about its end.
+    for (const notice of this.#standing.values()) messenger.tell(notice);
+    return messenger;
+  }
+
+  #note(notice: Notice): void {
+    switch (notice.event) {
+      case "ami-lost":
+        return void this.#standing.set("ami", notice);
+      case "ami-connected":
+        return void this.#standing.delete("ami");
+      case "firewall-lost":
+        return void this.#standing.set(`firewall ${notice.family}`, notice);
+      case "firewall-restored":
+        return void this.#standing.delete(`firewall ${notice.family}`);
+    }
   }
 }
 

@@ -369,19 +369,23 @@ export class Messenger {
   async #deliver(pending: Pending): Promise<void> {
     const failure = await this.#try(pending.message);
     const isUrgent = pending === this.#pending.urgent;
-    if (failure === undefined) {
+    const before = this.#trouble;
+    this.#trouble = failure;
+    if (failure === undefined || failure.taken) {
       this.#forget(isUrgent);
       this.#delivered++;
       this.#untold -= Math.min(pending.untold, this.#untold);
       this.#lastAt = this.#parts.wallClock();
-      if (this.#trouble !== undefined) this.#tellBack();
-      this.#trouble = undefined;
+      if (failure !== undefined) this.#tellFailure(failure, "The others have it");
+      else if (before !== undefined) this.#tellBack();
       return;
     }
-    this.#trouble = failure;
     pending.tries++;
     const isLast = pending.tries >= TRIES_MAX || this.#isEnding;
-    this.#tellFailure(failure, isLast ? pending.count : 0);
+    this.#tellFailure(
+      failure,
+      isLast ? `${counted(pending.count, "event")} not told` : "It will be tried again",
+    );
     if (isLast) {
       this.#forget(isUrgent);
       this.#drop(pending.count);
@@ -412,16 +416,14 @@ export class Messenger {
     return late.signal.aborted ? { why: `no end within ${TRY_MS / 1000} s` } : failure;
   }
 
-  #tellFailure({ why, advice }: SendFailure, givenUp: number): void {
+  #tellFailure({ why, advice }: SendFailure, outcome: string): void {
     const { config: { name }, sender, log } = this.#parts;
     log.limited(
       `notify ${name}`,
       "warn",
       `[notify ${name}] ${sender.shown} did not take a message: ${why}. ` +
         (advice === undefined ? "" : `Fix: ${advice}. `) +
-        (givenUp > 0
-          ? `${counted(givenUp, "event")} not told; blocking is not affected`
-          : "It will be tried again; blocking is not affected"),
+        `${outcome}; blocking is not affected`,
     );
   }
 

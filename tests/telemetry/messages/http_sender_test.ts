@@ -225,6 +225,16 @@ Deno.test("http messengers: answers are told with what mends them, and hold no s
       1_500,
     ],
     [
+      Response.json({
+        description: "group chat was upgraded",
+        parameters: { migrate_to_chat_id: -1001234567890123 },
+      }, { status: 400 }),
+      /^HTTP 400 "group chat was upgraded"$/,
+      "the group has another number now: write chat = -1001234567890123 into [notify a]",
+      true,
+      undefined,
+    ],
+    [
       new Response("<!doctype html>", { status: 404 }),
       /^HTTP 404$/,
       "correct FOLDER/token",
@@ -248,6 +258,22 @@ Deno.test("http messengers: answers are told with what mends them, and hold no s
     strictEqual(failure.lasting ?? false, lasting, failure.why);
     strictEqual(failure.retryAfterMs, retryAfterMs);
     ok(!JSON.stringify(failure).includes(TOKEN));
+  }
+  // What stands in an address is as secret as a token.
+  for (
+    const said of [
+      "no hook /T0AB/B%20cd%2F/9kq?key=q%C3%B6x7&n=1",
+      "no hook T0AB, B cd/, qöx7",
+      "no hook B%20cd%2F",
+    ]
+  ) {
+    await using server = listen(() => new Response(said, { status: 404 }));
+    using hook = await senderFor(
+      `format = json\nurl = ${server.origin}/T0AB/B%20cd%2F/9kq?key=q%C3%B6x7&n=1`,
+    );
+    const { why } = (await hook.send(MESSAGE, soon()))!;
+    match(why, /^HTTP 404 "no hook .*\(not shown\)/);
+    ok(!/T0AB|cd|x7/.test(why), why);
   }
   const gone = listen();
   await gone[Symbol.asyncDispose]();

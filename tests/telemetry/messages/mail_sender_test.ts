@@ -170,10 +170,37 @@ test("each refusal is told with what mends it", async ({ files, config }) => {
   match(refused!.why, /^admin@example\.org was refused \(550 5\.1\.1 nobody here\\x1b\[31m\)$/);
   await until("it is told", () => one.taken.length > 0);
   deepStrictEqual(one.taken[0]!.to, ["boss@example.org"]);
+  ok(refused!.taken);
   const closed = config(1, ...LOGIN);
   match((await new MailSender(closed).send(MESSAGE, soon()))!.why, /^connection refused$/);
   const missing = config(1, ...LOGIN.with(2, "password_file = FOLDER/none"));
   match((await new MailSender(missing).send(MESSAGE, soon()))!.why, /there is no such file$/);
+});
+
+test("who has a message does not get it again when another address has to wait", async (site) => {
+  await using server = await MailServer.start({
+    ...site.files,
+    ...ACCOUNT,
+    // The first address waits twice, and the second time another message has come in between.
+    refuse: ["450 4.2.0 grey", "", "450 4.2.0 grey", "", "", "550 5.1.1 nobody here"],
+  });
+  using sender = new MailSender(site.config(server.port, ...LOGIN));
+  const first = await sender.send(MESSAGE, soon());
+  match(first!.why, /^admin@example\.org was refused \(450 4\.2\.0 grey\)$/);
+  ok(!first!.taken && !first!.lasting);
+  const second = await sender.send(MESSAGE, soon());
+  match(second!.why, /grey/);
+  ok(!second!.taken && !second!.lasting);
+  strictEqual(await sender.send({ ...MESSAGE, id: "ampere-2" }, soon()), undefined);
+  const third = await sender.send(MESSAGE, soon());
+  match(third!.why, /^admin@example\.org was refused \(550 5\.1\.1 nobody here\)$/);
+  ok(third!.taken && third!.lasting);
+  await until("both are told", () => server.taken.length === 2);
+  deepStrictEqual(server.taken.map(({ to }) => to), [
+    ["boss@example.org"],
+    ["admin@example.org", "boss@example.org"],
+  ]);
+  match(server.taken[0]!.text, /^Message-ID: <ampere-1@example\.org>\r$/m);
 });
 
 test("a server that stalls is left in time", async ({ config }) => {
@@ -193,4 +220,8 @@ test("a look proves the login and sends nothing", async ({ files, config }) => {
   const found = await sender.probe(soon());
   match("proven" in found ? found.proven : "", /^connection, TLS, login as "ampere" work/);
   deepStrictEqual(server.taken, []);
+  await using bare = await MailServer.start({});
+  using local = new MailSender(config(bare.port));
+  const plain = await local.probe(soon());
+  match("proven" in plain ? plain.proven : "", /^connection works;/);
 });

@@ -327,6 +327,23 @@ Deno.test("messenger: what goes on is told in few messages, and all of it", asyn
   ok(sent.length - before <= 3, String(sent.length - before));
 });
 
+Deno.test("messenger: what some have and others never will is not tried again", async () => {
+  await using site = new Site(["digest = off"]);
+  const { messenger, lines, sent } = site;
+  site.answer = () => ({ why: "b@example.org was refused", lasting: true, taken: true });
+  messenger.tell(GUARDED);
+  await site.pass(HOUR);
+  strictEqual(sent.length, 1);
+  const { delivered, dropped, waiting, trouble } = messenger.state;
+  deepStrictEqual([delivered, dropped, waiting], [1, 0, 0]);
+  strictEqual(trouble?.why, "b@example.org was refused");
+  match(lines.at(-1)!, /was refused\. The others have it; blocking is not affected$/);
+  site.answer = () => undefined;
+  messenger.tell(GUARDED);
+  await site.pass(HOUR);
+  deepStrictEqual([sent.length, messenger.state.trouble], [2, undefined]);
+});
+
 Deno.test("messenger: a message that is refused for hours is given up", async () => {
   await using site = new Site(["digest = off"]);
   const { messenger, lines } = site;
