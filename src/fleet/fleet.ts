@@ -140,6 +140,7 @@ export class Fleet {
   /** What was told of the trouble last. */
   #told: string | undefined;
   #writeTrouble: { readonly message: string; readonly advice: string } | undefined;
+  #twinTrouble: { readonly message: string; readonly advice: string } | undefined;
   #nodes: readonly NodeInfo[] = [];
   #lagMs = 0;
   #sending = false;
@@ -220,7 +221,7 @@ export class Fleet {
       node: this.#parts.node,
       engine: this.#parts.place,
       connectedSince: this.#connectedSince,
-      trouble: this.#trouble ?? this.#writeTrouble,
+      trouble: this.#trouble ?? this.#writeTrouble ?? this.#twinTrouble,
       nodes: this.#nodes,
       own: this.#replica.own,
       theirs: this.#replica.byNode(),
@@ -290,6 +291,7 @@ export class Fleet {
     const isFirst = this.#measured === undefined;
     this.#measured = { time: beat.time + this.#lagMs / 2, at: this.#beatAt };
     this.#nodes = beat.nodes;
+    this.#lookForTwin(beat.hasTwin === true);
     if (isFirst) {
       const startedAt = this.#measured.time + this.#startedAt - this.#measured.at;
       this.#replica.begin(Math.floor(startedAt));
@@ -309,6 +311,16 @@ export class Fleet {
       this.#comparedAt = -Infinity;
     }
     this.#epoch = beat.epoch;
+  }
+
+  #lookForTwin(hasTwin: boolean): void {
+    this.#twinTrouble = undefined;
+    if (!hasTwin) return;
+    const message = `another PBX has the name ${this.#parts.node} too: each takes the blocks of ` +
+      "the other for its own";
+    const advice = "give each another fleet_name in its ampere.cfg, then: systemctl reload ampere";
+    this.#twinTrouble = { message, advice };
+    this.#parts.log.limited("fleet name", "warn", `fleet: ${message}. Fix: ${advice}`);
   }
 
   #isClockRefused(): boolean {
