@@ -96,7 +96,8 @@ class Pbx {
   async applied(): Promise<number> {
     const [program, args] = this.command("--status", "--json");
     const { stdout } = await new Deno.Command(program, { args, stdin: "null" }).output();
-    return JSON.parse(new TextDecoder().decode(stdout)).firewall.applied;
+    // It may be too busy to answer in time.
+    return stdout.length === 0 ? 0 : JSON.parse(new TextDecoder().decode(stdout)).firewall.applied;
   }
 
   async stop(): Promise<void> {

@@ -67,6 +67,11 @@ const INSTALLED: readonly Item[] = [
     to: "usr/share/fish/vendor_completions.d/ampere.fish",
     mode: 0o644,
   },
+  ...["Containerfile", "compose.yaml"].map((name) => ({
+    from: `packaging/container/${name}`,
+    to: `${DOC}/examples/container/${name}`,
+    mode: 0o644,
+  })),
   { from: "README.md", to: `${DOC}/README.md`, mode: 0o644 },
   { from: "packaging/debian/copyright", to: `${DOC}/copyright`, mode: 0o644 },
   { from: "packaging/debian/changelog", to: `${DOC}/changelog.gz`, mode: 0o644, gzip: true },

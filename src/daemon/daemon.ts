@@ -279,6 +279,7 @@ export class Daemon {
         neighbourhoods.loggedIn(event);
         this.#exceptions.loggedIn(event);
         newPlaces.login(event);
+        this.elsewhere.loggedIn();
       },
       announcements,
       exceptions: this.#exceptions,

@@ -90,6 +90,11 @@ export class Elsewhere implements OwnList {
     return isKnown ? "good standing" : undefined;
   }
 
+  /** Somebody has logged in: the next network is compared with them too. */
+  loggedIn(): void {
+    this.#standing = undefined;
+  }
+
   /** See {@linkcode OwnList.block}. */
   block(blocks: readonly SharedBlock[]): void {
     const { pipeline, wallClock } = this.#parts;
@@ -120,7 +125,11 @@ export class Elsewhere implements OwnList {
 
   /** The blocks that others are told of, each with the PBX that has made it. */
   *listed(): Generator<Omit<SharedBlock, "at">> {
-    for (const block of this.#parts.list.all()) {
+    const { list } = this.#parts;
+    // Without an order; others may come and go meanwhile.
+    for (const { target } of [...list.entries()]) {
+      const block = list.get(target);
+      if (block === undefined) continue;
       const origin = originOf(block.reason);
       if (origin !== undefined) {
         yield { ...sharedOf(block), node: origin, reason: withoutOrigin(block.reason) };

@@ -16,6 +16,9 @@ import type { Elsewhere } from "./elsewhere.ts";
 /** Why blocks end of which others need not be told. */
 const OVER = "the time is over";
 
+/** Why blocks end of which others are told as deleted. */
+const DELETED = "deleted by hand";
+
 /** How long deletions wait to be written, in milliseconds. */
 const SAVE_MS = 500;
 
@@ -38,6 +41,7 @@ export class FleetService {
   /** What is to be written. */
   readonly #deletions = new Map<string, number>();
   #cancelSaving: (() => void) | undefined;
+  #isStopped = false;
   /** One change at a time. */
   #changing: Promise<void> = Promise.resolve();
 
@@ -61,18 +65,35 @@ export class FleetService {
   /** Hears of blocks and of their ends. */
   hear(notice: Notice): void {
     const fleet = this.#fleet;
-    if (fleet === undefined) return;
+    if (fleet === undefined) {
+      // It is being made, or made anew: what is deleted meanwhile must not come back.
+      const isDeleted = notice.event === "unblock" && notice.reason === DELETED;
+      if (isDeleted && this.#isWanted()) this.#keep(notice.target, Date.now());
+      return;
+    }
     if (notice.event === "block") {
       const block = this.#host.elsewhere.sharedOf(notice.target);
       if (block !== undefined) fleet.blocked(block);
     } else if (notice.event === "unblock" && notice.reason !== OVER) {
-      if (notice.reason === "deleted by hand") fleet.released([notice.target]);
-      else if (!notice.reason.startsWith("deleted by hand on ")) fleet.withdrawn([notice.target]);
+      if (notice.reason === DELETED) fleet.released([notice.target]);
+      else if (!notice.reason.startsWith(`${DELETED} on `)) fleet.withdrawn([notice.target]);
     }
+  }
+
+  /** Writes what waits to be written; for the last time before the list is closed. */
+  save(): void {
+    this.#cancelSaving?.();
+    this.#cancelSaving = undefined;
+    if (this.#deletions.size === 0) return;
+    const [...deletions] = this.#deletions;
+    this.#deletions.clear();
+    if (this.#host.elsewhere.saveDeletions(deletions)) return;
+    for (const [target, at] of deletions) this.#keep(target, at);
   }
 
   /** Ends it. */
   async stop(): Promise<void> {
+    this.#isStopped = true;
     await this.#changing;
     this.#cancelSaving?.();
     await this.#fleet?.close();
@@ -81,22 +102,22 @@ export class FleetService {
 
   /** Deletions are written together, and again when they could not be. */
   #keep(target: string, at: number): void {
+    if (this.#isStopped) return;
     if (this.#deletions.size < DELETIONS_WAIT_MAX) this.#deletions.set(target, at);
-    this.#cancelSaving ??= systemClock.after(SAVE_MS, () => {
-      this.#cancelSaving = undefined;
-      const [...deletions] = this.#deletions;
-      this.#deletions.clear();
-      if (this.#host.elsewhere.saveDeletions(deletions)) return;
-      for (const [target, at] of deletions) this.#keep(target, at);
-    });
+    this.#cancelSaving ??= systemClock.after(SAVE_MS, () => this.save());
+  }
+
+  #isWanted(): boolean {
+    const { config, dryRun } = this.#host;
+    return !dryRun && config.fleet !== undefined && config.fleetName !== undefined;
   }
 
   async #apply(): Promise<void> {
-    const { config, dryRun, elsewhere } = this.#host;
+    const { config, elsewhere } = this.#host;
     const { fleet: address, fleetName, fleetPassFile, fleetCa, fleetPrefix, fleetMax } = config;
-    const wanted = dryRun || address === undefined || fleetName === undefined
-      ? ""
-      : JSON.stringify([address, fleetName, fleetPassFile, fleetCa, fleetPrefix, fleetMax]);
+    const wanted = this.#isWanted()
+      ? JSON.stringify([address, fleetName, fleetPassFile, fleetCa, fleetPrefix, fleetMax])
+      : "";
     if (wanted === this.#wanted) return;
     this.#wanted = wanted;
     await this.#fleet?.close();
@@ -108,6 +129,9 @@ export class FleetService {
       import("../fleet/redis.ts"),
       import("../fleet/address.ts"),
     ]);
+    if (this.#isStopped) return;
+    // The new one reads there what was deleted.
+    this.save();
     elsewhere.node = fleetName;
     this.#fleet = new Fleet({
       node: fleetName!,

@@ -254,7 +254,10 @@ async function runLogged(
   const fleet = new FleetService(daemon, log);
   const stop = new AbortController();
   // Before the daemon hears of it, and closes the list.
-  stop.signal.addEventListener("abort", () => services.save());
+  stop.signal.addEventListener("abort", () => {
+    services.save();
+    fleet.save();
+  });
   const signals: [Deno.Signal, () => void][] = [
     ["SIGTERM", () => stop.abort()],
     ["SIGINT", () => stop.abort()],

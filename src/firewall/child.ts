@@ -5,6 +5,7 @@
  * @module
  */
 
+import { readPieces } from "./output_pieces.ts";
 import { type Program, PROGRAMS } from "./command.ts";
 
 /** Most bytes of a child's messages that are kept: what a person needs of them. */
@@ -129,12 +130,15 @@ export function startChild(
 
 /** Reads a stream to its end, as text. */
 async function read(
-  stream: ReadableStream<Uint8Array>,
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
   take: (text: string) => void,
 ): Promise<void> {
   const decoder = new TextDecoder();
   try {
-    for await (const bytes of stream) take(decoder.decode(bytes, { stream: true }));
+    await readPieces(
+      stream.getReader({ mode: "byob" }),
+      (piece) => take(decoder.decode(piece, { stream: true })),
+    );
   } catch {
     // The process has gone.
   }

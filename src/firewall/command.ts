@@ -5,6 +5,7 @@
  * @module
  */
 
+import { readPieces } from "./output_pieces.ts";
 import type { Family } from "../address/address.ts";
 
 /** The programs that may be run; the same names stand in `--allow-run` of the compiled program. */
@@ -219,16 +220,19 @@ class Collector {
   readonly done: Promise<void>;
   /** More came than the limit, or the stream was given up. */
   incomplete = false;
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #reader: ReadableStreamBYOBReader;
   readonly #limit: number;
-  readonly #chunks: Uint8Array[] = [];
+  #bytes = NOTHING;
   #length = 0;
   #ended = false;
 
-  constructor(stream: ReadableStream<Uint8Array>, limit: number) {
-    this.#reader = stream.getReader();
+  constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>, limit: number) {
+    this.#reader = stream.getReader({ mode: "byob" });
     this.#limit = limit;
-    this.done = this.#read().catch(() => {});
+    this.done = readPieces(this.#reader, (piece) => this.#take(piece)).then(
+      () => void (this.#ended = true),
+      () => {},
+    );
   }
 
   /** Gives the stream up; what was read so far stays. */
@@ -239,30 +243,20 @@ class Collector {
 
   /** What was read. */
   bytes(): Uint8Array {
-    if (this.#chunks.length === 0) return NOTHING;
-    if (this.#chunks.length === 1) return this.#chunks[0]!;
-    const all = new Uint8Array(this.#length);
-    let at = 0;
-    for (const chunk of this.#chunks) {
-      all.set(chunk, at);
-      at += chunk.length;
-    }
-    return all;
+    return this.#bytes.subarray(0, this.#length);
   }
 
-  async #read(): Promise<void> {
-    for (;;) {
-      const { done, value } = await this.#reader.read();
-      if (done) {
-        this.#ended = true;
-        return;
-      }
-      const kept = value.subarray(0, this.#limit - this.#length);
-      if (kept.length < value.length) this.incomplete = true;
-      if (kept.length === 0) continue;
-      this.#chunks.push(kept);
-      this.#length += kept.length;
+  #take(piece: Uint8Array): void {
+    const kept = piece.subarray(0, this.#limit - this.#length);
+    if (kept.length < piece.length) this.incomplete = true;
+    const length = this.#length + kept.length;
+    if (length > this.#bytes.length) {
+      const more = new Uint8Array(Math.min(this.#limit, Math.max(length, 2 * this.#bytes.length)));
+      more.set(this.bytes());
+      this.#bytes = more;
     }
+    this.#bytes.set(kept, this.#length);
+    this.#length = length;
   }
 }
 

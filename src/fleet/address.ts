@@ -39,7 +39,9 @@ function readSecret(file: string): string {
   let text: string;
   let mode: number;
   try {
-    const { size, mode: rights } = Deno.statSync(file);
+    const { size, isFile, mode: rights } = Deno.statSync(file);
+    // To read a pipe would be to wait for ever.
+    if (!isFile) throw new EngineError(`fleet_pass_file: ${file} is no file`);
     if (size > SECRET_BYTES_MAX) throw new EngineError(`fleet_pass_file: ${file} is too long`);
     mode = rights ?? 0;
     text = Deno.readTextFileSync(file);

@@ -20,7 +20,7 @@ import {
   type SharedBlock,
   type SharedChange,
 } from "./engine.ts";
-import { OUTBOX_MAX, type OwnList, Replica } from "./replica.ts";
+import { OUTBOX_MAX, type OwnList, Replica, TURN } from "./replica.ts";
 
 /** How often a node tells that it lives, and asks for the time and the epoch, in milliseconds. */
 const BEAT_MS = 10_000;
@@ -35,8 +35,14 @@ const COMPARE_MS = 3_600_000;
 const RETRY_FIRST_MS = 250;
 const RETRY_MAX_MS = 10_000;
 
-/** Facts that are taken over in one turn of the event loop. */
-const TURN = 500;
+/** An answer without changes that comes earlier is one of an engine that does not wait for them. */
+const EARLY_MS = WAIT_MS / 2;
+
+/** How long is waited in its place, in milliseconds. */
+const PAUSE_MS = 100;
+
+/** Most other nodes that are named in the log. */
+const NAMED_MAX = 20;
 
 /** A clock that differs by more is told of, in milliseconds. */
 const CLOCK_TOLD_MS = 5_000;
@@ -252,7 +258,11 @@ export class Fleet {
         failures = 0;
         this.#send();
         while (!this.#stop.signal.aborted && clock.now() - this.#beatAt < BEAT_MS) {
+          const begun = clock.now();
           const read = await this.#parts.engine.readChanges(this.#last!, WAIT_MS);
+          if (read.changes.length === 0 && clock.now() - begun < EARLY_MS) {
+            await sleep(clock, PAUSE_MS, this.#stop.signal);
+          }
           if (read.gap) await this.#compare();
           else {
             this.#last = read.last;
@@ -328,15 +338,25 @@ export class Fleet {
   async #compare(): Promise<void> {
     const { engine, listed, clock } = this.#parts;
     const last = await engine.last();
-    const state: SharedChange[] = [];
-    await engine.readState((part) => state.push(...part));
     // Deletions first: nobody is blocked for a moment who was released.
-    const order = state.sort((a, b) => Number(a.kind === "block") - Number(b.kind === "block"));
-    await this.#hear(order);
-    const dead = this.#replica.takeState(order, listed(), this.#now());
+    const deletions: SharedChange[] = [];
+    const blocks: SharedChange[] = [];
+    await engine.readState((part) => {
+      for (const change of part) (change.kind === "block" ? blocks : deletions).push(change);
+    });
+    const turns = this.#replica.comparing([...deletions, ...blocks], listed(), this.#now());
+    let turn = turns.next();
+    while (!turn.done) {
+      await sleep(clock, 0, this.#stop.signal);
+      if (this.#stop.signal.aborted) return;
+      turn = turns.next();
+    }
+    const dead = turn.value;
     this.#last = last;
     this.#comparedAt = clock.now();
     await engine.tidy(this.#now(), dead);
+    // What was blocked anew meanwhile may have been taken away with what was deleted.
+    if (dead.some((one) => this.#replica.holds(one))) this.#replica.needsState = true;
   }
 
   async #hear(changes: readonly SharedChange[]): Promise<void> {
@@ -362,6 +382,8 @@ export class Fleet {
       try {
         await engine.write(changes);
         this.#replica.written();
+        // What seemed lost may have been written late, over what is newer: that is looked for.
+        if (this.#writeFailures > 0) this.#replica.needsState = true;
         this.#writeFailures = 0;
         if (this.#writeTrouble !== undefined) {
           this.#parts.log.info("fleet: the engine takes changes again");
@@ -392,11 +414,12 @@ export class Fleet {
     if (this.#connectedSince !== undefined) return;
     this.#connectedSince = this.#parts.wallClock();
     this.#told = undefined;
-    const others = this.#nodes.filter(({ node }) => node !== this.#parts.node);
+    const others = this.#nodes.map(({ node }) => node).filter((node) => node !== this.#parts.node);
+    const more = others.length > NAMED_MAX ? ` and ${others.length - NAMED_MAX} more` : "";
     this.#parts.log.info(
       `fleet: connected to ${this.#parts.place} as ${this.#parts.node}; other nodes: ${
-        others.map(({ node }) => node).join(", ") || "none yet"
-      }`,
+        others.slice(0, NAMED_MAX).join(", ") || "none yet"
+      }${more}`,
     );
   }
 

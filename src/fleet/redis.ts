@@ -56,6 +56,16 @@ const DELETION_STAYS_MS = 30 * 86_400_000;
 
 const END_OF_SCAN = "0";
 
+/** Most facts of a state, and most parts in which it is read: an engine may answer for ever. */
+const STATE_MAX = 1_200_000;
+const PARTS_MAX = 20_000;
+
+/** Most nodes that are told of, those that were heard of last. */
+const NODES_MAX = 256;
+
+/** Longest name of the engine's data, in characters. */
+const EPOCH_MAX = 64;
+
 /** Of a stream without entries. */
 const NO_ID = "0-0";
 
@@ -68,6 +78,7 @@ export class RedisEngine implements Engine {
   /** Whether it is known that nothing is missing behind the id that is read from. */
   #isChecked = false;
   #isClosed = false;
+  readonly #ending = new AbortController();
 
   /**
    * Connects when it is first asked.
@@ -89,12 +100,19 @@ export class RedisEngine implements Engine {
       ] as const
     ) {
       let cursor = END_OF_SCAN;
+      let facts = 0;
+      let parts = 0;
       do {
         const count = String(SCAN_COUNT);
         const [reply] = await this.#ask([[command, this.#key(key), cursor, "COUNT", count]]);
         const [next, items] = listIn(expect(reply));
-        if (typeof next !== "string") throw new EngineError("the engine's answer has another form");
-        take(pairsIn(items).flatMap(([name, value]) => read(name, value) ?? []));
+        if (typeof next !== "string") throw otherForm();
+        const part = pairsIn(items).flatMap(([name, value]) => read(name, value) ?? []);
+        facts += part.length;
+        if (facts > STATE_MAX || ++parts > PARTS_MAX) {
+          throw new EngineError("its answer is too long", "see what else writes to its keys");
+        }
+        take(part);
         cursor = next;
       } while (cursor !== END_OF_SCAN);
     }
@@ -158,7 +176,10 @@ export class RedisEngine implements Engine {
       this.#isChecked = entries.length < READ_COUNT;
       const changes = entries.flatMap((entry) => readEntry(listIn(entry)[1]) ?? []);
       const newest = listIn(entries.at(-1) ?? [])[0];
-      return { changes, last: typeof newest === "string" ? newest : since, gap: false };
+      if (entries.length === 0) return { changes, last: since, gap: false };
+      // Whoever goes on from there would read the same for ever.
+      if (typeof newest !== "string" || !isLater(newest, since)) throw otherForm();
+      return { changes, last: newest, gap: false };
     } catch (error) {
       this.#reading = undefined;
       this.#isChecked = false;
@@ -182,8 +203,10 @@ export class RedisEngine implements Engine {
     const infos = pairsIn(all ?? []).flatMap(([node, value]) => readInfo(node, value) ?? []);
     return {
       time,
-      epoch: String(name),
-      nodes: infos.filter(({ at }) => at > time - STAYS_MS),
+      epoch: String(name).slice(0, EPOCH_MAX),
+      nodes: infos.filter(({ at }) => at > time - STAYS_MS)
+        .sort((a, b) => b.at - a.at).slice(0, NODES_MAX)
+        .sort((a, b) => a.node < b.node ? -1 : 1),
     };
   }
 
@@ -217,6 +240,7 @@ export class RedisEngine implements Engine {
   /** See {@linkcode Engine.close}. */
   close(): void {
     this.#isClosed = true;
+    this.#ending.abort();
     for (const opening of [this.#work, this.#reading]) {
       void opening?.then((connection) => connection.close(), () => {});
     }
@@ -279,11 +303,12 @@ export class RedisEngine implements Engine {
   }
 
   async #ask(commands: readonly (readonly string[])[]): Promise<Reply[]> {
+    const work = this.#work ??= this.#open();
     try {
-      const connection = await (this.#work ??= this.#open());
-      return await connection.ask(commands);
+      return await (await work).ask(commands);
     } catch (error) {
-      this.#work = undefined;
+      // Somebody may have opened another one meanwhile.
+      if (this.#work === work) this.#work = undefined;
       throw error;
     }
   }
@@ -299,7 +324,7 @@ export class RedisEngine implements Engine {
 
   async #open(): Promise<EngineConnection> {
     if (this.#isClosed) throw new EngineError("closed");
-    const connection = await EngineConnection.open(this.#address);
+    const connection = await EngineConnection.open(this.#address, this.#ending.signal);
     if (!this.#isClosed) return connection;
     connection.close();
     throw new EngineError("closed");
@@ -316,6 +341,10 @@ export class RedisEngine implements Engine {
   #key(name: string): string {
     return this.#prefix + name;
   }
+}
+
+function otherForm(): EngineError {
+  return new EngineError("the engine's answer has another form");
 }
 
 function readBlock(name: unknown, value: unknown): SharedChange | undefined {

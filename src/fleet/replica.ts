@@ -26,11 +26,17 @@ const AHEAD_MAX_MS = 300_000;
 /** Most records that are remembered, of all nodes together. */
 const RECORDS_MAX = 1_000_000;
 
-/** Most refusals that are remembered, so that each is told once. */
+/** Most refusals that are remembered, so that each is told once; beyond it none is told. */
 const REFUSALS_MAX = 10_000;
+
+/** Most nodes whose blocks are counted: whoever may write there may make up names. */
+const NODES_MAX = 256;
 
 /** How long a deleted record of another node is left to that node, in milliseconds: a day. */
 const DEAD_MS = 86_400_000;
+
+/** Facts that are taken over in one turn of the event loop. */
+export const TURN = 500;
 
 const HOUR_MS = 3_600_000;
 
@@ -152,11 +158,14 @@ export class Replica {
     return this.#own;
   }
 
-  /** How many records each other node has. */
+  /** How many records each other node has; of the {@linkcode NODES_MAX} nodes that are met first. */
   byNode(): Map<string, number> {
     const counts = new Map<string, number>();
     for (const records of this.#records.values()) {
-      for (const { node } of records) counts.set(node, (counts.get(node) ?? 0) + 1);
+      for (const { node } of records) {
+        const count = counts.get(node) ?? 0;
+        if (count > 0 || counts.size < NODES_MAX) counts.set(node, count + 1);
+      }
     }
     counts.delete(this.#options.node);
     return counts;
@@ -288,17 +297,47 @@ export class Replica {
     listed: Iterable<Omit<SharedBlock, "at">>,
     now: number,
   ): SharedBlock[] {
-    this.needsState = false;
-    const there = new Map<string, number>();
-    for (const change of state) {
-      if (change.kind === "block") {
-        there.set(keyOf(change.block.node, change.block.target), change.block.at);
-      } else if (change.kind === "release") there.set(keyOf("", change.target), change.at);
+    const turns = this.comparing(state, listed, now);
+    for (;;) {
+      const { done, value } = turns.next();
+      if (done) return value;
     }
-    this.hear(state, now);
-    for (const block of [...listed]) this.has(block);
+  }
+
+  /**
+   * The same in turns of a few milliseconds, between which other changes may be heard.
+   *
+   * @param state All facts.
+   * @param listed The node's blocks that are shared, those of other nodes too.
+   * @param now The time.
+   * @returns As {@linkcode Replica.takeState}.
+   */
+  *comparing(
+    state: readonly SharedChange[],
+    listed: Iterable<Omit<SharedBlock, "at">>,
+    now: number,
+  ): Generator<void, SharedBlock[]> {
+    this.needsState = false;
+    // Before a longer block of another node takes the place of one that was never sent.
+    let count = 0;
+    for (const block of listed) {
+      this.has(block);
+      if (++count % TURN === 0) yield;
+    }
+    const there = new Map<string, number>();
+    for (let at = 0; at < state.length; at += TURN) {
+      const part = state.slice(at, at + TURN);
+      for (const change of part) {
+        if (change.kind === "block") {
+          there.set(keyOf(change.block.node, change.block.target), change.block.at);
+        } else if (change.kind === "release") there.set(keyOf("", change.target), change.at);
+      }
+      this.hear(part, now);
+      yield;
+    }
     this.#forget(now);
     const { node } = this.#options;
+    let targets = new Set<string>();
     for (const [target, records] of this.#records) {
       for (const block of records) {
         const at = there.get(keyOf(block.node, target));
@@ -306,13 +345,18 @@ export class Replica {
         if (block.node === node) this.#send({ kind: "block", block });
         else if (at === undefined) this.#send({ kind: "block", block, restores: true });
       }
+      // What was refused before may be applied by now.
+      targets.add(target);
+      if (targets.size < TURN) continue;
+      this.#apply(targets, now);
+      targets = new Set();
+      yield;
     }
+    this.#apply(targets, now);
     for (const [target, at] of this.#deleted) {
       if ((there.get(keyOf("", target)) ?? -1) >= at) continue;
       this.#send({ kind: "release", target, at, node: "" });
     }
-    // What was refused before may be applied by now.
-    this.#apply(new Set(this.#records.keys()), now);
     return state.flatMap((change) =>
       change.kind === "block" && this.#isDead(change.block, now) ? [change.block] : []
     );
@@ -347,6 +391,11 @@ export class Replica {
     }
     this.#sending = new Map();
     this.#bound();
+  }
+
+  /** Whether a record of the same node and target is known. */
+  holds({ target, node }: Pick<SharedBlock, "node" | "target">): boolean {
+    return this.#recordOf(target, node) !== undefined;
   }
 
   /** The blocks that are in force by what all nodes know, of whatever node; for comparison. */
@@ -460,7 +509,11 @@ export class Replica {
   #refuse({ target, node: origin }: SharedBlock, why: RefusalReason): void {
     const key = keyOf(origin, target);
     if (this.#refused.has(key)) return;
-    if (this.#refused.size >= REFUSALS_MAX) this.#refused.clear();
+    // What is told again and again would drive the others' changes out of the stream.
+    if (this.#refused.size >= REFUSALS_MAX) {
+      this.refusals[why] = Math.max(this.refusals[why] ?? 0, 1);
+      return;
+    }
     this.#refused.add(key);
     this.refusals[why] = (this.refusals[why] ?? 0) + 1;
     this.#send({ kind: "refusal", target, node: this.#options.node, origin, why });
@@ -483,11 +536,11 @@ export class Replica {
     if (this.#outbox.size <= OUTBOX_MAX) return;
     const most = OUTBOX_MAX - OUTBOX_MAX / 16;
     const all = [...this.#outbox].sort(([, a], [, b]) => worthOf(a) - worthOf(b));
-    for (const [key] of all.slice(0, all.length - most)) {
+    for (const [key, { kind }] of all.slice(0, all.length - most)) {
       this.#outbox.delete(key);
       this.dropped++;
+      if (kind !== "refusal") this.needsState = true;
     }
-    this.needsState = true;
   }
 
   /** Forgets what has ended, and old deletions. */
@@ -495,7 +548,11 @@ export class Replica {
     for (const [target, records] of this.#records) {
       const left = records.filter((record) => record.end > now);
       if (left.length === records.length) continue;
-      for (const record of records) if (record.end <= now) this.#count(record.node, -1);
+      for (const record of records) {
+        if (record.end > now) continue;
+        this.#count(record.node, -1);
+        this.#refused.delete(keyOf(record.node, target));
+      }
       if (left.length > 0) this.#records.set(target, left);
       else this.#records.delete(target);
     }

@@ -29,9 +29,18 @@ export class ReplyError {
 /** Longest answer, in bytes: a thousand records of the longest texts have 2 MB. */
 const REPLY_BYTES_MAX = 32 * 1024 * 1024;
 
-/** Most answers within an answer, and how deep they may be nested. */
+/** Most answers within an answer at whatever depth, and how deep they may be nested. */
 const ITEMS_MAX = 200_000;
 const DEPTH_MAX = 8;
+
+/** Longest line, in bytes: a refusal, or a number. */
+const LINE_BYTES_MAX = 65_536;
+
+/** Most answers that wait to be read: a transaction has three commands for each change. */
+const WAITING_MAX = 8_192;
+
+/** What an answer may begin with. */
+const KINDS: readonly number[] = Array.from("+-:$*", (kind) => kind.charCodeAt(0));
 
 /** Most characters of a refusal that are shown: anybody may have written the server. */
 const SHOWN_MAX = 160;
@@ -64,55 +73,118 @@ export interface EngineAddress {
 }
 
 /**
- * Reads one answer.
- *
- * @param bytes What has come.
- * @param start Where the answer begins.
- * @returns The answer and where the next begins; `undefined` while it is not whole.
- * @throws {EngineError} If it is none.
+ * Reads answers as their bytes come: each byte is looked at once, in whatever pieces it comes.
  */
-export function readReply(
-  bytes: Uint8Array,
-  start: number,
-  depth = 0,
-): { reply: Reply; next: number } | undefined {
-  const end = endOfLine(bytes, start);
-  if (end < 0) return undefined;
-  const line = decoder.decode(bytes.subarray(start + 1, end));
-  const next = end + 2;
-  switch (String.fromCharCode(bytes[start]!)) {
-    case "+":
-      return { reply: line, next };
-    case "-":
-      return { reply: new ReplyError(escapeText(line, SHOWN_MAX)), next };
-    case ":":
-      return { reply: numberIn(line), next };
-    case "$": {
-      const length = numberIn(line);
-      if (length < 0) return { reply: null, next };
-      if (length > REPLY_BYTES_MAX) throw new EngineError("its answer is too long");
-      if (bytes.length < next + length + 2) return undefined;
-      return {
-        reply: decoder.decode(bytes.subarray(next, next + length)),
-        next: next + length + 2,
-      };
-    }
-    case "*": {
-      const count = numberIn(line);
-      if (count < 0) return { reply: null, next };
-      if (count > ITEMS_MAX || depth > DEPTH_MAX) throw new EngineError("its answer is too long");
-      const items: Reply[] = [];
-      let at = next;
-      for (let index = 0; index < count; index++) {
-        const item = readReply(bytes, at, depth + 1);
-        if (item === undefined) return undefined;
-        items.push(item.reply);
-        at = item.next;
+export class ReplyReader {
+  readonly #replies: Reply[] = [];
+  /** Lists that are not whole yet, the outermost first. */
+  readonly #open: { readonly items: Reply[]; readonly count: number }[] = [];
+  /** The line that is not whole yet, and whether its CR has come. */
+  #line: number[] = [];
+  #isAtEnd = false;
+  /** The text that is not whole yet, with the CR LF behind it. */
+  #bulk: Uint8Array | undefined;
+  #filled = 0;
+  /** Of the answer that is not whole yet. */
+  #items = 0;
+  #size = 0;
+
+  /**
+   * Takes what has come.
+   *
+   * @param bytes Some bytes.
+   * @throws {EngineError} If they are no answer, or it is too long.
+   */
+  take(bytes: Uint8Array): void {
+    let at = 0;
+    while (at < bytes.length) {
+      if (this.#bulk !== undefined) {
+        const part = bytes.subarray(at, at + this.#bulk.length - this.#filled);
+        this.#bulk.set(part, this.#filled);
+        this.#filled += part.length;
+        at += part.length;
+        if (this.#filled === this.#bulk.length) this.#endBulk(this.#bulk);
+        continue;
       }
-      return { reply: items, next: at };
+      const byte = bytes[at++]!;
+      if (this.#isAtEnd) {
+        if (byte !== LF) throw otherProtocol();
+        this.#isAtEnd = false;
+        const line = decoder.decode(Uint8Array.from(this.#line));
+        this.#line = [];
+        this.#header(line);
+      } else if (byte === CR) this.#isAtEnd = true;
+      else if (this.#line.push(byte) > LINE_BYTES_MAX) throw tooLong();
+      else if (this.#line.length === 1 && !KINDS.includes(byte)) throw otherProtocol();
     }
   }
-  throw new EngineError(
+
+  /** The oldest answer that is whole and was not handed out yet; `undefined`: there is none. */
+  next(): Reply | undefined {
+    return this.#replies.shift();
+  }
+
+  #header(line: string): void {
+    const rest = line.slice(1);
+    switch (line[0]) {
+      case "+":
+        return this.#end(rest);
+      case "-":
+        return this.#end(new ReplyError(escapeText(rest, SHOWN_MAX)));
+      case ":":
+        return this.#end(numberIn(rest));
+      case "$": {
+        const length = numberIn(rest);
+        if (length < 0) return this.#end(null);
+        this.#size += length;
+        if (this.#size > REPLY_BYTES_MAX) throw tooLong();
+        this.#bulk = new Uint8Array(length + 2);
+        this.#filled = 0;
+        return;
+      }
+      case "*": {
+        const count = numberIn(rest);
+        if (count < 0) return this.#end(null);
+        this.#items += count;
+        if (this.#items > ITEMS_MAX || this.#open.length > DEPTH_MAX) throw tooLong();
+        if (count === 0) return this.#end([]);
+        this.#open.push({ items: [], count });
+        return;
+      }
+    }
+    throw otherProtocol();
+  }
+
+  #endBulk(bulk: Uint8Array): void {
+    const length = bulk.length - 2;
+    if (bulk[length] !== CR || bulk[length + 1] !== LF) throw otherProtocol();
+    this.#bulk = undefined;
+    this.#end(decoder.decode(bulk.subarray(0, length)));
+  }
+
+  /** An answer is whole, and with it perhaps the lists around it. */
+  #end(reply: Reply): void {
+    let whole = reply;
+    for (;;) {
+      const list = this.#open.at(-1);
+      if (list === undefined) break;
+      list.items.push(whole);
+      if (list.items.length < list.count) return;
+      this.#open.pop();
+      whole = list.items;
+    }
+    this.#items = this.#size = 0;
+    if (this.#replies.length >= WAITING_MAX) throw tooLong();
+    this.#replies.push(whole);
+  }
+}
+
+function tooLong(): EngineError {
+  return new EngineError("its answer is too long");
+}
+
+function otherProtocol(): EngineError {
+  return new EngineError(
     "what answers there speaks another protocol",
     "fleet = redis://HOST:PORT of Redis or Valkey (rediss:// if it speaks TLS at that port)",
   );
@@ -140,13 +212,6 @@ function byteLength(text: string): number {
   return /^[\x00-\x7f]*$/.test(text) ? text.length : encoder.encode(text).length;
 }
 
-function endOfLine(bytes: Uint8Array, start: number): number {
-  const end = bytes.indexOf(CR, start);
-  if (end < 0 || end + 1 >= bytes.length) return -1;
-  if (bytes[end + 1] !== LF) throw new EngineError("what answers there speaks another protocol");
-  return end;
-}
-
 function numberIn(line: string): number {
   const number = Number(line);
   if (!/^-?\d{1,19}$/.test(line)) throw new EngineError("its answer is no number");
@@ -156,7 +221,8 @@ function numberIn(line: string): number {
 /** One connection; commands are answered in their order. */
 export class EngineConnection {
   readonly #connection: Deno.TcpConn | Deno.TlsConn;
-  #bytes = new Uint8Array(0);
+  readonly #reader = new ReplyReader();
+  readonly #chunk = new Uint8Array(65_536);
   #isClosed = false;
   /** One exchange at a time. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -169,15 +235,16 @@ export class EngineConnection {
    * Connects and logs in.
    *
    * @param address Where to, and how.
+   * @param signal Gives up connecting.
    * @throws {EngineError} With what mends it.
    */
-  static async open(address: EngineAddress): Promise<EngineConnection> {
+  static async open(address: EngineAddress, signal?: AbortSignal): Promise<EngineConnection> {
     const where = `${address.host}:${address.port}`;
     const secret = address.secret();
     const caCerts = address.tls ? authoritiesFor(address) : [];
     let plain: Deno.TcpConn;
     try {
-      plain = await dial(address.host, address.port);
+      plain = await dial(address.host, address.port, signal === undefined ? {} : { signal });
     } catch (error) {
       if (!(error instanceof DialError)) throw error;
       throw new EngineError(`${where}: ${error.message}`, adviceFor("unreachable"));
@@ -263,21 +330,11 @@ export class EngineConnection {
 
   async #read(): Promise<Reply> {
     for (;;) {
-      const found = this.#bytes.length === 0 ? undefined : readReply(this.#bytes, 0);
-      if (found !== undefined) {
-        this.#bytes = this.#bytes.subarray(found.next);
-        return found.reply;
-      }
-      const chunk = new Uint8Array(65_536);
-      const count = await this.#connection.read(chunk);
+      const reply = this.#reader.next();
+      if (reply !== undefined) return reply;
+      const count = await this.#connection.read(this.#chunk);
       if (count === null) throw new EngineError("the engine closed the connection");
-      if (this.#bytes.length + count > 2 * REPLY_BYTES_MAX) {
-        throw new EngineError("its answer is too long");
-      }
-      const joined = new Uint8Array(this.#bytes.length + count);
-      joined.set(this.#bytes);
-      joined.set(chunk.subarray(0, count), this.#bytes.length);
-      this.#bytes = joined;
+      this.#reader.take(this.#chunk.subarray(0, count));
     }
   }
 }

@@ -128,7 +128,8 @@ export class FollowedLog {
     }
     if (step === "absent") this.#missing(at);
     else this.#recovered();
-    handover.atEnd(this.#index, at);
+    // What is not there now may be put back with lines of any time.
+    if (step === "end") handover.atEnd(this.#index, at);
     return this.#settle(at);
   }
 

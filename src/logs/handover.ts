@@ -107,6 +107,8 @@ export class Handover {
   #upSince = -Infinity;
   #heardAt = -Infinity;
   #advancedAt = -Infinity;
+  /** When a line was charged last of which AMI may tell yet, or the process had stood still. */
+  #owedAt = -Infinity;
   /** When each file was last read to its end. */
   readonly #ends: number[] = [];
   #waiting: (Waiting & { readonly file: number })[] = [];
@@ -290,10 +292,12 @@ export class Handover {
     // Whoever stood still hears what was said long ago: that AMI is heard proves nothing yet.
     if (now - this.#advancedAt > STALL_MS) {
       for (const line of this.#waiting) if (line.covered) line.at = now;
+      this.#owedAt = now;
     }
     this.#advancedAt = now;
-    // All that was sent when AMI came has come.
-    if (this.#ami === "up" && this.#heardAt >= this.#upSince + REMEMBER_MS) {
+    // All that was sent when AMI came, or when the last of them was charged, has come.
+    const since = Math.max(this.#upSince, this.#owedAt);
+    if (this.#ami === "up" && this.#heardAt >= since + REMEMBER_MS) {
       this.#charged.clear();
       this.#chargedAlike.clear();
     }
@@ -330,6 +334,7 @@ export class Handover {
       return this.#drop();
     }
     if (!line.unissued && now < at + SETTLE_MS) return false;
+    this.#owedAt = now;
     if (isSecurity(told)) {
       this.#charged.add(exactKey(event), now);
       if (REFUSALS.has(event.kind) && !line.stands) this.#alike.add(alikeKey(event), now);

@@ -132,3 +132,29 @@ Deno.test("fields: what is written is read again, and nothing else is taken", ()
     assert.equal(readRecord(name, text), undefined, `${name} ${text}`);
   }
 });
+
+Deno.test("replica: a flood of blocks that are refused is told of within bounds, and once", () => {
+  const { replica } = nodeWith(1);
+  const count = OUTBOX_MAX + 10;
+  const state: SharedChange[] = [];
+  for (let index = 0; index < count; index++) {
+    const target = `10.${index >> 16}.${index >> 8 & 255}.${index & 255}`;
+    state.push({ kind: "block", block: blockOf({ target }) });
+  }
+  replica.takeState(state, [], 100);
+  const told = replica.outbox;
+  assert.ok(told > 1_000 && told <= 10_000, String(told));
+  assert.equal(replica.needsState, false);
+  while (replica.nextWrite().length > 0) replica.written();
+  replica.takeState(state, [], 200);
+  assert.equal(replica.outbox, 0);
+});
+
+Deno.test("replica: made-up names of nodes are counted within bounds", () => {
+  const { replica } = nodeWith();
+  for (let index = 0; index < 1_000; index++) {
+    replica.hear([{ kind: "block", block: blockOf({ node: `n${index}` }) }], 100);
+  }
+  assert.equal(replica.byNode().size, 256);
+  assert.equal(replica.foreign, 1_000);
+});

@@ -245,6 +245,23 @@ Deno.test("handover: an event that the network holds up when AMI has come counts
   }
 });
 
+Deno.test("handover: what was charged when AMI had been there for long counts once, too", () => {
+  for (const stands of [0, 40 * SETTLE_MS]) {
+    const bench = new Bench();
+    bench.handover.amiUp(bench.now);
+    // The file was not read to its end before: nobody knows when its lines were written.
+    bench.now += 60 * SETTLE_MS;
+    bench.handover.amiHeard(bench.now);
+    const { event, security } = guess(`${stands}`);
+    bench.log(security);
+    bench.after(2 * SETTLE_MS, true);
+    assert.deepEqual(bench.counted.splice(0), [BY_LINE], `${stands} ms`);
+    // Whoever has stood still hears what was sent meanwhile, the oldest first.
+    bench.look(stands, true).look(LOOK_MS, true).ami(event);
+    assert.deepEqual(bench.settled(), [], `${stands} ms`);
+  }
+});
+
 Deno.test("handover: who stood still has not heard that AMI tells nothing more", () => {
   const bench = new Bench().connected();
   bench.log(guess("a").security);

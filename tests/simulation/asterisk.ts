@@ -77,6 +77,8 @@ export class Asterisk {
   /** The network stalls now and then. */
   stalls = true;
   readonly #lines = new Set<Line>();
+  /** Those that have ended, and whose last words Ampere has perhaps not read yet. */
+  readonly #ending = new Set<Line>();
 
   constructor(options: AsteriskOptions) {
     this.#options = options;
@@ -114,6 +116,11 @@ export class Asterisk {
   say(some: readonly Said[]): void {
     const { log } = this.#options;
     const said = log === undefined ? some : some.map(log);
+    for (const line of this.#ending) {
+      // Ampere still reads what was sent before: it cannot know that this was not.
+      if (line.isEndRead) this.#ending.delete(line);
+      else for (const { requests = [] } of said) for (const one of requests) one.byAmi = true;
+    }
     if (this.#state === "down") return;
     for (const line of this.#lines) {
       if (!line.loggedIn || line.isForgotten) continue;
@@ -139,7 +146,10 @@ export class Asterisk {
             if (refused || this.#state !== "up") {
               return reject(new Deno.errors.ConnectionRefused("Connection refused (os error 111)"));
             }
-            const line = new Line(this.#options, this, clock, () => this.#lines.delete(line));
+            const line = new Line(this.#options, this, clock, () => {
+              this.#lines.delete(line);
+              if (line.loggedIn) this.#ending.add(line);
+            });
             this.#lines.add(line);
             resolve(line);
           }));
@@ -202,6 +212,11 @@ class Line implements Connection {
   get arrivedAt(): number {
     if (this.#forgotten) return 0;
     return this.#lastAt + ALONE_MS * this.#arrived.length;
+  }
+
+  /** Whoever has connected knows that it has ended. */
+  get isEndRead(): boolean {
+    return this.#closed || this.#endRead;
   }
 
   /** Neither side has ended it. */

@@ -105,7 +105,7 @@ journalctl -t ampere -o cat -p err | grep -o -m 1 'ampere.cfg:3: .*many'
 });
 
 Deno.test(
-  "systemd: a journal that stands still holds up nothing, and what it missed is counted",
+  "systemd: a journal that stands still holds up nothing",
   SYSTEMD,
   async () => {
     const said = await doWithSystemd(
@@ -120,23 +120,19 @@ systemctl start ampere
 kill -STOP "$(systemctl show -p MainPID --value systemd-journald)"
 ampere=$(systemctl show -p MainPID --value ampere)
 cp /etc/ampere/ampere.cfg /tmp/good
-# More than the 4 MiB that are kept, and the 8 MiB of the socket that systemd makes: each time all of these are complained of.
+# Some MiB of complaints; that more than fits is counted: tests/text/log_queue_test.ts.
 i=0; while [ $i -lt 100 ]; do i=$((i + 1)); echo "trust = no-network-$i-%0200d"; echo "wrong_key_$i = 1"; done |
   sed "s/%0200d/$(printf %0200d 0)/" >> /etc/ampere/ampere.cfg
-i=0; while [ $i -lt 900 ]; do i=$((i + 1)); kill -HUP "$ampere"; sleep 0.03; done
+i=0; while [ $i -lt 300 ]; do i=$((i + 1)); kill -HUP "$ampere"; sleep 0.03; done
 cp /tmp/good /etc/ampere/ampere.cfg
 echo 203.0.113.9 | ampere -a > /dev/null
 wait_for 10 sh -c 'nft list ruleset | grep -q 203.0.113.9' && echo blocked
 ampere --status > /dev/null && echo answers
 kill -CONT "$(systemctl show -p MainPID --value systemd-journald)"
-sleep 1
-kill -USR1 "$ampere"
-seen() { journalctl --sync; journalctl -t ampere -o cat -p warning | grep -q "$1"; }
-wait_for 20 seen '[0-9]* lines were lost here' && echo counted
 systemctl stop ampere && echo ended
 `),
       SHOWN,
     );
-    assert.equal(said, "blocked\nanswers\ncounted\nended\n");
+    assert.equal(said, "blocked\nanswers\nended\n");
   },
 );

@@ -136,6 +136,7 @@ export class PbxLog {
   /** All faults are over. */
   heal(): void {
     this.#isFaulty = false;
+    if (this.#folder.unreadable) this.goesOn();
     this.#folder.unreadable = false;
     for (const path of this.#options.paths) {
       this.#putBack(path);

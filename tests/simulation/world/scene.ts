@@ -36,6 +36,9 @@ const RESIDENTS_SHARE = 0.6;
 /** In how many worlds some strangers have one attempt. */
 const STRICT_SHARE = 0.4;
 
+/** Within this time the daemon counts what it does not believe, in milliseconds. */
+const UNBELIEVED_MS = 100;
+
 /** How a world is run. */
 export interface SceneOptions {
   /** Takes the story of what happens, line by line. */
@@ -104,6 +107,8 @@ export class Scene {
   strict: readonly string[] = [];
   /** Who of them has none. */
   barred: readonly string[] = [];
+  /** What is not believed, in the order in which it arrived, until it counts. */
+  readonly #unbelieved = new Set<Happening>();
   readonly #strictDice: Dice;
   readonly #options: SceneOptions;
 
@@ -187,7 +192,9 @@ export class Scene {
       onArrived: (happening) => {
         trace(`arrives: ${happening.what} ${happening.address} ${happening.session}`);
         if (this.process !== undefined) this.process.arrived++;
-        this.model.take(happening, time.now, this.wall());
+        if (log !== undefined && happening.what === "not believed") {
+          this.#awaitUnbelieved(happening);
+        } else this.model.take(happening, time.now, this.wall());
         this.#act(happening);
       },
     });
@@ -200,10 +207,34 @@ export class Scene {
   /** The daemon counts an event: where there is a log, that decides when the model does. */
   counted(event: SecurityEvent): void {
     if (this.pbxLog === undefined) return;
-    const happening = this.requests.charge(event);
+    const happening = event.kind === "RefusedMessage"
+      ? this.#takeUnbelieved(event.address)
+      : this.requests.charge(event);
     if (happening === undefined) return;
     this.trace(`counted: ${happening.what} ${happening.address} ${happening.session}`);
     this.model.take(happening, this.time.now, this.wall());
+  }
+
+  /**
+   * What is not believed counts between other events of its sender; if it does not count at once,
+   * the model takes it all the same, and differs.
+   */
+  #awaitUnbelieved(happening: Happening): void {
+    const { process, time } = this;
+    this.#unbelieved.add(happening);
+    time.after(UNBELIEVED_MS, () => {
+      if (!this.#unbelieved.delete(happening) || this.process !== process) return;
+      this.model.take(happening, time.now, this.wall());
+    });
+  }
+
+  #takeUnbelieved(address: string): Happening | undefined {
+    for (const happening of this.#unbelieved) {
+      if (happening.address !== address) continue;
+      this.#unbelieved.delete(happening);
+      return happening;
+    }
+    return undefined;
   }
 
   #act({ what }: Happening): void {
