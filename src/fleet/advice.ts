@@ -62,8 +62,8 @@ const ADVICE: readonly (readonly [RegExp, string])[] = [
   [/without any password configured/i, "take fleet_pass_file out, or give the engine a password"],
   [
     /^NOPERM/,
-    "give the user its rights; docs/fleet.md has the whole line: redis-cli ACL SETUSER USER " +
-    "~ampere:* and so on, with your fleet_prefix",
+    "give the user its rights; /usr/share/doc/ampere/docs/fleet.md has the whole line: " +
+    "redis-cli ACL SETUSER USER ~ampere:* and so on, with your fleet_prefix",
   ],
   [
     /^READONLY/,

@@ -99,7 +99,8 @@ export const CASES: readonly Case[] = [
   {
     page: "docs/install.md",
     has: "nft delete table",
-    before: "nft add table inet ampere; iptables -N ampere; ip6tables -N ampere",
+    before: "nft add table inet ampere; nft add table inet ampere_lists; " +
+      "iptables -N ampere; ip6tables -N ampere",
     after: "iptables -X ampere; ip6tables -X ampere; systemctl restart ampere",
   },
   { page: "docs/install.md", has: "podman build", elsewhere: "tests/tools/container_test.ts" },

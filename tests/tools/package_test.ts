@@ -191,7 +191,9 @@ Deno.test(
 install_ampere > /dev/null
 echo 203.0.113.5 | ampere -a > /dev/null
 echo precious > /var/lib/ampere/filter.db
-touch /var/lib/ampere/ampere.db-wal /var/lib/ampere/ampere.db.damaged-1
+touch /var/lib/ampere/ampere.db-wal /var/lib/ampere/ampere.db.damaged-1 /var/lib/ampere/page.token
+mkdir /var/lib/ampere/ampere.db-feeds
+touch /var/lib/ampere/ampere.db-feeds/spamhaus /etc/ampere/ampere.cfg.before-ampere
 touch /var/log/ampere.log /var/log/ampere.log.1 /var/log/ampere.log.2.gz
 dpkg --no-triggers -r ampere 2>&1
 echo 'after remove:'

@@ -33,7 +33,11 @@ export async function checkMessages(
   if (config.messengers.length === 0) {
     return send
       ? [
-        warning(ABOUT, "nobody is told: there is no section [notify NAME]", "see docs/messages.md"),
+        warning(
+          ABOUT,
+          "nobody is told: there is no section [notify NAME]",
+          "see /usr/share/doc/ampere/docs/messages.md",
+        ),
       ]
       : [];
   }
