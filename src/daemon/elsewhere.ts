@@ -4,7 +4,7 @@
  * @module
  */
 
-import { overlaps } from "../address/address.ts";
+import { familyOf, overlaps, parseTarget } from "../address/address.ts";
 import { AddressSet } from "../address/address_set.ts";
 import type { Block } from "../blocks/block.ts";
 import type { BlockList } from "../blocks/block_list.ts";
@@ -15,8 +15,9 @@ import type { RefusalReason, SharedBlock } from "../fleet/engine.ts";
 import type { FleetState } from "../fleet/fleet.ts";
 import type { OwnList } from "../fleet/replica.ts";
 import { isNeighboursBlock } from "../penalties/neighbours.ts";
-import { keyText } from "../penalties/host_key.ts";
+import { HostNetworks, keyText } from "../penalties/host_key.ts";
 import type { PenaltyTable } from "../penalties/penalty_table.ts";
+import type { PenaltyPolicy } from "../penalties/policy.ts";
 import { isOwnGuilt } from "../penalties/reason.ts";
 import type { Exceptions } from "./exceptions.ts";
 import type { Neighbourhoods } from "./neighbourhoods.ts";
@@ -27,6 +28,15 @@ import type { Releases } from "./releases.ts";
  * How long the hosts in good standing are kept for comparison with networks, in milliseconds.
  */
 const STANDING_AGE_MAX_MS = 10_000;
+
+/** A network that is wider is not blocked for another PBX: a slip there would cost too much here. */
+const WIDEST = { 4: 8, 6: 19 } as const;
+
+/** Bits before the IPv4 address in an address of NAT64 (RFC 6052, section 2.2). */
+const NAT64_PREFIX = 96;
+
+/** All of IPv4. */
+const EVERYBODY = "0.0.0.0/0";
 
 /** What other PBXs' deletions are told as. */
 const DELETED = "deleted by hand";
@@ -51,6 +61,7 @@ type Shared = Omit<SharedBlock, "at" | "node">;
 /** Lets in what others bring, unless this machine knows better. */
 export class Elsewhere implements OwnList {
   readonly #parts: ElsewhereParts;
+  #counted: { readonly policy: PenaltyPolicy; readonly networks: HostNetworks } | undefined;
   #standing: { readonly hosts: AddressSet; readonly at: number } | undefined;
   /** The name of this PBX among the others; `undefined`: there are none. */
   node: string | undefined;
@@ -79,15 +90,44 @@ export class Elsewhere implements OwnList {
 
   /** See {@linkcode OwnList.refusalOf}. */
   refusalOf(target: string): RefusalReason | undefined {
+    const refusal = this.#refusalOf(target);
+    if (refusal !== undefined || !target.includes(":")) return refusal;
+    const behind = this.#behind(target);
+    return behind === undefined ? undefined : this.#refusalOf(behind);
+  }
+
+  #refusalOf(target: string): RefusalReason | undefined {
     const { table, clock, exceptions } = this.#parts;
     const { exempt } = table.policy;
     if (exempt.overlaps(target)) {
       return exceptions.causeOf(target) === "trusted" ? "trusted" : "own address";
     }
-    const isKnown = target.includes("/")
-      ? this.#standingHosts().overlaps(target)
-      : table.isInGoodStanding(target, clock.now());
-    return isKnown ? "good standing" : undefined;
+    const [address, prefix] = target.split("/");
+    if (prefix === undefined) {
+      return table.isInGoodStanding(address!, clock.now()) ? "good standing" : undefined;
+    }
+    if (this.#standingHosts().overlaps(target)) return "good standing";
+    return Number(prefix) < WIDEST[familyOf(target)] ? "too wide" : undefined;
+  }
+
+  /**
+   * The IPv4 host or network behind an IPv6 one (NAT64).
+   *
+   * @returns `undefined` if there is none.
+   */
+  #behind(target: string): string | undefined {
+    const { policy } = this.#parts.table;
+    if (this.#counted?.policy !== policy) {
+      const networks = new HostNetworks(policy.ipv6Prefix, policy.nat64 ?? []);
+      this.#counted = { policy, networks };
+    }
+    const { networks } = this.#counted;
+    const [address, prefix] = target.split("/");
+    if (prefix === undefined) return networks.ipv4Of(address!);
+    // The users of a whole translator, or of a Teredo server, are behind it.
+    if (Number(prefix) < NAT64_PREFIX) return networks.hasSingles(target) ? EVERYBODY : undefined;
+    const ipv4 = networks.ipv4Of(address!);
+    return ipv4 && parseTarget(`${ipv4}/${Number(prefix) - NAT64_PREFIX}`);
   }
 
   /** Somebody has logged in: the next network is compared with them too. */

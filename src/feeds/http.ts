@@ -301,16 +301,17 @@ async function readHead(
       if (status < 200) continue;
       const headers = new Map<string, string>();
       for (const line of lines) {
-        const [, name, value] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*$/.exec(line) ??
-          [];
+        const [, name, text = ""] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):(.*)$/.exec(line) ?? [];
         if (name === undefined) throw new FeedError("the server's headers are not right");
         const key = name.toLowerCase();
+        // The blanks are not the pattern's: it would look for them again and again.
+        const value = text.trim();
         // Two lengths, or a length and another one: nobody knows which is meant.
         const before = headers.get(key);
         if (key === "content-length" && before !== undefined && before !== value) {
           throw new FeedError("the server tells two lengths");
         }
-        headers.set(key, value!);
+        headers.set(key, value);
       }
       return { status, headers, rest: bytes };
     }

@@ -73,6 +73,7 @@ export type RefusalReason =
   | "trusted"
   | "own address"
   | "good standing"
+  | "too wide"
   | "fleet_max"
   | "full"
   | "clock";
@@ -90,6 +91,7 @@ const REFUSAL_WORDS: Readonly<Record<RefusalReason, string>> = {
   "trusted": "trusted there",
   "own address": "an address of that machine, or one that it needs",
   "good standing": "somebody logged in from there lately",
+  "too wide": "no other PBX's word blocks so wide a network",
   "fleet_max": "more than fleet_max blocks of others within an hour",
   "full": "500,000 blocks of others are there already",
   "clock": "it comes from the future: the clock of its node is wrong",
@@ -119,6 +121,8 @@ export interface Beat {
   readonly epoch: string;
   /** All nodes that have told of themselves within a day, this one too. */
   readonly nodes: readonly NodeInfo[];
+  /** Another process tells of itself by the same name. */
+  readonly hasTwin?: boolean;
 }
 
 /** Changes since some id. */

@@ -25,6 +25,7 @@ const REASONS: readonly RefusalReason[] = [
   "trusted",
   "own address",
   "good standing",
+  "too wide",
   "fleet_max",
   "full",
   "clock",
@@ -150,9 +151,22 @@ export function readDeletion(target: unknown, score: unknown): SharedChange | un
  * What a node tells of itself, as a text.
  *
  * @param info What.
+ * @param process A random name of the process.
  */
-export function infoText(info: NodeInfo): string {
-  return JSON.stringify([info.at, info.version, info.own, info.theirs, info.outbox]);
+export function infoText(info: NodeInfo, process: string): string {
+  return JSON.stringify([info.at, info.version, info.own, info.theirs, info.outbox, process]);
+}
+
+/**
+ * Whether what stands under a node's name was told by another process, and lately.
+ *
+ * @param value What is told there.
+ * @param process A random name of this node's process.
+ * @param since When this process has told it last, in milliseconds since 1970.
+ */
+export function isOthers(value: unknown, process: string, since: number): boolean {
+  const [at, , , , , other] = rowIn(value) ?? [];
+  return isTime(at) && at >= since && typeof other === "string" && other !== process;
 }
 
 /**

@@ -20,7 +20,8 @@ import {
   type SharedBlock,
   type SharedChange,
 } from "./engine.ts";
-import { OUTBOX_MAX, type OwnList, Replica, TURN } from "./replica.ts";
+import { OUTBOX_MAX } from "./outbox.ts";
+import { type OwnList, Replica, TURN } from "./replica.ts";
 
 /** How often a node tells that it lives, and asks for the time and the epoch, in milliseconds. */
 const BEAT_MS = 10_000;
@@ -139,6 +140,7 @@ export class Fleet {
   /** What was told of the trouble last. */
   #told: string | undefined;
   #writeTrouble: { readonly message: string; readonly advice: string } | undefined;
+  #twinTrouble: { readonly message: string; readonly advice: string } | undefined;
   #nodes: readonly NodeInfo[] = [];
   #lagMs = 0;
   #sending = false;
@@ -219,12 +221,12 @@ export class Fleet {
       node: this.#parts.node,
       engine: this.#parts.place,
       connectedSince: this.#connectedSince,
-      trouble: this.#trouble ?? this.#writeTrouble,
+      trouble: this.#trouble ?? this.#writeTrouble ?? this.#twinTrouble,
       nodes: this.#nodes,
       own: this.#replica.own,
       theirs: this.#replica.byNode(),
-      outbox: this.#replica.outbox + this.#early.length,
-      dropped: this.#replica.dropped,
+      outbox: this.#replica.outbox.size + this.#early.length,
+      dropped: this.#replica.outbox.dropped,
       refusals: this.#replica.refusals,
       notApplied: this.#notApplied,
       clockAhead: this.#clockAhead,
@@ -282,13 +284,14 @@ export class Fleet {
   async #beat(): Promise<void> {
     const { clock, engine, node } = this.#parts;
     const begun = clock.now();
-    const { own, foreign, outbox } = this.#replica;
+    const { own, foreign, outbox: { size: outbox } } = this.#replica;
     const beat = await engine.beat({ node, version: VERSION, own, theirs: foreign, outbox });
     this.#beatAt = clock.now();
     this.#lagMs = this.#beatAt - begun;
     const isFirst = this.#measured === undefined;
     this.#measured = { time: beat.time + this.#lagMs / 2, at: this.#beatAt };
     this.#nodes = beat.nodes;
+    this.#lookForTwin(beat.hasTwin === true);
     if (isFirst) {
       const startedAt = this.#measured.time + this.#startedAt - this.#measured.at;
       this.#replica.begin(Math.floor(startedAt));
@@ -308,6 +311,16 @@ export class Fleet {
       this.#comparedAt = -Infinity;
     }
     this.#epoch = beat.epoch;
+  }
+
+  #lookForTwin(hasTwin: boolean): void {
+    this.#twinTrouble = undefined;
+    if (!hasTwin) return;
+    const message = `another PBX has the name ${this.#parts.node} too: each takes the blocks of ` +
+      "the other for its own";
+    const advice = "give each another fleet_name in its ampere.cfg, then: systemctl reload ampere";
+    this.#twinTrouble = { message, advice };
+    this.#parts.log.limited("fleet name", "warn", `fleet: ${message}. Fix: ${advice}`);
   }
 
   #isClockRefused(): boolean {
@@ -369,7 +382,9 @@ export class Fleet {
 
   /** Sends what waits, one transaction after the other. */
   #send(): void {
-    if (this.#sending || this.#connectedSince === undefined || this.#replica.outbox === 0) return;
+    if (this.#sending || this.#connectedSince === undefined || this.#replica.outbox.size === 0) {
+      return;
+    }
     this.#sending = true;
     void this.#sendAll().finally(() => this.#sending = false);
   }
@@ -377,11 +392,11 @@ export class Fleet {
   async #sendAll(): Promise<void> {
     const { engine, clock, random = Math.random } = this.#parts;
     while (this.#connectedSince !== undefined && !this.#stop.signal.aborted) {
-      const changes = this.#replica.nextWrite();
+      const changes = this.#replica.outbox.next();
       if (changes.length === 0) return;
       try {
         await engine.write(changes);
-        this.#replica.written();
+        this.#replica.outbox.written();
         // What seemed lost may have been written late, over what is newer: that is looked for.
         if (this.#writeFailures > 0) this.#replica.needsState = true;
         this.#writeFailures = 0;
@@ -390,7 +405,7 @@ export class Fleet {
           this.#writeTrouble = undefined;
         }
       } catch (error) {
-        this.#replica.notWritten();
+        this.#replica.outbox.notWritten();
         if (this.#stop.signal.aborted) return;
         const { message, advice } = troubleOf(error);
         if (this.#writeTrouble?.message !== message) {

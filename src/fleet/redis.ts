@@ -21,6 +21,7 @@ import {
 import {
   entryOf,
   infoText,
+  isOthers,
   readDeletion,
   readEntry,
   readInfo,
@@ -78,6 +79,9 @@ export class RedisEngine implements Engine {
   /** Whether it is known that nothing is missing behind the id that is read from. */
   #isChecked = false;
   #isClosed = false;
+  /** A random name of this process, and when it has told of itself last, by the engine's clock. */
+  readonly #process = crypto.randomUUID().slice(0, 8);
+  #toldAt = Infinity;
   readonly #ending = new AbortController();
 
   /**
@@ -196,13 +200,21 @@ export class RedisEngine implements Engine {
     const replies = await this.#ask([
       ["SET", epoch, crypto.randomUUID(), "NX"],
       ["GET", epoch],
-      ["HSET", nodes, info.node, infoText({ ...info, at: time })],
+      // Before this one: who has written there since?
       ["HGETALL", nodes],
+      ["HSET", nodes, info.node, infoText({ ...info, at: time }, this.#process)],
     ]);
-    const [, name, , all] = replies.map((reply) => expect(reply));
-    const infos = pairsIn(all ?? []).flatMap(([node, value]) => readInfo(node, value) ?? []);
+    const [, name, all] = replies.map((reply) => expect(reply));
+    const pairs = pairsIn(all ?? []);
+    const [, before] = pairs.find(([node]) => node === info.node) ?? [];
+    const hasTwin = isOthers(before, this.#process, this.#toldAt);
+    this.#toldAt = time;
+    const infos = pairs.filter(([node]) => node !== info.node)
+      .flatMap(([node, value]) => readInfo(node, value) ?? []);
+    infos.push({ ...info, at: time });
     return {
       time,
+      hasTwin,
       epoch: String(name).slice(0, EPOCH_MAX),
       nodes: infos.filter(({ at }) => at > time - STAYS_MS)
         .sort((a, b) => b.at - a.at).slice(0, NODES_MAX)

@@ -6,10 +6,7 @@
  */
 
 import type { RefusalReason, SharedBlock, SharedChange } from "./engine.ts";
-import { WRITE_MAX } from "./engine.ts";
-
-/** Most changes that wait for the engine; blocks that end soonest are left out first. */
-export const OUTBOX_MAX = 65_536;
+import { keyOf, Outbox } from "./outbox.ts";
 
 /** Most blocks of others that a node applies. */
 const FOREIGN_MAX = 500_000;
@@ -116,18 +113,14 @@ export class Replica {
   #size = 0;
   /** By target: when it was deleted. The one that was deleted first comes first. */
   readonly #deleted = new Map<string, number>();
-  /** What is to be sent, by what it is about. */
-  readonly #outbox = new Map<string, SharedChange>();
-  /** What was handed out by {@linkcode Replica.nextWrite}. */
-  #sending: ReadonlyMap<string, SharedChange> = new Map();
+  /** What is to be written into the engine. */
+  readonly outbox = new Outbox(() => this.needsState = true);
   readonly #refused = new Set<string>();
   #foreign = 0;
   #own = 0;
   /** Blocks of others that were applied in the hour that began at `#hourAt`. */
   #applied = 0;
   #hourAt = -Infinity;
-  /** Changes that found no place in the outbox. */
-  dropped = 0;
   /** Blocks of others that were not applied, by the reason. */
   readonly refusals: Partial<Record<RefusalReason, number>> = {};
   /** Some changes were left out: all of the node's own blocks are to be compared again. */
@@ -143,11 +136,6 @@ export class Replica {
     for (const [target, at] of options.deletions ?? []) this.#deleted.set(target, at);
   }
 
-  /** Changes that wait for the engine. */
-  get outbox(): number {
-    return this.#outbox.size + this.#sending.size;
-  }
-
   /** Records of other nodes. */
   get foreign(): number {
     return this.#foreign;
@@ -158,7 +146,7 @@ export class Replica {
     return this.#own;
   }
 
-  /** How many records each other node has; of the {@linkcode NODES_MAX} nodes that are met first. */
+  /** How many records each other node has, of the {@linkcode NODES_MAX} that are met first. */
   byNode(): Map<string, number> {
     const counts = new Map<string, number>();
     for (const records of this.#records.values()) {
@@ -183,7 +171,7 @@ export class Replica {
     const deleted = this.#deleted.get(given.target) ?? -1;
     const at = Math.max(now, deleted + 1, (known?.at ?? -1) + 1);
     const block = { ...given, node, at, end: Math.max(given.end, known?.end ?? 0) };
-    if (this.#keep(block)) this.#send({ kind: "block", block });
+    if (this.#keep(block)) this.outbox.add({ kind: "block", block });
   }
 
   /**
@@ -205,7 +193,7 @@ export class Replica {
     }
     const block = { ...given, at: Math.max(given.since, known?.at ?? 0) };
     // What the engine lacks of others is sent with the comparison.
-    if (this.#keep(block) && isOwn) this.#send({ kind: "block", block });
+    if (this.#keep(block) && isOwn) this.outbox.add({ kind: "block", block });
   }
 
   /**
@@ -220,7 +208,7 @@ export class Replica {
       const newest = Math.max(-1, ...known.map(({ at }) => at));
       const at = Math.max(now, newest, this.#deleted.get(target) ?? -1);
       this.#delete(target, at);
-      this.#send({ kind: "release", target, at, node: this.#options.node });
+      this.outbox.add({ kind: "release", target, at, node: this.#options.node });
     }
   }
 
@@ -342,8 +330,8 @@ export class Replica {
       for (const block of records) {
         const at = there.get(keyOf(block.node, target));
         if (at !== undefined && at >= block.at) continue;
-        if (block.node === node) this.#send({ kind: "block", block });
-        else if (at === undefined) this.#send({ kind: "block", block, restores: true });
+        if (block.node === node) this.outbox.add({ kind: "block", block });
+        else if (at === undefined) this.outbox.add({ kind: "block", block, restores: true });
       }
       // What was refused before may be applied by now.
       targets.add(target);
@@ -355,42 +343,11 @@ export class Replica {
     this.#apply(targets, now);
     for (const [target, at] of this.#deleted) {
       if ((there.get(keyOf("", target)) ?? -1) >= at) continue;
-      this.#send({ kind: "release", target, at, node: "" });
+      this.outbox.add({ kind: "release", target, at, node: "" });
     }
     return state.flatMap((change) =>
       change.kind === "block" && this.#isDead(change.block, now) ? [change.block] : []
     );
-  }
-
-  /**
-   * What is to be written next; it waits until {@linkcode Replica.written} or
-   * {@linkcode Replica.notWritten}.
-   *
-   * @returns Nothing when nothing waits.
-   */
-  nextWrite(): SharedChange[] {
-    const sending = new Map<string, SharedChange>();
-    for (const [key, change] of this.#outbox) {
-      if (sending.size === WRITE_MAX) break;
-      sending.set(key, change);
-    }
-    for (const key of sending.keys()) this.#outbox.delete(key);
-    this.#sending = sending;
-    return [...sending.values()];
-  }
-
-  /** What was handed out is written. */
-  written(): void {
-    this.#sending = new Map();
-  }
-
-  /** It is not written, or that is not known: it waits again, unless something newer does. */
-  notWritten(): void {
-    for (const [key, change] of this.#sending) {
-      if (!this.#outbox.has(key)) this.#outbox.set(key, change);
-    }
-    this.#sending = new Map();
-    this.#bound();
   }
 
   /** Whether a record of the same node and target is known. */
@@ -441,7 +398,7 @@ export class Replica {
     if (left.length > 0) this.#records.set(target, left);
     else this.#records.delete(target);
     for (const { node } of records) this.#refused.delete(keyOf(node, target));
-    if (left.length === 0) this.#outbox.delete(keyOf(this.#options.node, target));
+    if (left.length === 0) this.outbox.withdraw(this.#options.node, target);
     return true;
   }
 
@@ -516,31 +473,7 @@ export class Replica {
     }
     this.#refused.add(key);
     this.refusals[why] = (this.refusals[why] ?? 0) + 1;
-    this.#send({ kind: "refusal", target, node: this.#options.node, origin, why });
-  }
-
-  #send(change: SharedChange): void {
-    const key = change.kind === "block"
-      ? keyOf(change.block.node, change.block.target)
-      : change.kind === "release"
-      ? keyOf("", change.target)
-      : `! ${keyOf(change.origin, change.target)}`;
-    // What was newer goes to the end.
-    this.#outbox.delete(key);
-    this.#outbox.set(key, change);
-    this.#bound();
-  }
-
-  /** Leaves out what is worth least: refusals, then the blocks that end soonest. */
-  #bound(): void {
-    if (this.#outbox.size <= OUTBOX_MAX) return;
-    const most = OUTBOX_MAX - OUTBOX_MAX / 16;
-    const all = [...this.#outbox].sort(([, a], [, b]) => worthOf(a) - worthOf(b));
-    for (const [key, { kind }] of all.slice(0, all.length - most)) {
-      this.#outbox.delete(key);
-      this.dropped++;
-      if (kind !== "refusal") this.needsState = true;
-    }
+    this.outbox.add({ kind: "refusal", target, node: this.#options.node, origin, why });
   }
 
   /** Forgets what has ended, and old deletions. */
@@ -570,13 +503,4 @@ interface Deletion {
   readonly at: number;
   /** It has ended a record that was known. */
   readonly hadRecord: boolean;
-}
-
-function keyOf(node: string, target: string): string {
-  return `${node} ${target}`;
-}
-
-function worthOf(change: SharedChange): number {
-  if (change.kind === "refusal") return -1;
-  return change.kind === "release" ? Infinity : change.block.end;
 }

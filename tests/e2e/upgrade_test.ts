@@ -39,9 +39,9 @@ onOwnMachine(import.meta.url, (executable) => {
     const list = async () => {
       const { code, out, err } = await runToEnd([executable, "-l", "--json"]);
       assert.equal(code, 0, err);
-      // Whether they are in force is not theirs.
+      // Whether they are in force, and who has brought them, is not theirs.
       return out.trim().split("\n").map((line) => JSON.parse(line))
-        .map(({ inForce: _inForce, ...row }) => row);
+        .map(({ inForce: _inForce, origin: _origin, ...row }) => row);
     };
     const byTarget = (rows: Row[]) =>
       rows.toSorted((a, b) => String(a.target) < String(b.target) ? -1 : 1);

@@ -136,6 +136,8 @@ Deno.test("fetch: what was cut off, damaged or told with a wrong length is refus
     [head("Content-Encoding: gzip") + "203.0.113.1\n", /damaged/],
     [head("Content-Encoding: br") + "x", /was not asked for/],
     ["SSH-2.0-OpenSSH_9.2\r\n\r\n", /no web server/],
+    // Who would look for the blanks again and again would be at it for hours.
+    [`HTTP/1.1 200 OK\r\nA:${" ".repeat(16_000)}\n\r\n\r\n`, /headers are not right/],
     ["HTTP/1.1 200 OK\r\nno header\r\n\r\n", /headers are not right/],
     ["HTTP/1.1 200 OK\r\n", /ends in its headers/],
     ["", /closed the connection/],

@@ -123,3 +123,24 @@ realTest("a clock that is wrong by minutes shares nothing, and says so", async (
   await until("it is told", () => one.fleet.state.trouble !== undefined);
   assert.match(one.fleet.state.trouble!.message, /6 min 40 s ahead of .* nothing is shared/);
 });
+
+Deno.test(
+  { name: "a name that two nodes have is told by both, and no restart is", ignore },
+  async () => {
+    await using server = await RedisServer.start();
+    await using one = new TestNode("pbx1", server).start();
+    await using two = new TestNode("pbx1", server).start();
+    for (const node of [one, two]) {
+      await until(
+        "it is told",
+        () => /name pbx1 too/.test(node.fleet.state.trouble?.message ?? ""),
+      );
+    }
+    await two.fleet.close();
+    await until("it is over", () => one.fleet.state.trouble === undefined);
+    await one.fleet.close();
+    await using again = new TestNode("pbx1", server).start();
+    await until("it is connected", () => again.fleet.state.connectedSince !== undefined);
+    assert.equal(again.fleet.state.trouble, undefined);
+  },
+);

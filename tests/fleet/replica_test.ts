@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { SharedBlock, SharedChange } from "../../src/fleet/engine.ts";
-import { OUTBOX_MAX, Replica } from "../../src/fleet/replica.ts";
+import { OUTBOX_MAX } from "../../src/fleet/outbox.ts";
+import { Replica } from "../../src/fleet/replica.ts";
 import { entryOf, readEntry, readRecord, valueOf } from "../../src/fleet/fields.ts";
 
 function blockOf(parts: Partial<SharedBlock> = {}): SharedBlock {
@@ -88,20 +89,20 @@ Deno.test("replica: a full outbox leaves out what ends soonest, and no deletion"
     const target = `10.${index >> 16}.${index >> 8 & 255}.${index & 255}`;
     replica.blocked(blockOf({ target, end: 1_000 + index }), 2);
   }
-  assert.ok(replica.outbox <= OUTBOX_MAX && replica.dropped > 0 && replica.needsState);
-  const first = replica.nextWrite()[0]!;
+  assert.ok(replica.outbox.size <= OUTBOX_MAX && replica.outbox.dropped > 0 && replica.needsState);
+  const first = replica.outbox.next()[0]!;
   assert.equal(first.kind, "release");
-  const second = replica.nextWrite()[0]!;
+  const second = replica.outbox.next()[0]!;
   assert.ok(second.kind === "block" && second.block.end > 1_000);
 });
 
 Deno.test("replica: what was handed out and not written waits again, but not over newer", () => {
   const { replica } = nodeWith();
   replica.blocked(blockOf({ end: 50 }), 1);
-  assert.equal(replica.nextWrite().length, 1);
+  assert.equal(replica.outbox.next().length, 1);
   replica.released(["192.0.2.1"], 2);
-  replica.notWritten();
-  const left = replica.nextWrite();
+  replica.outbox.notWritten();
+  const left = replica.outbox.next();
   assert.deepEqual(left.map(({ kind }) => kind).sort(), ["block", "release"]);
 });
 
@@ -142,12 +143,12 @@ Deno.test("replica: a flood of blocks that are refused is told of within bounds,
     state.push({ kind: "block", block: blockOf({ target }) });
   }
   replica.takeState(state, [], 100);
-  const told = replica.outbox;
+  const told = replica.outbox.size;
   assert.ok(told > 1_000 && told <= 10_000, String(told));
   assert.equal(replica.needsState, false);
-  while (replica.nextWrite().length > 0) replica.written();
+  while (replica.outbox.next().length > 0) replica.outbox.written();
   replica.takeState(state, [], 200);
-  assert.equal(replica.outbox, 0);
+  assert.equal(replica.outbox.size, 0);
 });
 
 Deno.test("replica: made-up names of nodes are counted within bounds", () => {
