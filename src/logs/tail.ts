@@ -221,6 +221,13 @@ export class Tail {
       this.#waitsSince ??= this.#files.time();
       return "absent";
     }
+    const former = this.#former;
+    // It was put back before the one that took its place could be opened.
+    if (former !== undefined && former.identity === facts.identity) {
+      this.#former = undefined;
+      this.#place = former;
+      return this.#readFrom(former) ? "read" : "end";
+    }
     // To open a pipe would wait for who writes into it.
     if (!facts.isFile) throw new NotAFileError();
     const file = this.#files.open(this.path);

@@ -313,3 +313,24 @@ Deno.test("tail: rotated at any byte, every line arrives once and whole, or not 
     { numRuns: 30_000 },
   );
 });
+
+Deno.test("tail: a file that is put back before its successor could be opened is read once", () => {
+  const files = new MemoryFiles();
+  const write = files.writer("/log");
+  write("old\n");
+  const lines: string[] = [];
+  const tail = new Tail("/log", files, (text) => lines.push(new TextDecoder().decode(text)));
+  tail.step(0);
+  files.rename("/log", "/log.1");
+  files.writer("/log")("");
+  files.openTrouble = new Deno.errors.PermissionDenied("(os error 13)");
+  assert.throws(() => tail.step(100), Deno.errors.PermissionDenied);
+  files.openTrouble = undefined;
+  files.remove("/log");
+  files.rename("/log.1", "/log");
+  tail.step(200);
+  write("news\n");
+  for (let now = 300; now < 1_000; now += 100) tail.step(now);
+  assert.deepEqual(lines, ["news\n"]);
+  tail.close();
+});

@@ -17,6 +17,8 @@ export class MemoryFiles implements Files {
   now = 0;
   /** What opening, or looking, throws. */
   trouble: Error | undefined;
+  /** What opening throws, though it can be looked at. */
+  openTrouble: Error | undefined;
 
   /** Opens a file for appending, as a writer does; it stays with the inode. */
   writer(path: string): (text: string) => void {
@@ -58,7 +60,8 @@ export class MemoryFiles implements Files {
   }
 
   open(path: string): ReturnType<Files["open"]> {
-    if (this.trouble !== undefined) throw this.trouble;
+    const trouble = this.trouble ?? this.openTrouble;
+    if (trouble !== undefined) throw trouble;
     const inode = this.#find(path);
     this.opened++;
     return {
