@@ -84,7 +84,7 @@ export class MailSender implements Sender {
     const reached = this.#reached.get(message.id) ?? new Set();
     // Who has it is not to have it again because somebody else was refused.
     const to = all.filter((address) => !reached.has(address));
-    return await this.#speak(signal, async (connection) => {
+    return await this.#speak(signal, async (connection, target) => {
       const text = await composed(message, this.#config);
       const { rejected, rejectedErrors = [] } = await promised<Sent>((done) =>
         connection.send({ from, to, size: text.length }, text, done)
@@ -95,7 +95,7 @@ export class MailSender implements Sender {
       });
       this.#reached.delete(message.id);
       if (rejected.length === 0) return undefined;
-      const words = answerOf(rejectedErrors[0]);
+      const words = answerOf(rejectedErrors[0], target.password);
       const taken = rejectedErrors.every(({ responseCode = 500 }) => responseCode >= 500);
       if (!taken) this.#remember(message.id, all.filter((one) => !rejected.includes(one)));
       return {
@@ -204,7 +204,7 @@ export class MailSender implements Sender {
         : "look whether that port is one of SMTP with STARTTLS",
     });
     if (fault !== undefined) return fault;
-    const said = answerOf(error).replaceAll(target.password || "\0", "(not shown)");
+    const said = answerOf(error, target.password);
     const { responseCode, code } = error;
     if (code === "EAUTH") {
       return {
@@ -331,9 +331,10 @@ function composed(message: Message, { from, to }: MessengerConfig): Promise<Buff
   return promised<Buffer>((done) => mail.compile().build(done));
 }
 
-/** What the server answered, cut and in one line. */
-function answerOf(error: MailError | undefined): string {
-  return escapeText(error?.response ?? "", SHOWN_MAX);
+/** What the server answered, cut and in one line; should it repeat the password, without that. */
+function answerOf(error: MailError | undefined, password: string): string {
+  const answer = (error?.response ?? "").replaceAll(password || "\0", "(not shown)");
+  return escapeText(answer, SHOWN_MAX);
 }
 
 /** A promise for what calls back. */

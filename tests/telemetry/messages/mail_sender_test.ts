@@ -143,6 +143,16 @@ test("no password and no message goes to a server that is not believed", async (
   deepStrictEqual([server, expired, bare].flatMap(({ taken }) => taken), []);
 });
 
+test("a server that repeats the password is not repeated, wherever it is cut", async ({ files, config }) => {
+  for (const before of [0, 140, 148, 156]) {
+    const refuse = [`550 ${"x".repeat(before)} ${PASSWORD} is no way in`];
+    await using server = await MailServer.start({ ...files, ...ACCOUNT, refuse });
+    using sender = new MailSender(config(server.port, ...LOGIN));
+    const { why } = (await sender.send(MESSAGE, soon()))!;
+    ok(!why.includes(PASSWORD.slice(0, 3)), why);
+  }
+});
+
 test("each refusal is told with what mends it", async ({ files, config }) => {
   await using server = await MailServer.start({ ...files, ...ACCOUNT, password: "other" });
   using wrong = new MailSender(config(server.port, ...LOGIN));
