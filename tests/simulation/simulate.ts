@@ -2,14 +2,14 @@
  * Runs simulated worlds: `deno task simulate [-- --seeds=10000] [--from=1] [--jobs=2]`, or one of
  * them with all that happens in it: `deno task simulate -- --seed=123`. With `--from=clock` nobody
  * has run them before; the command to repeat them is printed. With `--backend=nftables` all of them
- * have that one, and not each its own.
+ * have that one, and not each its own; with `--without-log` no Asterisk of them writes a log.
  *
  * @module
  */
 
-import type { Config } from "../../src/config/config.ts";
 import { readOptions, refuse, wholeNumber } from "../../tools/options.ts";
 import type { Visits } from "./model/rules.ts";
+import type { SceneOptions } from "./world/scene.ts";
 import { runWorld } from "./world/world.ts";
 
 /** What `--backend` may name. */
@@ -17,6 +17,9 @@ const BACKENDS = ["iptables", "ipset", "nftables"] as const;
 
 /** Failing seeds after which the search ends. */
 const FAILURES_MAX = 10;
+
+/** What worlds are to have, whatever their seeds would choose. */
+type Wanted = Pick<SceneOptions, "backend" | "withoutLog">;
 
 /** What became of one seed. */
 type Result = { readonly seed: number; readonly error: unknown };
@@ -40,14 +43,14 @@ export function simulationFolder(): string {
  * @param folder See {@linkcode simulationFolder}.
  * @param trace Takes the story.
  * @param visits Counts what the model decided.
- * @param backend The backend, whatever the seed would choose.
+ * @param wanted What is so whatever the seed would choose.
  */
 export async function runSeed(
   seed: number,
   folder: string,
   trace?: (line: string) => void,
   visits: Visits = new Map(),
-  backend?: Config["backend"],
+  wanted: Wanted = {},
 ): Promise<Result> {
   let error: unknown;
   const take = (event: PromiseRejectionEvent) => {
@@ -56,7 +59,7 @@ export async function runSeed(
   };
   globalThis.addEventListener("unhandledrejection", take);
   try {
-    const given = { ...(trace && { trace }), ...(backend && { backend }) };
+    const given = { ...(trace && { trace }), ...wanted };
     await runWorld(seed, { folder, visits, ...given });
   } catch (thrown) {
     error ??= thrown;
@@ -67,13 +70,21 @@ export async function runSeed(
 }
 
 /** A failing seed for people: what is wrong, and how to see it again. */
-export function describeFailure({ seed, error }: Result, backend?: Config["backend"]): string {
+export function describeFailure({ seed, error }: Result, wanted: Wanted = {}): string {
   const what = error instanceof Error
     ? error.name === "WorldError" ? error.message : error.stack ?? error.message
     : String(error);
   return `seed ${seed}: ${what}\n  again, with the story: deno task simulate -- --seed=${seed}${
-    backend === undefined ? "" : ` --backend=${backend}`
+    optionsOf(wanted).map((option) => ` ${option}`).join("")
   }`;
+}
+
+/** The same, as options of this program. */
+function optionsOf({ backend, withoutLog }: Wanted): string[] {
+  return [
+    ...(backend === undefined ? [] : [`--backend=${backend}`]),
+    ...(withoutLog ? ["--without-log"] : []),
+  ];
 }
 
 async function main(): Promise<number> {
@@ -84,6 +95,7 @@ async function main(): Promise<number> {
       from: { type: "string", default: "1" },
       jobs: { type: "string", default: String(navigator.hardwareConcurrency) },
       backend: { type: "string" },
+      "without-log": { type: "boolean", default: false },
     },
   });
   const isFresh = values.from === "clock";
@@ -95,15 +107,17 @@ async function main(): Promise<number> {
   if (values.backend !== undefined && backend === undefined) {
     refuse(`--backend=${values.backend}: there are ${BACKENDS.join(", ")}`);
   }
+  const wanted = { ...(backend && { backend }), withoutLog: values["without-log"] };
   if (isFresh) {
-    console.log(`fresh seeds; again: deno task simulate -- --seeds=${seeds} --from=${from}`);
+    const again = [`--seeds=${seeds}`, `--from=${from}`, ...optionsOf(wanted)].join(" ");
+    console.log(`fresh seeds; again: deno task simulate -- ${again}`);
   }
-  if (seed === undefined && jobs > 1) return await runJobs(from, seeds, jobs, backend);
+  if (seed === undefined && jobs > 1) return await runJobs(from, seeds, jobs, wanted);
   const folder = simulationFolder();
   try {
-    if (seed === undefined) return await runMany(from, seeds, folder, backend);
-    const result = await runSeed(seed, folder, (line) => console.log(line), undefined, backend);
-    console.log(result.error === undefined ? "in order" : describeFailure(result, backend));
+    if (seed === undefined) return await runMany(from, seeds, folder, wanted);
+    const result = await runSeed(seed, folder, (line) => console.log(line), undefined, wanted);
+    console.log(result.error === undefined ? "in order" : describeFailure(result, wanted));
     return result.error === undefined ? 0 : 1;
   } finally {
     Deno.removeSync(folder, { recursive: true });
@@ -115,15 +129,14 @@ async function runJobs(
   from: number,
   count: number,
   jobs: number,
-  backend?: Config["backend"],
+  wanted: Wanted,
 ): Promise<number> {
   const start = performance.now();
   const share = Math.ceil(count / jobs);
   const ends = Array.from({ length: jobs }, async (_, job) => {
     const first = from + job * share;
     const some = Math.min(share, from + count - first);
-    const options = [`--from=${first}`, `--seeds=${some}`, "--jobs=1"];
-    if (backend !== undefined) options.push(`--backend=${backend}`);
+    const options = [`--from=${first}`, `--seeds=${some}`, "--jobs=1", ...optionsOf(wanted)];
     const child = new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "--no-check", import.meta.url, ...options],
       stdin: "null",
@@ -143,16 +156,16 @@ async function runMany(
   from: number,
   count: number,
   folder: string,
-  backend?: Config["backend"],
+  wanted: Wanted,
 ): Promise<number> {
   const start = performance.now();
   let failures = 0;
   let done = 0;
   for (; done < count && failures < FAILURES_MAX; done++) {
-    const result = await runSeed(from + done, folder, undefined, undefined, backend);
+    const result = await runSeed(from + done, folder, undefined, undefined, wanted);
     if (result.error === undefined) continue;
     failures++;
-    console.log(describeFailure(result, backend));
+    console.log(describeFailure(result, wanted));
   }
   const seconds = (performance.now() - start) / 1000;
   console.log(
