@@ -257,10 +257,12 @@ export class Replica {
         }
       } else if (change.kind === "release") {
         if (change.at > now + AHEAD_MAX_MS) continue;
-        const hadRecord = this.#records.has(change.target);
-        if (!this.#delete(change.target, change.at)) continue;
-        released.set(change.target, { node: change.node, at: change.at, hadRecord });
-        touched.add(change.target);
+        const { target, node, at } = change;
+        const ended = (this.#records.get(target) ?? []).filter((record) => record.at <= at);
+        if (!this.#delete(target, at)) continue;
+        const before = released.get(target)?.ended ?? [];
+        released.set(target, { node, at, ended: [...before, ...ended.map(({ end }) => end)] });
+        touched.add(target);
       } else {
         if (change.block.at > now + AHEAD_MAX_MS) this.#refuse(change.block, "clock");
         else if (this.#keep(change.block)) touched.add(change.block.target);
@@ -415,11 +417,17 @@ export class Replica {
 
   #releaseAll(released: ReadonlyMap<string, Deletion>): void {
     const { list } = this.#options;
-    const gone = [...released].filter(([target, { at, hadRecord }]) =>
-      list.endOf(target) > 0 &&
+    const gone = [...released].filter(([target, { at, ended }]) => {
+      const end = list.endOf(target);
+      if (end === 0) return false;
       // After a start an old deletion is heard anew: what was blocked since is none of its.
-      (list.sinceOf(target) <= at || hadRecord && !this.#records.has(target))
-    );
+      if (list.sinceOf(target) <= at) return true;
+      // What stands here is what was ended, by clocks that differ a little.
+      const left = this.#records.get(target);
+      return left === undefined
+        ? ended.length > 0
+        : ended.includes(end) && !left.some((record) => record.end === end);
+    });
     for (const [node, all] of Map.groupBy(gone, ([, deletion]) => deletion.node)) {
       list.release(all.map(([target]) => target), node);
     }
@@ -501,6 +509,6 @@ export class Replica {
 interface Deletion {
   readonly node: string;
   readonly at: number;
-  /** It has ended a record that was known. */
-  readonly hadRecord: boolean;
+  /** The ends that the records had which it has ended. */
+  readonly ended: readonly number[];
 }
