@@ -12,7 +12,8 @@ import { AmiServer } from "../tests/e2e/ami_server.ts";
 import { must, pause, residentMiB, until } from "./process.ts";
 import { cpuSeconds } from "./process.ts";
 
-const HUB = "10.78.0.1";
+/** Not of 10.0.0.0/8, all of which is this machine for the other measurements. */
+const HUB = "192.168.78.1";
 
 /** Attackers that come one after the other. */
 const SINGLES = 100;
@@ -52,7 +53,7 @@ class Pbx {
     must("ip", ["link", "add", `b${index}`, ...pair]);
     must("ip", ["link", "set", `b${index}`, "master", "benchhub", "up"]);
     must("ip", ["-n", this.name, "link", "set", "lo", "up"]);
-    must("ip", ["-n", this.name, "address", "add", `10.78.0.${index + 1}/24`, "dev", "eth0"]);
+    must("ip", ["-n", this.name, "address", "add", `192.168.78.${index + 1}/24`, "dev", "eth0"]);
     must("ip", ["-n", this.name, "link", "set", "eth0", "up"]);
     const keys = [
       ...[`host = ${HUB}`, `port = ${this.asterisk.port}`, "backend = nftables", "neighbours = 0"],
