@@ -9,6 +9,17 @@ import { doWithSystemd, hasSystemd } from "../support/systemd.ts";
 const SHOWN = executableFolder();
 const SYSTEMD = { ignore: !await hasSystemd(SHOWN) };
 
+/** The units, where that machine sees them: the project may be in a folder that it hides. */
+function shownUnits(): string {
+  const folder = join(SHOWN, "units");
+  Deno.mkdirSync(folder, { recursive: true });
+  for (const { name } of Deno.readDirSync(join(PROJECT, "packaging"))) {
+    if (!/^ampere.*\.(?:service|timer)$/.test(name)) continue;
+    Deno.copyFileSync(join(PROJECT, "packaging", name), join(folder, name));
+  }
+  return folder;
+}
+
 /** Installs, with no Asterisk to log in to and one block; `wait_for N COMMAND...` tries so long. */
 async function installed(script: string): Promise<string> {
   return `
@@ -16,8 +27,7 @@ export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 mkdir -p /usr/lib/ampere /etc/ampere /var/lib/ampere
 cp ${await compiledAmpere()} /usr/lib/ampere/ampere
 ln -sf /usr/lib/ampere/ampere /usr/sbin/ampere
-cp ${join(PROJECT, "packaging")}/ampere*.service ${join(PROJECT, "packaging")}/ampere*.timer \\
-  /etc/systemd/system/
+cp ${shownUnits()}/* /etc/systemd/system/
 printf 'backend = nftables\\npass = s3cret\\n' > /etc/ampere/ampere.cfg
 echo 203.0.113.5 | ampere -a > /dev/null
 wait_for() {
