@@ -11,10 +11,10 @@ import { dropRows } from "./drop_rows.ts";
 import { LateTable } from "./late_table.ts";
 
 /** Most deletions; the oldest go first. */
-const DELETIONS_MAX = 100_000;
+export const DELETIONS_MAX = 100_000;
 
 /** How long a deletion is kept, in milliseconds: 30 days. */
-const DELETION_AGE_MAX_MS = 30 * 86_400_000;
+export const DELETION_AGE_MAX_MS = 30 * 86_400_000;
 
 /** A target that was deleted, and when, in milliseconds since 1970. */
 export type Deletion = readonly [target: string, at: number];

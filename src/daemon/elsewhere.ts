@@ -22,7 +22,7 @@ import { isOwnGuilt } from "../penalties/reason.ts";
 import type { Exceptions } from "./exceptions.ts";
 import type { Neighbourhoods } from "./neighbourhoods.ts";
 import type { Pipeline } from "./pipeline.ts";
-import type { Releases } from "./releases.ts";
+import { DELETED, type Releases } from "./releases.ts";
 
 /**
  * How long the hosts in good standing are kept for comparison with networks, in milliseconds.
@@ -37,9 +37,6 @@ const NAT64_PREFIX = 96;
 
 /** All of IPv4. */
 const EVERYBODY = "0.0.0.0/0";
-
-/** What other PBXs' deletions are told as. */
-const DELETED = "deleted by hand";
 
 /** What {@linkcode Elsewhere} joins. */
 interface ElsewhereParts {

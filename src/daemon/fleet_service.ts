@@ -6,24 +6,17 @@
  */
 
 import { systemClock } from "../clock.ts";
+import { DELETIONS_MAX } from "../blocks/deletions.ts";
 import type { Config } from "../config/config.ts";
 import { formatFleet } from "../config/fleet_keys.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { Log } from "../log.ts";
 import type { Notice } from "../telemetry/notice.ts";
 import type { Elsewhere } from "./elsewhere.ts";
-
-/** Why blocks end of which others need not be told. */
-const OVER = "the time is over";
-
-/** Why blocks end of which others are told as deleted. */
-const DELETED = "deleted by hand";
+import { DELETED, OVER } from "./releases.ts";
 
 /** How long deletions wait to be written, in milliseconds. */
 const SAVE_MS = 500;
-
-/** Most that wait. */
-const DELETIONS_WAIT_MAX = 100_000;
 
 /** The daemon, as far as it is needed. */
 interface FleetHost {
@@ -103,7 +96,7 @@ export class FleetService {
   /** Deletions are written together, and again when they could not be. */
   #keep(target: string, at: number): void {
     if (this.#isStopped) return;
-    if (this.#deletions.size < DELETIONS_WAIT_MAX) this.#deletions.set(target, at);
+    if (this.#deletions.size < DELETIONS_MAX) this.#deletions.set(target, at);
     this.#cancelSaving ??= systemClock.after(SAVE_MS, () => this.save());
   }
 

@@ -4,8 +4,7 @@
  * @module
  */
 
-/** Only for who runs Ampere. */
-const MODE = 0o600;
+import { writeWholeFile } from "../text/whole_file.ts";
 
 /**
  * Reads a list. A file that is missing, too long or wrong holds none.
@@ -37,7 +36,5 @@ export function readKeptList<Item>(
  * @throws {Error} Deno's, when it cannot be written.
  */
 export function writeKeptList(path: string, list: readonly unknown[]): void {
-  const fresh = `${path}.new`;
-  Deno.writeTextFileSync(fresh, JSON.stringify(list), { mode: MODE });
-  Deno.renameSync(fresh, path);
+  writeWholeFile(path, JSON.stringify(list));
 }

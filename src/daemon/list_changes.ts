@@ -13,7 +13,7 @@ import type { Log } from "../log.ts";
 import type { PenaltyTable } from "../penalties/penalty_table.ts";
 import type { Neighbourhoods } from "./neighbourhoods.ts";
 import type { Notices } from "./notices.ts";
-import type { Releases } from "./releases.ts";
+import { DELETED, OVER, type Releases } from "./releases.ts";
 import { LOGGED_CHANGES_MAX, Targets } from "./targets.ts";
 
 /** Pause between two parts of many changes of other processes, in milliseconds. */
@@ -70,7 +70,7 @@ export class ListChanges {
   expire(): void {
     const { list, releases, believedTime: time } = this.#parts;
     const ended = list.removeEnded(time.latest(), (since) => time.now(since));
-    releases.release(ended.map((block) => block.target), "the time is over");
+    releases.release(ended.map((block) => block.target), OVER);
   }
 
   /** Ends what is done in several turns. */
@@ -89,7 +89,7 @@ export class ListChanges {
         table.clearPoints(target, overlaps);
       }
       neighbourhoods.forget(removed);
-      releases.releaseSilently(removed, "deleted by hand");
+      releases.releaseSilently(removed, DELETED);
     }
     const told = this.#takenOver;
     told.added.add(added);
@@ -105,7 +105,7 @@ export class ListChanges {
       return;
     }
     this.#tell("blocked", told.added, "added by hand");
-    this.#tell("released", told.removed, "deleted by hand");
+    this.#tell("released", told.removed, DELETED);
     this.#tell("changed the end of", told.changed, "by hand");
     this.#takenOver = new TakenOver();
   }

@@ -21,6 +21,12 @@ interface ReleaseParts {
   readonly log: Log;
 }
 
+/** Why a block ends whose time is over; who listens to releases tells them apart by that. */
+export const OVER = "the time is over";
+
+/** Why a block ends that somebody has deleted, here or, with more behind it, elsewhere. */
+export const DELETED = "deleted by hand";
+
 /** Ends blocks that the list holds no more. */
 export class Releases {
   readonly #parts: ReleaseParts;

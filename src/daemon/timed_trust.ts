@@ -4,6 +4,7 @@
  * @module
  */
 
+import { writeWholeFile } from "../text/whole_file.ts";
 import { ChangedFile } from "../config/changed_file.ts";
 import {
   formatTimedTrust,
@@ -15,9 +16,6 @@ import {
 } from "../config/timed_trust.ts";
 import type { Log } from "../log.ts";
 import { formatLocalTime } from "../text/time.ts";
-
-/** Rights of the file: that of its own user only. */
-const FILE_MODE = 0o600;
 
 /** Knows them, ends them, and keeps them in a file. */
 export class TimedTrust {
@@ -141,10 +139,8 @@ export class TimedTrust {
   #write(): string | undefined {
     this.#noteEnd();
     if (this.#isDry) return "this is a dry run: nothing is changed";
-    const fresh = `${this.#path}.new`;
     try {
-      Deno.writeTextFileSync(fresh, formatTimedTrust(this.#entries.values()), { mode: FILE_MODE });
-      Deno.renameSync(fresh, this.#path);
+      writeWholeFile(this.#path, formatTimedTrust(this.#entries.values()));
       this.#file = new ChangedFile(this.#path);
       return undefined;
     } catch (error) {

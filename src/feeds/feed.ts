@@ -4,6 +4,7 @@
  * @module
  */
 
+import { fixOf } from "../text/fix.ts";
 import { jittered, retryDelay } from "../backoff.ts";
 import type { TargetSet } from "../address/target_set.ts";
 import { type FeedConfig, shownUrl } from "../config/feeds.ts";
@@ -262,9 +263,10 @@ export class Feed {
     const kept = this.#entries === undefined
       ? "nobody is listed by it until then"
       : `the ${counted(this.#set.size, "entry", "entries")} of before stay in force`;
-    const fix = advice === "" ? "" : `. Fix: ${advice}`;
     this.#parts.log.warn(
-      `feed ${name}: ${shownUrl(url)} was refused: ${message}. It is tried again; ${kept}${fix}`,
+      `feed ${name}: ${shownUrl(url)} was refused: ${message}. It is tried again; ${kept}${
+        fixOf(advice)
+      }`,
     );
   }
 }

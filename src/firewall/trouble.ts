@@ -4,6 +4,7 @@
  * @module
  */
 
+import { fixOf } from "../text/fix.ts";
 import type { Family } from "../address/address.ts";
 import type { Clock } from "../clock.ts";
 import type { Difference } from "./changes.ts";
@@ -90,9 +91,9 @@ export class Trouble {
     told.add(failure.kind);
     const text = isLasting(failure)
       ? `${failure.message}: blocks are not in force. They stay in the list and come into force as ` +
-        `soon as the firewall works${adviceOf(failure)}`
+        `soon as the firewall works${fixOf(failure.advice)}`
       : `${failure.message}. Its blocks stay in the list and are applied as soon as the ` +
-        `firewall works${adviceOf(failure)}`;
+        `firewall works${fixOf(failure.advice)}`;
     if (this.#family === 4) this.#log.error(text);
     else this.#log.warn(text);
   }
@@ -126,7 +127,7 @@ export class Trouble {
    * @param inARow How many were rejected without a success in between, this one included.
    */
   rejected(target: string, verb: "block" | "release", failure: Failure, inARow: number): void {
-    const text = failure.message + adviceOf(failure);
+    const text = failure.message + fixOf(failure.advice);
     if (inARow <= REJECTED_IN_A_ROW) {
       const what = verb === "block" ? "blocked" : "released";
       this.#log.error(
@@ -180,8 +181,4 @@ export class Trouble {
       this.#log.info(`IPv${this.#family}: the chain is made equal to the list: ${text}`);
     } else this.#log.warn(`IPv${this.#family}: others changed the chain, it is repaired: ${text}`);
   }
-}
-
-function adviceOf({ advice }: Failure): string {
-  return advice === "" ? "" : `. Fix: ${advice}`;
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { fixOf } from "../text/fix.ts";
 import type { Clock } from "../clock.ts";
 import type { Family } from "../address/address.ts";
 import { type Failure, type FailureKind, isLasting } from "./failure.ts";
@@ -404,7 +405,7 @@ export class Watch {
     }
     if (isTold) return;
     this.#isSaid = true;
-    const fix = judgement.advice === "" ? "" : `. Fix: ${judgement.advice}`;
+    const fix = fixOf(judgement.advice);
     const doing = judgement.advice !== "" || !this.makesChain
       ? ""
       : PASSING.has(judgement.cause)

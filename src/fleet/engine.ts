@@ -175,7 +175,7 @@ export interface Engine {
    * Takes away what is of no use any more: records that ended a day ago, old deletions.
    *
    * @param now The engine's time.
-   * @param dead Records that were deleted, as `Replica.takeState` tells.
+   * @param dead Records that were deleted, as `Replica.comparing` tells.
    */
   tidy(now: number, dead: readonly Pick<SharedBlock, "node" | "target">[]): Promise<void>;
   /** Ends all connections; whatever is under way fails. */

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { fixOf } from "../text/fix.ts";
 import { jittered, retryDelay } from "../backoff.ts";
 import { type Clock, sleep } from "../clock.ts";
 import type { Log } from "../log.ts";
@@ -51,6 +52,13 @@ const CLOCK_TOLD_MS = 5_000;
 /** By more, and nothing is shared, in milliseconds. */
 const CLOCK_REFUSED_MS = 300_000;
 
+/** What does not work. */
+interface Trouble {
+  readonly message: string;
+  /** What mends it; empty: that is not known. */
+  readonly advice: string;
+}
+
 /** What is told of the fleet; times in milliseconds since 1970. */
 export interface FleetState {
   /** The name of this node. */
@@ -60,7 +68,7 @@ export interface FleetState {
   /** Since when it is connected; `undefined`: it is not. */
   readonly connectedSince: number | undefined;
   /** What does not work, and what mends it. */
-  readonly trouble: { readonly message: string; readonly advice: string } | undefined;
+  readonly trouble: Trouble | undefined;
   /** Nodes that were heard of within a day, this one too. */
   readonly nodes: readonly NodeInfo[];
   /** Own blocks that are shared. */
@@ -136,11 +144,12 @@ export class Fleet {
   /** The engine's time at a moment of the monotonic clock. */
   #measured: { readonly time: number; readonly at: number } | undefined;
   #connectedSince: number | undefined;
-  #trouble: { readonly message: string; readonly advice: string } | undefined;
+  #trouble: Trouble | undefined;
+  #clockTrouble: Trouble | undefined;
   /** What was told of the trouble last. */
   #told: string | undefined;
-  #writeTrouble: { readonly message: string; readonly advice: string } | undefined;
-  #twinTrouble: { readonly message: string; readonly advice: string } | undefined;
+  #writeTrouble: Trouble | undefined;
+  #twinTrouble: Trouble | undefined;
   #nodes: readonly NodeInfo[] = [];
   #lagMs = 0;
   #sending = false;
@@ -221,7 +230,7 @@ export class Fleet {
       node: this.#parts.node,
       engine: this.#parts.place,
       connectedSince: this.#connectedSince,
-      trouble: this.#trouble ?? this.#writeTrouble ?? this.#twinTrouble,
+      trouble: this.#trouble ?? this.#clockTrouble ?? this.#writeTrouble ?? this.#twinTrouble,
       nodes: this.#nodes,
       own: this.#replica.own,
       theirs: this.#replica.byNode(),
@@ -326,17 +335,17 @@ export class Fleet {
   #isClockRefused(): boolean {
     const ahead = this.#clockAhead;
     const size = Math.abs(ahead);
-    if (size <= CLOCK_TOLD_MS) {
-      if (this.#trouble?.message.startsWith("the clock")) this.#trouble = undefined;
-      return false;
-    }
+    this.#clockTrouble = undefined;
+    if (size <= CLOCK_TOLD_MS) return false;
     const message = `the clock of this machine is ${describeDuration(size / 1000)} ${
       ahead > 0 ? "ahead of" : "behind"
     } that of the engine at ${this.#parts.place}`;
     const isRefused = size > CLOCK_REFUSED_MS;
     const advice = "set the clocks of both machines: timedatectl set-ntp true";
     const whole = `${message}${isRefused ? "; nothing is shared until it is right" : ""}`;
-    this.#trouble = { message: whole, advice };
+    // The engine has answered.
+    this.#trouble = undefined;
+    this.#clockTrouble = { message: whole, advice };
     this.#parts.log.limited("fleet clock", "warn", `fleet: ${whole}. Fix: ${advice}`);
     if (isRefused) this.#connectedSince = undefined;
     return isRefused;
@@ -412,9 +421,7 @@ export class Fleet {
           this.#parts.log.limited(
             "fleet write",
             "warn",
-            `fleet: changes are not sent, and wait here: ${message}${
-              advice === "" ? "" : `. Fix: ${advice}`
-            }`,
+            `fleet: changes are not sent, and wait here: ${message}${fixOf(advice)}`,
           );
         }
         this.#writeTrouble = { message, advice };
@@ -425,7 +432,7 @@ export class Fleet {
   }
 
   #connected(): void {
-    if (!this.#trouble?.message.startsWith("the clock")) this.#trouble = undefined;
+    this.#trouble = undefined;
     if (this.#connectedSince !== undefined) return;
     this.#connectedSince = this.#parts.wallClock();
     this.#told = undefined;
@@ -444,9 +451,7 @@ export class Fleet {
     if (this.#told === message) return;
     this.#told = message;
     this.#parts.log.warn(
-      `fleet: ${message}. Blocks here go on, and are sent later${
-        advice === "" ? "" : `. Fix: ${advice}`
-      }`,
+      `fleet: ${message}. Blocks here go on, and are sent later${fixOf(advice)}`,
     );
   }
 
@@ -462,7 +467,7 @@ export class Fleet {
   }
 }
 
-function troubleOf(error: unknown): { message: string; advice: string } {
+function troubleOf(error: unknown): Trouble {
   if (error instanceof EngineError) return { message: error.message, advice: error.advice };
   return { message: error instanceof Error ? error.message : String(error), advice: "" };
 }

@@ -9,6 +9,7 @@
  * @module
  */
 
+import { DELETION_AGE_MAX_MS } from "../blocks/deletions.ts";
 import {
   type Beat,
   type Engine,
@@ -52,8 +53,6 @@ const TIDY_COUNT = 1_000;
 
 /** How long a record stays after its end, and a node after it was last heard, in milliseconds. */
 const STAYS_MS = 86_400_000;
-
-const DELETION_STAYS_MS = 30 * 86_400_000;
 
 const END_OF_SCAN = "0";
 
@@ -241,7 +240,7 @@ export class RedisEngine implements Engine {
     names.push(...dead.slice(0, TIDY_COUNT).map(({ node, target }) => recordName(node, target)));
     const commands = [
       ["MULTI"],
-      ["ZREMRANGEBYSCORE", this.#key("gone"), "-inf", String(now - DELETION_STAYS_MS)],
+      ["ZREMRANGEBYSCORE", this.#key("gone"), "-inf", String(now - DELETION_AGE_MAX_MS)],
     ];
     if (names.length > 0) {
       commands.push(["ZREM", ends, ...names], ["HDEL", this.#key("blocks"), ...names]);

@@ -5,17 +5,12 @@
  * @module
  */
 
+import { DELETION_AGE_MAX_MS, DELETIONS_MAX } from "../blocks/deletions.ts";
 import type { RefusalReason, SharedBlock, SharedChange } from "./engine.ts";
 import { keyOf, Outbox } from "./outbox.ts";
 
 /** Most blocks of others that a node applies. */
 const FOREIGN_MAX = 500_000;
-
-/** How long a deletion is remembered, in milliseconds: 30 days. */
-const DELETION_AGE_MAX_MS = 30 * 86_400_000;
-
-/** Most deletions that are remembered; the oldest go first. */
-const DELETIONS_MAX = 100_000;
 
 /** What is said to have happened later than this from now is not believed, in milliseconds. */
 const AHEAD_MAX_MS = 300_000;
@@ -274,33 +269,14 @@ export class Replica {
 
   /**
    * Takes over the whole state, and finds what it lacks: that is sent again, so that an engine that
-   * has lost its data gets them back.
+   * has lost its data gets them back. It is done in turns of a few milliseconds, between which
+   * other changes may be heard.
    *
    * @param state All facts.
    * @param listed The node's blocks that are shared, those of other nodes too.
    * @param now The time.
    * @returns Records of the state that were deleted, and may be taken away: this node's, and after
    *   a day those of others.
-   */
-  takeState(
-    state: readonly SharedChange[],
-    listed: Iterable<Omit<SharedBlock, "at">>,
-    now: number,
-  ): SharedBlock[] {
-    const turns = this.comparing(state, listed, now);
-    for (;;) {
-      const { done, value } = turns.next();
-      if (done) return value;
-    }
-  }
-
-  /**
-   * The same in turns of a few milliseconds, between which other changes may be heard.
-   *
-   * @param state All facts.
-   * @param listed The node's blocks that are shared, those of other nodes too.
-   * @param now The time.
-   * @returns As {@linkcode Replica.takeState}.
    */
   *comparing(
     state: readonly SharedChange[],

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { fixOf } from "../text/fix.ts";
 import { LogClock } from "../ami/log_time.ts";
 import { SecurityLogReader } from "../ami/security_log.ts";
 import type { Log } from "../log.ts";
@@ -175,7 +176,7 @@ export class FollowedLog {
     if (trouble === this.#trouble) return;
     this.#trouble = trouble;
     this.#advice = advice;
-    this.#parts.log.warn(`log: ${trouble}${advice === "" ? "" : `. Fix: ${advice}`}`);
+    this.#parts.log.warn(`log: ${trouble}${fixOf(advice)}`);
   }
 
   #doubt(): void {

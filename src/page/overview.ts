@@ -4,6 +4,7 @@
  * @module
  */
 
+import { fixOf } from "../text/fix.ts";
 import type { Block } from "../blocks/block.ts";
 import { placeWords } from "../commands/opened_places.ts";
 import { statusRows, worstRows } from "../commands/status.ts";
@@ -264,10 +265,9 @@ function troubles({ firewall, database, asterisk }: Status): Html {
   const told = firewall.inForce.flatMap(({ family, inForce, message, advice }) =>
     inForce === "no" || inForce === "partly"
       ? [
-        `IPv${family}: blocks are ${
-          inForce === "no" ? "not" : "only partly"
-        } in force: ${message}` +
-        (advice === "" ? "" : `. Fix: ${advice}`),
+        `IPv${family}: blocks are ${inForce === "no" ? "not" : "only partly"} in force: ${message}${
+          fixOf(advice)
+        }`,
       ]
       : []
   );

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { writeWholeFile } from "../text/whole_file.ts";
 import { readBytes, whyNotRead } from "../config/file.ts";
 
 /** What a token may do: all that the page can, or only read the lists for other firewalls. */
@@ -17,9 +18,6 @@ const TOKEN_BYTES = 32;
 
 /** Longest file, in bytes. */
 const FILE_BYTES_MAX = 4_096;
-
-/** Rights of the file: its own user only. */
-const FILE_MODE = 0o600;
 
 /** Where the file is unless another one is named: the program may write there. */
 export const DEFAULT_TOKEN_FILE = "/var/lib/ampere/page.token";
@@ -71,15 +69,7 @@ export async function makeToken(
   const lines = [...tokens].map(([name, hash]) => `${name} sha256 ${hash.toHex()}\n`);
   const text = "# Hashes of the tokens of Ampere's page; made by ampere --page-token.\n" +
     lines.join("");
-  // A whole file takes the place of the one of before, and is never there with wider rights.
-  const fresh = `${path}.new`;
-  try {
-    Deno.removeSync(fresh);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-  Deno.writeTextFileSync(fresh, text, { createNew: true, mode: FILE_MODE });
-  Deno.renameSync(fresh, path);
+  writeWholeFile(path, text);
   return { token, wasThere };
 }
 

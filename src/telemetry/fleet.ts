@@ -4,6 +4,7 @@
  * @module
  */
 
+import { fixOf } from "../text/fix.ts";
 import { type RefusalReason, refusalWords } from "../fleet/engine.ts";
 import type { FleetState } from "../fleet/fleet.ts";
 import { describeDuration } from "../penalties/reason.ts";
@@ -97,7 +98,7 @@ export function fleetRows(
   ];
   if (trouble !== null) {
     const { message, advice } = trouble;
-    const why = advice === "" ? message : `${message}. Fix: ${advice}`;
+    const why = message + fixOf(advice);
     rows.push(style.bad(escapeControls(why, CAUSE_CHARACTERS_MAX)));
   }
   if (fleet.outbox > 0) {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { fixOf } from "../text/fix.ts";
 import type { FeedState } from "../feeds/feed.ts";
 import { describeDuration } from "../penalties/reason.ts";
 import { escapeControls, escapeText } from "../text/escape.ts";
@@ -90,7 +91,7 @@ export function listRows(lists: ShownLists | undefined, now: number, style: Styl
     const left = leftOut === 0 ? "" : `, ${formatCount(leftOut)} left out`;
     const line = `${name}: ${counted(entries, "entry", "entries")}${left}, ${age}; ${what}`;
     if (trouble === null) return [line];
-    const why = advice === "" ? trouble : `${trouble}. Fix: ${advice}`;
+    const why = trouble + fixOf(advice);
     return [
       line,
       `${style.bad("refused")}: ${escapeText(feed.url)}: ${
@@ -100,7 +101,7 @@ export function listRows(lists: ShownLists | undefined, now: number, style: Styl
   });
   if (lists.trouble !== null) {
     const { message, advice } = lists.trouble;
-    const why = advice === "" ? message : `${message}. Fix: ${advice}`;
+    const why = message + fixOf(advice);
     rows.push(style.bad(escapeControls(why, CAUSE_CHARACTERS_MAX)));
   }
   return rows.map((row, index) => [index === 0 ? "Lists" : "", row]);

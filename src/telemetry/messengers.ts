@@ -4,6 +4,7 @@
  * @module
  */
 
+import { fixOf } from "../text/fix.ts";
 import { describeDuration } from "../penalties/reason.ts";
 import { escapeControls } from "../text/escape.ts";
 import { counted, type Style } from "../text/table.ts";
@@ -64,7 +65,7 @@ export function messengerRows(
       (waiting === 0 ? "" : `, ${counted(waiting, "event")} waiting`) +
       (dropped === 0 ? "" : `, ${style.bad(`${counted(dropped, "event")} not told`)}`);
     if (trouble === null) return `${name} (${format}): ${counts}`;
-    const why = advice === "" ? trouble : `${trouble}. Fix: ${advice}`;
+    const why = trouble + fixOf(advice);
     return `${name} (${format}): ${style.bad("failing")}: ${
       escapeControls(why, CAUSE_CHARACTERS_MAX)
     }; ${counts}`;
