@@ -161,6 +161,11 @@ export const CASES: readonly Case[] = [
     has: "hashlimit",
     after: "iptables -S INPUT | grep -c hashlimit | grep -qx 2; iptables -F INPUT",
   },
+  {
+    page: "docs/troubleshooting.md",
+    has: "-a --for 5m",
+    after: "ampere -l | grep -q ' 203.0.113.5 ' && echo 203.0.113.5 | ampere -d",
+  },
   { page: "docs/troubleshooting.md", has: "office.example", never: "the name is made up" },
   { page: "docs/tuning.md", has: "- < recorded.ami", before: LOGS },
   {
