@@ -136,7 +136,7 @@ export const CASES: readonly Case[] = [
   { page: "docs/migrating.md", has: "--import-fail2ban", elsewhere: FAIL2BAN },
   { page: "docs/migrating.md", has: "banip --with-time", elsewhere: FAIL2BAN },
   { page: "docs/migrating.md", has: "status asterisk | sed", elsewhere: FAIL2BAN },
-  { page: "docs/migrating.md", has: "cscli ", elsewhere: MIGRATING },
+  { page: "docs/migrating.md", has: "cscli ", elsewhere: "tests/e2e/crowdsec_test.ts" },
   { page: "docs/migrating.md", has: "sipban.dump", elsewhere: MIGRATING },
   { page: "docs/migrating.md", has: "apiban/config.json", elsewhere: MIGRATING },
   { page: "docs/migrating.md", has: "iptables -X APIBAN", elsewhere: MIGRATING },

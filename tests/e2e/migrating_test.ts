@@ -1,8 +1,6 @@
 /** The commands of docs/migrating.md, with the compiled program, real ipset and real iptables. */
 
 import assert from "node:assert/strict";
-import { join } from "node:path";
-import { PROJECT } from "../../tools/compile.ts";
 import { must, onOwnMachine } from "./machine.ts";
 import { commandsOf } from "./documented.ts";
 import { type Outcome, runToEnd } from "./program.ts";
@@ -14,9 +12,6 @@ onOwnMachine(import.meta.url, (executable) => {
     const { out } = await runToEnd(["sh", "-c", "mktemp -d /run/bin.XXXXXX"]);
     const path = out.trim();
     await Deno.symlink(executable, `${path}/ampere`);
-    // What the real one printed: it is not on this machine.
-    const decisions = join(PROJECT, "tests/testdata/migration/crowdsec-1.4.6.json");
-    await Deno.writeTextFile(`${path}/cscli`, `#!/bin/sh\ncat '${decisions}'\n`, { mode: 0o755 });
     return await runToEnd(["sh", "-c", line], {
       env: { PATH: `${path}:${Deno.env.get("PATH")}` },
     });
@@ -31,26 +26,6 @@ onOwnMachine(import.meta.url, (executable) => {
       }
       await body();
     });
-
-  test("CrowdSec: --dry-run shows and changes nothing, what is trusted or no ban is refused", async () => {
-    const [dry = "", real = ""] = commands(/^cscli /m).trim().split("\n");
-    const shown = await run(dry);
-    assert.match(
-      shown.out,
-      /^ +203\.0\.113\.5 \| since .* until .*crowdsecurity\/asterisk_bf$[^]*^2 would be added$/m,
-    );
-    assert.match(shown.err, /198\.51\.100\.0\/24 .*trust/);
-    assert.match(shown.err, /"203\.0\.113\.6" is a decision "captcha", not a ban/);
-    assert.deepEqual(await list(), []);
-    const done = await run(real);
-    assert.equal(done.code, 1, "some were refused");
-    assert.match(done.out, /^2 added\n/);
-    const blocks = await list();
-    assert.deepEqual(blocks.map(({ target }) => target).sort(), ["2001:db8:bad::7", "203.0.113.5"]);
-    const { until } = blocks.find(({ target }) => target === "203.0.113.5");
-    const hours = (Date.parse(until) - Date.now()) / 3_600_000;
-    assert.ok(hours > 3.9 && hours <= 4, String(hours));
-  });
 
   test("SIPban: what the real ipset saves, with the ends, and its white list", async () => {
     await must("ipset", "create", "sipban", "hash:ip", "timeout", "604800");
