@@ -37,7 +37,10 @@ const USELESS = [
   "var/lib/apt/lists",
 ];
 
-/** Runs a command, then fetches packages in the file system that it made, and puts their files there. */
+/**
+ * Runs a command, then fetches packages in the file system that it made, and puts their files
+ * there.
+ */
 const MAKE = `log=$1 root=$2 unpacked=$3; shift 3
 exec > "$log" 2>&1
 "$@" || exit

@@ -138,6 +138,7 @@ export const CASES: readonly Case[] = [
   { page: "docs/migrating.md", has: "status asterisk | sed", elsewhere: FAIL2BAN },
   { page: "docs/migrating.md", has: "cscli ", elsewhere: "tests/e2e/crowdsec_test.ts" },
   { page: "docs/migrating.md", has: "sipban.dump", elsewhere: MIGRATING },
+  { page: "docs/migrating.md", has: "ipset destroy sipban", elsewhere: MIGRATING },
   { page: "docs/migrating.md", has: "apiban/config.json", elsewhere: MIGRATING },
   { page: "docs/migrating.md", has: "iptables -X APIBAN", elsewhere: MIGRATING },
   { page: "docs/migrating.md", has: "iptables -S APIBAN", elsewhere: MIGRATING },

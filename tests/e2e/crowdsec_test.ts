@@ -10,7 +10,10 @@ import { type Outcome, runToEnd } from "./program.ts";
 
 const root = rootOf(PREDECESSORS);
 
-/** How CrowdSec is set up by its package, but for its makers' server, and with its part for Asterisk. */
+/**
+ * How CrowdSec is set up by its package, but for its makers' server, and with its part for
+ * Asterisk.
+ */
 const SET_UP = `
 tr -d - < /proc/sys/kernel/random/uuid > /etc/machine-id
 touch /etc/crowdsec/local_api_credentials.yaml

@@ -28,10 +28,12 @@ onOwnMachine(import.meta.url, (executable) => {
     });
 
   test("SIPban: what the real ipset saves, with the ends, and its white list", async () => {
-    await must("ipset", "create", "sipban", "hash:ip", "timeout", "604800");
+    await must("ipset", "create", "sipban", "hash:net", "timeout", "604800");
     await must("ipset", "add", "sipban", "203.0.113.5", "timeout", "600");
     await must("ipset", "add", "sipban", "203.0.113.6");
-    await must("sh", "-c", "ipset save sipban > /etc/sipban.dump; ipset destroy sipban");
+    await must("sh", "-c", "ipset save sipban > /etc/sipban.dump");
+    const look = ["-i", "eno1", "-m", "set", "--match-set", "sipban", "src", "-j", "DROP"];
+    await must("iptables", "-w", "-I", "INPUT", ...look);
     await Deno.writeTextFile("/etc/sipban.wl", "127.0.0.1\n192.0.2.7\n");
     const { code, out, err } = await run(commands(/sipban\.dump/));
     assert.deepEqual([code, err], [0, ""]);
@@ -43,6 +45,9 @@ onOwnMachine(import.meta.url, (executable) => {
     assert.equal(blocks[0].reason, "imported from ipset, set sipban");
     await Deno.writeTextFile("/etc/ampere/ampere.cfg", "trust_file = /etc/ampere/trusted\n");
     assert.equal((await run("echo 192.0.2.7 | ampere -a")).code, 1, "it is trusted now");
+    const away = await run(commands(/ipset destroy sipban/));
+    assert.deepEqual([away.code, away.err], [0, ""]);
+    assert.doesNotMatch(await must("iptables", "-S"), /sipban/);
   });
 
   test("APIBAN: its key in both spellings, its chain as blocks, and the chain away", async () => {
