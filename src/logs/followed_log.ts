@@ -52,7 +52,8 @@ interface FollowedLogParts {
 /** Reads one file. */
 export class FollowedLog {
   readonly path: string;
-  readonly #index: number;
+  /** Which of the files it is. */
+  readonly index: number;
   readonly #parts: FollowedLogParts;
   readonly #tail: Tail;
   readonly #reader: SecurityLogReader;
@@ -73,7 +74,7 @@ export class FollowedLog {
    */
   constructor(path: string, index: number, parts: FollowedLogParts) {
     this.path = path;
-    this.#index = index;
+    this.index = index;
     this.#parts = parts;
     const { handover, now } = parts;
     const place = (thread: string, text: string) => ({ file: index, thread, text });
@@ -129,8 +130,9 @@ export class FollowedLog {
     }
     if (step === "absent") this.#missing(at);
     else this.#recovered();
-    // What is not there now may be put back with lines of any time.
-    if (step === "end") handover.atEnd(this.#index, at);
+    // What is not there now may be put back with lines of any time, and of one that is torn nobody
+    // knows when it began.
+    if (step === "end" && !this.#tail.isTorn) handover.atEnd(this.index, at);
     return this.#settle(at);
   }
 

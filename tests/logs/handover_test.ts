@@ -31,7 +31,7 @@ class Bench {
   readonly #logs: SecurityLogReader[];
 
   constructor(files = 1) {
-    this.handover.setFiles(files);
+    this.handover.setFiles(files, Array.from({ length: files }, (_, file) => file));
     this.#ami = new EventReader({
       event: (event) => {
         if (this.handover.amiEvent(event, this.now)) this.#count("ami", event);
@@ -66,10 +66,12 @@ class Bench {
     this.counted.push(`${by} ${kind} ${service} ${address}`);
   }
 
-  /** AMI has been there for so long that every line is of its time. */
+  /** AMI has been there for so long that every line is of its time; it has told of our login. */
   connected(): this {
     this.handover.amiUp(this.now);
+    this.ami(successfulAuth("127.0.0.1"));
     this.after(2 * SETTLE_MS);
+    this.counted.length = 0;
     return this;
   }
 
@@ -141,6 +143,36 @@ Deno.test("handover: a line of which AMI tells does not count, though an eventfi
   bench.log(guess("a").notice);
   assert.deepEqual(bench.settled(), []);
   assert.equal(bench.handover.dropped, 1);
+});
+
+Deno.test("handover: an AMI that has told of nobody since its login is not believed to tell of all", () => {
+  const bench = new Bench();
+  bench.handover.amiUp(bench.now);
+  bench.after(2 * SETTLE_MS, true);
+  // As a user without `read = security`: it answers, and tells nothing.
+  const { security, notice } = guess("a");
+  assert.deepEqual(bench.log(security + notice).settled(), [BY_LINE]);
+  assert.deepEqual(bench.log(guess("b").notice).settled(), [BY_LINE]);
+  assert.equal(bench.handover.unheard, 2);
+  // What was held up counts once all the same.
+  const late = guess("late");
+  bench.log(late.security);
+  bench.after(2 * SETTLE_MS, true).ami(late.event);
+  assert.deepEqual(bench.settled(), [BY_LINE]);
+  // Then it does tell.
+  assert.deepEqual(bench.log(guess("c").security).settled(), []);
+  assert.equal(bench.handover.unheard, 3);
+});
+
+Deno.test("handover: the next login's word does not count for a line of the one before", () => {
+  const bench = new Bench().connected();
+  bench.log(guess("a").notice);
+  bench.handover.amiDown(bench.now);
+  // AMI is back before the line has waited long enough, and the process stands still meanwhile.
+  bench.now += 500;
+  bench.handover.amiUp(bench.now);
+  bench.ami(guess("b").event);
+  assert.deepEqual(bench.settled(), [BY_AMI, BY_LINE]);
 });
 
 Deno.test("handover: without AMI all lines count, each request once", () => {
@@ -339,6 +371,21 @@ Deno.test("handover: what stands in several files counts once", () => {
   assert.deepEqual(bench.settled(), [BY_LINE]);
 });
 
+Deno.test("handover: the same line again in one file of several is another request", () => {
+  const call = fileLine(kind("PJSIP call").print(HOST));
+  for (const file of [0, 1, 2]) {
+    const bench = new Bench(3).connected();
+    for (let i = 0; i < 3; i++) bench.log(call, file);
+    assert.equal(bench.settled().length, 3, `file ${file}`);
+  }
+  // Another file takes the place of one, in which it stood.
+  const bench = new Bench(2).connected();
+  bench.log(call, 1);
+  bench.handover.setFiles(2, [1]);
+  bench.log(call, 1);
+  assert.equal(bench.settled().length, 2);
+});
+
 Deno.test("handover: a call that the dialplan reports and logs counts once", () => {
   const report = "Event: UserEvent\r\nPrivilege: user,all\r\nUserEvent: Ampere\r\n" +
     `Address: ${HOST}\r\nReason: anonymous call\r\n\r\n`;
@@ -366,6 +413,17 @@ Deno.test("handover: a registration by IAX2 and the answer to its challenge are 
   assert.equal(bench.log(line + line).settled().length, 1);
   bench.after(60_000);
   assert.equal(bench.log(line + line + line).settled().length, 2);
+});
+
+Deno.test("handover: of a flood around the login of AMI nothing is lost, and nothing counts twice", () => {
+  const bench = new Bench();
+  bench.handover.amiUp(bench.now);
+  const some = Array.from({ length: 10_000 }, (_, i) => guess(`${i}`));
+  for (const { security } of some) bench.log(security);
+  for (const { event } of some.slice(0, 100)) bench.ami(event);
+  bench.after(2 * SETTLE_MS, true);
+  for (const { event } of some.slice(-100)) bench.ami(event);
+  assert.equal(bench.settled().length, some.length);
 });
 
 Deno.test("handover: a flood keeps its memory bounded", () => {
