@@ -106,13 +106,15 @@ export function parseConfig(text: string, fileName: string): ConfigReading {
  *
  * @param path The file; `undefined` for {@linkcode DEFAULT_CONFIG_FILE}, which may be missing: then
  *   all keys have their defaults, and a warning says so.
+ * @param mayBePipe Whether a pipe is read too, as `-c <(...)` gives one; not by who has other
+ *   things to do meanwhile.
  * @returns The configuration, or all that is wrong with the file.
  */
-export function readConfig(path: string | undefined): ConfigReading {
+export function readConfig(path: string | undefined, mayBePipe = true): ConfigReading {
   const file = path ?? DEFAULT_CONFIG_FILE;
   let bytes: Uint8Array;
   try {
-    bytes = readBytes(file, CONFIG_BYTES_MAX + 1);
+    bytes = readBytes(file, CONFIG_BYTES_MAX + 1, mayBePipe);
   } catch (error) {
     if (path === undefined && error instanceof Deno.errors.NotFound) {
       const message = "there is no such file; all keys have their defaults";

@@ -525,6 +525,10 @@ Deno.test("parse: a file that is missing, a directory, not allowed, too long, a 
     }).spawn();
     strictEqual(readConfig(fifo).config?.port, 5039);
     await writer.status;
+    // The daemon, which reads it again, waits for nobody.
+    deepStrictEqual(readConfig(fifo, false).problems.map(formatProblem), [
+      `${fifo}: this is no file, but a pipe or a device`,
+    ]);
   });
 });
 
