@@ -43,14 +43,14 @@ export const CASES: readonly Case[] = [
   { page: "README.md", has: "task package ", elsewhere: "tests/tools/package_test.ts" },
   { page: "README.md", has: "apt install ./dist/", elsewhere: "tests/tools/package_test.ts" },
   {
-    page: "README.md",
+    page: "docs/by-hand.md",
     has: "install -D -m 755 dist/ampere",
     after: '[ "$(ampere -V)" = "$(/shown/ampere -V)" ]',
   },
   { page: "README.md", has: "sh setup.sh", elsewhere: "tests/live/setting_up.ts" },
-  { page: "README.md", has: "ampere --check\n", elsewhere: "tests/live/quick_start.ts" },
+  { page: "docs/by-hand.md", has: "ampere --check\n", elsewhere: "tests/live/quick_start.ts" },
   {
-    page: "README.md",
+    page: "docs/by-hand.md",
     has: "systemctl enable --now ampere",
     after: "systemctl is-active ampere && nft list table inet ampere > /dev/null",
   },
