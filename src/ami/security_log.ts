@@ -137,6 +137,9 @@ export interface LogFindings {
   readonly tampered: Lines | undefined;
 }
 
+/** Lines of one of several readers, until they might be taken for those of the next one. */
+const LINES_OF_SERIES = 2 ** 26;
+
 /**
  * Cuts a log into lines, and hands on the security events.
  *
@@ -162,6 +165,8 @@ export class SecurityLogReader {
   readonly #told = new SecurityEvent();
   /** Number of lines so far, the present one included. */
   #number = 0;
+  /** What is added to it to tell attempts apart. */
+  readonly #seriesAt: number;
   /** Where in the input the present line begins. */
   #at = 0;
   #length = 0;
@@ -200,10 +205,16 @@ export class SecurityLogReader {
   /**
    * @param handlers What is called.
    * @param clock Tells the times of lines that are no security events.
+   * @param series Which of several readers, whose lines are different attempts: from 0 on.
    */
-  constructor(handlers: SecurityLogHandlers, clock: LogClock = new LogClock(Date.now())) {
+  constructor(
+    handlers: SecurityLogHandlers,
+    clock: LogClock = new LogClock(Date.now()),
+    series = 0,
+  ) {
     this.#handlers = handlers;
     this.#clock = clock;
+    this.#seriesAt = series * LINES_OF_SERIES;
     const common = {
       tampered: (what: Tampered) => this.#refuse(what),
       response: () => {},
@@ -475,11 +486,11 @@ export class SecurityLogReader {
     if (Number.isNaN(time.getTime())) return this.#refuse("malformed");
     const { session, ...facts } = notice;
     // The number of the line tells apart what Asterisk does not.
-    const own = Math.imul(number, 0x9e3779b1);
+    const own = number + this.#seriesAt;
     this.#told.state({
       ...facts,
-      session: session === undefined ? own : hashOf(session, this.#message),
-      answer: Math.imul(number, 0x85ebca6b),
+      session: session === undefined ? Math.imul(own, 0x9e3779b1) : hashOf(session, this.#message),
+      answer: Math.imul(own, 0x85ebca6b),
       time: time.toISOString().replace("Z", "+0000"),
     });
     this.#handlers.notice?.(this.#told, notice.told, line);
