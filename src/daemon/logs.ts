@@ -45,6 +45,8 @@ export class Logs {
   #connected = false;
   #settledAt = -Infinity;
   #isUnheardTold = false;
+  /** How many were followed so far. */
+  #series = 0;
   /** Clock value for the events of one batch of AMI. */
   #readAt: number | undefined;
   /** Tells the present turn from those that were planned before. */
@@ -103,7 +105,8 @@ export class Logs {
     const kept = before.filter(({ path }) => paths.includes(path));
     for (const one of before) if (!kept.includes(one)) one.close();
     const { log, clock, files = realFiles } = this.#parts;
-    const parts = { files, log, handover: this.#handover, now: () => clock.now() };
+    const now = () => clock.now();
+    const parts = () => ({ files, log, handover: this.#handover, now, series: this.#series++ });
     const taken = new Set(kept.map(({ index }) => index));
     const fresh: number[] = [];
     this.#followed = paths.map((path) => {
@@ -113,7 +116,7 @@ export class Logs {
       while (taken.has(index)) index++;
       taken.add(index);
       fresh.push(index);
-      return new FollowedLog(path, index, parts);
+      return new FollowedLog(path, index, parts());
     });
     this.#handover.setFiles(paths.length, fresh);
   }

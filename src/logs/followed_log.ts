@@ -47,6 +47,8 @@ interface FollowedLogParts {
   readonly log: Pick<Log, "info" | "warn" | "limited">;
   /** Clock value, in milliseconds. */
   readonly now: () => number;
+  /** Tells its lines from those of all others that are, or were, followed. */
+  readonly series: number;
 }
 
 /** Reads one file. */
@@ -78,18 +80,24 @@ export class FollowedLog {
     this.#parts = parts;
     const { handover, now } = parts;
     const place = (thread: string, text: string) => ({ file: index, thread, text });
-    this.#reader = new SecurityLogReader({
-      event: (event, verdict) => {
-        const { time, type, host, port, session, answer } = event;
-        const text = `${time} ${type} ${host} ${port} ${session} ${answer}`;
-        handover.line(event, verdict, place("", text), now());
+    this.#reader = new SecurityLogReader(
+      {
+        event: (event, verdict) => {
+          const { kind, time, type, host, port, session, answer } = event;
+          // A message that is not believed has the number of its place in the file.
+          const own = kind === "RefusedMessage" ? "" : session;
+          const text = `${time} ${type} ${host} ${port} ${own} ${answer}`;
+          handover.line(event, verdict, place("", text), now());
+        },
+        notice: (event, told, { thread, message }) =>
+          handover.line(event, told, place(thread, `${thread} ${message}`), now()),
+        unissued: (kind, thread) =>
+          handover.unissued(kind, place(thread, `${thread} unissued ${kind}`), now()),
+        tampered: () => this.#doubt(),
       },
-      notice: (event, told, { thread, message }) =>
-        handover.line(event, told, place(thread, `${thread} ${message}`), now()),
-      unissued: (kind, thread) =>
-        handover.unissued(kind, place(thread, `${thread} unissued ${kind}`), now()),
-      tampered: () => this.#doubt(),
-    }, new LogClock(Date.now()));
+      new LogClock(Date.now()),
+      parts.series,
+    );
     this.#tail = new Tail(path, parts.files, (lines) => this.#reader.push(lines));
   }
 

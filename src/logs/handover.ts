@@ -534,11 +534,12 @@ type Facts = Pick<
 
 /**
  * Equal for an event and its line in the security log: Asterisk prints both from one, with one
- * time. By that a request differs from its repetition.
+ * time. By that a request differs from its repetition. Of what is not believed there is only that.
  */
 function exactKey(event: Facts): number {
   const { port, session, challenge, answer } = event;
   let key = mix(event.type, hashOfHost(event.host));
+  if (event.kind === "RefusedMessage") return mix(key, event.hashTime(0));
   for (const number of [port, session, challenge, answer]) key = mix(key, number);
   return mix(key, event.hashTime(0));
 }

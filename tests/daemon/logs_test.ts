@@ -151,6 +151,40 @@ Deno.test("logs: a new configuration misses nothing of a file that stays", async
   await running;
 });
 
+Deno.test("logs: attempts of several files are told apart, and what is not believed counts once", async () => {
+  const files = new MemoryFiles();
+  const paths = ["/var/log/1", "/var/log/2"];
+  const [first, second] = paths.map((path) => files.writer(path));
+  const config = { ...DEFAULT_CONFIG, host: NO_AMI, logs: paths, loyalty: 2 };
+  const { daemon, lines } = daemonWith({ config, files });
+  const stop = new AbortController();
+  const running = daemon.run(stop.signal);
+  await until("it follows", () => lines.some((line) => line.endsWith(`following ${paths[1]}`)));
+  // Both stand in the first line of their file.
+  second!(fileLine(kind("IAX2, wrong password").print(ADDRESS)));
+  await until("one has counted", () => daemon.logs!.charged.get("InvalidPassword IAX2") === 1);
+  first!(call(1));
+  await until("it is blocked", () => daemon.list.get(ADDRESS) !== undefined);
+  // An account name with a line end; it stands elsewhere in the other file.
+  const event = wrongAnswer("203.0.113.77", { service: "SIP", kind: "InvalidPassword" });
+  const torn = toLog(event).replace(/AccountID="/, 'AccountID="x\n');
+  second!(toLog(wrongAnswer("203.0.113.79")));
+  for (const write of [first!, second!]) write(torn);
+  for (const write of [first!, second!]) write(toLog(wrongAnswer("203.0.113.78")));
+  await until("both files are read", () => daemon.list.get("203.0.113.78") !== undefined);
+  assert.deepEqual(
+    Object.fromEntries(daemon.logs!.charged),
+    {
+      "InvalidPassword IAX2": 1,
+      "FailedACL PJSIP": 1,
+      "RefusedMessage SIP": 1,
+      "ChallengeResponseFailed PJSIP": 3,
+    },
+  );
+  stop.abort();
+  await running;
+});
+
 Deno.test("logs: what an AMI user may not hear counts by the log, and that is told once", async () => {
   await using asterisk = new FakeAsterisk({
     users: [{ name: "ampere", secret: "ampere", read: ["system"] }],

@@ -23,7 +23,13 @@ function follow() {
   const lines: string[] = [];
   const say = (text: string) => void lines.push(text);
   const log = { info: say, warn: say, limited: (_: string, __: string, text: string) => say(text) };
-  const followed = new FollowedLog(PATH, 0, { files, handover, log, now: () => clock.now });
+  const followed = new FollowedLog(PATH, 0, {
+    files,
+    handover,
+    log,
+    now: () => clock.now,
+    series: 0,
+  });
   const pass = (ms: number, heard: boolean) => {
     for (const end = clock.now + ms; clock.now < end;) {
       files.now = clock.now += LOOK_MS;
