@@ -31,6 +31,7 @@ import { askDaemon } from "./ask_daemon.ts";
 import { doubtsAbout } from "./doubts.ts";
 import { openPlaces } from "./opened_places.ts";
 import { complain, EXIT, print } from "./output.ts";
+import { tellStillRefused } from "./still_refused.ts";
 import { trustedNow } from "./trusted.ts";
 
 /** Largest input of -a and -d, in bytes: about a million lines of -l. */
@@ -168,7 +169,11 @@ export async function changeBlocks(
   }
   let idle = 0;
   if (command === "add") bad += await addBlocks(config, blocks, now, length, isDry);
-  else idle = removeBlocks(config, blocks);
+  else {
+    const removal = removeBlocks(config, blocks);
+    idle = removal.idle;
+    await tellStillRefused(config, removal.removed);
+  }
   if (bad > COMPLAINTS_MAX) complain(`${bad - COMPLAINTS_MAX} more lines are wrong`);
   return bad + idle > 0 ? EXIT.problem : EXIT.ok;
 }
@@ -180,7 +185,7 @@ export async function changeBlocks(
  * @param origin The name of that PBX.
  * @returns The exit code: 1 when there was nothing.
  */
-export function deleteOrigin(config: Config, origin: string): number {
+export async function deleteOrigin(config: Config, origin: string): Promise<number> {
   const list = BlockDatabase.open(config.database);
   const brought = list.unsorted().filter(({ reason }) => originOf(reason) === origin);
   const removed = list.remove(brought.map(({ target }) => target));
@@ -190,7 +195,9 @@ export function deleteOrigin(config: Config, origin: string): number {
     complain(`no block is from ${escapeControls(origin, ORIGIN_CHARACTERS_MAX)} (ampere -l)`);
     return EXIT.problem;
   }
-  return print(`${removed.length} deleted\n`);
+  const code = print(`${removed.length} deleted\n`);
+  await tellStillRefused(config, removed);
+  return code;
 }
 
 /** Adds what may be added, in one transaction; the number of lines that were refused. */
@@ -345,13 +352,13 @@ export function removeTargets(
 }
 
 /**
- * Removes what is there, in one transaction, and says what is not; the number of lines that let
- * nobody in.
+ * Removes what is there, in one transaction, and says what is not; what was removed, and the number
+ * of lines that let nobody in.
  */
 function removeBlocks(
   config: Config,
   blocks: readonly AskedBlock[],
-): number {
+): { readonly removed: string[]; readonly idle: number } {
   const list = BlockDatabase.open(config.database);
   const { removed, emptied, around: heldBy } = removeTargets(
     list,
@@ -404,7 +411,7 @@ function removeBlocks(
         : "") +
       "\n",
   );
-  return absent.length + around.length;
+  return { removed: [...removed, ...emptied], idle: absent.length + around.length };
 }
 
 /** Other PBXs must hear of it also when no daemon runs here. */
