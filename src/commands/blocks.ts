@@ -19,11 +19,12 @@ import {
 } from "../blocks/database.ts";
 import { boundedNew, mergeBlock } from "../blocks/block.ts";
 import { originOf } from "../blocks/origin.ts";
+import { OwedChanges } from "../blocks/owed_changes.ts";
 import type { Config } from "../config/config.ts";
 import { isNeighboursBlock, neighbourhoodsOf } from "../penalties/neighbours.ts";
 import { IN_FORCE_WORDS } from "../firewall/judgement.ts";
 import type { Status } from "../telemetry/status.ts";
-import { StatusError } from "../telemetry/status_socket.ts";
+import { owedChangesPath, StatusError } from "../telemetry/status_socket.ts";
 import { formatDuration } from "../config/duration.ts";
 import { escapeControls } from "../text/escape.ts";
 import { counted } from "../text/table.ts";
@@ -170,7 +171,8 @@ export async function changeBlocks(
   let idle = 0;
   if (command === "add") bad += await addBlocks(config, blocks, now, length, isDry);
   else {
-    const removal = removeBlocks(config, blocks);
+    const owed = new OwedChanges(await owedChangesPath(config.database));
+    const removal = removeBlocks(config, blocks, owed);
     idle = removal.idle;
     await tellStillRefused(config, removal.removed);
   }
@@ -358,12 +360,13 @@ export function removeTargets(
 function removeBlocks(
   config: Config,
   blocks: readonly AskedBlock[],
+  owed: OwedChanges,
 ): { readonly removed: string[]; readonly idle: number } {
   const list = BlockDatabase.open(config.database);
-  const { removed, emptied, around: heldBy } = removeTargets(
-    list,
-    blocks.map((block) => block.target),
-  );
+  const targets = blocks.map((block) => block.target);
+  const { removed: stored, emptied, around: heldBy } = removeTargets(list, targets);
+  // What a daemon that ended could not write must not come back with the next one.
+  const removed = new Set([...stored, ...owed.forget(new Set(targets))]);
   const networkOf = new Map(heldBy);
   const around = blocks.flatMap((block): [AskedBlock, string][] => {
     const network = networkOf.get(block.target);
