@@ -145,6 +145,9 @@ export interface LogFindings {
   readonly tampered: Lines | undefined;
 }
 
+/** Lines of one of several readers, until they might be taken for those of the next one. */
+const LINES_OF_SERIES = 2 ** 26;
+
 /**
  * Cuts a log into lines, and hands on the security events.
  *
@@ -172,6 +175,8 @@ export class SecurityLogReader {
   #again: { readonly number: number; readonly say: (times: number) => void } | undefined;
   /** Number of lines so far, the present one included. */
   #number = 0;
+  /** What is added to it to tell attempts apart. */
+  readonly #seriesAt: number;
   /** Where in the input the present line begins. */
   #at = 0;
   #length = 0;
@@ -210,10 +215,16 @@ export class SecurityLogReader {
   /**
    * @param handlers What is called.
    * @param clock Tells the times of lines that are no security events.
+   * @param series Which of several readers, whose lines are different attempts: from 0 on.
    */
-  constructor(handlers: SecurityLogHandlers, clock: LogClock = new LogClock(Date.now())) {
+  constructor(
+    handlers: SecurityLogHandlers,
+    clock: LogClock = new LogClock(Date.now()),
+    series = 0,
+  ) {
     this.#handlers = handlers;
     this.#clock = clock;
+    this.#seriesAt = series * LINES_OF_SERIES;
     const common = {
       tampered: (what: Tampered) => this.#refuse(what),
       response: () => {},
@@ -496,16 +507,17 @@ export class SecurityLogReader {
     const time = new Date(this.#clock.read(line));
     if (Number.isNaN(time.getTime())) return this.#refuse("malformed");
     const { session, ...facts } = notice;
+    const own = number + this.#seriesAt;
     let said = 0;
     this.#say(
       (times) => {
         for (let i = 0; i < times; i++, said++) {
           // The number of the line, and how often it was said, tell apart what Asterisk does not.
-          const own = Math.imul(number, 0x9e3779b1) + Math.imul(said, 0xc2b2ae35) | 0;
+          const anew = Math.imul(own, 0x9e3779b1) + Math.imul(said, 0xc2b2ae35) | 0;
           this.#told.state({
             ...facts,
-            session: session === undefined ? own : hashOf(session, this.#message),
-            answer: Math.imul(number, 0x85ebca6b) + Math.imul(said, 0x27d4eb2f) | 0,
+            session: session === undefined ? anew : hashOf(session, this.#message),
+            answer: Math.imul(own, 0x85ebca6b) + Math.imul(said, 0x27d4eb2f) | 0,
             time: time.toISOString().replace("Z", "+0000"),
           });
           this.#handlers.notice?.(this.#told, notice.told, line);
