@@ -226,8 +226,11 @@ class Reader {
     }
     if (equals === -1 || !KEY_NAME.test(name)) {
       // Such a line is never repeated in a message: it may be a secret that went astray.
-      if (isOrnament(text)) this.#warning(line, undefined, misshapen(text));
-      else this.#problem(line, knownKeyBefore(text), misshapen(text));
+      const known = knownKeyBefore(text);
+      // A key that is no word is as unknown as any other.
+      const isHarmless = isOrnament(text) || (equals !== -1 && known === undefined);
+      if (isHarmless) this.#warning(line, undefined, misshapen(text));
+      else this.#problem(line, known, misshapen(text));
       return;
     }
     if (rule === undefined) {
@@ -530,11 +533,12 @@ function shownKey(name: string, afterEquals: string): string | undefined {
 }
 
 /**
- * Whether a line without effect looks like one: the name of a section, or a rule of signs. Ampere
- * 0.2.3 passed over these, so a file of its must not keep this version from starting.
+ * Whether a line without effect looks like one: the name of a section, a rule of signs, a comment
+ * of another language. Ampere 0.2.3 passed over these, so a file of its must not keep this version
+ * from starting.
  */
 function isOrnament(text: string): boolean {
-  return /^\[[^\]=]*\]$/.test(text) || !/[\p{L}\p{N}]/u.test(text);
+  return /^(?:\[[^\]=]*\]$|\/\/|\/\*|\*|--)/.test(text) || !/[\p{L}\p{N}]/u.test(text);
 }
 
 /** Whether a comment was cut off a value that is not in quotes. */

@@ -30,8 +30,9 @@ Deno.test("original: of a key that stands twice the last line counts, and a warn
   strictEqual(parseConfig("port = x\nport = 5", FILE).problems.length, 1);
 });
 
-Deno.test("original: names of sections and rules of signs have no effect, and a warning says so", () => {
-  const text = "[ampere]\nloyalty = 4\n----------\n=====\n[general]\n; comment\n";
+Deno.test("original: names of sections, rules of signs and keys that are no words have no effect, and a warning says so", () => {
+  const text = "[ampere]\nloyalty = 4\n----------\n=====\n[general]\n; comment\n" +
+    "// a comment\nmy key = 5\n= 5\nbüro = 7\n";
   strictEqual(parseConfig(text, FILE).config?.loyalty, 4);
   const section = "keys stand without sections, so this line has no effect; remove it";
   const line = 'not a line "key = value"; a comment begins with # or ;';
@@ -40,7 +41,12 @@ Deno.test("original: names of sections and rules of signs have no effect, and a 
     `${FILE}:3: ${line}`,
     `${FILE}:4: ${line}`,
     `${FILE}:5: ${section}`,
+    ...[7, 8, 9, 10].map((number) => `${FILE}:${number}: ${line}`),
   ]);
+  // These may be lines of which somebody expects an effect.
+  for (const mistake of ["port 5038", "trust 10.0.0.0/8 = x", "10.0.0.0/8", "nonsense"]) {
+    strictEqual(parseConfig(mistake, FILE).problems.length, 1, mistake);
+  }
 });
 
 Deno.test("original: a comment needs no white space before it where the value holds no such sign", () => {

@@ -83,7 +83,16 @@ onOwnMachine(import.meta.url, (executable) => {
     assert.deepEqual(await residents(), []);
     // The blocks stay.
     await refusedAre("2001:db8:bad::1", "198.51.100.0/24", "203.0.113.2");
+    // Nobody takes out of the kernel who is deleted now.
+    const deleted = await ampere(["-d"], "203.0.113.2\n");
+    assert.deepEqual([deleted.code, deleted.out], [0, "1 deleted\n"]);
+    assert.equal(
+      deleted.err,
+      "the kernel refuses 203.0.113.2 still: no daemon runs that would let them in. Fix: systemctl " +
+        "start ampere\n",
+    );
     await sh("nft", "flush", "ruleset");
+    assert.equal((await ampere(["-d"], "198.51.100.0/24\n")).err, "");
   });
 
   Deno.test("nftables: a dry run tells what it would do, and makes nothing", async () => {
