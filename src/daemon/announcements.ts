@@ -1,6 +1,7 @@
 /**
  * What is told of charges and blocks: to the log, to subscribers, and to what keeps evidence. A
- * block is told of when it is on its way to the kernel, which nobody may delay for a line.
+ * block is told of when it is on its way to the kernel, which nobody may delay for a line; other
+ * PBXs, which wait for it as the kernel does, hear of it first.
  *
  * @module
  */
@@ -44,6 +45,8 @@ interface AnnouncementsParts {
   readonly counters?: Pick<Counters, "places" | "passer">;
   readonly log: Log;
   readonly clock: Clock;
+  /** Takes blocks at once, for those who put them into force, too; must not wait and not throw. */
+  readonly onBlocks?: (blocks: readonly NewBlock[]) => void;
   /** Takes what led to blocks, when they are on their way; must not wait and not throw. */
   readonly onBlocked?: (offences: readonly Offence[]) => void;
   /** The firewall and the list only pretend. */
@@ -90,6 +93,7 @@ export class Announcements {
    * @param now Time of day, in milliseconds since 1970.
    */
   blocked(blocks: readonly NewBlock[], isStored: boolean, now: number): void {
+    this.#parts.onBlocks?.(blocks);
     this.#afterwards(() => this.#tell(blocks, isStored, now));
   }
 
