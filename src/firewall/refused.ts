@@ -20,7 +20,9 @@ interface RefusedPackets {
   readonly packets: number;
 }
 
-/** A rule of Ampere's that refuses, listed with its counters; one for all addresses has no source. */
+/**
+ * A rule of Ampere's that refuses, listed with its counters; one for all addresses has no source.
+ */
 const COUNTED = /^-A \S+ (?:-s \S+ |-m set --match-set \S+ src )?-c (\d+) \d+ -j (?:REJECT|DROP)\b/;
 
 /**
