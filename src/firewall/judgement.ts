@@ -230,7 +230,9 @@ function elsewhere(family: Family, address: string): Judgement {
     message: `Asterisk is at ${address}, which is neither this machine nor behind one of its ` +
       "bridges: its packets do not come through this machine, and blocks here protect nothing there",
     brief: `blocks here protect nothing at ${address}`,
-    advice: `run Ampere on the machine of ${address}, or on the router before it`,
+    advice:
+      `run Ampere on the machine of ${address} (in a container: with --network=host), or on ` +
+      "the router before it",
   };
 }
 

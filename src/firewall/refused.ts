@@ -20,8 +20,10 @@ interface RefusedPackets {
   readonly packets: number;
 }
 
-/** What a listing with counters has in front of the end of a rule that refuses. */
-const COUNTED = / -c (\d+) \d+ -j (?:REJECT|DROP)\b/;
+/**
+ * A rule of Ampere's that refuses, listed with its counters; one for all addresses has no source.
+ */
+const COUNTED = /^-A \S+ (?:-s \S+ |-m set --match-set \S+ src )?-c (\d+) \d+ -j (?:REJECT|DROP)\b/;
 
 /**
  * Reads the kernel's counters; changes nothing.

@@ -38,7 +38,7 @@ interface ServedOptions {
  * A connection that is served.
  *
  * @example
- * ```ts
+ * ```ts ignore
  * import { ServedConnection } from "./served_connection.ts";
  *
  * using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });

@@ -27,6 +27,19 @@ const LOGS = "cp /shown/security /var/log/asterisk/security; " +
 const MIGRATING = "tests/e2e/migrating_test.ts";
 const FAIL2BAN = "tests/e2e/fail2ban_test.ts";
 
+/** Commands in sentences that no test of the pages runs, and why; each must stand somewhere. */
+export const INLINE_NEVER: Readonly<Record<string, string>> = {
+  "ampere --status will not work": "a line of the log",
+  "ampere --replay": "the name of an option, which wants a file",
+  "ampere --why": "the name of an option, which wants an address",
+  "systemctl enable": "what the script of --setup does, with the unit's name",
+  "ampere < /proc/net/route": "the daemon, which the unit starts so",
+  "ipset is not installed": "a line of the log",
+  "nft is not installed": "a line of the log",
+  "nft list chain ip filter APIBAN | grep saddr | ampere -a --for 7d": "no such chain is here",
+  "systemctl disable --now sipban": "SIPban is not here",
+};
+
 /** A program that is not here, in the place of which something else prints what it would. */
 function standIn(name: string, script: string): string {
   return `printf '#!/bin/sh\\n%s\\n' ${quoted(script)} > /usr/local/bin/${name}; ` +

@@ -24,7 +24,7 @@ const PASSED_TOLD_MS = 3_600_000;
 /** How to see it, once it is not seen by itself. */
 const HOW_TO_TRY =
   "to see one refused: block a machine that you can do without for five minutes (not the one that you type on) by " +
-  '"echo ADDRESS | ampere -a --for 5m", ping this one from there, and --check again';
+  '"echo ADDRESS | ampere -a --for 5m", let it ping this one or register a phone, and --check again';
 
 /**
  * Tells what the counters say, and the last host that came through.

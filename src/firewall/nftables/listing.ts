@@ -169,7 +169,8 @@ export function refusedIn(table: ListedTable, name: string, family: Family): num
   let packets = 0;
   for (const chain of [layout.chains.from, layout.chains.networks]) {
     for (const rule of table.chains.get(chain) ?? []) {
-      packets += Number(REFUSED.exec(rule)?.[1] ?? 0);
+      const { purpose } = layout.readSet(/@(\S+)/.exec(rule)?.[1] ?? "") ?? {};
+      if (purpose === "refuse") packets += Number(REFUSED.exec(rule)?.[1] ?? 0);
     }
   }
   return packets;

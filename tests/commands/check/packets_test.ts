@@ -49,9 +49,14 @@ inNamespace(import.meta.url, () => {
             none!,
             /^ok: no packet of a blocked host has come since .* and --check again/,
           );
-          // A rule of somebody else counts too, and an innocent host's packets.
-          await sh("iptables", "-A", "INPUT", "-s", "127.0.0.78", "-j", "REJECT");
-          assert.equal(await passes("127.0.0.78"), false);
+          // Rules of somebody else count too, and an innocent host's packets.
+          for (const chain of ["INPUT", "ampere"]) {
+            const rule = [chain, "-p", "tcp", "-s", "127.0.0.78", "-j", "REJECT"];
+            await sh("iptables", "-A", ...rule);
+            assert.equal(await passes("127.0.0.78"), false);
+            assert.match((await check(name))[0]!, /^ok: no packet/);
+            await sh("iptables", "-D", ...rule);
+          }
           assert.equal(await passes("127.0.0.79"), true);
           assert.match((await check(name))[0]!, /^ok: no packet/);
           assert.equal(await passes("127.0.0.77"), false);
@@ -77,6 +82,13 @@ inNamespace(import.meta.url, () => {
     const backends = openNftables({ chain: "ampere" });
     try {
       await backends[1]!.replace([]);
+      // A rule of somebody else counts, too.
+      const rule = ["inet", "ampere", "from4", "ip", "saddr", "192.0.2.6", "counter", "drop"];
+      await backends[0]!.replace([]);
+      await sh("nft", "insert", "rule", ...rule);
+      assert.equal(await far.knock("192.0.2.6", "192.0.2.1", 5060), "silent");
+      assert.match((await check("nftables"))[0]!, /^ok: no packet of a blocked host has come/);
+      await sh("nft", "flush", "chain", "inet", "ampere", "from4");
       for (const target of ["192.0.2.5", "192.0.2.0/29"]) {
         await backends[0]!.replace([{ target, until: undefined }], undefined, ["192.0.2.6"]);
         assert.equal(await far.knock("192.0.2.6", "192.0.2.1", 5060), "reached");
