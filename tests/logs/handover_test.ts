@@ -345,6 +345,17 @@ Deno.test("handover: a message that is not believed counts once, wherever in its
   }
 });
 
+Deno.test("handover: what waits at the end counts, unless AMI has told it", () => {
+  const bench = new Bench().connected();
+  const [told, untold] = [guess("told"), guess("untold")];
+  bench.log(told.notice + untold.notice).ami(told.event);
+  bench.handover.amiDown(bench.now);
+  assert.deepEqual(bench.counted.splice(0), [BY_AMI]);
+  bench.handover.finish(bench.now);
+  assert.deepEqual(bench.counted, [BY_LINE]);
+  assert.equal(bench.handover.waiting, 0);
+});
+
 Deno.test("handover: a log that is read late was written before AMI came", () => {
   const bench = new Bench();
   bench.handover.amiUp(bench.now);
