@@ -32,6 +32,8 @@ Deno.test("simulation: worlds that once went wrong are in order", async () => {
       ...[1_061_918, 1_067_144, 1_077_139, 1_080_849],
       // Others change the database while the daemon cannot read it, or stands still.
       ...[1_083_806, 1_081_224, 1_009_118],
+      // A process blocks first whom the one before had blocked, for long enough ago.
+      738_067,
       // A network whose block ends before its command has had its turn leaves no exception.
       1_009_548,
       // A line is charged first after a standstill, or is put back after AMI has come; AMI's last
