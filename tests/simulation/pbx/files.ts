@@ -42,6 +42,7 @@ export class Inode {
 /** A folder. */
 export class Folder {
   readonly #wall: () => number;
+  readonly #clockMoves: boolean;
   readonly #names = new Map<string, Inode>();
   #count = 0;
   /** Nobody may open anything. */
@@ -49,9 +50,13 @@ export class Folder {
   /** What the process has open that has begun last. */
   open = new Set<Inode>();
 
-  /** @param wall Time of day, in milliseconds. */
-  constructor(wall: () => number) {
+  /**
+   * @param wall Time of day, in milliseconds.
+   * @param clockMoves It may be set back.
+   */
+  constructor(wall: () => number, clockMoves: boolean) {
     this.#wall = wall;
+    this.#clockMoves = clockMoves;
   }
 
   /** The file that has a name now. */
@@ -87,9 +92,12 @@ export class Folder {
    * What one process sees of it. What stands in a file that it opens first of all is old; so is a
    * line whose beginning stood there.
    *
-   * @param onLine Takes each line that is handed to it, once.
+   * @param onLine Takes each line that is handed to it, once; and whether nobody can know that it
+   *   is a new one, because what stands behind it has been read before.
    */
-  filesFor(onLine: (line: Line) => void): Files {
+  filesFor(onLine: (line: Line, isVague: boolean) => void): Files {
+    // What was read by each path, and in which file first.
+    const toldBy = new Map<string, Map<string, string>>();
     const seen = new Set<string>();
     const absentSince = new Map<string, number>();
     // When the file was made that was open last, by path.
@@ -121,16 +129,21 @@ export class Folder {
         known.add(inode);
         seen.add(path);
         opened.add(inode);
+        const told = toldBy.get(path) ?? new Map<string, string>();
+        toldBy.set(path, told);
         return {
           stat: () => factsOf(inode),
           read: (into, at) => {
             const text = inode.text.slice(at, at + into.length);
+            const vagueTo = this.#clockMoves ? lastAgain(inode, told) : -1;
             for (let i = 0; i < text.length; i++) into[i] = text.charCodeAt(i);
             for (const line of inode.lines) {
               const isWhole = line.end <= inode.text.length && line.end > at;
               if (line.read || !isWhole || line.end > at + text.length) continue;
               line.read = true;
-              onLine(line);
+              const said = inode.text.slice(line.start, line.end);
+              if (this.#clockMoves && !told.has(said)) told.set(said, beginningOf(inode));
+              onLine(line, line.start <= vagueTo);
             }
             return text.length;
           },
@@ -139,6 +152,21 @@ export class Folder {
       },
     };
   }
+}
+
+/** Where the last line of a file stands that was read in another one, or before a truncation. */
+function lastAgain(inode: Inode, told: ReadonlyMap<string, string>): number {
+  const { text, lines } = inode;
+  const beginning = beginningOf(inode);
+  const line = lines.findLast(({ start, end }) =>
+    (told.get(text.slice(start, end)) ?? beginning) !== beginning
+  );
+  return line?.start ?? -1;
+}
+
+/** Tells a file from what it was before it was truncated. */
+function beginningOf({ identity, emptied }: Inode): string {
+  return `${identity} ${emptied}`;
 }
 
 function factsOf({ text, born, identity }: Inode): FileFacts {
