@@ -10,6 +10,9 @@ import type { FileFacts, Files } from "../../../src/logs/tail.ts";
 /** A file that is older by so much than its absence was there before, in milliseconds. */
 const OLDER_MS = 1_000;
 
+/** A file that was made so short a time ago is new, if the clock was set back before, in ms. */
+const FRESH_MS = 10_000;
+
 /** A line that somebody must have read, once all of it is there. */
 export interface Line {
   /** Where in its file it begins, and where it ends. */
@@ -120,8 +123,10 @@ export class Folder {
         if (this.unreadable) throw new Deno.errors.PermissionDenied("(os error 13)");
         // What was made while nobody looked is new, though its path was empty when somebody did.
         const since = last.get(path) ?? absentSince.get(path) ?? -Infinity;
-        // Also where the clock was set back before it was made.
-        const isOld = inode.born < since - OLDER_MS || inode.born > this.#wall() + OLDER_MS;
+        // Also where the clock was set back since it was made; not where it was before.
+        const wall = this.#wall();
+        const isOfNow = since > wall && inode.born > wall - FRESH_MS;
+        const isOld = inode.born < since - OLDER_MS && !isOfNow || inode.born > wall + OLDER_MS;
         if (!seen.has(path) || isOld && !known.has(inode)) {
           for (const line of inode.lines) line.read = true;
         }
