@@ -133,6 +133,7 @@ export class Logs {
     this.#turn++;
     this.#cancel();
     for (const one of this.#followed) one.close();
+    this.#handover.finish(this.#parts.clock.now());
   }
 
   /** AMI's events arrive from now on. */

@@ -336,6 +336,16 @@ export class Handover {
     this.#notices = undefined;
   }
 
+  /**
+   * Nothing more comes: decides on all that waits, as nobody will read it again.
+   *
+   * @param now Clock value, in milliseconds.
+   */
+  finish(now: number): void {
+    this.advance(now);
+    for (const line of this.#waiting.splice(0)) this.#settle(line, now, true);
+  }
+
   /** Decides on a line, if that can be done yet. */
   #settle(line: Waiting & { file: number }, now: number, isPressing = false): boolean {
     const { event, told, at, covered } = line;

@@ -79,6 +79,9 @@ const RECENT_BYTES = 4096;
 /** By so much a file is older at least that was made before another, in milliseconds. */
 const OLDER_MS = 1_000;
 
+/** A file was made just now that is no older than this, in milliseconds. */
+const FRESH_MS = 10_000;
+
 /** A time: the same line without one may come again. */
 const HAS_TIME = /\d\d:\d\d|\d{9}/;
 
@@ -275,9 +278,10 @@ export class Tail {
     const place: Place = { ...(known ?? begun), file, search: undefined, isTorn: false };
     // A file of before that was put back, or a disk that was not there yet.
     const since = this.#lastBorn ?? this.#waitsSince;
-    // One of the future was made before the clock was set back.
-    const isOld = born !== undefined && (born > this.#files.time() + OLDER_MS ||
-      since !== undefined && born < since - OLDER_MS);
+    const time = this.#files.time();
+    // One of the future was made before the clock was set back; one of just now was made after it.
+    const isOld = born !== undefined && (born > time + OLDER_MS ||
+      since !== undefined && born < since - OLDER_MS && !(since > time && born > time - FRESH_MS));
     const isLate = now > (this.#refusedSince ?? now) + REFUSED_MAX_MS;
     if (this.#isFirst || isOld && known === undefined || isLate) this.#beginAt(place, size);
     this.#isFirst = false;

@@ -185,6 +185,23 @@ Deno.test("logs: attempts of several files are told apart, and what is not belie
   await running;
 });
 
+Deno.test("logs: a line that waits when the daemon is told to end counts, and is blocked for", async () => {
+  const files = new MemoryFiles();
+  const path = "/var/log/asterisk/messages";
+  const write = files.writer(path);
+  const config = { ...DEFAULT_CONFIG, host: NO_AMI, logs: [path], loyalty: 1 };
+  const { daemon, lines } = daemonWith({ config, files });
+  const stop = new AbortController();
+  const running = daemon.run(stop.signal);
+  await until("it follows", () => lines.some((line) => line.includes("following")));
+  // A security event of the same request may follow it within a second.
+  write(fileLine(kind("Request - Failed to authenticate").print(ADDRESS)));
+  await until("it waits", () => daemon.logs!.waiting === 1);
+  stop.abort();
+  await running;
+  assert.ok(daemon.list.get(ADDRESS) !== undefined);
+});
+
 Deno.test("logs: what an AMI user may not hear counts by the log, and that is told once", async () => {
   await using asterisk = new FakeAsterisk({
     users: [{ name: "ampere", secret: "ampere", read: ["system"] }],

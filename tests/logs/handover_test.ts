@@ -345,6 +345,17 @@ Deno.test("handover: a message that is not believed counts once, wherever in its
   }
 });
 
+Deno.test("handover: what waits at the end counts, unless AMI has told it", () => {
+  const bench = new Bench().connected();
+  const [told, untold] = [guess("told"), guess("untold")];
+  bench.log(told.notice + untold.notice).ami(told.event);
+  bench.handover.amiDown(bench.now);
+  assert.deepEqual(bench.counted.splice(0), [BY_AMI]);
+  bench.handover.finish(bench.now);
+  assert.deepEqual(bench.counted, [BY_LINE]);
+  assert.equal(bench.handover.waiting, 0);
+});
+
 Deno.test("handover: a log that is read late was written before AMI came", () => {
   const bench = new Bench();
   bench.handover.amiUp(bench.now);
@@ -458,25 +469,30 @@ Deno.test("handover: a flood keeps its memory bounded", () => {
 });
 
 /** Something that a random story does next. */
-type Deed = { readonly event: number; readonly line: number } | "up" | "down" | "still" | "wait";
+type Deed =
+  | { readonly event: number; readonly line: number; readonly other: number }
+  | "up"
+  | "down"
+  | "still"
+  | "wait";
 
-for (const has of ["security", "notice", "both"] as const) {
+for (const has of ["security", "notice", "both", "both, in two files"] as const) {
   Deno.test(`handover: whenever AMI goes and comes, each request counts once (a log of ${has})`, () => {
     const deed = fc.oneof(
       // When its event arrives, and when its line is read, in steps: the network may be slow.
-      { weight: 6, arbitrary: fc.record({ event: fc.nat(25), line: fc.nat(8) }) },
+      { weight: 6, arbitrary: fc.record({ event: fc.nat(25), line: fc.nat(8), other: fc.nat(8) }) },
       { weight: 3, arbitrary: fc.constantFrom<Deed>("up", "down") },
       { weight: 1, arbitrary: fc.constant<Deed>("still") },
       { weight: 4, arbitrary: fc.constant<Deed>("wait") },
     );
     fc.assert(
       fc.property(fc.array(deed, { minLength: 5, maxLength: 40 }), (deeds) => {
-        const bench = new Bench();
+        const bench = new Bench(has.startsWith("both,") ? 2 : 1);
         /** Which connection there is; 0: none. */
         let connection = 0;
         let connections = 0;
         let count = 0;
-        const lines: { at: number; text: string }[] = [];
+        const lines: { at: number; text: string; file: number }[] = [];
         /** Under way to the connection that there is, one after the other. */
         let events: { at: number; text: string; isSlow: boolean }[] = [];
         const arrive = <T extends { at: number }>(things: T[], take: (one: T) => void) => {
@@ -486,7 +502,7 @@ for (const has of ["security", "notice", "both"] as const) {
           for (const end = bench.now + ms; bench.now < end;) {
             bench.now += STEP_MS;
             lines.sort((a, b) => a.at - b.at);
-            arrive(lines, ({ text }) => bench.log(text));
+            arrive(lines, ({ text, file }) => bench.log(text, file));
             arrive(events, ({ text }) => bench.ami(text));
             // Nothing overtakes what is under way.
             bench.look(0, connection > 0 && events.length === 0);
@@ -516,8 +532,15 @@ for (const has of ["security", "notice", "both"] as const) {
             const at = Math.max(bench.now + one.event * STEP_MS, events.at(-1)?.at ?? 0);
             const isSlow = at - bench.now >= SETTLE_MS;
             if (connection > 0) events.push({ at, text: event, isSlow });
-            const text = { security, notice, both: security + notice }[has];
-            lines.push({ at: bench.now + one.line * STEP_MS, text });
+            const write = (text: string, steps: number, file = 0) =>
+              lines.push({ at: bench.now + steps * STEP_MS, text, file });
+            if (has === "security") write(security, one.line);
+            else if (has === "notice") write(notice, one.line);
+            else if (has === "both") write(security + notice, one.line);
+            else {
+              write(security, one.line);
+              write(notice, one.other, 1);
+            }
           }
           pass(STEP_MS);
         }

@@ -258,6 +258,26 @@ Deno.test("tail: a file of before is not read again because the clock was set ba
   assert.deepEqual(read(), ["new"]);
 });
 
+Deno.test("tail: what is made after the clock was set back is new, though it seems older", () => {
+  const { files, read } = follow();
+  files.now = 7_200_000;
+  files.writer(PATH);
+  read();
+  files.now = 3_600_000;
+  files.rename(PATH, `${PATH}.1`);
+  files.writer(PATH)("1\n");
+  assert.deepEqual(read(), ["1"]);
+  files.writer("/elsewhere")("old\n");
+  files.now += 60_000;
+  files.rename("/elsewhere", PATH);
+  assert.deepEqual(read(), ["old"], "younger than the one before");
+  files.now = 1_800_000;
+  files.writer("/elsewhere")("older\n");
+  files.now += 60_000;
+  files.rename("/elsewhere", PATH);
+  assert.deepEqual(read(), []);
+});
+
 Deno.test("tail: a line without end is skipped in bounded memory, and what follows it is read", () => {
   const { files, read, tail } = follow();
   const write = files.writer(PATH);

@@ -87,7 +87,7 @@ export class PbxLog {
   /** @param options See {@linkcode PbxLogOptions}. */
   constructor(options: PbxLogOptions) {
     this.#options = options;
-    this.#folder = new Folder(options.wall);
+    this.#folder = new Folder(options.wall, options.clockMoves);
     for (const path of options.paths) {
       if (options.dice.chance(0.1)) continue; // It comes with the first line.
       const inode = this.#folder.make(path);
@@ -106,12 +106,12 @@ export class PbxLog {
     const { time, requests, trace } = this.#options;
     this.#owed = [];
     this.#beganAt = time.now;
-    return this.#folder.filesFor((line) => {
+    return this.#folder.filesFor((line, isVague) => {
       const request = this.#requests.get(line);
       if (request === undefined) return;
       const { what, address, session } = request.happening;
       trace(`read: ${what} ${address} ${session}`);
-      requests.read(request, time.now);
+      requests.read(request, time.now, isVague);
     });
   }
 

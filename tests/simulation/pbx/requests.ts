@@ -115,10 +115,10 @@ export class Requests {
     if (!request.charged) this.#reached.add(request);
   }
 
-  /** A line of it is there. */
-  read(request: Request, now: number): void {
+  /** A line of it is there; if that is vague, it may be taken for one of before. */
+  read(request: Request, now: number, isVague: boolean): void {
     request.readAt ??= now;
-    if (!request.charged) this.#reached.add(request);
+    if (!request.charged && !isVague) this.#reached.add(request);
   }
 
   /**
@@ -135,7 +135,9 @@ export class Requests {
       if (event.port !== 0 || OWN_KINDS.has(event.kind)) return undefined;
       throw this.#wrong ??= new WorldError(`counted by another line of its request: ${key}`);
     }
-    const request = same.find((one) => !one.charged && (one.arrived || one.readAt !== undefined));
+    // Of those that nobody can tell apart one that must count.
+    const request = same.find((one) => this.#reached.has(one)) ??
+      same.find((one) => !one.charged && (one.arrived || one.readAt !== undefined));
     if (request === undefined) {
       // Whoever follows a log takes all that is thrown for a fault of its file.
       throw this.#wrong ??= new WorldError(
