@@ -22,7 +22,7 @@ export const DELETION_AGE_MAX_MS = 30 * 86_400_000;
  */
 export type Deletion = readonly [target: string, at: number, isByOwnClock?: boolean];
 
-/** The table of deletions in the file; a time by this machine's clock is kept as a negative one. */
+/** The table of deletions in the file; a time by this machine's clock stands there as negative. */
 export class DeletionsTable {
   readonly #connection: Connection;
   readonly #table: LateTable;
