@@ -1,7 +1,7 @@
 /**
  * Gets real firewall programs for the tests in `tests/e2e`: the file systems of three Debian
- * releases, each with its own nft, and two of them with ufw and firewalld; and one with fail2ban
- * and CrowdSec.
+ * releases, each with its own nft, and two of them with ufw and firewalld; one with fail2ban and
+ * CrowdSec; and one with Valkey, for `tests/fleet`.
  *
  * ```sh
  * deno task firewalls                      # into $AMPERE_FIREWALLS, or /var/cache/ampere-firewalls
@@ -56,6 +56,14 @@ export const PREDECESSORS: System = {
   proof: "usr/bin/cscli",
 };
 
+/** The engine between several PBXs that Debian has beside Redis. */
+export const VALKEY: System = {
+  suite: "trixie",
+  name: "valkey",
+  packages: ["valkey-server"],
+  proof: "usr/bin/valkey-server",
+};
+
 /** Where the file systems are unless `AMPERE_FIREWALLS` says otherwise. */
 const DEFAULT_FOLDER = "/var/cache/ampere-firewalls";
 
@@ -81,5 +89,6 @@ if (import.meta.main) {
     ]),
   );
   systems.set(`fail2ban and CrowdSec (Debian ${PREDECESSORS.suite})`, PREDECESSORS);
+  systems.set(`Valkey (Debian ${VALKEY.suite})`, VALKEY);
   Deno.exit(await provideAll("firewalls", systems, machinesFolder(), Deno.args));
 }

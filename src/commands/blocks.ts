@@ -421,7 +421,8 @@ function removeBlocks(
 function keepDeletions(config: Config, list: BlockDatabase, targets: readonly string[]): void {
   if (config.fleet === undefined || targets.length === 0) return;
   const now = Date.now();
-  list.deletions.save(targets.map((target) => [target, now]), now);
+  // A daemon that hears of it writes the fleet's time instead.
+  list.deletions.save(targets.map((target) => [target, now, true]), now);
 }
 
 /** Removes the networks that were blocked for their hosts when none of these is blocked now. */

@@ -6,7 +6,7 @@
  */
 
 import { systemClock } from "../clock.ts";
-import { DELETIONS_MAX } from "../blocks/deletions.ts";
+import { type Deletion, DELETIONS_MAX } from "../blocks/deletions.ts";
 import type { Config } from "../config/config.ts";
 import { formatFleet } from "../config/fleet_keys.ts";
 import type { Fleet } from "../fleet/fleet.ts";
@@ -32,7 +32,7 @@ export class FleetService {
   #fleet: Fleet | undefined;
   #wanted = "";
   /** What is to be written. */
-  readonly #deletions = new Map<string, number>();
+  readonly #deletions = new Map<string, Deletion>();
   #cancelSaving: (() => void) | undefined;
   #isStopped = false;
   /** One change at a time. */
@@ -62,7 +62,7 @@ export class FleetService {
     if (fleet === undefined) {
       // It is being made, or made anew: what is deleted meanwhile must not come back.
       const isDeleted = notice.event === "unblock" && notice.reason === DELETED;
-      if (isDeleted && this.#isWanted()) this.#keep(notice.target, Date.now());
+      if (isDeleted && this.#isWanted()) this.#keep([notice.target, Date.now(), true]);
       return;
     }
     if (notice.event === "unblock" && notice.reason !== OVER) {
@@ -76,10 +76,10 @@ export class FleetService {
     this.#cancelSaving?.();
     this.#cancelSaving = undefined;
     if (this.#deletions.size === 0) return;
-    const [...deletions] = this.#deletions;
+    const deletions = [...this.#deletions.values()];
     this.#deletions.clear();
     if (this.#host.elsewhere.saveDeletions(deletions)) return;
-    for (const [target, at] of deletions) this.#keep(target, at);
+    for (const deletion of deletions) this.#keep(deletion);
   }
 
   /** Ends it. */
@@ -92,9 +92,9 @@ export class FleetService {
   }
 
   /** Deletions are written together, and again when they could not be. */
-  #keep(target: string, at: number): void {
+  #keep(deletion: Deletion): void {
     if (this.#isStopped) return;
-    if (this.#deletions.size < DELETIONS_MAX) this.#deletions.set(target, at);
+    if (this.#deletions.size < DELETIONS_MAX) this.#deletions.set(deletion[0], deletion);
     this.#cancelSaving ??= systemClock.after(SAVE_MS, () => this.save());
   }
 
@@ -132,7 +132,7 @@ export class FleetService {
       list: elsewhere,
       listed: () => elsewhere.listed(),
       deletions: elsewhere.deletions(),
-      onDeletion: (target, at) => this.#keep(target, at),
+      onDeletion: (...deletion) => this.#keep(deletion),
       log: this.#log,
       clock: systemClock,
       wallClock: Date.now,

@@ -6,6 +6,7 @@
  */
 
 import { dial, DialError } from "../ami/dial.ts";
+import { closeAtOnce } from "../ami/transport.ts";
 import { authorities, AuthoritiesError } from "../authorities.ts";
 import { escapeText } from "../text/escape.ts";
 import { tlsFault } from "../tls_fault.ts";
@@ -289,12 +290,22 @@ function noNumber(): EngineError {
   return new EngineError("its answer is no number");
 }
 
+/** Closed connections that an engine which stands still has not let go yet. */
+let unended = 0;
+
+/** With so many no more are made. */
+const UNENDED_MAX = 16;
+
 /** One connection; commands are answered in their order. */
 export class EngineConnection {
   readonly #connection: Deno.TcpConn | Deno.TlsConn;
   readonly #reader = new ReplyReader();
   readonly #chunk = new Uint8Array(65_536);
   #isClosed = false;
+  /** Ends the exchange that is under way. */
+  #giveUp: (error: EngineError) => void = () => {};
+  /** What is under way, or was. */
+  #talk: Promise<unknown> = Promise.resolve();
   /** One exchange at a time. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -311,6 +322,9 @@ export class EngineConnection {
    */
   static async open(address: EngineAddress, signal?: AbortSignal): Promise<EngineConnection> {
     const where = `${address.host}:${address.port}`;
+    if (unended >= UNENDED_MAX) {
+      throw new EngineError(`${where}: ${unended} connections stand still`, adviceFor("slow"));
+    }
     const secret = address.secret();
     const caCerts = address.tls ? authoritiesFor(address) : [];
     let plain: Deno.TcpConn;
@@ -360,12 +374,16 @@ export class EngineConnection {
     return answer;
   }
 
-  /** Ends it; what is under way fails. */
+  /** Ends it; what is under way fails at once, whatever the engine does. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#giveUp(new EngineError("the connection was closed"));
+    // The runtime gives a socket back when the read that is under way ends, and no sooner.
+    unended++;
+    void this.#talk.catch(() => {}).finally(() => unended--);
     try {
-      this.#connection.close();
+      closeAtOnce(this.#connection);
     } catch {
       // It was closed by the other side.
     }
@@ -373,31 +391,36 @@ export class EngineConnection {
 
   async #exchange(commands: readonly (readonly string[])[], ms: number): Promise<Reply[]> {
     if (this.#isClosed) throw new EngineError("the connection to the engine is closed");
-    let late = false;
-    const timer = setTimeout(() => {
-      late = true;
-      this.close();
-    }, ms);
+    const over = Promise.withResolvers<never>();
+    this.#giveUp = over.reject;
+    const timer = setTimeout(
+      () => over.reject(new EngineError(`no answer within ${ms / 1000} s`, adviceFor("slow"))),
+      ms,
+    );
+    const talk = this.#talk = this.#talkOf(commands);
     try {
-      await this.#write(writeCommands(commands));
-      const replies: Reply[] = [];
-      while (replies.length < commands.length) {
-        const count = await this.#connection.read(this.#chunk);
-        if (count === null) throw new EngineError("the engine closed the connection");
-        this.#reader.take(this.#chunk.subarray(0, count));
-        replies.push(...this.#reader.all());
-      }
-      if (replies.length > commands.length) throw otherProtocol();
-      return replies;
+      return await Promise.race([talk, over.promise]);
     } catch (error) {
-      const isOver = this.#isClosed;
       this.close();
-      if (late) throw new EngineError(`no answer within ${ms / 1000} s`, adviceFor("slow"));
       if (error instanceof EngineError) throw error;
-      throw new EngineError(isOver ? "the connection was closed" : "the connection was lost");
+      throw new EngineError("the connection was lost");
     } finally {
+      this.#giveUp = () => {};
       clearTimeout(timer);
     }
+  }
+
+  async #talkOf(commands: readonly (readonly string[])[]): Promise<Reply[]> {
+    await this.#write(writeCommands(commands));
+    const replies: Reply[] = [];
+    while (replies.length < commands.length) {
+      const count = await this.#connection.read(this.#chunk);
+      if (count === null) throw new EngineError("the engine closed the connection");
+      this.#reader.take(this.#chunk.subarray(0, count));
+      replies.push(...this.#reader.all());
+    }
+    if (replies.length > commands.length) throw otherProtocol();
+    return replies;
   }
 
   async #write(bytes: Uint8Array): Promise<void> {
@@ -434,21 +457,21 @@ async function secured(
   caCerts: string[],
 ): Promise<Deno.TlsConn> {
   const connection = await Deno.startTls(plain, { hostname: host, caCerts });
-  let late = false;
-  const timer = setTimeout(() => {
-    late = true;
-    connection.close();
-  }, HANDSHAKE_MS);
   const plainAdvice = "fleet = redis://… if it speaks no TLS; or give it tls-port (redis.conf)";
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    const why = `${where}: no answer to the TLS handshake within ${HANDSHAKE_MS / 1000} s`;
+    late.reject(new EngineError(why, plainAdvice));
+  }, HANDSHAKE_MS);
+  unended++;
+  const handshake = connection.handshake().finally(() => unended--);
   try {
-    await connection.handshake();
+    await Promise.race([handshake, late.promise]);
     return connection;
   } catch (error) {
-    if (late) {
-      throw new EngineError(
-        `${where}: no answer to the TLS handshake within ${HANDSHAKE_MS / 1000} s`,
-        plainAdvice,
-      );
+    if (error instanceof EngineError) {
+      handshake.catch(() => {}).finally(() => connection.close());
+      throw error;
     }
     connection.close();
     const fault = tlsFault(error, {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Deletion } from "../../src/blocks/deletions.ts";
 import type { SharedBlock, SharedChange } from "../../src/fleet/engine.ts";
 import { OUTBOX_MAX } from "../../src/fleet/outbox.ts";
 import { Replica } from "../../src/fleet/replica.ts";
@@ -20,7 +21,7 @@ function blockOf(parts: Partial<SharedBlock> = {}): SharedBlock {
 }
 
 /** A node with a list in memory. */
-function nodeWith(maxPerHour = 1_000_000, deletions: readonly [string, number][] = []) {
+function nodeWith(maxPerHour = 1_000_000, deletions: readonly Deletion[] = []) {
   const list = new Map<string, SharedBlock>();
   const replica = new Replica({
     node: "pbx1",
@@ -145,6 +146,41 @@ Deno.test("replica: what is listed after a restart is newer than what was delete
   takeState(replica, [{ kind: "release", target: "192.0.2.1", at: 40, node: "" }], 100, [own]);
   assert.equal(list.size, 1);
   assert.deepEqual(waiting(replica), [{ kind: "block", block: { ...own, at: 41 } }]);
+});
+
+Deno.test("replica: what was deleted without a daemon ends its block, whatever the clock was", () => {
+  const old = blockOf({ node: "pbx1", at: 50 });
+  const newer = blockOf({ at: 200 });
+  const state = [old, newer].map((block) => ({ kind: "block" as const, block }));
+  // Deleted at 60 of the fleet, by a clock that was and is 30 behind; one that was 30 ahead; one
+  // that was 30 ahead and is right; by none.
+  for (const [stamp, ahead] of [[30, -30], [90, 30], [90, 0], [60, 0]] as const) {
+    const { replica } = nodeWith(1_000_000, [["192.0.2.1", stamp, true]]);
+    replica.begin(100, ahead);
+    takeState(replica, state, 300);
+    assert.deepEqual(replica.own, 0, String(stamp));
+    // What was blocked since is not ended.
+    assert.equal(replica.foreign, 1);
+  }
+});
+
+Deno.test("replica: a block that was sent before it was known of a longer one becomes as long", () => {
+  for (const deletedAt of [undefined, 40]) {
+    const { replica } = nodeWith();
+    replica.blocked(blockOf({ end: 500 }), 60);
+    const state: SharedChange[] = [{
+      kind: "block",
+      block: blockOf({ node: "pbx1", at: 30, end: 900 }),
+    }];
+    if (deletedAt !== undefined) {
+      state.unshift({ kind: "release", target: "192.0.2.1", at: deletedAt, node: "" });
+    }
+    takeState(replica, state, 100);
+    const end = deletedAt === undefined ? 900 : 500;
+    assert.deepEqual([...replica.inForce(100)], [["192.0.2.1", end]]);
+    const sent = waiting(replica).filter(({ kind }) => kind === "block");
+    assert.ok(sent.length === 1 && sent[0]!.kind === "block" && sent[0]!.block.end === end);
+  }
 });
 
 Deno.test("replica: what was handed out and not written waits again, but not over newer", () => {
