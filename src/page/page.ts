@@ -14,6 +14,7 @@ import type { Notice } from "../telemetry/notice.ts";
 import type { ServedConnection } from "../telemetry/served_connection.ts";
 import { statusOf } from "../telemetry/status.ts";
 import { escapeText } from "../text/escape.ts";
+import { fixOf } from "../text/fix.ts";
 import { Access, type Session } from "./access.ts";
 import { act, readAction } from "./actions.ts";
 import { ICON, SCRIPT, STYLE } from "./assets.ts";
@@ -28,7 +29,7 @@ import { Live } from "./live.ts";
 import { blockRow, overview, tiles } from "./overview.ts";
 import { type RangeName, RANGES } from "./plots.ts";
 import { findBlocks } from "./scan.ts";
-import { PageError } from "./page_error.ts";
+import { PageError, whyNotServed } from "./page_error.ts";
 import type { PageSource } from "./source.ts";
 import type { TlsGate } from "./tls.ts";
 import { randomText } from "./token_file.ts";
@@ -162,7 +163,8 @@ export class StatusPage {
       });
     } catch (error) {
       this.#tls?.close();
-      throw error;
+      const { why, advice } = whyNotServed(error, hostname, port);
+      throw new PageError(`${why}${fixOf(advice)}`);
     }
     this.#look();
     if (!isOpenToOthers && obstacle !== undefined && this.#config.tokenFile !== undefined) {

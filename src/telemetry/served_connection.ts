@@ -41,13 +41,16 @@ interface ServedOptions {
  * ```ts
  * import { ServedConnection } from "./served_connection.ts";
  *
- * using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
- * const client = await Deno.connect({ port: listener.addr.port });
- * const served = new ServedConnection(await listener.accept(), { from: "127.0.0.1" });
- * await served.write("hello\n");
- * served.destroy();
- * client.close();
- * await served.gone;
+ * const said: string[] = [];
+ * const served = new ServedConnection({
+ *   read: () => Promise.resolve(null),
+ *   write: (bytes) => Promise.resolve(said.push(new TextDecoder().decode(bytes)) && bytes.length),
+ *   closeWrite: () => Promise.resolve(),
+ *   close: () => {},
+ * }, { from: "192.0.2.1" });
+ * void served.write("hello\n");
+ * await served.end();
+ * console.log(said, served.isOver); // [ "hello\n" ] true
  * ```
  */
 export class ServedConnection {

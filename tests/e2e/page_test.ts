@@ -122,4 +122,49 @@ onOwnMachine(import.meta.url, (executable) => {
     assert.match((await curl(`${page}/login`)).body, /<h1>Log in<\/h1>/);
     assert.equal((await curl(`http://${PAGE}/`)).status, 0);
   });
+
+  Deno.test("page: --check names what keeps it from being served, and what it advises helps", async () => {
+    await emptyFirewall();
+    await makeChain();
+    await using asterisk = new AmiServer();
+    const lines = [`port = ${asterisk.port}`, `page = ${PAGE}`];
+    await Deno.writeTextFile(CONFIG, [...lines, ""].join("\n"));
+    const pageRows = async () => {
+      const { out } = await runToEnd([executable, "--check"]);
+      return out.split("\n").join(" ").match(/(?:ok|warning|problem) +page .*?(?= {2}daemon|$)/)
+        ?.[0] ??
+        out;
+    };
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 9739 });
+    await using daemon = new Program([executable]);
+    await daemon.alive(asterisk.client());
+    await daemon.said(/no status page at .* another program has 127\.0\.0\.1 port 9739\. Fix: ss /);
+    const status = await runToEnd([executable, "--status"]);
+    assert.match(status.out, /^Page +not served at http:\/\/127\.0\.0\.1:9739\/: another program/m);
+    assert.match(
+      await pageRows(),
+      /another program has .* fix: ss -ltnp 'sport = :9739' names it;/,
+    );
+    const { out: named } = await runToEnd(["ss", "-ltnp", "sport = :9739"]);
+    assert.match(named, new RegExp(`pid=${Deno.pid},`));
+    listener.close();
+    assert.match(await pageRows(), /the daemon does not serve it: .*systemctl reload ampere/);
+    daemon.signal("SIGHUP");
+    await daemon.said(/info: status page at http/);
+    assert.match(await pageRows(), /it is served at http:\/\/127\.0\.0\.1:9739\//);
+    assert.match(
+      (await runToEnd([executable, "--status"])).out,
+      /^Page +http:\/\/127\.0\.0\.1:9739\/$/m,
+    );
+
+    const withToken = [...lines, "page_token_file = /var/lib/ampere/page.token", ""];
+    await Deno.writeTextFile(CONFIG, withToken.join("\n"));
+    await Deno.remove("/var/lib/ampere/page.token").catch(() => {});
+    assert.match(
+      await pageRows(),
+      /no such file, so nobody can act on it +fix: ampere --page-token/,
+    );
+    await runToEnd([executable, "--page-token"]);
+    assert.match(await pageRows(), /ok +page +\/var\/lib\/ampere\/page\.token holds the token/);
+  });
 });
