@@ -21,7 +21,7 @@ import { ICON, SCRIPT, STYLE } from "./assets.ts";
 import { blocksPage, DONE, hostPage, loginPage } from "./block_pages.ts";
 import { Budget } from "./budget.ts";
 import { History } from "./history.ts";
-import { type Answer, type Request, serveConnection } from "./http.ts";
+import { type Answer, callerOf, type Request, serveConnection } from "./http.ts";
 import { type Html, markup } from "./html.ts";
 import { pageAnswer, SECURITY_HEADERS, type Visitor } from "./layout.ts";
 import { LIST_TYPES, listAnswer } from "./lists.ts";
@@ -312,7 +312,12 @@ export class StatusPage {
   /** Makes something when it is its turn. */
   async #make<T>(make: () => Promise<T>): Promise<T> {
     await this.#budget.wait();
-    return await make();
+    try {
+      return await make();
+    } catch (error) {
+      this.#log.limited("page", "warn", `status page: ${messageOf(error)}`);
+      throw error;
+    }
   }
 
   async #makeOverview(range: RangeName, mayAct: boolean): Promise<Html> {
@@ -405,7 +410,7 @@ export class StatusPage {
 
   async #login(request: Request, form: URLSearchParams, who: string): Promise<Answer> {
     const next = ownPath(form.get("next"));
-    const answer = await this.#access.login(form.get("token") ?? "", request.from);
+    const answer = await this.#access.login(form.get("token") ?? "", callerOf(request));
     if (typeof answer === "object") {
       this.#log.info(`status page: ${who} logged in`);
       return { status: 303, headers: { Location: next, "Set-Cookie": answer.cookie } };
@@ -453,11 +458,11 @@ function likenessOf(config: PageConfig | undefined): string {
   return JSON.stringify([config, files]);
 }
 
-/** Who sent a request: behind a web server of this machine, whom that names. */
-function askedBy({ from, headers }: Request): string {
-  const claimed = parseTarget((headers.get("x-forwarded-for") ?? "").split(",").at(-1)!.trim());
-  const isProxied = claimed !== undefined && (from === "::1" || from.startsWith("127."));
-  return isProxied ? `${claimed} (by ${from})` : escapeText(from);
+/** Who sent a request, for people. */
+function askedBy(request: Request): string {
+  const { from } = request;
+  const caller = callerOf(request);
+  return caller === from ? escapeText(from) : `${caller} (by ${from})`;
 }
 
 /** A way within these pages, wherever a stranger's link would lead. */

@@ -15,8 +15,9 @@ const READ_BYTES = 8_192;
 /** How long it is waited after the last word that the other side closes, in milliseconds. */
 const LINGER_MS = 1_000;
 
-/** Most bytes that are thrown away meanwhile. */
+/** Most bytes that are thrown away meanwhile; a piece counts as so many at least. */
 const LINGER_BYTES_MAX = 262_144;
+const PIECE_BYTES_MIN = 1_024;
 
 /** What a {@linkcode ServedConnection} stands on. */
 interface Stream {
@@ -133,7 +134,9 @@ export class ServedConnection {
   /** Throws away what still comes; fulfilled when nothing comes any more. */
   async discard(): Promise<void> {
     let left = LINGER_BYTES_MAX;
-    for (let bytes; left > 0 && (bytes = await this.read()) !== null;) left -= bytes.length;
+    for (let bytes; left > 0 && (bytes = await this.read()) !== null;) {
+      left -= Math.max(PIECE_BYTES_MIN, bytes.length);
+    }
     if (left <= 0) this.destroy();
   }
 
