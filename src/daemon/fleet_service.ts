@@ -48,6 +48,7 @@ export class FleetService {
     this.#host = host;
     this.#log = log;
     host.elsewhere.state = () => this.#fleet?.state;
+    host.elsewhere.onBlock = (block) => this.#fleet?.blocked(block);
   }
 
   /** Makes the fleet as the daemon's configuration wants it; at the start and after a change. */
@@ -55,7 +56,7 @@ export class FleetService {
     return this.#changing = this.#changing.then(() => this.#apply());
   }
 
-  /** Hears of blocks and of their ends. */
+  /** Hears when blocks end. */
   hear(notice: Notice): void {
     const fleet = this.#fleet;
     if (fleet === undefined) {
@@ -64,10 +65,7 @@ export class FleetService {
       if (isDeleted && this.#isWanted()) this.#keep(notice.target, Date.now());
       return;
     }
-    if (notice.event === "block") {
-      const block = this.#host.elsewhere.sharedOf(notice.target);
-      if (block !== undefined) fleet.blocked(block);
-    } else if (notice.event === "unblock" && notice.reason !== OVER) {
+    if (notice.event === "unblock" && notice.reason !== OVER) {
       if (notice.reason === DELETED) fleet.released([notice.target]);
       else if (!notice.reason.startsWith(`${DELETED} on `)) fleet.withdrawn([notice.target]);
     }

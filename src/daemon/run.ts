@@ -285,7 +285,8 @@ async function runLogged(
 }
 
 function rereadConfig(daemon: Daemon, path: string | undefined, log: Log): void {
-  const { config, problems, warnings } = readConfig(path);
+  // To wait for whoever writes into a pipe would be to follow nobody meanwhile.
+  const { config, problems, warnings } = readConfig(path, false);
   for (const warning of warnings) log.warn(formatProblem(warning));
   for (const problem of problems) log.error(formatProblem(problem));
   if (config === undefined || problems.length > 0) {

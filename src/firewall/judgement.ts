@@ -211,6 +211,17 @@ export function adviseAt(failure: Failure, place: AsteriskPlace): Failure {
   return { ...failure, advice: failure.advice.replace(" -I INPUT ", ` -I ${hookOf(place)} `) };
 }
 
+/**
+ * Judges a firewall that no chain has to lead to, and which sees all packets of this machine.
+ *
+ * @param family Which addresses.
+ * @param place Where Asterisk is.
+ */
+export function judgePlace(family: Family, place: AsteriskPlace): Judgement {
+  if (place.kind === "elsewhere") return elsewhere(family, place.address);
+  return { family, inForce: "yes", cause: "", message: "", brief: "", advice: "" };
+}
+
 function elsewhere(family: Family, address: string): Judgement {
   return {
     family,

@@ -395,14 +395,16 @@ export class Fleet {
       return;
     }
     this.#sending = true;
-    void this.#sendAll().finally(() => this.#sending = false);
+    void this.#sendAll();
   }
 
   async #sendAll(): Promise<void> {
+    // All that is blocked in this turn goes together.
+    await undefined;
     const { engine, clock, random = Math.random } = this.#parts;
     while (this.#connectedSince !== undefined && !this.#stop.signal.aborted) {
       const changes = this.#replica.outbox.next();
-      if (changes.length === 0) return;
+      if (changes.length === 0) break;
       try {
         await engine.write(changes);
         this.#replica.outbox.written();
@@ -415,7 +417,7 @@ export class Fleet {
         }
       } catch (error) {
         this.#replica.outbox.notWritten();
-        if (this.#stop.signal.aborted) return;
+        if (this.#stop.signal.aborted) break;
         const { message, advice } = troubleOf(error);
         if (this.#writeTrouble?.message !== message) {
           this.#parts.log.limited(
@@ -429,6 +431,8 @@ export class Fleet {
         await sleep(clock, jittered(delay, random), this.#stop.signal);
       }
     }
+    // At once: what is blocked in the next moment must not be left waiting.
+    this.#sending = false;
   }
 
   #connected(): void {

@@ -130,22 +130,30 @@ export class RedisEngine implements Engine {
   /** See {@linkcode Engine.write}. */
   async write(changes: readonly SharedChange[]): Promise<void> {
     const commands: string[][] = [["MULTI"]];
+    // One command for all of a kind: each would be answered twice.
+    const blocks: string[] = [];
+    const ends: string[] = [];
+    const gone: string[] = [];
     for (const change of changes) {
-      if (change.kind === "block") commands.push(...this.#writeBlock(change));
-      else if (change.kind === "release") {
-        commands.push(["ZADD", this.#key("gone"), "GT", String(change.at), change.target]);
+      if (change.kind === "release") gone.push(String(change.at), change.target);
+      if (change.kind !== "block") continue;
+      const { block, restores } = change;
+      const name = recordName(block.node, block.target);
+      const end = block.end === Infinity ? "+inf" : String(block.end);
+      if (restores) {
+        commands.push(["HSETNX", this.#key("blocks"), name, valueOf(block)]);
+        commands.push(["ZADD", this.#key("ends"), "NX", end, name]);
+      } else {
+        blocks.push(name, valueOf(block));
+        ends.push(end, name);
       }
-      const length = String(STREAM_LENGTH);
-      commands.push([
-        "XADD",
-        this.#key("changes"),
-        "MAXLEN",
-        "~",
-        length,
-        "*",
-        ...entryOf(change),
-      ]);
     }
+    if (blocks.length > 0) {
+      commands.push(["HSET", this.#key("blocks"), ...blocks], ["ZADD", this.#key("ends"), ...ends]);
+    }
+    if (gone.length > 0) commands.push(["ZADD", this.#key("gone"), "GT", ...gone]);
+    const add = ["XADD", this.#key("changes"), "MAXLEN", "~", String(STREAM_LENGTH), "*"];
+    for (const change of changes) commands.push([...add, ...entryOf(change)]);
     commands.push(["EXEC"]);
     await this.#transact(commands);
   }
@@ -287,15 +295,6 @@ export class RedisEngine implements Engine {
     const replies = await this.#ask(commands);
     return [
       ...new Set(replies.flatMap((one) => one instanceof ReplyError ? [one.message] : [])),
-    ];
-  }
-
-  #writeBlock({ block, restores }: SharedChange & { kind: "block" }): string[][] {
-    const name = recordName(block.node, block.target);
-    const end = block.end === Infinity ? "+inf" : String(block.end);
-    return [
-      [restores ? "HSETNX" : "HSET", this.#key("blocks"), name, valueOf(block)],
-      ["ZADD", this.#key("ends"), ...(restores ? ["NX"] : []), end, name],
     ];
   }
 

@@ -171,22 +171,18 @@ export class Replica {
 
   /**
    * The node's list has a block, maybe for long, that is shared, and no record tells of it: it is
-   * sent, and another node's given back to the engine. If it was deleted elsewhere meanwhile it is
-   * released here.
+   * sent, and another node's given back to the engine. It began after each deletion that is known
+   * by now, for that has released whatever was in the list, maybe in an earlier process: how the
+   * clocks stood then is not known, and does not matter.
    *
    * @param given The block, and who made it; what it is when it was made is its beginning.
    */
   has(given: Omit<SharedBlock, "at">): void {
-    const { node, list } = this.#options;
-    const isOwn = given.node === node;
+    const isOwn = given.node === this.#options.node;
     const known = this.#recordOf(given.target, given.node);
     if (known !== undefined && (known.end >= given.end || !isOwn)) return;
-    const deleted = this.#deleted.get(given.target);
-    if (deleted !== undefined && deleted >= given.since && known === undefined) {
-      list.release([given.target], "");
-      return;
-    }
-    const block = { ...given, at: Math.max(given.since, known?.at ?? 0) };
+    const deleted = this.#deleted.get(given.target) ?? -1;
+    const block = { ...given, at: Math.max(given.since, deleted + 1, known?.at ?? 0) };
     // What the engine lacks of others is sent with the comparison.
     if (this.#keep(block) && isOwn) this.outbox.add({ kind: "block", block });
   }
@@ -284,32 +280,39 @@ export class Replica {
     now: number,
   ): Generator<void, SharedBlock[]> {
     this.needsState = false;
+    const { node } = this.#options;
+    const there = new Map<string, number>();
+    for (let from = 0; from < state.length; from += TURN) {
+      for (const change of state.slice(from, from + TURN)) {
+        if (change.kind === "block") {
+          const { block } = change;
+          there.set(keyOf(block.node, block.target), block.at);
+          // An earlier process has sent it: the list does not know when, and must not guess.
+          if (block.node === node && block.at <= now + AHEAD_MAX_MS) this.#keep(block);
+        } else if (change.kind === "release") there.set(keyOf("", change.target), change.at);
+      }
+      yield;
+    }
     // Before a longer block of another node takes the place of one that was never sent.
     let count = 0;
     for (const block of listed) {
-      this.has(block);
+      // What the state tells of another's block is surer than what this list makes of it.
+      if (block.node === node || !there.has(keyOf(block.node, block.target))) this.has(block);
       if (++count % TURN === 0) yield;
     }
-    const there = new Map<string, number>();
-    for (let at = 0; at < state.length; at += TURN) {
-      const part = state.slice(at, at + TURN);
-      for (const change of part) {
-        if (change.kind === "block") {
-          there.set(keyOf(change.block.node, change.block.target), change.block.at);
-        } else if (change.kind === "release") there.set(keyOf("", change.target), change.at);
-      }
-      this.hear(part, now);
+    for (let from = 0; from < state.length; from += TURN) {
+      this.hear(state.slice(from, from + TURN), now);
       yield;
     }
     this.#forget(now);
-    const { node } = this.#options;
     let targets = new Set<string>();
     for (const [target, records] of this.#records) {
       for (const block of records) {
         const at = there.get(keyOf(block.node, target));
         if (at !== undefined && at >= block.at) continue;
-        if (block.node === node) this.outbox.add({ kind: "block", block });
-        else if (at === undefined) this.outbox.add({ kind: "block", block, restores: true });
+        // Another's that is older there was made anew of its list by a node that did not know it.
+        const isOlder = block.node === node || at !== undefined;
+        this.outbox.add({ kind: "block", block, ...(isOlder ? {} : { restores: true }) });
       }
       // What was refused before may be applied by now.
       targets.add(target);

@@ -1,8 +1,8 @@
 /**
  * Every command that README and docs/ tell is run: on a copy of this machine with a real systemd,
- * real firewalls and the compiled program, which README's own commands have installed there. New
- * commands are run without a word here; `cases.ts` is for those that need something before, that
- * another test runs, or that nobody can run.
+ * real firewalls and the compiled program, which the commands of docs/by-hand.md have installed
+ * there. New commands are run without a word here; `cases.ts` is for those that need something
+ * before, that another test runs, or that nobody can run.
  */
 
 import assert from "node:assert/strict";
@@ -68,7 +68,7 @@ const LIMIT_S = 60;
 const FIRST = ["install -D -m 755 dist/ampere", "systemctl enable --now ampere"];
 
 function rank({ page, text }: Block): number {
-  const place = page === "README.md" ? FIRST.findIndex((words) => text.includes(words)) : -1;
+  const place = page === "docs/by-hand.md" ? FIRST.findIndex((words) => text.includes(words)) : -1;
   return place < 0 ? FIRST.length : place;
 }
 

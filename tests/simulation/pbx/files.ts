@@ -90,16 +90,19 @@ export class Folder {
    * @param onLine Takes each line that is handed to it, once.
    */
   filesFor(onLine: (line: Line) => void): Files {
-    const seen = new Map<string, "absent" | "open">();
+    const seen = new Set<string>();
     const absentSince = new Map<string, number>();
-    let youngest = -Infinity;
+    // When the file was made that was open last, by path.
+    const last = new Map<string, number>();
     const opened = this.open = new Set<Inode>();
+    // What was open before is gone on with, wherever it has been meanwhile.
+    const known = new Set<Inode>();
     return {
       time: () => this.#wall(),
       stat: (path) => {
         const inode = this.#names.get(path);
         if (inode !== undefined) return factsOf(inode);
-        if (!seen.has(path)) seen.set(path, "absent");
+        seen.add(path);
         if (!absentSince.has(path)) absentSince.set(path, this.#wall());
         throw new Deno.errors.NotFound(`No such file or directory (os error 2): stat '${path}'`);
       },
@@ -107,16 +110,16 @@ export class Folder {
         const inode = this.#names.get(path);
         if (inode === undefined) throw new Deno.errors.NotFound("(os error 2)");
         if (this.unreadable) throw new Deno.errors.PermissionDenied("(os error 13)");
-        const since = absentSince.get(path);
-        absentSince.delete(path);
+        // What was made while nobody looked is new, though its path was empty when somebody did.
+        const since = last.get(path) ?? absentSince.get(path) ?? -Infinity;
         // Also where the clock was set back before it was made.
-        const isPutBack = inode.born < Math.max(since ?? -Infinity, youngest) - OLDER_MS ||
-          inode.born > this.#wall() + OLDER_MS;
-        youngest = inode.born;
-        if (!seen.has(path) || isPutBack) {
+        const isOld = inode.born < since - OLDER_MS || inode.born > this.#wall() + OLDER_MS;
+        if (!seen.has(path) || isOld && !known.has(inode)) {
           for (const line of inode.lines) line.read = true;
         }
-        seen.set(path, "open");
+        last.set(path, inode.born);
+        known.add(inode);
+        seen.add(path);
         opened.add(inode);
         return {
           stat: () => factsOf(inode),
