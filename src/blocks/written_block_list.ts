@@ -23,7 +23,7 @@ import { ListWriter, type WriterOptions } from "./list_writer.ts";
 import { ListedBlocks } from "./listed_blocks.ts";
 import type { DatabaseLock } from "./lock.ts";
 import { findList, lockForDaemon, salvageReport, type StartReport } from "./opening.ts";
-import type { OwedChanges } from "./owed_changes.ts";
+import { OwedChanges } from "./owed_changes.ts";
 import { PendingChanges } from "./pending_changes.ts";
 import type { SlowChange, SlowRow } from "./slow_rows.ts";
 
@@ -31,8 +31,8 @@ import type { SlowChange, SlowRow } from "./slow_rows.ts";
 export interface WrittenOptions extends WriterOptions {
   /** Clock value at the start, in milliseconds since 1970. */
   readonly now?: number;
-  /** Where what the database does not take is kept beyond the end; by default nowhere. */
-  readonly owed?: OwedChanges;
+  /** File in which what the database does not take is kept beyond the end; by default nowhere. */
+  readonly owedPath?: string;
 }
 
 /**
@@ -75,7 +75,7 @@ export class WrittenBlockList implements BlockList, Disposable {
     this.#writer = new ListWriter(path, options, this.#blocks, this.#pending, found);
     const place = this.#writer.start(found, now);
     const salvaged = salvageReport(found, place, this.size);
-    this.#owed = options.owed;
+    if (options.owedPath !== undefined) this.#owed = new OwedChanges(options.owedPath);
     const owed = this.#takeOwed(now);
     this.#start = { blocks: this.size, skipped: found.skipped, salvaged, owed };
   }

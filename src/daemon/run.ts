@@ -18,7 +18,6 @@ import { lockChain } from "./chain_lock.ts";
 import { FormerChains } from "./former_chains.ts";
 import { Daemon, TICK_MS } from "./daemon.ts";
 import { FleetService } from "./fleet_service.ts";
-import { OwedChanges } from "../blocks/owed_changes.ts";
 import { BlockDatabase, BlockDatabaseError, newestTimeOf } from "../blocks/database.ts";
 import type { BackendName, Config } from "../config/config.ts";
 import type { BlockList } from "../blocks/block_list.ts";
@@ -57,10 +56,9 @@ function openList(
   owedPath: string,
 ): BlockList {
   if (dryRun) return new DryRunBlockList(config.database, readStored(config.database));
-  const owed = new OwedChanges(owedPath);
   const list = WrittenBlockList.open(config.database, {
     now,
-    owed,
+    owedPath,
     syncLater: true,
     inPlaceMs: TICK_MS,
     bareUntil: config.bantime === 0 ? undefined : now + config.bantime * 1000,

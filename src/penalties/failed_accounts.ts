@@ -102,17 +102,15 @@ export class FailedAccounts {
   }
 
   /**
-   * The accounts that a host failed on, if they were several with a session of its own each: so do
-   * phones with wrong passwords, and whoever tries one password on many accounts.
+   * The accounts that a host failed on, if they were several with a session of its own each, or
+   * nothing: so do phones with wrong passwords, and whoever tries one password on many accounts.
    */
-  apartOf(host: number): string[] | undefined {
-    if (this.#points[host] !== SEVERAL) return undefined;
+  apartOf(host: number): { readonly apart?: readonly string[] } {
+    if (this.#points[host] !== SEVERAL) return {};
     const failed = this.#several.get(host)!;
     const sessions = new Set(failed.map(({ session }) => session));
-    if (sessions.size < failed.length || !failed.every(({ session }) => isOne(session))) {
-      return undefined;
-    }
-    return failed.map(({ account }) => account);
+    if (sessions.size < failed.length || !failed.every(({ session }) => isOne(session))) return {};
+    return { apart: failed.map(({ account }) => account) };
   }
 
   /** The one account that a host failed on; `undefined` if it were several, or none. */

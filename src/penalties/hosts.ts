@@ -224,6 +224,11 @@ export class Hosts {
     records.add(host, what, times);
   }
 
+  /** What a host was charged for, and since when. */
+  pastOf(host: number): { readonly tally: Tally; readonly firstAt: number } {
+    return { tally: this.tallyOf(host), firstAt: this.records.time(host, FIRST_AT) };
+  }
+
   /** What a host was charged for. */
   tallyOf(host: number): Tally {
     const tally: Tally = { ...NO_TALLY };

@@ -25,7 +25,6 @@ import {
   ATTEMPTS,
   CHALLENGE_POINTS,
   FAILED_SESSION,
-  FIRST_AT,
   GONE,
   type Hosts,
   HOSTS_MAX,
@@ -454,18 +453,12 @@ export class Ledger {
     const points = this.#records.get(host, POINTS);
     const row = this.shortBlocks.next(key, grounds, this.policy, now);
     const proven = this.#accountsFailed.provenOf(host) >= limit;
-    const past = { tally: this.#hosts.tallyOf(host), last: this.last.of(host) };
-    const firstAt = this.#records.time(host, FIRST_AT);
-    const offence = { ...by, ...past, points, limit, grounds, row, proven, firstAt, at: now };
+    const past = { ...this.#hosts.pastOf(host), last: this.last.of(host) };
+    const offence = { ...by, ...past, points, limit, grounds, row, proven, at: now };
     const isMore = grounds !== "guarded account" && this.shortBlocks.takeGuarded(key);
     const strict = limit > ATTEMPT_POINTS ? {} : this.strictness.why(key);
-    const apart = grounds === "attempts" ? this.#accountsFailed.apartOf(host) : undefined;
-    return {
-      ...offence,
-      ...strict,
-      ...(apart === undefined ? {} : { apart }),
-      ...(isMore ? { renews: true } : {}),
-    };
+    const apart = grounds === "attempts" ? this.#accountsFailed.apartOf(host) : {};
+    return { ...offence, ...strict, ...apart, ...(isMore ? { renews: true } : {}) };
   }
 
   /** A stranger has failed: it may be a guesser whose points are forgotten each time. */

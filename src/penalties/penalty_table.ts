@@ -355,9 +355,9 @@ export class PenaltyTable {
   }
 
   /**
-   * PJSIP says that an account is unknown, and in the same breath challenges or refuses it all the
-   * same: then that costs what it costs. Only if it does not, this counts as a challenge; so it is
-   * kept until the next event.
+   * PJSIP says that an account is unknown, and mostly challenges or refuses it in the same breath:
+   * that costs what it costs. If it does not, this counts as a challenge; so the next event
+   * decides.
    */
   #unknown(event: SecurityEvent, now: number): void {
     const unknown = this.#unknownEvent;
@@ -375,10 +375,9 @@ export class PenaltyTable {
     this.#unknownWaits = false;
     const unknown = this.#unknownEvent;
     // That it is unknown, once more, is the next request.
-    const isMore = event !== undefined && event.kind !== "InvalidAccountID";
-    if (isMore && event.session === unknown.session && event.host === unknown.host) return;
-    // Without patience the challenge would be charged once more, should it come after an event of
-    // somebody else.
+    const isNext = event === undefined || event.kind === "InvalidAccountID";
+    if (!isNext && event.session === unknown.session && event.host === unknown.host) return;
+    // Without patience it would be charged once more, should it come after an event of another.
     if (this.#ledger.policy.patienceMs === 0) return;
     this.#challenged(unknown, this.#unknownAt);
   }

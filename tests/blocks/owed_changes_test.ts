@@ -12,7 +12,7 @@ import { Helper, stored } from "../support/faulty_database.ts";
 const LATER = NOW + 2 * RETRY_MAX_MS;
 
 function open(path: string, now = NOW): WrittenBlockList {
-  return WrittenBlockList.open(path, { now, owed: new OwedChanges(`${path}.run/owed`) });
+  return WrittenBlockList.open(path, { now, owedPath: `${path}.run/owed` });
 }
 
 /** What others have written there. */
