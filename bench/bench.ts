@@ -5,6 +5,7 @@
  * deno task bench                     # all, less than 5 minutes; needs root
  * deno task bench reader restart      # some: reader memory single burst restart commands packets
  *                                     # fleet
+ * deno task bench page                # four minutes, and only when it is asked for
  * deno task bench --write             # all; writes docs/benchmark.svg and bench/README.md's table
  * deno task bench --executable=PATH   # with an executable that is there, allowed to write /tmp
  * ```
@@ -29,6 +30,7 @@ import { makeFirewall, switchFirewall } from "./firewall.ts";
 import { additionsPerSecond, describeMachine } from "./machine.ts";
 import { Manager } from "./manager.ts";
 import { PacketProbe } from "./native.ts";
+import { measureFirstBytes, measureLoads, measureReaderBeside } from "./page.ts";
 import { measurePacket, measurePacketWithNetworks, mixedTargets } from "./packets.ts";
 import { drawCharts, type Series } from "./plot.ts";
 import { type BackendName, must, storeBlocks } from "./process.ts";
@@ -82,6 +84,12 @@ const SINGLE_PROCESSES = 60;
 const FULL_CHAIN = 10_000;
 const FULL_SET = 100_000;
 const VERY_LONG = 1_000_000;
+/** Blocks of the list that visitors of the page look at, and how often one does. */
+const LISTED = 200_000;
+const LIST_LOADS = 20;
+/** Loads of the page while events flow. */
+const PAGE_LOADS = 10_000;
+const PAGE_PAIRS = 5;
 const MIXED = { hosts: 100_000, networks: 1_000 } as const;
 const STORED = [1_000, 10_000, 25_000, 50_000] as const;
 const PACKET_BLOCKS = [0, 1_000, 5_000, 10_000, 25_000, 50_000] as const;
@@ -96,6 +104,9 @@ const RESIDENT_MS = { median: 0.6, p99: 2 } as const;
 const ORIGINAL_FULL_CHAIN_MS = { median: 10.3, p99: 18.4 } as const;
 /** How often what takes a part of a second is measured; the median counts. */
 const REPETITIONS = 3;
+
+/** What takes so long that it is measured only when it is asked for. */
+const ASKED_FOR: readonly string[] = ["page"];
 
 /** The programs that are measured. */
 interface Programs {
@@ -433,6 +444,68 @@ class Bench {
     });
   }
 
+  async page(): Promise<void> {
+    const command = [this.#programs.ampere];
+    const feed = mixedFeed();
+    const stored = this.#copy(this.#stored(LISTED));
+    const { idle, beside, rate: flowed } = await measureFirstBytes(this.#manager, {
+      command,
+      folder: stored,
+      feed,
+      loads: LIST_LOADS,
+    });
+    const list = `the page with ${LISTED.toLocaleString("en")} blocks`;
+    for (const [when, visits] of [["idle", idle], ["beside the flow", beside]] as const) {
+      if (visits.failed > 0) throw new Error(`${visits.failed} loads failed`);
+      this.#add({
+        what: `${list}, ${when}: first byte, median`,
+        value: median(visits.firstByteMs),
+        format: milliseconds,
+        target: { kind: "at most", value: 50 },
+        beside: `95 of 100 ${milliseconds(percentile(visits.firstByteMs, 0.95))}; whole ${
+          milliseconds(median(visits.wholeMs))
+        }${when === "idle" ? "" : `; ${perSecond(flowed)} events`}`,
+      });
+    }
+    this.#add({
+      what: `${list}: its length`,
+      value: Math.max(idle.bytes, beside.bytes) / 1000,
+      format: (value) => `${value.toFixed(0)} kB`,
+      target: { kind: "at most", value: 100 },
+    });
+    const { pairs, loads } = await measureReaderBeside(this.#manager, {
+      command,
+      folder: this.folder(),
+      feed,
+      events: EVENTS,
+      times: PAGE_PAIRS,
+    });
+    this.#add({
+      what: "mixed feed beside visitors of the page, part of its rate",
+      value: median(pairs.map(([without, beside]) => beside / without)),
+      format: (value) => `${(100 * value).toFixed(0)} %`,
+      target: { kind: "at least", value: 0.9 },
+      beside: `${perSecond(median(pairs.map(([without]) => without)))} without; ${loads} loads`,
+    });
+    const after = await measureLoads(this.#manager, {
+      command,
+      folder: this.folder(),
+      feed,
+      loads: PAGE_LOADS,
+    });
+    const { memory: [before, atEnd, afterwards], seconds: took, rate: kept, visits } = after;
+    if (visits.failed > 0) throw new Error(`${visits.failed} loads failed`);
+    this.#add({
+      what: `memory that ${PAGE_LOADS.toLocaleString("en")} loads of the page leave behind`,
+      value: Math.max(0, afterwards - before),
+      format: mebibytes,
+      target: { kind: "at most", value: 5 },
+      beside: `${mebibytes(before)} before, ${mebibytes(atEnd)} at the end; ${
+        seconds(took)
+      } beside ${perSecond(kept)} events; a load ${milliseconds(median(visits.wholeMs))}`,
+    });
+  }
+
   async packets(): Promise<void> {
     const mixed = this.folder();
     storeBlocks(this.#programs.ampere, mixed, mixedTargets(MIXED.hosts, MIXED.networks));
@@ -511,6 +584,7 @@ const PARTS = [
   "commands",
   "packets",
   "fleet",
+  "page",
 ] as const;
 
 function rate(result: ReaderResult): number {
@@ -651,7 +725,9 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const folder = Deno.env.get(INSIDE);
   if (folder === undefined) return await runOutside(args, values.executable);
-  const parts = positionals.length === 0 ? PARTS : positionals;
+  const parts = positionals.length === 0
+    ? PARTS.filter((part) => !ASKED_FOR.includes(part))
+    : positionals;
   await runInside(folder, parts, values.write, values.about);
   return 0;
 }

@@ -25,6 +25,8 @@ export interface AmpereOptions {
   readonly backend?: BackendName;
   /** Attempts that a host has; as many as possible: nobody is blocked. */
   readonly loyalty?: number;
+  /** Further lines of its configuration. */
+  readonly keys?: readonly string[];
   /** Whether its standard output is wanted. */
   readonly output?: boolean;
 }
@@ -147,7 +149,8 @@ export function writeConfig(options: Omit<AmpereOptions, "command">, port = 5038
       `loyalty = ${options.loyalty ?? 3}\nbackend = ${options.backend ?? "iptables"}\n` +
       `database = ${options.folder}/ampere.db\n` +
       // Who is blocked, is for their own attempts; where nobody is, the rule is a part of the work.
-      (options.loyalty === undefined ? "guard_hosts = 0\n" : ""),
+      (options.loyalty === undefined ? "guard_hosts = 0\n" : "") +
+      (options.keys ?? []).map((line) => `${line}\n`).join(""),
   );
   return path;
 }

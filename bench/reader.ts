@@ -18,7 +18,7 @@ import {
 } from "./process.ts";
 
 /** The most attempts that a configuration allows: nobody is blocked for their own. */
-const NOBODY_BLOCKED = 1000;
+export const NOBODY_BLOCKED = 1000;
 
 /** What a reader did with a feed. */
 export interface ReaderResult {
@@ -78,7 +78,8 @@ export async function measureReader(
   }
 }
 
-async function counted(ampere: Ampere, events: number): Promise<void> {
+/** Waits until so many events were counted. */
+export async function counted(ampere: Ampere, events: number): Promise<void> {
   await until(`${events} events`, async () => {
     const now = await ampere.securityEvents();
     if (now > events) throw new Error(`${now} events were counted instead of ${events}`);

@@ -18,7 +18,8 @@ export const DELETION_AGE_MAX_MS = 30 * 86_400_000;
 
 /**
  * A target that was deleted, and when, in milliseconds since 1970: by the clock that all PBXs
- * share, or by this machine's, when that one was not known (no daemon ran, or it reached no engine).
+ * share, or by this machine's, when that one was not known (no daemon ran, or it reached no
+ * engine).
  */
 export type Deletion = readonly [target: string, at: number, isByOwnClock?: boolean];
 

@@ -41,8 +41,8 @@ interface AnnouncementsParts {
   readonly notices: Notices;
   /** Knows where hosts are. */
   readonly places?: PlacesSource;
-  /** Counts from where they are. */
-  readonly counters?: Pick<Counters, "places">;
+  /** Counts from where they are, and keeps who passed all the same. */
+  readonly counters?: Pick<Counters, "places" | "passer">;
   readonly log: Log;
   readonly clock: Clock;
   /** Takes blocks at once, for those who put them into force, too; must not wait and not throw. */
@@ -116,6 +116,9 @@ export class Announcements {
   stillArrives(block: Block, now: number): void {
     if (now - block.since < STILL_ARRIVES_MS || now - this.#saidStillArrives < STILL_ARRIVES_MS) {
       return;
+    }
+    if (this.#parts.counters !== undefined) {
+      this.#parts.counters.passer = { target: block.target, at: now };
     }
     this.#saidStillArrives = now;
     const remark = this.#parts.force.remarkOn(block.target);

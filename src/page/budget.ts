@@ -7,10 +7,14 @@
 import { type Clock, sleep } from "../clock.ts";
 
 /** What visitors may take while many events arrive, as a part of the time. */
-const BUSY_SHARE = 0.06;
+const BUSY_SHARE = 0.04;
+
+/** What it takes to let them in, besides. */
+const BUSY_SHARE_OF_DOOR = 0.02;
 
 /** The same while few do. */
-const IDLE_SHARE = 0.5;
+const IDLE_SHARE = 0.4;
+const IDLE_SHARE_OF_DOOR = 0.1;
 
 /** From so many events a second on it is busy. */
 const BUSY_EVENTS = 10_000;
@@ -21,21 +25,28 @@ const LOOK_EVERY_MS = 200;
 /** What visitors may take at once after a time without any, in milliseconds. */
 const BURST_MS = 250;
 
-/** What reading a request and closing its connection takes beside the answer, in milliseconds. */
-const CONNECTION_MS = 0.6;
+/** The same of letting them in. */
+const BURST_OF_DOOR_MS = 50;
 
 /** Longest piece of work, in milliseconds: then events have their turn. */
 const TURN_MS = 12;
+
+/** What somebody may take of the time: it grows with the time, and is used up by work. */
+interface Purse {
+  left: number;
+  at: number;
+  readonly most: number;
+}
 
 /** Gives turns to visitors, one after the other. */
 export class Budget {
   readonly #clock: Clock;
   readonly #events: () => number;
-  #left = BURST_MS;
-  #at: number;
+  readonly #work: Purse;
+  readonly #door: Purse;
   #seen: number;
   #seenAt: number;
-  #share = IDLE_SHARE;
+  #isBusy = false;
   /** Those who wait, in the order in which they came. */
   #last: Promise<void> = Promise.resolve();
 
@@ -48,13 +59,26 @@ export class Budget {
   constructor(clock: Clock, events: () => number) {
     this.#clock = clock;
     this.#events = events;
-    this.#at = this.#seenAt = clock.now();
+    const at = this.#seenAt = clock.now();
+    this.#work = { left: BURST_MS, at, most: BURST_MS };
+    this.#door = { left: BURST_OF_DOOR_MS, at, most: BURST_OF_DOOR_MS };
     this.#seen = events();
+  }
+
+  /**
+   * Waits until a further visitor may come in: those who are there, and what is made for them, do
+   * not matter to that.
+   *
+   * @param ms What it takes to let them in, to read what they want and to take leave of them.
+   */
+  async admit(ms: number): Promise<void> {
+    await this.#recover(this.#door);
+    this.#door.left -= ms;
   }
 
   /** Waits until a visitor may be served, behind those who came before. */
   wait(): Promise<void> {
-    return this.#last = this.#last.then(() => this.#recover());
+    return this.#last = this.#last.then(() => this.#recover(this.#work));
   }
 
   /**
@@ -68,13 +92,8 @@ export class Budget {
     try {
       return work();
     } finally {
-      this.#left -= this.#clock.now() - began;
+      this.#work.left -= this.#clock.now() - began;
     }
-  }
-
-  /** Counts a connection. */
-  connected(): void {
-    this.#left -= CONNECTION_MS;
   }
 
   /**
@@ -91,28 +110,33 @@ export class Budget {
       });
       if (!more) return;
       await sleep(this.#clock, 0);
-      await this.#recover();
+      await this.#recover(this.#work);
     }
   }
 
-  async #recover(): Promise<void> {
-    this.#refill();
-    while (this.#left <= 0) {
-      await sleep(this.#clock, Math.max(1, Math.min(LOOK_EVERY_MS, -this.#left / this.#share)));
-      this.#refill();
+  async #recover(purse: Purse): Promise<void> {
+    this.#refill(purse);
+    while (purse.left <= 0) {
+      const share = this.#shareOf(purse);
+      await sleep(this.#clock, Math.max(1, Math.min(LOOK_EVERY_MS, -purse.left / share)));
+      this.#refill(purse);
     }
   }
 
-  #refill(): void {
+  #refill(purse: Purse): void {
     const now = this.#clock.now();
     if (now - this.#seenAt >= LOOK_EVERY_MS) {
       const events = this.#events();
-      const each = 1000 * (events - this.#seen) / (now - this.#seenAt);
-      this.#share = each >= BUSY_EVENTS ? BUSY_SHARE : IDLE_SHARE;
+      this.#isBusy = 1000 * (events - this.#seen) / (now - this.#seenAt) >= BUSY_EVENTS;
       this.#seen = events;
       this.#seenAt = now;
     }
-    this.#left = Math.min(BURST_MS, this.#left + (now - this.#at) * this.#share);
-    this.#at = now;
+    purse.left = Math.min(purse.most, purse.left + (now - purse.at) * this.#shareOf(purse));
+    purse.at = now;
+  }
+
+  #shareOf(purse: Purse): number {
+    if (purse === this.#door) return this.#isBusy ? BUSY_SHARE_OF_DOOR : IDLE_SHARE_OF_DOOR;
+    return this.#isBusy ? BUSY_SHARE : IDLE_SHARE;
   }
 }

@@ -8,8 +8,8 @@
  * @module
  */
 
-import type { Socket } from "node:net";
 import { parseAddress } from "../address/address.ts";
+import type { ServedConnection } from "../telemetry/served_connection.ts";
 
 /** Longest head of a request, in characters. */
 const HEAD_CHARACTERS_MAX = 8_192;
@@ -47,7 +47,7 @@ export interface Answer {
   /** The whole, or pieces that are made one after the other. */
   readonly body?: string | AsyncIterable<string>;
   /** Takes the connection over for as long as it is open; the head is sent before. */
-  readonly stream?: (socket: Socket) => void;
+  readonly stream?: (connection: ServedConnection) => void;
 }
 
 /** What is said of a status. */
@@ -84,26 +84,23 @@ class Refused extends Error {
 /**
  * Serves one connection.
  *
- * @param socket The connection: plain, or by TLS.
- * @param from The address of who connected.
+ * @param connection The connection: plain, or by TLS.
  * @param answer Makes the answer; must not throw.
  */
 export async function serveConnection(
-  socket: Socket,
-  from: string,
+  connection: ServedConnection,
   answer: (request: Request) => Promise<Answer>,
 ): Promise<void> {
-  socket.on("error", () => {});
   let request: Request | undefined;
   let made: Answer;
   try {
-    request = await readRequest(socket, canonical(from));
+    request = await readRequest(connection);
     made = await answer(request);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     made = { status: error.status };
   }
-  if (!socket.destroyed) await write(socket, made, request?.method === "HEAD");
+  if (!connection.isOver) await write(connection, made, request?.method === "HEAD");
 }
 
 /** An address of IPv4 that comes by a socket of IPv6 is one of IPv4. */
@@ -111,59 +108,40 @@ function canonical(from: string): string {
   return parseAddress(from.replace(/^::ffff:(?=\d+\.)/i, "")) ?? from;
 }
 
-async function readRequest(socket: Socket, from: string): Promise<Request> {
-  const limit = setTimeout(() => socket.destroy(), REQUEST_MS);
+async function readRequest(connection: ServedConnection): Promise<Request> {
+  const limit = setTimeout(() => connection.destroy(), REQUEST_MS);
   try {
-    const reader = new Reader(socket);
+    const reader = new Reader(connection);
     const { method, target, headers } = parseHead(await reader.head());
     const body = method === "POST" ? await reader.body(lengthOf(headers)) : "";
     const [path = "", ...query] = target.split("?");
+    const from = canonical(connection.from);
     return { method, path, query: new URLSearchParams(query.join("?")), headers, body, from };
   } finally {
     clearTimeout(limit);
-    // What else comes is thrown away, so that it does not reset the answer.
-    socket.resume();
   }
 }
 
 /** Reads pieces until there is enough. */
 class Reader {
-  readonly #socket: Socket;
+  readonly #connection: ServedConnection;
   #bytes: Uint8Array = new Uint8Array(0);
-  #isOver = false;
-  #wake: () => void = () => {};
 
-  constructor(socket: Socket) {
-    this.#socket = socket;
-    socket.on("data", this.#take);
-    socket.on("close", this.#end);
-    socket.on("end", this.#end);
+  constructor(connection: ServedConnection) {
+    this.#connection = connection;
   }
-
-  readonly #take = (chunk: Uint8Array): void => {
-    if (this.#bytes.length > HEAD_CHARACTERS_MAX + BODY_BYTES_MAX) return;
-    const joined = new Uint8Array(this.#bytes.length + chunk.length);
-    joined.set(this.#bytes);
-    joined.set(chunk, this.#bytes.length);
-    this.#bytes = joined;
-    this.#wake();
-  };
-
-  readonly #end = (): void => {
-    this.#isOver = true;
-    this.#wake();
-  };
 
   /** The head, without the empty line at its end. */
   async head(): Promise<string> {
-    for (;;) {
+    for (let searched = 0;;) {
       const text = new TextDecoder("latin1").decode(this.#bytes);
-      const end = text.indexOf("\r\n\r\n");
+      const end = text.indexOf("\r\n\r\n", searched);
       if ((end < 0 ? text.length : end) > HEAD_CHARACTERS_MAX) throw new Refused(431);
       if (end >= 0) {
         this.#bytes = this.#bytes.subarray(end + 4);
         return text.slice(0, end);
       }
+      searched = Math.max(0, text.length - 3);
       await this.#more();
     }
   }
@@ -175,8 +153,12 @@ class Reader {
   }
 
   async #more(): Promise<void> {
-    if (this.#isOver) throw new Refused(408);
-    await new Promise<void>((resolve) => this.#wake = resolve);
+    const chunk = await this.#connection.read();
+    if (chunk === null) throw new Refused(408);
+    const joined = new Uint8Array(this.#bytes.length + chunk.length);
+    joined.set(this.#bytes);
+    joined.set(chunk, this.#bytes.length);
+    this.#bytes = joined;
   }
 }
 
@@ -207,7 +189,11 @@ function lengthOf(headers: ReadonlyMap<string, string>): number {
   return Number(text);
 }
 
-async function write(socket: Socket, answer: Answer, isHead: boolean): Promise<void> {
+async function write(
+  connection: ServedConnection,
+  answer: Answer,
+  isHead: boolean,
+): Promise<void> {
   const { status, type = "text/plain; charset=utf-8", stream } = answer;
   const { body = stream === undefined ? `${REASONS[status]}\n` : undefined } = answer;
   const bytes = typeof body === "string" ? new TextEncoder().encode(body) : undefined;
@@ -219,38 +205,35 @@ async function write(socket: Socket, answer: Answer, isHead: boolean): Promise<v
     ...answer.headers,
   };
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  const head = `HTTP/1.1 ${status} ${REASONS[status]}\r\n${lines.join("")}\r\n`;
+  let head = `HTTP/1.1 ${status} ${REASONS[status]}\r\n${lines.join("")}\r\n`;
   if (stream !== undefined && !isHead) {
-    socket.write(head);
-    return stream(socket);
+    void connection.write(head);
+    return stream(connection);
   }
-  const limit = setTimeout(() => socket.destroy(), ANSWER_MS);
-  socket.on("close", () => clearTimeout(limit));
-  if (isHead || !hasBody || body === undefined) return void socket.end(head);
-  if (bytes !== undefined) {
-    socket.write(head);
-    return void socket.end(bytes);
+  const limit = setTimeout(() => connection.destroy(), ANSWER_MS);
+  try {
+    if (bytes !== undefined && hasBody && !isHead) {
+      void connection.write(head);
+      await taken(connection, bytes);
+    } else if (isHead || !hasBody || body === undefined) {
+      await connection.write(head);
+    } else {
+      for await (const piece of body as AsyncIterable<string>) {
+        if (!await taken(connection, head + piece)) return;
+        head = "";
+      }
+      if (head !== "") await taken(connection, head);
+    }
+    await connection.end();
+  } finally {
+    clearTimeout(limit);
   }
-  socket.write(head);
-  for await (const piece of body as AsyncIterable<string>) {
-    if (socket.destroyed) return;
-    if (!socket.write(piece) && !await drained(socket)) return;
-  }
-  socket.end();
 }
 
-/** Waits until a visitor has taken what was sent; whether they did. */
-function drained(socket: Socket): Promise<boolean> {
-  return new Promise((resolve) => {
-    const limit = setTimeout(() => socket.destroy(), STUCK_MS);
-    const done = (isTaken: boolean) => () => {
-      clearTimeout(limit);
-      socket.off("drain", taken);
-      socket.off("close", gone);
-      resolve(isTaken);
-    };
-    const [taken, gone] = [done(true), done(false)];
-    socket.on("drain", taken);
-    socket.on("close", gone);
-  });
+/** Writes a piece, and waits until the visitor has taken it; whether they did. */
+async function taken(connection: ServedConnection, piece: string | Uint8Array): Promise<boolean> {
+  const limit = setTimeout(() => connection.destroy(), STUCK_MS);
+  const isTaken = await connection.write(piece);
+  clearTimeout(limit);
+  return isTaken;
 }

@@ -23,8 +23,8 @@ interface PageParts {
   /** Which of the links at the top it is. */
   readonly place?: "/" | "/blocks" | undefined;
   readonly visitor: Visitor;
-  /** What takes time to be made follows when the rest is on its way. */
-  readonly main: Html | Promise<Html>;
+  /** What takes time to be made is begun when the rest is on its way. */
+  readonly main: Html | (() => Promise<Html>);
   /** Rows come in by themselves. */
   readonly isLive?: boolean;
 }
@@ -53,14 +53,12 @@ export function pageAnswer(parts: PageParts, status = 200): Answer {
   const { main } = parts;
   const type = "text/html; charset=utf-8";
   if (main instanceof Html) return { status, type, body: above(parts) + main.text + below() };
-  // Somebody may leave before it is waited for.
-  main.catch(() => {});
   return { status, type, body: inPieces(above(parts), main) };
 }
 
-async function* inPieces(top: string, main: Promise<Html>): AsyncGenerator<string> {
+async function* inPieces(top: string, main: () => Promise<Html>): AsyncGenerator<string> {
   yield top;
-  yield (await main).text + below();
+  yield (await main()).text + below();
 }
 
 function above({ title, place, visitor, isLive = false }: PageParts): string {

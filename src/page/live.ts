@@ -5,10 +5,10 @@
  * @module
  */
 
-import type { Socket } from "node:net";
 import type { Block } from "../blocks/block.ts";
 import type { Clock } from "../clock.ts";
 import type { Notice } from "../telemetry/notice.ts";
+import type { ServedConnection } from "../telemetry/served_connection.ts";
 import type { Budget } from "./budget.ts";
 import type { Html } from "./html.ts";
 
@@ -44,7 +44,7 @@ interface Shown {
 /** Sends what is new to those who look. */
 export class Live {
   readonly #shown: Shown;
-  readonly #streams = new Set<Socket>();
+  readonly #streams = new Set<ServedConnection>();
   readonly #changed = new Set<string>();
   #tiles = "";
   #turns = 0;
@@ -67,16 +67,18 @@ export class Live {
   /**
    * A page looks from now on, as long as its connection is open.
    *
-   * @param socket The connection; the head of the answer was sent.
+   * @param connection The connection; the head of the answer was sent.
    */
-  add(socket: Socket): void {
-    this.#streams.add(socket);
-    socket.on("close", () => {
-      this.#streams.delete(socket);
+  add(connection: ServedConnection): void {
+    this.#streams.add(connection);
+    // Who says that no more will come has gone.
+    void connection.discard().then(() => connection.destroy());
+    void connection.over.then(() => {
+      this.#streams.delete(connection);
       if (this.#streams.size === 0) this.stop();
     });
     // A page that is out of date asks again soon.
-    socket.write("retry: 3000\n\n");
+    void connection.write("retry: 3000\n\n");
     this.#cancel ??= this.#shown.clock.after(EVERY_MS, this.#turn);
   }
 
@@ -112,9 +114,10 @@ export class Live {
     }
     this.#turns++;
     if (text === "" && this.#turns % PULSE_EVERY !== 0) return;
-    for (const socket of this.#streams) {
-      if (socket.writableLength > WAITING_BYTES_MAX) socket.destroy();
-      else socket.write(text === "" ? ":\n\n" : text);
+    const bytes = new TextEncoder().encode(text === "" ? ":\n\n" : text);
+    for (const connection of this.#streams) {
+      if (connection.waiting > WAITING_BYTES_MAX) connection.destroy();
+      else void connection.write(bytes);
     }
   };
 

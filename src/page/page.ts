@@ -5,13 +5,13 @@
  * @module
  */
 
-import type { Socket } from "node:net";
 import { parseTarget } from "../address/address.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { type PageConfig, pageOf } from "../config/page_keys.ts";
 import type { Log } from "../log.ts";
 import { BoundedServer } from "../telemetry/bounded_server.ts";
 import type { Notice } from "../telemetry/notice.ts";
+import type { ServedConnection } from "../telemetry/served_connection.ts";
 import { statusOf } from "../telemetry/status.ts";
 import { escapeText } from "../text/escape.ts";
 import { Access, type Session } from "./access.ts";
@@ -44,6 +44,10 @@ const LOOK_EVERY_MS = 5_000;
 
 /** How long a page may be shown to several visitors, in milliseconds. */
 const SHARED_MS = 1_000;
+
+/** What a connection takes beside the answer, in milliseconds: plain, and by TLS. */
+const CONNECTION_COSTS_MS = 0.2;
+const TLS_COSTS_MS = 1;
 
 /** How long a page may take to be made, in milliseconds. */
 const MAKING_MS = 30_000;
@@ -142,7 +146,7 @@ export class StatusPage {
         `others can reach it, and ${obstacle}. Fix: ampere --page-token, then: systemctl reload ampere`,
       );
     }
-    const serve = (socket: Socket, from: string) => this.#serve(socket, from);
+    const serve = (connection: ServedConnection) => this.#serve(connection);
     if (cert !== undefined && key !== undefined) {
       const { TlsGate } = await import("./tls.ts");
       this.#tls = TlsGate.open(cert, key, serve);
@@ -151,10 +155,10 @@ export class StatusPage {
       this.#server = await BoundedServer.listen({ host: hostname, port }, {
         connectionsMax: CONNECTIONS_MAX,
         connectionMs: CONNECTION_MS,
-        serve: (socket) =>
-          this.#tls === undefined
-            ? serve(socket, socket.remoteAddress ?? "")
-            : this.#tls.lead(socket),
+        admit: () =>
+          this.#budget.admit(this.#tls === undefined ? CONNECTION_COSTS_MS : TLS_COSTS_MS),
+        serve: (connection) =>
+          this.#tls === undefined ? serve(connection) : void this.#tls.lead(connection),
       });
     } catch (error) {
       this.#tls?.close();
@@ -216,15 +220,14 @@ export class StatusPage {
     }
   }
 
-  #serve(socket: Socket, from: string): void {
-    void serveConnection(socket, from, (request) => this.#answer(request)).catch((error) => {
-      socket.destroy();
+  #serve(connection: ServedConnection): void {
+    void serveConnection(connection, (request) => this.#answer(request)).catch((error) => {
+      connection.destroy();
       this.#log.limited("page", "warn", `status page: ${messageOf(error)}`);
     });
   }
 
   async #answer(request: Request): Promise<Answer> {
-    this.#budget.connected();
     if (!this.#access.isForUs(request)) {
       const host = escapeText(request.headers.get("host") ?? "", 100);
       return text(
@@ -241,7 +244,6 @@ export class StatusPage {
         body: asset.body,
       };
     }
-    await this.#budget.wait();
     try {
       const { headers, ...answer } = await this.#route(request);
       return { ...answer, headers: { ...SECURITY_HEADERS, ...headers } };
@@ -254,8 +256,8 @@ export class StatusPage {
   async #route(request: Request): Promise<Answer> {
     const { path, method } = request;
     const session = this.#access.sessionOf(request);
-    if (method === "POST") return await this.#post(request, session);
-    if (Object.hasOwn(LIST_TYPES, path)) return await this.#list(request);
+    if (method === "POST") return await this.#make(() => this.#post(request, session));
+    if (Object.hasOwn(LIST_TYPES, path)) return await this.#make(() => this.#list(request));
     const visitor = this.#visitor(session);
     if (path === "/login") {
       const main = loginPage(undefined, ownPath(request.query.get("next")));
@@ -278,10 +280,11 @@ export class StatusPage {
   #overview({ query }: Request, visitor: Visitor): Answer {
     const asked = query.get("range") ?? "";
     const range = Object.hasOwn(RANGES, asked) ? asked as RangeName : "24h";
-    const main = this.#share(
-      `${range} ${visitor.isLoggedIn}`,
-      () => this.#makeOverview(range, visitor.isLoggedIn),
-    );
+    const main = () =>
+      this.#share(
+        `${range} ${visitor.isLoggedIn}`,
+        () => this.#makeOverview(range, visitor.isLoggedIn),
+      );
     return pageAnswer({ title: "Overview", place: "/", visitor, main, isLive: true });
   }
 
@@ -289,7 +292,7 @@ export class StatusPage {
     const make = () => blocksPage(query, this.#making());
     // What is looked for, or older, does not come in by itself.
     const isLive = query.size === 0;
-    const main = isLive ? this.#share("blocks", make) : make();
+    const main = () => isLive ? this.#share("blocks", make) : this.#make(make);
     return pageAnswer({ title: "Blocks", place: "/blocks", visitor, main, isLive });
   }
 
@@ -297,11 +300,17 @@ export class StatusPage {
   #share<T>(key: string, make: () => Promise<T>): Promise<T> {
     const known = this.#shared.get(key);
     if (known !== undefined) return known as Promise<T>;
-    const making = make();
+    const making = this.#make(make);
     this.#shared.set(key, making);
     const forget = () => void this.#shared.delete(key);
     making.then(() => this.#clock.after(SHARED_MS, forget), forget);
     return making;
+  }
+
+  /** Makes something when it is its turn. */
+  async #make<T>(make: () => Promise<T>): Promise<T> {
+    await this.#budget.wait();
+    return await make();
   }
 
   async #makeOverview(range: RangeName, mayAct: boolean): Promise<Html> {
@@ -326,7 +335,7 @@ export class StatusPage {
     const done = query.get("done") ?? "";
     const words = Object.hasOwn(DONE, done) ? DONE[done as keyof typeof DONE] : undefined;
     const note = words === undefined ? undefined : { words, isDone: true };
-    const main = hostPage(target, note, visitor.isLoggedIn, this.#making());
+    const main = () => this.#make(() => hostPage(target, note, visitor.isLoggedIn, this.#making()));
     return pageAnswer({ title: target, visitor, main });
   }
 
@@ -335,7 +344,7 @@ export class StatusPage {
     return {
       status: 200,
       type: "text/event-stream",
-      stream: (socket) => this.#live.add(socket),
+      stream: (connection) => this.#live.add(connection),
     };
   }
 
@@ -388,7 +397,7 @@ export class StatusPage {
     this.#shared.clear();
     if (problem === undefined) return redirect(`/host/${target}?done=${name}`);
     const note = { words: `Not done: ${problem}`, isDone: false };
-    const main = hostPage(target, note, true, this.#making());
+    const main = () => this.#make(() => hostPage(target, note, true, this.#making()));
     return pageAnswer({ title: target, visitor: this.#visitor(session), main }, 409);
   }
 

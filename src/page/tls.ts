@@ -6,9 +6,8 @@
  * @module
  */
 
-import { connect, type Socket } from "node:net";
-import { Duplex } from "node:stream";
 import { readBytes, whyNotRead } from "../config/file.ts";
+import { ServedConnection } from "../telemetry/served_connection.ts";
 import { writeAll } from "../text/write_all.ts";
 import { PageError } from "./page_error.ts";
 
@@ -22,7 +21,7 @@ const HERE = "127.0.0.1";
 const ACCEPT_AGAIN_MS = 100;
 
 /** What is served by TLS. */
-type Serve = (socket: Socket, from: string) => void;
+type Serve = (connection: ServedConnection) => void;
 
 /** How much is read at a time, in bytes. */
 const READ_BYTES = 16_384;
@@ -34,7 +33,7 @@ const EARLY_MS = 1_000;
 interface Visitor {
   readonly from: string;
   /** The connection that leads there. */
-  readonly inner: Socket;
+  readonly inner: Deno.TcpConn;
 }
 
 /** Leads visitors to TLS. */
@@ -79,26 +78,51 @@ export class TlsGate {
   /**
    * Leads a visitor.
    *
-   * @param raw The connection; when it is destroyed, all that hangs on it ends.
+   * @param raw The connection; when it is over, all that hangs on it ends.
    */
-  lead(raw: Socket): void {
-    const from = raw.remoteAddress ?? "";
-    const inner = connect({ host: HERE, port: (this.#listener.addr as Deno.NetAddr).port });
-    let port = 0;
-    inner.on("connect", () => {
-      port = inner.localPort ?? 0;
-      const early = this.#early.get(port);
-      this.#early.delete(port);
-      if (early === undefined) this.#led.set(port, { from, inner });
-      else this.#take(early, { from, inner });
-    });
-    for (const [one, other] of [[raw, inner], [inner, raw]] as const) {
-      one.on("error", () => {});
-      one.on("close", () => other.destroy());
+  async lead(raw: ServedConnection): Promise<void> {
+    const { port } = this.#listener.addr as Deno.NetAddr;
+    let inner: Deno.TcpConn;
+    try {
+      inner = await Deno.connect({ hostname: HERE, port });
+    } catch {
+      return raw.destroy();
     }
-    inner.on("close", () => this.#led.delete(port));
-    raw.pipe(inner);
-    inner.pipe(raw);
+    inner.setNoDelay(true);
+    const visitor = { from: raw.from, inner };
+    const own = inner.localAddr.port;
+    const early = this.#early.get(own);
+    this.#early.delete(own);
+    if (early === undefined) this.#led.set(own, visitor);
+    else this.#take(early, visitor);
+    // By that the other side of TLS ends, and closes; nothing of it is under way then.
+    const end = () => void inner.closeWrite().catch(() => {});
+    void raw.over.then(end);
+    await Promise.all([this.#bring(raw, inner, end), this.#return(inner, raw)]);
+    this.#led.delete(own);
+    inner.close();
+  }
+
+  async #bring(raw: ServedConnection, inner: Deno.TcpConn, end: () => void): Promise<void> {
+    try {
+      for (let bytes; (bytes = await raw.read()) !== null;) await writeAll(inner, bytes);
+      end();
+    } catch {
+      // TLS has ended: what it said last is on its way back.
+    }
+  }
+
+  /** What TLS says is taken to its end though nobody wants it any more: else it would wait. */
+  async #return(inner: Deno.TcpConn, raw: ServedConnection): Promise<void> {
+    const buffer = new Uint8Array(READ_BYTES);
+    try {
+      for (let count; (count = await inner.read(buffer)) !== null;) {
+        await raw.write(buffer.slice(0, count));
+      }
+      await raw.end();
+    } catch {
+      raw.destroy();
+    }
   }
 
   /** Takes nobody any more. */
@@ -138,52 +162,8 @@ export class TlsGate {
   }
 
   #take(conn: Deno.TlsConn, { from, inner }: Visitor): void {
-    const stream = new TlsStream(conn);
-    // What is closed here while a read is under way stays open but for this.
-    stream.on("close", () => inner.destroy());
-    this.#serve(stream as unknown as Socket, from);
-  }
-}
-
-/** A connection by TLS, as those see it who serve plain ones. */
-class TlsStream extends Duplex {
-  readonly #conn: Deno.TlsConn;
-  #isReading = false;
-
-  constructor(conn: Deno.TlsConn) {
-    super();
-    this.#conn = conn;
-  }
-
-  override _read(): void {
-    if (this.#isReading) return;
-    this.#isReading = true;
-    const buffer = new Uint8Array(READ_BYTES);
-    this.#conn.read(buffer).then((length) => {
-      this.#isReading = false;
-      this.push(length === null ? null : buffer.subarray(0, length));
-    }, () => this.destroy());
-  }
-
-  override _write(
-    chunk: Uint8Array,
-    _encoding: string,
-    done: (error?: Error | null) => void,
-  ): void {
-    writeAll(this.#conn, chunk).then(() => done(), done);
-  }
-
-  override _final(done: (error?: Error | null) => void): void {
-    this.#conn.closeWrite().then(() => done(), () => done());
-  }
-
-  override _destroy(_error: Error | null, done: (error?: Error | null) => void): void {
-    try {
-      this.#conn.close();
-    } catch {
-      // It is closed already.
-    }
-    done();
+    const endOther = () => void inner.closeWrite().catch(() => {});
+    this.#serve(new ServedConnection(conn, { from, endOther }));
   }
 }
 

@@ -1,13 +1,11 @@
 /**
  * A server that cannot be made to hold much: few connections at a time, each for a short time.
  *
- * It is built on `node:net`, because with Deno 2.8 a connection on which a read is under way stays
- * open after `Deno.Conn.close()`, while `destroy()` of a socket of `node:net` ends it at once.
- *
  * @module
  */
 
-import { createServer, type Server, type Socket } from "node:net";
+import { isLoopback, networkOf, parseAddress } from "../address/address.ts";
+import { ServedConnection } from "./served_connection.ts";
 
 /**
  * Longest time that the end waits for connections to be gone, in milliseconds: nothing depends on
@@ -15,27 +13,36 @@ import { createServer, type Server, type Socket } from "node:net";
  */
 const STOP_MS = 200;
 
+/**
+ * Most connections that are ended and not gone: those of a peer that neither reads nor goes. The
+ * runtime cannot leave it by itself (a write is under way; with Deno 2.8 a read, too), and each
+ * holds a file.
+ */
+const LINGERING_MAX = 192;
+
+/** Most connections of one address, or of one such network; of this machine as many as fit. */
+const OF_HOLDER_MAX = 32;
+const HOLDER_PREFIX = 64;
+
+/** How long it is waited when none can be accepted (too many open files), in milliseconds. */
+const ACCEPT_AGAIN_MS = 100;
+
 /** Where a server listens. */
 type ListenOn =
   | { readonly host: string; readonly port: number }
   /** A Unix socket. */
   | { readonly path: string };
 
-/**
- * How many connections may wait. Deno up to 2.6 takes it for how many there may ever be (`node:net`
- * never counts down when one is closed): with the default of 511 the server falls silent after 513.
- * How many there are at a time is bounded here.
- */
-const BACKLOG = 1_000_000_000;
-
 /** What a {@linkcode BoundedServer} is made of. */
 interface BoundedServerOptions {
-  /** Most connections at a time; a further one is closed at once. */
+  /** Most connections that are served at a time; a further one is closed at once. */
   readonly connectionsMax: number;
-  /** How long a connection may last, in milliseconds; then it is closed. */
+  /** How long a connection may last, in milliseconds; then it is ended. */
   readonly connectionMs: number;
-  /** Serves one connection; ends it with `socket.end()`. */
-  readonly serve: (socket: Socket) => void;
+  /** Serves one connection; ends it with `end()`. */
+  readonly serve: (connection: ServedConnection) => void;
+  /** The next one is taken when this is fulfilled. */
+  readonly admit?: () => Promise<void>;
 }
 
 /**
@@ -48,19 +55,28 @@ interface BoundedServerOptions {
  * const server = await BoundedServer.listen({ host: "127.0.0.1", port: 0 }, {
  *   connectionsMax: 16,
  *   connectionMs: 5_000,
- *   serve: (socket) => void socket.end("hello\n"),
+ *   serve: (connection) => {
+ *     void connection.write("hello\n");
+ *     void connection.end();
+ *   },
  * });
  * await server.stop();
  * ```
  */
 export class BoundedServer {
-  readonly #server: Server;
+  readonly #listener: Deno.Listener;
   readonly #options: BoundedServerOptions;
-  readonly #open = new Set<Socket>();
+  /** Those that are served, and those that are ended and not gone. */
+  readonly #open = new Set<ServedConnection>();
+  readonly #lingering = new Set<ServedConnection>();
+  readonly #ofHolder = new Map<string, number>();
+  readonly #accepting: Promise<void>;
+  #isStopped = false;
 
-  private constructor(options: BoundedServerOptions) {
+  private constructor(listener: Deno.Listener, options: BoundedServerOptions) {
+    this.#listener = listener;
     this.#options = options;
-    this.#server = createServer((socket) => this.#take(socket));
+    this.#accepting = this.#accept();
   }
 
   /**
@@ -71,54 +87,99 @@ export class BoundedServer {
    * @throws {Error} When it cannot listen there.
    */
   static listen(where: ListenOn, options: BoundedServerOptions): Promise<BoundedServer> {
-    const bounded = new BoundedServer(options);
-    const server = bounded.#server;
-    return new Promise((resolve, reject) => {
-      server.once("error", reject);
-      server.listen({ ...where, backlog: BACKLOG }, () => {
-        server.removeListener("error", reject);
-        // Not to be able to accept for a while (too many open files) must not end the program.
-        server.on("error", () => {});
-        resolve(bounded);
-      });
+    // A promise, because all that can go wrong then comes by one way.
+    return Promise.try(() => {
+      const listener = "path" in where
+        ? Deno.listen({ transport: "unix", path: where.path })
+        : Deno.listen({ hostname: where.host, port: where.port });
+      return new BoundedServer(listener, options);
     });
   }
 
   /** The TCP port; 0 for a Unix socket. */
   get port(): number {
-    const address = this.#server.address();
-    return typeof address === "object" ? address?.port ?? 0 : 0;
+    const { addr } = this.#listener;
+    return "port" in addr ? addr.port : 0;
   }
 
-  /** Connections that are open now. */
+  /** Connections that are served now. */
   get connections(): number {
     return this.#open.size;
   }
 
   /** Closes everything. */
-  stop(): Promise<void> {
-    return new Promise((resolve) => {
-      const limit = setTimeout(resolve, STOP_MS);
-      this.#server.close(() => {
-        clearTimeout(limit);
-        resolve();
-      });
-      for (const socket of this.#open) socket.destroy();
-    });
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#listener.close();
+    const all = [...this.#open, ...this.#lingering];
+    for (const connection of all) connection.destroy();
+    let limit: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => limit = setTimeout(resolve, STOP_MS));
+    const gone = Promise.all([this.#accepting, ...all.map((connection) => connection.gone)]);
+    await Promise.race([gone, late]);
+    clearTimeout(limit);
   }
 
-  #take(socket: Socket): void {
-    socket.on("error", () => {});
-    if (this.#open.size >= this.#options.connectionsMax) {
-      socket.destroy();
-      return;
+  async #accept(): Promise<void> {
+    while (!this.#isStopped) {
+      await this.#options.admit?.();
+      if (this.#isStopped) return;
+      let conn: Deno.Conn;
+      try {
+        conn = await this.#listener.accept();
+      } catch {
+        if (this.#isStopped) return;
+        await new Promise((resolve) => setTimeout(resolve, ACCEPT_AGAIN_MS));
+        continue;
+      }
+      this.#take(conn);
     }
-    this.#open.add(socket);
-    const limit = setTimeout(() => socket.destroy(), this.#options.connectionMs);
-    socket.on("close", () => {
-      clearTimeout(limit);
-      this.#open.delete(socket);
-    });
-    this.#options.serve(socket);
   }
+
+  get #isFull(): boolean {
+    return this.#open.size >= this.#options.connectionsMax ||
+      this.#lingering.size >= LINGERING_MAX;
+  }
+
+  #take(conn: Deno.Conn): void {
+    const from = "hostname" in conn.remoteAddr ? conn.remoteAddr.hostname : "";
+    const holder = holderOf(from);
+    const count = this.#ofHolder.get(holder) ?? 0;
+    if (this.#isFull || (holder !== "" && count >= OF_HOLDER_MAX)) return conn.close();
+    try {
+      if ("setNoDelay" in conn) {
+        const tcp = conn as Deno.TcpConn;
+        tcp.setNoDelay(true);
+        // So that the kernel notices who is gone without a word.
+        tcp.setKeepAlive(true);
+      }
+    } catch {
+      // Who has connected is gone already.
+    }
+    this.#ofHolder.set(holder, count + 1);
+    const connection = new ServedConnection(conn, { from });
+    this.#open.add(connection);
+    const limit = setTimeout(() => connection.destroy(), this.#options.connectionMs);
+    void connection.over.then(() => {
+      clearTimeout(limit);
+      this.#open.delete(connection);
+      this.#lingering.add(connection);
+    });
+    void connection.gone.then(() => this.#forget(connection, holder));
+    this.#options.serve(connection);
+  }
+
+  #forget(connection: ServedConnection, holder: string): void {
+    this.#lingering.delete(connection);
+    const count = this.#ofHolder.get(holder)! - 1;
+    if (count > 0) this.#ofHolder.set(holder, count);
+    else this.#ofHolder.delete(holder);
+  }
+}
+
+/** Whose an address is: a whole /64 of IPv6 is one customer's; empty for this machine itself. */
+function holderOf(from: string): string {
+  const address = parseAddress(from);
+  if (address === undefined || isLoopback(address)) return "";
+  return address.includes(":") ? networkOf(address, HOLDER_PREFIX) : address;
 }

@@ -9,8 +9,8 @@
  */
 
 import { CAUSES } from "../address/exempt.ts";
-import type { Socket } from "node:net";
 import { BoundedServer } from "./bounded_server.ts";
+import type { ServedConnection } from "./served_connection.ts";
 import type { ListenAddress } from "../config/config.ts";
 import { type Histogram, LATENCY_BOUNDS } from "./counters.ts";
 import type { LogState } from "../logs/followed_log.ts";
@@ -545,25 +545,24 @@ export function serveMetrics(where: ListenAddress, metrics: () => string): Promi
   return BoundedServer.listen({ host: where.hostname, port: where.port }, {
     connectionsMax: CONNECTIONS_MAX,
     connectionMs: CONNECTION_MS,
-    serve: (socket) => answer(socket, metrics),
+    serve: (connection) => void answer(connection, metrics),
   });
 }
 
 /** Reads the head of a request, and answers it. */
-function answer(socket: Socket, metrics: () => string): void {
+async function answer(connection: ServedConnection, metrics: () => string): Promise<void> {
   const decoder = new TextDecoder();
   let request = "";
-  const read = (chunk: Uint8Array) => {
-    request += decoder.decode(chunk, { stream: true });
+  for (;;) {
+    const bytes = await connection.read();
+    if (bytes === null) return connection.destroy();
+    request += decoder.decode(bytes, { stream: true });
     const end = request.search(/\r?\n\r?\n/);
     const tooLong = (end < 0 ? request.length : end) > REQUEST_CHARACTERS_MAX;
-    if (!tooLong && end < 0) return;
-    socket.off("data", read);
-    // What else comes is thrown away, so that it does not reset the answer.
-    socket.resume();
-    socket.end(respond(tooLong ? "" : request, metrics));
-  };
-  socket.on("data", read);
+    if (!tooLong && end < 0) continue;
+    void connection.write(respond(tooLong ? "" : request, metrics));
+    return await connection.end();
+  }
 }
 
 function respond(request: string, metrics: () => string): string {

@@ -12,8 +12,9 @@
  * @module
  */
 
-import { connect, type Socket } from "node:net";
+import { connect } from "node:net";
 import { BoundedServer } from "./bounded_server.ts";
+import type { ServedConnection } from "./served_connection.ts";
 
 /** The folder of the socket; systemd makes it (`RuntimeDirectory=ampere`), else the daemon does. */
 export const RUN_FOLDER = "/run/ampere";
@@ -66,9 +67,22 @@ export async function statusSocketPath(
   database: string,
   folder: string = RUN_FOLDER,
 ): Promise<string> {
+  return `${folder}/status-${await hashOf(database)}.sock`;
+}
+
+/**
+ * The path of the file in which the daemon keeps what its database does not take.
+ *
+ * @param database Path of the database.
+ */
+export async function owedChangesPath(database: string): Promise<string> {
+  return `${RUN_FOLDER}/owed-${await hashOf(database)}`;
+}
+
+async function hashOf(database: string): Promise<string> {
   // The same code as for the listings of the firewall: another one would need a megabyte more.
   const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(database));
-  return `${folder}/status-${new Uint8Array(hash).toHex().slice(0, HASH_DIGITS)}.sock`;
+  return new Uint8Array(hash).toHex().slice(0, HASH_DIGITS);
 }
 
 /** The daemon's side of the socket. */
@@ -106,7 +120,10 @@ export class StatusServer {
       const server = await BoundedServer.listen({ path: `${nest}/s` }, {
         connectionsMax: CONNECTIONS_MAX,
         connectionMs: ANSWER_MS,
-        serve: (socket) => hear(socket, (question) => void socket.end(answer(question))),
+        serve: async (connection) => {
+          void connection.write(answer(await hear(connection)));
+          await connection.end();
+        },
       });
       try {
         Deno.chmodSync(`${nest}/s`, SOCKET_MODE);
@@ -133,20 +150,21 @@ export class StatusServer {
 }
 
 /** Waits for a question, for a moment. */
-function hear(socket: Socket, heard: (question: string) => void): void {
+async function hear(connection: ServedConnection): Promise<string> {
   let text = "";
-  const decoder = new TextDecoder();
-  const done = () => {
-    clearTimeout(limit);
-    socket.removeAllListeners("data");
-    heard(text.split("\n", 1)[0]!.trim().slice(0, QUESTION_CHARACTERS_MAX));
-  };
-  const limit = setTimeout(done, QUESTION_MS);
-  socket.on("close", () => clearTimeout(limit));
-  socket.on("data", (chunk: Uint8Array) => {
-    text += decoder.decode(chunk, { stream: true });
-    if (text.includes("\n") || text.length > QUESTION_CHARACTERS_MAX) done();
-  });
+  const late = Promise.withResolvers<void>();
+  const limit = setTimeout(late.resolve, QUESTION_MS);
+  const question = (async () => {
+    const decoder = new TextDecoder();
+    while (!text.includes("\n") && text.length <= QUESTION_CHARACTERS_MAX) {
+      const bytes = await connection.read();
+      if (bytes === null) return;
+      text += decoder.decode(bytes, { stream: true });
+    }
+  })();
+  await Promise.race([question, late.promise]);
+  clearTimeout(limit);
+  return text.split("\n", 1)[0]!.trim().slice(0, QUESTION_CHARACTERS_MAX);
 }
 
 /**

@@ -29,7 +29,7 @@ async function serving(
   const server = await BoundedServer.listen({ host: "127.0.0.1", port: 0 }, {
     connectionsMax: 64,
     connectionMs: 10_000,
-    serve: (socket) => void serveConnection(socket, socket.remoteAddress ?? "", answer),
+    serve: (connection) => void serveConnection(connection, answer),
   });
   try {
     await run(server.port);
@@ -126,9 +126,9 @@ Deno.test("http: who goes away in the middle leaves nothing behind", async () =>
   const server = await BoundedServer.listen({ host: "127.0.0.1", port: 0 }, {
     connectionsMax: 4,
     connectionMs: 10_000,
-    serve: (socket) =>
+    serve: (connection) =>
       void ends.push(
-        serveConnection(socket, "", () => Promise.resolve({ status: 200, body: endless() })),
+        serveConnection(connection, () => Promise.resolve({ status: 200, body: endless() })),
       ),
   });
   try {

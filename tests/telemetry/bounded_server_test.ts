@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { connect, type Socket } from "node:net";
 import { BoundedServer } from "../../src/telemetry/bounded_server.ts";
+import type { ServedConnection } from "../../src/telemetry/served_connection.ts";
 import { until } from "../support/namespace.ts";
 
 const HOST = "127.0.0.1";
@@ -47,7 +48,10 @@ Deno.test("bounded server: each connection is served, by TCP and over a Unix soc
   const folder = await Deno.makeTempDir();
   try {
     for (const path of [undefined, `${folder}/socket`]) {
-      const serve = (socket: Socket) => void socket.end("hello\n");
+      const serve = (connection: ServedConnection) => {
+        void connection.write("hello\n");
+        void connection.end();
+      };
       await withServer(
         { serve },
         async (server) => {
@@ -71,8 +75,13 @@ Deno.test("bounded server: each connection is served, by TCP and over a Unix soc
 });
 
 Deno.test("bounded server: one connection too many is closed unserved, until there is room", async () => {
-  const served: Socket[] = [];
-  await withServer({ serve: (socket) => void served.push(socket) }, async (server) => {
+  const served: ServedConnection[] = [];
+  const serve = (connection: ServedConnection) => {
+    served.push(connection);
+    // Who serves it notices that the other side goes.
+    void connection.discard().then(() => connection.destroy());
+  };
+  await withServer({ serve }, async (server) => {
     const where = { host: HOST, port: server.port };
     const clients = [1, 2, 3].map(() => new Client(where));
     await until("all are served", () => served.length === 3);
@@ -90,7 +99,7 @@ Deno.test("bounded server: one connection too many is closed unserved, until the
 });
 
 Deno.test("bounded server: a connection lasts no longer than it may, whatever it does", async () => {
-  const serve = (socket: Socket) => void socket.write("wait\n");
+  const serve = (connection: ServedConnection) => void connection.write("wait\n");
   await withServer({ serve, connectionMs: 50 }, async (server) => {
     const client = new Client({ host: HOST, port: server.port });
     const talk = setInterval(() => client.socket.write("x"), 5);
@@ -125,7 +134,11 @@ Deno.test("bounded server: the end closes every connection and gives the port ba
 
 Deno.test("bounded server: clients that break off in the middle harm nobody", async () => {
   const big = "x".repeat(1_000_000);
-  await withServer({ serve: (socket) => void socket.end(big) }, async (server) => {
+  const serve = (connection: ServedConnection) => {
+    void connection.write(big);
+    void connection.end();
+  };
+  await withServer({ serve }, async (server) => {
     const where = { host: HOST, port: server.port };
     for (let n = 0; n < 20; n++) {
       const client = new Client(where);
@@ -137,5 +150,42 @@ Deno.test("bounded server: clients that break off in the middle harm nobody", as
     await until("it has answered", () => last.isClosed);
     assert.equal(last.text, big);
     last.socket.destroy();
+  });
+});
+
+Deno.test("bounded server: who neither reads nor goes holds no place of others", async () => {
+  const big = new Uint8Array(16_000_000);
+  const serve = async (connection: ServedConnection) => {
+    if (await connection.write(big)) await connection.end();
+  };
+  await withServer({ serve, connectionMs: 100 }, async (server) => {
+    const where = { host: HOST, port: server.port };
+    const stuck: Deno.Conn[] = [];
+    for (let round = 0; round < 3; round++) {
+      for (let n = 0; n < 3; n++) stuck.push(await Deno.connect({ port: server.port }));
+      await until("they are served", () => server.connections === 3);
+      await until("they are left", () => server.connections === 0);
+    }
+    const last = new Client(where);
+    await until("it is served", () => last.text.length > 0);
+    last.socket.destroy();
+    for (const conn of stuck) conn.close();
+  });
+});
+
+Deno.test("bounded server: it takes the next one when that is admitted", async () => {
+  let admitted = () => {};
+  const served: ServedConnection[] = [];
+  const admit = () => new Promise<void>((resolve) => admitted = resolve);
+  await withServer({ serve: (one) => void served.push(one), admit }, async (server) => {
+    const clients = [1, 2].map(() => new Client({ host: HOST, port: server.port }));
+    await until("both are connected", () => clients.every(({ socket }) => !socket.connecting));
+    for (const count of [1, 2]) {
+      assert.equal(served.length, count - 1);
+      admitted();
+      await until("one more is served", () => served.length === count);
+    }
+    admitted();
+    for (const { socket } of clients) socket.destroy();
   });
 });

@@ -222,7 +222,7 @@ export class Points {
     if (renews) guarded.renewed = true;
     const before = this.#blocks.get(target);
     const counts = this.#blocks.decide(target, grounds, row, proven, wall, renews);
-    if (this.#blocks.get(target) !== before) this.#neighbours.restore(wall);
+    if (this.#blocks.get(target) !== before) this.#neighbours.restore(target, before, wall);
     if (counts) this.#neighbours.blocked(target, wall);
   }
 
