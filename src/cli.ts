@@ -277,7 +277,16 @@ async function runWithConfig(invocation: Invocation): Promise<number> {
   const { config, problems, warnings } = readConfig(invocation.config);
   if (invocation.command === "check") {
     const { check } = await import("./commands/check/check.ts");
-    return await check(invocation, { config, problems, warnings }, print);
+    return await check(
+      invocation,
+      { config, problems, warnings },
+      print,
+      async (config, status) => {
+        if (config.page === undefined) return [];
+        const { checkPage } = await import("./page/check.ts");
+        return await checkPage(config, status);
+      },
+    );
   }
   if (invocation.command === "page-token") {
     // What is wrong may be that there is no token yet.

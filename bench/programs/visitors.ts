@@ -39,7 +39,7 @@ async function loadPage(port: number, path: string) {
   const connection = await Deno.connect({ hostname: "127.0.0.1", port });
   const limit = setTimeout(() => connection.close(), LOAD_MS);
   try {
-    const request = `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`;
+    const request = `GET ${path} HTTP/1.0\r\nHost: 127.0.0.1:${port}\r\n\r\n`;
     await connection.write(new TextEncoder().encode(request));
     const buffer = new Uint8Array(65_536);
     let [bytes, firstByteAt] = [0, 0];

@@ -88,6 +88,7 @@ export function statusRows(status: Status, now: number, style: Style): string[][
     ...listRows(status.lists, now, style),
     ...messengerRows(status.messengers, now, style),
     ...fleetRows(status.fleet, now, style),
+    ...pageRows(status.page, style),
     ["Database", databaseLine(database, style)],
     ...trustRows(status.trust, now, style),
     ...placeRows(status.places, style),
@@ -103,6 +104,16 @@ function asteriskLine(asterisk: Status["asterisk"], now: number, style: Style): 
   }
   const since = (now - Date.parse(asterisk.connectedSince)) / 1000;
   return `${style.good("connected")} to ${where} for ${describeDuration(since)}${losses}`;
+}
+
+function pageRows(page: Status["page"] | undefined, style: Style): string[][] {
+  // A daemon that was not started again after an update does not tell it yet.
+  if (page === undefined || page === null) return [];
+  const { url, trouble } = page;
+  const words = trouble === null
+    ? url
+    : `${style.doubtful(`not served at ${url}`)}: ${escapeControls(trouble, CAUSE_CHARACTERS_MAX)}`;
+  return [["Page", words]];
 }
 
 /** Asterisk's logs that are followed. */

@@ -8,7 +8,7 @@ import { parseAddress } from "../address/address.ts";
 import type { Clock } from "../clock.ts";
 import { ChangedFile } from "../config/changed_file.ts";
 import type { PageConfig } from "../config/page_keys.ts";
-import type { Request } from "./http.ts";
+import { callerOf, type Request } from "./http.ts";
 import {
   hashOf,
   isSameHash,
@@ -160,7 +160,7 @@ export class Access {
     if (isOpen || this.sessionOf(request) !== undefined) return true;
     const token = tokenIn(request.headers.get("authorization") ?? "");
     if (token === undefined) return false;
-    return await this.#isToken(token, request.from, "lists", "actions");
+    return await this.#isToken(token, callerOf(request), "lists", "actions");
   }
 
   /**

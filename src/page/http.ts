@@ -17,11 +17,14 @@ const HEAD_CHARACTERS_MAX = 8_192;
 /** Longest body of a request, in bytes: a form of a few fields. */
 const BODY_BYTES_MAX = 4_096;
 
+/** Most pieces in which it may come: who sends a byte at a time makes work of each. */
+const PIECES_MAX = 256;
+
 /** How long a request may take to come, in milliseconds. */
 const REQUEST_MS = 5_000;
 
-/** How long an answer may take to be made and taken, in milliseconds. */
-const ANSWER_MS = 60_000;
+/** How long an answer may take to be made and taken, in ms: a long list by a slow line. */
+const ANSWER_MS = 300_000;
 
 /** How long nothing of an answer may be taken, in milliseconds. */
 const STUCK_MS = 10_000;
@@ -32,6 +35,8 @@ export interface Request {
   /** What stands before the question mark, as it was sent. */
   readonly path: string;
   readonly query: URLSearchParams;
+  /** It knows answers whose length is told piece by piece (HTTP/1.1). */
+  readonly takesChunks: boolean;
   /** By name in small letters, each once. */
   readonly headers: ReadonlyMap<string, string>;
   readonly body: string;
@@ -100,7 +105,19 @@ export async function serveConnection(
     if (!(error instanceof Refused)) throw error;
     made = { status: error.status };
   }
-  if (!connection.isOver) await write(connection, made, request?.method === "HEAD");
+  if (!connection.isOver) await write(connection, made, request);
+}
+
+/**
+ * Who sent a request: behind a web server of this machine, whom that names.
+ *
+ * @param request The request.
+ * @returns A canonical address.
+ */
+export function callerOf({ from, headers }: Request): string {
+  const claimed = parseAddress((headers.get("x-forwarded-for") ?? "").split(",").at(-1)!.trim());
+  const isProxied = claimed !== undefined && (from === "::1" || from.startsWith("127."));
+  return isProxied ? claimed : from;
 }
 
 /** An address of IPv4 that comes by a socket of IPv6 is one of IPv4. */
@@ -112,11 +129,19 @@ async function readRequest(connection: ServedConnection): Promise<Request> {
   const limit = setTimeout(() => connection.destroy(), REQUEST_MS);
   try {
     const reader = new Reader(connection);
-    const { method, target, headers } = parseHead(await reader.head());
+    const { method, target, takesChunks, headers } = parseHead(await reader.head());
     const body = method === "POST" ? await reader.body(lengthOf(headers)) : "";
     const [path = "", ...query] = target.split("?");
     const from = canonical(connection.from);
-    return { method, path, query: new URLSearchParams(query.join("?")), headers, body, from };
+    return {
+      method,
+      path,
+      query: new URLSearchParams(query.join("?")),
+      takesChunks,
+      headers,
+      body,
+      from,
+    };
   } finally {
     clearTimeout(limit);
   }
@@ -126,6 +151,7 @@ async function readRequest(connection: ServedConnection): Promise<Request> {
 class Reader {
   readonly #connection: ServedConnection;
   #bytes: Uint8Array = new Uint8Array(0);
+  #pieces = 0;
 
   constructor(connection: ServedConnection) {
     this.#connection = connection;
@@ -154,7 +180,7 @@ class Reader {
 
   async #more(): Promise<void> {
     const chunk = await this.#connection.read();
-    if (chunk === null) throw new Refused(408);
+    if (chunk === null || ++this.#pieces > PIECES_MAX) throw new Refused(408);
     const joined = new Uint8Array(this.#bytes.length + chunk.length);
     joined.set(this.#bytes);
     joined.set(chunk, this.#bytes.length);
@@ -164,7 +190,7 @@ class Reader {
 
 function parseHead(head: string) {
   const [first = "", ...lines] = head.split("\r\n");
-  const [, method, target] = /^([A-Z]+) (\/[!-~]*) HTTP\/1\.[01]$/.exec(first) ?? [];
+  const [, method, target, minor] = /^([A-Z]+) (\/[!-~]*) HTTP\/1\.([01])$/.exec(first) ?? [];
   if (method === undefined || target === undefined) throw new Refused(400);
   if (method !== "GET" && method !== "HEAD" && method !== "POST") throw new Refused(405);
   const headers = new Map<string, string>();
@@ -178,7 +204,7 @@ function parseHead(head: string) {
     headers.set(key, value.trim());
   }
   if (headers.has("transfer-encoding")) throw new Refused(501);
-  return { method, target, headers } as const;
+  return { method, target, takesChunks: minor === "1", headers } as const;
 }
 
 function lengthOf(headers: ReadonlyMap<string, string>): number {
@@ -192,15 +218,21 @@ function lengthOf(headers: ReadonlyMap<string, string>): number {
 async function write(
   connection: ServedConnection,
   answer: Answer,
-  isHead: boolean,
+  request: Request | undefined,
 ): Promise<void> {
+  const isHead = request?.method === "HEAD";
   const { status, type = "text/plain; charset=utf-8", stream } = answer;
   const { body = stream === undefined ? `${REASONS[status]}\n` : undefined } = answer;
   const bytes = typeof body === "string" ? new TextEncoder().encode(body) : undefined;
   const hasBody = status !== 304 && status !== 303;
+  // Without it an answer that is broken off looks like a whole one: of a list of addresses half of
+  // one would be another one.
+  const isChunked = hasBody && bytes === undefined && stream === undefined &&
+    request?.takesChunks === true;
   const headers = {
     ...(hasBody ? { "Content-Type": type } : {}),
     ...(bytes === undefined || !hasBody ? {} : { "Content-Length": String(bytes.length) }),
+    ...(isChunked ? { "Transfer-Encoding": "chunked" } : {}),
     "Connection": "close",
     ...answer.headers,
   };
@@ -219,15 +251,23 @@ async function write(
       await connection.write(head);
     } else {
       for await (const piece of body as AsyncIterable<string>) {
-        if (!await taken(connection, head + piece)) return;
+        if (!await taken(connection, head + (isChunked ? chunk(piece) : piece))) return;
         head = "";
       }
-      if (head !== "") await taken(connection, head);
+      await taken(connection, head + (isChunked ? LAST_CHUNK : ""));
     }
     await connection.end();
   } finally {
     clearTimeout(limit);
   }
+}
+
+const LAST_CHUNK = "0\r\n\r\n";
+
+/** An empty one would be the last. */
+function chunk(piece: string): string {
+  if (piece === "") return "";
+  return `${new TextEncoder().encode(piece).length.toString(16)}\r\n${piece}\r\n`;
 }
 
 /** Writes a piece, and waits until the visitor has taken it; whether they did. */

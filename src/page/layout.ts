@@ -8,6 +8,7 @@ import { formatLocalTime } from "../text/time.ts";
 import { VERSION } from "../version.ts";
 import type { Answer } from "./http.ts";
 import { Html, markup, NOTHING } from "./html.ts";
+import { TooLongError } from "./scan.ts";
 
 /** Who looks at a page. */
 export interface Visitor {
@@ -58,7 +59,15 @@ export function pageAnswer(parts: PageParts, status = 200): Answer {
 
 async function* inPieces(top: string, main: () => Promise<Html>): AsyncGenerator<string> {
   yield top;
-  yield (await main()).text + below();
+  yield (await main().catch(broken)).text + below();
+}
+
+/** What has begun as a page cannot end as another answer. */
+function broken(error: unknown): Html {
+  const words = error instanceof TooLongError
+    ? "This takes too long now: there are many events, or many visitors. Try it again in a moment."
+    : "Something went wrong; the log of Ampere tells what.";
+  return markup`<p class="note bad" role="alert">${words}</p>`;
 }
 
 function above({ title, place, visitor, isLive = false }: PageParts): string {

@@ -14,13 +14,14 @@ import type { Notice } from "../telemetry/notice.ts";
 import type { ServedConnection } from "../telemetry/served_connection.ts";
 import { statusOf } from "../telemetry/status.ts";
 import { escapeText } from "../text/escape.ts";
+import { fixOf } from "../text/fix.ts";
 import { Access, type Session } from "./access.ts";
 import { act, readAction } from "./actions.ts";
 import { ICON, SCRIPT, STYLE } from "./assets.ts";
 import { blocksPage, DONE, hostPage, loginPage } from "./block_pages.ts";
 import { Budget } from "./budget.ts";
 import { History } from "./history.ts";
-import { type Answer, type Request, serveConnection } from "./http.ts";
+import { type Answer, callerOf, type Request, serveConnection } from "./http.ts";
 import { type Html, markup } from "./html.ts";
 import { pageAnswer, SECURITY_HEADERS, type Visitor } from "./layout.ts";
 import { LIST_TYPES, listAnswer } from "./lists.ts";
@@ -28,7 +29,7 @@ import { Live } from "./live.ts";
 import { blockRow, overview, tiles } from "./overview.ts";
 import { type RangeName, RANGES } from "./plots.ts";
 import { findBlocks } from "./scan.ts";
-import { PageError } from "./page_error.ts";
+import { PageError, whyNotServed } from "./page_error.ts";
 import type { PageSource } from "./source.ts";
 import type { TlsGate } from "./tls.ts";
 import { randomText } from "./token_file.ts";
@@ -162,7 +163,8 @@ export class StatusPage {
       });
     } catch (error) {
       this.#tls?.close();
-      throw error;
+      const { why, advice } = whyNotServed(error, hostname, port);
+      throw new PageError(`${why}${fixOf(advice)}`);
     }
     this.#look();
     if (!isOpenToOthers && obstacle !== undefined && this.#config.tokenFile !== undefined) {
@@ -310,7 +312,12 @@ export class StatusPage {
   /** Makes something when it is its turn. */
   async #make<T>(make: () => Promise<T>): Promise<T> {
     await this.#budget.wait();
-    return await make();
+    try {
+      return await make();
+    } catch (error) {
+      this.#log.limited("page", "warn", `status page: ${messageOf(error)}`);
+      throw error;
+    }
   }
 
   async #makeOverview(range: RangeName, mayAct: boolean): Promise<Html> {
@@ -403,7 +410,7 @@ export class StatusPage {
 
   async #login(request: Request, form: URLSearchParams, who: string): Promise<Answer> {
     const next = ownPath(form.get("next"));
-    const answer = await this.#access.login(form.get("token") ?? "", request.from);
+    const answer = await this.#access.login(form.get("token") ?? "", callerOf(request));
     if (typeof answer === "object") {
       this.#log.info(`status page: ${who} logged in`);
       return { status: 303, headers: { Location: next, "Set-Cookie": answer.cookie } };
@@ -451,11 +458,11 @@ function likenessOf(config: PageConfig | undefined): string {
   return JSON.stringify([config, files]);
 }
 
-/** Who sent a request: behind a web server of this machine, whom that names. */
-function askedBy({ from, headers }: Request): string {
-  const claimed = parseTarget((headers.get("x-forwarded-for") ?? "").split(",").at(-1)!.trim());
-  const isProxied = claimed !== undefined && (from === "::1" || from.startsWith("127."));
-  return isProxied ? `${claimed} (by ${from})` : escapeText(from);
+/** Who sent a request, for people. */
+function askedBy(request: Request): string {
+  const { from } = request;
+  const caller = callerOf(request);
+  return caller === from ? escapeText(from) : `${caller} (by ${from})`;
 }
 
 /** A way within these pages, wherever a stranger's link would lead. */

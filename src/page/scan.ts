@@ -35,6 +35,11 @@ interface Wanted {
   readonly rows?: number;
 }
 
+/** It takes longer than anybody waits. */
+export class TooLongError extends Error {
+  override readonly name = "TooLongError";
+}
+
 /** What was found. */
 export interface Found {
   /** The newest first. */
@@ -52,6 +57,7 @@ export interface Found {
  * @param wanted Which.
  * @param budget Gives turns.
  * @param isOver Whether nobody waits any more.
+ * @throws {TooLongError} When nobody does.
  */
 export async function findBlocks(
   blocks: Iterable<Block>,
@@ -68,7 +74,8 @@ export async function findBlocks(
   let beyond = 0;
   const all = blocks[Symbol.iterator]();
   await budget.inTurns(() => {
-    if (isOver()) return false;
+    // A part of it would pass for the whole.
+    if (isOver()) throw new TooLongError("the blocks could not be looked through in time");
     for (let i = 0; i < STEP; i++) {
       const { done, value: block } = all.next();
       if (done === true) return false;

@@ -167,7 +167,14 @@ export class TlsGate {
   }
 }
 
-function readPem(path: string, name: string): string {
+/**
+ * Reads a file of certificates, or a key.
+ *
+ * @param path The file.
+ * @param name The key of the configuration that names it.
+ * @throws {PageError} When it cannot be read.
+ */
+export function readPem(path: string, name: string): string {
   try {
     return new TextDecoder().decode(readBytes(path, FILE_BYTES_MAX));
   } catch (error) {

@@ -24,6 +24,11 @@ const LINGERING_MAX = 192;
 const OF_HOLDER_MAX = 32;
 const HOLDER_PREFIX = 64;
 
+/** Most connections that are taken in a second: then the rest of the program has its turn. */
+const A_SECOND_MAX = 500;
+
+const SECOND_MS = 1_000;
+
 /** How long it is waited when none can be accepted (too many open files), in milliseconds. */
 const ACCEPT_AGAIN_MS = 100;
 
@@ -121,8 +126,14 @@ export class BoundedServer {
   }
 
   async #accept(): Promise<void> {
+    let [count, begin] = [0, performance.now()];
     while (!this.#isStopped) {
       await this.#options.admit?.();
+      if (++count > A_SECOND_MAX) {
+        const rest = begin + SECOND_MS - performance.now();
+        if (rest > 0) await new Promise((resolve) => setTimeout(resolve, rest));
+        [count, begin] = [0, performance.now()];
+      }
       if (this.#isStopped) return;
       let conn: Deno.Conn;
       try {

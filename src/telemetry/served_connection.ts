@@ -15,8 +15,9 @@ const READ_BYTES = 8_192;
 /** How long it is waited after the last word that the other side closes, in milliseconds. */
 const LINGER_MS = 1_000;
 
-/** Most bytes that are thrown away meanwhile. */
+/** Most bytes that are thrown away meanwhile; a piece counts as so many at least. */
 const LINGER_BYTES_MAX = 262_144;
+const PIECE_BYTES_MIN = 1_024;
 
 /** What a {@linkcode ServedConnection} stands on. */
 interface Stream {
@@ -41,13 +42,16 @@ interface ServedOptions {
  * ```ts ignore
  * import { ServedConnection } from "./served_connection.ts";
  *
- * using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
- * const client = await Deno.connect({ port: listener.addr.port });
- * const served = new ServedConnection(await listener.accept(), { from: "127.0.0.1" });
- * await served.write("hello\n");
- * served.destroy();
- * client.close();
- * await served.gone;
+ * const said: string[] = [];
+ * const served = new ServedConnection({
+ *   read: () => Promise.resolve(null),
+ *   write: (bytes) => Promise.resolve(said.push(new TextDecoder().decode(bytes)) && bytes.length),
+ *   closeWrite: () => Promise.resolve(),
+ *   close: () => {},
+ * }, { from: "192.0.2.1" });
+ * void served.write("hello\n");
+ * await served.end();
+ * console.log(said, served.isOver); // [ "hello\n" ] true
  * ```
  */
 export class ServedConnection {
@@ -130,7 +134,9 @@ export class ServedConnection {
   /** Throws away what still comes; fulfilled when nothing comes any more. */
   async discard(): Promise<void> {
     let left = LINGER_BYTES_MAX;
-    for (let bytes; left > 0 && (bytes = await this.read()) !== null;) left -= bytes.length;
+    for (let bytes; left > 0 && (bytes = await this.read()) !== null;) {
+      left -= Math.max(PIECE_BYTES_MIN, bytes.length);
+    }
     if (left <= 0) this.destroy();
   }
 

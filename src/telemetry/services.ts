@@ -12,7 +12,7 @@ import type { BoundedServer } from "./bounded_server.ts";
 import type { Look } from "./look.ts";
 import type { Messages } from "./messages/messages.ts";
 import type { Notice } from "./notice.ts";
-import { type Status, statusOf, type StatusSource } from "./status.ts";
+import { type ShownPage, type Status, statusOf, type StatusSource } from "./status.ts";
 import { RUN_FOLDER, StatusError, StatusServer, statusSocketPath } from "./status_socket.ts";
 import type { Webhook } from "./webhook.ts";
 
@@ -59,6 +59,7 @@ export class Services {
     | { readonly sender: Webhook; readonly url: string; readonly caFile: string | undefined }
     | undefined;
   #page: OpenPage | undefined;
+  #shownPage: ShownPage | null = null;
   #messages: Messages | undefined;
   /** One change at a time. */
   #changing: Promise<void> = Promise.resolve();
@@ -176,18 +177,20 @@ export class Services {
     if (this.#page?.isCurrent()) return;
     await this.#page?.stop();
     this.#page = undefined;
+    this.#shownPage = null;
     const { page, pageCert } = this.#source.config;
     if (page === undefined || this.#openPage === undefined) return;
     const url = `${pageCert === undefined ? "http" : "https"}://${formatListenAddress(page)}/`;
     try {
       this.#page = await this.#openPage();
+      this.#shownPage = { url, trouble: null };
       this.#log.info(`status page at ${url}`);
     } catch (error) {
+      const trouble = messageOf(error);
+      this.#shownPage = { url, trouble };
       this.#log.warn(
-        `no status page at ${url}: ${
-          messageOf(error)
-        }. Blocking is not affected; mended, it comes ` +
-          "with: systemctl reload ampere",
+        `no status page at ${url}: ${trouble}. Blocking is not affected; mended, it comes with: ` +
+          "systemctl reload ampere",
       );
     }
   }
@@ -197,7 +200,7 @@ export class Services {
     const [, asked = ""] = /^look (\S+)$/.exec(question) ?? [];
     const target = parseTarget(asked);
     return target === undefined
-      ? statusOf(this.#source, Date.now(), {}, this.#messages?.states)
+      ? statusOf(this.#source, Date.now(), {}, this.#messages?.states, this.#shownPage)
       : { look: this.#source.inquiry.look(target) };
   }
 

@@ -242,6 +242,8 @@ export interface Status {
   readonly messengers: readonly ShownMessenger[];
   /** Other PBXs; null without any. */
   readonly fleet: ShownFleet | null;
+  /** The status page; null without one. */
+  readonly page: ShownPage | null;
   readonly database: {
     readonly path: string;
     readonly owed: number;
@@ -261,6 +263,13 @@ export interface Status {
   };
   /** Canonical addresses and networks, each with its cause; the trust list is among them. */
   readonly neverBlocked: readonly ExemptTarget[];
+}
+
+/** The status page. */
+export interface ShownPage {
+  readonly url: string;
+  /** Why it is not served, and what helps; null when it is. */
+  readonly trouble: string | null;
 }
 
 /** A log of Asterisk's. */
@@ -363,12 +372,14 @@ interface StatusExtent {
  * @param now Time of day, in milliseconds since 1970.
  * @param extent How much is told.
  * @param messengers Who is told of what happens.
+ * @param page The status page.
  */
 export function statusOf(
   source: StatusSource,
   now: number,
   { blocks = LAST_BLOCKS_MAX, hosts = WORST_HOSTS_MAX }: StatusExtent = {},
   messengers: readonly MessengerState[] = [],
+  page: ShownPage | null = null,
 ): Status {
   const { config, counters, table, list } = source;
   const state = source.firewall.status();
@@ -457,6 +468,7 @@ export function statusOf(
     lists: shownLists(source.listed),
     messengers: shownMessengers(messengers),
     fleet: shownFleet(source.elsewhere?.state()),
+    page,
     database: { path: list.path, owed: list.pending, trouble: list.trouble ?? null },
     trust: shownTrust(source.trust),
     neverBlocked: source.neverBlocked,

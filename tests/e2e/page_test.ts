@@ -1,11 +1,12 @@
 /** The compiled program's status page: what it serves, does and remembers under its permissions. */
 
 import assert from "node:assert/strict";
+import { connect } from "node:net";
 import { selfSigned } from "../support/certificates.ts";
 import { until } from "../support/namespace.ts";
 import { AmiServer } from "./ami_server.ts";
 import { attack, blocked } from "./installed.ts";
-import { emptyFirewall, makeChain, onOwnMachine } from "./machine.ts";
+import { emptyFirewall, makeChain, must, onOwnMachine } from "./machine.ts";
 import { Program, runToEnd } from "./program.ts";
 
 const CONFIG = "/etc/ampere/ampere.cfg";
@@ -121,5 +122,105 @@ onOwnMachine(import.meta.url, (executable) => {
     assert.equal(got.status, 200);
     assert.match((await curl(`${page}/login`)).body, /<h1>Log in<\/h1>/);
     assert.equal((await curl(`http://${PAGE}/`)).status, 0);
+  });
+
+  Deno.test("page: --check names what keeps it from being served, and what it advises helps", async () => {
+    await emptyFirewall();
+    await makeChain();
+    await using asterisk = new AmiServer();
+    const lines = [`port = ${asterisk.port}`, `page = ${PAGE}`];
+    await Deno.writeTextFile(CONFIG, [...lines, ""].join("\n"));
+    const pageRows = async () => {
+      const { out } = await runToEnd([executable, "--check"]);
+      return out.split("\n").join(" ").match(/(?:ok|warning|problem) +page .*?(?= {2}daemon|$)/)
+        ?.[0] ??
+        out;
+    };
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 9739 });
+    await using daemon = new Program([executable]);
+    await daemon.alive(asterisk.client());
+    await daemon.said(/no status page at .* another program has 127\.0\.0\.1 port 9739\. Fix: ss /);
+    const status = await runToEnd([executable, "--status"]);
+    assert.match(status.out, /^Page +not served at http:\/\/127\.0\.0\.1:9739\/: another program/m);
+    assert.match(
+      await pageRows(),
+      /another program has .* fix: ss -ltnp 'sport = :9739' names it;/,
+    );
+    const { out: named } = await runToEnd(["ss", "-ltnp", "sport = :9739"]);
+    assert.match(named, new RegExp(`pid=${Deno.pid},`));
+    listener.close();
+    assert.match(await pageRows(), /the daemon does not serve it: .*systemctl reload ampere/);
+    daemon.signal("SIGHUP");
+    await daemon.said(/info: status page at http/);
+    assert.match(await pageRows(), /it is served at http:\/\/127\.0\.0\.1:9739\//);
+    assert.match(
+      (await runToEnd([executable, "--status"])).out,
+      /^Page +http:\/\/127\.0\.0\.1:9739\/$/m,
+    );
+
+    const withToken = [...lines, "page_token_file = /var/lib/ampere/page.token", ""];
+    await Deno.writeTextFile(CONFIG, withToken.join("\n"));
+    await Deno.remove("/var/lib/ampere/page.token").catch(() => {});
+    assert.match(
+      await pageRows(),
+      /no such file, so nobody can act on it +fix: ampere --page-token/,
+    );
+    await runToEnd([executable, "--page-token"]);
+    assert.match(await pageRows(), /ok +page +\/var\/lib\/ampere\/page\.token holds the token/);
+  });
+
+  Deno.test("page: hostile visitors hold up no block, take no files, and leave the page to others", async () => {
+    await emptyFirewall();
+    await makeChain();
+    await must("ip", "address", "add", "192.0.2.77/32", "dev", "lo");
+    await using asterisk = new AmiServer();
+    const { out: token } = await runToEnd([executable, "--page-token"]);
+    const lines = ["page = 0.0.0.0:9739", "page_token_file = /var/lib/ampere/page.token"];
+    await Deno.writeTextFile(CONFIG, [`port = ${asterisk.port}`, ...lines, ""].join("\n"));
+    await using daemon = new Program([executable]);
+    const client = await daemon.alive(asterisk.client());
+    await daemon.said(/status page at/);
+    const files = () => [...Deno.readDirSync(`/proc/${daemon.pid}/fd`)].length;
+    const before = files();
+    // By the address that others have, as they come from there.
+    const hostile = Array.from({ length: 200 }, (_, n) => {
+      const socket = connect({ host: "192.0.2.77", port: 9739, localAddress: "192.0.2.77" });
+      socket.on("error", () => {});
+      socket.on("connect", () => {
+        if (n % 4 === 1) socket.write("GET /" + "a".repeat(20_000));
+        if (n % 4 === 2) socket.write("GET /login HTTP/1.1\r\nHost: 192.0.2.77\r\n\r\n".repeat(50));
+        if (n % 4 === 3) {
+          socket.write("POST /login HTTP/1.1\r\nHost: a\r\nContent-Length: 4000\r\n\r\n");
+        }
+      });
+      // Those who do not read.
+      if (n % 2 === 0) socket.pause();
+      return socket;
+    });
+    let loads = 0;
+    let isOver = false;
+    const loading = Promise.all(Array.from({ length: 4 }, async () => {
+      while (!isOver) {
+        await fetch("http://192.0.2.77:9739/login").then((answer) => answer.text()).catch(() => {});
+        loads++;
+      }
+    }));
+    const targets = Array.from({ length: 20 }, (_, n) => `203.0.113.${n + 1}`);
+    for (const target of targets) await attack(client, target);
+    // What the tests above have blocked stays.
+    await blocked("198.51.100.0/24", ...targets);
+    // From elsewhere there is room.
+    const own = ["-H", `Origin: http://${PAGE}`, "-b", "/run/jar", "-c", "/run/jar"];
+    const login = await curl(...own, "-d", `token=${token.trim()}`, `http://${PAGE}/login`);
+    assert.equal(login.status, 303);
+    const { body } = await curl(...own, `http://${PAGE}/blocks`);
+    assert.match(body, /<h1>Blocks<\/h1>[\s\S]*1 to 21 of 21/);
+    assert.ok(files() - before < 64 + 192 + 20, `${files()} files, ${before} before`);
+    isOver = true;
+    await loading;
+    assert.ok(loads > 0);
+    for (const socket of hostile) socket.destroy();
+    await until("nothing of them is left", () => files() <= before + 2);
+    await must("ip", "address", "del", "192.0.2.77/32", "dev", "lo");
   });
 });

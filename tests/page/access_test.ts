@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { pageOf } from "../../src/config/page_keys.ts";
 import { Access } from "../../src/page/access.ts";
-import type { Request } from "../../src/page/http.ts";
+import { callerOf, type Request } from "../../src/page/http.ts";
 import { makeToken, readTokenFile } from "../../src/page/token_file.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { right } from "../support/config_texts.ts";
@@ -11,7 +11,7 @@ import { right } from "../support/config_texts.ts";
 function request(headers: Record<string, string>, from = "127.0.0.1"): Request {
   const query = new URLSearchParams();
   const all = new Map(Object.entries({ host: "127.0.0.1:9739", ...headers }));
-  return { method: "GET", path: "/", query, headers: all, body: "", from };
+  return { method: "GET", path: "/", query, takesChunks: true, headers: all, body: "", from };
 }
 
 async function withTokens(
@@ -129,6 +129,16 @@ Deno.test("access: who sends many wrong tokens waits a minute, others do not", a
     for (let i = 0; i < 300; i++) await access.login("x", `2001:db8::${i}`);
     assert.equal(await access.login(tokens.actions, "2001:db8:1::1"), "too often");
   });
+});
+
+Deno.test("access: behind a web server each is counted by whom that names, and only from this machine", () => {
+  const headers = (value: string) => new Map([["x-forwarded-for", value]]);
+  const from = (from: string, value: string) =>
+    callerOf({ ...request({}), from, headers: headers(value) });
+  assert.equal(from("127.0.0.1", "203.0.113.9, 192.0.2.7"), "192.0.2.7");
+  assert.equal(from("::1", "2001:DB8::7"), "2001:db8::7");
+  assert.equal(from("192.0.2.1", "192.0.2.7"), "192.0.2.1");
+  assert.equal(from("127.0.0.1", "<b>"), "127.0.0.1");
 });
 
 Deno.test("access: actions of a login are counted", async () => {

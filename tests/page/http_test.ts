@@ -112,8 +112,12 @@ Deno.test("http: HEAD has no body, and an answer in pieces comes whole", async (
   await serving(() => Promise.resolve({ status: 200, body: long() }), async (port) => {
     const head = await say(port, "HEAD / HTTP/1.1\r\n\r\n");
     assert.ok(head.endsWith("\r\n\r\n") && !head.includes("xxx"), head.slice(0, 300));
-    const whole = await say(port, "GET / HTTP/1.1\r\n\r\n");
+    const whole = await say(port, "GET / HTTP/1.0\r\n\r\n");
     assert.equal(whole.split("\r\n\r\n")[1]!.trim().split("\n").length, 200);
+    const inChunks = await say(port, "GET / HTTP/1.1\r\n\r\n");
+    assert.match(inChunks, /\r\nTransfer-Encoding: chunked\r\n[\s\S]*\r\n\r\n2712\r\nx/);
+    assert.equal(inChunks.match(/\r\n271[234]\r\nx+\d+\n/g)!.length, 200);
+    assert.ok(inChunks.endsWith("\n\r\n0\r\n\r\n"));
   });
 });
 
@@ -145,4 +149,45 @@ Deno.test("http: who goes away in the middle leaves nothing behind", async () =>
   } finally {
     await server.stop();
   }
+});
+
+Deno.test("http: an answer that breaks off does not look like a whole one", async () => {
+  const broken = async function* () {
+    yield await Promise.resolve("198.51.100.71\n198.51.100.7");
+    throw new Error("no more of it");
+  };
+  const server = await BoundedServer.listen({ host: "127.0.0.1", port: 0 }, {
+    connectionsMax: 4,
+    connectionMs: 10_000,
+    serve: (connection) =>
+      void serveConnection(
+        connection,
+        () => Promise.resolve({ status: 200, body: broken() }),
+      ).catch(() => connection.destroy()),
+  });
+  try {
+    const said = await say(server.port, "GET / HTTP/1.1\r\n\r\n");
+    assert.ok(said.includes("198.51.100.71") && !said.includes("\r\n0\r\n"), said);
+    const response = await fetch(`http://127.0.0.1:${server.port}/`);
+    await assert.rejects(response.text());
+  } finally {
+    await server.stop();
+  }
+});
+
+Deno.test("http: what follows a request, and one a byte at a time, makes no further work", async () => {
+  let reached = 0;
+  const answer = () => Promise.resolve({ status: 200, body: `${++reached}` });
+  await serving(answer, async (port) => {
+    const one = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    const twice = await say(port, one + one + `POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\na`);
+    assert.equal(twice.match(/HTTP\/1\.1 /g)!.length, 1);
+    // Whoever stands between may have taken the second one for the body of the first.
+    const hidden = await say(port, `GET / HTTP/1.1\r\nContent-Length: ${one.length}\r\n\r\n${one}`);
+    assert.equal(hidden.match(/HTTP\/1\.1 /g)!.length, 1);
+    assert.equal(reached, 2);
+    const slow = await say(port, ..."GET / HTTP/1.1\r\nX: ", ..."y".repeat(400));
+    assert.match(slow, /^HTTP\/1\.1 408 /);
+    assert.equal(reached, 2);
+  });
 });

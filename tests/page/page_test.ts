@@ -53,11 +53,28 @@ async function ask(
     socket.on("close", () => resolve(text));
   });
   const end = text.indexOf("\r\n\r\n");
+  const [head, rest] = [text.slice(0, end), text.slice(end + 4)];
   return {
     status: Number(/^HTTP\/1\.1 (\d+)/.exec(text)?.[1]),
-    head: text.slice(0, end),
-    body: text.slice(end + 4),
+    head,
+    body: /^Transfer-Encoding: chunked\r?$/m.test(head) ? unchunked(rest) : rest,
   };
+}
+
+/** The pieces of an answer, put together; the last one must be there. */
+function unchunked(text: string): string {
+  let bytes = new TextEncoder().encode(text);
+  const decoder = new TextDecoder();
+  let body = "";
+  for (;;) {
+    const [, hex] = /^([0-9a-f]+)\r\n/.exec(decoder.decode(bytes.subarray(0, 20))) ?? [];
+    assert.ok(hex !== undefined, "the answer was broken off");
+    const length = parseInt(hex, 16);
+    if (length === 0) return body;
+    const begin = hex.length + 2;
+    body += decoder.decode(bytes.subarray(begin, begin + length));
+    bytes = bytes.subarray(begin + length + 2);
+  }
 }
 
 Deno.test("page: every answer forbids frames, scripts in it, guesses at its type, and copies", async () => {

@@ -46,22 +46,27 @@ interface CheckRequest {
   readonly notify?: boolean;
 }
 
+/** Checks the status page, which stands above commands. */
+type PageCheck = (config: Config, status: Status | undefined) => Promise<Finding[]>;
+
 /**
  * Checks, and prints each finding as soon as it is there.
  *
  * @param request Which file.
  * @param reading What the file says.
  * @param print Writes to standard output.
+ * @param checkPage Checks the status page.
  * @returns The exit code: 1 when there is a problem.
  */
 export async function check(
   request: CheckRequest,
   reading: ConfigReading,
   print: (text: string) => number,
+  checkPage: PageCheck = () => Promise.resolve([]),
 ): Promise<number> {
   const style = styleFor(Deno.stdout);
   let code = 0;
-  for await (const finding of findings(request, reading)) {
+  for await (const finding of findings(request, reading, checkPage)) {
     print(formatFinding(finding, style));
     if (finding.level === "problem") code = 1;
   }
@@ -70,9 +75,13 @@ export async function check(
 
 /**
  * All findings, in the order of a packet's way: configuration, firewall, database, Asterisk, its
- * logs, places, webhook, messengers, other PBXs, daemon.
+ * logs, places, webhook, messengers, other PBXs, the status page, daemon.
  */
-async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGenerator<Finding> {
+async function* findings(
+  request: CheckRequest,
+  reading: ConfigReading,
+  checkPage: PageCheck,
+): AsyncGenerator<Finding> {
   yield* checkConfig(request, reading);
   const { config } = reading;
   if (config === undefined) return;
@@ -97,6 +106,7 @@ async function* findings(request: CheckRequest, reading: ConfigReading): AsyncGe
   yield* await checkWebhook(config);
   yield* await checkMessages(config, request.notify ?? false);
   yield* await checkFleet(config);
+  yield* await checkPage(config, status);
   yield checkDaemon(daemon, config);
 }
 
