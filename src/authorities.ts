@@ -114,7 +114,10 @@ function areUsable(certificates: string[]): boolean {
 }
 
 function readBounded(file: string): string {
-  if (Deno.statSync(file).size > FILE_BYTES_MAX) throw new RangeError("too long");
+  const { isFile, isDirectory, size } = Deno.statSync(file);
+  // To open a pipe would be to wait for its writer.
+  if (!isFile && !isDirectory) throw new TypeError("no file");
+  if (size > FILE_BYTES_MAX) throw new RangeError("too long");
   return Deno.readTextFileSync(file);
 }
 
@@ -122,6 +125,7 @@ function whyNotRead(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return "there is no such file";
   if (error instanceof Deno.errors.NotCapable) return "this build of Ampere may not read it";
   if (error instanceof Deno.errors.PermissionDenied) return "this user may not read it";
+  if (error instanceof TypeError) return "this is no file, but a pipe or a device";
   if (error instanceof RangeError) return `longer than ${FILE_BYTES_MAX} bytes`;
   return "it cannot be read";
 }

@@ -36,6 +36,8 @@ Deno.test("authorities: a file of no use is told, with its key, its name and wha
     });
   }
   assert.match(refusal("/nowhere/ca.pem").message, /there is no such file$/);
+  // To open a pipe would be to wait for its writer, and to read a device never to end.
+  assert.match(refusal("/dev/zero").message, /this is no file, but a pipe or a device$/);
 });
 
 Deno.test("authorities: without a file they are this machine's, and the runtime takes them", () => {

@@ -18,6 +18,8 @@ export interface System {
   readonly name?: string;
   /** The packages that it has besides those that each has. */
   readonly packages: readonly string[];
+  /** Packages whose files it has, but whose scripts were not run: they want a network service. */
+  readonly unpacked?: readonly string[];
   /** What shows that they are there: a file, relative to the file system. */
   readonly proof: string;
 }
@@ -34,6 +36,22 @@ const USELESS = [
   "var/cache/apt",
   "var/lib/apt/lists",
 ];
+
+/**
+ * Runs a command, then fetches packages in the file system that it made, and puts their files
+ * there.
+ */
+const MAKE = `log=$1 root=$2 unpacked=$3; shift 3
+exec > "$log" 2>&1
+"$@" || exit
+[ -z "$unpacked" ] || exec chroot "$root" sh -ec '
+  apt-get update -qq
+  cd /tmp
+  apt-get download -qq $1
+  for package in *.deb; do
+    dpkg --fsys-tarfile "$package" | tar -x --keep-directory-symlink -C /
+    rm "$package"
+  done' sh "$unpacked"`;
 
 /** Lines of debootstrap that are shown when it fails. */
 const SHOWN_LINES = 8;
@@ -90,7 +108,7 @@ export async function provide(
 }
 
 async function bootstrap(
-  { suite, packages }: System,
+  { suite, packages, unpacked = [] }: System,
   stage: string,
   debootstrap: string,
 ): Promise<void> {
@@ -102,7 +120,7 @@ async function bootstrap(
   const command = [debootstrap, "--variant=minbase", include, suite, stage];
   try {
     const { code, signal } = await new Deno.Command("unshare", {
-      args: [...namespaces, "sh", "-c", 'log=$1; shift; "$@" >"$log" 2>&1', "sh", log, ...command],
+      args: [...namespaces, "sh", "-c", MAKE, "sh", log, stage, unpacked.join(" "), ...command],
       // With LC_ALL unset, Perl in the new system does not complain about locales that are not
       // there.
       env: { DEBIAN_FRONTEND: "noninteractive", LC_ALL: "C" },

@@ -1,6 +1,7 @@
 /**
  * Gets real firewall programs for the tests in `tests/e2e`: the file systems of three Debian
- * releases, each with its own nft, and two of them with ufw and firewalld; and one with fail2ban.
+ * releases, each with its own nft, and two of them with ufw and firewalld; one with fail2ban and
+ * CrowdSec; and one with Valkey, for `tests/fleet`.
  *
  * ```sh
  * deno task firewalls                      # into $AMPERE_FIREWALLS, or /var/cache/ampere-firewalls
@@ -46,12 +47,21 @@ export const MACHINES: {
   current: { ...ALL, suite: "trixie", nft: "1.1.3" },
 };
 
-/** Where people come from. */
-export const FAIL2BAN: System = {
+/** Where people come from: fail2ban, and CrowdSec, whose scripts want its makers' server. */
+export const PREDECESSORS: System = {
   suite: "bookworm",
-  name: "fail2ban",
-  packages: ["fail2ban", "nftables"],
-  proof: "usr/bin/fail2ban-client",
+  name: "predecessors",
+  packages: ["fail2ban", "nftables", "ca-certificates", "libsqlite3-0"],
+  unpacked: ["crowdsec"],
+  proof: "usr/bin/cscli",
+};
+
+/** The engine between several PBXs that Debian has beside Redis. */
+export const VALKEY: System = {
+  suite: "trixie",
+  name: "valkey",
+  packages: ["valkey-server"],
+  proof: "usr/bin/valkey-server",
 };
 
 /** Where the file systems are unless `AMPERE_FIREWALLS` says otherwise. */
@@ -78,6 +88,7 @@ if (import.meta.main) {
       machine,
     ]),
   );
-  systems.set(`fail2ban (Debian ${FAIL2BAN.suite})`, FAIL2BAN);
+  systems.set(`fail2ban and CrowdSec (Debian ${PREDECESSORS.suite})`, PREDECESSORS);
+  systems.set(`Valkey (Debian ${VALKEY.suite})`, VALKEY);
   Deno.exit(await provideAll("firewalls", systems, machinesFolder(), Deno.args));
 }

@@ -75,7 +75,9 @@ interface Opening {
 
 /** What the {@linkcode AmiClient} tells, besides the events. */
 interface AmiClientHandlers extends Omit<EventReaderHandlers, "response" | "isListed" | "banner"> {
-  /** All that one read brought has been handed on. */
+  /** Something was read: Asterisk is there. */
+  heard?(): void;
+  /** All that one read brought has been handed on, or what was withheld. */
   batch?(): void;
   /** Logged in: events arrive from now on. `banner` is Asterisk's first line. */
   connected(banner: string): void;
@@ -318,6 +320,7 @@ export class AmiClient {
       }
       const readAt = this.#lastByteAt = this.#clock.now();
       this.#reads++;
+      this.#handlers.heard?.();
       reader.commit(count);
       this.#handlers.batch?.();
       this.#checkBanner(end);

@@ -34,6 +34,8 @@ export interface LogLine {
   readonly framed: boolean;
   /** It has the form of the console, which shows level verbose without a beginning. */
   readonly console: boolean;
+  /** How often it was said: syslog writes a message that comes again and again in one line. */
+  readonly times: number;
 }
 
 /** Objects in objects: Docker's file around Asterisk's JSON. */
@@ -62,6 +64,15 @@ const SYSLOG = new RegExp(
 const SYSLOG_5424 = new RegExp(
   String.raw`^<\d{1,3}>1 (${ISO}|-) [!-~]{1,255} [!-~]{1,48} [!-~]{1,128} [!-~]{1,32} ` +
     String.raw`(?:-|\[[^\]]{0,1024}\]) (?:\xef\xbb\xbf)?`,
+);
+
+/** What rsyslog writes of a message that came again (`RepeatedMsgReduction`), in brackets. */
+const REPEATED = /^message repeated (\d{1,9}) times: \[ ?(?=[A-Z[{])/;
+
+/** What other programs of syslog write behind a message that came again. */
+const LAST_REPEATED = new RegExp(
+  String.raw`^(?:<\d{1,3}>)?(?:${ISO}|${OTHER_DATES}) [\w.:-]{1,255} ` +
+    String.raw`(?:[\w./-]{1,64}(?:\[\d{1,10}\])?: )?last message repeated (\d{1,9}) times?\s*$`,
 );
 
 /** What `docker` and `kubectl` print before a line, and a file of Kubernetes. */
@@ -121,6 +132,7 @@ function parsePlain(line: string): LogLine | undefined {
   let text = line;
   let written: string | number | undefined;
   let framed = false;
+  let times = 1;
   for (let depth = 0; depth < NESTED_MAX; depth++) {
     // Most lines begin with Asterisk's date.
     if (!text.startsWith("[") || text.startsWith("[pod/")) {
@@ -130,13 +142,18 @@ function parsePlain(line: string): LogLine | undefined {
       if (before !== null) {
         written ??= before[1];
         text = text.slice(before[0].length);
+        const repeated = syslog !== null && text.endsWith("]") ? REPEATED.exec(text) : null;
+        if (repeated !== null) {
+          times = Number(repeated[1]);
+          text = text.slice(repeated[0].length, -1);
+        }
       }
     }
     if (!text.startsWith("{")) break;
     const object = parseObject(text);
     if (object === undefined) return undefined;
     const asterisk = asteriskObject(object, written);
-    if (asterisk !== undefined) return asterisk;
+    if (asterisk !== undefined) return { ...asterisk, times };
     const inner = wrapped(object);
     if (inner === undefined) return undefined;
     written ??= inner.written;
@@ -154,7 +171,19 @@ function parsePlain(line: string): LogLine | undefined {
     written,
     framed,
     console: place !== undefined,
+    times,
   };
+}
+
+/**
+ * How often the line before was said again, by what a program of syslog writes.
+ *
+ * @param line A line without its LF.
+ * @returns `undefined` if that is no such line.
+ */
+export function lastRepeated(line: string): number | undefined {
+  const found = LAST_REPEATED.exec(line);
+  return found === null ? undefined : Number(found[1]);
 }
 
 /** Without colours and the line end. */
@@ -185,7 +214,7 @@ function isObject(value: unknown): value is JsonObject {
 function asteriskObject(
   { logmsg, timestamp, identifiers }: JsonObject,
   written: string | number | undefined,
-): LogLine | undefined {
+): Omit<LogLine, "times"> | undefined {
   if (!isObject(logmsg) || !isObject(logmsg.location)) return undefined;
   const { level, message, location } = logmsg;
   const file = location.filename;

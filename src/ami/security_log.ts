@@ -19,7 +19,7 @@ import { SecurityEvent } from "./event.ts";
 import { EventReader, type Tampered } from "./event_reader.ts";
 import { latin1, MESSAGE_BYTES_MAX } from "./framer.ts";
 import { type HeldLine, HeldLines, mayGoOn, ROOM } from "./held_lines.ts";
-import { type LogLine, parseLogLine } from "./log_line.ts";
+import { lastRepeated, type LogLine, parseLogLine } from "./log_line.ts";
 import { LogClock } from "./log_time.ts";
 import {
   looksRefused,
@@ -91,8 +91,16 @@ const SERVICE = /^(?:\x1b\[[\d;]{0,16}m)?([\w.@-]{1,160}) {0,64}\| /;
 const DUMP =
   /^<--- (?:(?:Received|Transmitting) SIP (?:request|response) \((\d{1,6}) bytes\)|SIP read from|(?:Re)?[Tt]ransmitting|Reliably Transmitting)/;
 
+/** A message that syslog says came again counts so often at most: nobody has so many attempts. */
+const REPETITIONS_MAX = 10_000;
+
 /** A line that told of something: what tells it from others, in whatever form it stands. */
 type Said = Pick<LogLine, "thread" | "message">;
+
+/** How often a line was said, and whether nobody else can have ended it. */
+type Spoken = Pick<LogLine, "times" | "framed">;
+
+const ONCE: Spoken = { times: 1, framed: false };
 
 /** What the {@linkcode SecurityLogReader} calls. Events are valid only during the call. */
 interface SecurityLogHandlers {
@@ -137,6 +145,9 @@ export interface LogFindings {
   readonly tampered: Lines | undefined;
 }
 
+/** Lines of one of several readers, until they might be taken for those of the next one. */
+const LINES_OF_SERIES = 2 ** 26;
+
 /**
  * Cuts a log into lines, and hands on the security events.
  *
@@ -160,8 +171,12 @@ export class SecurityLogReader {
   readonly #line = new Uint8Array(LINE_BYTES_MAX);
   readonly #message = new Uint8Array(2 * LINE_BYTES_MAX);
   readonly #told = new SecurityEvent();
+  /** Says again what the line of this number said. */
+  #again: { readonly number: number; readonly say: (times: number) => void } | undefined;
   /** Number of lines so far, the present one included. */
   #number = 0;
+  /** What is added to it to tell attempts apart. */
+  readonly #seriesAt: number;
   /** Where in the input the present line begins. */
   #at = 0;
   #length = 0;
@@ -200,10 +215,16 @@ export class SecurityLogReader {
   /**
    * @param handlers What is called.
    * @param clock Tells the times of lines that are no security events.
+   * @param series Which of several readers, whose lines are different attempts: from 0 on.
    */
-  constructor(handlers: SecurityLogHandlers, clock: LogClock = new LogClock(Date.now())) {
+  constructor(
+    handlers: SecurityLogHandlers,
+    clock: LogClock = new LogClock(Date.now()),
+    series = 0,
+  ) {
     this.#handlers = handlers;
     this.#clock = clock;
+    this.#seriesAt = series * LINES_OF_SERIES;
     const common = {
       tampered: (what: Tampered) => this.#refuse(what),
       response: () => {},
@@ -313,7 +334,7 @@ export class SecurityLogReader {
     this.#meetTorn(line !== undefined);
     if (line === undefined) return this.#foreign(this.#text, at);
     if (line.message.startsWith('SecurityEvent="') && line.level === "SECURITY") {
-      return this.#security(line.message, at);
+      return this.#security(line.message, at, line);
     }
     this.#asterisk++;
     this.#other(line, at, at + length);
@@ -322,6 +343,8 @@ export class SecurityLogReader {
   /** A line that does not begin as one of Asterisk's. */
   #foreign(text: string, at: number): void {
     if (this.#number === 1) this.#annotated = text.startsWith("#");
+    const times = this.#again?.number === this.#number - 1 ? lastRepeated(text) : undefined;
+    if (times !== undefined) return this.#again!.say(times);
     if (LOOKS_LIKE_ASTERISK.test(text)) {
       this.#foreignLines = counted(this.#foreignLines, this.#number, text);
     }
@@ -338,7 +361,7 @@ export class SecurityLogReader {
     } else this.#passDump(text, at);
   }
 
-  #security(fields: string, at: number): void {
+  #security(fields: string, at: number, by: Spoken = ONCE): void {
     this.#lines++;
     const whole = fields.endsWith('"');
     if (whole && fields.length > ROOM) {
@@ -358,7 +381,17 @@ export class SecurityLogReader {
       this.#oldReader.push(bytesOf(rewrite(old), this.#message));
       return;
     }
-    this.#reader.push(bytesOf(rewrite(fields), this.#message));
+    this.#say((said) => {
+      for (let i = 0; i < said; i++) this.#reader.push(bytesOf(rewrite(fields), this.#message));
+    }, by);
+  }
+
+  /** Says what a line says, as often as it was said. */
+  #say(say: (times: number) => void, { times, framed }: Spoken, number = this.#number): void {
+    const bounded = (said: number) => say(Math.min(said, REPETITIONS_MAX));
+    bounded(times);
+    // Behind a line that a stranger could have ended its repetition could be theirs, too.
+    if (framed) this.#again = { number, say: bounded };
   }
 
   #other(line: LogLine, at: number, end: number): void {
@@ -474,15 +507,25 @@ export class SecurityLogReader {
     const time = new Date(this.#clock.read(line));
     if (Number.isNaN(time.getTime())) return this.#refuse("malformed");
     const { session, ...facts } = notice;
-    // The number of the line tells apart what Asterisk does not.
-    const own = Math.imul(number, 0x9e3779b1);
-    this.#told.state({
-      ...facts,
-      session: session === undefined ? own : hashOf(session, this.#message),
-      answer: Math.imul(number, 0x85ebca6b),
-      time: time.toISOString().replace("Z", "+0000"),
-    });
-    this.#handlers.notice?.(this.#told, notice.told, line);
+    const own = number + this.#seriesAt;
+    let said = 0;
+    this.#say(
+      (times) => {
+        for (let i = 0; i < times; i++, said++) {
+          // The number of the line, and how often it was said, tell apart what Asterisk does not.
+          const anew = Math.imul(own, 0x9e3779b1) + Math.imul(said, 0xc2b2ae35) | 0;
+          this.#told.state({
+            ...facts,
+            session: session === undefined ? anew : hashOf(session, this.#message),
+            answer: Math.imul(own, 0x85ebca6b) + Math.imul(said, 0x27d4eb2f) | 0,
+            time: time.toISOString().replace("Z", "+0000"),
+          });
+          this.#handlers.notice?.(this.#told, notice.told, line);
+        }
+      },
+      line,
+      number,
+    );
   }
 
   /** Whether a stranger's packet follows, in which lines may look as Asterisk's. */

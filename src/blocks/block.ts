@@ -66,6 +66,11 @@ export interface NewBlock extends Omit<Block, "times"> {
    * one was short because it was in doubt, and this one is not.
    */
   readonly renews?: boolean | undefined;
+  /**
+   * The accounts of PJSIP that the target failed on, if it may be an office all the same; not
+   * stored.
+   */
+  readonly apart?: readonly string[] | undefined;
 }
 
 /** What is remembered of a block that ended. */

@@ -16,10 +16,13 @@ export const DELETIONS_MAX = 100_000;
 /** How long a deletion is kept, in milliseconds: 30 days. */
 export const DELETION_AGE_MAX_MS = 30 * 86_400_000;
 
-/** A target that was deleted, and when, in milliseconds since 1970. */
-export type Deletion = readonly [target: string, at: number];
+/**
+ * A target that was deleted, and when, in milliseconds since 1970: by the clock that all PBXs share,
+ * or by this machine's, when that one was not known (no daemon ran, or it reached no engine).
+ */
+export type Deletion = readonly [target: string, at: number, isByOwnClock?: boolean];
 
-/** The table of deletions in the file. */
+/** The table of deletions in the file; a time by this machine's clock stands there as negative. */
 export class DeletionsTable {
   readonly #connection: Connection;
   readonly #table: LateTable;
@@ -45,10 +48,12 @@ export class DeletionsTable {
         `INSERT INTO deletions (target, at) VALUES (?, ?)
          ON CONFLICT (target) DO UPDATE SET at = excluded.at`,
       );
-      for (const [target, at] of deletions) put.run(target, boundedTime(at));
-      this.#connection.run("DELETE FROM deletions WHERE at < ?")
+      for (const [target, at, isByOwnClock] of deletions) {
+        put.run(target, boundedTime(at) * (isByOwnClock ? -1 : 1));
+      }
+      this.#connection.run("DELETE FROM deletions WHERE abs(at) < ?")
         .run(boundedTime(now - DELETION_AGE_MAX_MS));
-      dropRows(this.#connection, "deletions", "at", DELETIONS_MAX);
+      dropRows(this.#connection, "deletions", "abs(at)", DELETIONS_MAX);
     });
   }
 
@@ -61,13 +66,14 @@ export class DeletionsTable {
     return this.#connection.guarded(() => {
       if (!this.#table.exists()) return [];
       const sql = "SELECT json_group_array(json_array(target, at)) AS rows " +
-        "FROM (SELECT * FROM deletions ORDER BY at DESC LIMIT ?)";
+        "FROM (SELECT * FROM deletions ORDER BY abs(at) DESC LIMIT ?)";
       const text = this.#connection.run(sql).get(DELETIONS_MAX)?.rows;
       const rows: unknown[] = JSON.parse(String(text));
       return rows.flatMap((row): Deletion[] => {
         const [target, at] = Array.isArray(row) ? row : [];
         const isRight = typeof target === "string" && isCanonical(target);
-        return isRight && typeof at === "number" ? [[target, boundedTime(at)]] : [];
+        if (!isRight || typeof at !== "number") return [];
+        return [at < 0 ? [target, boundedTime(-at), true] : [target, boundedTime(at)]];
       }).reverse();
     });
   }

@@ -48,6 +48,8 @@ export interface StartReport {
   readonly skipped: number;
   /** Set when the database was damaged: what was done, for the log. */
   readonly salvaged: SalvageReport | undefined;
+  /** Changes that a process before could not write, and that were taken over. */
+  readonly owed: number;
 }
 
 /** What became of a damaged database. */

@@ -37,6 +37,12 @@ export class PendingChanges {
   readonly #changes = new Map<string, Change>();
   readonly #standing = new Map<string, number>();
   #forgetStandingBefore = 0;
+  #revision = 0;
+
+  /** Another number after each change of what is to be written of blocks. */
+  get revision(): number {
+    return this.#revision;
+  }
 
   /** Number of changes. */
   get size(): number {
@@ -79,11 +85,20 @@ export class PendingChanges {
    */
   drop(target: string): void {
     this.#changes.delete(target);
+    this.#revision++;
   }
 
   /** The targets of blocks and ends, not of what is removed; they may be dropped meanwhile. */
   *blockTargets(): Generator<string> {
     for (const [target, { kind }] of this.#changes) if (kind !== "gone") yield target;
+  }
+
+  /** Blocks that are to be written, and targets that are to be taken out, in order. */
+  *owed(): Generator<Block | string> {
+    for (const [target, change] of this.#changes) {
+      if (change.kind === "put") yield change.block;
+      else if (change.kind === "gone") yield target;
+    }
   }
 
   /** The latest end that a row of the target may have which this process wrote. */
@@ -112,7 +127,7 @@ export class PendingChanges {
    */
   put(block: Block, rowEnd = -Infinity): void {
     const { target } = block;
-    this.#changes.set(target, { kind: "put", block, upTo: this.#lastEnd(target, rowEnd) });
+    this.#set(target, { kind: "put", block, upTo: this.#lastEnd(target, rowEnd) });
   }
 
   /**
@@ -121,7 +136,7 @@ export class PendingChanges {
    * @param block The block as it shall stand in the database.
    */
   rewrite(block: Block): void {
-    this.#changes.set(block.target, { kind: "put", block, upTo: -Infinity });
+    this.#set(block.target, { kind: "put", block, upTo: -Infinity });
   }
 
   /**
@@ -131,7 +146,7 @@ export class PendingChanges {
    */
   complete(block: Block): void {
     const change = this.#changes.get(block.target);
-    if (change?.kind === "put") this.#changes.set(block.target, { ...change, block });
+    if (change?.kind === "put") this.#set(block.target, { ...change, block });
   }
 
   /**
@@ -141,7 +156,7 @@ export class PendingChanges {
    */
   end(past: PastBlock): void {
     const upTo = Math.max(past.ended, this.#lastEnd(past.target, -Infinity));
-    this.#changes.set(past.target, { kind: "ended", past, upTo });
+    this.#set(past.target, { kind: "ended", past, upTo });
   }
 
   /**
@@ -152,7 +167,7 @@ export class PendingChanges {
    *   when it is blocked again is of others. By default it may have any.
    */
   remove(target: string, rowEnd = Infinity): void {
-    this.#changes.set(target, { kind: "gone", upTo: this.#lastEnd(target, rowEnd) });
+    this.#set(target, { kind: "gone", upTo: this.#lastEnd(target, rowEnd) });
   }
 
   /**
@@ -216,8 +231,14 @@ export class PendingChanges {
       };
     });
     for (const target of targets) this.#changes.delete(target);
+    this.#revision++;
     this.#standing.clear();
     return targets.length + standing.length;
+  }
+
+  #set(target: string, change: Change): void {
+    this.#changes.set(target, change);
+    this.#revision++;
   }
 
   #split(targets: readonly string[]): Pick<Changes, "put" | "ended" | "gone"> {

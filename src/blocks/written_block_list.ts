@@ -23,6 +23,7 @@ import { ListWriter, type WriterOptions } from "./list_writer.ts";
 import { ListedBlocks } from "./listed_blocks.ts";
 import type { DatabaseLock } from "./lock.ts";
 import { findList, lockForDaemon, salvageReport, type StartReport } from "./opening.ts";
+import type { OwedChanges } from "./owed_changes.ts";
 import { PendingChanges } from "./pending_changes.ts";
 import type { SlowChange, SlowRow } from "./slow_rows.ts";
 
@@ -30,6 +31,8 @@ import type { SlowChange, SlowRow } from "./slow_rows.ts";
 export interface WrittenOptions extends WriterOptions {
   /** Clock value at the start, in milliseconds since 1970. */
   readonly now?: number;
+  /** Where what the database does not take is kept beyond the end; by default nowhere. */
+  readonly owed?: OwedChanges;
 }
 
 /**
@@ -52,6 +55,7 @@ export class WrittenBlockList implements BlockList, Disposable {
   readonly #blocks = new ListedBlocks();
   readonly #pending = new PendingChanges();
   readonly #writer: ListWriter;
+  readonly #owed: OwedChanges | undefined;
   readonly #standingAtStart: Map<string, number>;
   readonly #start: StartReport;
   /**
@@ -71,7 +75,41 @@ export class WrittenBlockList implements BlockList, Disposable {
     this.#writer = new ListWriter(path, options, this.#blocks, this.#pending, found);
     const place = this.#writer.start(found, now);
     const salvaged = salvageReport(found, place, this.size);
-    this.#start = { blocks: this.size, skipped: found.skipped, salvaged };
+    this.#owed = options.owed;
+    const owed = this.#takeOwed(now);
+    this.#start = { blocks: this.size, skipped: found.skipped, salvaged, owed };
+  }
+
+  /** Takes over what a process before could not write; how many changes that are. */
+  #takeOwed(now: number): number {
+    const changes = this.#owed?.read() ?? [];
+    let taken = 0;
+    for (const change of changes) {
+      const target = "gone" in change ? change.gone : change.block.target;
+      const known = this.get(target);
+      if ("gone" in change) {
+        // What was blocked after that was blocked by others.
+        if (known === undefined || known.since > change.at) continue;
+        this.#blocks.delete(target);
+        this.#pending.remove(target);
+      } else {
+        const { block } = change;
+        const end = known && (known.until ?? Infinity);
+        if (hasEnded(block, now) || (end ?? -Infinity) >= (block.until ?? Infinity)) continue;
+        this.#blocks.keep(block);
+        this.#pending.put(block, end);
+      }
+      taken++;
+    }
+    if (changes.length > 0) this.#write(now);
+    return taken;
+  }
+
+  /** Writes what is pending; what the database does not take is kept for the next start. */
+  #write(now: number): boolean {
+    const isWritten = this.#writer.write(now);
+    this.#owed?.keep(this.#pending, this.trouble !== undefined, now);
+    return isWritten;
   }
 
   /**
@@ -207,7 +245,7 @@ export class WrittenBlockList implements BlockList, Disposable {
       this.#blocks.keep(block);
       this.#pending.put(block, known && (known.until ?? Infinity));
     }
-    return this.#writer.write(now);
+    return this.#write(now);
   }
 
   /**
@@ -223,7 +261,7 @@ export class WrittenBlockList implements BlockList, Disposable {
       const end = blocks.get(target)?.until;
       if (this.#blocks.delete(target)) this.#pending.remove(target, end);
     }
-    return this.#writer.write(now);
+    return this.#write(now);
   }
 
   /**
@@ -243,7 +281,7 @@ export class WrittenBlockList implements BlockList, Disposable {
     for (const { target, times, until } of ended) {
       this.#pending.end({ target, times, ended: until ?? now });
     }
-    this.#writer.write(now);
+    this.#write(now);
     return ended;
   }
 
@@ -411,7 +449,9 @@ export class WrittenBlockList implements BlockList, Disposable {
    * @returns Whether nothing is pending any more.
    */
   retry(now: number = Date.now()): boolean {
-    return this.#writer.retry(now);
+    const isWritten = this.#writer.retry(now);
+    this.#owed?.keep(this.#pending, this.trouble !== undefined, now);
+    return isWritten;
   }
 
   /**
@@ -435,8 +475,9 @@ export class WrittenBlockList implements BlockList, Disposable {
    */
   close(now: number = Date.now()): number {
     this.#writer.close(now);
+    this.#owed?.keep(this.#pending, true, now, true);
     this.#lock.release();
-    return this.pending;
+    return Math.max(0, this.pending - (this.#owed?.kept ?? 0));
   }
 
   /** The same as {@linkcode WrittenBlockList.close}. */

@@ -19,11 +19,12 @@ import {
 } from "../blocks/database.ts";
 import { boundedNew, mergeBlock } from "../blocks/block.ts";
 import { originOf } from "../blocks/origin.ts";
+import { OwedChanges } from "../blocks/owed_changes.ts";
 import type { Config } from "../config/config.ts";
 import { isNeighboursBlock, neighbourhoodsOf } from "../penalties/neighbours.ts";
 import { IN_FORCE_WORDS } from "../firewall/judgement.ts";
 import type { Status } from "../telemetry/status.ts";
-import { StatusError } from "../telemetry/status_socket.ts";
+import { owedChangesPath, StatusError } from "../telemetry/status_socket.ts";
 import { formatDuration } from "../config/duration.ts";
 import { escapeControls } from "../text/escape.ts";
 import { counted } from "../text/table.ts";
@@ -31,6 +32,7 @@ import { askDaemon } from "./ask_daemon.ts";
 import { doubtsAbout } from "./doubts.ts";
 import { openPlaces } from "./opened_places.ts";
 import { complain, EXIT, print } from "./output.ts";
+import { tellStillRefused } from "./still_refused.ts";
 import { trustedNow } from "./trusted.ts";
 
 /** Largest input of -a and -d, in bytes: about a million lines of -l. */
@@ -168,7 +170,12 @@ export async function changeBlocks(
   }
   let idle = 0;
   if (command === "add") bad += await addBlocks(config, blocks, now, length, isDry);
-  else idle = removeBlocks(config, blocks);
+  else {
+    const owed = new OwedChanges(await owedChangesPath(config.database));
+    const removal = removeBlocks(config, blocks, owed);
+    idle = removal.idle;
+    await tellStillRefused(config, removal.removed);
+  }
   if (bad > COMPLAINTS_MAX) complain(`${bad - COMPLAINTS_MAX} more lines are wrong`);
   return bad + idle > 0 ? EXIT.problem : EXIT.ok;
 }
@@ -180,7 +187,7 @@ export async function changeBlocks(
  * @param origin The name of that PBX.
  * @returns The exit code: 1 when there was nothing.
  */
-export function deleteOrigin(config: Config, origin: string): number {
+export async function deleteOrigin(config: Config, origin: string): Promise<number> {
   const list = BlockDatabase.open(config.database);
   const brought = list.unsorted().filter(({ reason }) => originOf(reason) === origin);
   const removed = list.remove(brought.map(({ target }) => target));
@@ -190,7 +197,9 @@ export function deleteOrigin(config: Config, origin: string): number {
     complain(`no block is from ${escapeControls(origin, ORIGIN_CHARACTERS_MAX)} (ampere -l)`);
     return EXIT.problem;
   }
-  return print(`${removed.length} deleted\n`);
+  const code = print(`${removed.length} deleted\n`);
+  await tellStillRefused(config, removed);
+  return code;
 }
 
 /** Adds what may be added, in one transaction; the number of lines that were refused. */
@@ -345,18 +354,19 @@ export function removeTargets(
 }
 
 /**
- * Removes what is there, in one transaction, and says what is not; the number of lines that let
- * nobody in.
+ * Removes what is there, in one transaction, and says what is not; what was removed, and the number
+ * of lines that let nobody in.
  */
 function removeBlocks(
   config: Config,
   blocks: readonly AskedBlock[],
-): number {
+  owed: OwedChanges,
+): { readonly removed: string[]; readonly idle: number } {
   const list = BlockDatabase.open(config.database);
-  const { removed, emptied, around: heldBy } = removeTargets(
-    list,
-    blocks.map((block) => block.target),
-  );
+  const targets = blocks.map((block) => block.target);
+  const { removed: stored, emptied, around: heldBy } = removeTargets(list, targets);
+  // What a daemon that ended could not write must not come back with the next one.
+  const removed = new Set([...stored, ...owed.forget(new Set(targets))]);
   const networkOf = new Map(heldBy);
   const around = blocks.flatMap((block): [AskedBlock, string][] => {
     const network = networkOf.get(block.target);
@@ -404,14 +414,15 @@ function removeBlocks(
         : "") +
       "\n",
   );
-  return absent.length + around.length;
+  return { removed: [...removed, ...emptied], idle: absent.length + around.length };
 }
 
 /** Other PBXs must hear of it also when no daemon runs here. */
 function keepDeletions(config: Config, list: BlockDatabase, targets: readonly string[]): void {
   if (config.fleet === undefined || targets.length === 0) return;
   const now = Date.now();
-  list.deletions.save(targets.map((target) => [target, now]), now);
+  // A daemon that hears of it writes the fleet's time instead.
+  list.deletions.save(targets.map((target) => [target, now, true]), now);
 }
 
 /** Removes the networks that were blocked for their hosts when none of these is blocked now. */

@@ -140,7 +140,7 @@ export function unfitFeed(draft: FeedDraft): readonly [key: string, message: str
 function readUrl(value: string, draft: FeedDraft): string | undefined {
   if (value.length > URL_LENGTH_MAX) return `longer than ${URL_LENGTH_MAX} characters`;
   if (/\s/.test(value)) return "holds a blank; write %20 for it";
-  const url = /^(?:https?:\/\/|file:\/\/\/)\S+$/i.test(value) ? URL.parse(value) : null;
+  const url = /^(?:https?:\/\/|file:\/(?:\/\/)?(?!\/))\S+$/i.test(value) ? URL.parse(value) : null;
   if (url === null || (url.protocol !== "file:" && url.hostname === "")) {
     return "not a URL that begins with https://, http:// or file:///";
   }

@@ -4,14 +4,25 @@
  * @module
  */
 
+/** A pipe, a socket or a device in the place of a file; to open a pipe is to wait for a writer. */
+class NotAFileError extends Error {
+  /** Name of the error. */
+  override readonly name = "NotAFileError";
+}
+
 /**
- * Reads a file up to a number of bytes; works for pipes too, whose length nobody knows.
+ * Reads a file up to a number of bytes.
  *
  * @param path The file.
  * @param most Bytes that are read at most.
- * @throws {Error} Deno's, which {@linkcode whyNotRead} puts into words.
+ * @param mayBePipe Whether a pipe is read too, which may be waited for as long as it likes.
+ * @throws {Error} Deno's, or that it is no file; {@linkcode whyNotRead} puts it into words.
  */
-export function readBytes(path: string, most: number): Uint8Array {
+export function readBytes(path: string, most: number, mayBePipe = false): Uint8Array {
+  if (!mayBePipe) {
+    const { isFile, isDirectory } = Deno.statSync(path);
+    if (!isFile && !isDirectory) throw new NotAFileError();
+  }
   using file = Deno.openSync(path);
   const bytes = new Uint8Array(most);
   let length = 0;
@@ -37,5 +48,6 @@ export function whyNotRead(error: unknown): string {
   if (error instanceof Deno.errors.PermissionDenied) {
     return "this user may not read it; use sudo (the packaged daemon is root, and reads it only if it belongs to root)";
   }
+  if (error instanceof NotAFileError) return "this is no file, but a pipe or a device";
   return `cannot be read: ${error instanceof Error ? error.message : String(error)}`;
 }

@@ -11,7 +11,7 @@ import { readPageNames } from "./page_keys.ts";
 import { readFleet, readFleetMax, readFleetName, readFleetPrefix } from "./fleet_keys.ts";
 import { readCountries, readNetworkNumbers } from "./place_keys.ts";
 import { shown } from "./shown_value.ts";
-import { HOST_LENGTH_MAX, HOST_NAME, readTrustEntry } from "./trust_entry.ts";
+import { HOST_LENGTH_MAX, HOST_NAME, readTrustEntry, type TrustEntry } from "./trust_entry.ts";
 import { TRUST_MAX, TRUST_NAMES_MAX } from "./trust_file.ts";
 
 /** Lines `trust` that the original reads; the rest it leaves out. */
@@ -366,11 +366,24 @@ function readJump(value: string, { draft }: Context): string | undefined {
   return undefined;
 }
 
-function readTrust(value: string, { draft, warn }: Context): string | undefined {
+function readTrust(value: string, context: Context): string | undefined {
   const entry = readTrustEntry(value);
+  if (entry.kind !== "bad") return takeTrust(entry, context);
+  const entries = value.split(/[ \t]*,[ \t]*|[ \t]+/).map(readTrustEntry);
+  // A name there may be a word about the address.
+  if (entries.some(({ kind }) => kind === "bad" || kind === "name")) return entry.message;
+  context.warn(`${shown(value)}: all of these are taken, of which Ampere 0.2.3 takes the first`);
+  for (const one of entries) takeTrust(one, context);
+  return undefined;
+}
+
+function takeTrust(entry: TrustEntry, { draft, warn }: Context): string | undefined {
   switch (entry.kind) {
     case "bad":
       return entry.message;
+    case "nobody":
+      warn(entry.message);
+      return undefined;
     case "name":
       if (draft.trustNames.length >= TRUST_NAMES_MAX && !draft.trustNames.includes(entry.name)) {
         return `more than ${TRUST_NAMES_MAX} names; of the others write the addresses or networks`;

@@ -20,6 +20,7 @@ import { beginFeed, FEED_RULES, type FeedConfig, type FeedDraft, unfitFeed } fro
 import { readBytes, whyNotRead } from "./file.ts";
 import { adviceForForeign } from "./foreign_keys.ts";
 import { unfitPage } from "./page_keys.ts";
+import { LAST_COUNTS, NEVER_WITH_COMMENT_SIGNS, TAKEN_WITH_COMMENTS } from "./original.ts";
 import { type Draft, MAY_BE_EMPTY, REPEATABLE, RULES } from "./keys.ts";
 import {
   beginMessenger,
@@ -105,13 +106,15 @@ export function parseConfig(text: string, fileName: string): ConfigReading {
  *
  * @param path The file; `undefined` for {@linkcode DEFAULT_CONFIG_FILE}, which may be missing: then
  *   all keys have their defaults, and a warning says so.
+ * @param mayBePipe Whether a pipe is read too, as `-c <(...)` gives one; not by who has other
+ *   things to do meanwhile.
  * @returns The configuration, or all that is wrong with the file.
  */
-export function readConfig(path: string | undefined): ConfigReading {
+export function readConfig(path: string | undefined, mayBePipe = true): ConfigReading {
   const file = path ?? DEFAULT_CONFIG_FILE;
   let bytes: Uint8Array;
   try {
-    bytes = readBytes(file, CONFIG_BYTES_MAX + 1);
+    bytes = readBytes(file, CONFIG_BYTES_MAX + 1, mayBePipe);
   } catch (error) {
     if (path === undefined && error instanceof Deno.errors.NotFound) {
       const message = "there is no such file; all keys have their defaults";
@@ -223,7 +226,11 @@ class Reader {
     }
     if (equals === -1 || !KEY_NAME.test(name)) {
       // Such a line is never repeated in a message: it may be a secret that went astray.
-      this.#problem(line, knownKeyBefore(text), misshapen(text));
+      const known = knownKeyBefore(text);
+      // A key that is no word is as unknown as any other.
+      const isHarmless = isOrnament(text) || (equals !== -1 && known === undefined);
+      if (isHarmless) this.#warning(line, undefined, misshapen(text));
+      else this.#problem(line, known, misshapen(text));
       return;
     }
     if (rule === undefined) {
@@ -235,7 +242,16 @@ class Reader {
       return;
     }
     if (this.#standsTooOften(key, line)) return;
-    const { value, problem } = readValue(text.slice(equals + 1));
+    const written = text.slice(equals + 1);
+    const { value, problem } = readValue(written, NEVER_WITH_COMMENT_SIGNS.has(key));
+    if (TAKEN_WITH_COMMENTS.has(key) && isCommentCut(written, value)) {
+      this.#warning(
+        line,
+        key,
+        "what follows a # or ; after white space is a comment; Ampere 0.2.3 took it as a part of " +
+          "the value: if it is one, put the value in quotes",
+      );
+    }
     const found = problem ?? unfit(key, value) ??
       rule(value, { draft: this.#draft, warn: (message) => this.#warning(line, key, message) });
     if (found !== undefined) this.#problem(line, key, found);
@@ -342,6 +358,16 @@ class Reader {
       return true;
     }
     if (first === undefined) return false;
+    if (LAST_COUNTS.has(key)) {
+      this.#lineOf.set(key, line);
+      this.#warning(
+        line,
+        key,
+        `stands twice, in line ${first} and line ${line}; the last one counts, as with Ampere ` +
+          "0.2.3: remove the other",
+      );
+      return false;
+    }
     this.#problem(line, key, `stands twice, in line ${first} and line ${line}; remove one of them`);
     return true;
   }
@@ -489,7 +515,9 @@ function knownKeyBefore(text: string): string | undefined {
 
 /** What is wrong with a line that is not `key = value`. */
 function misshapen(text: string): string {
-  if (text.startsWith("[")) return "keys stand without sections; remove this line";
+  if (text.startsWith("[")) {
+    return "keys stand without sections, so this line has no effect; remove it";
+  }
   return knownKeyBefore(text) === undefined
     ? 'not a line "key = value"; a comment begins with # or ;'
     : 'there is no "=" right after the key';
@@ -504,8 +532,28 @@ function shownKey(name: string, afterEquals: string): string | undefined {
   return name.length > KEY_LENGTH_MAX || isLikeBase64 ? undefined : name;
 }
 
-/** The value after the `=` of a line, or what is wrong with how it is written. */
-function readValue(text: string): { value: string; problem?: string } {
+/**
+ * Whether a line without effect looks like one: the name of a section, a rule of signs, a comment
+ * of another language. Ampere 0.2.3 passed over these, so a file of its must not keep this version
+ * from starting.
+ */
+function isOrnament(text: string): boolean {
+  return /^(?:\[[^\]=]*\]$|\/\/|\/\*|\*|--)/.test(text) || !/[\p{L}\p{N}]/u.test(text);
+}
+
+/** Whether a comment was cut off a value that is not in quotes. */
+function isCommentCut(text: string, value: string): boolean {
+  const rest = trimBlanks(text);
+  return !/^["']/.test(rest) && rest !== value;
+}
+
+/**
+ * The value after the `=` of a line, or what is wrong with how it is written.
+ *
+ * @param text What follows the `=`.
+ * @param anywhere Whether a `#` or `;` begins a comment without white space before it, too.
+ */
+function readValue(text: string, anywhere = false): { value: string; problem?: string } {
   const rest = trimBlanks(text);
   const quote = rest[0];
   if (quote === '"' || quote === "'") {
@@ -519,7 +567,7 @@ function readValue(text: string): { value: string; problem?: string } {
     }
     return { value: rest.slice(1, end) };
   }
-  const comment = /[ \t][#;]/.exec(text);
+  const comment = (anywhere ? /[#;]/ : /[ \t][#;]/).exec(text);
   return { value: trimBlanks(comment === null ? text : text.slice(0, comment.index)) };
 }
 

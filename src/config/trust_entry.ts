@@ -5,6 +5,7 @@
  */
 
 import { parseAddress, parseTarget } from "../address/address.ts";
+import { readOddTarget } from "./original.ts";
 import { shown } from "./shown_value.ts";
 
 /** Longest name of DNS, in characters (RFC 1035, 2.3.4). */
@@ -14,7 +15,7 @@ export const HOST_LENGTH_MAX = 253;
 export const HOST_NAME = /^(?!-)[A-Za-z0-9_-]{1,63}(?:\.(?!-)[A-Za-z0-9_-]{1,63})*\.?$/;
 
 /** What an entry says. */
-type TrustEntry =
+export type TrustEntry =
   | {
     readonly kind: "target";
     /** A canonical target. */
@@ -24,6 +25,8 @@ type TrustEntry =
   }
   /** A name, in small letters and without a dot at its end. */
   | { readonly kind: "name"; readonly name: string }
+  /** It would be everybody, which nobody means: it is left out. */
+  | { readonly kind: "nobody"; readonly message: string }
   | { readonly kind: "bad"; readonly message: string };
 
 /**
@@ -41,7 +44,12 @@ type TrustEntry =
  * ```
  */
 export function readTrustEntry(value: string): TrustEntry {
-  const target = parseTarget(value);
+  const target = parseTarget(value) ?? readOddTarget(value);
+  if (target?.endsWith("/0")) {
+    const message = `${shown(value)} would be everybody, and nobody would ever be blocked: it is ` +
+      "left out, as Ampere 0.2.3 does; write the networks of those who belong here";
+    return { kind: "nobody", message };
+  }
   if (target !== undefined) return { kind: "target", target, doubt: doubtOf(value, target) };
   if (isName(value)) return { kind: "name", name: value.toLowerCase().replace(/\.$/, "") };
   const isLikeAddress = /[:/]/.test(value) || /^[0-9.,\s]+[^.]?$/.test(value);
@@ -61,10 +69,7 @@ function isName(value: string): boolean {
 }
 
 function doubtOf(value: string, target: string): string | undefined {
-  if (target.endsWith("/0")) {
-    const all = target.includes(":") ? "all of IPv6" : "all of IPv4";
-    return `${target} is ${all}: nobody there will ever be blocked`;
-  }
+  if (parseTarget(value) === undefined) return `${shown(value)} is taken as ${target}`;
   return hasHostBits(value, target)
     ? `${shown(value)} is taken as the whole network ${target}`
     : undefined;

@@ -68,6 +68,7 @@ export function parseTrustFile(text: string, file: string): TrustFileContent {
     }
     const entry = readTrustEntry(value);
     if (entry.kind === "bad") problems.push(`${place}: ${entry.message}`);
+    else if (entry.kind === "nobody") doubts.push(`${place}: ${entry.message}`);
     else if (entry.kind === "name") names.add(entry.name);
     else {
       targets.add(entry.target);

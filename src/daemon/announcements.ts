@@ -1,6 +1,7 @@
 /**
  * What is told of charges and blocks: to the log, to subscribers, and to what keeps evidence. A
- * block is told of when it is on its way to the kernel, which nobody may delay for a line.
+ * block is told of when it is on its way to the kernel, which nobody may delay for a line; other
+ * PBXs, which wait for it as the kernel does, hear of it first.
  *
  * @module
  */
@@ -40,10 +41,12 @@ interface AnnouncementsParts {
   readonly notices: Notices;
   /** Knows where hosts are. */
   readonly places?: PlacesSource;
-  /** Counts from where they are. */
-  readonly counters?: Pick<Counters, "places">;
+  /** Counts from where they are, and keeps who passed all the same. */
+  readonly counters?: Pick<Counters, "places" | "passer">;
   readonly log: Log;
   readonly clock: Clock;
+  /** Takes blocks at once, for those who put them into force, too; must not wait and not throw. */
+  readonly onBlocks?: (blocks: readonly NewBlock[]) => void;
   /** Takes what led to blocks, when they are on their way; must not wait and not throw. */
   readonly onBlocked?: (offences: readonly Offence[]) => void;
   /** The firewall and the list only pretend. */
@@ -90,6 +93,7 @@ export class Announcements {
    * @param now Time of day, in milliseconds since 1970.
    */
   blocked(blocks: readonly NewBlock[], isStored: boolean, now: number): void {
+    this.#parts.onBlocks?.(blocks);
     this.#afterwards(() => this.#tell(blocks, isStored, now));
   }
 
@@ -112,6 +116,9 @@ export class Announcements {
   stillArrives(block: Block, now: number): void {
     if (now - block.since < STILL_ARRIVES_MS || now - this.#saidStillArrives < STILL_ARRIVES_MS) {
       return;
+    }
+    if (this.#parts.counters !== undefined) {
+      this.#parts.counters.passer = { target: block.target, at: now };
     }
     this.#saidStillArrives = now;
     const remark = this.#parts.force.remarkOn(block.target);

@@ -14,6 +14,7 @@ import { type Clock, systemClock } from "../clock.ts";
 import { type Config, NO_AMI } from "../config/config.ts";
 import { Counters } from "../telemetry/counters.ts";
 import { exemptFinder, ExemptSet, type ExemptTarget } from "../address/exempt.ts";
+import type { NewBlock } from "../blocks/block.ts";
 import type { BlockList } from "../blocks/block_list.ts";
 import type { Backend } from "../firewall/backend.ts";
 import { type BackendChoice, describeChoice, holderOf } from "../firewall/choice.ts";
@@ -238,7 +239,8 @@ export class Daemon {
       },
     });
     const { table, firewall, counters, listed, places } = this;
-    const shared = { table, firewall, counters, list, log, clock, wallClock, places };
+    const onBlocks = (blocks: readonly NewBlock[]) => this.elsewhere.blocked(blocks);
+    const shared = { table, firewall, counters, list, log, clock, wallClock, places, onBlocks };
     const notices = this.#notices = new Notices(parts.notify, wallClock, places);
     const config = () => this.#config;
     this.#force = new Force({

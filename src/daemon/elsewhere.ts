@@ -62,6 +62,8 @@ export class Elsewhere implements OwnList {
   #standing: { readonly hosts: AddressSet; readonly at: number } | undefined;
   /** The name of this PBX among the others; `undefined`: there are none. */
   node: string | undefined;
+  /** Hears of each block that others are told of; must not wait and not throw. */
+  onBlock: ((block: Shared) => void) | undefined;
   /** What is told of the fleet; `undefined`: there is none. */
   state: () => FleetState | undefined = () => undefined;
 
@@ -185,10 +187,13 @@ export class Elsewhere implements OwnList {
     return list.saveDeletions?.(deletions, wallClock()) ?? true;
   }
 
-  /** The block of a target, if others are told of it. */
-  sharedOf(target: string): Shared | undefined {
-    const block = this.#parts.list.get(target);
-    return block === undefined || !isShared(block) ? undefined : sharedOf(block);
+  /** There are blocks in the list that others may be told of. */
+  blocked(blocks: readonly Pick<Block, "target">[]): void {
+    if (this.onBlock === undefined) return;
+    for (const { target } of blocks) {
+      const block = this.#parts.list.get(target);
+      if (block !== undefined && isShared(block)) this.onBlock(sharedOf(block));
+    }
   }
 
   #standingHosts(): AddressSet {

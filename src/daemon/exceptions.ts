@@ -14,7 +14,7 @@ import type { Log } from "../log.ts";
 import type { PenaltyTable } from "../penalties/penalty_table.ts";
 import type { Neighbourhoods } from "./neighbourhoods.ts";
 import type { Releases } from "./releases.ts";
-import { SightBlocks } from "./sight_blocks.ts";
+import { SoftHosts } from "./soft_hosts.ts";
 import { Targets } from "./targets.ts";
 
 /** Most networks of which it is told that they let somebody through, once each. */
@@ -43,11 +43,11 @@ export class Exceptions {
   /** How many blocked networks are soft. */
   #soft = 0;
   /** How many blocked hosts are. */
-  #softHosts = 0;
+  #softCount = 0;
   /** Blocked networks of which it was told that they let somebody through. */
   readonly #said = new Set<string>();
-  /** Hosts that are blocked for where they are. */
-  readonly #sightBlocks: SightBlocks;
+  /** Hosts that are blocked, and may belong here. */
+  readonly #softHosts: SoftHosts;
 
   /**
    * Nobody is let through yet.
@@ -56,7 +56,7 @@ export class Exceptions {
    */
   constructor(parts: ExceptionParts) {
     this.#parts = parts;
-    this.#sightBlocks = new SightBlocks(parts);
+    this.#softHosts = new SoftHosts(parts);
   }
 
   /** Blocks are about to come into force. */
@@ -67,30 +67,41 @@ export class Exceptions {
       }
     }
     // Networks that are blocked for their hosts are soft.
-    const isSoft = this.#sightBlocks.add(blocks);
+    const isSoft = this.#softHosts.add(blocks);
     if (isSoft || blocks.some(({ target }) => this.#parts.neighbourhoods.has(target))) this.#set();
     else this.#refresh();
   }
 
   /**
-   * A host has gone too far that was blocked for where it is: it has no way back any more.
+   * A host has gone too far that was blocked and might have belonged here: it has no way back any
+   * more.
    *
    * @returns Whether it had one.
    */
   harden(target: string): boolean {
-    const wasSoft = this.#sightBlocks.harden(target);
+    const wasSoft = this.#softHosts.harden(target);
     if (wasSoft) this.#set();
     return wasSoft;
   }
 
-  /** Whether a host is blocked for where it is, and has a way back. */
+  /** Whether a host is blocked, and has a way back. */
   hasWayBack(target: string): boolean {
-    return this.#sightBlocks.has(target);
+    return this.#softHosts.has(target);
+  }
+
+  /** Whether any host has a way back: only then failures need be told. */
+  get hasSoft(): boolean {
+    return this.#softHosts.hasSoft;
+  }
+
+  /** A host is heard; it may have answered a challenge wrongly, by its way back. */
+  failed(event: SecurityEvent): void {
+    if (this.#softHosts.failed(event)) this.#set();
   }
 
   /** A host has logged in, perhaps by its way back. */
   loggedIn(event: Pick<SecurityEvent, "address">): void {
-    if (this.#sightBlocks.hasSoft && this.#sightBlocks.loggedIn(event.address)) this.#set();
+    if (this.#softHosts.hasSoft && this.#softHosts.loggedIn(event.address)) this.#set();
   }
 
   /** After the start: the list may know networks that Ampere has blocked in an earlier life. */
@@ -108,7 +119,7 @@ export class Exceptions {
   /** Somebody may have failed, or logged in, in a network that is blocked. */
   refresh(): void {
     // What somebody has blocked by hand meanwhile is not soft any more.
-    if (this.#softHosts > 0 && this.#sightBlocks.targets.length !== this.#softHosts) this.#set();
+    if (this.#softCount > 0 && this.#softHosts.targets.length !== this.#softCount) this.#set();
     else this.#refresh();
   }
 
@@ -152,10 +163,10 @@ export class Exceptions {
       if (list.get(network) === undefined) this.#sharedNetworks.delete(network);
       else targets.push(...table.innocentIn(network));
     }
-    const atSight = this.#sightBlocks.targets;
+    const hosts = this.#softHosts.targets;
     this.#soft = neighbourhoods.size;
-    this.#softHosts = atSight.length;
-    firewall.setExceptions(targets, [...neighbourhoods.targets, ...atSight]);
+    this.#softCount = hosts.length;
+    firewall.setExceptions(targets, [...neighbourhoods.targets, ...hosts]);
   }
 
   #tell(network: string): void {

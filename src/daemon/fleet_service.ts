@@ -6,7 +6,7 @@
  */
 
 import { systemClock } from "../clock.ts";
-import { DELETIONS_MAX } from "../blocks/deletions.ts";
+import { type Deletion, DELETIONS_MAX } from "../blocks/deletions.ts";
 import type { Config } from "../config/config.ts";
 import { formatFleet } from "../config/fleet_keys.ts";
 import type { Fleet } from "../fleet/fleet.ts";
@@ -32,7 +32,7 @@ export class FleetService {
   #fleet: Fleet | undefined;
   #wanted = "";
   /** What is to be written. */
-  readonly #deletions = new Map<string, number>();
+  readonly #deletions = new Map<string, Deletion>();
   #cancelSaving: (() => void) | undefined;
   #isStopped = false;
   /** One change at a time. */
@@ -48,6 +48,7 @@ export class FleetService {
     this.#host = host;
     this.#log = log;
     host.elsewhere.state = () => this.#fleet?.state;
+    host.elsewhere.onBlock = (block) => this.#fleet?.blocked(block);
   }
 
   /** Makes the fleet as the daemon's configuration wants it; at the start and after a change. */
@@ -55,19 +56,16 @@ export class FleetService {
     return this.#changing = this.#changing.then(() => this.#apply());
   }
 
-  /** Hears of blocks and of their ends. */
+  /** Hears when blocks end. */
   hear(notice: Notice): void {
     const fleet = this.#fleet;
     if (fleet === undefined) {
       // It is being made, or made anew: what is deleted meanwhile must not come back.
       const isDeleted = notice.event === "unblock" && notice.reason === DELETED;
-      if (isDeleted && this.#isWanted()) this.#keep(notice.target, Date.now());
+      if (isDeleted && this.#isWanted()) this.#keep([notice.target, Date.now(), true]);
       return;
     }
-    if (notice.event === "block") {
-      const block = this.#host.elsewhere.sharedOf(notice.target);
-      if (block !== undefined) fleet.blocked(block);
-    } else if (notice.event === "unblock" && notice.reason !== OVER) {
+    if (notice.event === "unblock" && notice.reason !== OVER) {
       if (notice.reason === DELETED) fleet.released([notice.target]);
       else if (!notice.reason.startsWith(`${DELETED} on `)) fleet.withdrawn([notice.target]);
     }
@@ -78,10 +76,10 @@ export class FleetService {
     this.#cancelSaving?.();
     this.#cancelSaving = undefined;
     if (this.#deletions.size === 0) return;
-    const [...deletions] = this.#deletions;
+    const deletions = [...this.#deletions.values()];
     this.#deletions.clear();
     if (this.#host.elsewhere.saveDeletions(deletions)) return;
-    for (const [target, at] of deletions) this.#keep(target, at);
+    for (const deletion of deletions) this.#keep(deletion);
   }
 
   /** Ends it. */
@@ -94,9 +92,9 @@ export class FleetService {
   }
 
   /** Deletions are written together, and again when they could not be. */
-  #keep(target: string, at: number): void {
+  #keep(deletion: Deletion): void {
     if (this.#isStopped) return;
-    if (this.#deletions.size < DELETIONS_MAX) this.#deletions.set(target, at);
+    if (this.#deletions.size < DELETIONS_MAX) this.#deletions.set(deletion[0], deletion);
     this.#cancelSaving ??= systemClock.after(SAVE_MS, () => this.save());
   }
 
@@ -134,7 +132,7 @@ export class FleetService {
       list: elsewhere,
       listed: () => elsewhere.listed(),
       deletions: elsewhere.deletions(),
-      onDeletion: (target, at) => this.#keep(target, at),
+      onDeletion: (...deletion) => this.#keep(deletion),
       log: this.#log,
       clock: systemClock,
       wallClock: Date.now,

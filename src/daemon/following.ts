@@ -103,6 +103,7 @@ export class Following {
     return new AmiClient({ host, port, user, pass, tls }, {
       event: way.onEvent,
       batch: way.onBatch,
+      ...(logs.isOn && { heard: logs.onHeard }),
       tampered: messages.onTampered,
       other: messages.onOther,
       connected: (banner) => {

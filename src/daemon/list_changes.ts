@@ -5,6 +5,7 @@
  */
 
 import { overlaps } from "../address/address.ts";
+import type { NewBlock } from "../blocks/block.ts";
 import type { BelievedTime } from "../blocks/believed_time.ts";
 import type { BlockList } from "../blocks/block_list.ts";
 import type { Clock } from "../clock.ts";
@@ -38,6 +39,8 @@ interface ListChangeParts {
   readonly clock: Clock;
   /** Time of day, in milliseconds since 1970. */
   readonly wallClock: () => number;
+  /** Takes blocks at once, for those who put them into force, too; must not wait and not throw. */
+  readonly onBlocks?: (blocks: readonly NewBlock[]) => void;
   /** The time by which blocks end. */
   readonly believedTime: Pick<BelievedTime, "now" | "latest">;
 }
@@ -84,6 +87,7 @@ export class ListChanges {
     if (added.length + removed.length + changed.length > 0) {
       const current = [...added, ...changed].flatMap((target) => list.get(target) ?? []);
       firewall.block(current);
+      this.#parts.onBlocks?.(current);
       for (const block of current) notices.blocked(block, now);
       for (const target of removed.slice(0, LOGGED_CHANGES_MAX)) {
         table.clearPoints(target, overlaps);

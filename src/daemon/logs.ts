@@ -11,6 +11,7 @@ import type { Log } from "../log.ts";
 import { FollowedLog, type LogState } from "../logs/followed_log.ts";
 import { Handover } from "../logs/handover.ts";
 import { type Files, realFiles } from "../logs/tail.ts";
+import { fixOf } from "../text/fix.ts";
 import type { LogsState } from "../telemetry/status.ts";
 import type { Pipeline } from "./pipeline.ts";
 
@@ -43,6 +44,9 @@ export class Logs {
   #hasAmi = true;
   #connected = false;
   #settledAt = -Infinity;
+  #isUnheardTold = false;
+  /** How many were followed so far. */
+  #series = 0;
   /** Clock value for the events of one batch of AMI. */
   #readAt: number | undefined;
   /** Tells the present turn from those that were planned before. */
@@ -90,17 +94,31 @@ export class Logs {
    */
   configure(paths: readonly string[], hasAmi: boolean): void {
     this.#hasAmi = hasAmi;
-    const same = paths.length === this.#followed.length &&
-      paths.every((path, i) => path === this.#followed[i]!.path);
-    if (!same) {
-      for (const one of this.#followed) one.close();
-      const { log, clock, files = realFiles } = this.#parts;
-      const parts = { files, log, handover: this.#handover, now: () => clock.now() };
-      this.#followed = paths.map((path, index) => new FollowedLog(path, index, parts));
-      this.#handover.setFiles(paths.length);
-    }
+    this.#followAll(paths);
     if (!this.#connected) this.#away();
     this.#schedule(0);
+  }
+
+  /** Of a file that stays nothing is missed. */
+  #followAll(paths: readonly string[]): void {
+    const before = this.#followed;
+    const kept = before.filter(({ path }) => paths.includes(path));
+    for (const one of before) if (!kept.includes(one)) one.close();
+    const { log, clock, files = realFiles } = this.#parts;
+    const now = () => clock.now();
+    const parts = () => ({ files, log, handover: this.#handover, now, series: this.#series++ });
+    const taken = new Set(kept.map(({ index }) => index));
+    const fresh: number[] = [];
+    this.#followed = paths.map((path) => {
+      const known = kept.find((one) => one.path === path);
+      if (known !== undefined) return known;
+      let index = 0;
+      while (taken.has(index)) index++;
+      taken.add(index);
+      fresh.push(index);
+      return new FollowedLog(path, index, parts());
+    });
+    this.#handover.setFiles(paths.length, fresh);
   }
 
   /** Begins to read. */
@@ -115,11 +133,13 @@ export class Logs {
     this.#turn++;
     this.#cancel();
     for (const one of this.#followed) one.close();
+    this.#handover.finish(this.#parts.clock.now());
   }
 
   /** AMI's events arrive from now on. */
   connected(): void {
     this.#connected = true;
+    this.#isUnheardTold = false;
     this.#handover.amiUp(this.#parts.clock.now());
   }
 
@@ -137,10 +157,14 @@ export class Logs {
     }
   };
 
+  /** Something has come from AMI. */
+  readonly onHeard = (): void => {
+    if (this.#connected) this.#handover.amiHeard(this.#parts.clock.now());
+  };
+
   /** All that came together from AMI has been handed on. */
   readonly onBatch = (): void => {
     this.#readAt = undefined;
-    if (this.#connected) this.#handover.amiHeard(this.#parts.clock.now());
     this.#parts.pipeline.onBatch();
   };
 
@@ -176,10 +200,22 @@ export class Logs {
     if (now - this.#settledAt >= SETTLE_EVERY_MS) {
       this.#settledAt = now;
       this.#handover.advance(now);
+      if (this.#handover.unheard >= UNHEARD_MIN && !this.#isUnheardTold) this.#tellUnheard();
       isRead = true;
     }
     if (isRead) pipeline.onBatch(this.#isLate);
     this.#schedule(next);
+  }
+
+  /** AMI answers, and tells of nobody, though the log does. */
+  #tellUnheard(): void {
+    this.#isUnheardTold = true;
+    this.#parts.log.warn(
+      `log: AMI has told of nobody since its login, though the log has: the AMI user may not read ` +
+        `security events, or an eventfilter hides them. The log counts meanwhile${
+          fixOf(UNHEARD_ADVICE)
+        }`,
+    );
   }
 
   /** What is read now was written a while ago. */
@@ -187,6 +223,12 @@ export class Logs {
     return this.#followed.some(({ state }) => state.behind > LATE_BYTES);
   }
 }
+
+/** From so many lines on it is no chance that AMI has told of none of them. */
+const UNHEARD_MIN = 3;
+
+const UNHEARD_ADVICE = "in manager.conf, section of the user: read = security,system,user; then: " +
+  "asterisk -rx 'manager reload' && systemctl restart ampere; what arrives: ampere --check";
 
 /** So many bytes behind its end a log tells of the past. */
 const LATE_BYTES = 256 * 1024;

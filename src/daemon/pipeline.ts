@@ -82,8 +82,9 @@ export class Pipeline {
   };
 
   #charge(event: SecurityEvent, now: number, isBelieved: boolean): void {
-    const { table, announcements, onLogin } = this.#parts;
+    const { table, announcements, exceptions, onLogin } = this.#parts;
     table.record(event, now, isBelieved);
+    if (exceptions.hasSoft) exceptions.failed(event);
     // AMI lets nobody in without a secret, and does not say so.
     if (LOGINS[event.type]! && isBelieved && (event.usingPassword || event.service === "AMI")) {
       onLogin?.(event);
@@ -183,9 +184,8 @@ export class Pipeline {
     if (fresh.size === 0) return;
     const networks = this.#parts.neighbourhoods.add(fresh, this.#timesOf(), now);
     this.block([...[...fresh.values()].map(([, block]) => block), ...networks], now);
-    const offences = [...fresh.values()].map(([offence]) => offence);
+    this.#parts.announcements.offended([...fresh.values()].map(([offence]) => offence));
     fresh.clear();
-    this.#parts.announcements.offended(offences);
   }
 
   /** Says how often a target was blocked before; most lists know of nobody who is not blocked. */

@@ -11,12 +11,14 @@ import { formatProblem, readConfig } from "../config/parse.ts";
 import { Log } from "../log.ts";
 import { describeDuration } from "../penalties/reason.ts";
 import { type OpenPage, Services } from "../telemetry/services.ts";
-import { RUN_FOLDER } from "../telemetry/status_socket.ts";
+import { owedChangesPath, RUN_FOLDER } from "../telemetry/status_socket.ts";
+import { counted } from "../text/table.ts";
 import { formatLocalTime } from "../text/time.ts";
 import { lockChain } from "./chain_lock.ts";
 import { FormerChains } from "./former_chains.ts";
 import { Daemon, TICK_MS } from "./daemon.ts";
 import { FleetService } from "./fleet_service.ts";
+import { OwedChanges } from "../blocks/owed_changes.ts";
 import { BlockDatabase, BlockDatabaseError, newestTimeOf } from "../blocks/database.ts";
 import type { BackendName, Config } from "../config/config.ts";
 import type { BlockList } from "../blocks/block_list.ts";
@@ -44,6 +46,7 @@ import { DryRunBlockList } from "../blocks/dry_run_block_list.ts";
  * @param log Takes what is to be said of it.
  * @param dryRun Read it, but keep changes in memory.
  * @param now The time, in milliseconds since 1970.
+ * @param owedPath Where a process before has kept what it could not write.
  * @throws {BlockDatabaseError} When a person must mend something first.
  */
 function openList(
@@ -51,10 +54,13 @@ function openList(
   log: Log,
   dryRun: boolean,
   now: number,
+  owedPath: string,
 ): BlockList {
   if (dryRun) return new DryRunBlockList(config.database, readStored(config.database));
+  const owed = new OwedChanges(owedPath);
   const list = WrittenBlockList.open(config.database, {
     now,
+    owed,
     syncLater: true,
     inPlaceMs: TICK_MS,
     bareUntil: config.bantime === 0 ? undefined : now + config.bantime * 1000,
@@ -62,6 +68,14 @@ function openList(
     onRecovered: (message) => log.info(message),
   });
   const { salvaged, skipped } = list.start;
+  if (list.start.owed > 0) {
+    log.info(
+      `${
+        counted(list.start.owed, "change")
+      } that ${config.database} did not take before the last ` +
+        `end ${list.start.owed === 1 ? "was" : "were"} kept in ${owedPath}, and taken over`,
+    );
+  }
   if (salvaged !== undefined) log.error(salvaged.message);
   if (skipped > 0) {
     log.warn(`${skipped} rows of ${config.database} are no blocks and were left out`);
@@ -221,7 +235,8 @@ async function runLogged(
   }
   // It is looked what is there while the list is read.
   const choosing = chooseBackend(config);
-  const list = openList(config, log, invocation.dryRun, time.now());
+  const owedPath = await owedChangesPath(config.database);
+  const list = openList(config, log, invocation.dryRun, time.now(), owedPath);
   const backend = await choosing;
   if (backend.failure !== undefined && !invocation.dryRun) {
     const { message, advice } = backend.failure;
@@ -285,7 +300,8 @@ async function runLogged(
 }
 
 function rereadConfig(daemon: Daemon, path: string | undefined, log: Log): void {
-  const { config, problems, warnings } = readConfig(path);
+  // To wait for whoever writes into a pipe would be to follow nobody meanwhile.
+  const { config, problems, warnings } = readConfig(path, false);
   for (const warning of warnings) log.warn(formatProblem(warning));
   for (const problem of problems) log.error(formatProblem(problem));
   if (config === undefined || problems.length > 0) {

@@ -168,6 +168,14 @@ export class Firewall {
       way.settings = settings;
       void this.#reconcilers.get(way.family)?.verify();
     }
+    if (this.#ways.length > 0) return;
+    for (const reconciler of this.#reconcilers.values()) {
+      const { watch } = reconciler;
+      const isOther = JSON.stringify(watch.place) !== JSON.stringify(settings.place);
+      watch.place = settings.place;
+      // A whole look, which takes long with many blocks, is worth it only then.
+      if (isOther) void reconciler.verify();
+    }
   }
 
   /**

@@ -211,6 +211,17 @@ export function adviseAt(failure: Failure, place: AsteriskPlace): Failure {
   return { ...failure, advice: failure.advice.replace(" -I INPUT ", ` -I ${hookOf(place)} `) };
 }
 
+/**
+ * Judges a firewall that no chain has to lead to, and which sees all packets of this machine.
+ *
+ * @param family Which addresses.
+ * @param place Where Asterisk is.
+ */
+export function judgePlace(family: Family, place: AsteriskPlace): Judgement {
+  if (place.kind === "elsewhere") return elsewhere(family, place.address);
+  return { family, inForce: "yes", cause: "", message: "", brief: "", advice: "" };
+}
+
 function elsewhere(family: Family, address: string): Judgement {
   return {
     family,
@@ -219,7 +230,9 @@ function elsewhere(family: Family, address: string): Judgement {
     message: `Asterisk is at ${address}, which is neither this machine nor behind one of its ` +
       "bridges: its packets do not come through this machine, and blocks here protect nothing there",
     brief: `blocks here protect nothing at ${address}`,
-    advice: `run Ampere on the machine of ${address}, or on the router before it`,
+    advice:
+      `run Ampere on the machine of ${address} (in a container: with --network=host), or on ` +
+      "the router before it",
   };
 }
 

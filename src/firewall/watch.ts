@@ -9,7 +9,8 @@ import { fixOf } from "../text/fix.ts";
 import type { Clock } from "../clock.ts";
 import type { Family } from "../address/address.ts";
 import { type Failure, type FailureKind, isLasting } from "./failure.ts";
-import { adviseAt, IN_FORCE_WORDS, judgeFailure, type Judgement } from "./judgement.ts";
+import { type AsteriskPlace, HERE } from "./asterisk_place.ts";
+import { adviseAt, IN_FORCE_WORDS, judgeFailure, type Judgement, judgePlace } from "./judgement.ts";
 import type { Targets } from "./path.ts";
 import type { Damage } from "./status.ts";
 import type { FirewallLog } from "./trouble.ts";
@@ -78,6 +79,8 @@ interface WatchOptions {
 export class Watch {
   /** How often others have taken out blocks, or what holds them. */
   flushes = 0;
+  /** Where Asterisk is, for a firewall without a way; such a one is judged by it. */
+  place: AsteriskPlace = HERE;
   readonly #family: Family;
   readonly #way: Way | undefined;
   readonly #options: WatchOptions;
@@ -201,7 +204,8 @@ export class Watch {
     this.#passedOver = 0;
     this.#madeInVain = 0;
     if (this.#way === undefined) {
-      const judgement = fine(this.#family);
+      const judgement = judgePlace(this.#family, this.place);
+      if (judgement.inForce === "no") return this.#note(judgement);
       const refused = this.#options.refused();
       return this.#note(refused > 0 ? this.#withRefused(judgement, refused) : judgement, true);
     }
@@ -449,8 +453,4 @@ export class Watch {
 /** What cannot be seen is not told as in force. */
 function unseen(judgement: Judgement, what: string): Judgement {
   return { ...judgement, message: `it cannot be seen ${what}: ${judgement.message}` };
-}
-
-function fine(family: Family): Judgement {
-  return { family, inForce: "yes", cause: "", message: "", brief: "", advice: "" };
 }

@@ -70,6 +70,11 @@ const ADVICE: readonly (readonly [RegExp, string])[] = [
     "this server is a replica: name the primary in fleet (redis-cli info replication tells it)",
   ],
   [
+    /^MASTERDOWN/,
+    "this server is a replica that has lost its primary: name the primary in fleet, or make this " +
+    "one the primary (redis-cli replicaof no one)",
+  ],
+  [
     /^OOM/,
     "raise its memory (redis-cli config set maxmemory 256mb) or take out what else fills it",
   ],

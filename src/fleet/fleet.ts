@@ -9,6 +9,7 @@
 import { fixOf } from "../text/fix.ts";
 import { jittered, retryDelay } from "../backoff.ts";
 import { type Clock, sleep } from "../clock.ts";
+import type { Deletion } from "../blocks/deletions.ts";
 import type { Log } from "../log.ts";
 import { describeDuration } from "../penalties/reason.ts";
 import { VERSION } from "../version.ts";
@@ -103,9 +104,9 @@ interface FleetParts {
   readonly maxPerHour: number;
   readonly list: OwnList;
   /** Deletions that an earlier process knew of. */
-  readonly deletions?: Iterable<readonly [target: string, at: number]>;
+  readonly deletions?: Iterable<Deletion>;
   /** Hears of each deletion that is new. */
-  readonly onDeletion?: (target: string, at: number) => void;
+  readonly onDeletion?: (...deletion: Deletion) => void;
   /** This node's blocks that are shared, those that came from other nodes too. */
   readonly listed: () => Iterable<Omit<SharedBlock, "at">>;
   readonly log: Pick<Log, "info" | "warn" | "limited">;
@@ -202,7 +203,7 @@ export class Fleet {
   released(targets: readonly string[]): void {
     if (this.#measured === undefined) {
       const at = Math.floor(this.#parts.wallClock());
-      for (const target of targets) this.#parts.onDeletion?.(target, at);
+      for (const target of targets) this.#parts.onDeletion?.(target, at, true);
       return this.#remember({ kind: "released", targets, at: this.#parts.clock.now() });
     }
     this.#replica.released(targets, this.#now());
@@ -303,7 +304,7 @@ export class Fleet {
     this.#lookForTwin(beat.hasTwin === true);
     if (isFirst) {
       const startedAt = this.#measured.time + this.#startedAt - this.#measured.at;
-      this.#replica.begin(Math.floor(startedAt));
+      this.#replica.begin(Math.floor(startedAt), this.#clockAhead);
       for (const one of this.#early.splice(0)) {
         const at = Math.floor(this.#measured.time + one.at - this.#measured.at);
         if (one.kind === "blocked") this.#replica.blocked(one.block, at);
@@ -395,14 +396,16 @@ export class Fleet {
       return;
     }
     this.#sending = true;
-    void this.#sendAll().finally(() => this.#sending = false);
+    void this.#sendAll();
   }
 
   async #sendAll(): Promise<void> {
+    // All that is blocked in this turn goes together.
+    await undefined;
     const { engine, clock, random = Math.random } = this.#parts;
     while (this.#connectedSince !== undefined && !this.#stop.signal.aborted) {
       const changes = this.#replica.outbox.next();
-      if (changes.length === 0) return;
+      if (changes.length === 0) break;
       try {
         await engine.write(changes);
         this.#replica.outbox.written();
@@ -415,7 +418,7 @@ export class Fleet {
         }
       } catch (error) {
         this.#replica.outbox.notWritten();
-        if (this.#stop.signal.aborted) return;
+        if (this.#stop.signal.aborted) break;
         const { message, advice } = troubleOf(error);
         if (this.#writeTrouble?.message !== message) {
           this.#parts.log.limited(
@@ -429,6 +432,8 @@ export class Fleet {
         await sleep(clock, jittered(delay, random), this.#stop.signal);
       }
     }
+    // At once: what is blocked in the next moment must not be left waiting.
+    this.#sending = false;
   }
 
   #connected(): void {

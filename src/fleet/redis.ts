@@ -69,6 +69,9 @@ const EPOCH_MAX = 64;
 /** Of a stream without entries. */
 const NO_ID = "0-0";
 
+/** An id of the stream: milliseconds since 1970, and a number. */
+const ID = /^\d{1,15}-\d{1,15}$/;
+
 /** A real engine. */
 export class RedisEngine implements Engine {
   readonly #address: EngineAddress;
@@ -77,6 +80,11 @@ export class RedisEngine implements Engine {
   #reading: Promise<EngineConnection> | undefined;
   /** Whether it is known that nothing is missing behind the id that is read from. */
   #isChecked = false;
+  /**
+   * The newest change that was seen there, or written: a server that has it has all before it. One
+   * that took another's place may lack what that one took last.
+   */
+  #newestSeen = NO_ID;
   #isClosed = false;
   /** A random name of this process, and when it has told of itself last, by the engine's clock. */
   readonly #process = crypto.randomUUID().slice(0, 8);
@@ -130,24 +138,33 @@ export class RedisEngine implements Engine {
   /** See {@linkcode Engine.write}. */
   async write(changes: readonly SharedChange[]): Promise<void> {
     const commands: string[][] = [["MULTI"]];
+    // One command for all of a kind: each would be answered twice.
+    const blocks: string[] = [];
+    const ends: string[] = [];
+    const gone: string[] = [];
     for (const change of changes) {
-      if (change.kind === "block") commands.push(...this.#writeBlock(change));
-      else if (change.kind === "release") {
-        commands.push(["ZADD", this.#key("gone"), "GT", String(change.at), change.target]);
+      if (change.kind === "release") gone.push(String(change.at), change.target);
+      if (change.kind !== "block") continue;
+      const { block, restores } = change;
+      const name = recordName(block.node, block.target);
+      const end = block.end === Infinity ? "+inf" : String(block.end);
+      if (restores) {
+        commands.push(["HSETNX", this.#key("blocks"), name, valueOf(block)]);
+        commands.push(["ZADD", this.#key("ends"), "NX", end, name]);
+      } else {
+        blocks.push(name, valueOf(block));
+        ends.push(end, name);
       }
-      const length = String(STREAM_LENGTH);
-      commands.push([
-        "XADD",
-        this.#key("changes"),
-        "MAXLEN",
-        "~",
-        length,
-        "*",
-        ...entryOf(change),
-      ]);
     }
+    if (blocks.length > 0) {
+      commands.push(["HSET", this.#key("blocks"), ...blocks], ["ZADD", this.#key("ends"), ...ends]);
+    }
+    if (gone.length > 0) commands.push(["ZADD", this.#key("gone"), "GT", ...gone]);
+    const add = ["XADD", this.#key("changes"), "MAXLEN", "~", String(STREAM_LENGTH), "*"];
+    for (const change of changes) commands.push([...add, ...entryOf(change)]);
     commands.push(["EXEC"]);
-    await this.#transact(commands);
+    const written = (await this.#transact(commands)).at(-1);
+    if (typeof written === "string") this.#saw(written);
   }
 
   /** See {@linkcode Engine.readChanges}. */
@@ -156,11 +173,16 @@ export class RedisEngine implements Engine {
     try {
       if (!this.#isChecked) {
         const stream = this.#key("changes");
-        const oldest = ["XRANGE", stream, "-", "+", "COUNT", "1"];
-        const replies = await connection.ask([oldest, this.#newest()]);
-        const [first, last] = replies.map((reply) => idIn(expect(reply)));
+        const seen = isLater(since, this.#newestSeen) ? since : this.#newestSeen;
+        const replies = await connection.ask([
+          ["XRANGE", stream, "-", "+", "COUNT", "1"],
+          this.#newest(),
+          ["XRANGE", stream, seen, seen, "COUNT", "1"],
+        ]);
+        const [first, last, there] = replies.map((reply) => idIn(expect(reply)));
         this.#isChecked = true;
-        if (isLater(first!, since) && since !== NO_ID || isLater(since, last!)) {
+        if (isLater(first!, since) && since !== NO_ID || there !== seen) {
+          this.#newestSeen = last!;
           return { changes: [], last: last!, gap: true };
         }
       }
@@ -182,6 +204,7 @@ export class RedisEngine implements Engine {
       if (entries.length === 0) return { changes, last: since, gap: false };
       // Whoever goes on from there would read the same for ever.
       if (typeof newest !== "string" || !isLater(newest, since)) throw otherForm();
+      this.#saw(newest);
       return { changes, last: newest, gap: false };
     } catch (error) {
       this.#reading = undefined;
@@ -290,33 +313,30 @@ export class RedisEngine implements Engine {
     ];
   }
 
-  #writeBlock({ block, restores }: SharedChange & { kind: "block" }): string[][] {
-    const name = recordName(block.node, block.target);
-    const end = block.end === Infinity ? "+inf" : String(block.end);
-    return [
-      [restores ? "HSETNX" : "HSET", this.#key("blocks"), name, valueOf(block)],
-      ["ZADD", this.#key("ends"), ...(restores ? ["NX"] : []), end, name],
-    ];
-  }
-
   #newest(): string[] {
     return ["XREVRANGE", this.#key("changes"), "+", "-", "COUNT", "1"];
   }
 
-  async #transact(commands: readonly (readonly string[])[]): Promise<void> {
+  /** @returns What each command of the transaction was answered. */
+  async #transact(commands: readonly (readonly string[])[]): Promise<readonly Reply[]> {
     const replies = await this.#ask(commands);
-    const isReplica = (reply: Reply) =>
-      reply instanceof ReplyError && reply.message.startsWith("READONLY");
-    if (replies.some(isReplica)) this.#reconnect();
     // The first refusal tells more than that of EXEC.
     for (const reply of replies) expect(reply);
-    for (const reply of listIn(expect(replies.at(-1)))) expect(reply);
+    const answers = listIn(expect(replies.at(-1)));
+    for (const answer of answers) expect(answer);
+    return answers;
+  }
+
+  #saw(id: string): void {
+    if (ID.test(id) && isLater(id, this.#newestSeen)) this.#newestSeen = id;
   }
 
   async #ask(commands: readonly (readonly string[])[]): Promise<Reply[]> {
     const work = this.#work ??= this.#open();
     try {
-      return await (await work).ask(commands);
+      const replies = await (await work).ask(commands);
+      if (replies.some(isOfReplica)) this.#reconnect();
+      return replies;
     } catch (error) {
       // Somebody may have opened another one meanwhile.
       if (this.#work === work) this.#work = undefined;
@@ -341,7 +361,7 @@ export class RedisEngine implements Engine {
     throw new EngineError("closed");
   }
 
-  /** A server that was the primary before: the name may lead to another one now. */
+  /** The name may lead to another server now. */
   #reconnect(): void {
     for (const opening of [this.#work, this.#reading]) {
       void opening?.then((connection) => connection.close(), () => {});
@@ -352,6 +372,11 @@ export class RedisEngine implements Engine {
   #key(name: string): string {
     return this.#prefix + name;
   }
+}
+
+/** A server that was the primary before, or waits for its own: it may not be asked again. */
+function isOfReplica(reply: Reply): boolean {
+  return reply instanceof ReplyError && /^(?:READONLY|MASTERDOWN) /.test(reply.message);
 }
 
 function otherForm(): EngineError {

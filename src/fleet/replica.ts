@@ -5,7 +5,7 @@
  * @module
  */
 
-import { DELETION_AGE_MAX_MS, DELETIONS_MAX } from "../blocks/deletions.ts";
+import { type Deletion, DELETION_AGE_MAX_MS, DELETIONS_MAX } from "../blocks/deletions.ts";
 import type { RefusalReason, SharedBlock, SharedChange } from "./engine.ts";
 import { keyOf, Outbox } from "./outbox.ts";
 
@@ -63,9 +63,9 @@ interface ReplicaOptions {
   /** The node's own list. */
   readonly list: OwnList;
   /** Deletions that an earlier process knew of: targets, and when each was deleted. */
-  readonly deletions?: Iterable<readonly [target: string, at: number]>;
+  readonly deletions?: Iterable<Deletion>;
   /** Hears of each deletion that is new, so that it outlives this process and the engine. */
-  readonly onDeletion?: (target: string, at: number) => void;
+  readonly onDeletion?: (...deletion: Deletion) => void;
   /** Hears that another node has not applied a block of this one. */
   readonly onRefused?: (refusal: SharedChange & { kind: "refusal" }) => void;
 }
@@ -108,6 +108,8 @@ export class Replica {
   #size = 0;
   /** By target: when it was deleted. The one that was deleted first comes first. */
   readonly #deleted = new Map<string, number>();
+  /** Those of them that an earlier process, or a command, has stamped by this machine's clock. */
+  readonly #unmeasured = new Set<string>();
   /** What is to be written into the engine. */
   readonly outbox = new Outbox(() => this.needsState = true);
   readonly #refused = new Set<string>();
@@ -128,7 +130,10 @@ export class Replica {
    */
   constructor(options: ReplicaOptions) {
     this.#options = options;
-    for (const [target, at] of options.deletions ?? []) this.#deleted.set(target, at);
+    for (const [target, at, isByOwnClock = false] of options.deletions ?? []) {
+      this.#deleted.set(target, at);
+      if (isByOwnClock) this.#unmeasured.add(target);
+    }
   }
 
   /** Records of other nodes. */
@@ -171,22 +176,18 @@ export class Replica {
 
   /**
    * The node's list has a block, maybe for long, that is shared, and no record tells of it: it is
-   * sent, and another node's given back to the engine. If it was deleted elsewhere meanwhile it is
-   * released here.
+   * sent, and another node's given back to the engine. It began after each deletion that is known
+   * by now, for that has released whatever was in the list, maybe in an earlier process: how the
+   * clocks stood then is not known, and does not matter.
    *
    * @param given The block, and who made it; what it is when it was made is its beginning.
    */
   has(given: Omit<SharedBlock, "at">): void {
-    const { node, list } = this.#options;
-    const isOwn = given.node === node;
+    const isOwn = given.node === this.#options.node;
     const known = this.#recordOf(given.target, given.node);
     if (known !== undefined && (known.end >= given.end || !isOwn)) return;
-    const deleted = this.#deleted.get(given.target);
-    if (deleted !== undefined && deleted >= given.since && known === undefined) {
-      list.release([given.target], "");
-      return;
-    }
-    const block = { ...given, at: Math.max(given.since, known?.at ?? 0) };
+    const deleted = this.#deleted.get(given.target) ?? -1;
+    const block = { ...given, at: Math.max(given.since, deleted + 1, known?.at ?? 0) };
     // What the engine lacks of others is sent with the comparison.
     if (this.#keep(block) && isOwn) this.outbox.add({ kind: "block", block });
   }
@@ -223,17 +224,23 @@ export class Replica {
   }
 
   /**
-   * The engine's time is known: no deletion that was read from the node's memory is younger than
-   * the process. A node whose clock was wrong may have thought so.
+   * The engine's time is known. What this machine's clock has stamped may have been stamped by one
+   * that differed as it does now, or did not: the later of both holds, for with the earlier one a
+   * deletion may end nothing. No deletion that was read is younger than the process, whatever a
+   * clock said.
    *
    * @param startedAt When the process began.
+   * @param ahead How much this machine's clock is ahead, in milliseconds.
    */
-  begin(startedAt: number): void {
-    for (const [target, at] of this.#deleted) {
-      if (at <= startedAt) continue;
-      this.#deleted.set(target, startedAt);
-      this.#options.onDeletion?.(target, startedAt);
+  begin(startedAt: number, ahead: number): void {
+    for (const [target, before] of this.#deleted) {
+      const isUnmeasured = this.#unmeasured.has(target);
+      const at = Math.min(startedAt, isUnmeasured ? Math.max(before, before - ahead) : before);
+      if (at === before && !isUnmeasured) continue;
+      this.#deleted.set(target, at);
+      this.#options.onDeletion?.(target, at);
     }
+    this.#unmeasured.clear();
   }
 
   /**
@@ -244,7 +251,7 @@ export class Replica {
    */
   hear(changes: readonly SharedChange[], now: number): void {
     const touched = new Set<string>();
-    const released = new Map<string, Deletion>();
+    const released = new Map<string, HeardDeletion>();
     for (const change of changes) {
       if (change.kind === "refusal") {
         if (change.origin === this.#options.node && change.node !== this.#options.node) {
@@ -272,7 +279,7 @@ export class Replica {
    * has lost its data gets them back. It is done in turns of a few milliseconds, between which
    * other changes may be heard.
    *
-   * @param state All facts.
+   * @param state All facts, deletions first.
    * @param listed The node's blocks that are shared, those of other nodes too.
    * @param now The time.
    * @returns Records of the state that were deleted, and may be taken away: this node's, and after
@@ -284,32 +291,41 @@ export class Replica {
     now: number,
   ): Generator<void, SharedBlock[]> {
     this.needsState = false;
+    const { node } = this.#options;
+    const there = new Map<string, number>();
+    for (let from = 0; from < state.length; from += TURN) {
+      for (const change of state.slice(from, from + TURN)) {
+        if (change.kind === "block") {
+          const { block } = change;
+          there.set(keyOf(block.node, block.target), block.at);
+          const isDeleted = (there.get(keyOf("", block.target)) ?? -1) >= block.at;
+          if (block.node === node && !isDeleted && block.at <= now + AHEAD_MAX_MS) {
+            this.#rejoin(block);
+          }
+        } else if (change.kind === "release") there.set(keyOf("", change.target), change.at);
+      }
+      yield;
+    }
     // Before a longer block of another node takes the place of one that was never sent.
     let count = 0;
     for (const block of listed) {
-      this.has(block);
+      // What the state tells of another's block is surer than what this list makes of it.
+      if (block.node === node || !there.has(keyOf(block.node, block.target))) this.has(block);
       if (++count % TURN === 0) yield;
     }
-    const there = new Map<string, number>();
-    for (let at = 0; at < state.length; at += TURN) {
-      const part = state.slice(at, at + TURN);
-      for (const change of part) {
-        if (change.kind === "block") {
-          there.set(keyOf(change.block.node, change.block.target), change.block.at);
-        } else if (change.kind === "release") there.set(keyOf("", change.target), change.at);
-      }
-      this.hear(part, now);
+    for (let from = 0; from < state.length; from += TURN) {
+      this.hear(state.slice(from, from + TURN), now);
       yield;
     }
     this.#forget(now);
-    const { node } = this.#options;
     let targets = new Set<string>();
     for (const [target, records] of this.#records) {
       for (const block of records) {
         const at = there.get(keyOf(block.node, target));
         if (at !== undefined && at >= block.at) continue;
-        if (block.node === node) this.outbox.add({ kind: "block", block });
-        else if (at === undefined) this.outbox.add({ kind: "block", block, restores: true });
+        // Another's that is older there was made anew of its list by a node that did not know it.
+        const isOlder = block.node === node || at !== undefined;
+        this.outbox.add({ kind: "block", block, ...(isOlder ? {} : { restores: true }) });
       }
       // What was refused before may be applied by now.
       targets.add(target);
@@ -364,6 +380,22 @@ export class Replica {
     return true;
   }
 
+  /**
+   * Takes back what an earlier process of this node has sent: the list does not know when, and must
+   * not guess. What this one has sent before it knew of a longer one becomes as long: a node's
+   * blocks end by deletions alone.
+   */
+  #rejoin(sent: SharedBlock): void {
+    const known = this.#recordOf(sent.target, sent.node);
+    if (known === undefined || known.at <= sent.at || known.end >= sent.end) {
+      this.#keep(sent);
+      return;
+    }
+    if ((this.#deleted.get(sent.target) ?? -1) >= sent.at) return;
+    const block = { ...known, end: sent.end };
+    if (this.#keep(block)) this.outbox.add({ kind: "block", block });
+  }
+
   /** Remembers a deletion, and ends what it ends; whether it is new. */
   #delete(target: string, at: number): boolean {
     if ((this.#deleted.get(target) ?? -1) >= at) return false;
@@ -391,7 +423,7 @@ export class Replica {
     else this.#foreign += change;
   }
 
-  #releaseAll(released: ReadonlyMap<string, Deletion>): void {
+  #releaseAll(released: ReadonlyMap<string, HeardDeletion>): void {
     const { list } = this.#options;
     const gone = [...released].filter(([target, { at, ended }]) => {
       const end = list.endOf(target);
@@ -482,7 +514,7 @@ export class Replica {
 }
 
 /** What was heard of a deletion. */
-interface Deletion {
+interface HeardDeletion {
   readonly node: string;
   readonly at: number;
   /** The ends that the records had which it has ended. */

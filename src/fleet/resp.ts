@@ -6,6 +6,7 @@
  */
 
 import { dial, DialError } from "../ami/dial.ts";
+import { closeAtOnce } from "../ami/transport.ts";
 import { authorities, AuthoritiesError } from "../authorities.ts";
 import { escapeText } from "../text/escape.ts";
 import { tlsFault } from "../tls_fault.ts";
@@ -36,11 +37,19 @@ const DEPTH_MAX = 8;
 /** Longest line, in bytes: a refusal, or a number. */
 const LINE_BYTES_MAX = 65_536;
 
-/** Most answers that wait to be read: a transaction has three commands for each change. */
+/** Most answers that wait to be read: a transaction has up to three commands for each change. */
 const WAITING_MAX = 8_192;
 
-/** What an answer may begin with. */
-const KINDS: readonly number[] = Array.from("+-:$*", (kind) => kind.charCodeAt(0));
+/** What an answer may begin with: a text of one line, a refusal, a number, a text, a list. */
+const PLUS = 43;
+const MINUS = 45;
+const COLON = 58;
+const DOLLAR = 36;
+const STAR = 42;
+const KINDS: readonly number[] = [PLUS, MINUS, COLON, DOLLAR, STAR];
+
+/** A longer number is refused: it would not be told exactly. */
+const DIGITS_MAX = 15;
 
 /** Most characters of a refusal that are shown: anybody may have written the server. */
 const SHOWN_MAX = 160;
@@ -53,6 +62,7 @@ export const ANSWER_MS = 5_000;
 
 const CR = 13;
 const LF = 10;
+const ZERO = 48;
 
 /** Where the engine is, and how one logs in. */
 export interface EngineAddress {
@@ -73,14 +83,16 @@ export interface EngineAddress {
 }
 
 /**
- * Reads answers as their bytes come: each byte is looked at once, in whatever pieces it comes.
+ * Reads answers as their bytes come: each byte is looked at once, in whatever pieces it comes. What
+ * is whole in one piece is read where it lies.
  */
 export class ReplyReader {
-  readonly #replies: Reply[] = [];
+  #replies: Reply[] = [];
   /** Lists that are not whole yet, the outermost first. */
   readonly #open: { readonly items: Reply[]; readonly count: number }[] = [];
-  /** The line that is not whole yet, and whether its CR has come. */
-  #line: number[] = [];
+  /** The line that is not whole yet, as far as its CR, and whether that has come. */
+  #line: Uint8Array[] = [];
+  #lineLength = 0;
   #isAtEnd = false;
   /** The text that is not whole yet, with the CR LF behind it. */
   #bulk: Uint8Array | undefined;
@@ -92,74 +104,113 @@ export class ReplyReader {
   /**
    * Takes what has come.
    *
-   * @param bytes Some bytes.
+   * @param bytes Some bytes; what is kept of them is copied.
    * @throws {EngineError} If they are no answer, or it is too long.
    */
   take(bytes: Uint8Array): void {
     let at = 0;
     while (at < bytes.length) {
-      if (this.#bulk !== undefined) {
-        const part = bytes.subarray(at, at + this.#bulk.length - this.#filled);
-        this.#bulk.set(part, this.#filled);
-        this.#filled += part.length;
-        at += part.length;
-        if (this.#filled === this.#bulk.length) this.#endBulk(this.#bulk);
-        continue;
-      }
-      const byte = bytes[at++]!;
-      if (this.#isAtEnd) {
-        if (byte !== LF) throw otherProtocol();
-        this.#isAtEnd = false;
-        const line = decoder.decode(Uint8Array.from(this.#line));
+      if (this.#bulk !== undefined) at = this.#fill(this.#bulk, bytes, at);
+      else if (this.#isAtEnd) {
+        if (bytes[at++] !== LF) throw otherProtocol();
+        const line = joined(this.#line, this.#lineLength);
         this.#line = [];
-        this.#header(line);
-      } else if (byte === CR) this.#isAtEnd = true;
-      else if (this.#line.push(byte) > LINE_BYTES_MAX) throw tooLong();
-      else if (this.#line.length === 1 && !KINDS.includes(byte)) throw otherProtocol();
+        this.#lineLength = 0;
+        this.#isAtEnd = false;
+        at = this.#header(line, 0, line.length, bytes, at);
+      } else at = this.#takeLine(bytes, at);
     }
   }
 
-  /** The oldest answer that is whole and was not handed out yet; `undefined`: there is none. */
-  next(): Reply | undefined {
-    return this.#replies.shift();
+  /** All answers that are whole and were not handed out yet, the oldest first. */
+  all(): Reply[] {
+    const replies = this.#replies;
+    this.#replies = [];
+    return replies;
   }
 
-  #header(line: string): void {
-    const rest = line.slice(1);
-    switch (line[0]) {
-      case "+":
-        return this.#end(rest);
-      case "-":
-        return this.#end(new ReplyError(escapeText(rest, SHOWN_MAX)));
-      case ":":
-        return this.#end(numberIn(rest));
-      case "$": {
-        const length = numberIn(rest);
-        if (length < 0) return this.#end(null);
-        this.#size += length;
-        if (this.#size > REPLY_BYTES_MAX) throw tooLong();
-        this.#bulk = new Uint8Array(length + 2);
-        this.#filled = 0;
-        return;
+  /** Goes on with a text that has begun in an earlier piece. */
+  #fill(bulk: Uint8Array, bytes: Uint8Array, from: number): number {
+    const part = bytes.subarray(from, from + bulk.length - this.#filled);
+    bulk.set(part, this.#filled);
+    this.#filled += part.length;
+    if (this.#filled === bulk.length) {
+      this.#bulk = undefined;
+      this.#endBulk(bulk, 0, bulk.length - 2);
+    }
+    return from + part.length;
+  }
+
+  /** Reads a line, or what has come of it. */
+  #takeLine(bytes: Uint8Array, from: number): number {
+    if (this.#lineLength === 0 && !KINDS.includes(bytes[from]!)) throw otherProtocol();
+    let end = from;
+    while (end < bytes.length && bytes[end] !== CR) end++;
+    if (this.#lineLength + end - from > LINE_BYTES_MAX) throw tooLong();
+    if (this.#lineLength === 0 && end + 1 < bytes.length) {
+      if (bytes[end + 1] !== LF) throw otherProtocol();
+      return this.#header(bytes, from, end, bytes, end + 2);
+    }
+    this.#line.push(bytes.slice(from, end));
+    this.#lineLength += end - from;
+    this.#isAtEnd = end < bytes.length;
+    return end + (this.#isAtEnd ? 1 : 0);
+  }
+
+  /**
+   * Reads a line that is whole, and the text that it announces, if that has come with it.
+   *
+   * @returns How far was read.
+   */
+  #header(line: Uint8Array, from: number, to: number, bytes: Uint8Array, next: number): number {
+    switch (line[from]) {
+      case PLUS:
+        this.#end(decoder.decode(line.subarray(from + 1, to)));
+        return next;
+      case MINUS: {
+        const text = decoder.decode(line.subarray(from + 1, to));
+        this.#end(new ReplyError(escapeText(text, SHOWN_MAX)));
+        return next;
       }
-      case "*": {
-        const count = numberIn(rest);
-        if (count < 0) return this.#end(null);
-        this.#items += count;
-        if (this.#items > ITEMS_MAX || this.#open.length > DEPTH_MAX) throw tooLong();
-        if (count === 0) return this.#end([]);
-        this.#open.push({ items: [], count });
-        return;
+      case COLON:
+        this.#end(numberIn(line, from + 1, to));
+        return next;
+      case DOLLAR: {
+        const length = numberIn(line, from + 1, to);
+        if (length < 0) this.#end(null);
+        else return this.#beginBulk(length, bytes, next);
+        return next;
+      }
+      default: {
+        const count = numberIn(line, from + 1, to);
+        if (count < 0) this.#end(null);
+        else {
+          this.#items += count;
+          if (this.#items > ITEMS_MAX || this.#open.length > DEPTH_MAX) throw tooLong();
+          if (count === 0) this.#end([]);
+          else this.#open.push({ items: [], count });
+        }
+        return next;
       }
     }
-    throw otherProtocol();
   }
 
-  #endBulk(bulk: Uint8Array): void {
-    const length = bulk.length - 2;
-    if (bulk[length] !== CR || bulk[length + 1] !== LF) throw otherProtocol();
-    this.#bulk = undefined;
-    this.#end(decoder.decode(bulk.subarray(0, length)));
+  #beginBulk(length: number, bytes: Uint8Array, from: number): number {
+    this.#size += length;
+    if (this.#size > REPLY_BYTES_MAX) throw tooLong();
+    const end = from + length;
+    if (end + 2 <= bytes.length) {
+      this.#endBulk(bytes, from, end);
+      return end + 2;
+    }
+    this.#bulk = new Uint8Array(length + 2);
+    this.#filled = 0;
+    return from;
+  }
+
+  #endBulk(bytes: Uint8Array, from: number, end: number): void {
+    if (bytes[end] !== CR || bytes[end + 1] !== LF) throw otherProtocol();
+    this.#end(decoder.decode(bytes.subarray(from, end)));
   }
 
   /** An answer is whole, and with it perhaps the lists around it. */
@@ -177,6 +228,16 @@ export class ReplyReader {
     if (this.#replies.length >= WAITING_MAX) throw tooLong();
     this.#replies.push(whole);
   }
+}
+
+function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }
 
 function tooLong(): EngineError {
@@ -212,11 +273,28 @@ function byteLength(text: string): number {
   return /^[\x00-\x7f]*$/.test(text) ? text.length : encoder.encode(text).length;
 }
 
-function numberIn(line: string): number {
-  const number = Number(line);
-  if (!/^-?\d{1,19}$/.test(line)) throw new EngineError("its answer is no number");
-  return number;
+function numberIn(line: Uint8Array, from: number, to: number): number {
+  const isNegative = line[from] === MINUS;
+  const first = isNegative ? from + 1 : from;
+  if (first >= to || to - first > DIGITS_MAX) throw noNumber();
+  let number = 0;
+  for (let at = first; at < to; at++) {
+    const digit = line[at]! - ZERO;
+    if (digit < 0 || digit > 9) throw noNumber();
+    number = number * 10 + digit;
+  }
+  return isNegative ? -number : number;
 }
+
+function noNumber(): EngineError {
+  return new EngineError("its answer is no number");
+}
+
+/** Closed connections that an engine which stands still has not let go yet. */
+let unended = 0;
+
+/** With so many no more are made. */
+const UNENDED_MAX = 16;
 
 /** One connection; commands are answered in their order. */
 export class EngineConnection {
@@ -224,6 +302,10 @@ export class EngineConnection {
   readonly #reader = new ReplyReader();
   readonly #chunk = new Uint8Array(65_536);
   #isClosed = false;
+  /** Ends the exchange that is under way. */
+  #giveUp: (error: EngineError) => void = () => {};
+  /** What is under way, or was. */
+  #talk: Promise<unknown> = Promise.resolve();
   /** One exchange at a time. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -240,6 +322,9 @@ export class EngineConnection {
    */
   static async open(address: EngineAddress, signal?: AbortSignal): Promise<EngineConnection> {
     const where = `${address.host}:${address.port}`;
+    if (unended >= UNENDED_MAX) {
+      throw new EngineError(`${where}: ${unended} connections stand still`, adviceFor("slow"));
+    }
     const secret = address.secret();
     const caCerts = address.tls ? authoritiesFor(address) : [];
     let plain: Deno.TcpConn;
@@ -289,12 +374,16 @@ export class EngineConnection {
     return answer;
   }
 
-  /** Ends it; what is under way fails. */
+  /** Ends it; what is under way fails at once, whatever the engine does. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#giveUp(new EngineError("the connection was closed"));
+    // The runtime gives a socket back when the read that is under way ends, and no sooner.
+    unended++;
+    void this.#talk.catch(() => {}).finally(() => unended--);
     try {
-      this.#connection.close();
+      closeAtOnce(this.#connection);
     } catch {
       // It was closed by the other side.
     }
@@ -302,40 +391,41 @@ export class EngineConnection {
 
   async #exchange(commands: readonly (readonly string[])[], ms: number): Promise<Reply[]> {
     if (this.#isClosed) throw new EngineError("the connection to the engine is closed");
-    let late = false;
-    const timer = setTimeout(() => {
-      late = true;
-      this.close();
-    }, ms);
+    const over = Promise.withResolvers<never>();
+    this.#giveUp = over.reject;
+    const timer = setTimeout(
+      () => over.reject(new EngineError(`no answer within ${ms / 1000} s`, adviceFor("slow"))),
+      ms,
+    );
+    const talk = this.#talk = this.#talkOf(commands);
     try {
-      await this.#write(writeCommands(commands));
-      const replies: Reply[] = [];
-      while (replies.length < commands.length) replies.push(await this.#read());
-      return replies;
+      return await Promise.race([talk, over.promise]);
     } catch (error) {
-      const isOver = this.#isClosed;
       this.close();
-      if (late) throw new EngineError(`no answer within ${ms / 1000} s`, adviceFor("slow"));
       if (error instanceof EngineError) throw error;
-      throw new EngineError(isOver ? "the connection was closed" : "the connection was lost");
+      throw new EngineError("the connection was lost");
     } finally {
+      this.#giveUp = () => {};
       clearTimeout(timer);
     }
+  }
+
+  async #talkOf(commands: readonly (readonly string[])[]): Promise<Reply[]> {
+    await this.#write(writeCommands(commands));
+    const replies: Reply[] = [];
+    while (replies.length < commands.length) {
+      const count = await this.#connection.read(this.#chunk);
+      if (count === null) throw new EngineError("the engine closed the connection");
+      this.#reader.take(this.#chunk.subarray(0, count));
+      replies.push(...this.#reader.all());
+    }
+    if (replies.length > commands.length) throw otherProtocol();
+    return replies;
   }
 
   async #write(bytes: Uint8Array): Promise<void> {
     let sent = 0;
     while (sent < bytes.length) sent += await this.#connection.write(bytes.subarray(sent));
-  }
-
-  async #read(): Promise<Reply> {
-    for (;;) {
-      const reply = this.#reader.next();
-      if (reply !== undefined) return reply;
-      const count = await this.#connection.read(this.#chunk);
-      if (count === null) throw new EngineError("the engine closed the connection");
-      this.#reader.take(this.#chunk.subarray(0, count));
-    }
   }
 }
 
@@ -367,21 +457,21 @@ async function secured(
   caCerts: string[],
 ): Promise<Deno.TlsConn> {
   const connection = await Deno.startTls(plain, { hostname: host, caCerts });
-  let late = false;
-  const timer = setTimeout(() => {
-    late = true;
-    connection.close();
-  }, HANDSHAKE_MS);
   const plainAdvice = "fleet = redis://… if it speaks no TLS; or give it tls-port (redis.conf)";
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    const why = `${where}: no answer to the TLS handshake within ${HANDSHAKE_MS / 1000} s`;
+    late.reject(new EngineError(why, plainAdvice));
+  }, HANDSHAKE_MS);
+  unended++;
+  const handshake = connection.handshake().finally(() => unended--);
   try {
-    await connection.handshake();
+    await Promise.race([handshake, late.promise]);
     return connection;
   } catch (error) {
-    if (late) {
-      throw new EngineError(
-        `${where}: no answer to the TLS handshake within ${HANDSHAKE_MS / 1000} s`,
-        plainAdvice,
-      );
+    if (error instanceof EngineError) {
+      handshake.catch(() => {}).finally(() => connection.close());
+      throw error;
     }
     connection.close();
     const fault = tlsFault(error, {

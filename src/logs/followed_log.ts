@@ -47,12 +47,15 @@ interface FollowedLogParts {
   readonly log: Pick<Log, "info" | "warn" | "limited">;
   /** Clock value, in milliseconds. */
   readonly now: () => number;
+  /** Tells its lines from those of all others that are, or were, followed. */
+  readonly series: number;
 }
 
 /** Reads one file. */
 export class FollowedLog {
   readonly path: string;
-  readonly #index: number;
+  /** Which of the files it is. */
+  readonly index: number;
   readonly #parts: FollowedLogParts;
   readonly #tail: Tail;
   readonly #reader: SecurityLogReader;
@@ -73,22 +76,28 @@ export class FollowedLog {
    */
   constructor(path: string, index: number, parts: FollowedLogParts) {
     this.path = path;
-    this.#index = index;
+    this.index = index;
     this.#parts = parts;
     const { handover, now } = parts;
     const place = (thread: string, text: string) => ({ file: index, thread, text });
-    this.#reader = new SecurityLogReader({
-      event: (event, verdict) => {
-        const { time, type, host, port, session, answer } = event;
-        const text = `${time} ${type} ${host} ${port} ${session} ${answer}`;
-        handover.line(event, verdict, place("", text), now());
+    this.#reader = new SecurityLogReader(
+      {
+        event: (event, verdict) => {
+          const { kind, time, type, host, port, session, answer } = event;
+          // A message that is not believed has the number of its place in the file.
+          const own = kind === "RefusedMessage" ? "" : session;
+          const text = `${time} ${type} ${host} ${port} ${own} ${answer}`;
+          handover.line(event, verdict, place("", text), now());
+        },
+        notice: (event, told, { thread, message }) =>
+          handover.line(event, told, place(thread, `${thread} ${message}`), now()),
+        unissued: (kind, thread) =>
+          handover.unissued(kind, place(thread, `${thread} unissued ${kind}`), now()),
+        tampered: () => this.#doubt(),
       },
-      notice: (event, told, { thread, message }) =>
-        handover.line(event, told, place(thread, `${thread} ${message}`), now()),
-      unissued: (kind, thread) =>
-        handover.unissued(kind, place(thread, `${thread} unissued ${kind}`), now()),
-      tampered: () => this.#doubt(),
-    }, new LogClock(Date.now()));
+      new LogClock(Date.now()),
+      parts.series,
+    );
     this.#tail = new Tail(path, parts.files, (lines) => this.#reader.push(lines));
   }
 
@@ -129,8 +138,9 @@ export class FollowedLog {
     }
     if (step === "absent") this.#missing(at);
     else this.#recovered();
-    // What is not there now may be put back with lines of any time.
-    if (step === "end") handover.atEnd(this.#index, at);
+    // What is not there now may be put back with lines of any time, and of one that is torn nobody
+    // knows when it began.
+    if (step === "end" && !this.#tail.isTorn) handover.atEnd(this.index, at);
     return this.#settle(at);
   }
 

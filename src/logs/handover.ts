@@ -5,7 +5,8 @@
  * - What AMI never tells (a number that an anonymous caller dials, IAX2) counts at once.
  * - A line of which AMI tells too waits. It is dropped when its event has come, or when AMI has
  *   been heard for {@linkcode SETTLE_MS} longer: then AMI works, and its word counts. If AMI goes
- *   before that, or was not there yet, the line counts.
+ *   before that, or was not there yet, the line counts; so it does as long as AMI has told of
+ *   nobody since its login: perhaps it must not (`read = security`).
  * - While AMI is away all lines count: a security event at once, another refusal after
  *   {@linkcode SETTLE_MS}, in which the security event of the same request may come in a line of
  *   its own.
@@ -75,8 +76,10 @@ interface Waiting {
   readonly told: LineTold;
   at: number;
   readonly thread: string;
-  /** AMI was there when it was written. */
-  readonly covered: boolean;
+  /** AMI was there when it was written, and is there still. */
+  isOfNow: boolean;
+  /** The same, and had told of somebody by then: its word counts. */
+  covered: boolean;
   unissued: boolean;
   /** Another line of the same request was dropped for it. */
   stands: boolean;
@@ -106,6 +109,9 @@ export class Handover {
   #ami: AmiState = "down";
   #upSince = -Infinity;
   #heardAt = -Infinity;
+  /** AMI has told of somebody since it came. */
+  #hasTold = false;
+  #unheard = 0;
   #advancedAt = -Infinity;
   /** When a line was charged last of which AMI may tell yet, or the process had stood still. */
   #owedAt = -Infinity;
@@ -136,7 +142,7 @@ export class Handover {
   readonly #refusals = new Map<string, number>();
   readonly #unissued = new Map<string, { readonly kind: string; readonly at: number }>();
   /** How often each line stands in each file, if there are several. */
-  readonly #lines = new Map<string, number[]>();
+  readonly #lines = new Map<string, Map<number, number>>();
   #files = 1;
   #dropped = 0;
 
@@ -150,20 +156,28 @@ export class Handover {
     return this.#dropped;
   }
 
+  /** Lines written since AMI's login that have waited in vain, as long as it has told of nobody. */
+  get unheard(): number {
+    return this.#unheard;
+  }
+
   /** Lines that wait. */
   get waiting(): number {
     return this.#waiting.length;
   }
 
   /**
-   * How many files there are from now on.
+   * Which files there are from now on.
    *
    * @param count Their number.
+   * @param fresh Those that begin now, by {@linkcode Place}: what was known of them was of others.
    */
-  setFiles(count: number): void {
+  setFiles(count: number, fresh: readonly number[]): void {
     this.#files = count;
-    this.#ends.length = 0;
-    this.#lines.clear();
+    for (const file of fresh) {
+      this.#ends[file] = -Infinity;
+      for (const counts of this.#lines.values()) counts.delete(file);
+    }
   }
 
   /** AMI is not used. */
@@ -176,12 +190,16 @@ export class Handover {
   amiUp(now: number): void {
     this.#ami = "up";
     this.#upSince = this.#heardAt = now;
+    this.#hasTold = false;
+    this.#unheard = 0;
   }
 
   /** They do not any more. */
   amiDown(now: number): void {
     if (this.#ami === "down") return;
     this.#ami = "down";
+    // Another login tells nothing of them.
+    for (const line of this.#waiting) line.covered = line.isOfNow = false;
     this.advance(now);
   }
 
@@ -199,6 +217,7 @@ export class Handover {
    */
   amiEvent(event: SecurityEvent, now: number): boolean {
     if (event.type === REPORTED) return this.#takeReport(event, now);
+    this.#hasTold = true;
     if (this.#isCharged(event, now)) {
       this.#dropped++;
       return false;
@@ -246,7 +265,7 @@ export class Handover {
     if (isSecurity(told) && this.#ami !== "up") {
       return this.#settleSecurity(event, told, file, now);
     }
-    const covered = this.#ami === "up" &&
+    const isOfNow = this.#ami === "up" &&
       (this.#ends[file] ?? -Infinity) >= this.#upSince + SETTLE_MS;
     const unissued = told === "notice" && this.#takeUnissued(event.kind, thread, now);
     this.#waiting.push({
@@ -254,7 +273,8 @@ export class Handover {
       told,
       at: now,
       thread,
-      covered,
+      isOfNow,
+      covered: isOfNow && this.#hasTold,
       unissued,
       stands: false,
       isAnswered: false,
@@ -316,8 +336,18 @@ export class Handover {
     this.#notices = undefined;
   }
 
+  /**
+   * Nothing more comes: decides on all that waits, as nobody will read it again.
+   *
+   * @param now Clock value, in milliseconds.
+   */
+  finish(now: number): void {
+    this.advance(now);
+    for (const line of this.#waiting.splice(0)) this.#settle(line, now, true);
+  }
+
   /** Decides on a line, if that can be done yet. */
-  #settle(line: Waiting & { file: number }, now: number): boolean {
+  #settle(line: Waiting & { file: number }, now: number, isPressing = false): boolean {
     const { event, told, at, covered } = line;
     if (line.isAnswered) return this.#drop();
     if (isSecurity(told)) {
@@ -333,7 +363,8 @@ export class Handover {
       if (isSecurity(told)) this.#answerAlike(event);
       return this.#drop();
     }
-    if (!line.unissued && now < at + SETTLE_MS) return false;
+    if (!line.unissued && now < at + SETTLE_MS && !isPressing) return false;
+    if (line.isOfNow && !this.#hasTold && told !== "aside" && !line.unissued) this.#unheard++;
     this.#owedAt = now;
     if (isSecurity(told)) {
       this.#charged.add(exactKey(event), now);
@@ -440,10 +471,11 @@ export class Handover {
     forgetOldest(this.#refusals, LINES_MAX);
   }
 
-  /** There are too many: AMI's word counts, if there is AMI. */
+  /** There are too many: AMI's word counts, if AMI was there. */
   #giveUp(line: Waiting & { file: number }, now: number): void {
-    if (this.#ami === "up") this.#drop();
-    else this.#chargeLine(line.event, "security", line.file, now);
+    this.#index();
+    if (line.covered) this.#drop();
+    else this.#settle(line, now, true);
   }
 
   #drop(): true {
@@ -490,13 +522,14 @@ export class Handover {
 
   /** Whether no other file has told this line already. */
   #isNew({ file, text }: Place): boolean {
-    const counts = this.#lines.get(text) ?? [];
+    const counts = this.#lines.get(text) ?? new Map<number, number>();
     this.#lines.delete(text);
     this.#lines.set(text, counts);
-    const before = Math.max(0, ...counts.map((count) => count ?? 0));
-    counts[file] = (counts[file] ?? 0) + 1;
+    const before = Math.max(0, ...counts.values());
+    const count = (counts.get(file) ?? 0) + 1;
+    counts.set(file, count);
     forgetOldest(this.#lines, LINES_MAX);
-    return counts[file]! > before;
+    return count > before;
   }
 }
 
@@ -511,11 +544,12 @@ type Facts = Pick<
 
 /**
  * Equal for an event and its line in the security log: Asterisk prints both from one, with one
- * time. By that a request differs from its repetition.
+ * time. By that a request differs from its repetition. Of what is not believed there is only that.
  */
 function exactKey(event: Facts): number {
   const { port, session, challenge, answer } = event;
   let key = mix(event.type, hashOfHost(event.host));
+  if (event.kind === "RefusedMessage") return mix(key, event.hashTime(0));
   for (const number of [port, session, challenge, answer]) key = mix(key, number);
   return mix(key, event.hashTime(0));
 }

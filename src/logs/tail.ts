@@ -7,7 +7,8 @@
  * others now: it was truncated. What stands in a file that begins while it is followed is read from
  * its beginning, but for what was there before: behind the last line that was handed on, where a
  * file was written anew with its old lines (`sed -i`, a copy that is put back), and from its end
- * on, where it is older than the file before it.
+ * on, where it is older than the file before it, or was kept from its reader for long. A file that
+ * was read before, and comes back, is gone on with.
  *
  * Only whole lines are handed on. A line whose end has not been written waits; it is dropped when
  * its file is gone by then, because half an address is another address.
@@ -63,11 +64,23 @@ export const STEP_BYTES = 64 * 1024;
  */
 export const FAREWELL_MS = 10_000;
 
+/**
+ * What stands in a file that could not be opened for so long, in milliseconds, is of the past: who
+ * failed now and then in these hours must not have failed all at once.
+ */
+export const REFUSED_MAX_MS = 60_000;
+
+/** Files that were replaced and are known again, should they be put back. */
+const LEFT_MAX = 64;
+
 /** Bytes of the last lines that were handed on, by which they are known again. */
 const RECENT_BYTES = 4096;
 
 /** By so much a file is older at least that was made before another, in milliseconds. */
 const OLDER_MS = 1_000;
+
+/** A file was made just now that is no older than this, in milliseconds. */
+const FRESH_MS = 10_000;
 
 /** A time: the same line without one may come again. */
 const HAS_TIME = /\d\d:\d\d|\d{9}/;
@@ -83,9 +96,8 @@ export class NotAFileError extends Error {
   override readonly name = "NotAFileError";
 }
 
-/** A file that is being read, and how far. */
-interface Place {
-  readonly file: OpenFile;
+/** How far a file was read. */
+interface Progress {
   readonly identity: string;
   readonly born: number | undefined;
   at: number;
@@ -95,7 +107,14 @@ interface Place {
   skipsLine: boolean;
   /** It has begun, and nothing of it was read: what stands in it may have been handed on before. */
   isNew: boolean;
+}
+
+/** A file that is being read. */
+interface Place extends Progress {
+  readonly file: OpenFile;
   search: Search | undefined;
+  /** The end of a line is awaited. */
+  isTorn: boolean;
 }
 
 /** In a file that has begun is looked for the lines that were handed on last. */
@@ -150,6 +169,12 @@ export class Tail {
   /** The file before the last rename, until nobody writes into it any more. */
   #former: Place | undefined;
   #formerUntil = 0;
+  /** Those before it, the last one at the end. */
+  #left: Progress[] = [];
+  /** When the file was made that was opened last. */
+  #lastBorn: number | undefined;
+  /** Clock value since which the file cannot be opened, in milliseconds. */
+  #refusedSince: number | undefined;
   /** Nothing was looked at yet: what stands in the file is old. */
   #isFirst = true;
   /** Since when the file is waited for, in milliseconds since 1970. */
@@ -187,6 +212,11 @@ export class Tail {
     return this.#behind;
   }
 
+  /** Whether a line has begun whose end is awaited: it was written before what comes. */
+  get isTorn(): boolean {
+    return (this.#place?.isTorn ?? false) || (this.#former?.isTorn ?? false);
+  }
+
   /**
    * Reads some of what was written since the last step.
    *
@@ -199,7 +229,7 @@ export class Tail {
       if (now >= this.#formerUntil) this.#leaveFormer();
     }
     const place = this.#place;
-    if (place === undefined) return this.#open();
+    if (place === undefined) return this.#openAt(now);
     if (this.#readFrom(place)) return "read";
     return this.#replaced(now);
   }
@@ -211,7 +241,18 @@ export class Tail {
     this.#place = this.#former = undefined;
   }
 
-  #open(): Step {
+  #openAt(now: number): Step {
+    try {
+      const step = this.#open(now);
+      this.#refusedSince = undefined;
+      return step;
+    } catch (error) {
+      this.#refusedSince ??= now;
+      throw error;
+    }
+  }
+
+  #open(now: number): Step {
     let facts: FileFacts;
     try {
       facts = this.#files.stat(this.path);
@@ -232,24 +273,20 @@ export class Tail {
     if (!facts.isFile) throw new NotAFileError();
     const file = this.#files.open(this.path);
     const { size, identity, born } = file.stat();
-    const place: Place = {
-      file,
-      identity,
-      born,
-      at: 0,
-      mark: NOTHING,
-      skipsLine: false,
-      isNew: true,
-      search: undefined,
-    };
+    const known = this.#left.find((left) => left.identity === identity && left.born === born);
+    const begun = { identity, born, at: 0, mark: NOTHING, skipsLine: false, isNew: true };
+    const place: Place = { ...(known ?? begun), file, search: undefined, isTorn: false };
     // A file of before that was put back, or a disk that was not there yet.
-    const since = this.#former?.born ?? this.#waitsSince;
-    // One of the future was made before the clock was set back.
-    const isOld = born !== undefined && (born > this.#files.time() + OLDER_MS ||
-      since !== undefined && born < since - OLDER_MS);
-    if (this.#isFirst || isOld) this.#beginAt(place, size);
+    const since = this.#lastBorn ?? this.#waitsSince;
+    const time = this.#files.time();
+    // One of the future was made before the clock was set back; one of just now was made after it.
+    const isOld = born !== undefined && (born > time + OLDER_MS ||
+      since !== undefined && born < since - OLDER_MS && !(since > time && born > time - FRESH_MS));
+    const isLate = now > (this.#refusedSince ?? now) + REFUSED_MAX_MS;
+    if (this.#isFirst || isOld && known === undefined || isLate) this.#beginAt(place, size);
     this.#isFirst = false;
     this.#waitsSince = undefined;
+    this.#lastBorn = born;
     this.#place = place;
     return this.#readFrom(place) ? "read" : "end";
   }
@@ -331,6 +368,7 @@ export class Tail {
     // A line that is longer than all that Asterisk writes is not one of its.
     const to = length > mark.length || !isFull ? length : count;
     this.#behind = Math.max(0, size - from - to);
+    place.isTorn = to < count && !isFull;
     if (to === mark.length) return false;
     const fresh = this.#buffer.subarray(mark.length, to);
     place.at = from + to;
@@ -378,12 +416,24 @@ export class Tail {
     this.#former = place;
     this.#formerUntil = now + FAREWELL_MS;
     this.#place = undefined;
-    return this.#open();
+    return this.#openAt(now);
   }
 
   #leaveFormer(): void {
-    this.#former?.file.close();
+    const former = this.#former;
+    if (former === undefined) return;
     this.#former = undefined;
+    former.file.close();
+    const { identity, born, at, mark, skipsLine, isNew, search } = former;
+    const left = this.#left.filter((one) => one.identity !== identity).slice(1 - LEFT_MAX);
+    this.#left = [...left, {
+      identity,
+      born,
+      at,
+      mark,
+      skipsLine,
+      isNew: isNew || search !== undefined,
+    }];
   }
 }
 

@@ -101,6 +101,20 @@ export class FailedAccounts {
       Math.max(one!.points, other!.points) >= 2 * ATTEMPT_POINTS;
   }
 
+  /**
+   * The accounts that a host failed on, if they were several with a session of its own each: so do
+   * phones with wrong passwords, and whoever tries one password on many accounts.
+   */
+  apartOf(host: number): string[] | undefined {
+    if (this.#points[host] !== SEVERAL) return undefined;
+    const failed = this.#several.get(host)!;
+    const sessions = new Set(failed.map(({ session }) => session));
+    if (sessions.size < failed.length || !failed.every(({ session }) => isOne(session))) {
+      return undefined;
+    }
+    return failed.map(({ account }) => account);
+  }
+
   /** The one account that a host failed on; `undefined` if it were several, or none. */
   onlyOf(host: number): string | undefined {
     return (this.#points[host] ?? 0) > 0 ? this.#accounts[host] : undefined;

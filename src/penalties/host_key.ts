@@ -26,13 +26,17 @@ const KNOWN_MAX = 16_384;
 
 /**
  * Prefixes in which each address is somebody else, whatever `ipv6_prefix` says: behind the first
- * two are IPv4 hosts (NAT64, RFC 6052 section 2.1 and RFC 8215), and a /64 of the third holds all
- * users of a Teredo server (RFC 4380, section 4).
+ * two are IPv4 hosts (NAT64, RFC 6052 section 2.1 and RFC 8215), a /64 of the third holds all users
+ * of a Teredo server (RFC 4380, section 4), and the fourth all IPv4 hosts behind a stateless
+ * translator (RFC 2765, section 2.1), and loopback.
  */
-const SINGLE_HOSTS = ["64:ff9b::/96", "64:ff9b:1::/48", "2001::/32"];
+const SINGLE_HOSTS = ["64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "::/64"];
 
-/** Prefixes of NAT64 in which the last 32 bits are an IPv4 address (RFC 6052, section 2.2). */
-const NAT64 = ["64:ff9b::/96"];
+/**
+ * Prefixes of translators in which the last 32 bits are an IPv4 address (RFC 6052, section 2.2; RFC
+ * 2765, section 2.1).
+ */
+const NAT64 = ["64:ff9b::/96", "::ffff:0:0:0/96"];
 
 /** The canonical text of a key. */
 export function keyText(key: HostKey): string {

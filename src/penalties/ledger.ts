@@ -459,7 +459,13 @@ export class Ledger {
     const offence = { ...by, ...past, points, limit, grounds, row, proven, firstAt, at: now };
     const isMore = grounds !== "guarded account" && this.shortBlocks.takeGuarded(key);
     const strict = limit > ATTEMPT_POINTS ? {} : this.strictness.why(key);
-    return { ...offence, ...strict, ...(isMore ? { renews: true } : {}) };
+    const apart = grounds === "attempts" ? this.#accountsFailed.apartOf(host) : undefined;
+    return {
+      ...offence,
+      ...strict,
+      ...(apart === undefined ? {} : { apart }),
+      ...(isMore ? { renews: true } : {}),
+    };
   }
 
   /** A stranger has failed: it may be a guesser whose points are forgotten each time. */

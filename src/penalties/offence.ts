@@ -32,6 +32,12 @@ export interface Offence {
   /** Why it had one attempt instead of `loyalty`, if so. */
   readonly strict?: string;
   /**
+   * The accounts of PJSIP that it failed on, if each failed in a session of its own: it may be an
+   * office where several phones have wrong passwords, which nothing tells from a guesser. As the
+   * stranger wrote them.
+   */
+  readonly apart?: readonly string[];
+  /**
    * It may be blocked already, for a short time and a guarded account: now it has gone too far by
    * itself.
    */

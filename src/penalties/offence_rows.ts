@@ -11,9 +11,9 @@ import { LATE_MS } from "./late_attempts.ts";
 
 /**
  * Behind the first block of a row there is so long for phones to come back, in milliseconds: those
- * that were refused at once try again within a minute.
+ * that were refused at once try again within two minutes.
  */
-const BACK_MS = 60_000;
+const BACK_MS = 120_000;
 
 /**
  * Wrong answers that come within so long are a phone's to one challenge, in milliseconds: baresip
@@ -30,8 +30,8 @@ const FORBORNE_REST_MS = 20_000;
 /** So many phones may do it, */
 const FORBORNE_PHONES_MAX = 2;
 
-/** and so often each. */
-const FORBORNE_TIMES_MAX = 2;
+/** and so often in all: one that tries each half a minute, or two that try each minute. */
+const FORBORNE_TIMES_MAX = 4;
 
 /** Most hosts of which that is known; the one that was blocked longest ago goes first. */
 export const ROWS_MAX = 65_536;
@@ -115,8 +115,8 @@ export class OffenceRows {
   /**
    * Whether a further block is to be forborne. A phone with a wrong password may be heard sooner
    * behind the first block of its row than all others at its address, which rest for a while when
-   * they were not heard. So what it answers at once costs no block for a minute, and they can show
-   * that they are there.
+   * they were not heard. So what it answers at once costs no block for two minutes, and they can
+   * show that they are there.
    *
    * @param host Who.
    * @param session The session of the last failure.
@@ -132,7 +132,7 @@ export class OffenceRows {
     const own = bursts.filter((burst) => burst.session === session);
     if (own.length === 0 || now - own.at(-1)!.at >= FORBORNE_REST_MS) {
       const phones = new Set(bursts.map((burst) => burst.session)).add(session).size;
-      if (phones > FORBORNE_PHONES_MAX || own.length >= FORBORNE_TIMES_MAX) return false;
+      if (phones > FORBORNE_PHONES_MAX || bursts.length >= FORBORNE_TIMES_MAX) return false;
       bursts.push({ session, at: now });
       // Two that answer in turns take twice as long.
       row.forborneUntil = Math.max(now, row.forborneUntil) + FORBORNE_MS;

@@ -374,7 +374,9 @@ export class PenaltyTable {
   #meetUnknown(event?: SecurityEvent): void {
     this.#unknownWaits = false;
     const unknown = this.#unknownEvent;
-    if (event?.session === unknown.session && event.host === unknown.host) return;
+    // That it is unknown, once more, is the next request.
+    const isMore = event !== undefined && event.kind !== "InvalidAccountID";
+    if (isMore && event.session === unknown.session && event.host === unknown.host) return;
     // Without patience the challenge would be charged once more, should it come after an event of
     // somebody else.
     if (this.#ledger.policy.patienceMs === 0) return;

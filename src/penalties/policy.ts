@@ -127,6 +127,7 @@ export function blockOf(
     transport: offence.transport,
     account: offence.account,
     counts: !isShort(config, offence),
+    ...(offence.apart === undefined ? {} : { apart: offence.apart }),
     ...(offence.renews ? { renews: true } : {}),
   };
 }

@@ -38,7 +38,7 @@ export function reasonOf(offence: Offence, forgeable = false): string {
     ...(offence.strict === undefined || grounds === "guarded account"
       ? []
       : [`${limit < ATTEMPT_POINTS ? "no attempt" : "one attempt only"}: ${offence.strict}`]),
-    `${points} of ${limit} points${doubtOf(grounds, forgeable)}`,
+    `${points} of ${limit} points${doubtOf(offence, forgeable)}`,
   ].join(", ");
 }
 
@@ -56,6 +56,7 @@ function describeService(service: string, transport: string): string {
 }
 
 const FORGEABLE = " (in doubt: its address can be forged)";
+const APART = " (each account in a session of its own: a guesser, or phones with wrong passwords)";
 const SLOW_FORGEABLE = " (slow guesses, in doubt: its address can be forged)";
 
 /** Why a block is shorter than others. */
@@ -74,7 +75,8 @@ const GROUNDS: Record<Grounds, string> = {
   "attempts": "",
 };
 
-function doubtOf(grounds: Grounds, forgeable: boolean): string {
+function doubtOf({ grounds, apart }: Offence, forgeable: boolean): string {
+  if (!forgeable && apart !== undefined) return APART;
   if (!forgeable || grounds === "slow account") return GROUNDS[grounds];
   return grounds === "slow guesses" ? SLOW_FORGEABLE : FORGEABLE;
 }
@@ -95,7 +97,8 @@ export function isSlowReason(reason: string): boolean {
  * @param reason Its reason, as {@linkcode reasonOf} has made it.
  */
 export function isCertainReason(reason: string): boolean {
-  return / of \d+ points$/.test(reason) || reason.endsWith(GROUNDS["slow guesses"]);
+  return / of \d+ points$/.test(reason) || reason.endsWith(APART) ||
+    reason.endsWith(GROUNDS["slow guesses"]);
 }
 
 /**

@@ -122,15 +122,17 @@ export class ShortBlocks {
   isOpen(
     key: HostKey,
     grounds: Grounds,
-    { creditMs, standingMs = STANDING_BAN_MS }: PenaltyPolicy,
+    { creditMs, doubtMs = 0, standingMs = STANDING_BAN_MS }: PenaltyPolicy,
     now: number,
   ): boolean {
     if (!belongs(grounds)) return false;
     const recently = now - Math.min(RECENT_LOGIN_MS, creditMs);
     if (!this.#standing.has(key, recently)) return false;
-    const back = this.#others.since(key, now) - standingMs;
-    return back >= 0 &&
-      back < (this.#standing.connected(key, recently) ? OPEN_CONNECTED_MS : OPEN_MS);
+    const open = this.#standing.connected(key, recently) ? OPEN_CONNECTED_MS : OPEN_MS;
+    const isBehind = (back: number) => back >= 0 && back < open;
+    // Who was refused while it was in doubt may rest still, and must not be refused twice.
+    return isBehind(this.#others.since(key, now) - standingMs) ||
+      doubtMs > 0 && isBehind(this.#doubts.since(key, now) - doubtMs);
   }
 
   /** A host of a network that holds somebody else is blocked. */

@@ -45,6 +45,14 @@ export class Histogram {
   }
 }
 
+/** A blocked host in whose way the firewall was not. */
+interface Passer {
+  /** What is blocked: the host, or a network that holds it. */
+  readonly target: string;
+  /** When it last reached Asterisk, in milliseconds since 1970. */
+  readonly at: number;
+}
+
 /** Counters; they only grow. */
 export class Counters {
   readonly #events: number[] = EVENT_TYPES.map(() => 0);
@@ -54,6 +62,8 @@ export class Counters {
   offences = 0;
   /** Attempts that still reached Asterisk after their host was blocked. */
   lateAttempts = 0;
+  /** Who last reached Asterisk though they were blocked for a while. */
+  passer: Passer | undefined;
   /** Failed attempts of hosts that are never blocked, by why they are not. */
   readonly exemptFailures = new Map<string, number>();
   /** The hosts that were last told of as insiders; times in milliseconds since 1970. */

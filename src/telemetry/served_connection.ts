@@ -39,7 +39,7 @@ interface ServedOptions {
  * A connection that is served.
  *
  * @example
- * ```ts
+ * ```ts ignore
  * import { ServedConnection } from "./served_connection.ts";
  *
  * const said: string[] = [];

@@ -164,6 +164,8 @@ export interface Status {
     readonly offences: number;
     /** Attempts that still reached Asterisk after their host was blocked. */
     readonly late: number;
+    /** The blocked host that last reached Asterisk all the same, and when (ISO 8601 in UTC). */
+    readonly passer: { readonly target: string; readonly at: string } | null;
     /** Failed attempts of hosts that are never blocked, by why they are not. */
     readonly exemptFailures: Readonly<Record<string, number>>;
   };
@@ -404,6 +406,9 @@ export function statusOf(
       tamperedBy: Object.fromEntries(counters.tampered),
       offences: counters.offences,
       late: counters.lateAttempts,
+      passer: counters.passer === undefined
+        ? null
+        : { ...counters.passer, at: iso(counters.passer.at) },
       exemptFailures: Object.fromEntries(counters.exemptFailures),
     },
     hosts: {

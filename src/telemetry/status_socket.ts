@@ -67,9 +67,22 @@ export async function statusSocketPath(
   database: string,
   folder: string = RUN_FOLDER,
 ): Promise<string> {
+  return `${folder}/status-${await hashOf(database)}.sock`;
+}
+
+/**
+ * The path of the file in which the daemon keeps what its database does not take.
+ *
+ * @param database Path of the database.
+ */
+export async function owedChangesPath(database: string): Promise<string> {
+  return `${RUN_FOLDER}/owed-${await hashOf(database)}`;
+}
+
+async function hashOf(database: string): Promise<string> {
   // The same code as for the listings of the firewall: another one would need a megabyte more.
   const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(database));
-  return `${folder}/status-${new Uint8Array(hash).toHex().slice(0, HASH_DIGITS)}.sock`;
+  return new Uint8Array(hash).toHex().slice(0, HASH_DIGITS);
 }
 
 /** The daemon's side of the socket. */

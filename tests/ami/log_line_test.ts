@@ -1,7 +1,7 @@
 /** What stands before a message of Asterisk's log. */
 
 import assert from "node:assert/strict";
-import { parseLogLine } from "../../src/ami/log_line.ts";
+import { lastRepeated, parseLogLine } from "../../src/ami/log_line.ts";
 import { FORMS } from "../support/log_text.ts";
 
 Deno.test("log line: all forms say the same", () => {
@@ -29,6 +29,31 @@ Deno.test("log line: names of files with a folder, and lines of the dialplan", (
   assert.deepEqual(
     of("Mar  1 15:35:53 pbx asterisk[2]: WARNING[1]: Ext. s:6 in @ from-outside: x"),
     ["Ext. s", "x"],
+  );
+});
+
+Deno.test("log line: what syslog says came again, in square brackets or as the last message", () => {
+  const said = "NOTICE[1]: manager.c:1 in f: 192.0.2.9 failed to authenticate as 'x]'";
+  for (
+    const [before, times] of [
+      ["Nov 22 08:09:09 pbx asterisk[9]: message repeated 40 times: [ ", 40],
+      ["2026-11-22T08:09:09.918+01:00 pbx asterisk: message repeated 2 times: [", 2],
+      ["<133>1 2026-11-22T08:09:09Z pbx asterisk 9 - - message repeated 3 times: [ ", 3],
+    ] as const
+  ) {
+    const line = parseLogLine(`${before}${said}]`);
+    assert.deepEqual([line?.times, line?.message.endsWith("as 'x]'")], [times, true], before);
+    assert.equal(parseLogLine(before + said), undefined, "without its end");
+  }
+  assert.equal(parseLogLine(`Nov 22 08:09:09 pbx asterisk[9]: ${said}`)?.times, 1);
+  assert.equal(parseLogLine(`message repeated 40 times: [ ${said}]`), undefined);
+  assert.equal(lastRepeated("Nov 22 08:09:09 pbx last message repeated 40 times"), 40);
+  assert.equal(lastRepeated("Nov 22 08:09:09 pbx last message repeated 1 time\r"), 1);
+  assert.equal(lastRepeated("2026-11-22T08:09:09Z pbx syslogd: last message repeated 3 times"), 3);
+  assert.equal(lastRepeated("last message repeated 3 times"), undefined);
+  assert.equal(
+    lastRepeated("Nov 22 08:09:09 pbx x[1]: y last message repeated 3 times"),
+    undefined,
   );
 });
 

@@ -252,7 +252,14 @@ Deno.test("notice lines: the longest texts of a stranger's end in a reading, and
       // A regular expression that tries again and again would not come to an end.
       assert.notEqual(nameOf(reading({ file, message: long })), FORGED);
       const line = { file, message: long.repeat(100), level: "NOTICE", thread: "1" };
-      const what = { ...line, date: undefined, written: undefined, framed: false, console: false };
+      const what = {
+        ...line,
+        date: undefined,
+        written: undefined,
+        framed: false,
+        console: false,
+        times: 1,
+      };
       assert.notEqual(typeof readNotice(what), "object");
     }
   }

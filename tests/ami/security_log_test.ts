@@ -51,6 +51,37 @@ Deno.test("security log: all forms of the beginning of a line", () => {
   assert.deepEqual(readLog(SIP_LINE.trimEnd()).events.length, 1, "without the last line end");
 });
 
+Deno.test("security log: what syslog says came again counts each time", () => {
+  const at = "Nov 22 08:09:09 pbx";
+  const notice =
+    "NOTICE[12]: chan_sip.c:1 in f: Registration from 'a <sip:100@192.0.2.1>' failed " +
+    "for '203.0.113.5:5071' - Wrong password";
+  const event = `SECURITY[12]: res_security_log.c:1 in f: ${
+    SIP_LINE.slice(SIP_LINE.indexOf("SecurityEvent=")).trimEnd()
+  }`;
+  for (const said of [notice, event]) {
+    const inBrackets = readLog(
+      `${at} asterisk[9]: ${said}\n${at} asterisk[9]: message repeated 40 times: [ ${said}]\n`,
+    );
+    const asLast = readLog(`${at} asterisk[9]: ${said}\n${at} last message repeated 40 times\n`);
+    for (const { events, told, tampered } of [inBrackets, asLast]) {
+      assert.deepEqual([events.length + told.length, new Set([...events, ...told]).size], [41, 1]);
+      assert.deepEqual(tampered, []);
+    }
+    const many = readLog(`${at} asterisk[9]: message repeated 999999999 times: [ ${said}]\n`, 4096);
+    assert.equal(many.events.length + many.told.length, 10_000);
+  }
+  // Only right behind it, and not behind what a stranger's line end could have ended.
+  const far = readLog(
+    `${at} asterisk[9]: ${notice}\n${at} sshd[7]: hello\n${at} last message repeated 40 times\n`,
+  );
+  assert.equal(far.told.length, 1);
+  const torn = readLog(
+    `[Nov 22 08:09:09] ${event.replace(":1 in f", "")}\n${at} last message repeated 40 times\n`,
+  );
+  assert.equal(torn.events.length, 1);
+});
+
 Deno.test("security log: quotes, and elements, in an account name are not believed", () => {
   const line = (account: string) => SIP_LINE.replace("ACCOUNT", () => account);
   assert.deepEqual(readLog(line('a"b')).events, ['security InvalidPassword SIP 203.0.113.5 a"b']);

@@ -54,6 +54,21 @@ Deno.test("why: whatever -d takes is read, and what it does not is named", () =>
     read("   203.0.113.5 | since 2014-05-01 12:00:00"),
     ["203.0.113.5"],
   );
+  // As logs of Asterisk print hosts.
+  for (
+    const [word, target] of [
+      ["203.0.113.5:5060", "203.0.113.5"],
+      ["[2001:db8::5]:5061", "2001:db8::5"],
+      ["[2001:db8::5]", "2001:db8::5"],
+      ["IPV4/UDP/203.0.113.5/37275", "203.0.113.5"],
+      ["IPV6/TLS/2001:db8::5/5061", "2001:db8::5"],
+      ["IPV4/203.0.113.5/5060", "203.0.113.5"],
+    ] as const
+  ) assert.deepEqual(read(word), [target], word);
+  assert.deepEqual(read('["203.0.113.5"]'), ["203.0.113.5"]);
+  for (const words of [["203.0.113.5:x"], ["IPV4/UDP/x/1"], ["[203.0.113.5"]]) {
+    assert("wrong" in read(...words), JSON.stringify(words));
+  }
   for (const words of [[], [""], ["# 203.0.113.5"], ["203.0.113.256"], ["-d"], ["\x1b[2J"]]) {
     assert("wrong" in read(...words), JSON.stringify(words));
   }

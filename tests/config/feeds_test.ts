@@ -47,6 +47,13 @@ Deno.test("config feeds: what is shown of one holds no secret", () => {
   strictEqual(value, "https://example.org/a?…, every 6h, auto, for everything, strict");
 });
 
+Deno.test("config feeds: a file is named with one slash or three", () => {
+  for (const url of ["file:/etc/ampere/list", "file:///etc/ampere/list"]) {
+    const { feeds } = right(`[feed a]\nurl = ${url}`);
+    strictEqual(feeds[0]?.url, "file:///etc/ampere/list");
+  }
+});
+
 Deno.test("config feeds: each mistake is told with its line, and one for each section", () => {
   const table: [text: string, problem: string][] = [
     ["[feed]\nurl = x", "1: a list of attackers begins with a line [feed NAME]"],

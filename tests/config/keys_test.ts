@@ -89,8 +89,8 @@ Deno.test("keys: wrong values are told with the value and what would be right", 
       "xn-- form)",
     ],
     [
-      "trust = 10.0.0.1, 10.0.0.2",
-      'trust: "10.0.0.1, 10.0.0.2" is not an address or network: write one line for each',
+      "trust = 10.0.0.1, office.example",
+      'trust: "10.0.0.1, office.example" is not an address, network or name: write one line for each',
     ],
     [
       "trust = office.example home.example",
@@ -305,8 +305,12 @@ Deno.test("keys: bantime and bantime_max fit together", () => {
 
 Deno.test("keys: trusting everybody, or more than was written, is a warning", () => {
   deepStrictEqual(warned("trust = 0.0.0.0/0\ntrust = ::/0\ntrust = 10.1.2.3/8"), [
-    `${FILE}:1: trust: 0.0.0.0/0 is all of IPv4: nobody there will ever be blocked`,
-    `${FILE}:2: trust: ::/0 is all of IPv6: nobody there will ever be blocked`,
+    ...["0.0.0.0/0", "::/0"].map((all, index) =>
+      `${FILE}:${
+        index + 1
+      }: trust: "${all}" would be everybody, and nobody would ever be blocked: ` +
+      "it is left out, as Ampere 0.2.3 does; write the networks of those who belong here"
+    ),
     `${FILE}:3: trust: "10.1.2.3/8" is taken as the whole network 10.0.0.0/8`,
   ]);
   for (const value of ["0.0.0.0/32", "10.0.0.0/8", "10.1.2.3", "10.1.2.3/32", "2001:DB8:0::/32"]) {

@@ -5,6 +5,7 @@ import { DEFAULT_CONFIG, NO_AMI } from "../../src/config/config.ts";
 import { statusOf } from "../../src/telemetry/status.ts";
 import { bytesOf, successfulAuth, wrongAnswer } from "../support/asterisk_events.ts";
 import { ADDRESS, daemonWith, withDaemon } from "../support/daemons.ts";
+import { FakeAsterisk } from "../support/fake_asterisk.ts";
 import { fileLine, LINE_KINDS } from "../support/log_text.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { until } from "../support/namespace.ts";
@@ -121,6 +122,106 @@ Deno.test("logs: without AMI the log alone is followed, and a new configuration 
     assert.ok(lines.some((line) => line.endsWith("messages.other")), lines.join("\n"));
     daemon.reconfigure({ ...config, logs: [] });
     assert.equal(daemon.logs, undefined);
+    stop.abort();
+    assert.equal(await running, 0);
+  });
+});
+
+Deno.test("logs: a new configuration misses nothing of a file that stays", async () => {
+  const files = new MemoryFiles();
+  const [first, second, third] = ["/var/log/1", "/var/log/2", "/var/log/3"] as const;
+  const writers = new Map([first, second, third].map((path) => [path, files.writer(path)]));
+  const config = { ...DEFAULT_CONFIG, host: NO_AMI, logs: [first, second], loyalty: 100 };
+  const { daemon, lines } = daemonWith({ config, files });
+  const stop = new AbortController();
+  const running = daemon.run(stop.signal);
+  const follows = (path: string) => () => lines.some((line) => line.endsWith(`following ${path}`));
+  await until("it follows", follows(second));
+  writers.get(second)!(call(1));
+  daemon.reconfigure({ ...config, logs: [second, third] });
+  await until("it follows the new one", follows(third));
+  const charged = () => daemon.logs!.charged.get("FailedACL PJSIP");
+  await until("the line has counted", () => charged() === 1);
+  // The same line counts once in both, and again when it comes again.
+  for (const path of [third, second]) writers.get(path)!(call(2));
+  writers.get(third)!(call(2));
+  await until("both have counted", () => charged() === 3);
+  assert.deepEqual(daemon.logs!.files.map(({ path }) => path), [second, third]);
+  stop.abort();
+  await running;
+});
+
+Deno.test("logs: attempts of several files are told apart, and what is not believed counts once", async () => {
+  const files = new MemoryFiles();
+  const paths = ["/var/log/1", "/var/log/2"];
+  const [first, second] = paths.map((path) => files.writer(path));
+  const config = { ...DEFAULT_CONFIG, host: NO_AMI, logs: paths, loyalty: 2 };
+  const { daemon, lines } = daemonWith({ config, files });
+  const stop = new AbortController();
+  const running = daemon.run(stop.signal);
+  await until("it follows", () => lines.some((line) => line.endsWith(`following ${paths[1]}`)));
+  // Both stand in the first line of their file.
+  second!(fileLine(kind("IAX2, wrong password").print(ADDRESS)));
+  await until("one has counted", () => daemon.logs!.charged.get("InvalidPassword IAX2") === 1);
+  first!(call(1));
+  await until("it is blocked", () => daemon.list.get(ADDRESS) !== undefined);
+  // An account name with a line end; it stands elsewhere in the other file.
+  const event = wrongAnswer("203.0.113.77", { service: "SIP", kind: "InvalidPassword" });
+  const torn = toLog(event).replace(/AccountID="/, 'AccountID="x\n');
+  second!(toLog(wrongAnswer("203.0.113.79")));
+  for (const write of [first!, second!]) write(torn);
+  for (const write of [first!, second!]) write(toLog(wrongAnswer("203.0.113.78")));
+  await until("both files are read", () => daemon.list.get("203.0.113.78") !== undefined);
+  assert.deepEqual(
+    Object.fromEntries(daemon.logs!.charged),
+    {
+      "InvalidPassword IAX2": 1,
+      "FailedACL PJSIP": 1,
+      "RefusedMessage SIP": 1,
+      "ChallengeResponseFailed PJSIP": 3,
+    },
+  );
+  stop.abort();
+  await running;
+});
+
+Deno.test("logs: a line that waits when the daemon is told to end counts, and is blocked for", async () => {
+  const files = new MemoryFiles();
+  const path = "/var/log/asterisk/messages";
+  const write = files.writer(path);
+  const config = { ...DEFAULT_CONFIG, host: NO_AMI, logs: [path], loyalty: 1 };
+  const { daemon, lines } = daemonWith({ config, files });
+  const stop = new AbortController();
+  const running = daemon.run(stop.signal);
+  await until("it follows", () => lines.some((line) => line.includes("following")));
+  // A security event of the same request may follow it within a second.
+  write(fileLine(kind("Request - Failed to authenticate").print(ADDRESS)));
+  await until("it waits", () => daemon.logs!.waiting === 1);
+  stop.abort();
+  await running;
+  assert.ok(daemon.list.get(ADDRESS) !== undefined);
+});
+
+Deno.test("logs: what an AMI user may not hear counts by the log, and that is told once", async () => {
+  await using asterisk = new FakeAsterisk({
+    users: [{ name: "ampere", secret: "ampere", read: ["system"] }],
+  });
+  await withLog(async (path, write) => {
+    const config = { ...DEFAULT_CONFIG, port: asterisk.port, logs: [path], loyalty: 100 };
+    const { daemon, lines } = daemonWith({ config });
+    const stop = new AbortController();
+    const running = daemon.run(stop.signal);
+    await until("it is logged in", () => daemon.connectedSince !== undefined);
+    let guesses = 0;
+    const told = () => lines.filter((line) => line.includes("AMI has told of nobody"));
+    await until("it is told, and the host is blocked", async () => {
+      write(toLog(wrongAnswer(ADDRESS, { session: `${guesses++}` })));
+      // Asterisk answers, so it is there.
+      await asterisk.send("Event: Alarm\r\nPrivilege: system,all\r\n\r\n");
+      return told().length > 0 && daemon.list.get(ADDRESS) !== undefined;
+    });
+    assert.match(told()[0]!, /The log counts meanwhile\. Fix: .*read = security,system,user/);
+    assert.equal(told().length, 1);
     stop.abort();
     assert.equal(await running, 0);
   });

@@ -158,6 +158,8 @@ Deno.test("pipeline: who still arrives ten seconds after they were blocked makes
   await bench.clock.advance(9_999);
   await bench.take(wrong(ADDRESS, 3, "TCP"));
   assert.equal(bench.lines.length, 1, "under way when it was blocked");
+  const passer = () => bench.counters.passer?.target;
+  assert.equal(passer(), undefined);
   await bench.clock.advance(1);
   const looks = () => bench.firewall.status().commands;
   const before = looks();
@@ -170,6 +172,7 @@ Deno.test("pipeline: who still arrives ten seconds after they were blocked makes
   assert.match(bench.lines[1]!, /^warn: 203\.0\.113\.9 is blocked and still reaches Asterisk\./);
   assert.deepEqual(bench.newCommands(), [], "the firewall is as it should be");
   assert.equal(bench.counters.added, 1);
+  assert.equal(passer(), ADDRESS);
 });
 
 Deno.test("pipeline: with -v each charge is told with the points", async () => {

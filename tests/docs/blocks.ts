@@ -59,6 +59,25 @@ export function blocksOf(page: string, text: string): Block[] {
   return blocks;
 }
 
+/** Programs whose commands stand in sentences, too, and can be run where Ampere is. */
+const INLINE = /^(?:ampere|ip6?tables|ipset|nft|systemctl|journalctl) ./;
+
+/** What a person puts something in the place of, or a part of a longer command. */
+const OPEN = /…|\.\.\.|\b(?:FILE|ADDRESS|LENGTH|NAME|OLDNAME|DIR|CHAIN|X)\b/;
+
+/** The commands that stand in sentences, each once, sorted; those that are whole. */
+export function inlineCommands(): string[] {
+  const found = pages().flatMap((page) => {
+    const text = Deno.readTextFileSync(join(PROJECT, page)).replace(/^ *```.*?^ *```$/gms, "");
+    return text.split(/\n\n+/).flatMap((paragraph) =>
+      [...paragraph.matchAll(/(`+)([^`]+|.*?[^`])\1(?!`)/gs)].map(([, , code]) =>
+        code!.replace(/\s+/g, " ").trim()
+      )
+    );
+  });
+  return [...new Set(found.filter((code) => INLINE.test(code) && !OPEN.test(code)))].sort();
+}
+
 /** All commands of all pages. */
 export function allBlocks(): Block[] {
   return pages().flatMap((page) => blocksOf(page, Deno.readTextFileSync(join(PROJECT, page))));

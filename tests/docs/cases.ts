@@ -27,6 +27,19 @@ const LOGS = "cp /shown/security /var/log/asterisk/security; " +
 const MIGRATING = "tests/e2e/migrating_test.ts";
 const FAIL2BAN = "tests/e2e/fail2ban_test.ts";
 
+/** Commands in sentences that no test of the pages runs, and why; each must stand somewhere. */
+export const INLINE_NEVER: Readonly<Record<string, string>> = {
+  "ampere --status will not work": "a line of the log",
+  "ampere --replay": "the name of an option, which wants a file",
+  "ampere --why": "the name of an option, which wants an address",
+  "systemctl enable": "what the script of --setup does, with the unit's name",
+  "ampere < /proc/net/route": "the daemon, which the unit starts so",
+  "ipset is not installed": "a line of the log",
+  "nft is not installed": "a line of the log",
+  "nft list chain ip filter APIBAN | grep saddr | ampere -a --for 7d": "no such chain is here",
+  "systemctl disable --now sipban": "SIPban is not here",
+};
+
 /** A program that is not here, in the place of which something else prints what it would. */
 function standIn(name: string, script: string): string {
   return `printf '#!/bin/sh\\n%s\\n' ${quoted(script)} > /usr/local/bin/${name}; ` +
@@ -43,14 +56,14 @@ export const CASES: readonly Case[] = [
   { page: "README.md", has: "task package ", elsewhere: "tests/tools/package_test.ts" },
   { page: "README.md", has: "apt install ./dist/", elsewhere: "tests/tools/package_test.ts" },
   {
-    page: "README.md",
+    page: "docs/by-hand.md",
     has: "install -D -m 755 dist/ampere",
     after: '[ "$(ampere -V)" = "$(/shown/ampere -V)" ]',
   },
   { page: "README.md", has: "sh setup.sh", elsewhere: "tests/live/setting_up.ts" },
-  { page: "README.md", has: "ampere --check\n", elsewhere: "tests/live/quick_start.ts" },
+  { page: "docs/by-hand.md", has: "ampere --check\n", elsewhere: "tests/live/quick_start.ts" },
   {
-    page: "README.md",
+    page: "docs/by-hand.md",
     has: "systemctl enable --now ampere",
     after: "systemctl is-active ampere && nft list table inet ampere > /dev/null",
   },
@@ -136,8 +149,9 @@ export const CASES: readonly Case[] = [
   { page: "docs/migrating.md", has: "--import-fail2ban", elsewhere: FAIL2BAN },
   { page: "docs/migrating.md", has: "banip --with-time", elsewhere: FAIL2BAN },
   { page: "docs/migrating.md", has: "status asterisk | sed", elsewhere: FAIL2BAN },
-  { page: "docs/migrating.md", has: "cscli ", elsewhere: MIGRATING },
+  { page: "docs/migrating.md", has: "cscli ", elsewhere: "tests/e2e/crowdsec_test.ts" },
   { page: "docs/migrating.md", has: "sipban.dump", elsewhere: MIGRATING },
+  { page: "docs/migrating.md", has: "ipset destroy sipban", elsewhere: MIGRATING },
   { page: "docs/migrating.md", has: "apiban/config.json", elsewhere: MIGRATING },
   { page: "docs/migrating.md", has: "iptables -X APIBAN", elsewhere: MIGRATING },
   { page: "docs/migrating.md", has: "iptables -S APIBAN", elsewhere: MIGRATING },
@@ -160,6 +174,11 @@ export const CASES: readonly Case[] = [
     page: "docs/threat-model.md",
     has: "hashlimit",
     after: "iptables -S INPUT | grep -c hashlimit | grep -qx 2; iptables -F INPUT",
+  },
+  {
+    page: "docs/troubleshooting.md",
+    has: "-a --for 5m",
+    after: "ampere -l | grep -q ' 203.0.113.5 ' && echo 203.0.113.5 | ampere -d",
   },
   { page: "docs/troubleshooting.md", has: "office.example", never: "the name is made up" },
   { page: "docs/tuning.md", has: "- < recorded.ami", before: LOGS },

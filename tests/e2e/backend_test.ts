@@ -358,9 +358,20 @@ onOwnMachine(import.meta.url, (executable) => {
         await Promise.all([net.becomes(FIRST, answer), net.becomes(FIRST6, answer)]);
       };
       await running(asterisk, base, async (_daemon, client) => {
+        const before = (await ampere(["--check"])).out;
+        assert.match(
+          before,
+          /^ok +firewall +no packet of a blocked host has come since .*--check/m,
+        );
         for (const host of [FIRST, SECOND, FIRST6]) await attack(client, host, "TCP");
         await net.held();
         await become("refused");
+        // What was refused just now is seen by --check, in both families.
+        const [, ...numbers] =
+          /^ok +firewall +seen by packets: (\S+) packets of blocked hosts were refused since the rules were made \(IPv4: (\S+), IPv6: (\S+)\)$/m
+            .exec((await ampere(["--check"])).out) ?? [];
+        const [sum, four, six] = numbers.map((text) => Number(text.replaceAll(",", "")));
+        assert.ok(four! > 1 && six! > 0 && sum === four! + six!, numbers.join());
       });
       await running(asterisk, `${base}action = drop\n`, async (daemon, client) => {
         await become("silent");

@@ -1,14 +1,14 @@
 /** The compiled program beside a real fail2ban: what is taken over from it, and how. */
 
 import assert from "node:assert/strict";
-import { FAIL2BAN, rootOf } from "../../tools/firewalls.ts";
+import { PREDECESSORS, rootOf } from "../../tools/firewalls.ts";
 import { until } from "../support/namespace.ts";
 import { Debian } from "./debian.ts";
 import { onOwnMachine } from "./machine.ts";
 import { commandsOf } from "./documented.ts";
 import { type Outcome, runToEnd } from "./program.ts";
 
-const root = rootOf(FAIL2BAN);
+const root = rootOf(PREDECESSORS);
 
 /** Bans whose programs need no firewall of the machine. */
 const JAIL_LOCAL = `[DEFAULT]

@@ -44,6 +44,11 @@ export class FarSide implements AsyncDisposable {
     return side;
   }
 
+  /** The command that runs another one there. */
+  command(...command: string[]): string[] {
+    return ["nsenter", ...this.#enter(command)];
+  }
+
   /** Runs a program there that must succeed. */
   must(...command: string[]): Promise<string> {
     return must("nsenter", ...this.#enter(command));

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { sh, until } from "../support/namespace.ts";
 import { AmiServer } from "./ami_server.ts";
+import { FarSide } from "./far_side.ts";
 import { attack, emptyFolder, endsSoon } from "./installed.ts";
 import { emptyFirewall, must, onOwnMachine } from "./machine.ts";
 import { Program, runToEnd } from "./program.ts";
@@ -83,7 +84,45 @@ onOwnMachine(import.meta.url, (executable) => {
     assert.deepEqual(await residents(), []);
     // The blocks stay.
     await refusedAre("2001:db8:bad::1", "198.51.100.0/24", "203.0.113.2");
+    // Nobody takes out of the kernel who is deleted now.
+    const deleted = await ampere(["-d"], "203.0.113.2\n");
+    assert.deepEqual([deleted.code, deleted.out], [0, "1 deleted\n"]);
+    assert.equal(
+      deleted.err,
+      "the kernel refuses 203.0.113.2 still: no daemon runs that would let them in. Fix: systemctl " +
+        "start ampere\n",
+    );
     await sh("nft", "flush", "ruleset");
+    assert.equal((await ampere(["-d"], "198.51.100.0/24\n")).err, "");
+  });
+
+  Deno.test("nftables: in a container with a network of its own blocks are not told as in force", async () => {
+    await emptyFirewall();
+    for (const folder of ["/etc/ampere", "/var/lib/ampere"]) await emptyFolder(folder);
+    const host = "172.17.0.1";
+    const config = `${CONFIG}host = ${host}\nlearn = 0\n`;
+    await Deno.writeTextFile("/etc/ampere/ampere.cfg", config, { mode: 0o600 });
+    await using inside = await FarSide.make("docker0", ["172.17.0.2/16"], host);
+    await must("ip", "address", "add", `${host}/16`, "dev", "docker0");
+    await using asterisk = new AmiServer({ port: AMI_PORT, hostname: host });
+    // As the image starts it: the routes are its standard input.
+    const start = `exec ${executable} < /proc/net/route`;
+    const running = inside.start(() => {}, "sh", "-c", start);
+    const client = await running.alive(asterisk.client());
+    await running.said(
+      /error: IPv4: blocks are not in force: Asterisk is at 172\.17\.0\.1, which is/,
+    );
+    await attack(client, "203.0.113.1", "TCP");
+    await running.said(/blocked 203\.0\.113\.1 .*not in force/);
+    const check = await runToEnd(inside.command("sh", "-c", `${executable} --check`));
+    assert.equal(check.code, 1);
+    assert.match(check.out, /^problem +firewall +Asterisk is at 172\.17\.0\.1, .*nothing there$/m);
+    assert.doesNotMatch(check.out, /no packet of a blocked host/, "there is nothing to try");
+    const list = await runToEnd(inside.command(executable, "-l"));
+    assert.match(list.out + list.err, /not in force/);
+    await endsSoon(running);
+    await sh("ip", "link", "delete", "docker0");
+    await Deno.writeTextFile("/etc/ampere/ampere.cfg", CONFIG, { mode: 0o600 });
   });
 
   Deno.test("nftables: a dry run tells what it would do, and makes nothing", async () => {

@@ -302,5 +302,9 @@ Deno.test("fetch: a file, which is read again when it has changed", async () => 
   assert.equal((await fetched(url, {}, { validators: first }))!.entries.set.size, 2);
   await Deno.remove(path);
   assert.match(await refusal(url), /there is no such file/);
+  // Whoever opens a pipe waits until somebody writes into it.
+  assert.equal((await new Deno.Command("mkfifo", { args: [path] }).output()).code, 0);
+  assert.match(await refusal(url), /this is no file, but a pipe or a device/);
+  await Deno.remove(path);
   await Deno.remove(folder, { recursive: true });
 });

@@ -32,6 +32,29 @@ Deno.test("firewall: the families do not wait for each other", async () => {
   assert.equal(clock.timers, 0);
 });
 
+Deno.test("firewall: without a way to a chain, too, blocks protect nothing where Asterisk is elsewhere", async () => {
+  const { clock, firewall, lines } = setUp();
+  const place = { kind: "elsewhere", address: "198.51.100.7" } as const;
+  const settings = { jump: [], place, interfaces: [] };
+  const judged = () => firewall.judgementOf(4);
+  firewall.setWay(settings);
+  await clock.passUntil(firewall.start(forEver(["192.0.2.1"])));
+  assert.equal(judged()?.inForce, "no");
+  assert.match(
+    lines.join("\n"),
+    /^error IPv4: blocks are not in force: Asterisk is at 198\.51\.100\.7, .*Fix: run Ampere on the machine of/,
+  );
+  firewall.setWay({ ...settings, place: { kind: "here" } });
+  await clock.passUntil(firewall.idle());
+  assert.equal(judged()?.inForce, "yes");
+  assert.match(lines.at(-1)!, /^info IPv4: blocks are in force again/);
+  firewall.setWay(settings);
+  await clock.passUntil(firewall.idle());
+  assert.equal(judged()?.inForce, "no");
+  assert.equal(lines.length, 3);
+  await clock.passUntil(firewall.stop());
+});
+
 Deno.test("firewall: another backend is recommended once when there are many rules", async () => {
   const { clock, kernel, firewall, lines } = setUp();
   await clock.passUntil(firewall.start(forEver(addresses(MANY_RULES - 1))));

@@ -39,7 +39,7 @@ class HostileEngine implements AsyncDisposable {
       const count = await connection.read(chunk);
       if (count === null) return;
       reader.take(chunk.subarray(0, count));
-      for (let command = reader.next(); command !== undefined; command = reader.next()) {
+      for (const command of reader.all()) {
         const name = String((command as string[])[0]);
         this.asked.set(name, (this.asked.get(name) ?? 0) + 1);
         const text = answer(name) ?? usual(name);

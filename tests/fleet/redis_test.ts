@@ -4,10 +4,8 @@ import assert from "node:assert/strict";
 import { checkFleet } from "../../src/commands/check/fleet.ts";
 import { DEFAULT_CONFIG } from "../../src/config/config.ts";
 import { Authority } from "../support/certificates.ts";
-import { RedisServer } from "../support/redis.ts";
+import { engineTest, RedisServer } from "../support/redis.ts";
 import { TestNode, until } from "./nodes.ts";
-
-const ignore = !RedisServer.isInstalled();
 
 /** The command of docs/fleet.md, as a shell would take it apart. */
 function documentedLine(): string[] {
@@ -31,11 +29,11 @@ async function inFolder(run: (folder: string) => Promise<void>): Promise<void> {
   }
 }
 
-Deno.test(
-  { name: "the documented rights are enough, and each of them is needed", ignore },
-  () =>
+engineTest(
+  "the documented rights are enough, and each of them is needed",
+  (engine) =>
     inFolder(async (folder) => {
-      await using server = await RedisServer.start();
+      await using server = await RedisServer.start({ engine });
       assert.equal(await server.cli(...documentedLine()), "OK");
       await server.cli("ACL", "SETUSER", "default", "off");
       const file = `${folder}/pass`;
@@ -75,10 +73,10 @@ Deno.test(
     }),
 );
 
-Deno.test(
-  { name: "--check: a right that is missing is named with the line that gives it", ignore },
-  async () => {
-    await using server = await RedisServer.start();
+engineTest(
+  "--check: a right that is missing is named with the line that gives it",
+  async (engine) => {
+    await using server = await RedisServer.start({ engine });
     await server.cli("ACL", "SETUSER", "default", "resetkeys", "~ampere:*", "-xadd", "-zadd");
     const [finding] = await checkFleet(configFor(server.port));
     assert.match(finding!.message, /NOPERM .*'?zadd'? .*\(and 1 more\)/);
@@ -92,30 +90,27 @@ Deno.test(
   },
 );
 
-Deno.test(
-  { name: "--check: what is wrong with the engine, each with its advice", ignore },
-  async () => {
-    await using server = await RedisServer.start();
-    const said = async () => {
-      const [finding] = await checkFleet(configFor(server.port));
-      return `${finding!.level}: ${finding!.message}; fix: ${finding!.advice}`;
-    };
-    await server.cli("CONFIG", "SET", "maxmemory", "1");
-    assert.match(await said(), /^problem: .*OOM.*; fix: .*maxmemory/);
-    await server.cli("CONFIG", "SET", "maxmemory", "0");
-    await server.cli("REPLICAOF", "127.0.0.1", "1");
-    assert.match(await said(), /^problem: .*READONLY.*; fix: .*primary/);
-    await server.cli("REPLICAOF", "NO", "ONE");
-    await server.cli("CONFIG", "SET", "requirepass", "s3cret");
-    assert.match(await said(), /^problem: .*NOAUTH.*; fix: .*fleet_pass_file/);
-    await server.kill();
-    assert.match(await said(), /^problem: .*connection refused.*; fix: .*systemctl status/);
-  },
-);
+engineTest("--check: what is wrong with the engine, each with its advice", async (engine) => {
+  await using server = await RedisServer.start({ engine });
+  const said = async () => {
+    const [finding] = await checkFleet(configFor(server.port));
+    return `${finding!.level}: ${finding!.message}; fix: ${finding!.advice}`;
+  };
+  await server.cli("CONFIG", "SET", "maxmemory", "1");
+  assert.match(await said(), /^problem: .*OOM.*; fix: .*maxmemory/);
+  await server.cli("CONFIG", "SET", "maxmemory", "0");
+  await server.cli("REPLICAOF", "127.0.0.1", "1");
+  assert.match(await said(), /^problem: .*READONLY.*; fix: .*primary/);
+  await server.cli("REPLICAOF", "NO", "ONE");
+  await server.cli("CONFIG", "SET", "requirepass", "s3cret");
+  assert.match(await said(), /^problem: .*NOAUTH.*; fix: .*fleet_pass_file/);
+  await server.kill();
+  assert.match(await said(), /^problem: .*connection refused.*; fix: .*systemctl status/);
+});
 
-Deno.test(
-  { name: "by TLS, with an authority of one's own, and never without", ignore },
-  () =>
+engineTest(
+  "by TLS, with an authority of one's own, and never without",
+  (engine) =>
     inFolder(async (folder) => {
       const authority = await Authority.make();
       const issued = await authority.issue({ names: "DNS:localhost" });
@@ -127,7 +122,7 @@ Deno.test(
       await Deno.writeTextFile(ca, authority.certificate);
       await Deno.writeTextFile(cert, issued.certificate);
       await Deno.writeTextFile(key, issued.key);
-      await using server = await RedisServer.start({ tls: { cert, key, ca } });
+      await using server = await RedisServer.start({ engine, tls: { cert, key, ca } });
       const tls = { host: "localhost", port: server.port, tls: true };
       await using one = new TestNode("pbx1", { ...tls, ca }).start();
       await using two = new TestNode("pbx2", { ...tls, ca }).start();
@@ -141,7 +136,7 @@ Deno.test(
       assert.equal(fine!.level, "ok", fine!.message);
       const [plain] = await checkFleet(configFor(server.port));
       assert.equal(plain!.level, "problem");
-      await using open = await RedisServer.start();
+      await using open = await RedisServer.start({ engine });
       const [none] = await checkFleet(configFor(open.port, { tls: true }));
       assert.equal(none!.level, "problem");
     }),

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Deletion } from "../../src/blocks/deletions.ts";
 import type { SharedBlock, SharedChange } from "../../src/fleet/engine.ts";
 import { OUTBOX_MAX } from "../../src/fleet/outbox.ts";
 import { Replica } from "../../src/fleet/replica.ts";
@@ -20,11 +21,12 @@ function blockOf(parts: Partial<SharedBlock> = {}): SharedBlock {
 }
 
 /** A node with a list in memory. */
-function nodeWith(maxPerHour = 1_000_000) {
+function nodeWith(maxPerHour = 1_000_000, deletions: readonly Deletion[] = []) {
   const list = new Map<string, SharedBlock>();
   const replica = new Replica({
     node: "pbx1",
     maxPerHour,
+    deletions,
     list: {
       endOf: (target) => list.get(target)?.end ?? 0,
       sinceOf: (target) => list.get(target)?.since ?? 0,
@@ -41,8 +43,20 @@ function nodeWith(maxPerHour = 1_000_000) {
 }
 
 /** Compares with a whole state, all turns at once. */
-function takeState(replica: Replica, state: readonly SharedChange[], now: number): void {
-  for (const _turn of replica.comparing(state, [], now));
+function takeState(
+  replica: Replica,
+  state: readonly SharedChange[],
+  now: number,
+  listed: readonly Omit<SharedBlock, "at">[] = [],
+): void {
+  for (const _turn of replica.comparing(state, listed, now));
+}
+
+/** All that waits for the engine. */
+function waiting(replica: Replica): SharedChange[] {
+  const changes = replica.outbox.next();
+  replica.outbox.written();
+  return changes;
 }
 
 Deno.test("replica: the same facts in whatever order, and twice, lead to the same blocks", () => {
@@ -99,6 +113,74 @@ Deno.test("replica: a full outbox leaves out what ends soonest, and no deletion"
   assert.equal(first.kind, "release");
   const second = replica.outbox.next()[0]!;
   assert.ok(second.kind === "block" && second.block.end > 1_000);
+});
+
+Deno.test("replica: a restart makes no record older or younger than its nodes have made it", () => {
+  const { replica } = nodeWith();
+  // The list knows when a block began by its node's clock; the record was made a little later.
+  const own = blockOf({ node: "pbx1", since: 10, at: 15 });
+  const theirs = blockOf({ target: "192.0.2.2", since: 25, at: 20 });
+  const state = [own, theirs].map((block) => ({ kind: "block" as const, block }));
+  takeState(replica, state, 100, [own, theirs]);
+  assert.deepEqual(waiting(replica), []);
+  replica.hear([{ kind: "release", target: "192.0.2.1", at: 12, node: "pbx3" }], 100);
+  replica.hear([{ kind: "release", target: "192.0.2.2", at: 22, node: "pbx3" }], 100);
+  assert.deepEqual([...replica.inForce(100)], [["192.0.2.1", Infinity]]);
+});
+
+Deno.test("replica: another's record that is older in the engine is put right there", () => {
+  const { replica } = nodeWith();
+  const newer = blockOf({ at: 15 });
+  replica.hear([{ kind: "block", block: newer }], 100);
+  takeState(replica, [{ kind: "block", block: blockOf({ at: 10 }) }], 100);
+  assert.deepEqual(waiting(replica), [{ kind: "block", block: newer }]);
+  takeState(replica, [], 100);
+  assert.deepEqual(waiting(replica), [{ kind: "block", block: newer, restores: true }]);
+});
+
+Deno.test("replica: what is listed after a restart is newer than what was deleted before it", () => {
+  const { list, replica } = nodeWith(1_000_000, [["192.0.2.1", 40]]);
+  // Blocked anew when the node's clock, or what it thought of the engine's, was behind.
+  const own = blockOf({ node: "pbx1", since: 30 });
+  list.set("192.0.2.1", own);
+  takeState(replica, [{ kind: "release", target: "192.0.2.1", at: 40, node: "" }], 100, [own]);
+  assert.equal(list.size, 1);
+  assert.deepEqual(waiting(replica), [{ kind: "block", block: { ...own, at: 41 } }]);
+});
+
+Deno.test("replica: what was deleted without a daemon ends its block, whatever the clock was", () => {
+  const old = blockOf({ node: "pbx1", at: 50 });
+  const newer = blockOf({ at: 200 });
+  const state = [old, newer].map((block) => ({ kind: "block" as const, block }));
+  // Deleted at 60 of the fleet, by a clock that was and is 30 behind; one that was 30 ahead; one
+  // that was 30 ahead and is right; by none.
+  for (const [stamp, ahead] of [[30, -30], [90, 30], [90, 0], [60, 0]] as const) {
+    const { replica } = nodeWith(1_000_000, [["192.0.2.1", stamp, true]]);
+    replica.begin(100, ahead);
+    takeState(replica, state, 300);
+    assert.deepEqual(replica.own, 0, String(stamp));
+    // What was blocked since is not ended.
+    assert.equal(replica.foreign, 1);
+  }
+});
+
+Deno.test("replica: a block that was sent before it was known of a longer one becomes as long", () => {
+  for (const deletedAt of [undefined, 40]) {
+    const { replica } = nodeWith();
+    replica.blocked(blockOf({ end: 500 }), 60);
+    const state: SharedChange[] = [{
+      kind: "block",
+      block: blockOf({ node: "pbx1", at: 30, end: 900 }),
+    }];
+    if (deletedAt !== undefined) {
+      state.unshift({ kind: "release", target: "192.0.2.1", at: deletedAt, node: "" });
+    }
+    takeState(replica, state, 100);
+    const end = deletedAt === undefined ? 900 : 500;
+    assert.deepEqual([...replica.inForce(100)], [["192.0.2.1", end]]);
+    const sent = waiting(replica).filter(({ kind }) => kind === "block");
+    assert.ok(sent.length === 1 && sent[0]!.kind === "block" && sent[0]!.block.end === end);
+  }
 });
 
 Deno.test("replica: what was handed out and not written waits again, but not over newer", () => {

@@ -11,15 +11,15 @@ Deno.test("an answer is read when it is whole, wherever it is cut", () => {
   for (let cut = 0; cut < end; cut++) {
     const reader = new ReplyReader();
     reader.take(all.subarray(0, cut));
-    assert.equal(reader.next(), undefined);
+    assert.deepEqual(reader.all(), []);
     reader.take(all.subarray(cut));
-    const reply = reader.next()!;
+    const [reply, ...others] = reader.all();
     assert.ok(Array.isArray(reply));
     assert.deepEqual(reply.slice(0, 4), ["OK", -12, "ä\r\n1", null]);
     const [refusal] = reply[4];
     assert.ok(refusal instanceof ReplyError);
     assert.equal(refusal.message.includes("\x1b"), false);
-    assert.deepEqual([reader.next(), reader.next()], ["next", undefined]);
+    assert.deepEqual(others, ["next"]);
   }
 });
 
@@ -32,7 +32,7 @@ Deno.test("a long answer that drips costs each byte once", () => {
   for (let index = 0; index < count; index++) {
     for (let at = 0; at < item.length; at++) reader.take(item.subarray(at, at + 1));
   }
-  assert.equal((reader.next() as string[]).length, count);
+  assert.equal((reader.all()[0] as string[]).length, count);
 });
 
 Deno.test("what is no answer, or too long, is refused", () => {
@@ -50,6 +50,9 @@ Deno.test("what is no answer, or too long, is refused", () => {
       ["+" + "x".repeat(100_000), /too long/],
       ["+\r\n".repeat(10_000), /too long/],
       ["$abc\r\n", /no number/],
+      ["$\r\n", /no number/],
+      [":-\r\n", /no number/],
+      [":1234567890123456\r\n", /no number/],
     ] as const
   ) {
     const take = () => new ReplyReader().take(bytes(text));

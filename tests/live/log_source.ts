@@ -275,6 +275,27 @@ export function testLogSource(server: Server, executable: string, root: string):
     });
   });
 
+  test("an AMI user that may not read security events is told, and the log counts", async () => {
+    const own = files();
+    const deaf = own["manager.conf"]!.replace(/^read = .*$/m, "read = system,user");
+    assert.notEqual(deaf, own["manager.conf"]);
+    await withLogs(root, async (asterisk) => {
+      await using ampere = await Ampere.start(executable, COUNTING);
+      const hosts = drivers.map((driver) => ({ driver, host: hostOf("attacker") }));
+      const told = /AMI has told of nobody since its login, .* The log counts meanwhile\. Fix: /;
+      let guesses = 0;
+      await until("it is told", async () => {
+        for (const { host, driver } of hosts) await guess(host, driver, 1);
+        guesses++;
+        // Asterisk tells something else.
+        await asterisk.command("module reload acl");
+        return told.test(ampere.text);
+      }, 30_000);
+      for (const { host } of hosts) await pointsOf(ampere, host, 5 * guesses);
+      await nothingTampered(ampere);
+    }, { ...own, "manager.conf": deaf });
+  });
+
   test("without AMI the log alone is enough, through its rotation", async () => {
     await withLogs(root, async (asterisk) => {
       const configuration = `${

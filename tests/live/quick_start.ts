@@ -1,5 +1,5 @@
 /**
- * README.md's steps by hand on a machine where of all firewalls there is nft alone.
+ * The steps of docs/by-hand.md on a machine where of all firewalls there is nft alone.
  *
  * @module
  */
@@ -30,7 +30,7 @@ const KNOCK = new URL("../e2e/knock.ts", import.meta.url).pathname;
  * @param root Asterisk's file system
  */
 export function testQuickStart(server: Server, executable: string, root: string): void {
-  Deno.test(`Asterisk ${server.version}: the README's steps by hand, with nft alone`, async () => {
+  Deno.test(`Asterisk ${server.version}: the steps by hand, with nft alone`, async () => {
     await emptyFirewall();
     await using _asterisk = await Asterisk.start(root, pbx(QUICK_MANAGER_CONF));
     for (const folder of ["/etc/ampere", "/var/lib/ampere"]) {
@@ -72,7 +72,7 @@ export function testQuickStart(server: Server, executable: string, root: string)
   });
 }
 
-/** The file that is installed, with the lines that README.md changes. */
+/** The file that is installed, with the lines that docs/by-hand.md changes. */
 async function configured(): Promise<string> {
   const text = await Deno.readTextFile(join(PROJECT, "ampere.cfg"));
   const keys = AMPERE_CFG.split("\n").flatMap((line) => /^[a-z_]+/.exec(line)?.[0] ?? []);

@@ -1,6 +1,7 @@
 /** Which lines of the log count beside AMI: none is lost, none counts twice. */
 
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { EventReader } from "../../src/ami/event_reader.ts";
 import { SecurityLogReader } from "../../src/ami/security_log.ts";
 import { Handover, SETTLE_MS } from "../../src/logs/handover.ts";
@@ -19,6 +20,9 @@ const HOST = "203.0.113.5";
 /** How often files are looked at, in milliseconds. */
 const LOOK_MS = 100;
 
+/** Steps of random stories, in milliseconds. */
+const STEP_MS = 90;
+
 const kind = (name: string) => LINE_KINDS.find((one) => one.name === name)!;
 
 /** AMI and a log, or several, that are told of by texts. */
@@ -31,7 +35,7 @@ class Bench {
   readonly #logs: SecurityLogReader[];
 
   constructor(files = 1) {
-    this.handover.setFiles(files);
+    this.handover.setFiles(files, Array.from({ length: files }, (_, file) => file));
     this.#ami = new EventReader({
       event: (event) => {
         if (this.handover.amiEvent(event, this.now)) this.#count("ami", event);
@@ -66,10 +70,12 @@ class Bench {
     this.counted.push(`${by} ${kind} ${service} ${address}`);
   }
 
-  /** AMI has been there for so long that every line is of its time. */
+  /** AMI has been there for so long that every line is of its time; it has told of our login. */
   connected(): this {
     this.handover.amiUp(this.now);
+    this.ami(successfulAuth("127.0.0.1"));
     this.after(2 * SETTLE_MS);
+    this.counted.length = 0;
     return this;
   }
 
@@ -141,6 +147,36 @@ Deno.test("handover: a line of which AMI tells does not count, though an eventfi
   bench.log(guess("a").notice);
   assert.deepEqual(bench.settled(), []);
   assert.equal(bench.handover.dropped, 1);
+});
+
+Deno.test("handover: an AMI that has told of nobody since its login is not believed to tell of all", () => {
+  const bench = new Bench();
+  bench.handover.amiUp(bench.now);
+  bench.after(2 * SETTLE_MS, true);
+  // As a user without `read = security`: it answers, and tells nothing.
+  const { security, notice } = guess("a");
+  assert.deepEqual(bench.log(security + notice).settled(), [BY_LINE]);
+  assert.deepEqual(bench.log(guess("b").notice).settled(), [BY_LINE]);
+  assert.equal(bench.handover.unheard, 2);
+  // What was held up counts once all the same.
+  const late = guess("late");
+  bench.log(late.security);
+  bench.after(2 * SETTLE_MS, true).ami(late.event);
+  assert.deepEqual(bench.settled(), [BY_LINE]);
+  // Then it does tell.
+  assert.deepEqual(bench.log(guess("c").security).settled(), []);
+  assert.equal(bench.handover.unheard, 3);
+});
+
+Deno.test("handover: the next login's word does not count for a line of the one before", () => {
+  const bench = new Bench().connected();
+  bench.log(guess("a").notice);
+  bench.handover.amiDown(bench.now);
+  // AMI is back before the line has waited long enough, and the process stands still meanwhile.
+  bench.now += 500;
+  bench.handover.amiUp(bench.now);
+  bench.ami(guess("b").event);
+  assert.deepEqual(bench.settled(), [BY_AMI, BY_LINE]);
 });
 
 Deno.test("handover: without AMI all lines count, each request once", () => {
@@ -292,6 +328,34 @@ Deno.test("handover: a request differs from its repetition by its time", () => {
   assert.deepEqual(bench.settled(), [BY_LINE, BY_AMI]);
 });
 
+Deno.test("handover: a message that is not believed counts once, wherever in its stream it stands", () => {
+  const event = wrongAnswer(HOST, { service: "SIP", kind: "InvalidPassword" });
+  const onAmi = event.replace("AccountID: ", "AccountID: x\r\n");
+  const inLog = toLog(event).replace('AccountID="', 'AccountID="x\r\n');
+  for (const order of ["event first", "line first"]) {
+    const bench = new Bench();
+    bench.log(toLog(wrongAnswer("203.0.113.6")));
+    bench.handover.amiUp(bench.now);
+    if (order === "event first") bench.ami(onAmi);
+    bench.log(inLog);
+    if (order === "line first") bench.after(2 * SETTLE_MS, true).ami(onAmi);
+    const counted = bench.settled().filter((one) => one.endsWith(HOST));
+    assert.equal(counted.length, 1, `${order}: ${counted}`);
+    assert.match(counted[0]!, /RefusedMessage SIP/);
+  }
+});
+
+Deno.test("handover: what waits at the end counts, unless AMI has told it", () => {
+  const bench = new Bench().connected();
+  const [told, untold] = [guess("told"), guess("untold")];
+  bench.log(told.notice + untold.notice).ami(told.event);
+  bench.handover.amiDown(bench.now);
+  assert.deepEqual(bench.counted.splice(0), [BY_AMI]);
+  bench.handover.finish(bench.now);
+  assert.deepEqual(bench.counted, [BY_LINE]);
+  assert.equal(bench.handover.waiting, 0);
+});
+
 Deno.test("handover: a log that is read late was written before AMI came", () => {
   const bench = new Bench();
   bench.handover.amiUp(bench.now);
@@ -339,6 +403,21 @@ Deno.test("handover: what stands in several files counts once", () => {
   assert.deepEqual(bench.settled(), [BY_LINE]);
 });
 
+Deno.test("handover: the same line again in one file of several is another request", () => {
+  const call = fileLine(kind("PJSIP call").print(HOST));
+  for (const file of [0, 1, 2]) {
+    const bench = new Bench(3).connected();
+    for (let i = 0; i < 3; i++) bench.log(call, file);
+    assert.equal(bench.settled().length, 3, `file ${file}`);
+  }
+  // Another file takes the place of one, in which it stood.
+  const bench = new Bench(2).connected();
+  bench.log(call, 1);
+  bench.handover.setFiles(2, [1]);
+  bench.log(call, 1);
+  assert.equal(bench.settled().length, 2);
+});
+
 Deno.test("handover: a call that the dialplan reports and logs counts once", () => {
   const report = "Event: UserEvent\r\nPrivilege: user,all\r\nUserEvent: Ampere\r\n" +
     `Address: ${HOST}\r\nReason: anonymous call\r\n\r\n`;
@@ -368,6 +447,17 @@ Deno.test("handover: a registration by IAX2 and the answer to its challenge are 
   assert.equal(bench.log(line + line + line).settled().length, 2);
 });
 
+Deno.test("handover: of a flood around the login of AMI nothing is lost, and nothing counts twice", () => {
+  const bench = new Bench();
+  bench.handover.amiUp(bench.now);
+  const some = Array.from({ length: 10_000 }, (_, i) => guess(`${i}`));
+  for (const { security } of some) bench.log(security);
+  for (const { event } of some.slice(0, 100)) bench.ami(event);
+  bench.after(2 * SETTLE_MS, true);
+  for (const { event } of some.slice(-100)) bench.ami(event);
+  assert.equal(bench.settled().length, some.length);
+});
+
 Deno.test("handover: a flood keeps its memory bounded", () => {
   const bench = new Bench().connected();
   for (let i = 0; i < 20_000; i++) bench.log(guess(`${i}`).notice);
@@ -377,3 +467,90 @@ Deno.test("handover: a flood keeps its memory bounded", () => {
   bench.settled();
   assert.equal(bench.handover.waiting, 0);
 });
+
+/** Something that a random story does next. */
+type Deed =
+  | { readonly event: number; readonly line: number; readonly other: number }
+  | "up"
+  | "down"
+  | "still"
+  | "wait";
+
+for (const has of ["security", "notice", "both", "both, in two files"] as const) {
+  Deno.test(`handover: whenever AMI goes and comes, each request counts once (a log of ${has})`, () => {
+    const deed = fc.oneof(
+      // When its event arrives, and when its line is read, in steps: the network may be slow.
+      { weight: 6, arbitrary: fc.record({ event: fc.nat(25), line: fc.nat(8), other: fc.nat(8) }) },
+      { weight: 3, arbitrary: fc.constantFrom<Deed>("up", "down") },
+      { weight: 1, arbitrary: fc.constant<Deed>("still") },
+      { weight: 4, arbitrary: fc.constant<Deed>("wait") },
+    );
+    fc.assert(
+      fc.property(fc.array(deed, { minLength: 5, maxLength: 40 }), (deeds) => {
+        const bench = new Bench(has.startsWith("both,") ? 2 : 1);
+        /** Which connection there is; 0: none. */
+        let connection = 0;
+        let connections = 0;
+        let count = 0;
+        const lines: { at: number; text: string; file: number }[] = [];
+        /** Under way to the connection that there is, one after the other. */
+        let events: { at: number; text: string; isSlow: boolean }[] = [];
+        const arrive = <T extends { at: number }>(things: T[], take: (one: T) => void) => {
+          while (things.length > 0 && things[0]!.at <= bench.now) take(things.shift()!);
+        };
+        const pass = (ms: number) => {
+          for (const end = bench.now + ms; bench.now < end;) {
+            bench.now += STEP_MS;
+            lines.sort((a, b) => a.at - b.at);
+            arrive(lines, ({ text, file }) => bench.log(text, file));
+            arrive(events, ({ text }) => bench.ami(text));
+            // Nothing overtakes what is under way.
+            bench.look(0, connection > 0 && events.length === 0);
+          }
+        };
+        const up = () => {
+          if (connection > 0) return;
+          connection = ++connections;
+          bench.handover.amiUp(bench.now);
+          bench.ami(successfulAuth("127.0.0.1", { session: `own ${connection}` }));
+        };
+        const down = () => {
+          // What AMI says of before a line is not told from its word on that: a limit.
+          if (events.some(({ isSlow }) => isSlow)) return;
+          if (connection > 0) bench.handover.amiDown(bench.now);
+          connection = 0;
+          events = [];
+        };
+        for (const one of deeds) {
+          if (one === "up") up();
+          else if (one === "down") down();
+          else if (one === "wait") pass(6 * STEP_MS);
+          // All that is due is done at once afterwards.
+          else if (one === "still") bench.now += 20 * STEP_MS;
+          else {
+            const { event, security, notice } = guess(`${count++}`);
+            const at = Math.max(bench.now + one.event * STEP_MS, events.at(-1)?.at ?? 0);
+            const isSlow = at - bench.now >= SETTLE_MS;
+            if (connection > 0) events.push({ at, text: event, isSlow });
+            const write = (text: string, steps: number, file = 0) =>
+              lines.push({ at: bench.now + steps * STEP_MS, text, file });
+            if (has === "security") write(security, one.line);
+            else if (has === "notice") write(notice, one.line);
+            else if (has === "both") write(security + notice, one.line);
+            else {
+              write(security, one.line);
+              write(notice, one.other, 1);
+            }
+          }
+          pass(STEP_MS);
+        }
+        pass(40 * STEP_MS);
+        up();
+        pass(40 * STEP_MS);
+        const seen = bench.counted.filter((one) => one.endsWith(HOST));
+        assert.equal(seen.length, count, bench.counted.join("\n"));
+      }),
+      { numRuns: 3_000 },
+    );
+  });
+}

@@ -2,7 +2,14 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { FAREWELL_MS, NotAFileError, realFiles, STEP_BYTES, Tail } from "../../src/logs/tail.ts";
+import {
+  FAREWELL_MS,
+  NotAFileError,
+  realFiles,
+  REFUSED_MAX_MS,
+  STEP_BYTES,
+  Tail,
+} from "../../src/logs/tail.ts";
 import { latin1 } from "../../src/ami/framer.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 
@@ -167,6 +174,78 @@ Deno.test("tail: a file that is older than the one before it is followed from it
   assert.deepEqual(read(60_000), [timed(4)]);
 });
 
+Deno.test("tail: a file that was read before two rotations is gone on with when it is put back", () => {
+  const { files, read } = follow();
+  files.writer(PATH);
+  read();
+  // All within a second: birth times do not tell which was there before.
+  files.rename(PATH, `${PATH}.0`);
+  const old = files.writer(PATH);
+  old("1\n2\n");
+  assert.deepEqual(read(), ["1", "2"]);
+  files.rename(PATH, `${PATH}.1`);
+  const second = files.writer(PATH);
+  second("3\n");
+  assert.deepEqual(read(100), ["3"]);
+  files.rename(PATH, `${PATH}.2`);
+  files.writer(PATH)("4\n");
+  assert.deepEqual(read(200), ["4"]);
+  old("5\n");
+  files.remove(PATH);
+  files.rename(`${PATH}.1`, PATH);
+  assert.deepEqual(read(300), ["5"]);
+  old("6\n");
+  assert.deepEqual(read(400), ["6"]);
+  // Emptied meanwhile, it begins anew.
+  files.rename(PATH, `${PATH}.1`);
+  files.rename(`${PATH}.2`, PATH);
+  assert.deepEqual(read(500), []);
+  files.rename(PATH, `${PATH}.2`);
+  files.rename(`${PATH}.1`, PATH);
+  files.truncate(PATH);
+  old("7\n");
+  assert.deepEqual(read(600 + FAREWELL_MS), ["7"]);
+});
+
+Deno.test("tail: a file that is as old as one before is known as such when that was left long ago", () => {
+  const { files, read, tail } = follow();
+  files.now = 10_000;
+  files.writer("/elsewhere")(`${timed(1)}\n`);
+  files.now = 60_000;
+  files.writer(PATH);
+  read();
+  files.rename(PATH, `${PATH}.1`);
+  files.writer(PATH)("");
+  files.openTrouble = new Deno.errors.PermissionDenied("no");
+  for (const now of [0, FAREWELL_MS, FAREWELL_MS + 100]) assert.throws(() => tail.step(now));
+  files.openTrouble = undefined;
+  files.remove(PATH);
+  files.rename("/elsewhere", PATH);
+  assert.deepEqual(read(FAREWELL_MS + 200), []);
+});
+
+Deno.test("tail: what stands in a file that could not be opened for long is of the past", () => {
+  for (const ms of [REFUSED_MAX_MS, REFUSED_MAX_MS + 100]) {
+    const { files, read, tail } = follow();
+    files.writer(PATH);
+    read();
+    files.rename(PATH, `${PATH}.1`);
+    const write = files.writer(PATH);
+    write("1\n");
+    files.openTrouble = new Deno.errors.PermissionDenied("no");
+    assert.throws(() => tail.step(1_000));
+    assert.throws(() => tail.step(2_000));
+    files.openTrouble = undefined;
+    assert.deepEqual(read(1_000 + ms), ms > REFUSED_MAX_MS ? [] : ["1"]);
+    write("2\n");
+    assert.deepEqual(read(1_100 + ms), ["2"]);
+    // The next one is new again.
+    files.rename(PATH, `${PATH}.2`);
+    files.writer(PATH)("3\n");
+    assert.deepEqual(read(1_200 + ms), ["3"]);
+  }
+});
+
 Deno.test("tail: a file of before is not read again because the clock was set back meanwhile", () => {
   const { files, read, tail } = follow();
   files.now = 7_200_000;
@@ -177,6 +256,26 @@ Deno.test("tail: a file of before is not read again because the clock was set ba
   assert.deepEqual(read(), []);
   files.writer(PATH)("new\n");
   assert.deepEqual(read(), ["new"]);
+});
+
+Deno.test("tail: what is made after the clock was set back is new, though it seems older", () => {
+  const { files, read } = follow();
+  files.now = 7_200_000;
+  files.writer(PATH);
+  read();
+  files.now = 3_600_000;
+  files.rename(PATH, `${PATH}.1`);
+  files.writer(PATH)("1\n");
+  assert.deepEqual(read(), ["1"]);
+  files.writer("/elsewhere")("old\n");
+  files.now += 60_000;
+  files.rename("/elsewhere", PATH);
+  assert.deepEqual(read(), ["old"], "younger than the one before");
+  files.now = 1_800_000;
+  files.writer("/elsewhere")("older\n");
+  files.now += 60_000;
+  files.rename("/elsewhere", PATH);
+  assert.deepEqual(read(), []);
 });
 
 Deno.test("tail: a line without end is skipped in bounded memory, and what follows it is read", () => {

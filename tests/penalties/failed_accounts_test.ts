@@ -48,3 +48,25 @@ Deno.test("failed accounts: what more of them than the bound cost is no login's"
   assert.equal(failed.forgive(1, { service: "PJSIP", account: `${ACCOUNTS_MAX + 1}` }), 0);
   assert.equal(failed.forgiveAny(1, 1_000), 5 * (ACCOUNTS_MAX + 1));
 });
+
+Deno.test("failed accounts: several of PJSIP with a session each are told, as an office's phones may be", () => {
+  const told = (...fails: (readonly [account: string, session: string])[]) => {
+    const bench = new TableBench({ doubtMs: 25 * SECOND });
+    for (const [account, session] of fails) {
+      bench.take(wrongAnswer(HOST, { account, session })).after(SECOND);
+    }
+    return bench.offences.map(({ grounds, apart }) => [grounds, apart]);
+  };
+  const three = ["100", "101", "102"];
+  assert.deepEqual(told(["100", "a"], ["101", "b"], ["102", "c"]), [["attempts", three]]);
+  assert.deepEqual(told(["100", "a"], ["100", "b"], ["101", "c"]), [["attempts", undefined]]);
+  assert.deepEqual(told(["100", "a"], ["101", "a"], ["102", "c"]), [["attempts", undefined]]);
+  assert.deepEqual(told(["100", "a"], ["101", "b"], ["100", "a"]), [["two phones", undefined]]);
+  const unknown = "<unknown>";
+  assert.deepEqual(told([unknown, "a"], [unknown, "b"], ["102", "c"]), [["attempts", undefined]]);
+  const sip = new TableBench();
+  for (const account of three) {
+    sip.take(wrongAnswer(HOST, { service: "SIP", account, session: account }));
+  }
+  assert.deepEqual(sip.offences.map(({ apart }) => apart), [undefined]);
+});

@@ -70,6 +70,24 @@ for (const connects of [false, true]) {
   }
 }
 
+for (const [badRetry, retry] of [[30, 90], [45, 110], [90, 90], [120, 110], [300, 110]] as const) {
+  for (const within of [1, 60]) {
+    Deno.test(`offices: phones over TLS that rest for ${retry} s, the bursting one first and again after ${badRetry} s (${within})`, () => {
+      for (const first of [0, 2, 20]) {
+        const bad = { ...BURSTING, start: 0, retry: badRetry * SECOND, connects: true };
+        const office = new Office().add(bad);
+        for (const habit of phones(20, within * SECOND, first * SECOND + 50)) {
+          office.add({ ...habit, connects: true, retry: retry * SECOND, refresh: HOUR });
+        }
+        office.run(70 * MINUTE);
+        assert.equal(office.fates.filter(({ logins }) => logins > 1).length, 20);
+        // A challenge is answered a moment later.
+        assert.ok(office.longestOut <= OUT_MAX + SECOND, `${office.longestOut / SECOND} s`);
+      }
+    });
+  }
+}
+
 for (const retry of [45, 60, 61]) {
   Deno.test(`offices: 40 phones at the first start, a bursting one first, the others rest for half a minute and more (${retry})`, () => {
     const office = new Office().add({ ...BURSTING, start: 0, retry: retry * SECOND });

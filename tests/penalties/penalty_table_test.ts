@@ -60,6 +60,28 @@ Deno.test("penalty table: a wrong answer costs 5 with its challenge or without, 
   assert.equal(bench.table.size, 0, "a blocked host is forgotten");
 });
 
+Deno.test("penalty table: unknown accounts of one session, one behind the other, are not one", () => {
+  const unknown = (i: number) =>
+    printEvent({
+      kind: "InvalidAccountID",
+      service: "PJSIP",
+      account: `a${i}`,
+      session: "same",
+      remote: remoteOf(HOST),
+    });
+  const bench = new TableBench();
+  for (let i = 0; i < 40; i++) bench.take(unknown(i));
+  bench.after(10 * SECOND);
+  assert.deepEqual(bench.blocked, [HOST]);
+  // Its challenge is the same request.
+  const phone = new TableBench();
+  for (let i = 0; i < 4; i++) {
+    phone.take(unknown(0), challengeSent(HOST, session("same"))).after(SECOND / 2);
+  }
+  phone.after(10 * SECOND);
+  assert.equal(phone.points(), 4);
+});
+
 Deno.test("penalty table: chan_sip and the manager interface", () => {
   const bench = new TableBench().take(
     ...[1, 2, 3].map(() => wrongAnswer(HOST, { service: "SIP" })),

@@ -43,6 +43,8 @@ interface Fate {
   readonly blocks: readonly (number | null)[];
   /** When it logs in after its password was mended, in seconds from the first event. */
   readonly back?: number;
+  /** What it was, where several are in one recording. */
+  readonly program?: string;
 }
 
 const truths: Record<string, Truth> = JSON.parse(
@@ -56,19 +58,20 @@ for (const [name, truth] of Object.entries(truths)) {
     assert.deepEqual(run.tampered, new Map());
     const from = run.from!;
     for (const { target } of run.blocks) assert.ok(target in truth.hosts, `${target} is blocked`);
-    for (const [host, { role, blocks, back }] of Object.entries(truth.hosts)) {
+    for (const [host, { role, blocks, back, program }] of Object.entries(truth.hosts)) {
       const got = run.blocks.filter(({ target }) => target === host);
       const lengths = got.map(({ at, until }) =>
         until === undefined ? null : (until - at) / SECOND_MS
       );
-      const told = `${host} (${role}) was blocked for ${JSON.stringify(lengths)} s`;
+      const who = `${host} (${program ?? role})`;
+      const told = `${who} was blocked for ${JSON.stringify(lengths)} s`;
       assert.ok(got.length <= blocks.length, told);
       lengths.forEach((length, i) => {
         const most = blocks[i]!;
         assert.ok(most === null || (length !== null && length <= most), told);
       });
       if (role !== "phone" && role !== "scanner") {
-        assert.ok(got.length > 0, `${host} (${role}) was not blocked`);
+        assert.ok(got.length > 0, `${who} was not blocked`);
       }
       if (back !== undefined) {
         assert.ok(run.logins.has(host), `${host} does not log in`);

@@ -3,6 +3,7 @@ import {
   describeDuration,
   describeExemptFailures,
   describeTally,
+  isCertainReason,
   reasonOf,
 } from "../../src/penalties/reason.ts";
 import { NO_TALLY } from "../../src/penalties/hosts.ts";
@@ -37,6 +38,13 @@ Deno.test("reason: says what was done, how, to which account, and how many point
   assert.match(
     reasonOf({ ...OFFENCE, grounds: "two phones" }),
     / \(in doubt: two accounts, a session each, as phones with wrong passwords do\)$/,
+  );
+  const apart = reasonOf({ ...OFFENCE, apart: ["100", "101", "102"] });
+  assert.match(apart, / \(each account in a session of its own: a guesser, or phones with wrong /);
+  assert.ok(isCertainReason(apart), "it is as long as any");
+  assert.match(
+    reasonOf({ ...OFFENCE, apart: ["100", "101"] }, true),
+    / \(in doubt: its address can/,
   );
   assert.match(
     reasonOf({ ...OFFENCE, grounds: "slow guesses", points: 45, limit: 45 }),

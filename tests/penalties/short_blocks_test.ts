@@ -25,7 +25,7 @@ Deno.test("short blocks: what is under way when a host is blocked makes neither 
   );
 });
 
-Deno.test("short blocks: a burst at the end of the first block for a single session is forborne twice, and no guesser's", () => {
+Deno.test("short blocks: a burst at the end of the first block for a single session is forborne four times, and no guesser's", () => {
   const back = (ms: number, doubtMs = MINUTE) => {
     const bench = new TableBench({ doubtMs });
     for (let i = 0; i < 15; i++) bench.take(answer("a", "1/c", unique()));
@@ -40,18 +40,18 @@ Deno.test("short blocks: a burst at the end of the first block for a single sess
     }
     return bench.offences.length;
   };
-  for (const ms of [MINUTE, 2 * MINUTE - 15]) assert.equal(burst(back(ms), 15, 0.8), 0);
-  for (const ms of [MINUTE - SECOND, 2 * MINUTE + 1]) {
+  for (const ms of [MINUTE, 3 * MINUTE - 15]) assert.equal(burst(back(ms), 15, 0.8), 0);
+  for (const ms of [MINUTE - SECOND, 3 * MINUTE + 1]) {
     assert.ok(burst(back(ms), 15, 0.8) > 0, `${ms}`);
   }
   assert.ok(burst(back(MINUTE, 0), 15, 0.8) > 0, "off");
   const phone = back(MINUTE);
-  for (let i = 0; i < 2; i++) {
+  for (let i = 0; i < 4; i++) {
     assert.equal(burst(phone, 15, 0.8), 0);
     assert.ok(phone.points() <= 10, "two attempts are left at most");
     phone.after(25 * SECOND);
   }
-  assert.ok(burst(phone, 15, 0.8) > 0, "not three times");
+  assert.ok(burst(phone, 15, 0.8) > 0, "not five times");
   assert.equal(phone.offences[0]!.row, 1);
 
   const tool = back(MINUTE);
@@ -146,6 +146,28 @@ Deno.test("short blocks: there is no such time without a login lately, nor where
   const brief = new TableBench({ standingMs: 10 * SECOND }).take(successfulAuth(HOST));
   assert.equal(blocked(brief), true, "what is blocked for ten seconds only had its time");
 });
+
+for (const [transport, open] of [["UDP", OPEN_MS], ["TLS", OPEN_CONNECTED_MS]] as const) {
+  Deno.test(`short blocks: who logged in behind a block in doubt is not refused again at once (${transport})`, () => {
+    const guesses = (bench: TableBench, times: number) => {
+      for (let i = 0; i < times; i++) bench.take(wrongAnswer(HOST));
+      return bench.offences.splice(0).length;
+    };
+    const login = { account: "own", remote: remoteOf(HOST, transport) };
+    for (const doubtMs of [25 * SECOND, 0]) {
+      const bench = new TableBench({ doubtMs });
+      for (let i = 0; i < 3; i++) bench.take(answer("a", "1/c", unique()));
+      assert.equal(bench.offences.splice(0).length, 1);
+      bench.after(25 * SECOND).take(successfulAuth(HOST, login));
+      assert.equal(guesses(bench, 100) > 0, doubtMs === 0);
+      if (doubtMs === 0) continue;
+      bench.after(open - 1);
+      assert.equal(guesses(bench, 100), 0);
+      bench.after(1);
+      assert.equal(guesses(bench, 1), 1, "the next one is one too many again");
+    }
+  });
+}
 
 Deno.test("short blocks: who is known from before may come by a connection", () => {
   const bench = new TableBench();

@@ -70,15 +70,13 @@ interface AsteriskOptions {
 export class Asterisk {
   readonly #options: AsteriskOptions;
   #state: AsteriskState = "up";
-  /** World time at which something was read from a connection last, in milliseconds. */
-  heardAt = -Infinity;
+  /** What was read from a connection last: world time of that, and when it was said, in ms. */
+  heard = { at: -Infinity, saidAt: -Infinity };
   /** Logins fail. */
   refuses = false;
   /** The network stalls now and then. */
   stalls = true;
   readonly #lines = new Set<Line>();
-  /** Those that have ended, and whose last words Ampere has perhaps not read yet. */
-  readonly #ending = new Set<Line>();
 
   constructor(options: AsteriskOptions) {
     this.#options = options;
@@ -116,16 +114,9 @@ export class Asterisk {
   say(some: readonly Said[]): void {
     const { log } = this.#options;
     const said = log === undefined ? some : some.map(log);
-    for (const line of this.#ending) {
-      // Ampere still reads what was sent before: it cannot know that this was not.
-      if (line.isEndRead) this.#ending.delete(line);
-      else for (const { requests = [] } of said) for (const one of requests) one.byAmi = true;
-    }
     if (this.#state === "down") return;
     for (const line of this.#lines) {
-      if (!line.loggedIn || line.isForgotten) continue;
-      for (const { requests = [] } of said) for (const one of requests) one.byAmi = true;
-      line.say(said);
+      if (line.loggedIn && !line.isForgotten) line.say(said);
     }
   }
 
@@ -146,10 +137,7 @@ export class Asterisk {
             if (refused || this.#state !== "up") {
               return reject(new Deno.errors.ConnectionRefused("Connection refused (os error 111)"));
             }
-            const line = new Line(this.#options, this, clock, () => {
-              this.#lines.delete(line);
-              if (line.loggedIn) this.#ending.add(line);
-            });
+            const line = new Line(this.#options, this, clock, () => this.#lines.delete(line));
             this.#lines.add(line);
             resolve(line);
           }));
@@ -159,6 +147,8 @@ export class Asterisk {
 
 interface Piece {
   readonly bytes: Uint8Array;
+  /** World time at which it was said, in milliseconds. */
+  readonly saidAt: number;
   /** What is complete within it, and behind which of its bytes. */
   readonly said: readonly { readonly said: Said; readonly end: number }[];
   delivered: boolean;
@@ -214,11 +204,6 @@ class Line implements Connection {
     return this.#lastAt + ALONE_MS * this.#arrived.length;
   }
 
-  /** Whoever has connected knows that it has ended. */
-  get isEndRead(): boolean {
-    return this.#closed || this.#endRead;
-  }
-
   /** Neither side has ended it. */
   get isOpen(): boolean {
     return !this.#closed && this.#ended === "no";
@@ -237,11 +222,13 @@ class Line implements Connection {
       await new Promise<void>((resolve) => this.#wake = resolve);
     }
     let count = 0;
-    this.#server.heardAt = this.#options.time.now;
+    const { saidAt } = this.#arrived[0]!;
+    this.#server.heard = { at: this.#options.time.now, saidAt };
     while (!this.#quiet && count + (this.#arrived[0]?.bytes.length ?? Infinity) <= into.length) {
       const piece = this.#arrived.shift()!;
       into.set(piece.bytes, count);
       count += piece.bytes.length;
+      this.#server.heard.saidAt = piece.saidAt;
       for (const { said } of piece.said) this.#arrives(said);
     }
     return count;
@@ -303,6 +290,7 @@ class Line implements Connection {
       const torn = left[complete]!;
       const kept = dice.int(0, torn.bytes.length - 1);
       this.#arrived.push({
+        ...torn,
         bytes: torn.bytes.subarray(0, kept),
         said: torn.said.filter(({ end }) => end <= kept),
         delivered: true,
@@ -390,7 +378,12 @@ class Line implements Connection {
       const stalls = this.#server.stalls && behind < BACKLOG_MAX_MS && dice.chance(0.01);
       const pause = stalls ? dice.between(20, 3_000) : dice.between(0.01, 2);
       this.#lastAt = time.now + behind + pause;
-      const piece: Piece = { bytes: bytes.subarray(at, end), said, delivered: false };
+      const piece: Piece = {
+        bytes: bytes.subarray(at, end),
+        saidAt: time.now,
+        said,
+        delivered: false,
+      };
       this.#underWay.push(piece);
       time.after(this.#lastAt - time.now, () => this.#deliver(piece));
       at = end;
@@ -410,7 +403,6 @@ class Line implements Connection {
 
   #arrives(said: Said): void {
     const { requests = [], happenings } = said;
-    for (const request of requests) request.arrived = true;
     const arrived = () => {
       if (requests.length > 0) requests.forEach(this.#options.onRequest);
       else happenings.forEach(this.#options.onArrived);

@@ -2,7 +2,7 @@
  * Runs simulated worlds: `deno task simulate [-- --seeds=10000] [--from=1] [--jobs=2]`, or one of
  * them with all that happens in it: `deno task simulate -- --seed=123`. With `--from=clock` nobody
  * has run them before; the command to repeat them is printed. With `--backend=nftables` all of them
- * have that one, and not each its own; with `--without-log` no Asterisk of them writes a log.
+ * have that one, and not each its own.
  *
  * @module
  */
@@ -19,7 +19,7 @@ const BACKENDS = ["iptables", "ipset", "nftables"] as const;
 const FAILURES_MAX = 10;
 
 /** What worlds are to have, whatever their seeds would choose. */
-type Wanted = Pick<SceneOptions, "backend" | "withoutLog">;
+type Wanted = Pick<SceneOptions, "backend">;
 
 /** What became of one seed. */
 type Result = { readonly seed: number; readonly error: unknown };
@@ -80,11 +80,8 @@ export function describeFailure({ seed, error }: Result, wanted: Wanted = {}): s
 }
 
 /** The same, as options of this program. */
-function optionsOf({ backend, withoutLog }: Wanted): string[] {
-  return [
-    ...(backend === undefined ? [] : [`--backend=${backend}`]),
-    ...(withoutLog ? ["--without-log"] : []),
-  ];
+function optionsOf({ backend }: Wanted): string[] {
+  return backend === undefined ? [] : [`--backend=${backend}`];
 }
 
 async function main(): Promise<number> {
@@ -95,7 +92,6 @@ async function main(): Promise<number> {
       from: { type: "string", default: "1" },
       jobs: { type: "string", default: String(navigator.hardwareConcurrency) },
       backend: { type: "string" },
-      "without-log": { type: "boolean", default: false },
     },
   });
   const isFresh = values.from === "clock";
@@ -107,7 +103,7 @@ async function main(): Promise<number> {
   if (values.backend !== undefined && backend === undefined) {
     refuse(`--backend=${values.backend}: there are ${BACKENDS.join(", ")}`);
   }
-  const wanted = { ...(backend && { backend }), withoutLog: values["without-log"] };
+  const wanted = { ...(backend && { backend }) };
   if (isFresh) {
     const again = [`--seeds=${seeds}`, `--from=${from}`, ...optionsOf(wanted)].join(" ");
     console.log(`fresh seeds; again: deno task simulate -- ${again}`);

@@ -44,8 +44,11 @@ const RECONNECT_SECONDS = 7;
 /** The part of the run in which everything may still grow. */
 const WARM_UP = 0.4;
 
-/** The feed must have been taken at this share of its rate at least: reconnects take their time. */
-const TAKEN_MIN = 0.85;
+/**
+ * The feed must have been taken at this share of its rate at least: one that stands still is seen,
+ * and a machine that is slow, or has other things to do, is not blamed on the daemon.
+ */
+const TAKEN_MIN = 0.25;
 
 /** What others block and release by hand. */
 const BY_HAND = ["100.64.0.0/16", "100.65.1.2", "2001:db8:ff::/48"];
@@ -199,7 +202,7 @@ async function soak(options: Options): Promise<number> {
       `(${last.status.firewall.failures} failed); disturbed by ${counts}`,
   );
   if (taken < TAKEN_MIN * options.rate * seconds) {
-    problems.push("the feed was not taken at its rate");
+    problems.push(`of ${options.rate} events a second ${Math.round(taken / seconds)} were taken`);
   }
   if (taken < 0.99 * sent - 2 * options.rate) problems.push("events were lost");
 

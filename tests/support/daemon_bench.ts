@@ -83,6 +83,7 @@ export class DaemonBench {
       firewall,
       force: { remarkOn: (target) => this.force.remarkOn(target) },
       notices,
+      counters,
       log,
       clock,
       dryRun: options.dryRun ?? false,

@@ -351,6 +351,7 @@ Deno.test("the unit and the executable name the same folders", async () => {
       "CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW",
       "StateDirectory=ampere",
       "RuntimeDirectory=ampere",
+      "RuntimeDirectoryPreserve=yes",
       "ReadWritePaths=/var/log -/run/xtables.lock",
     ]
   ) assert.ok(unit.split("\n").includes(line), line);

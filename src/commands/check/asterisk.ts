@@ -37,7 +37,9 @@ const ABOUT = "asterisk";
  */
 const EVENT_MS = 1_500;
 
-/** The events that Ampere uses, as the filter of README.md that nobody outside can get round. */
+/**
+ * The events that Ampere uses, as the filter of docs/by-hand.md that nobody outside can get round.
+ */
 export const FILTER =
   "eventfilter = ^Event: (ChallengeResponseFailed|ChallengeSent|FailedACL|InvalidAccountID|InvalidPassword|RequestBadFormat|RequestNotAllowed|Shutdown|SuccessfulAuth|UserEvent)";
 

@@ -24,6 +24,7 @@ import { checkChoice, checkFirewall } from "./firewall.ts";
 import { checkFleet } from "./fleet.ts";
 import { checkLogs } from "./logs.ts";
 import { checkMessages } from "./messages.ts";
+import { checkPackets } from "./packets.ts";
 import { checkPlaces } from "./places.ts";
 import { checkTrust } from "./trust.ts";
 import { checkWebhook } from "./webhook.ts";
@@ -93,7 +94,9 @@ async function* findings(
   if (!choice.findings.some(({ level }) => level === "problem")) {
     // A daemon that was not started again after an update does not tell where Asterisk is yet.
     const { backend } = choice;
-    yield* await checkFirewall({ ...config, backend }, run, status?.firewall.asterisk);
+    const found = await checkFirewall({ ...config, backend }, run, status?.firewall.asterisk);
+    yield* found;
+    yield* await checkPackets({ ...config, backend }, found, status?.events);
   }
   yield* checkFeeds(config, trust.targets, choice.backend);
   yield checkDatabase(config);

@@ -23,7 +23,7 @@ import { IPTABLES, run, type Runner } from "../../firewall/command.ts";
 import { type Failure, failureOf, placeOf } from "../../firewall/failure.ts";
 import { IpsetBackend } from "../../firewall/ipset.ts";
 import { IptablesBackend } from "../../firewall/iptables.ts";
-import { adviseAt, hookOf, type Judgement } from "../../firewall/judgement.ts";
+import { adviseAt, hookOf, type Judgement, judgePlace } from "../../firewall/judgement.ts";
 import type { Targets } from "../../firewall/path.ts";
 import { Way } from "../../firewall/way.ts";
 import type { Status } from "../../telemetry/status.ts";
@@ -63,12 +63,18 @@ export async function checkFirewall(
   runner: Runner = run,
   place?: AsteriskPlace,
 ): Promise<Finding[]> {
-  if (config.backend === "nftables") return await checkNftables(config, runner);
   const network = { interfaces: ownInterfaces(), gateways: defaultGateways() };
   const world: World = {
     place: place ?? await placeNow(config, network),
     interfaces: network.interfaces,
   };
+  if (config.backend === "nftables") {
+    const placed = judgePlace(4, world.place);
+    return [
+      ...await checkNftables(config, runner),
+      ...(placed.inForce === "yes" ? [] : [problem(ABOUT, placed.message, placed.advice)]),
+    ];
+  }
   const findings: Finding[] = [];
   if (config.backend === "ipset") findings.push(await checkIpset(config, runner));
   for (const family of [4, 6] as const) {

@@ -56,6 +56,7 @@ const KEYS: Readonly<Record<string, (value: string) => readonly Line[]>> = {
       if (address !== undefined && isLoopback(address)) return [];
       const read = readTrustEntry(entry);
       if (read.kind === "bad") return [`${read.message}; it is not taken over`];
+      if (read.kind === "nobody") return [read.message];
       return [["trust", read.kind === "name" ? read.name : read.target]];
     }),
 };

@@ -54,6 +54,8 @@ export interface Replayed {
   readonly logins: ReadonlyMap<string, number>;
   /** Where others failed than those who logged in: how many accounts, by address. */
   readonly strangers: ReadonlyMap<string, number>;
+  /** Where more accounts logged in than failed. */
+  readonly offices: ReadonlySet<string>;
   /** Who would have been blocked if unanswered challenges had counted from the beginning. */
   readonly learned: readonly string[];
   /** Hosts with a login that failed on accounts of others. */
@@ -94,9 +96,10 @@ export function hints(replayed: Replayed, config: Config): string {
   const known = hostsThatLoggedIn(blocked, replayed.logins)
     .filter((host) => !hidden.has(host) && !guessers.has(host) && !host.includes("/"));
   // Too short, or too slow, for a proxy to be certain: but nobody mistypes so many names.
-  const isShared = (host: string) => (replayed.strangers.get(host) ?? 0) >= STRANGE_ACCOUNTS_MIN;
-  const shared = known.filter(isShared);
-  const loggedIn = known.filter((host) => !isShared(host));
+  const isMany = (host: string) => (replayed.strangers.get(host) ?? 0) >= STRANGE_ACCOUNTS_MIN;
+  const shared = known.filter((host) => isMany(host) && !replayed.offices.has(host));
+  const offices = known.filter((host) => isMany(host) && replayed.offices.has(host));
+  const loggedIn = known.filter((host) => !isMany(host));
   lines.push(...replayed.proxies.slice(0, NAMED_HOSTS_MAX).map(describeProxy));
   const blocks = config.insider === "block";
   for (const insider of replayed.insiders.slice(0, NAMED_HOSTS_MAX)) {
@@ -121,6 +124,13 @@ export function hints(replayed: Replayed, config: Config): string {
         `${STRANGE_ACCOUNTS_MIN} or more other accounts failed there: ${named(shared)}. ` +
         "Either a proxy or gateway hides who calls, or strangers share an address with phones: " +
         HIDDEN_REMEDY,
+    );
+  }
+  if (offices.length > 0) {
+    lines.push(
+      `${counted(offices.length, "blocked host")} logged in with a password too, and ` +
+        `${STRANGE_ACCOUNTS_MIN} or more other accounts failed there, fewer than logged in: ` +
+        `${named(offices)}. Phones with old passwords do that: correct them, or take them out`,
     );
   }
   if (replayed.learned.length > 0) {

@@ -225,6 +225,7 @@ export class Replay {
       to: this.#to,
       logins: this.#logins,
       strangers: this.#strangers.counts,
+      offices: this.#strangers.offices,
       learned: [...new Set((this.#strict?.blocks ?? []).map(({ target }) => target))]
         .filter((target) => !blocked.has(target) && loginsOf(target, this.#logins) === 0),
       guards: this.#main.guards,

@@ -57,6 +57,12 @@ export class StrangeAccounts {
     return new Map([...this.#addresses].map(([address, { strange }]) => [address, strange.size]));
   }
 
+  /** Where more accounts logged in than failed: an office's own phones outnumber the others. */
+  get offices(): ReadonlySet<string> {
+    const found = [...this.#addresses].filter(([, { own, strange }]) => own.size > strange.size);
+    return new Set(found.map(([address]) => address));
+  }
+
   #of(address: string): Accounts {
     let accounts = this.#addresses.get(address);
     if (accounts === undefined) {

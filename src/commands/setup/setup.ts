@@ -124,13 +124,13 @@ function unfit({ host, user, tls }: Config, file: string, isBack: boolean): stri
   if (isBack || host === NO_AMI) return undefined;
   if (!USER.test(user)) {
     return `${file}: user = "${escapeText(user, 60)}": --setup makes users of letters, digits, ` +
-      "_ and - alone; make this one by hand (README.md)";
+      "_ and - alone; make this one by hand (docs/by-hand.md)";
   }
   const address = parseAddress(host);
   const isHere = host === "localhost" || (address !== undefined && isLoopback(address));
   if (isHere && !tls) return undefined;
   return `${file} says that Asterisk is at ${escapeText(host, 60)}${tls ? " (by TLS)" : ""}: ` +
-    "--setup is for an Asterisk on this machine; for others README.md has the steps by hand";
+    "--setup is for an Asterisk on this machine; for others docs/by-hand.md has the steps";
 }
 
 /** Who has rules in the firewall. */

@@ -37,7 +37,7 @@ ask() { asterisk -rx "$1" </dev/null 2>/dev/null; }
 
 find_asterisk() {
   command -v asterisk >/dev/null ||
-    stop 'there is no program "asterisk" here. If it is in a container: README.md, "By hand"'
+    stop 'there is no program "asterisk" here. If it is in a container: docs/by-hand.md'
   ask 'core waitfullybooted' >/dev/null ||
     stop 'Asterisk does not run. Start it (systemctl start asterisk), then run this again'
   etc=$(ask 'core show settings' | sed -n 's/^ *Configuration directory: *//p')
@@ -343,7 +343,7 @@ fi
 export const SERVICE = String.raw`step 'the service'
 if [ -d /run/systemd/system ]; then
   systemctl cat ampere >/dev/null 2>&1 ||
-    stop 'systemd knows no unit "ampere": README.md, "Unpack", says where it goes'
+    stop 'systemd knows no unit "ampere": docs/by-hand.md says where it goes'
   systemctl enable ampere
   if [ "$changed" = yes ]; then systemctl restart ampere; else systemctl start ampere; fi
   # Until its blocks are in the firewall; what is wrong if not, the next step says.
@@ -363,6 +363,12 @@ say "ampere -c $config"
 /** The last step: what is right and what is not. */
 export const CHECK = String.raw`step 'ampere --check'
 ampere -c "$config" --check
+if [ "$config" = /etc/ampere/ampere.cfg ]; then
+  say ''
+  say 'Who is blocked, and why:     ampere -l'
+  say 'Let somebody in again:       echo ADDRESS | ampere -d'
+  say 'What happens:                tail -f /var/log/ampere.log'
+fi
 `;
 
 /** Ends Ampere. */

@@ -6,6 +6,7 @@
 
 import { exemptAddresses, ExemptSet } from "../../address/exempt.ts";
 import { literalPeers } from "../../ami/dial.ts";
+import { printedHost } from "../../ami/printed_host.ts";
 import { readBlockInput } from "../../blocks/block_input.ts";
 import { BlockDatabase, BlockDatabaseError } from "../../blocks/database.ts";
 import type { BackendName, Config } from "../../config/config.ts";
@@ -36,7 +37,7 @@ const BACKENDS: readonly BackendName[] = ["iptables", "ipset", "nftables"];
  * @returns Canonical targets, each once; or what is wrong.
  */
 export function readAsked(words: readonly string[]): string[] | { readonly wrong: string } {
-  const text = words.join(" ").trim();
+  const text = words.join(" ").trim().split(/[ \t]+/).map(hostIn).join(" ");
   const targets = new Set<string>();
   for (const { input } of readBlockInput(text, { now: Date.now() })) {
     if (input.kind === "bad") return { wrong: input.message };
@@ -49,6 +50,15 @@ export function readAsked(words: readonly string[]): string[] | { readonly wrong
     return { wrong: `that are ${targets.size} addresses and networks; at most ${TARGETS_MAX}` };
   }
   return [...targets];
+}
+
+/**
+ * The address in what Asterisk prints of a host: with its port, in square brackets, or as
+ * `RemoteAddress`. Any other word as it is.
+ */
+function hostIn(word: string): string {
+  const remote = /^IPV[46]\/(?:[A-Z]{2,3}\/)?([^/]+)\/\d{1,5}$/.exec(word);
+  return printedHost(remote?.[1] ?? word) ?? word;
 }
 
 /** Takes why somebody could not be asked, what helps, and whether this user may not. */

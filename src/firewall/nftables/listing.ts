@@ -154,6 +154,28 @@ export function readListing(
   return { listing: { targets, exceptions, strangers, whole }, layout };
 }
 
+/** What nft writes of a rule that refuses and of what it has counted, not of one that lets pass. */
+const REFUSED = /\bcounter packets (\d+) bytes \d+ (?:reject|drop)\b/;
+
+/**
+ * Counts the packets that the rules of a family have refused.
+ *
+ * @param table The table, listed with its counters.
+ * @param name The table's name.
+ * @param family Which addresses.
+ */
+export function refusedIn(table: ListedTable, name: string, family: Family): number {
+  const layout = new Layout(name, family, generationOf(table, family));
+  let packets = 0;
+  for (const chain of [layout.chains.from, layout.chains.networks]) {
+    for (const rule of table.chains.get(chain) ?? []) {
+      const { purpose } = layout.readSet(/@(\S+)/.exec(rule)?.[1] ?? "") ?? {};
+      if (purpose === "refuse") packets += Number(REFUSED.exec(rule)?.[1] ?? 0);
+    }
+  }
+  return packets;
+}
+
 /** Whether a rule looks at the same set, through the same mask, and does the same. */
 function isAlike(listed: string, rule: string): boolean {
   return signOf(listed) === signOf(rule);

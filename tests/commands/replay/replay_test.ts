@@ -88,6 +88,28 @@ Deno.test("replay: an address where many accounts fail is never advised to be tr
   );
 });
 
+Deno.test("replay: an office whose own phones outnumber those with old passwords is no proxy", () => {
+  const address = "198.51.100.7";
+  const told = (own: number) => {
+    const logins = Array.from(
+      { length: own },
+      (_, i) => successfulAuth(address, { account: `${100 + i}` }),
+    ).join("");
+    const wrong = Array.from(
+      { length: 40 },
+      (_, i) => wrongAnswer(address, { account: `${500 + i % STRANGE_ACCOUNTS_MIN}` }),
+    ).join("");
+    return formatReplay(run(bytesOf(logins + wrong)), DEFAULT_CONFIG);
+  };
+  const office = told(STRANGE_ACCOUNTS_MIN + 1);
+  assert.doesNotMatch(office, /proxy|trust =/);
+  assert.match(
+    office,
+    /^Hint: 1 blocked host .* fewer than logged in: 198\.51\.100\.7\. Phones with /m,
+  );
+  assert.match(told(STRANGE_ACCOUNTS_MIN), /Either a proxy or gateway hides who calls/);
+});
+
 Deno.test("replay: what costs nothing in the first hour is told, and how to make it count", () => {
   const silent = [1, 2, 3].map(() => challengeSent("203.0.113.8")).join("");
   const hint =

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Deletion } from "../../../src/blocks/deletions.ts";
 import type { SharedBlock } from "../../../src/fleet/engine.ts";
 import { Fleet } from "../../../src/fleet/fleet.ts";
 import type { Dice } from "../../simulation/dice.ts";
@@ -34,7 +35,7 @@ export class SimulatedNode {
   readonly #parts: NodeParts;
   /** The list; times by the node's own clock. */
   readonly #rows = new Map<string, Row>();
-  readonly #deletions = new Map<string, number>();
+  readonly #deletions = new Map<string, Deletion>();
   #fleet: Fleet | undefined;
   /** How far the node's clock is ahead, in milliseconds. */
   offset = 0;
@@ -93,8 +94,8 @@ export class SimulatedNode {
         },
       },
       listed: () => this.#listed(),
-      deletions: this.#deletions,
-      onDeletion: (target, at) => void this.#deletions.set(target, at),
+      deletions: this.#deletions.values(),
+      onDeletion: (...deletion) => void this.#deletions.set(deletion[0], deletion),
       log: { info() {}, warn: (line: string) => tell(`${name}: ${line}`), limited() {} },
       clock,
       wallClock: () => clock.now() + this.offset,
@@ -122,7 +123,12 @@ export class SimulatedNode {
   release(target: string): boolean {
     if (this.endOf(target) === 0) return false;
     this.#rows.delete(target);
-    this.#fleet!.released([target]);
+    if (this.#fleet !== undefined) this.#fleet.released([target]);
+    else {
+      // As `ampere -d` does it when no daemon runs.
+      const at = this.#parts.clock.now() + this.offset;
+      this.#deletions.set(target, [target, at, true]);
+    }
     return true;
   }
 

@@ -130,9 +130,10 @@ class World {
       case 5:
       case 6:
       case 7:
-        if (!node.runs) return;
         if (!node.release(target)) return;
-        this.#tell(`${node.name}: ${target} is deleted by hand`);
+        this.#tell(
+          `${node.name}: ${target} is deleted by hand${node.runs ? "" : ", without a daemon"}`,
+        );
         return this.#truth.released(target, now);
       default: {
         if (!node.runs || node.trusts(target)) return;

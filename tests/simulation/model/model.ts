@@ -208,7 +208,7 @@ export class Model {
     this.#unknown = undefined;
     if (unknown === undefined) return;
     const { happening: { address, session }, now } = unknown;
-    if (next?.address === address && next.session === session) {
+    if (next?.what !== "unknown" && next?.address === address && next.session === session) {
       return this.#rules.visit("unknown account: what follows is charged");
     }
     if (this.belonging.isTrusted(address)) return;

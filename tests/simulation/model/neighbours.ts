@@ -11,6 +11,9 @@ import type { Blocks } from "./blocks.ts";
 import type { RuleBook } from "./rules.ts";
 import { DAY } from "./units.ts";
 
+/** What is known of a block here. */
+type Lasting = Pick<Block, "until">;
+
 /** The blocked hosts of one process of the daemon, by their networks. */
 export class Neighbours {
   readonly #at = new Map<string, Map<string, number>>();
@@ -34,14 +37,21 @@ export class Neighbours {
       .map(({ target, since }) => [target, since]);
   }
 
-  /** The first target of a process is about to be blocked. */
-  restore(wall: number): void {
+  /**
+   * The first target of a process is blocked.
+   *
+   * @param first It.
+   * @param before Its block of until then.
+   * @param wall Wall time, in milliseconds.
+   */
+  restore(first: string, before: Lasting | undefined, wall: number): void {
     const { neighbours, credit } = this.#rules.values;
     if (neighbours === 0 || credit === 0) return;
     const kept = this.#kept;
     this.#kept = [];
     for (const [target, since] of kept) {
-      if (!this.#isBlocked(target, wall) || wall - since > DAY) continue;
+      const block = target === first ? before : this.#blocks.get(target);
+      if (!lasts(block, wall) || wall - since > DAY) continue;
       this.#rules.visit("neighbours: blocked by an earlier process");
       for (const [network, member] of around(target)) {
         const members = this.#at.get(network) ?? new Map<string, number>();
@@ -88,9 +98,12 @@ export class Neighbours {
   }
 
   #isBlocked(network: string, wall: number): boolean {
-    const block = this.#blocks.get(network);
-    return block !== undefined && (block.until === undefined || block.until > wall);
+    return lasts(this.#blocks.get(network), wall);
   }
+}
+
+function lasts(block: Lasting | undefined, wall: number): boolean {
+  return block !== undefined && (block.until === undefined || block.until > wall);
 }
 
 /** The networks around a target, the largest first, and as what it counts there. */

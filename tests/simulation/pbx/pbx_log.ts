@@ -87,7 +87,7 @@ export class PbxLog {
   /** @param options See {@linkcode PbxLogOptions}. */
   constructor(options: PbxLogOptions) {
     this.#options = options;
-    this.#folder = new Folder(options.wall);
+    this.#folder = new Folder(options.wall, options.clockMoves);
     for (const path of options.paths) {
       if (options.dice.chance(0.1)) continue; // It comes with the first line.
       const inode = this.#folder.make(path);
@@ -106,12 +106,12 @@ export class PbxLog {
     const { time, requests, trace } = this.#options;
     this.#owed = [];
     this.#beganAt = time.now;
-    return this.#folder.filesFor((line) => {
+    return this.#folder.filesFor((line, isVague) => {
       const request = this.#requests.get(line);
       if (request === undefined) return;
       const { what, address, session } = request.happening;
       trace(`read: ${what} ${address} ${session}`);
-      requests.read(request, time.now);
+      requests.read(request, time.now, isVague);
     });
   }
 
@@ -181,7 +181,10 @@ export class PbxLog {
     const kind = LINE_KINDS.find(({ name }) => name === kinds.name)!;
     const said = { ...kind.print(address, { extension: NUMBER }), thread: `${this.#serial}` };
     const request = requests.add(lineKey(kinds.kind, kinds.service, address), happening);
-    for (const path of paths) this.#write(path, fileLine(said, this.#date()), request);
+    // A file of the level security alone has no such line.
+    const isInAll = this.#serial % 2 === 0;
+    const of = isInAll ? paths : paths.slice(-1);
+    for (const path of of) this.#write(path, fileLine(said, this.#date()), request);
   }
 
   /** What a daemon that runs has not read, though it could. */

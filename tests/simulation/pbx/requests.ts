@@ -25,8 +25,8 @@ const DECIDED_MS = 1_600;
 export interface Request {
   readonly key: string;
   readonly happening: Happening;
-  /** It was sent to a connection that is logged in. */
-  byAmi: boolean;
+  /** World time at which Asterisk said so, by whatever way, in milliseconds. */
+  readonly saidAt: number;
   /** All of it has reached the daemon over AMI. */
   arrived: boolean;
   /** When it was so that it must count: a connection that ends takes with it what is withheld. */
@@ -41,12 +41,13 @@ interface Present {
   readonly now: number;
   /** It is logged in. */
   readonly connected: boolean;
-  /** When something of AMI was handed to it last. */
-  readonly heardAt: number;
+  /** When something of AMI was handed to it last, and when that was said. */
+  readonly heard: { readonly at: number; readonly saidAt: number };
 }
 
 /** All requests of a world. */
 export class Requests {
+  readonly #now: () => number;
   readonly #byKey = new Map<string, Request[]>();
   /** Which have reached the daemon, until it has counted them. */
   readonly #reached = new Set<Request>();
@@ -54,6 +55,11 @@ export class Requests {
   #wrong: WorldError | undefined;
   /** Since when the daemon runs without having stood still, in milliseconds. */
   #runsSince = 0;
+
+  /** @param now World time, in milliseconds. */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
 
   /**
    * The requests that a message of AMI tells of.
@@ -80,7 +86,7 @@ export class Requests {
     const request: Request = {
       key,
       happening,
-      byAmi: false,
+      saidAt: this.#now(),
       arrived: false,
       owedAt: undefined,
       readAt: undefined,
@@ -109,10 +115,10 @@ export class Requests {
     if (!request.charged) this.#reached.add(request);
   }
 
-  /** A line of it is there. */
-  read(request: Request, now: number): void {
+  /** A line of it is there; if that is vague, it may be taken for one of before. */
+  read(request: Request, now: number, isVague: boolean): void {
     request.readAt ??= now;
-    if (!request.charged) this.#reached.add(request);
+    if (!request.charged && !isVague) this.#reached.add(request);
   }
 
   /**
@@ -129,10 +135,9 @@ export class Requests {
       if (event.port !== 0 || OWN_KINDS.has(event.kind)) return undefined;
       throw this.#wrong ??= new WorldError(`counted by another line of its request: ${key}`);
     }
-    // Not known yet: now and then a line counts of which the folder has not seen that it was handed
-    // on (seeds 611340, 611535). It is a request all the same that has not counted before.
-    const request = same.find((one) => !one.charged && (one.arrived || one.readAt !== undefined)) ??
-      same.find((one) => !one.charged);
+    // Of those that nobody can tell apart one that must count.
+    const request = same.find((one) => this.#reached.has(one)) ??
+      same.find((one) => !one.charged && (one.arrived || one.readAt !== undefined));
     if (request === undefined) {
       // Whoever follows a log takes all that is thrown for a fault of its file.
       throw this.#wrong ??= new WorldError(
@@ -149,23 +154,23 @@ export class Requests {
   }
 
   /** What should have been counted by now. */
-  lost({ now, connected, heardAt }: Present): string | undefined {
+  lost({ now, connected, heard }: Present): string | undefined {
     if (this.#wrong !== undefined) return this.#wrong.message;
     for (const request of this.#reached) {
-      const { owedAt, readAt, byAmi } = request;
+      const { owedAt, readAt, saidAt } = request;
+      // Its line was read, and AMI is heard a second later: nobody can know that what is heard was
+      // said before, and that AMI, which has ended by now, never said this.
+      if (owedAt === undefined && heard.at >= readAt! + SETTLE_MS && heard.saidAt <= saidAt) {
+        this.#reached.delete(request);
+        continue;
+      }
       const at = Math.max(owedAt ?? readAt!, this.#runsSince);
       if (now < at + DECIDED_MS) continue;
       if (owedAt !== undefined) return `never counted, and AMI has told it: ${request.key}`;
       // It waits for AMI, of which is not known yet that it does not answer.
-      if (connected && heardAt < at + SETTLE_MS) continue;
-      if (byAmi && heardAt >= readAt! + SETTLE_MS) {
-        // AMI was believed.
-        this.#reached.delete(request);
-        continue;
-      }
-      if (connected && byAmi) continue;
-      return `never counted, and its line was read: ${request.key} (at ${readAt}, ` +
-        `${byAmi ? "told" : "not told"} by AMI, heard at ${heardAt}, connected ${connected})`;
+      if (connected && heard.at < at + SETTLE_MS) continue;
+      return `never counted, and its line was read: ${request.key} (said at ${saidAt}, read at ` +
+        `${readAt}, heard at ${heard.at} what was said at ${heard.saidAt}, connected ${connected})`;
     }
     return undefined;
   }

@@ -188,7 +188,7 @@ export class Processes {
     const { pbxLog, requests, asterisk, time } = this.#scene;
     if (pbxLog === undefined || stop.signal.aborted) return;
     const connected = daemon.connectedSince !== undefined;
-    const lost = requests.lost({ now: time.now, connected, heardAt: asterisk.heardAt }) ??
+    const lost = requests.lost({ now: time.now, connected, heard: asterisk.heard }) ??
       pbxLog.unread();
     if (lost !== undefined) throw new WorldError(lost);
   }

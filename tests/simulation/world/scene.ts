@@ -47,8 +47,6 @@ export interface SceneOptions {
   readonly visits?: Visits;
   /** The backend, whatever the seed would choose. */
   readonly backend?: Config["backend"];
-  /** Asterisk writes no log, whatever the seed would choose. */
-  readonly withoutLog?: boolean;
   /** A folder for lock files and, for some seeds, databases; best in a file system in memory. */
   readonly folder: string;
 }
@@ -81,7 +79,7 @@ export class Scene {
   readonly traffic: Traffic;
   /** What Asterisk writes into its log, where there is one. */
   readonly pbxLog: PbxLog | undefined;
-  readonly requests = new Requests();
+  readonly requests = new Requests(() => this.time.now);
   /** Nothing but the log tells of requests. */
   readonly withoutAmi: boolean;
   readonly model: Model;
@@ -133,7 +131,7 @@ export class Scene {
     this.faults = chooseFaults(dice, isNft && nftDice.chance(RESIDENTS_SHARE));
     const chosen = chooseConfig(dice, this.more, this.faults);
     const logDice = new Dice(Math.imul(seed, 23) + 11);
-    const { paths, alone } = options.withoutLog ? { paths: [], alone: false } : chooseLogs(logDice);
+    const { paths, alone } = chooseLogs(logDice);
     this.withoutAmi = alone;
     this.config = {
       ...chosen,
