@@ -53,6 +53,8 @@ export interface BlockList {
   entries(): Iterable<Entry>;
   /** Reads what was not needed for {@linkcode BlockList.entries}. */
   readRest?(now: number): void;
+  /** Whether that is done; else each look at all blocks does it first. */
+  readonly isRead?: boolean;
   /** How often a target has been blocked, now or before. */
   timesOf(target: string): number;
   /**

@@ -143,6 +143,11 @@ export class WrittenBlockList implements BlockList, Disposable {
     return this.#start;
   }
 
+  /** Whether the rest is read; see {@linkcode WrittenBlockList.readRest}. */
+  get isRead(): boolean {
+    return this.#blocks.isRead;
+  }
+
   /** Number of blocks. */
   get size(): number {
     return this.#blocks.size;

@@ -6,7 +6,7 @@
  */
 
 import { parseTarget } from "../address/address.ts";
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, sleep, systemClock } from "../clock.ts";
 import { type PageConfig, pageOf } from "../config/page_keys.ts";
 import type { Log } from "../log.ts";
 import { BoundedServer } from "../telemetry/bounded_server.ts";
@@ -28,7 +28,7 @@ import { LIST_TYPES, listAnswer } from "./lists.ts";
 import { Live } from "./live.ts";
 import { blockRow, overview, tiles } from "./overview.ts";
 import { type RangeName, RANGES } from "./plots.ts";
-import { findBlocks } from "./scan.ts";
+import { findBlocks, TooLongError } from "./scan.ts";
 import { PageError, whyNotServed } from "./page_error.ts";
 import type { PageSource } from "./source.ts";
 import type { TlsGate } from "./tls.ts";
@@ -52,6 +52,9 @@ const TLS_COSTS_MS = 1;
 
 /** How long a page may take to be made, in milliseconds. */
 const MAKING_MS = 30_000;
+
+/** How often it is looked whether all of the list is read, in milliseconds. */
+const READ_LOOK_MS = 50;
 
 /** Blocks of the first page. */
 const NEWEST = 20;
@@ -313,10 +316,21 @@ export class StatusPage {
   async #make<T>(make: () => Promise<T>): Promise<T> {
     await this.#budget.wait();
     try {
+      await this.#untilRead();
       return await make();
     } catch (error) {
       this.#log.limited("page", "warn", `status page: ${messageOf(error)}`);
       throw error;
+    }
+  }
+
+  /** After the start the kernel is filled first: nobody may have a long list read before that. */
+  async #untilRead(): Promise<void> {
+    const { list } = this.#source;
+    const until = this.#clock.now() + MAKING_MS;
+    while (list.isRead === false) {
+      if (this.#clock.now() > until) throw new TooLongError("the list of blocks is not read yet");
+      await sleep(this.#clock, READ_LOOK_MS);
     }
   }
 

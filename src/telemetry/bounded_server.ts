@@ -112,8 +112,9 @@ export class BoundedServer {
     return this.#open.size;
   }
 
-  /** Closes everything. */
+  /** Closes everything; a second time nothing. */
   async stop(): Promise<void> {
+    if (this.#isStopped) return;
     this.#isStopped = true;
     this.#listener.close();
     const all = [...this.#open, ...this.#lingering];

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import type { Page } from "playwright-core";
 import { BlockDatabase } from "../../src/blocks/database.ts";
 import type { NewBlock } from "../../src/blocks/block.ts";
+import { openPage } from "../../src/page/page.ts";
 import { wrongAnswer } from "../support/asterisk_events.ts";
 import { findBarriers, hasBrowser, startBrowser, type Visit, visit } from "../support/browser.ts";
 import { until } from "../support/namespace.ts";
@@ -59,6 +60,54 @@ browserTest("page in a browser: live rows arrive, and strangers' names are text"
     assert.match(await page.innerText("main"), /"<b>x<\/b>"/);
     assert.deepEqual(faults, []);
   });
+});
+
+browserTest(
+  "page in a browser: after a restart it is live again, and what was missed is there",
+  async () => {
+    await using browser = await startBrowser();
+    await withPage({}, async ({ url, list, daemon, page: served }) => {
+      const { page } = await visit(browser, url);
+      await page.getByText("live", { exact: true }).waitFor();
+      await served.stop();
+      await page.getByText("not live: connecting", { exact: true }).waitFor();
+      {
+        using database = BlockDatabase.open(list.path);
+        database.add([blockOf("203.0.113.201", Date.now(), "missed")]);
+      }
+      await until("the daemon has it", () => list.get("203.0.113.201") !== undefined);
+      assert.equal(await page.locator("#rows tr").count(), 0);
+      const log = { info: () => {}, warn: () => {}, limited: () => {} };
+      const again = await openPage(daemon, log);
+      try {
+        await page.getByText("live", { exact: true }).waitFor();
+        await page.locator("#rows").getByText("203.0.113.201", { exact: true }).waitFor();
+      } finally {
+        await again.stop();
+      }
+    });
+  },
+);
+
+browserTest("page in a browser: searching and acting need no mouse", async () => {
+  await using browser = await startBrowser();
+  await withPage({}, async (bench) => {
+    const { page, faults } = await visit(browser, bench.url);
+    await logIn(page, bench);
+    await page.goto(`${bench.url}/blocks`);
+    await tabTo(page, "#q");
+    await page.keyboard.type("198.51.100.2");
+    await page.keyboard.press("Enter");
+    await page.getByText("1 to 1 of 1").first().waitFor();
+    await tabTo(page, '#rows a[href="/host/198.51.100.2"]');
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: "198.51.100.2 is blocked" }).waitFor();
+    await tabTo(page, 'button[value="release"]');
+    await page.keyboard.press("Enter");
+    await page.getByText("Released.").waitFor();
+    assert.equal(bench.list.get("198.51.100.2"), undefined);
+    assert.deepEqual(faults, []);
+  }, (path) => fill(path, 5));
 });
 
 browserTest("page in a browser: search, and the way through the pages of the list", async () => {
@@ -233,6 +282,21 @@ browserTest("page in a browser: another page can neither frame it nor send its f
     assert.ok(list.get("198.51.100.1") !== undefined);
   }, (path) => fill(path, 3));
 });
+
+/** Goes on by the key for that until something has the focus, and shows it. */
+async function tabTo(page: Page, selector: string): Promise<void> {
+  const looks = JSON.stringify(selector);
+  for (let stops = 0; stops < 40; stops++) {
+    await page.keyboard.press("Tab");
+    const [isThere, outline] = await page.evaluate<[boolean, string]>(
+      `[document.activeElement.matches(${looks}), getComputedStyle(document.activeElement).outlineStyle]`,
+    );
+    if (!isThere) continue;
+    assert.notEqual(outline, "none", `nobody sees that ${selector} has the focus`);
+    return;
+  }
+  throw new Error(`no way to ${selector} by the keyboard`);
+}
 
 async function logIn(page: Page, { url, token }: PageBench, given = token): Promise<void> {
   await page.goto(`${url}/login`);

@@ -273,3 +273,32 @@ Deno.test("page: by TLS, which silent and broken visitors cannot hinder", async 
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+Deno.test("page: as long as the kernel is being filled no visitor has the list read", async () => {
+  await withPage({}, async ({ url, list }) => {
+    let isRead = false;
+    let looks = 0;
+    const each = list.each.bind(list);
+    Object.defineProperty(list, "isRead", { get: () => isRead });
+    list.each = () => {
+      looks++;
+      return each();
+    };
+    const answers = ["/", "/blocks", "/blocks?q=198.51", "/host/198.51.0.0/16", "/blocks.txt"]
+      .map((path) => ask(url, path));
+    const [first] = await Promise.all([fetch(`${url}/blocks`)]);
+    const reader = first!.body!.getReader();
+    const { value } = await reader.read();
+    assert.match(new TextDecoder().decode(value), /<main id="main">$/);
+    // All of them have had their turn when the last one waits.
+    for (let n = 0; n < 5; n++) await ask(url, "/page.css");
+    assert.equal(looks, 0);
+    isRead = true;
+    for (const { status, body } of await Promise.all(answers)) {
+      assert.equal(status, 200);
+      assert.ok(body.includes("198.51.0.1"), body);
+    }
+    assert.ok(looks >= 4, String(looks));
+    await reader.cancel();
+  }, filled(3));
+});
