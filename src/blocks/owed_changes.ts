@@ -7,7 +7,14 @@
  */
 
 import { dirname } from "node:path";
-import { type Block, boundedNew, boundedTime, boundedTimes, isCanonical } from "./block.ts";
+import {
+  type Block,
+  boundedNew,
+  boundedTime,
+  boundedTimes,
+  hasEnded,
+  isCanonical,
+} from "./block.ts";
 import type { PendingChanges } from "./pending_changes.ts";
 
 /** Most changes that are kept; of more the oldest. */
@@ -137,6 +144,20 @@ export class OwedChanges {
       // There is none.
     }
   }
+}
+
+/**
+ * Whether a change that a process before owed is to be made, after all that others did since.
+ *
+ * @param change What was owed.
+ * @param known What the list holds of its target.
+ * @param now Clock value in milliseconds since 1970.
+ */
+export function stillCounts(change: OwedChange, known: Block | undefined, now: number): boolean {
+  // What was blocked after it was taken out was blocked by others.
+  if ("gone" in change) return known !== undefined && known.since <= change.at;
+  const knownEnd = known === undefined ? -Infinity : known.until ?? Infinity;
+  return !hasEnded(change.block, now) && knownEnd < (change.block.until ?? Infinity);
 }
 
 function changeIn(line: string): OwedChange | undefined {

@@ -23,7 +23,7 @@ import { ListWriter, type WriterOptions } from "./list_writer.ts";
 import { ListedBlocks } from "./listed_blocks.ts";
 import type { DatabaseLock } from "./lock.ts";
 import { findList, lockForDaemon, salvageReport, type StartReport } from "./opening.ts";
-import { OwedChanges } from "./owed_changes.ts";
+import { OwedChanges, stillCounts } from "./owed_changes.ts";
 import { PendingChanges } from "./pending_changes.ts";
 import type { SlowChange, SlowRow } from "./slow_rows.ts";
 
@@ -87,17 +87,13 @@ export class WrittenBlockList implements BlockList, Disposable {
     for (const change of changes) {
       const target = "gone" in change ? change.gone : change.block.target;
       const known = this.get(target);
+      if (!stillCounts(change, known, now)) continue;
       if ("gone" in change) {
-        // What was blocked after that was blocked by others.
-        if (known === undefined || known.since > change.at) continue;
         this.#blocks.delete(target);
         this.#pending.remove(target);
       } else {
-        const { block } = change;
-        const end = known && (known.until ?? Infinity);
-        if (hasEnded(block, now) || (end ?? -Infinity) >= (block.until ?? Infinity)) continue;
-        this.#blocks.keep(block);
-        this.#pending.put(block, end);
+        this.#blocks.keep(change.block);
+        this.#pending.put(change.block, known && (known.until ?? Infinity));
       }
       taken++;
     }

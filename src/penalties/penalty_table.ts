@@ -356,8 +356,7 @@ export class PenaltyTable {
 
   /**
    * PJSIP says that an account is unknown, and mostly challenges or refuses it in the same breath:
-   * that costs what it costs. If it does not, this counts as a challenge; so the next event
-   * decides.
+   * that costs what it costs. If not, this is a challenge; so it is kept until the next event.
    */
   #unknown(event: SecurityEvent, now: number): void {
     const unknown = this.#unknownEvent;
