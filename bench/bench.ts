@@ -493,16 +493,19 @@ class Bench {
       feed,
       loads: PAGE_LOADS,
     });
-    const { memory: [before, atEnd, afterwards], seconds: took, rate: kept, visits } = after;
+    const { memory: [before, , afterwards], seconds: took, rate: kept, visits } = after;
+    const [aloneBefore, , aloneAfterwards] = after.alone;
     if (visits.failed > 0) throw new Error(`${visits.failed} loads failed`);
     this.#add({
       what: `memory that ${PAGE_LOADS.toLocaleString("en")} loads of the page leave behind`,
-      value: Math.max(0, afterwards - before),
+      value: Math.max(0, afterwards - before - (aloneAfterwards - aloneBefore)),
       format: mebibytes,
       target: { kind: "at most", value: 5 },
-      beside: `${mebibytes(before)} before, ${mebibytes(atEnd)} at the end; ${
-        seconds(took)
-      } beside ${perSecond(kept)} events; a load ${milliseconds(median(visits.wholeMs))}`,
+      beside: `from ${mebibytes(before)} to ${mebibytes(afterwards)}; with the events alone from ${
+        mebibytes(aloneBefore)
+      } to ${mebibytes(aloneAfterwards)}; ${seconds(took)} beside ${perSecond(kept)}; a load ${
+        milliseconds(median(visits.wholeMs))
+      }`,
     });
   }
 

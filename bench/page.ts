@@ -167,10 +167,14 @@ export async function measureReaderBeside(
   }
 }
 
+/** Resident memory after the first loads, at the end, and some time afterwards, in MiB. */
+type Memory = readonly [before: number, atEnd: number, afterwards: number];
+
 /** What stays of many visitors. */
 interface AfterLoads {
-  /** Resident memory after the first loads, at the end, and some time afterwards, in MiB. */
-  readonly memory: readonly [before: number, atEnd: number, afterwards: number];
+  readonly memory: Memory;
+  /** The same of another daemon that had as many events in that time, and no visitors. */
+  readonly alone: Memory;
   readonly seconds: number;
   /** Events a second that flowed meanwhile. */
   readonly rate: number;
@@ -178,7 +182,7 @@ interface AfterLoads {
 }
 
 /**
- * Many loads while events flow.
+ * Many loads while events flow, and the same flow without them: it fills memory, too.
  *
  * @param options how many
  */
@@ -186,7 +190,19 @@ export async function measureLoads(
   manager: Manager,
   options: AmpereOptions & { readonly feed: LoopedFeed; readonly loads: number },
 ): Promise<AfterLoads> {
-  const { feed, loads } = options;
+  const errand = { port: PORT, path: "/", loads: options.loads, together: TOGETHER, pauseMs: 0 };
+  const visited = await beside(manager, options, (visitors) => visitors.send(errand));
+  const { memory: alone } = await beside(manager, options, () => pause(visited.seconds * 1000));
+  return { ...visited, alone, visits: visited.result };
+}
+
+/** Does something while events flow, after they have flowed for a while. */
+async function beside<T>(
+  manager: Manager,
+  options: AmpereOptions & { readonly feed: LoopedFeed },
+  something: (visitors: Visitors) => Promise<T>,
+): Promise<{ result: T; memory: Memory; seconds: number; rate: number }> {
+  const { feed } = options;
   const ampere = await start(manager, options);
   using visitors = new Visitors();
   try {
@@ -196,8 +212,8 @@ export async function measureLoads(
       sent += feed.events;
     }
     await counted(ampere, sent);
-    const errand = { port: PORT, path: "/", together: TOGETHER, pauseMs: 0 };
-    await visitors.send({ ...errand, loads: FIRST_LOADS });
+    const first = { port: PORT, path: "/", loads: FIRST_LOADS, together: TOGETHER, pauseMs: 0 };
+    await visitors.send(first);
     const alone = new Flow(ampere.connection, feed);
     await pause(FLOW_ALONE_MS);
     sent += (await alone.stop()).events;
@@ -206,13 +222,13 @@ export async function measureLoads(
     const before = ampere.residentMiB();
     const began = performance.now();
     const flow = new Flow(ampere.connection, feed);
-    const visits = await visitors.send({ ...errand, loads });
+    const result = await something(visitors);
     const seconds = (performance.now() - began) / 1000;
     const { events, rate } = await flow.stop();
     await counted(ampere, sent + events);
     const atEnd = ampere.residentMiB();
     await pause(REST_MS);
-    return { memory: [before, atEnd, ampere.residentMiB()], seconds, rate, visits };
+    return { result, memory: [before, atEnd, ampere.residentMiB()], seconds, rate };
   } finally {
     await ampere.stop();
   }
