@@ -63,7 +63,7 @@ onOwnMachine(import.meta.url, (executable) => {
     await attack(client, "192.0.2.10", "TCP");
     await attack(client, "198.51.100.30", "TCP");
     await blocked(...targets, "198.51.100.30");
-    assert.match(daemon.text, /blocked 198\.51\.100\.30 until .* \(2 h\)/);
+    await daemon.said(/blocked 198\.51\.100\.30 until .* \(2 h\)/);
     // The list is not new, so nobody learns: unanswered challenges cost something.
     for (let i = 0; i < 3; i++) await client.send(challengeSent("203.0.113.99"));
     await blocked(...targets, "198.51.100.30", "203.0.113.99");
